@@ -1,0 +1,13 @@
+'use strict';
+
+const Cluster = require('../..');
+const server = require('../app')();
+
+const cluster = new Cluster({
+  port: Number(process.env.PORT),
+  noWorkers: Number(process.env.WORKERS),
+  pids: process.env.PIDS,
+  monPort: false,
+});
+
+cluster.listen((cb) => cb(server));

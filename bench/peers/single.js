@@ -1,0 +1,3 @@
+'use strict';
+
+require('../app')().listen(Number(process.env.PORT), '0.0.0.0');

@@ -1,0 +1,104 @@
+'use strict';
+// `npm run bench`: measures cluster2-rs beside its peers, in turn, and prints Markdown.
+
+const fs = require('node:fs');
+const wrk = require('./lib/wrk');
+const { HELP, parseOptions } = require('./lib/options');
+const { SCENARIOS, METRICS } = require('./lib/scenarios');
+const { PEERS, withPeer, removeDirectories } = require('./lib/peer');
+const { describeMachine, describeVersions } = require('./lib/machine');
+const { killAllNow } = require('./lib/processes');
+const { summarize, judge } = require('./lib/stats');
+const { markdown, number } = require('./lib/report');
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+
+const progress = (text) => process.stderr.write(text);
+
+// The one place that cleans up after an end of any kind but SIGKILL.
+function cleanUpAtExit() {
+  for (const [name, code] of Object.entries(SIGNALS)) process.on(name, () => process.exit(code));
+  process.on('exit', () => {
+    killAllNow();
+    removeDirectories();
+  });
+}
+
+// Scenario by scenario, and within it A B C, A B C, …: what is compared is close in time.
+function makePlan(options) {
+  const steps = [];
+  for (const scenario of options.scenarios) {
+    const peers = SCENARIOS[scenario].peers.filter((peer) => options.peers.includes(peer));
+    for (let round = 1; round <= options.rounds; round++) {
+      for (const peer of peers) steps.push({ scenario, round, peer });
+    }
+  }
+  if (steps.length === 0) throw new Error('none of these peers takes part in these scenarios');
+  return steps;
+}
+
+function describeValues(values) {
+  return Object.entries(values)
+    .filter(([name]) => name in METRICS)
+    .map(([name, value]) => `${name} ${number(value, METRICS[name].digits)}`)
+    .join(', ');
+}
+
+// A failed measurement does not end the run: it is told, the others go on, the exit code is 1.
+async function measure({ scenario, round, peer }, options, problems) {
+  const onProblem = (text) => {
+    problems.push(`${scenario}, round ${round}, ${PEERS[peer].label}: ${text}`);
+    progress(`PROBLEM ${text}; `);
+  };
+  try {
+    const values = await withPeer(peer, (running) => SCENARIOS[scenario].run(running, options, onProblem), onProblem);
+    progress(`${describeValues(values)}\n`);
+    return [{ scenario, round, peer, values }];
+  } catch (err) {
+    onProblem(err.message);
+    progress('no result\n');
+    return [];
+  }
+}
+
+async function measureAll(plan, options) {
+  const samples = [];
+  const problems = [];
+  const seconds = plan.reduce((sum, step) => sum + SCENARIOS[step.scenario].seconds(options), 0);
+  progress(`${plan.length} measurements, about ${Math.ceil(seconds / 60)} min\n`);
+  for (const [index, step] of plan.entries()) {
+    const place = `[${String(index + 1).padStart(String(plan.length).length)}/${plan.length}]`;
+    progress(`${place} ${step.scenario}, round ${step.round}/${options.rounds}, ${step.peer}: `);
+    samples.push(...await measure(step, options, problems));
+  }
+  return { samples, problems };
+}
+
+async function main() {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) return console.log(HELP);
+  const versions = describeVersions(await wrk.version());
+  const plan = makePlan(options);
+  cleanUpAtExit();
+  const date = new Date().toISOString();
+  const { samples, problems } = await measureAll(plan, options);
+  const { json, help, ...settings } = options;
+  const result = {
+    date,
+    machine: describeMachine(),
+    versions,
+    options: settings,
+    summary: summarize(samples),
+    targets: judge(samples),
+    problems,
+    samples,
+  };
+  console.log(markdown(result));
+  if (json) fs.writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
+  if (problems.length) process.exitCode = 1;
+}
+
+main().catch((err) => {
+  console.error(`bench: ${err.message}`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,112 @@
+//! The supervisor's record of one worker process, and the words in which its life is told.
+
+use super::Millis;
+
+/// Names one worker process for the life of the master; never used again. Also Node's `cluster.worker.id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u32);
+
+/// How a process ended, as the kernel told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this exit code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// In words, for messages: `exited with code 1`, `was ended by signal 9`.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Code(code) => format!("exited with code {code}"),
+            Self::Signal(signal) => format!("was ended by signal {signal}"),
+        }
+    }
+}
+
+/// Why a worker ended, seen from the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody asked it to.
+    Crash,
+    /// It was not ready within `startTimeout`.
+    StartTimeout,
+    /// It asked to leave, for example after a SIGTERM of its own.
+    Leave,
+    /// The cluster became smaller.
+    Scale,
+    /// Graceful shutdown of the cluster.
+    Shutdown,
+    /// Abrupt stop of the cluster, or the end of a start that failed.
+    Stop,
+}
+
+impl Cause {
+    /// The word users see in `died`'s `reason`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::StartTimeout => "start-timeout",
+            Self::Leave => "leave",
+            Self::Scale => "scale",
+            Self::Shutdown => "shutdown",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// Where a worker is in its life. It only ever moves downwards in this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Started, not ready yet.
+    Starting {
+        /// When it is given up.
+        deadline: Millis,
+    },
+    /// It listens.
+    Ready {
+        /// Since when.
+        since: Millis,
+    },
+    /// It takes nothing new and finishes what it has.
+    Draining {
+        /// Why.
+        cause: Cause,
+        /// When it is killed.
+        deadline: Millis,
+    },
+    /// SIGKILL was sent; the kernel's word of its end is awaited.
+    Killed {
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// One worker process.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The place it holds, or held until its replacement took over.
+    pub slot: u32,
+    /// Grows with each process that ever held the slot, from 1.
+    pub generation: u32,
+    /// Its process id, once it was spawned.
+    pub pid: Option<u32>,
+    /// Where it is in its life.
+    pub state: State,
+}
+
+impl Worker {
+    /// Whether it counts for its slot: draining and killed workers do not.
+    pub fn holds_slot(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::Ready { .. })
+    }
+
+    /// When the supervisor has to look at it again, if nothing happens before.
+    pub fn deadline(&self) -> Option<Millis> {
+        match self.state {
+            State::Starting { deadline } | State::Draining { deadline, .. } => Some(deadline),
+            State::Ready { .. } | State::Killed { .. } => None,
+        }
+    }
+}

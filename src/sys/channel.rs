@@ -1,0 +1,145 @@
+//! The channel between master and worker: a SEQPACKET socket pair, on which messages keep their borders and carry
+//! descriptors (`SCM_RIGHTS`).
+//!
+//! All calls are non-blocking. The master keeps a second descriptor of the worker's end: what the worker has not taken
+//! can so be read back, by whoever comes first; each message goes to exactly one reader.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+/// The most descriptors in one message; the kernel's own limit is 253.
+pub const MAX_FDS: usize = 32;
+/// The longest message in bytes.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
+
+/// One end of a channel.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+/// A message that came.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// Its bytes; never empty.
+    pub bytes: &'a [u8],
+    /// The descriptors that came with it.
+    pub fds: Vec<OwnedFd>,
+}
+
+impl Channel {
+    /// A connected pair, close-on-exec and non-blocking.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self(a), Self(b)))
+    }
+
+    /// Sends all or nothing. `WouldBlock` when the channel is full; the descriptors stay the caller's.
+    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        debug_assert!(!bytes.is_empty() && bytes.len() <= MAX_BYTES && fds.len() <= MAX_FDS);
+        let mut space = [MaybeUninit::uninit(); ANCILLARY];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags)?;
+        Ok(())
+    }
+
+    /// Receives one message into `buffer`. `Ok(None)`: the other side is gone. `WouldBlock`: nothing there.
+    /// `InvalidData`: a message longer than allowed; it is lost, its descriptors are closed.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> io::Result<Option<Received<'a>>> {
+        let mut space = [MaybeUninit::uninit(); ANCILLARY];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+        let mut fds = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                fds.extend(rights);
+            }
+        }
+        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        match received.bytes {
+            0 => Ok(None),
+            length => Ok(Some(Received { bytes: &buffer[..length], fds })),
+        }
+    }
+
+    /// A second descriptor of the same end.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+
+    #[test]
+    fn a_message_keeps_its_border_and_its_descriptors() {
+        let (master, worker) = Channel::pair().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"through the channel").unwrap();
+        master.send(b"one", &[file.as_fd(), file.as_fd()]).unwrap();
+        master.send(b"two", &[]).unwrap();
+
+        let mut buffer = [0; MAX_BYTES];
+        let received = worker.receive(&mut buffer).unwrap().unwrap();
+        assert_eq!((received.bytes, received.fds.len()), (&b"one"[..], 2));
+        let mut copy = File::from(received.fds.into_iter().next().unwrap());
+        let mut text = String::new();
+        copy.rewind().unwrap();
+        copy.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through the channel");
+        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"two");
+        assert_eq!(worker.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_was_not_taken_can_be_read_back_once() {
+        let (master, worker) = Channel::pair().unwrap();
+        let kept = worker.duplicate().unwrap();
+        let mut buffer = [0; MAX_BYTES];
+        master.send(b"a", &[]).unwrap();
+        master.send(b"b", &[]).unwrap();
+        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"a");
+        drop(worker);
+        assert_eq!(kept.receive(&mut buffer).unwrap().unwrap().bytes, b"b", "survives the worker");
+        assert_eq!(kept.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_full_channel_would_block_and_a_lost_master_is_an_end() {
+        let (master, worker) = Channel::pair().unwrap();
+        let full = (0..1_000_000).find_map(|_| master.send(&[7; 1000], &[]).err()).expect("fills up");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        drop(master);
+        let mut buffer = [0; MAX_BYTES];
+        while worker.receive(&mut buffer).unwrap().is_some() {}
+    }
+}

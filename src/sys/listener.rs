@@ -1,0 +1,251 @@
+//! Listening sockets of the master.
+//!
+//! Each is bound once, non-blocking and close-on-exec; workers never see it. A unix socket's path belongs to whoever
+//! listens on it: a path that still answers is in use, one that does not is stale and replaced, and on close the path is
+//! removed only if it is still ours.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::net::SocketFlags;
+use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port. Without a host: all addresses, IPv6 too where the machine has it, as Node does it.
+    Tcp {
+        /// The interface's address.
+        host: Option<IpAddr>,
+        /// 0: the kernel chooses.
+        port: u16,
+        /// Whether `::` leaves IPv4 alone.
+        v6_only: bool,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host: Some(host), port, .. } => SocketAddr::new(*host, *port).fmt(f),
+            Self::Tcp { host: None, port, .. } => write!(f, "[::]:{port}"),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+    /// Device and inode of our unix socket.
+    file: Option<(u64, u64)>,
+}
+
+impl Listener {
+    /// Binds and listens. `backlog` is how many connections may wait unaccepted.
+    pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host: Some(host), port, v6_only } => Self::tcp(SocketAddr::new(*host, *port), *v6_only, backlog),
+            Address::Tcp { host: None, port, v6_only } => {
+                match Self::tcp((Ipv6Addr::UNSPECIFIED, *port).into(), *v6_only, backlog) {
+                    Err(error) if no_ipv6(&error) => Self::tcp((Ipv4Addr::UNSPECIFIED, *port).into(), false, backlog),
+                    other => other,
+                }
+            }
+            Address::Unix(path) => Self::unix(path, backlog),
+        }
+    }
+
+    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(wanted), Type::STREAM.nonblocking(), None)?;
+        socket.set_reuse_address(true)?;
+        if wanted.is_ipv6() {
+            socket.set_only_v6(v6_only)?;
+        }
+        socket.bind(&wanted.into())?;
+        socket.listen(backlog)?;
+        let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+        let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
+        Ok(Self { socket, address, file: None })
+    }
+
+    fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
+        let wanted = SockAddr::unix(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        if let Err(error) = socket.bind(&wanted) {
+            if error.kind() != io::ErrorKind::AddrInUse || !is_stale(path, &wanted)? {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            socket.bind(&wanted)?;
+        }
+        socket.listen(backlog)?;
+        let file = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))?;
+        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file) })
+    }
+
+    /// Where it really listens: for port 0, the port that the kernel chose.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
+    pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
+        let (fd, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        Ok((fd, peer.map(|peer| peer.ip().to_canonical())))
+    }
+
+    /// Lets nobody new in, while those who are in the queue can still be accepted.
+    ///
+    /// Closing a listener resets the connections in its queue, so the queue has to be emptied after the door is shut.
+    /// On TCP a socket filter drops every SYN (the client tries again and is then refused); a unix socket refuses after
+    /// `shutdown(SHUT_RD)`, and its path is removed.
+    pub fn refuse_new(&self) -> io::Result<()> {
+        match &self.address {
+            Address::Tcp { .. } => self.socket.attach_filter(&DROP_SYN),
+            Address::Unix(_) => {
+                self.remove_path();
+                self.socket.shutdown(std::net::Shutdown::Read)
+            }
+        }
+    }
+
+    fn remove_path(&self) {
+        if let (Address::Unix(path), Some(ours)) = (&self.address, self.file)
+            && std::fs::symlink_metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == ours)
+        {
+            // Gone between the look and the call is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_path();
+    }
+}
+
+/// Classic BPF over the TCP header: drop what has SYN and not ACK, pass the rest.
+static DROP_SYN: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),        // A = flags
+    SockFilter::new(0x54, 0, 0, 0x12),      // A &= SYN | ACK
+    SockFilter::new(0x15, 0, 1, 0x02),      // SYN alone?
+    SockFilter::new(0x06, 0, 0, 0),         // drop
+    SockFilter::new(0x06, 0, 0, 0xffff_ffff), // pass
+];
+
+fn no_ipv6(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(code, Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL | rustix::io::Errno::INVAL))
+}
+
+/// Whether the path is a socket on which nobody listens any more.
+fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() => {}
+        _ => return Ok(false),
+    }
+    // Non-blocking: a living listener with a full queue would make a blocking connect wait.
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::time::Duration;
+
+    fn local(port: u16) -> Address {
+        Address::Tcp { host: Some(Ipv4Addr::LOCALHOST.into()), port, v6_only: false }
+    }
+
+    fn bound(listener: &Listener) -> SocketAddr {
+        match listener.address() {
+            Address::Tcp { host: Some(host), port, .. } => (*host, *port).into(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn port_zero_tells_the_real_port_and_a_second_bind_is_in_use() {
+        let listener = Listener::bind(&local(0), 8).unwrap();
+        let address = bound(&listener);
+        assert_ne!(address.port(), 0);
+        assert_eq!(Listener::bind(&local(address.port()), 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let _client = TcpStream::connect(address).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer, Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn after_refuse_new_the_queue_is_still_served_and_nobody_new_gets_in() {
+        let listener = Listener::bind(&local(0), 64).unwrap();
+        let address = bound(&listener);
+        let mut waiting: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+        listener.refuse_new().unwrap();
+        assert!(TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err(), "the door is shut");
+        for client in &mut waiting {
+            client.write_all(b"?").unwrap();
+        }
+        let mut accepted = Vec::new();
+        while let Ok((fd, _)) = listener.accept() {
+            accepted.push(TcpStream::from(fd));
+        }
+        assert_eq!(accepted.len(), 20);
+        drop(listener);
+        for (mut server, mut client) in accepted.into_iter().zip(waiting) {
+            server.write_all(b"!").unwrap();
+            let mut answer = [0];
+            client.read_exact(&mut answer).unwrap();
+        }
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_unix_socket_serves_its_queue_after_refuse_new_and_leaves_no_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("app.sock");
+        let listener = Listener::bind(&Address::Unix(path.clone()), 8).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        listener.refuse_new().unwrap();
+        assert!(!path.exists());
+        assert!(listener.accept().is_ok());
+    }
+
+    #[test]
+    fn a_stale_unix_socket_is_replaced_and_a_living_one_or_a_file_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("app.sock");
+        let address = Address::Unix(path.clone());
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = Listener::bind(&address, 8).expect("nobody listens: stale");
+        assert_eq!(Listener::bind(&address, 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        std::fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(listener);
+        assert!(path.exists(), "the path belongs to somebody else now");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "a file").unwrap();
+        assert_eq!(Listener::bind(&address, 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

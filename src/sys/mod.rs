@@ -1,0 +1,18 @@
+//! The operating system: processes, sockets, descriptors, shared memory, files. Linux only.
+//!
+//! The only place with `unsafe`. Knows nothing of clusters: each file wraps one kind of kernel object behind safe,
+//! owned types. Every descriptor made here is close-on-exec.
+
+pub mod channel;
+pub mod directory;
+pub mod listener;
+pub mod process;
+pub mod scoreboard;
+pub mod spawn;
+
+
+/// Milliseconds on CLOCK_MONOTONIC: the clock of `process.hrtime`, the same in all processes.
+pub fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}

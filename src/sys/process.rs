@@ -1,0 +1,95 @@
+//! Other processes: reaping our own children, and signalling exactly the process that is meant.
+//!
+//! libuv owns SIGCHLD and waits only for its own children; so do we, by pidfd. A process that is known only by a number
+//! from a file is signalled through a pidfd after its start time matched, so that a reused number is never hit.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exited {
+    /// It returned this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Reaps a child that has ended; `None` while it lives.
+pub fn reap(pidfd: impl AsFd) -> io::Result<Option<Exited>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let Some(status) = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options)? else { return Ok(None) };
+    Ok(Some(match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exited::Code(code),
+        (None, Some(signal)) => Exited::Signal(signal),
+        (None, None) => return Err(io::ErrorKind::InvalidData.into()),
+    }))
+}
+
+/// Sends SIGKILL. A process that is gone already is as good as killed.
+pub fn kill(pidfd: impl AsFd) -> io::Result<()> {
+    signal(pidfd, Signal::KILL)
+}
+
+/// Sends SIGTERM; as `kill`.
+pub fn terminate(pidfd: impl AsFd) -> io::Result<()> {
+    signal(pidfd, Signal::TERM)
+}
+
+fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(pidfd, signal) {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A process as a pid file names it: the number alone would not be enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, field 22 of `/proc/<pid>/stat`.
+    pub started: u64,
+}
+
+impl Identity {
+    /// That of a living process.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may itself hold spaces and parentheses; fields are counted from the last one.
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+        Ok(Self { pid, started: started.ok_or(io::ErrorKind::InvalidData)? })
+    }
+
+    /// A pidfd of exactly this process, or `None` when it is gone, even if its number lives on.
+    pub fn open(self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Ok(pidfd) => pidfd,
+            Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // Checked after opening: now the number cannot change its owner under us any more.
+        match Self::of(self.pid) {
+            Ok(found) if found == self => Ok(Some(pidfd)),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_found_by_number_and_start_time_together() {
+        let me = Identity::of(std::process::id()).unwrap();
+        assert!(me.open().unwrap().is_some());
+        assert!(Identity { started: me.started + 1, ..me }.open().unwrap().is_none(), "same number, another process");
+        assert!(Identity { pid: 0, started: 0 }.open().unwrap().is_none());
+        assert!(Identity { pid: u32::MAX, started: 0 }.open().unwrap().is_none());
+    }
+}

@@ -1,0 +1,211 @@
+//! The scoreboard: shared memory (a memfd) with one row of numbers for each living worker.
+//!
+//! A worker writes its own row, by plain stores from JavaScript or from its native thread; the master only reads, but
+//! for clearing a row before it is given out. So reporting costs no system call and outlives the worker. All numbers are
+//! doubles, because that is what JavaScript writes; each is read and written whole.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+/// Numbers in a row; 128 bytes, so that two workers never share a cache line.
+pub const FIELDS: usize = 16;
+/// Bytes in a row.
+pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
+
+/// What a row holds. The order is known to `lib/worker/row.js`; a test compares the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Field {
+    /// Connections ever taken off the channel.
+    Taken,
+    /// Time of the last event-loop turn that reported, milliseconds on the monotonic clock.
+    Beat,
+    /// Open connections.
+    ConnectionsActive,
+    /// Connections ever served.
+    ConnectionsTotal,
+    /// Connections ended by the idle time-out.
+    ConnectionsTimedOut,
+    /// Requests being answered.
+    RequestsActive,
+    /// Requests ever begun.
+    RequestsTotal,
+    /// Milliseconds by which the last timer was late.
+    EventLoopDelay,
+    /// Resident memory, bytes.
+    Rss,
+    /// Processor time used since the start, milliseconds.
+    Cpu,
+}
+
+impl Field {
+    /// The names in order, for the comparison with JavaScript.
+    pub const NAMES: [&str; 10] = [
+        "taken",
+        "beat",
+        "connectionsActive",
+        "connectionsTotal",
+        "connectionsTimedOut",
+        "requestsActive",
+        "requestsTotal",
+        "eventLoopDelay",
+        "rss",
+        "cpu",
+    ];
+}
+
+/// The mapping; unmapped when the last row is dropped.
+#[derive(Debug)]
+pub struct Scoreboard {
+    memory: OwnedFd,
+    base: NonNull<AtomicU64>,
+    rows: usize,
+}
+
+// SAFETY: the mapping lives until drop, belongs to nobody's stack, and is only accessed through atomics.
+#[allow(unsafe_code)]
+unsafe impl Send for Scoreboard {}
+// SAFETY: as above; shared access is what atomics are for.
+#[allow(unsafe_code)]
+unsafe impl Sync for Scoreboard {}
+
+impl Scoreboard {
+    /// A new one, all zero, of a size that nobody can change.
+    pub fn create(rows: usize) -> io::Result<Arc<Self>> {
+        let memory =
+            rustix::fs::memfd_create("cluster2-scoreboard", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        rustix::fs::ftruncate(&memory, (rows * ROW_BYTES) as u64)?;
+        rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Self::map(memory, rows)
+    }
+
+    /// The master's, seen from a worker that inherited its descriptor.
+    pub fn open(memory: OwnedFd) -> io::Result<Arc<Self>> {
+        let rows = rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES;
+        Self::map(memory, rows)
+    }
+
+    fn map(memory: OwnedFd, rows: usize) -> io::Result<Arc<Self>> {
+        let length = rows * ROW_BYTES;
+        // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing that Rust knows of; the file has
+        // `length` bytes and is sealed against shrinking, so no access can fault.
+        #[allow(unsafe_code)]
+        let base = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &memory, 0)
+        }?;
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Arc::new(Self { memory, base, rows }))
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Row `index`, or `None` beyond the end.
+    pub fn row(self: &Arc<Self>, index: usize) -> Option<Row> {
+        (index < self.rows).then(|| Row { board: Arc::clone(self), index })
+    }
+}
+
+impl AsFd for Scoreboard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+}
+
+impl Drop for Scoreboard {
+    fn drop(&mut self) {
+        // SAFETY: `base` is what `map` got for this length, and no `Row` is left that could use it.
+        #[allow(unsafe_code)]
+        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.rows * ROW_BYTES) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// One worker's row.
+#[derive(Debug, Clone)]
+pub struct Row {
+    board: Arc<Scoreboard>,
+    index: usize,
+}
+
+impl Row {
+    fn cell(&self, field: usize) -> &AtomicU64 {
+        debug_assert!(field < FIELDS);
+        // SAFETY: `index` was checked against the number of rows and `field` is below FIELDS, so the cell lies in the
+        // mapping, which `board` keeps alive; it is aligned, and everybody accesses it as a whole.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.board.base.add(self.index * FIELDS + field).as_ref()
+        }
+    }
+
+    /// Reads one number; what a broken worker wrote and is no number counts as 0.
+    pub fn get(&self, field: Field) -> f64 {
+        let value = f64::from_bits(self.cell(field as usize).load(Ordering::Relaxed));
+        if value.is_finite() { value } else { 0.0 }
+    }
+
+    /// Reads one number that counts something.
+    pub fn count(&self, field: Field) -> u64 {
+        self.get(field).max(0.0) as u64
+    }
+
+    /// Writes one number.
+    pub fn set(&self, field: Field, value: f64) {
+        self.cell(field as usize).store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Adds to one number. Only its one writer may call this.
+    pub fn add(&self, field: Field, value: f64) {
+        self.set(field, self.get(field) + value);
+    }
+
+    /// Zeroes the row before it is given to a worker.
+    pub fn clear(&self) {
+        (0..FIELDS).for_each(|field| self.cell(field).store(0, Ordering::Relaxed));
+    }
+
+    /// Its number.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Where it lies, for JavaScript: `ROW_BYTES` bytes that stay mapped while this `Row` lives.
+    pub fn address(&self) -> *mut u8 {
+        std::ptr::from_ref(self.cell(0)).cast_mut().cast()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_opens_the_descriptor_sees_the_same_numbers() {
+        let board = Scoreboard::create(4).unwrap();
+        let other = Scoreboard::open(board.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        assert_eq!(other.rows(), 4);
+        other.row(3).unwrap().add(Field::Cpu, 1.5);
+        assert_eq!(board.row(3).unwrap().get(Field::Cpu), 1.5);
+        board.row(3).unwrap().clear();
+        assert_eq!(other.row(3).unwrap().get(Field::Cpu), 0.0);
+        assert!(other.row(4).is_none());
+    }
+
+    #[test]
+    fn nonsense_from_a_worker_counts_as_nothing() {
+        let row = Scoreboard::create(1).unwrap().row(0).unwrap();
+        for nonsense in [f64::NAN, f64::INFINITY, -5.0] {
+            row.set(Field::Taken, nonsense);
+            assert_eq!(row.count(Field::Taken), 0);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Starts worker processes.
+//!
+//! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork and exec, and the
+//! cost must not grow with the master's memory (nodejs/node#14917). The child gets standard input, output and error,
+//! the three descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::SigSet;
+use rustix::process::{Pid, PidfdFlags};
+
+/// Node's own IPC, as `NODE_CHANNEL_FD` says.
+pub const IPC_FD: i32 = 3;
+/// The channel.
+pub const CHANNEL_FD: i32 = 4;
+/// The scoreboard.
+pub const SCOREBOARD_FD: i32 = 5;
+
+/// What to run: an absolute program, its arguments (the first is its own name) and its whole environment.
+#[derive(Debug)]
+pub struct Command {
+    /// Absolute path.
+    pub program: CString,
+    /// `argv`.
+    pub args: Vec<CString>,
+    /// `NAME=value` each.
+    pub env: Vec<CString>,
+}
+
+/// A child that exists; its end can be waited for on `pidfd`.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id.
+    pub pid: u32,
+    /// Refers to this very process, whatever happens to the number.
+    pub pidfd: OwnedFd,
+}
+
+/// Starts `command` with `fds` as descriptors 3, 4 and 5.
+pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
+    // Sources above the targets, so that no dup2 overwrites the source of the next.
+    let sources = fds
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, SCOREBOARD_FD + 1))
+        .into_iter()
+        .collect::<Result<Vec<OwnedFd>, _>>()?;
+    keep_from_children();
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (source, target) in sources.iter().zip([IPC_FD, CHANNEL_FD, SCOREBOARD_FD]) {
+        actions.add_dup2(source.as_raw_fd(), target)?;
+    }
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&SigSet::all())?;
+
+    let pid = posix_spawn(command.program.as_c_str(), &actions, &attributes, &command.args, &command.env)?;
+    let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidData)?;
+    // The number cannot have been reused: only this process may reap its child, and it has not.
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    Ok(Child { pid: pid.as_raw_nonzero().get() as u32, pidfd })
+}
+
+/// Marks every descriptor above standard error close-on-exec: also those that this process inherited itself, of which
+/// Node at its start marks only the lowest. On kernels before 5.11 those stay as they are.
+fn keep_from_children() {
+    // SAFETY: changes no memory and closes nothing; descriptors are only marked.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::syscall(libc::SYS_close_range, IPC_FD, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{Exited, reap};
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    fn shell(script: &str) -> Command {
+        let text = |t: &str| CString::new(t).unwrap();
+        Command {
+            program: text("/bin/sh"),
+            args: vec![text("sh"), text("-c"), text(script)],
+            env: vec![text("PATH=/usr/bin:/bin"), text("GREETING=hello")],
+        }
+    }
+
+    fn wait(child: &Child) -> Exited {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&limit)).unwrap(), 1, "child hangs");
+        reap(&child.pidfd).unwrap().expect("has ended")
+    }
+
+    #[test]
+    fn the_child_gets_the_three_descriptors_its_environment_and_nothing_else() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let leak = std::fs::File::open("/dev/null").unwrap();
+        let script = "read line <&4; echo $GREETING $line $(ls /proc/self/fd | tr '\\n' ' ') >&3";
+        ours.write_all(b"world\n").unwrap();
+        let child = spawn(&shell(script), [theirs.as_fd(), theirs.as_fd(), theirs.as_fd()]).unwrap();
+        drop(theirs);
+        let mut text = String::new();
+        ours.read_to_string(&mut text).unwrap();
+        assert_eq!(wait(&child), Exited::Code(0));
+        drop(leak);
+        // `ls` itself opens the directory as one more.
+        assert!(text.starts_with("hello world 0 1 2 3 4 5"), "{text}");
+        assert!(text.split(' ').count() <= 2 + 7 + 1, "a descriptor leaked: {text}");
+    }
+
+    #[test]
+    fn exit_codes_and_signals_are_told_apart() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let fds = [null.as_fd(), null.as_fd(), null.as_fd()];
+        assert_eq!(wait(&spawn(&shell("exit 7"), fds).unwrap()), Exited::Code(7));
+        assert_eq!(wait(&spawn(&shell("kill -KILL $$"), fds).unwrap()), Exited::Signal(9));
+        let mut missing = shell("");
+        missing.program = CString::new("/does/not/exist").unwrap();
+        assert_eq!(spawn(&missing, fds).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
