@@ -2,4 +2,6 @@
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod ipc;
+pub mod runtime;
 pub mod sys;

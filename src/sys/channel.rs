@@ -42,8 +42,11 @@ impl Channel {
     }
 
     /// Sends all or nothing. `WouldBlock` when the channel is full; the descriptors stay the caller's.
+    /// `InvalidInput` for an empty or too long message.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        debug_assert!(!bytes.is_empty() && bytes.len() <= MAX_BYTES && fds.len() <= MAX_FDS);
+        if bytes.is_empty() || bytes.len() > MAX_BYTES || fds.len() > MAX_FDS {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut space = [MaybeUninit::uninit(); ANCILLARY];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {

@@ -1,0 +1,204 @@
+//! What goes over the channel between master and worker.
+//!
+//! A message is one frame. Connections travel as a list of listener numbers beside as many descriptors; all else is JSON.
+//! Orders do not depend on each other: the master may read one back together with connections and send it again.
+
+use serde::{Deserialize, Serialize};
+
+const CONNECTIONS: u8 = 1;
+const JSON: u8 = 2;
+
+/// Names a listening socket of the master.
+pub type ListenerId = u32;
+
+/// From the master.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Order {
+    /// The answer to `Bind`: the listener exists.
+    Bound {
+        /// The request.
+        seq: u32,
+        /// Its number.
+        listener: ListenerId,
+        /// For TCP: what `server.address()` tells.
+        address: Option<BoundAddress>,
+    },
+    /// The answer to `Bind`: it cannot be.
+    BindFailed {
+        /// The request.
+        seq: u32,
+        /// The kernel's error number, positive.
+        errno: i32,
+    },
+    /// Finish what you have, then report `Drained`.
+    Drain,
+    /// Nothing is on the way to you: end.
+    Leave,
+}
+
+/// Address of a TCP listener as Node shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundAddress {
+    /// In text.
+    pub address: String,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// The real port.
+    pub port: u16,
+}
+
+/// From a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Report {
+    /// A server wants to listen.
+    Bind {
+        /// Comes back in the answer.
+        seq: u32,
+        /// Where.
+        wanted: Wanted,
+    },
+    /// Connections of this listener may come.
+    Serve {
+        /// Which.
+        listener: ListenerId,
+    },
+    /// Connections of this listener may come no more.
+    Unserve {
+        /// Which.
+        listener: ListenerId,
+    },
+    /// All servers of the app listen.
+    Ready,
+    /// It begins to drain by itself.
+    Leaving,
+    /// It has nothing left to finish.
+    Drained,
+    /// It received a signal.
+    Signal {
+        /// Its name, `SIGTERM`.
+        signal: String,
+    },
+}
+
+/// A listener as a worker asks for it; equal requests from all workers get the same one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wanted {
+    /// An IP address, `None` for all; or the path of a unix socket where `port` is `None`.
+    pub address: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Whether `::` leaves IPv4 alone.
+    #[serde(default)]
+    pub v6_only: bool,
+    /// Length of the queue of unaccepted connections.
+    #[serde(default)]
+    pub backlog: u16,
+    /// Tells several `listen(0)` of one worker apart.
+    #[serde(default)]
+    pub index: u32,
+}
+
+/// What a frame from the master holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FromMaster {
+    /// One listener for each descriptor that came along.
+    Connections(Vec<ListenerId>),
+    /// An order.
+    Order(Order),
+}
+
+/// A frame that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a frame of {length} bytes with {fds} descriptors makes no sense")]
+pub struct Malformed {
+    length: usize,
+    fds: usize,
+}
+
+/// The frame for connections of these listeners, in the order of their descriptors.
+pub fn connections(listeners: impl Iterator<Item = ListenerId>) -> Vec<u8> {
+    let mut frame = vec![CONNECTIONS];
+    listeners.for_each(|listener| frame.extend(listener.to_le_bytes()));
+    frame
+}
+
+/// The frame for an order.
+pub fn order(order: &Order) -> Vec<u8> {
+    json(order)
+}
+
+/// The frame for a report.
+pub fn report(report: &Report) -> Vec<u8> {
+    json(report)
+}
+
+fn json(message: &impl Serialize) -> Vec<u8> {
+    let mut frame = vec![JSON];
+    // Writing plain structs to memory cannot fail; an empty frame would be refused by the other side.
+    let _ = serde_json::to_writer(&mut frame, message);
+    frame
+}
+
+/// Reads a frame from the master that came with `fds` descriptors.
+pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
+    let malformed = || Malformed { length: frame.len(), fds };
+    match frame.split_first() {
+        Some((&CONNECTIONS, numbers)) if numbers.len() == fds * 4 => {
+            let (numbers, _) = numbers.as_chunks::<4>();
+            Ok(FromMaster::Connections(numbers.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()))
+        }
+        Some((&JSON, text)) if fds == 0 => {
+            serde_json::from_slice(text).map(FromMaster::Order).map_err(|_| malformed())
+        }
+        _ => Err(malformed()),
+    }
+}
+
+/// Reads a frame from a worker.
+pub fn from_worker(frame: &[u8], fds: usize) -> Result<Report, Malformed> {
+    let malformed = || Malformed { length: frame.len(), fds };
+    match frame.split_first() {
+        Some((&JSON, text)) if fds == 0 => serde_json::from_slice(text).map_err(|_| malformed()),
+        _ => Err(malformed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_as_they_went() {
+        let frame = connections([7, 0, u32::MAX].into_iter());
+        assert_eq!(from_master(&frame, 3).unwrap(), FromMaster::Connections(vec![7, 0, u32::MAX]));
+        let order = Order::BindFailed { seq: 3, errno: 98 };
+        assert_eq!(from_master(&json(&order), 0).unwrap(), FromMaster::Order(order));
+        let wanted = Wanted { address: None, port: Some(0), v6_only: false, backlog: 511, index: 2 };
+        let report = Report::Bind { seq: 1, wanted };
+        assert_eq!(from_worker(&json(&report), 0).unwrap(), report);
+    }
+
+    #[test]
+    fn descriptors_and_numbers_must_agree() {
+        let frame = connections([1, 2].into_iter());
+        assert!(from_master(&frame, 1).is_err());
+        assert!(from_master(&frame[..6], 2).is_err());
+        assert!(from_master(&json(&Order::Drain), 1).is_err());
+    }
+
+    #[test]
+    fn random_bytes_are_errors_and_never_a_panic() {
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..50_000 {
+            let mut bytes: Vec<u8> = (0..random.usize(0..40)).map(|_| random.u8(..)).collect();
+            if let Some(first) = bytes.first_mut() {
+                *first %= 4;
+            }
+            let _ = from_master(&bytes, random.usize(0..5));
+            let _ = from_worker(&bytes, random.usize(0..2));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The door: all listening sockets of the cluster, each bound once, whoever asks for it.
+//!
+//! Runs on the dispatcher's thread (but for the first binds, before there is one). Shutting the door is done in an order
+//! that resets nobody: first nobody new gets in, then the queues are emptied, and after a grace for handshakes that were
+//! under way the sockets are closed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll;
+use rustix::io::Errno;
+
+use super::peer::Connection;
+use crate::core::Millis;
+use crate::error::{ClusterError, Result};
+use crate::ipc::frame::{BoundAddress, ListenerId, Wanted};
+use crate::sys::listener::{Address, Listener};
+
+/// Connections accepted from one socket in one turn, so that none of them starves the others.
+const BATCH: usize = 64;
+/// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
+const PAUSE: Millis = 100;
+/// What Node passes when the user names no backlog.
+const DEFAULT_BACKLOG: u16 = 511;
+
+#[derive(Debug)]
+struct Entry {
+    wanted: Wanted,
+    listener: Listener,
+    /// Stays open while nobody serves it: the app's own ports.
+    pinned: bool,
+    watched: bool,
+    paused_until: Option<Millis>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Open,
+    Closing {
+        until: Millis,
+    },
+    Closed,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Door {
+    entries: BTreeMap<ListenerId, Entry>,
+    last: ListenerId,
+    state: State,
+}
+
+impl Door {
+    /// Binds one of the app's own addresses, before there is any worker.
+    pub fn pin(&mut self, wanted: &Wanted) -> Result<ListenerId> {
+        let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
+        let shown = address.to_string();
+        let id = self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.pinned = true;
+        }
+        Ok(id)
+    }
+
+    /// The listener a worker asks for: the one that exists, or a new one. Fails with the kernel's error number.
+    pub fn bind(&mut self, wanted: &Wanted) -> std::result::Result<(ListenerId, Option<BoundAddress>), i32> {
+        let same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
+        let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
+        let opened = known.map_or_else(|| address(wanted).and_then(|address| self.open(wanted, &address)), Ok);
+        let id = opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))?;
+        Ok((id, self.entries.get(&id).and_then(|entry| bound_address(entry.listener.address()))))
+    }
+
+    fn open(&mut self, wanted: &Wanted, address: &Address) -> io::Result<ListenerId> {
+        if self.is_shut() {
+            return Err(Errno::CANCELED.into());
+        }
+        let backlog = if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog };
+        let listener = Listener::bind(address, i32::from(backlog))?;
+        tracing::info!(address = %listener.address(), "listening");
+        self.last += 1;
+        let entry = Entry { wanted: wanted.clone(), listener, pinned: false, watched: false, paused_until: None };
+        self.entries.insert(self.last, entry);
+        Ok(self.last)
+    }
+
+    /// Closes a listener that its last worker gave up, unless it is the app's own.
+    pub fn release(&mut self, id: ListenerId, served: bool) {
+        if !served && self.entries.get(&id).is_some_and(|entry| !entry.pinned) {
+            self.entries.remove(&id);
+        }
+    }
+
+    /// A batch of connections of one listener.
+    pub fn accept(&mut self, id: ListenerId, now: Millis) -> Vec<Connection> {
+        self.entries.get_mut(&id).map(|entry| entry.accept(id, now, BATCH)).unwrap_or_default()
+    }
+
+    /// Lets nobody new in, and returns who was in the queues. The sockets stay until `grace_ends`.
+    pub fn shut(&mut self, grace_ends: Millis) -> Vec<Connection> {
+        if self.is_shut() {
+            return Vec::new();
+        }
+        self.state = State::Closing { until: grace_ends };
+        for entry in self.entries.values() {
+            if let Err(error) = entry.listener.refuse_new() {
+                tracing::warn!(%error, address = %entry.listener.address(), "cannot refuse new connections before closing");
+            }
+        }
+        self.empty_queues(0)
+    }
+
+    /// Closes the sockets when the grace is over, and returns who came in meanwhile.
+    pub fn close_after_grace(&mut self, now: Millis) -> Vec<Connection> {
+        match self.state {
+            State::Closing { until } if until <= now => {
+                let last = self.empty_queues(now);
+                self.entries.clear();
+                self.state = State::Closed;
+                last
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn empty_queues(&mut self, now: Millis) -> Vec<Connection> {
+        self.entries.iter_mut().flat_map(|(id, entry)| entry.accept(*id, now, usize::MAX)).collect()
+    }
+
+    /// Whether nobody new gets in.
+    pub fn is_shut(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    /// Whether it is shut, but connections may still come out of the queues.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
+    }
+
+    /// When `close_after_grace` or a paused listener has something to do.
+    pub fn next_wake(&self) -> Option<Millis> {
+        match self.state {
+            State::Closing { until } => Some(until),
+            _ => self.entries.values().filter_map(|entry| entry.paused_until).min(),
+        }
+    }
+
+    /// Makes `epoll` report exactly the listeners that are `wanted`; the token is `base` + number.
+    pub fn watch(&mut self, epoll: &OwnedFd, base: u64, now: Millis, wanted: impl Fn(ListenerId) -> bool) {
+        for (id, entry) in &mut self.entries {
+            entry.paused_until = entry.paused_until.filter(|until| *until > now);
+            let watch = entry.paused_until.is_none() && wanted(*id);
+            if watch == entry.watched {
+                continue;
+            }
+            let token = epoll::EventData::new_u64(base | u64::from(*id));
+            let done = if watch {
+                epoll::add(epoll, &entry.listener, token, epoll::EventFlags::IN)
+            } else {
+                epoll::delete(epoll, &entry.listener)
+            };
+            match done {
+                Ok(()) => entry.watched = watch,
+                Err(error) => tracing::error!(%error, address = %entry.listener.address(), "cannot watch a listener"),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn accept(&mut self, listener: ListenerId, now: Millis, at_most: usize) -> Vec<Connection> {
+        let mut connections = Vec::new();
+        while connections.len() < at_most {
+            match self.listener.accept() {
+                Ok((fd, client)) => connections.push(Connection { fd, listener, client }),
+                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::WOULDBLOCK | Errno::INVAL) => break,
+                    Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                        tracing::warn!(%error, address = %self.listener.address(), "cannot accept; trying again");
+                        self.paused_until = Some(now + PAUSE);
+                        break;
+                    }
+                    // Whatever else accept(2) names is one client's trouble, not the listener's.
+                    _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
+                },
+            }
+        }
+        connections
+    }
+}
+
+fn address(wanted: &Wanted) -> io::Result<Address> {
+    let invalid = || io::Error::from(Errno::INVAL);
+    match (wanted.port, &wanted.address) {
+        (Some(port), host) => {
+            let host: Option<IpAddr> = host.as_deref().map(str::parse).transpose().map_err(|_| invalid())?;
+            Ok(Address::Tcp { host, port, v6_only: wanted.v6_only })
+        }
+        (None, Some(path)) => Ok(Address::Unix(path.into())),
+        (None, None) => Err(invalid()),
+    }
+}
+
+fn show(wanted: &Wanted) -> String {
+    let host = wanted.address.as_deref().unwrap_or("*");
+    wanted.port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn bound_address(address: &Address) -> Option<BoundAddress> {
+    match address {
+        Address::Tcp { host: Some(host), port, .. } => Some(BoundAddress {
+            address: host.to_string(),
+            family: if host.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+            port: *port,
+        }),
+        _ => None,
+    }
+}

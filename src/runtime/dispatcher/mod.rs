@@ -1,0 +1,340 @@
+//! The dispatcher: the master's thread that owns the listening sockets, accepts, and hands connections to workers.
+//!
+//! One epoll loop; it never waits for anybody. What always holds: an accepted connection is in exactly one place, which is
+//! `waiting`, a peer's outbox, a peer's channel, or a worker that took it. So whatever happens to a worker, each
+//! connection that it did not take is still here, or can be read back from its channel, and goes to another one.
+//!
+//! A worker gets connections of a listener from its `Serve` on, until it drains. While the door is being shut, draining
+//! workers get what is left in the queues. A drained worker may leave only when nothing is on the way to it.
+
+mod door;
+mod peer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, Timespec, epoll};
+use tokio::sync::oneshot;
+
+use crate::config::{Balance, MAX_WORKERS};
+use crate::core::Millis;
+use crate::core::balance::{Balancer, Candidate};
+use crate::core::worker::WorkerId;
+use crate::error::{ClusterError, Result};
+use crate::ipc::frame::{Order, Report};
+use crate::sys;
+pub use door::Door;
+pub use peer::{Connection, Peer};
+
+/// A connection that its worker did not take in this time goes to a free one, milliseconds.
+const TAKE_WITHIN: Millis = 25;
+/// How long the emptied queues are watched after the door was shut, for handshakes that were under way, milliseconds.
+const DOOR_GRACE: Millis = 100;
+/// Retry interval while connections wait and every worker is full, milliseconds.
+const RETRY: Millis = 5;
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub enum Request {
+    /// A new worker.
+    Attach(Box<Peer>),
+    /// A worker that is gone: what it did not take goes to others.
+    Detach(WorkerId),
+    /// A worker that gets nothing new and is to finish what it has.
+    Drain(WorkerId),
+    /// Accept nothing new; answered once nobody new gets in.
+    ShutDoor(oneshot::Sender<()>),
+    /// Close everything and end the thread.
+    End,
+}
+
+/// What the dispatcher tells.
+pub type Tell = Box<dyn FnMut(WorkerId, Report) + Send>;
+
+/// The rest of the master's end of the thread.
+#[derive(Debug)]
+pub struct Dispatcher {
+    requests: SyncSender<Request>,
+    wake: Arc<OwnedFd>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Dispatcher {
+    /// Binds nothing yet. `tell` is called on the dispatcher's thread with what workers report, and must not block.
+    pub fn start(door: Door, policy: Balance, tell: Tell) -> Result<Self> {
+        let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(ClusterError::system("eventfd"))?;
+        let wake = Arc::new(wake);
+        // More than the supervisor can have to say before the loop turns once.
+        let (requests, inbox) = sync_channel(8 * MAX_WORKERS as usize);
+        let mut run = Loop::new(door, policy, Arc::clone(&wake), inbox, tell)
+            .map_err(ClusterError::system("setting up the dispatcher"))?;
+        let thread = std::thread::Builder::new()
+            .name("cluster2-dispatch".into())
+            .spawn(move || run.run())
+            .map_err(ClusterError::system("starting the dispatcher's thread"))?;
+        Ok(Self { requests, wake, thread: Some(thread) })
+    }
+
+    /// Asks; never blocks. Fails only if the thread is gone or hopelessly behind.
+    pub fn send(&self, request: Request) -> bool {
+        let sent = match self.requests.try_send(request) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        };
+        // A full counter is a wake-up that has not been seen yet.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        sent
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.send(Request::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Loop {
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    inbox: Receiver<Request>,
+    tell: Tell,
+    door: Door,
+    balancer: Balancer,
+    peers: BTreeMap<WorkerId, Peer>,
+    waiting: VecDeque<Connection>,
+    candidates: Vec<Candidate>,
+    ended: bool,
+}
+
+/// Epoll tokens: the kind in the upper half, the number in the lower.
+const WAKE: u64 = 0;
+const LISTENER: u64 = 1 << 32;
+const PEER: u64 = 2 << 32;
+
+impl Loop {
+    fn new(door: Door, policy: Balance, wake: Arc<OwnedFd>, inbox: Receiver<Request>, tell: Tell) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            wake,
+            inbox,
+            tell,
+            door,
+            balancer: Balancer::new(policy),
+            peers: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            candidates: Vec::new(),
+            ended: false,
+        })
+    }
+
+    fn run(&mut self) {
+        let mut events = Vec::with_capacity(256);
+        while !self.ended {
+            let timeout = self.next_wake().map(|at| {
+                let wait = Duration::from_millis(at.saturating_sub(sys::now()));
+                Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) }
+            });
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the dispatcher cannot wait");
+                    return;
+                }
+            }
+            let now = sys::now();
+            for event in &events {
+                self.on_event(event.data.u64(), event.flags, now);
+            }
+            self.on_time(now);
+            self.flush(now);
+            self.watch_listeners(now);
+        }
+    }
+
+    fn on_event(&mut self, token: u64, flags: epoll::EventFlags, now: Millis) {
+        let number = token as u32;
+        match token & !u64::from(u32::MAX) {
+            LISTENER => self.accept(number, now),
+            PEER => {
+                if flags.intersects(epoll::EventFlags::OUT) {
+                    self.with_peer(WorkerId(number), Peer::unblock);
+                }
+                if flags.intersects(epoll::EventFlags::IN) {
+                    self.hear(WorkerId(number));
+                }
+            }
+            _ => self.read_inbox(now),
+        }
+    }
+
+    fn with_peer(&mut self, worker: WorkerId, action: impl FnOnce(&mut Peer)) {
+        if let Some(peer) = self.peers.get_mut(&worker) {
+            action(peer);
+        }
+    }
+
+    fn read_inbox(&mut self, now: Millis) {
+        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        while let Ok(request) = self.inbox.try_recv() {
+            match request {
+                Request::Attach(peer) => self.attach(*peer),
+                Request::Detach(worker) => self.detach(worker),
+                Request::Drain(worker) => self.with_peer(worker, Peer::drain),
+                Request::ShutDoor(done) => self.shut_door(now, done),
+                Request::End => self.ended = true,
+            }
+        }
+    }
+
+    fn attach(&mut self, peer: Peer) {
+        let token = PEER | u64::from(peer.id().0);
+        match epoll::add(&self.epoll, peer.channel(), epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+            Ok(()) => drop(self.peers.insert(peer.id(), peer)),
+            Err(error) => tracing::error!(%error, "cannot watch a worker's channel"),
+        }
+    }
+
+    fn detach(&mut self, worker: WorkerId) {
+        // What it reported last may still lie unread, but asks for nothing that a dead worker needs.
+        if let Some(mut peer) = self.peers.remove(&worker) {
+            let left = peer.take_back();
+            if !left.is_empty() {
+                tracing::info!(worker = worker.0, connections = left.len(), "reclaimed from a worker that is gone");
+            }
+            self.waiting.extend(left);
+        }
+    }
+
+    /// Reads what a worker reports, a bounded number of frames at a time.
+    fn hear(&mut self, worker: WorkerId) {
+        for _ in 0..64 {
+            let Some(report) = self.peers.get_mut(&worker).and_then(Peer::receive) else { return };
+            match report {
+                Report::Bind { seq, wanted } => {
+                    let answer = match self.door.bind(&wanted) {
+                        Ok((listener, address)) => Order::Bound { seq, listener, address },
+                        Err(errno) => Order::BindFailed { seq, errno },
+                    };
+                    self.with_peer(worker, |peer| peer.order(&answer));
+                }
+                Report::Serve { listener } => self.with_peer(worker, |peer| peer.serve(listener)),
+                Report::Unserve { listener } => {
+                    self.with_peer(worker, |peer| peer.unserve(listener));
+                    self.door.release(listener, self.peers.values().any(|peer| peer.serves(listener)));
+                }
+                Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
+                Report::Leaving => {
+                    self.with_peer(worker, Peer::leave_by_itself);
+                    (self.tell)(worker, Report::Leaving);
+                }
+                report => (self.tell)(worker, report),
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: u32, now: Millis) {
+        for connection in self.door.accept(listener, now) {
+            self.place(connection, None);
+        }
+    }
+
+    /// Gives a connection to the best worker but `not`, or lets it wait.
+    fn place(&mut self, connection: Connection, not: Option<WorkerId>) {
+        let any_open = self.peers.values().any(|peer| peer.is_open());
+        let leaving = self.door.is_shut() && !any_open;
+        self.candidates.clear();
+        self.candidates.extend(
+            self.peers
+                .values()
+                .filter(|peer| Some(peer.id()) != not && peer.can_take(connection.listener, leaving))
+                .map(Peer::candidate),
+        );
+        match self.balancer.choose(&self.candidates, connection.client).and_then(|id| self.peers.get_mut(&id)) {
+            Some(peer) => peer.give(connection),
+            None => self.waiting.push_back(connection),
+        }
+    }
+
+    fn shut_door(&mut self, now: Millis, done: oneshot::Sender<()>) {
+        for connection in self.door.shut(now + DOOR_GRACE) {
+            self.place(connection, None);
+        }
+        // Who asked may have gone in the meantime.
+        let _ = done.send(());
+    }
+
+    fn on_time(&mut self, now: Millis) {
+        for connection in self.door.close_after_grace(now) {
+            self.place(connection, None);
+        }
+        for _ in 0..self.waiting.len() {
+            if let Some(connection) = self.waiting.pop_front() {
+                self.place(connection, None);
+            }
+        }
+        self.reclaim(now);
+        if !self.door.is_closing() {
+            self.peers.values_mut().for_each(Peer::grant_leave);
+        }
+    }
+
+    /// Takes connections back from workers that did not take them in time, where another worker is free.
+    fn reclaim(&mut self, now: Millis) {
+        let late: Vec<WorkerId> =
+            self.peers.values_mut().filter_map(|peer| peer.is_late(now, TAKE_WITHIN).then(|| peer.id())).collect();
+        for id in late {
+            if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
+                continue;
+            }
+            let Some(back) = self.peers.get_mut(&id).map(|peer| peer.reclaim(now)) else { continue };
+            tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that is busy");
+            for connection in back {
+                self.place(connection, Some(id));
+            }
+        }
+    }
+
+    fn flush(&mut self, now: Millis) {
+        for peer in self.peers.values_mut() {
+            if let Some(blocked) = peer.flush(now) {
+                let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+                let token = epoll::EventData::new_u64(PEER | u64::from(peer.id().0));
+                if let Err(error) = epoll::modify(&self.epoll, peer.channel(), token, flags) {
+                    tracing::error!(%error, "cannot watch a worker's channel");
+                }
+            }
+        }
+    }
+
+    /// Listens only to sockets whose connections somebody could take: the others' wait in the kernel's queue.
+    fn watch_listeners(&mut self, now: Millis) {
+        let waiting = !self.waiting.is_empty();
+        self.door.watch(&self.epoll, LISTENER, now, |listener| {
+            !waiting && self.peers.values().any(|peer| peer.can_take(listener, false))
+        });
+    }
+
+    fn next_wake(&self) -> Option<Millis> {
+        let now = sys::now();
+        let late = self.peers.values().filter_map(|peer| peer.oldest_untaken()).map(|at| (at + TAKE_WITHIN).max(now + RETRY));
+        // Waiting for a worker to come needs no clock; waiting for one to take something does.
+        let full = (!self.waiting.is_empty() && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
+        let unsent = self.peers.values().any(Peer::must_retry).then(|| now + RETRY);
+        late.chain(full).chain(unsent).chain(self.door.next_wake()).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,301 @@
+//! The dispatcher's end of one worker: its channel, its ledger, and what is still to be sent.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::core::Millis;
+use crate::core::balance::Candidate;
+use crate::core::ledger::Ledger;
+use crate::core::worker::WorkerId;
+use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Report};
+use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::scoreboard::{Field, Row};
+
+/// Connections on the way to one worker; more wait where every worker can still get them.
+const MAX_UNTAKEN: usize = 128;
+
+/// An accepted connection that no worker has taken yet.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Where it came in.
+    pub listener: ListenerId,
+    /// Who it is, on TCP.
+    pub client: Option<IpAddr>,
+}
+
+#[derive(Debug)]
+enum Mail {
+    Connection(Connection),
+    Order(Vec<u8>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Draining,
+    /// Drained; may leave as soon as nothing is on the way.
+    AskedToLeave,
+    Left,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Peer {
+    id: WorkerId,
+    slot: u32,
+    /// Our end.
+    channel: Channel,
+    /// The worker's end, to read back what it did not take.
+    theirs: Channel,
+    row: Row,
+    state: State,
+    ledger: Ledger,
+    outbox: VecDeque<Mail>,
+    serves: BTreeSet<ListenerId>,
+    /// When it last failed to take its connections; it counts as stuck until its beat is younger.
+    stalled_since: Option<Millis>,
+    /// The channel is full; the epoll loop waits for room.
+    blocked: bool,
+}
+
+impl Peer {
+    /// A worker that serves nothing yet. `theirs` is a second descriptor of the worker's end of `channel`.
+    pub fn new(id: WorkerId, slot: u32, channel: Channel, theirs: Channel, row: Row) -> Self {
+        Self {
+            id,
+            slot,
+            channel,
+            theirs,
+            row,
+            state: State::Open,
+            ledger: Ledger::default(),
+            outbox: VecDeque::new(),
+            serves: BTreeSet::new(),
+            stalled_since: None,
+            blocked: false,
+        }
+    }
+
+    /// Which worker.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// What epoll watches.
+    pub fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
+    /// From now on it gets connections of `listener`.
+    pub fn serve(&mut self, listener: ListenerId) {
+        self.serves.insert(listener);
+    }
+
+    /// From now on it gets no connections of `listener`.
+    pub fn unserve(&mut self, listener: ListenerId) {
+        self.serves.remove(&listener);
+    }
+
+    /// Whether it gets connections of `listener`.
+    pub fn serves(&self, listener: ListenerId) -> bool {
+        self.serves.contains(&listener)
+    }
+
+    /// Whether it is not draining.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether it could get one more; with `leaving`, a draining one too, however full.
+    pub fn can_take(&self, listener: ListenerId, leaving: bool) -> bool {
+        let may = match self.state {
+            State::Open => leaving || self.on_the_way() < MAX_UNTAKEN,
+            State::Draining | State::AskedToLeave => leaving,
+            State::Left => false,
+        };
+        may && self.serves(listener)
+    }
+
+    /// How it looks to the balancer.
+    pub fn candidate(&self) -> Candidate {
+        let load = self.row.count(Field::ConnectionsActive) + self.on_the_way() as u64;
+        Candidate { worker: self.id, slot: self.slot, load, stalled: self.is_stalled() }
+    }
+
+    /// Whether connections that somebody else cannot take are well placed here.
+    pub fn is_free(&self) -> bool {
+        self.is_open() && !self.is_stalled() && self.on_the_way() < MAX_UNTAKEN / 2
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.stalled_since.is_some_and(|at| self.row.count(Field::Beat) < at)
+    }
+
+    fn on_the_way(&self) -> usize {
+        self.ledger.untaken() as usize + self.outbox.len()
+    }
+
+    /// Puts a connection into the outbox.
+    pub fn give(&mut self, connection: Connection) {
+        self.outbox.push_back(Mail::Connection(connection));
+    }
+
+    /// Puts an order into the outbox.
+    pub fn order(&mut self, order: &Order) {
+        self.outbox.push_back(Mail::Order(frame::order(order)));
+    }
+
+    /// Takes it out of the choice and tells it to finish what it has.
+    pub fn drain(&mut self) {
+        if self.is_open() {
+            self.state = State::Draining;
+            self.order(&Order::Drain);
+        }
+    }
+
+    /// Takes it out of the choice; it knows already.
+    pub fn leave_by_itself(&mut self) {
+        if self.is_open() {
+            self.state = State::Draining;
+        }
+    }
+
+    /// It says it has nothing left.
+    pub fn ask_to_leave(&mut self) {
+        if matches!(self.state, State::Open | State::Draining) {
+            self.state = State::AskedToLeave;
+        }
+    }
+
+    /// Lets it go, if it asked and nothing is on the way to it.
+    pub fn grant_leave(&mut self) {
+        if self.state == State::AskedToLeave && self.on_the_way() == 0 {
+            self.state = State::Left;
+            self.order(&Order::Leave);
+        }
+    }
+
+    /// Whether connections lie untaken for `bound` milliseconds or longer.
+    pub fn is_late(&mut self, now: Millis, bound: Millis) -> bool {
+        self.ledger.taken(self.row.count(Field::Taken));
+        self.ledger.oldest().is_some_and(|at| at + bound <= now)
+    }
+
+    /// When the oldest untaken connection was handed over.
+    pub fn oldest_untaken(&self) -> Option<Millis> {
+        self.ledger.oldest()
+    }
+
+    /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
+    /// stuck.
+    pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
+        self.stalled_since = Some(now);
+        self.take_back()
+    }
+
+    /// Everything it did not take, from outbox and channel.
+    pub fn take_back(&mut self) -> Vec<Connection> {
+        let mut connections = Vec::new();
+        let mut orders = VecDeque::new();
+        let mut buffer = [0; MAX_BYTES];
+        loop {
+            match self.theirs.receive(&mut buffer) {
+                Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
+                    Ok(FromMaster::Connections(listeners)) => {
+                        self.ledger.read_back(received.fds.len() as u32);
+                        let pairs = received.fds.into_iter().zip(listeners);
+                        connections.extend(pairs.map(|(fd, listener)| Connection { fd, listener, client: None }));
+                    }
+                    Ok(FromMaster::Order(order)) => orders.push_back(Mail::Order(frame::order(&order))),
+                    Err(error) => tracing::error!(%error, "our own frame came back broken"),
+                },
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    tracing::error!(%error, worker = self.id.0, "cannot read a channel back");
+                    break;
+                }
+            }
+        }
+        for mail in self.outbox.drain(..) {
+            match mail {
+                Mail::Connection(connection) => connections.push(connection),
+                order @ Mail::Order(_) => orders.push_back(order),
+            }
+        }
+        self.outbox = orders;
+        connections
+    }
+
+    /// The next thing it reports; `None`: nothing more for now.
+    pub fn receive(&mut self) -> Option<Report> {
+        let mut buffer = [0; MAX_BYTES];
+        loop {
+            match self.channel.receive(&mut buffer) {
+                Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
+                    Ok(report) => return Some(report),
+                    Err(error) => tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense"),
+                },
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!(worker = self.id.0, "a worker's report is too long");
+                }
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// The channel has room again.
+    pub fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Whether something could not be sent for a reason that epoll does not report.
+    pub fn must_retry(&self) -> bool {
+        !self.blocked && !self.outbox.is_empty()
+    }
+
+    /// Sends what it can. `Some(blocked)`: whether to wait for room has to be told to epoll.
+    pub fn flush(&mut self, now: Millis) -> Option<bool> {
+        let was_blocked = std::mem::take(&mut self.blocked);
+        while !self.outbox.is_empty() {
+            match self.send_next(now) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    break;
+                }
+                Err(error) => {
+                    // ETOOMANYREFS above all: too many descriptors are under way on this machine.
+                    tracing::warn!(%error, worker = self.id.0, "cannot send to a worker; trying again");
+                    break;
+                }
+            }
+        }
+        (was_blocked != self.blocked).then_some(self.blocked)
+    }
+
+    /// Sends the first order, or the first connections together, and only then takes them out of the outbox.
+    fn send_next(&mut self, now: Millis) -> io::Result<()> {
+        let batch: Vec<&Connection> = self
+            .outbox
+            .iter()
+            .map_while(|mail| if let Mail::Connection(connection) = mail { Some(connection) } else { None })
+            .take(MAX_FDS)
+            .collect();
+        let count = batch.len();
+        match self.outbox.front() {
+            Some(Mail::Order(order)) => self.channel.send(order, &[])?,
+            _ => {
+                let fds: Vec<BorrowedFd<'_>> = batch.iter().map(|connection| connection.fd.as_fd()).collect();
+                self.channel.send(&frame::connections(batch.iter().map(|connection| connection.listener)), &fds)?;
+                self.ledger.hand(count as u32, now);
+            }
+        }
+        self.outbox.drain(..count.max(1));
+        Ok(())
+    }
+}

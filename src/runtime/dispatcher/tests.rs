@@ -1,0 +1,215 @@
+//! The dispatcher with real sockets, and workers that are played by the test: it holds the other end of their channels.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver as TestReceiver, channel};
+use std::time::Instant;
+
+use super::*;
+use crate::ipc::frame::{self, FromMaster, Wanted};
+use crate::sys::channel::{Channel, MAX_BYTES};
+use crate::sys::scoreboard::{Field, Row, Scoreboard};
+
+/// A worker without a process.
+struct Played {
+    end: Channel,
+    row: Row,
+}
+
+struct Stage {
+    dispatcher: Dispatcher,
+    board: Arc<Scoreboard>,
+    reports: TestReceiver<(WorkerId, Report)>,
+    port: u16,
+}
+
+const LISTENER: u32 = 1;
+
+fn stage(policy: Balance) -> Stage {
+    let mut door = Door::default();
+    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
+    assert_eq!(door.pin(&wanted).unwrap(), LISTENER);
+    let port = door.bind(&wanted).unwrap().1.unwrap().port;
+    let (sender, reports) = channel();
+    let tell: Tell = Box::new(move |worker, report| sender.send((worker, report)).unwrap_or_default());
+    Stage { dispatcher: Dispatcher::start(door, policy, tell).unwrap(), board: Scoreboard::create(8).unwrap(), reports, port }
+}
+
+impl Stage {
+    fn worker(&self, id: u32) -> Played {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let row = self.board.row(id as usize).unwrap();
+        let peer = Peer::new(WorkerId(id), id, ours, theirs.duplicate().unwrap(), row.clone());
+        assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
+        let played = Played { end: theirs, row };
+        played.report(&Report::Serve { listener: LISTENER });
+        played.report(&Report::Ready);
+        let heard = self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard");
+        assert_eq!(heard, (WorkerId(id), Report::Ready));
+        played
+    }
+
+    fn client(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    }
+}
+
+impl Played {
+    fn report(&self, report: &Report) {
+        self.end.send(&frame::report(report), &[]).unwrap();
+    }
+
+    /// What comes next, within `limit`.
+    fn next(&self, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let deadline = Instant::now() + limit;
+        let mut buffer = [0; MAX_BYTES];
+        loop {
+            if let Ok(Some(received)) = self.end.receive(&mut buffer) {
+                let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
+                let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
+                self.row.add(Field::Taken, streams.len() as f64);
+                self.row.add(Field::ConnectionsActive, streams.len() as f64);
+                self.row.set(Field::Beat, sys::now() as f64);
+                return Some((message, streams));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&left)).unwrap();
+        }
+    }
+
+    /// Takes connections until `count` are there.
+    fn take(&self, count: usize) -> Vec<TcpStream> {
+        let mut all = Vec::new();
+        while all.len() < count {
+            let (_, streams) = self.next(Duration::from_secs(5)).expect("a connection in time");
+            all.extend(streams);
+        }
+        all
+    }
+}
+
+fn answered(mut server: TcpStream, client: &mut TcpStream) {
+    server.set_nonblocking(false).unwrap();
+    server.write_all(b"!").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn connections_are_shared_evenly() {
+    let stage = stage(Balance::LeastConnections);
+    let (a, b) = (stage.worker(1), stage.worker(2));
+    let (mut clients, mut taken) = (Vec::new(), [0, 0]);
+    for _ in 0..64 {
+        clients.push(stage.client());
+        let before = taken;
+        while taken == before {
+            for (worker, taken) in [&a, &b].into_iter().zip(&mut taken) {
+                *taken += worker.next(Duration::from_millis(1)).map_or(0, |(_, streams)| streams.len());
+            }
+        }
+    }
+    // A pause of this very thread can look like a stuck worker, and move the last connection.
+    assert!(taken[0].abs_diff(taken[1]) <= 2, "{taken:?}");
+}
+
+#[test]
+fn without_a_worker_connections_wait_and_are_served_by_the_next_one() {
+    let stage = stage(Balance::RoundRobin);
+    let mut client = stage.client();
+    let worker = stage.worker(1);
+    answered(worker.take(1).remove(0), &mut client);
+}
+
+#[test]
+fn what_a_dead_worker_did_not_take_goes_to_another() {
+    let stage = stage(Balance::RoundRobin);
+    let dying = stage.worker(1);
+    let mut clients: Vec<TcpStream> = (0..10).map(|_| stage.client()).collect();
+    let taken = dying.take(1).len();
+    drop(dying);
+    stage.dispatcher.send(Request::Detach(WorkerId(1)));
+    let heir = stage.worker(2);
+    for (server, client) in heir.take(10 - taken).into_iter().zip(&mut clients[taken..]) {
+        answered(server, client);
+    }
+}
+
+#[test]
+fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spared() {
+    let stage = stage(Balance::RoundRobin);
+    let (stuck, free) = (stage.worker(1), stage.worker(2));
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| stage.client()).collect();
+    let begun = Instant::now();
+    let streams = free.take(8);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(stuck.next(Duration::ZERO).is_none(), "nothing is left for the stuck one");
+    for client in &mut clients {
+        client.write_all(b"?").unwrap();
+    }
+    // While it shows no sign of life it gets nothing; afterwards it does.
+    stuck.row.set(Field::Beat, 0.0);
+    let _more: Vec<TcpStream> = (0..4).map(|_| stage.client()).collect();
+    free.take(4);
+    stuck.row.set(Field::Beat, sys::now() as f64 + 1.0);
+    let _again: Vec<TcpStream> = (0..4).map(|_| stage.client()).collect();
+    assert!(!stuck.take(1).is_empty());
+    drop(streams);
+}
+
+#[test]
+fn an_order_that_was_read_back_with_connections_still_arrives() {
+    let stage = stage(Balance::RoundRobin);
+    let (stuck, free) = (stage.worker(1), stage.worker(2));
+    stuck.report(&Report::Bind {
+        seq: 9,
+        wanted: Wanted { address: Some("not an address".into()), port: Some(1), v6_only: false, backlog: 0, index: 0 },
+    });
+    let _clients: Vec<TcpStream> = (0..2).map(|_| stage.client()).collect();
+    free.take(2);
+    let (order, _) = stuck.next(Duration::from_secs(5)).expect("the answer");
+    assert_eq!(order, FromMaster::Order(Order::BindFailed { seq: 9, errno: 22 }));
+}
+
+#[test]
+fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way() {
+    let stage = stage(Balance::LeastConnections);
+    let (old, new) = (stage.worker(1), stage.worker(2));
+    stage.dispatcher.send(Request::Drain(WorkerId(1)));
+    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain));
+    let _clients: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
+    new.take(6);
+    old.report(&Report::Drained);
+    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Leave));
+}
+
+#[test]
+fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
+    let stage = stage(Balance::LeastConnections);
+    let mut clients: Vec<TcpStream> = (0..20).map(|_| stage.client()).collect();
+    let worker = stage.worker(1);
+    let (done, shut) = oneshot::channel();
+    stage.dispatcher.send(Request::ShutDoor(done));
+    stage.dispatcher.send(Request::Drain(WorkerId(1)));
+    shut.blocking_recv().unwrap();
+    worker.report(&Report::Drained);
+    let mut taken = Vec::new();
+    loop {
+        match worker.next(Duration::from_secs(5)).expect("an order or connections") {
+            (FromMaster::Order(Order::Leave), _) => break,
+            (_, streams) => taken.extend(streams),
+        }
+    }
+    assert_eq!(taken.len(), 20);
+    for (server, client) in taken.into_iter().zip(&mut clients) {
+        answered(server, client);
+    }
+    assert!(TcpStream::connect(("127.0.0.1", stage.port)).is_err());
+}
