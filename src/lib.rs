@@ -1,7 +1,23 @@
-//! x
+//! cluster2-rs: one Node.js server script as a supervised set of worker processes that share its ports.
+//!
+//! # Theory of operation
+//!
+//! The process in which `listen()` is called is the *master*. It binds the app's ports, and starts *workers*: the same
+//! script again, one for each *slot*. The master's Rust threads accept connections and hand each one, as a file
+//! descriptor, to a worker over the worker's *channel*; the worker wraps it into a Node socket of the server that listens.
+//! What was handed over and not yet taken is known (the *ledger*) and can be read back, so that a worker's death or a stuck
+//! event loop costs no connection that it had not taken. Workers tell how they are by writing their row of the
+//! *scoreboard*, shared memory that the master reads.
+//!
+//! Dependencies go one way: `binding -> runtime -> {http, ipc, sys, core} -> {config, error}`. `core` decides and does
+//! nothing else; `runtime` executes; `sys` is the only place with `unsafe`, but for one line of `binding`.
+//! `docs/architecture.md` tells the whole story, JavaScript included.
+
+pub mod binding;
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod http;
 pub mod ipc;
 pub mod runtime;
 pub mod sys;

@@ -235,9 +235,14 @@ mod tests {
         assert!(error(json!({ "port": [] })).starts_with("option 'port' must be"));
         assert!(error(json!({ "port": [1, 1] })).contains("without repetition"));
         assert!(error(json!({ "ecv": 5 })).starts_with("option 'ecv' must be an object, or false"));
-        assert!(error(json!({ "ecv": { "path": "ecv" } })).starts_with("option 'ecv.path' must be a path that begins with '/'"));
+        assert!(
+            error(json!({ "ecv": { "path": "ecv" } }))
+                .starts_with("option 'ecv.path' must be a path that begins with '/'")
+        );
         assert!(error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash'"));
-        assert!(error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance"));
+        assert!(
+            error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance")
+        );
         assert!(error(json!([])).starts_with("option 'options' must be"));
     }
 

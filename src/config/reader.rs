@@ -46,10 +46,9 @@ impl<'a> Reader<'a> {
         self.known.sort_unstable();
         match self.given.keys().find(|key| !self.known.contains(&key.as_str())) {
             None => Ok(()),
-            Some(key) => Err(ClusterError::OptionUnknown {
-                name: format!("{}{key}", self.prefix),
-                known: self.known.join(", "),
-            }),
+            Some(key) => {
+                Err(ClusterError::OptionUnknown { name: format!("{}{key}", self.prefix), known: self.known.join(", ") })
+            }
         }
     }
 

@@ -50,7 +50,7 @@ mod tests {
         for jitter in 0..10_000 {
             let mut backoff = Backoff { deaths: 9 };
             let wait = backoff.after_death(0, jitter);
-            assert!(wait <= 25_600 && wait >= 25_600 * 3 / 4, "{wait}");
+            assert!((25_600 * 3 / 4..=25_600).contains(&wait), "{wait}");
         }
     }
 

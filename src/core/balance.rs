@@ -69,8 +69,12 @@ mod tests {
     use std::collections::HashMap;
 
     fn candidates(loads: &[u64]) -> Vec<Candidate> {
-        let one =
-            |(i, load): (usize, &u64)| Candidate { worker: WorkerId(i as u32 + 1), slot: i as u32, load: *load, stalled: false };
+        let one = |(i, load): (usize, &u64)| Candidate {
+            worker: WorkerId(i as u32 + 1),
+            slot: i as u32,
+            load: *load,
+            stalled: false,
+        };
         loads.iter().enumerate().map(one).collect()
     }
 

@@ -444,8 +444,8 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-#[path = "supervisor_tests.rs"]
-mod tests;
-#[cfg(test)]
 #[path = "supervisor_simulation.rs"]
 mod simulation;
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

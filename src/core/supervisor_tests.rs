@@ -33,10 +33,7 @@ fn a_start_forks_every_slot_and_tells_forked_before_listening() {
         supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 1),
         [Action::Tell(Notice::Forked { pid: 101 })]
     );
-    assert_eq!(
-        supervisor.on_event(Event::Ready { worker: ONE }, 2),
-        [Action::Tell(Notice::Listening { pid: 101 })]
-    );
+    assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 2), [Action::Tell(Notice::Listening { pid: 101 })]);
     assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 3), []);
 }
 
@@ -74,11 +71,7 @@ fn a_first_start_in_which_nobody_becomes_ready_gives_up_with_the_reason() {
     let reason = "worker 101 exited with code 7".to_owned();
     assert_eq!(
         actions,
-        [
-            died(101, Exit::Code(7), Cause::Crash),
-            Action::CloseDoor,
-            Action::Finish(Outcome::StartFailed { reason })
-        ]
+        [died(101, Exit::Code(7), Cause::Crash), Action::CloseDoor, Action::Finish(Outcome::StartFailed { reason })]
     );
 }
 

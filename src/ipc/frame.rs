@@ -110,6 +110,15 @@ pub enum FromMaster {
     Order(Order),
 }
 
+/// What a frame from a worker holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FromWorker {
+    /// Connections it gives back, as in [`FromMaster::Connections`].
+    Connections(Vec<ListenerId>),
+    /// A report.
+    Report(Report),
+}
+
 /// A frame that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("a frame of {length} bytes with {fds} descriptors makes no sense")]
@@ -144,26 +153,30 @@ fn json(message: &impl Serialize) -> Vec<u8> {
 
 /// Reads a frame from the master that came with `fds` descriptors.
 pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
-    let malformed = || Malformed { length: frame.len(), fds };
-    match frame.split_first() {
-        Some((&CONNECTIONS, numbers)) if numbers.len() == fds * 4 => {
-            let (numbers, _) = numbers.as_chunks::<4>();
-            Ok(FromMaster::Connections(numbers.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()))
-        }
-        Some((&JSON, text)) if fds == 0 => {
-            serde_json::from_slice(text).map(FromMaster::Order).map_err(|_| malformed())
-        }
-        _ => Err(malformed()),
+    let malformed = Malformed { length: frame.len(), fds };
+    if let Some(listeners) = read_connections(frame, fds) {
+        return Ok(FromMaster::Connections(listeners));
     }
+    read_json(frame, fds).map(FromMaster::Order).ok_or(malformed)
 }
 
-/// Reads a frame from a worker.
-pub fn from_worker(frame: &[u8], fds: usize) -> Result<Report, Malformed> {
-    let malformed = || Malformed { length: frame.len(), fds };
-    match frame.split_first() {
-        Some((&JSON, text)) if fds == 0 => serde_json::from_slice(text).map_err(|_| malformed()),
-        _ => Err(malformed()),
+/// Reads a frame from a worker that came with `fds` descriptors.
+pub fn from_worker(frame: &[u8], fds: usize) -> Result<FromWorker, Malformed> {
+    let malformed = Malformed { length: frame.len(), fds };
+    if let Some(listeners) = read_connections(frame, fds) {
+        return Ok(FromWorker::Connections(listeners));
     }
+    read_json(frame, fds).map(FromWorker::Report).ok_or(malformed)
+}
+
+fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<ListenerId>> {
+    let numbers = frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * 4)?;
+    Some(numbers.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(frame: &[u8], fds: usize) -> Option<T> {
+    let text = frame.strip_prefix(&[JSON]).filter(|_| fds == 0)?;
+    serde_json::from_slice(text).ok()
 }
 
 #[cfg(test)]
@@ -178,7 +191,7 @@ mod tests {
         assert_eq!(from_master(&json(&order), 0).unwrap(), FromMaster::Order(order));
         let wanted = Wanted { address: None, port: Some(0), v6_only: false, backlog: 511, index: 2 };
         let report = Report::Bind { seq: 1, wanted };
-        assert_eq!(from_worker(&json(&report), 0).unwrap(), report);
+        assert_eq!(from_worker(&json(&report), 0).unwrap(), FromWorker::Report(report));
     }
 
     #[test]

@@ -60,11 +60,9 @@ mod tests {
     #[test]
     fn what_node_waits_for_is_answered() {
         let answer = Some(r#"{"ack":4,"cmd":"NODE_CLUSTER"}"#.to_owned());
-        assert_eq!(
-            read(r#"{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":4}"#),
-            Line::Internal(answer)
-        );
-        let Line::MessageWithHandle { message, answer } = read(r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1}}"#)
+        assert_eq!(read(r#"{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":4}"#), Line::Internal(answer));
+        let Line::MessageWithHandle { message, answer } =
+            read(r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1}}"#)
         else {
             panic!("a handle")
         };

@@ -1,2 +1,87 @@
-//! x
+//! Threads and tasks: the only place that executes what `core` decides.
+//!
+//! In the master there are two threads of ours, neither of which ever waits for JavaScript: the *supervisor* (a tokio
+//! runtime: processes, Node's IPC, control socket, deadlines) and the *dispatcher* (accepting and handing over). In a
+//! worker there is one, the *watch*, which tells JavaScript that something lies in the channel and ends the process if
+//! the master is gone and the event loop is stuck.
+//!
+//! Whoever embeds a master (the addon, later the command line) implements [`Front`].
+
 pub mod dispatcher;
+pub mod master;
+mod member;
+mod node_ipc;
+mod pids;
+pub mod remote;
+mod status;
+mod supervise;
+pub mod worker;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a front is told; as JSON it is what `lib/master.js` turns into events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Told {
+    /// A worker process exists.
+    Forked {
+        /// It.
+        pid: u32,
+    },
+    /// A worker is ready.
+    Listening {
+        /// It.
+        pid: u32,
+    },
+    /// A worker is gone.
+    Died {
+        /// It.
+        pid: u32,
+        /// Its exit code, if it returned one.
+        code: Option<i32>,
+        /// The signal that ended it, if one did.
+        signal: Option<&'static str>,
+        /// See `Cause::word`.
+        reason: &'static str,
+    },
+    /// A worker received a signal.
+    Signal {
+        /// It.
+        pid: u32,
+        /// `SIGTERM` and so on.
+        signal: String,
+    },
+    /// A worker sent a message.
+    Message {
+        /// It.
+        pid: u32,
+        /// What it sent.
+        message: Value,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// In words.
+        message: String,
+    },
+    /// The cluster has ended; nothing follows.
+    Finished {
+        /// Why, if it was not asked to.
+        error: Option<Failure>,
+    },
+}
+
+/// An error for a front: a stable code and the words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failure {
+    /// `CLUSTER2_ERR_…`
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Whoever embeds a master. Called on the supervisor's thread; must not block.
+pub trait Front: Send + 'static {
+    /// Something happened.
+    fn tell(&self, told: Told);
+}

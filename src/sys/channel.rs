@@ -57,6 +57,18 @@ impl Channel {
         Ok(())
     }
 
+    /// As `send`, for a descriptor that JavaScript holds and that Rust knows only by its number.
+    pub fn send_number(&self, bytes: &[u8], fd: i32) -> io::Result<()> {
+        if fd < 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: borrowed for this one call, which only hands the number to the kernel, and fails if nothing is open
+        // under it.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        self.send(bytes, &[fd])
+    }
+
     /// Receives one message into `buffer`. `Ok(None)`: the other side is gone. `WouldBlock`: nothing there.
     /// `InvalidData`: a message longer than allowed; it is lost, its descriptors are closed.
     pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> io::Result<Option<Received<'a>>> {

@@ -68,6 +68,13 @@ impl Directory {
         }
     }
 
+    /// Whether somebody alive holds the pid file.
+    pub fn is_locked(&self, name: &str) -> bool {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(fd) = rustix::fs::openat(&self.fd, name, flags, Mode::empty()) else { return false };
+        rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+    }
+
     /// Writes a pid file that nobody holds a lock on, replacing a stale one.
     pub fn write_pid_file(&self, name: &str, identity: Identity) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;

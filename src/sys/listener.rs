@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::net::SocketFlags;
+use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
 /// Where to listen.
@@ -53,7 +53,9 @@ impl Listener {
     /// Binds and listens. `backlog` is how many connections may wait unaccepted.
     pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
-            Address::Tcp { host: Some(host), port, v6_only } => Self::tcp(SocketAddr::new(*host, *port), *v6_only, backlog),
+            Address::Tcp { host: Some(host), port, v6_only } => {
+                Self::tcp(SocketAddr::new(*host, *port), *v6_only, backlog)
+            }
             Address::Tcp { host: None, port, v6_only } => {
                 match Self::tcp((Ipv6Addr::UNSPECIFIED, *port).into(), *v6_only, backlog) {
                     Err(error) if no_ipv6(&error) => Self::tcp((Ipv4Addr::UNSPECIFIED, *port).into(), false, backlog),
@@ -100,8 +102,7 @@ impl Listener {
     /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
     pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
         let (fd, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        Ok((fd, peer.map(|peer| peer.ip().to_canonical())))
+        Ok((fd, peer.and_then(ip)))
     }
 
     /// Lets nobody new in, while those who are in the queue can still be accepted.
@@ -141,12 +142,21 @@ impl Drop for Listener {
     }
 }
 
+/// The client at the other end of an accepted connection; `None` on unix sockets and when it is gone.
+pub fn client_of(connection: impl AsFd) -> Option<IpAddr> {
+    rustix::net::getpeername(connection).ok().flatten().and_then(ip)
+}
+
+fn ip(address: SocketAddrAny) -> Option<IpAddr> {
+    SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
+}
+
 /// Classic BPF over the TCP header: drop what has SYN and not ACK, pass the rest.
 static DROP_SYN: [SockFilter; 5] = [
-    SockFilter::new(0x30, 0, 0, 13),        // A = flags
-    SockFilter::new(0x54, 0, 0, 0x12),      // A &= SYN | ACK
-    SockFilter::new(0x15, 0, 1, 0x02),      // SYN alone?
-    SockFilter::new(0x06, 0, 0, 0),         // drop
+    SockFilter::new(0x30, 0, 0, 13),          // A = flags
+    SockFilter::new(0x54, 0, 0, 0x12),        // A &= SYN | ACK
+    SockFilter::new(0x15, 0, 1, 0x02),        // SYN alone?
+    SockFilter::new(0x06, 0, 0, 0),           // drop
     SockFilter::new(0x06, 0, 0, 0xffff_ffff), // pass
 ];
 

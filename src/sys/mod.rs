@@ -10,7 +10,6 @@ pub mod process;
 pub mod scoreboard;
 pub mod spawn;
 
-
 /// Milliseconds on CLOCK_MONOTONIC: the clock of `process.hrtime`, the same in all processes.
 pub fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,14 @@ pub enum Exited {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+}
+
+/// A pidfd that a tokio task can wait for: it becomes readable when the process ends.
+pub fn watchable(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as the `AsyncFd` owns it.
+    #[allow(unsafe_code)]
+    let watchable = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+    Ok(watchable?)
 }
 
 /// Reaps a child that has ended; `None` while it lives.
@@ -28,9 +38,19 @@ pub fn reap(pidfd: impl AsFd) -> io::Result<Option<Exited>> {
     }))
 }
 
+/// The name of a signal, `SIGKILL`; real-time signals have none of their own.
+pub fn signal_name(number: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(number).map_or("SIGRT", nix::sys::signal::Signal::as_str)
+}
+
 /// Sends SIGKILL. A process that is gone already is as good as killed.
 pub fn kill(pidfd: impl AsFd) -> io::Result<()> {
     signal(pidfd, Signal::KILL)
+}
+
+/// Ends this process as nothing else can, whatever its event loop does.
+pub fn kill_self() {
+    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
 }
 
 /// Sends SIGTERM; as `kill`.

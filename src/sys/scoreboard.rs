@@ -78,8 +78,7 @@ unsafe impl Sync for Scoreboard {}
 impl Scoreboard {
     /// A new one, all zero, of a size that nobody can change.
     pub fn create(rows: usize) -> io::Result<Arc<Self>> {
-        let memory =
-            rustix::fs::memfd_create("cluster2-scoreboard", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let memory = rustix::fs::memfd_create("cluster2-scoreboard", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&memory, (rows * ROW_BYTES) as u64)?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Self::map(memory, rows)
@@ -97,7 +96,14 @@ impl Scoreboard {
         // `length` bytes and is sealed against shrinking, so no access can fault.
         #[allow(unsafe_code)]
         let base = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &memory, 0)
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                &memory,
+                0,
+            )
         }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Arc::new(Self { memory, base, rows }))

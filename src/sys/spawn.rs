@@ -6,10 +6,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
+use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 /// Node's own IPC, as `NODE_CHANNEL_FD` says.
@@ -61,6 +63,25 @@ pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
     // The number cannot have been reused: only this process may reap its child, and it has not.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     Ok(Child { pid: pid.as_raw_nonzero().get() as u32, pidfd })
+}
+
+/// In the child: takes the passed descriptors over, marked close-on-exec. Fails on a second call, and where a descriptor
+/// is not open.
+pub fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    for fd in fds {
+        // SAFETY: borrowed for this one call, which fails if nothing is open under the number.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)?;
+    }
+    // SAFETY: open, as was just seen, and this process's own since exec: Node does not know them, and the flag above lets
+    // this code run only once.
+    #[allow(unsafe_code)]
+    Ok(fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// Marks every descriptor above standard error close-on-exec: also those that this process inherited itself, of which

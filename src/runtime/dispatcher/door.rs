@@ -51,6 +51,7 @@ pub struct Door {
     entries: BTreeMap<ListenerId, Entry>,
     last: ListenerId,
     state: State,
+    settled: bool,
 }
 
 impl Door {
@@ -91,6 +92,14 @@ impl Door {
     pub fn release(&mut self, id: ListenerId, served: bool) {
         if !served && self.entries.get(&id).is_some_and(|entry| !entry.pinned) {
             self.entries.remove(&id);
+        }
+    }
+
+    /// Once the first app is ready it is known which of the app's own ports it uses; the others would only keep clients
+    /// waiting.
+    pub fn release_unserved(&mut self, served: impl Fn(ListenerId) -> bool) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.entries.retain(|id, entry| !entry.pinned || served(*id));
         }
     }
 

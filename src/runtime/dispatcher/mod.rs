@@ -28,6 +28,7 @@ use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{Order, Report};
 use crate::sys;
 pub use door::Door;
+use peer::Received;
 pub use peer::{Connection, Peer};
 
 /// A connection that its worker did not take in this time goes to a free one, milliseconds.
@@ -219,7 +220,14 @@ impl Loop {
     /// Reads what a worker reports, a bounded number of frames at a time.
     fn hear(&mut self, worker: WorkerId) {
         for _ in 0..64 {
-            let Some(report) = self.peers.get_mut(&worker).and_then(Peer::receive) else { return };
+            let report = match self.peers.get_mut(&worker).and_then(Peer::receive) {
+                Some(Received::Report(report)) => report,
+                Some(Received::Connections(back)) => {
+                    back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
+                    continue;
+                }
+                None => return,
+            };
             match report {
                 Report::Bind { seq, wanted } => {
                     let answer = match self.door.bind(&wanted) {
@@ -238,7 +246,12 @@ impl Loop {
                     self.with_peer(worker, Peer::leave_by_itself);
                     (self.tell)(worker, Report::Leaving);
                 }
-                report => (self.tell)(worker, report),
+                report => {
+                    if report == Report::Ready {
+                        self.door.release_unserved(|listener| self.peers.values().any(|peer| peer.serves(listener)));
+                    }
+                    (self.tell)(worker, report);
+                }
             }
         }
     }
@@ -308,7 +321,8 @@ impl Loop {
     fn flush(&mut self, now: Millis) {
         for peer in self.peers.values_mut() {
             if let Some(blocked) = peer.flush(now) {
-                let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+                let flags =
+                    if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
                 let token = epoll::EventData::new_u64(PEER | u64::from(peer.id().0));
                 if let Err(error) = epoll::modify(&self.epoll, peer.channel(), token, flags) {
                     tracing::error!(%error, "cannot watch a worker's channel");
@@ -327,7 +341,8 @@ impl Loop {
 
     fn next_wake(&self) -> Option<Millis> {
         let now = sys::now();
-        let late = self.peers.values().filter_map(|peer| peer.oldest_untaken()).map(|at| (at + TAKE_WITHIN).max(now + RETRY));
+        let late =
+            self.peers.values().filter_map(|peer| peer.oldest_untaken()).map(|at| (at + TAKE_WITHIN).max(now + RETRY));
         // Waiting for a worker to come needs no clock; waiting for one to take something does.
         let full = (!self.waiting.is_empty() && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
         let unsent = self.peers.values().any(Peer::must_retry).then(|| now + RETRY);

@@ -9,8 +9,9 @@ use crate::core::Millis;
 use crate::core::balance::Candidate;
 use crate::core::ledger::Ledger;
 use crate::core::worker::WorkerId;
-use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Report};
+use crate::ipc::frame::{self, FromMaster, FromWorker, ListenerId, Order, Report};
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::listener;
 use crate::sys::scoreboard::{Field, Row};
 
 /// Connections on the way to one worker; more wait where every worker can still get them.
@@ -25,6 +26,15 @@ pub struct Connection {
     pub listener: ListenerId,
     /// Who it is, on TCP.
     pub client: Option<IpAddr>,
+}
+
+/// What came from a worker.
+#[derive(Debug)]
+pub enum Received {
+    /// A report.
+    Report(Report),
+    /// Connections that it gives back.
+    Connections(Vec<Connection>),
 }
 
 #[derive(Debug)]
@@ -207,8 +217,7 @@ impl Peer {
                 Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
                     Ok(FromMaster::Connections(listeners)) => {
                         self.ledger.read_back(received.fds.len() as u32);
-                        let pairs = received.fds.into_iter().zip(listeners);
-                        connections.extend(pairs.map(|(fd, listener)| Connection { fd, listener, client: None }));
+                        connections.extend(returned(received.fds, listeners));
                     }
                     Ok(FromMaster::Order(order)) => orders.push_back(Mail::Order(frame::order(&order))),
                     Err(error) => tracing::error!(%error, "our own frame came back broken"),
@@ -231,13 +240,16 @@ impl Peer {
         connections
     }
 
-    /// The next thing it reports; `None`: nothing more for now.
-    pub fn receive(&mut self) -> Option<Report> {
+    /// The next thing that came from it; `None`: nothing more for now.
+    pub fn receive(&mut self) -> Option<Received> {
         let mut buffer = [0; MAX_BYTES];
         loop {
             match self.channel.receive(&mut buffer) {
                 Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
-                    Ok(report) => return Some(report),
+                    Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
+                    Ok(FromWorker::Connections(listeners)) => {
+                        return Some(Received::Connections(returned(received.fds, listeners)));
+                    }
                     Err(error) => tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense"),
                 },
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -298,4 +310,13 @@ impl Peer {
         self.outbox.drain(..count.max(1));
         Ok(())
     }
+}
+
+/// Connections as they come off a channel.
+fn returned(fds: Vec<OwnedFd>, listeners: Vec<ListenerId>) -> Vec<Connection> {
+    let one = |(fd, listener): (OwnedFd, ListenerId)| {
+        let client = listener::client_of(&fd);
+        Connection { fd, listener, client }
+    };
+    fds.into_iter().zip(listeners).map(one).collect()
 }

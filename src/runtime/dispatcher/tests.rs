@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver as TestReceiver, channel};
 use std::time::Instant;
 
@@ -33,7 +32,12 @@ fn stage(policy: Balance) -> Stage {
     let port = door.bind(&wanted).unwrap().1.unwrap().port;
     let (sender, reports) = channel();
     let tell: Tell = Box::new(move |worker, report| sender.send((worker, report)).unwrap_or_default());
-    Stage { dispatcher: Dispatcher::start(door, policy, tell).unwrap(), board: Scoreboard::create(8).unwrap(), reports, port }
+    Stage {
+        dispatcher: Dispatcher::start(door, policy, tell).unwrap(),
+        board: Scoreboard::create(8).unwrap(),
+        reports,
+        port,
+    }
 }
 
 impl Stage {

@@ -1,0 +1,104 @@
+'use strict';
+
+const EventEmitter = require('node:events');
+const path = require('node:path');
+const { ClusterError, ClusterTypeError } = require('./lib/errors');
+const { normalize } = require('./lib/options');
+const remote = require('./lib/remote');
+const { checkListenArguments, fail } = require('./lib/roles/common');
+const session = require('./lib/worker/session');
+
+const WHOLE = 'must be a whole number';
+
+/**
+ * A server script as a set of workers that share its ports; see README.md for options, methods and events.
+ *
+ * Until `listen()` an instance has no effect on the process; one that only calls `stop()`, `shutdown()` and the like speaks
+ * to the cluster that runs in the same `pids` directory.
+ */
+class Cluster extends EventEmitter {
+  #config;
+  #role;
+
+  /**
+   * @param {object} [options]
+   * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN` or `CLUSTER2_ERR_OPTION_INVALID`, naming the option
+   */
+  constructor(options) {
+    super();
+    this.#config = normalize(options);
+    this.#config.pids = session.current()?.identity.pids ?? path.resolve(this.#config.pids);
+  }
+
+  /**
+   * Runs the app: in the master this starts the workers, in a worker it serves.
+   * @param {(callback: (app: *, monApp?: *) => void) => void} createApp
+   * @param {(app: *, monApp: *) => void} [callback] called when this process listens; in the master, when its first worker does
+   * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
+   * @throws {ClusterError} `CLUSTER2_ERR_WRONG_STATE` if it listens already
+   */
+  listen(createApp, callback) {
+    checkListenArguments(createApp, callback);
+    if (this.#role) throw new ClusterError('CLUSTER2_ERR_WRONG_STATE', 'cannot listen twice on one Cluster');
+    this.#role = this.#makeRole();
+    const listening = async () => this.#role.listen(createApp, callback);
+    listening().catch((error) => fail(this, error));
+  }
+
+  #makeRole() {
+    // Required here, not above: a script that only calls `stop()` needs none of them.
+    if (!this.#config.cluster) return new (require('./lib/roles/single').SingleRole)(this, this.#config);
+    const worker = session.current();
+    if (worker) return new (require('./lib/roles/worker').WorkerRole)(this, this.#config, worker);
+    return new (require('./lib/roles/master').MasterRole)(this, this.#config);
+  }
+
+  #command(command) {
+    if (this.#role?.running) return this.#role.command(command);
+    return remote.ask(this.#config.pids, command, this.#config.shutdownTimeout);
+  }
+
+  /** Kills all workers, and the master if it is another process. Resolves when they are gone. */
+  stop() {
+    return this.#command({ command: 'stop' });
+  }
+
+  /**
+   * Leaves gracefully. Resolves when no new connection is accepted; with `wait`, when all workers are gone.
+   * @param {{ wait?: boolean }} [options]
+   */
+  shutdown({ wait = false } = {}) {
+    return this.#command({ command: 'shutdown', wait: Boolean(wait) });
+  }
+
+  /** Changes the number of workers. */
+  scale(workers) {
+    this.#checkWhole('scale(workers)', workers, 1);
+    return this.#command({ command: 'scale', workers });
+  }
+
+  /** The state of master and workers; `{ running: false }` if none runs. */
+  status() {
+    return this.#command({ command: 'status' });
+  }
+
+  /** Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`. */
+  send(pid, message) {
+    this.#checkWhole('send(pid, message)', pid, 1);
+    return this.#command({ command: 'send', pid, message: message ?? null });
+  }
+
+  /** Sends a message to all workers. */
+  broadcast(message) {
+    return this.#command({ command: 'broadcast', message: message ?? null });
+  }
+
+  #checkWhole(call, value, min) {
+    if (Number.isInteger(value) && value >= min && value <= 0xffffffff) return;
+    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', `${call}: ${WHOLE} from ${min}; got ${String(value)}`);
+  }
+}
+
+module.exports = Cluster;
+module.exports.Cluster = Cluster;
+module.exports.ClusterError = ClusterError;

@@ -1,0 +1,56 @@
+'use strict';
+
+// Makes a server of whatever the user calls an app.
+
+const http = require('node:http');
+const { ClusterTypeError } = require('./errors');
+
+const KNOWN =
+  'a net, http, https, http2 or tls server, an Express, Connect or Koa app, or an array of { app, port }';
+
+const isFunction = (value) => typeof value === 'function';
+
+// An Express 2 app is an http.Server itself; Express 3 to 5 and Connect make functions.
+function isServer(app) {
+  return typeof app === 'object' && isFunction(app.listen) && isFunction(app.address) && isFunction(app.on);
+}
+
+/**
+ * The server for one app.
+ * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
+ */
+function toServer(app) {
+  if (app && isServer(app)) return app;
+  if (isFunction(app)) return http.createServer(app);
+  if (app && isFunction(app.callback) && isFunction(app.use)) return http.createServer(app.callback());
+  const got = app === null ? 'null' : Array.isArray(app) ? 'an array' : typeof app;
+  throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got ${got}`);
+}
+
+/**
+ * Servers with their ports.
+ * @param {*} app what the user passed to `createApp`'s callback
+ * @param {Array<number|string>} ports the `port` option, for a single app
+ * @returns {Array<{ server: net.Server, ports: Array<number|string> }>}
+ * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
+ */
+function adapt(app, ports) {
+  if (!Array.isArray(app)) return [{ server: toServer(app), ports }];
+  if (app.length === 0) {
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got an empty array`);
+  }
+  return app.map((entry, index) => {
+    if (entry?.app === undefined || !isPort(entry.port)) {
+      const message = `app[${index}] must be { app, port }, port being a number from 0 to 65535 or the path of a unix socket`;
+      throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+    }
+    return { server: toServer(entry.app), ports: [entry.port] };
+  });
+}
+
+function isPort(port) {
+  if (typeof port === 'number') return Number.isInteger(port) && port >= 0 && port <= 65535;
+  return typeof port === 'string' && port !== '';
+}
+
+module.exports = { adapt };

@@ -1,0 +1,84 @@
+'use strict';
+
+// The numbers that a process reports about itself. In a worker they lie in the scoreboard (`src/sys/scoreboard.rs`), so that
+// writing them is all there is to reporting; in a single process, in plain memory.
+
+const FIELDS = [
+  'taken',
+  'beat',
+  'connectionsActive',
+  'connectionsTotal',
+  'connectionsTimedOut',
+  'requestsActive',
+  'requestsTotal',
+  'eventLoopDelay',
+  'rss',
+  'cpu',
+];
+
+const ROW_BYTES = 128;
+const INTERVAL = 1000;
+
+/** One row of numbers; each field is a property. */
+class Counters {
+  #row;
+  #timer;
+  #due = 0;
+
+  /** @param {ArrayBuffer} [memory] the row; by default memory of its own */
+  constructor(memory = new ArrayBuffer(ROW_BYTES)) {
+    this.#row = new Float64Array(memory);
+    FIELDS.forEach((name, index) => {
+      Object.defineProperty(this, name, {
+        enumerable: true,
+        get: () => this.#row[index],
+        set: (value) => (this.#row[index] = value),
+      });
+    });
+  }
+
+  /** Measures the process once a second, without keeping it alive. `also` is called with each measurement. */
+  start(also = () => {}) {
+    if (this.#timer) return;
+    this.#due = performance.now() + INTERVAL;
+    this.#measure();
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      this.eventLoopDelay = Math.max(0, now - this.#due);
+      this.#due = now + INTERVAL;
+      this.#measure();
+      also();
+    }, INTERVAL).unref();
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #measure() {
+    const [seconds, nanoseconds] = process.hrtime();
+    const cpu = process.cpuUsage();
+    this.beat = seconds * 1e3 + nanoseconds / 1e6;
+    this.rss = process.memoryUsage.rss();
+    this.cpu = (cpu.user + cpu.system) / 1e3;
+  }
+
+  /** As in `status()`. */
+  snapshot() {
+    return {
+      pid: process.pid,
+      connections: {
+        active: this.connectionsActive,
+        total: this.connectionsTotal,
+        timedOut: this.connectionsTimedOut,
+      },
+      requests: { active: this.requestsActive, total: this.requestsTotal },
+      eventLoopDelay: this.eventLoopDelay,
+      rss: this.rss,
+      cpu: this.cpu,
+    };
+  }
+}
+
+module.exports = { Counters, FIELDS };

@@ -1,0 +1,44 @@
+'use strict';
+
+/** An error of the cluster. `code` is stable (`CLUSTER2_ERR_…`, listed in the README). */
+class ClusterError extends Error {
+  constructor(code, message, options) {
+    super(message, options);
+    this.name = 'ClusterError';
+    this.code = code;
+  }
+}
+
+/** What the caller got wrong: an option or an argument. A `TypeError` with a stable `code`. */
+class ClusterTypeError extends TypeError {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Makes the error for users from `{ code, message }`. */
+function create({ code, message }) {
+  const Kind = code.startsWith('CLUSTER2_ERR_OPTION_') ? ClusterTypeError : ClusterError;
+  return new Kind(code, message);
+}
+
+/** Turns what the addon threw into the error for users; its message is `{"code", "message"}`. */
+function fromNative(error) {
+  try {
+    return create(JSON.parse(error.message));
+  } catch {
+    return error;
+  }
+}
+
+/** Calls into the addon. */
+function native(call) {
+  try {
+    return call();
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
+module.exports = { ClusterError, ClusterTypeError, create, fromNative, native };

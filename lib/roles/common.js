@@ -1,0 +1,65 @@
+'use strict';
+
+// What the roles of a `Cluster` share.
+
+const { ClusterTypeError, native } = require('../errors');
+const addon = require('../native');
+
+/**
+ * Calls the user's `createApp(callback)`.
+ * @param {Function} create
+ * @param {(app: *) => void} check called with the app as soon as there is one; what it throws rejects
+ * @returns {Promise<[app: *, monApp: *]>} what was passed to the callback; its first call counts
+ */
+function createApp(create, check) {
+  return new Promise((resolve, reject) => {
+    const returned = create((app, monApp) => {
+      try {
+        check(app);
+        resolve([app, monApp]);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    // An async function's failure would otherwise leave us waiting for a callback that never comes.
+    if (typeof returned?.then === 'function') returned.then(undefined, reject);
+  });
+}
+
+/** Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. */
+function checkListenArguments(create, callback) {
+  if (typeof create !== 'function') {
+    const message = `listen(createApp, callback): createApp must be a function that calls back with the app; got ${typeof create}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+  }
+  if (callback !== undefined && typeof callback !== 'function') {
+    const message = `listen(createApp, callback): callback must be a function; got ${typeof callback}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+  }
+}
+
+/** The address behind the `host` option, the same one in master and workers. */
+function resolveHost(host) {
+  return native(() => addon.resolveHost(host));
+}
+
+/** Emits `heartbeat` at the interval of the options, where somebody listens, without keeping the process alive. */
+function beat(cluster, config, stats) {
+  return setInterval(async () => {
+    if (cluster.listenerCount('heartbeat') > 0) cluster.emit('heartbeat', await stats());
+  }, config.heartbeatInterval).unref();
+}
+
+/** Emits `warning`, or prints it where nobody listens. */
+function warn(cluster, message) {
+  if (!cluster.emit('warning', { message })) process.stderr.write(`cluster2: warning: ${message}\n`);
+}
+
+/** Tells of an error that ends the start: emits `error`, or prints one line and exits with 255, for start scripts. */
+function fail(cluster, error) {
+  if (cluster.listenerCount('error') > 0) return cluster.emit('error', error);
+  process.stderr.write(`cluster2: ${error.message} (${error.code})\n`);
+  process.exit(255);
+}
+
+module.exports = { beat, checkListenArguments, createApp, fail, resolveHost, warn };

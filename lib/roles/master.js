@@ -1,0 +1,153 @@
+'use strict';
+
+// A `Cluster` in the master: starts the Rust supervisor and turns what it tells into events.
+
+const path = require('node:path');
+const { adapt } = require('../adapt');
+const { create: createError, native } = require('../errors');
+const addon = require('../native');
+const { beat, createApp, fail, warn } = require('./common');
+
+const PRELOAD = path.join(__dirname, '..', 'preload.js');
+/** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
+const TWICE = 500;
+/** What else keeps the master's script alive after the cluster has ended gets this long, milliseconds. */
+const GRACE = 500;
+
+class MasterRole {
+  #cluster;
+  #config;
+  #native;
+  #answers = new Map();
+  #lastId = 0;
+  #askedHere = false;
+  #interruptedAt = 0;
+  #heartbeat;
+  #onListening = () => {};
+  #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
+
+  constructor(cluster, config) {
+    this.#cluster = cluster;
+    this.#config = config;
+  }
+
+  get running() {
+    return this.#native !== undefined;
+  }
+
+  listen(create, callback) {
+    let apps;
+    // The app itself is of no use here, but a wrong one is the user's error before it is every worker's.
+    const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    // Where it was called back at once, its ports are known before anything is forked.
+    const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
+    native(() => this.#start(ports));
+    this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
+    for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
+    this.#announce(created, callback);
+  }
+
+  async #announce(created, callback) {
+    const listening = new Promise((resolve) => (this.#onListening = resolve));
+    let app, monApp;
+    try {
+      [app, monApp] = await created;
+    } catch (error) {
+      if (this.running) this.#ask({ command: 'stop' }).catch(() => {});
+      return fail(this.#cluster, error);
+    }
+    await listening;
+    callback?.(app, monApp);
+  }
+
+  #start(ports) {
+    const { args, env, cwd, exec, execArgv } = this.#config;
+    const script = exec ? path.resolve(exec) : process.argv[1];
+    const launch = {
+      program: process.execPath,
+      args: [
+        ...['--require', PRELOAD],
+        ...(execArgv ?? process.execArgv),
+        ...(script ? [script] : []),
+        ...(args ?? process.argv.slice(2)),
+      ],
+      env: { ...process.env, ...env },
+      cwd: cwd ? path.resolve(cwd) : null,
+    };
+    this.#native = new addon.NativeMaster(
+      JSON.stringify({ ...this.#config, ports }),
+      JSON.stringify(launch),
+      JSON.stringify({ node: process.version }),
+      (text) => this.#told(JSON.parse(text)),
+    );
+  }
+
+  /** Asks the supervisor, for a method of the cluster (`Command` of `src/ipc/control.rs`). */
+  command(command) {
+    if (command.command === 'stop' || command.command === 'shutdown') this.#askedHere = true;
+    return this.#ask(command);
+  }
+
+  #ask(command) {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#answers.set(id, { resolve, reject });
+      native(() => this.#native.command(id, JSON.stringify(command)));
+    });
+  }
+
+  #told(told) {
+    const cluster = this.#cluster;
+    switch (told.type) {
+      case 'forked':
+        return cluster.emit('forked', told.pid);
+      case 'listening':
+        this.#onListening();
+        return cluster.emit('listening', told.pid);
+      case 'died':
+        return this.#died(told);
+      case 'signal':
+        return cluster.emit(told.signal, { pid: told.pid, type: 'worker' });
+      case 'message':
+        return cluster.emit('message', told.pid, told.message);
+      case 'warning':
+        return warn(cluster, told.message);
+      case 'answer':
+        return this.#answered(told);
+      default:
+        return this.#finished(told.error);
+    }
+  }
+
+  #died({ pid, code, signal, reason }) {
+    if (signal === 'SIGKILL') this.#cluster.emit('SIGKILL', { pid, type: 'worker' });
+    this.#cluster.emit('died', pid, { code, signal, reason });
+  }
+
+  #answered({ id, ok, error }) {
+    const { resolve, reject } = this.#answers.get(id);
+    this.#answers.delete(id);
+    if (error) reject(createError(error));
+    else resolve(ok);
+  }
+
+  #onSignal(signal) {
+    this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
+    const first = this.#interruptedAt === 0;
+    const again = signal === 'SIGINT' && !first && Date.now() - this.#interruptedAt > TWICE;
+    if (first) this.#interruptedAt = Date.now();
+    // Asked too late, when the cluster has just ended, it has what it wants.
+    if (first || again) this.#ask({ command: again ? 'stop' : 'shutdown' }).catch(() => {});
+  }
+
+  #finished(error) {
+    clearInterval(this.#heartbeat);
+    for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
+    this.#native = undefined;
+    if (error) return fail(this.#cluster, createError(error));
+    // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
+    if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
+  }
+}
+
+module.exports = { MasterRole };

@@ -1,0 +1,50 @@
+'use strict';
+
+// A `Cluster` in a worker: runs the app.
+
+const { adapt } = require('../adapt');
+const { serve } = require('../serve');
+const { applyTimeout } = require('../timeouts');
+const { beat, createApp, resolveHost } = require('./common');
+
+class WorkerRole {
+  #cluster;
+  #config;
+  #session;
+
+  constructor(cluster, config, session) {
+    this.#cluster = cluster;
+    this.#config = config;
+    this.#session = session;
+  }
+
+  /** The running cluster is the master's; it is reached as from any other process. */
+  get running() {
+    return false;
+  }
+
+  async listen(create, callback) {
+    this.#onSignals();
+    process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
+    beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
+    let apps;
+    const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    for (const { server } of apps) applyTimeout(server, this.#config.timeout, this.#session.counters);
+    await serve(apps, resolveHost(this.#config.host));
+    this.#session.report({ type: 'ready' });
+    callback?.(app, monApp);
+  }
+
+  // Ctrl-C reaches all processes of a terminal: what it means is the master's decision. SIGTERM to a worker means that worker.
+  #onSignals() {
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+      process.on(signal, () => {
+        this.#session.report({ type: 'signal', signal });
+        this.#cluster.emit(signal, { pid: process.pid, type: 'worker' });
+        if (signal === 'SIGTERM') this.#session.leave();
+      });
+    }
+  }
+}
+
+module.exports = { WorkerRole };

@@ -1,0 +1,137 @@
+'use strict';
+
+// This process as a worker: takes connections and orders off the channel, reports to the master, and leaves when it may.
+// There is at most one in a process, made by the preload before the user's code runs.
+
+const cluster = require('node:cluster');
+const fs = require('node:fs');
+const { Counters } = require('../counters');
+const { Drain } = require('../drain');
+const { native } = require('../errors');
+const addon = require('../native');
+const { Traffic } = require('../traffic');
+const { intake } = require('./intake');
+const { ListenHook } = require('./listen-hook');
+
+const CURRENT = Symbol.for('cluster2-rs.session');
+const ORDER = -1;
+const ORPHANED = -2;
+/** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
+const GRACE = 500;
+
+class Session {
+  identity;
+  handles = new Map();
+  counters;
+  traffic;
+  #native;
+  #hook = new ListenHook(this);
+  #drain;
+  #orphaned = false;
+  #mayLeave = false;
+  #left = false;
+
+  constructor(identity) {
+    this.identity = identity;
+    this.#native = native(() => new addon.NativeWorker(identity.row));
+    this.counters = new Counters(this.#native.row());
+    this.traffic = new Traffic(this.counters);
+    this.#drain = new Drain(this.traffic, () => this.#drained());
+  }
+
+  start() {
+    if (this.identity.cwd) process.chdir(this.identity.cwd);
+    // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
+    cluster.worker.exitedAfterDisconnect = true;
+    this.#hook.install();
+    this.counters.start(() => native(() => this.#native.flush()));
+    native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
+  }
+
+  /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
+  report(report) {
+    native(() => this.#native.report(JSON.stringify(report)));
+  }
+
+  /** Begins to drain without being told to, for a signal to this worker alone. */
+  leave() {
+    if (this.#drain.active) return;
+    this.report({ type: 'leaving' });
+    this.#drain.start();
+  }
+
+  #takeAll() {
+    for (;;) {
+      const taken = native(() => this.#native.take());
+      if (taken.length === 0) return;
+      if (taken[0] === ORPHANED) return this.#orphan();
+      if (taken[0] === ORDER) this.#obey(JSON.parse(this.#native.order()));
+      else for (let i = 0; i < taken.length; i += 2) this.#connection(taken[i], taken[i + 1]);
+    }
+  }
+
+  #connection(fd, listener) {
+    const listening = this.handles.get(listener);
+    if (!listening) return this.#giveBack(fd, listener);
+    const before = this.traffic.sockets.size;
+    intake(fd, listening);
+    // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
+    if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;
+  }
+
+  // The server was closed while the connection was on its way; another worker may still serve it.
+  #giveBack(fd, listener) {
+    this.counters.connectionsActive -= 1;
+    this.counters.connectionsTotal -= 1;
+    try {
+      native(() => this.#native.giveBack(fd, listener));
+    } finally {
+      fs.close(fd, () => {});
+    }
+  }
+
+  #obey(order) {
+    switch (order.type) {
+      case 'drain':
+        return this.#drain.start();
+      case 'leave':
+        this.#mayLeave = true;
+        return this.#drained();
+      default:
+        return this.#hook.answer(order);
+    }
+  }
+
+  // Nobody is left to ask: finish and go. The watch's own deadline holds even if this never runs.
+  #orphan() {
+    if (this.#orphaned) return;
+    this.#orphaned = true;
+    this.#mayLeave = true;
+    this.#drain.start();
+    this.#drained();
+  }
+
+  #drained() {
+    if (this.traffic.sockets.size > 0 || this.#left) return;
+    if (!this.#mayLeave) return this.report({ type: 'drained' });
+    this.#left = true;
+    this.#drain.stop();
+    this.counters.stop();
+    process.channel?.unref();
+    setTimeout(() => process.exit(), GRACE).unref();
+  }
+}
+
+/** Makes this process a worker. */
+function enter(identity) {
+  const session = new Session(identity);
+  process[CURRENT] = session;
+  session.start();
+}
+
+/** The session, if this process is a worker. */
+function current() {
+  return process[CURRENT];
+}
+
+module.exports = { enter, current };

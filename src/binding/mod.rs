@@ -1,0 +1,65 @@
+//! The addon: the only part that knows Node-API, and thin. Each class holds one object of `runtime`; values cross as JSON.
+//!
+//! Errors are thrown with a JSON message (`{"code", "message"}`), which `lib/errors.js` turns into a `ClusterError`.
+
+pub mod master;
+pub mod remote;
+pub mod worker;
+
+use std::sync::Once;
+
+use napi_derive::napi;
+use serde::de::DeserializeOwned;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::Config;
+use crate::error::ClusterError;
+
+/// Checks the user's options and fills in the defaults; see `Config::from_json`.
+#[napi]
+pub fn normalize_options(options: String) -> napi::Result<String> {
+    let config = Config::from_json(&parse(&options)?).map_err(fail)?;
+    print(&config)
+}
+
+/// The IP address that a `host` option stands for.
+#[napi]
+pub fn resolve_host(host: String) -> napi::Result<String> {
+    crate::runtime::master::resolve(&host).map(|address| address.to_string()).map_err(fail)
+}
+
+fn fail(error: ClusterError) -> napi::Error {
+    let message = serde_json::json!({ "code": error.code(), "message": error.to_string() });
+    napi::Error::from_reason(message.to_string())
+}
+
+/// For what only our own JavaScript can get wrong.
+fn misuse(error: impl std::fmt::Display) -> napi::Error {
+    napi::Error::new(napi::Status::InvalidArg, error.to_string())
+}
+
+fn parse<T: DeserializeOwned>(json: &str) -> napi::Result<T> {
+    serde_json::from_str(json).map_err(misuse)
+}
+
+fn print(value: &impl serde::Serialize) -> napi::Result<String> {
+    serde_json::to_string(value).map_err(misuse)
+}
+
+/// Turns on the log to standard error that `CLUSTER2_LOG` asks for: a level (`info`), or levels by module
+/// (`cluster2_rs::runtime=debug`).
+fn start_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let Some(wanted) = std::env::var("CLUSTER2_LOG").ok().filter(|wanted| !wanted.is_empty()) else { return };
+        match wanted.parse::<tracing_subscriber::filter::Targets>() {
+            Ok(targets) => {
+                let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+                // Fails only if somebody else in this process set a subscriber, whose log it then is.
+                let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+            }
+            Err(error) => eprintln!("cluster2: CLUSTER2_LOG={wanted} is no filter: {error}"),
+        }
+    });
+}

@@ -1,0 +1,112 @@
+//! The worker's end for JavaScript.
+
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use napi::bindgen_prelude::ArrayBuffer;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+
+use super::{fail, parse, print, start_log};
+use crate::ipc::frame::Order;
+use crate::runtime::worker::{Taken, Worker};
+use crate::sys::scoreboard::{Field, ROW_BYTES};
+
+type Notify = ThreadsafeFunction<(), (), (), Status, false, true, 2>;
+
+/// This process as a worker.
+#[napi]
+pub struct NativeWorker {
+    worker: Worker,
+    order: Option<Order>,
+    /// JavaScript was notified and has not looked yet.
+    notified: Arc<AtomicBool>,
+}
+
+#[napi]
+impl NativeWorker {
+    /// Takes over what the master passed; works once in a process.
+    #[napi(constructor)]
+    pub fn new(row: u32) -> napi::Result<Self> {
+        start_log();
+        let worker = Worker::enter(row as usize).map_err(fail)?;
+        Ok(Self { worker, order: None, notified: Arc::default() })
+    }
+
+    /// Starts the watch; `notify` is called when there may be something to `take`. An orphan whose event loop is stuck is
+    /// ended after `orphan_limit` milliseconds.
+    #[napi]
+    pub fn watch(&self, orphan_limit: u32, notify: Notify) -> napi::Result<()> {
+        let notified = Arc::clone(&self.notified);
+        let once = move || {
+            if !notified.swap(true, Ordering::AcqRel) {
+                notify.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        };
+        self.worker.watch(Duration::from_millis(u64::from(orphan_limit)), once).map_err(fail)
+    }
+
+    /// Takes one message off the channel: `[fd, listener, fd, listener, …]`; `[]` if there is none, `[-1]` for an order
+    /// (then call `order`), `[-2]` when the master is gone. The descriptors are the caller's to close.
+    #[napi]
+    pub fn take(&mut self) -> napi::Result<Vec<i32>> {
+        self.notified.store(false, Ordering::Release);
+        Ok(match self.worker.take().map_err(fail)? {
+            Taken::Nothing => Vec::new(),
+            Taken::Orphaned => vec![-2],
+            Taken::Order(order) => {
+                self.order = Some(order);
+                vec![-1]
+            }
+            Taken::Connections(connections) => {
+                let pairs = connections.into_iter().flat_map(|(fd, listener)| [fd.into_raw_fd(), listener as i32]);
+                pairs.collect()
+            }
+        })
+    }
+
+    /// The order that `take` found, as JSON.
+    #[napi]
+    pub fn order(&mut self) -> napi::Result<Option<String>> {
+        self.order.take().map(|order| print(&order)).transpose()
+    }
+
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's.
+    #[napi]
+    pub fn give_back(&mut self, fd: i32, listener: i32) -> napi::Result<()> {
+        self.worker.give_back(fd, listener as u32).map_err(fail)
+    }
+
+    /// Reports to the master; `report` is JSON.
+    #[napi]
+    pub fn report(&mut self, report: String) -> napi::Result<()> {
+        self.worker.report(&parse(&report)?).map_err(fail)
+    }
+
+    /// Sends reports that found no room before.
+    #[napi]
+    pub fn flush(&mut self) -> napi::Result<()> {
+        self.worker.flush().map_err(fail)
+    }
+
+    /// This worker's row of the scoreboard, as the shared memory itself.
+    #[napi]
+    pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let row = self.worker.row().clone();
+        // SAFETY: the row is ROW_BYTES of shared memory that stay mapped while `row` lives, which is until the finalizer
+        // drops it; all other accesses are atomic, and JavaScript's are whole, aligned doubles.
+        #[allow(unsafe_code)]
+        unsafe {
+            ArrayBuffer::from_external(env, row.address(), ROW_BYTES, row, |_, row| drop(row))
+        }
+    }
+
+    /// Names of the row's numbers, in order.
+    #[napi]
+    pub fn fields() -> Vec<&'static str> {
+        Field::NAMES.to_vec()
+    }
+}

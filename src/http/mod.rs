@@ -1,0 +1,3 @@
+//! Everything that speaks HTTP, by hyper.
+
+pub mod control;

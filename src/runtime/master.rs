@@ -1,0 +1,185 @@
+//! A running master, as its front holds it.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Front;
+use super::dispatcher::{Dispatcher, Door};
+use super::member::Launch;
+use super::pids::Pids;
+use super::status::Facts;
+use super::supervise::{Input, Reply, Supervise};
+use crate::config::{Config, MAX_WORKERS, Port};
+use crate::core::supervisor::{Limits, Supervisor};
+use crate::error::{ClusterError, Result};
+use crate::http::control;
+use crate::ipc::control::Command;
+use crate::ipc::frame::Wanted;
+use crate::sys::scoreboard::Scoreboard;
+
+/// What may wait in the supervisor's inbox.
+const INBOX: usize = 4096;
+/// Clients of the control socket served at the same time; further ones wait.
+const CONTROL_CLIENTS: usize = 64;
+/// How long the last answers on the control socket may take to be written.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+
+/// See the module's text.
+pub struct Master {
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Master {
+    /// Claims the `pids` directory, binds the app's ports and starts the cluster. Everything that a user can get wrong
+    /// fails here, before anything was forked. `about` is shown in `status()` beside the master's pid.
+    pub fn start(config: Config, launch: Launch, about: Value, front: Box<dyn Front>) -> Result<Self> {
+        let pids = Pids::claim(&config.pids)?;
+        let door = match open_door(&config) {
+            Ok(door) => door,
+            Err(error) => {
+                pids.release();
+                return Err(error);
+            }
+        };
+        let control = pids.listen()?;
+        // Twice: while workers are replaced, the old and the new ones live side by side.
+        let board =
+            Scoreboard::create(2 * MAX_WORKERS as usize).map_err(ClusterError::system("creating the scoreboard"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ClusterError::system("starting the runtime"))?;
+
+        let (inputs, inbox) = mpsc::channel(INBOX);
+        let reports = inputs.clone();
+        let tell = Box::new(move |worker, report| {
+            if reports.try_send(Input::Report(worker, report)).is_err() {
+                tracing::error!("the supervisor does not keep up; a worker's report is lost");
+            }
+        });
+        let dispatcher = Dispatcher::start(door, config.balance, tell)?;
+        let limits = Limits { start_timeout: config.start_timeout, shutdown_timeout: config.shutdown_timeout };
+        let supervise = Supervise {
+            supervisor: Supervisor::new(config.no_workers, limits, fastrand::u64(..)),
+            dispatcher,
+            board,
+            pids,
+            launch,
+            front,
+            inputs: inputs.clone(),
+            facts: Facts { config, started_at: SystemTime::now(), about },
+        };
+        let asked = inputs.clone();
+        std::thread::Builder::new()
+            .name("cluster2-super".into())
+            .spawn(move || runtime.block_on(run(supervise, inbox, control, asked)))
+            .map_err(ClusterError::system("starting the supervisor's thread"))?;
+        Ok(Self { inputs })
+    }
+
+    /// Asks something; `reply` is called once, on another thread, or here if the cluster has ended.
+    pub fn command(&self, command: Command, reply: Reply) {
+        let refuse = |reply: Reply, state| reply(Err(ClusterError::WrongState { command: "do that", state }));
+        match self.inputs.try_send(Input::Command(command, reply)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(Input::Command(_, reply))) => refuse(reply, "overloaded"),
+            Err(mpsc::error::TrySendError::Closed(Input::Command(_, reply))) => refuse(reply, "ended"),
+            Err(_) => {}
+        }
+    }
+}
+
+async fn run(
+    supervise: Supervise,
+    inbox: mpsc::Receiver<Input>,
+    control: std::os::unix::net::UnixListener,
+    inputs: mpsc::Sender<Input>,
+) {
+    let clients = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
+    let accepting = tokio::spawn(accept_control(control, inputs, Arc::clone(&clients)));
+    // Held until the last answers are out: without it the process may end.
+    let _front = supervise.run(inbox).await;
+    accepting.abort();
+    let mut clients = clients.lock().await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, async { while clients.join_next().await.is_some() {} }).await;
+}
+
+async fn accept_control(
+    listener: std::os::unix::net::UnixListener,
+    inputs: mpsc::Sender<Input>,
+    clients: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+) {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the control socket cannot be served"),
+    };
+    let places = Arc::new(Semaphore::new(CONTROL_CLIENTS));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let inputs = inputs.clone();
+                let mut clients = clients.lock().await;
+                while clients.try_join_next().is_some() {}
+                clients.spawn(async move {
+                    serve_control(stream, inputs).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket cannot accept; trying again");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_control(stream: UnixStream, inputs: mpsc::Sender<Input>) {
+    let execute = |command: Command| {
+        let inputs = inputs.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let reply: Reply = Box::new(move |result| drop(answer.send(result)));
+            let ended = || ClusterError::WrongState { command: "do that", state: "ended" };
+            inputs.send(Input::Command(command, reply)).await.map_err(|_| ended())?;
+            answered.await.map_err(|_| ended())?
+        }
+    };
+    if let Err(error) = control::serve(stream, execute).await {
+        tracing::debug!(%error, "a client of the control socket");
+    }
+}
+
+fn open_door(config: &Config) -> Result<Door> {
+    let mut door = Door::default();
+    let host = resolve(&config.host)?;
+    for (index, port) in config.ports.iter().enumerate() {
+        let zeros = config.ports[..index].iter().filter(|port| **port == Port::Tcp(0)).count() as u32;
+        door.pin(&wanted(port, host, zeros))?;
+    }
+    Ok(door)
+}
+
+/// The listener for one of the app's ports, exactly as a worker's `listen` will ask for it.
+fn wanted(port: &Port, host: IpAddr, index: u32) -> Wanted {
+    let (address, port) = match port {
+        Port::Tcp(port) => (host.to_string(), Some(*port)),
+        Port::Unix(path) => {
+            (std::path::absolute(path).map_or_else(|_| path.clone(), |path| path.to_string_lossy().into()), None)
+        }
+    };
+    let index = if port == Some(0) { index } else { 0 };
+    Wanted { address: Some(address), port, v6_only: false, backlog: 0, index }
+}
+
+/// The address behind the `host` option; the first one, as Node's `listen` takes it.
+pub fn resolve(host: &str) -> Result<IpAddr> {
+    let fail = |source| ClusterError::HostUnknown { host: host.into(), source };
+    let mut found = (host, 0).to_socket_addrs().map_err(fail)?;
+    found.next().map(|address| address.ip()).ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))
+}

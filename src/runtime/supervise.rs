@@ -1,0 +1,317 @@
+//! The supervisor's task: feeds the state machine of `core` with what happens, and executes what it answers.
+//!
+//! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::dispatcher::{Dispatcher, Request};
+use super::member::{Identity, Launch, Member};
+use super::pids::Pids;
+use super::status;
+use super::{Failure, Front, Told};
+use crate::core::Millis;
+use crate::core::supervisor::{Action, Event, Notice, Outcome, Supervisor};
+use crate::core::worker::{Exit, WorkerId};
+use crate::error::{ClusterError, Result};
+use crate::ipc::control::Command;
+use crate::ipc::frame::Report;
+use crate::sys;
+use crate::sys::scoreboard::{Field, Scoreboard};
+
+/// Takes the answer to a command.
+pub type Reply = Box<dyn FnOnce(Result<Value>) + Send>;
+
+/// What comes into the supervisor's inbox.
+pub enum Input {
+    /// A worker reported something over its channel.
+    Report(WorkerId, Report),
+    /// A worker sent a message over Node's IPC.
+    Message(WorkerId, Value),
+    /// A worker's process is gone.
+    Exited(WorkerId, Exit),
+    /// Somebody asks something.
+    Command(Command, Reply),
+    /// Nobody new gets in any more.
+    DoorShut,
+}
+
+/// What the task is made of; see [`Supervise::run`].
+pub struct Supervise {
+    /// The state machine.
+    pub supervisor: Supervisor,
+    /// The thread that accepts.
+    pub dispatcher: Dispatcher,
+    /// The shared memory.
+    pub board: Arc<Scoreboard>,
+    /// The directory.
+    pub pids: Pids,
+    /// How workers are started.
+    pub launch: Launch,
+    /// Who embeds us.
+    pub front: Box<dyn Front>,
+    /// Our own inbox, for those who report to it.
+    pub inputs: mpsc::Sender<Input>,
+    /// What does not change, for `status()`.
+    pub facts: status::Facts,
+}
+
+/// The task's own state.
+struct Task {
+    parts: Supervise,
+    members: BTreeMap<WorkerId, Member>,
+    free_rows: BTreeSet<usize>,
+    /// Totals of workers that are gone.
+    past: status::Totals,
+    /// Who waits for the door to be shut.
+    at_door: Vec<Reply>,
+    /// Who waits for the end.
+    at_end: Vec<Reply>,
+    door_shut: bool,
+    outcome: Option<Outcome>,
+}
+
+impl Supervise {
+    /// Runs the cluster until it has ended, and gives the front back: letting go of it lets the process end.
+    pub async fn run(self, mut inbox: mpsc::Receiver<Input>) -> Box<dyn Front> {
+        let free_rows = (0..self.board.rows()).collect();
+        let mut task = Task {
+            parts: self,
+            members: BTreeMap::new(),
+            free_rows,
+            past: status::Totals::default(),
+            at_door: Vec::new(),
+            at_end: Vec::new(),
+            door_shut: false,
+            outcome: None,
+        };
+        task.apply(Event::Start);
+        while task.outcome.is_none() {
+            let wait = task.parts.supervisor.next_deadline().map(|at| at.saturating_sub(sys::now()));
+            tokio::select! {
+                Some(input) = inbox.recv() => task.on_input(input),
+                () = sleep(wait) => task.apply(Event::Tick),
+            }
+        }
+        task.end()
+    }
+}
+
+async fn sleep(wait: Option<Millis>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(Duration::from_millis(wait)).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Task {
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Report(worker, Report::Ready) => self.apply(Event::Ready { worker }),
+            Input::Report(worker, Report::Leaving) => self.apply(Event::Leaving { worker }),
+            Input::Report(worker, Report::Signal { signal }) => {
+                self.tell_of(worker, |pid| Told::Signal { pid, signal });
+            }
+            Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
+            Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
+            Input::Exited(worker, exit) => self.exited(worker, exit),
+            Input::Command(command, reply) => self.on_command(command, reply),
+            Input::DoorShut => {
+                self.door_shut = true;
+                for reply in std::mem::take(&mut self.at_door) {
+                    reply(Ok(self.parts.facts.left()));
+                }
+            }
+        }
+    }
+
+    fn tell_of(&self, worker: WorkerId, told: impl FnOnce(u32) -> Told) {
+        // A worker that is gone has nothing more to tell: everything it sent came before its end.
+        if let Some(member) = self.members.get(&worker) {
+            self.parts.front.tell(told(member.pid));
+        }
+    }
+
+    fn exited(&mut self, worker: WorkerId, exit: Exit) {
+        self.parts.dispatcher.send(Request::Detach(worker));
+        if let Some(member) = self.members.remove(&worker) {
+            tracing::info!(pid = member.pid, ?exit, "a worker is gone");
+            self.parts.pids.remove_worker(member.pid);
+            self.past.add(&member.row);
+            self.free_rows.insert(member.row.index());
+        }
+        self.apply(Event::Exited { worker, exit });
+    }
+
+    /// Feeds one event, and whatever its actions bring about at once.
+    fn apply(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.parts.supervisor.on_event(event, sys::now()) {
+                events.extend(self.execute(action));
+            }
+        }
+    }
+
+    fn execute(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { worker, slot, generation } => return Some(self.spawn(worker, slot, generation)),
+            Action::Drain { worker } => {
+                self.parts.dispatcher.send(Request::Drain(worker));
+            }
+            Action::Kill { worker } => {
+                if let Some(member) = self.members.get(&worker) {
+                    member.kill();
+                }
+            }
+            Action::CloseDoor => self.shut_door(),
+            Action::Tell(notice) => self.tell(notice),
+            Action::Finish(outcome) => self.outcome = Some(outcome),
+        }
+        None
+    }
+
+    fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
+        let failed = |reason: String| Event::SpawnFailed { worker, reason };
+        let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
+            return failed("the scoreboard is full: too many workers are still draining".into());
+        };
+        let cwd = self.parts.launch.cwd.clone();
+        let orphan_limit = self.parts.facts.config.shutdown_timeout;
+        let pids = self.parts.facts.config.pids.clone();
+        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, pids, cwd };
+        let parts = &self.parts;
+        match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
+            Ok((member, peer)) => {
+                tracing::info!(pid = member.pid, slot, generation, "a worker was started");
+                parts.dispatcher.send(Request::Attach(Box::new(peer)));
+                parts.pids.add_worker(member.pid);
+                let pid = member.pid;
+                self.members.insert(worker, member);
+                Event::Spawned { worker, pid }
+            }
+            Err(error) => {
+                self.free_rows.insert(row.index());
+                failed(format!("{}: {error}", self.parts.launch.program))
+            }
+        }
+    }
+
+    fn shut_door(&mut self) {
+        let (done, shut) = oneshot::channel();
+        self.parts.dispatcher.send(Request::ShutDoor(done));
+        let inputs = self.parts.inputs.clone();
+        tokio::spawn(async move {
+            // An error means that the dispatcher is gone, and its sockets with it: shut as well.
+            let _ = shut.await;
+            let _ = inputs.send(Input::DoorShut).await;
+        });
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let told = match notice {
+            Notice::Forked { pid } => Told::Forked { pid },
+            Notice::Listening { pid } => Told::Listening { pid },
+            Notice::Died { pid, exit, cause } => {
+                let (code, signal) = match exit {
+                    Exit::Code(code) => (Some(code), None),
+                    Exit::Signal(signal) => (None, Some(sys::process::signal_name(signal))),
+                };
+                Told::Died { pid, code, signal, reason: cause.word() }
+            }
+            Notice::Cut { worker, pid } => {
+                let connections = self.members.get(&worker).map_or(0, |m| m.row.count(Field::ConnectionsActive));
+                let limit = self.parts.facts.config.shutdown_timeout;
+                let message = format!(
+                    "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with {connections} open connections"
+                );
+                Told::Warning { message }
+            }
+            Notice::Warning(message) => Told::Warning { message },
+        };
+        self.parts.front.tell(told);
+    }
+
+    fn on_command(&mut self, command: Command, reply: Reply) {
+        tracing::debug!(?command, "asked");
+        match command {
+            Command::Status => reply(Ok(self.status())),
+            Command::Stop => {
+                self.at_end.push(reply);
+                self.apply(Event::Stop);
+            }
+            Command::Shutdown { wait } => {
+                match (wait, self.door_shut) {
+                    (true, _) => self.at_end.push(reply),
+                    (false, true) => reply(Ok(self.parts.facts.left())),
+                    (false, false) => self.at_door.push(reply),
+                }
+                self.apply(Event::Shutdown);
+            }
+            Command::Scale { workers } => reply(self.scale(workers)),
+            Command::Send { pid, message } => reply(self.send(pid, &message)),
+            Command::Broadcast { message } => {
+                let sent = self.members.values().filter(|member| member.send(&message)).count();
+                reply(Ok(json!({ "sent": sent })));
+            }
+        }
+    }
+
+    fn scale(&mut self, workers: u32) -> Result<Value> {
+        if !(1..=crate::config::MAX_WORKERS).contains(&workers) {
+            return Err(ClusterError::OptionInvalid {
+                name: "workers".into(),
+                expected: format!("a whole number from 1 to {}", crate::config::MAX_WORKERS),
+                got: workers.to_string(),
+            });
+        }
+        if !self.parts.supervisor.is_running() {
+            return Err(ClusterError::WrongState { command: "scale", state: "shutting down" });
+        }
+        let before = self.parts.supervisor.target();
+        self.apply(Event::Scale { workers });
+        Ok(json!({ "before": before, "workers": workers }))
+    }
+
+    fn send(&self, pid: u32, message: &Value) -> Result<Value> {
+        match self.members.values().find(|member| member.pid == pid) {
+            None => Err(ClusterError::WorkerUnknown { pid }),
+            Some(member) if member.send(message) => Ok(json!({ "sent": 1 })),
+            Some(_) => Err(ClusterError::WorkerBusy { pid }),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let supervisor = &self.parts.supervisor;
+        let workers = supervisor.workers().filter_map(|(id, worker)| {
+            let member = self.members.get(&id)?;
+            Some(status::worker(worker, member, supervisor.restarts(worker.slot)))
+        });
+        let mut totals = self.past;
+        self.members.values().for_each(|member| totals.add(&member.row));
+        self.parts.facts.status(supervisor.is_running(), workers.collect(), totals)
+    }
+
+    fn end(self) -> Box<dyn Front> {
+        let Self { parts, at_door, at_end, outcome, .. } = self;
+        drop(parts.dispatcher);
+        parts.pids.release();
+        for reply in at_door.into_iter().chain(at_end) {
+            reply(Ok(parts.facts.left()));
+        }
+        let error = match outcome {
+            Some(Outcome::StartFailed { reason }) => {
+                let error = ClusterError::StartFailed { reason };
+                Some(Failure { code: error.code().into(), message: error.to_string() })
+            }
+            _ => None,
+        };
+        tracing::info!("the cluster has ended");
+        parts.front.tell(Told::Finished { error });
+        parts.front
+    }
+}

@@ -1,0 +1,167 @@
+//! The worker's end: what JavaScript in a worker calls, and the watch.
+//!
+//! The *watch* is a thread that waits for the channel. It only ever tells JavaScript that something lies there; taking it
+//! off is a call made on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it
+//! has not taken to somebody else. If the master is gone, the watch gives the event loop `orphan_limit` to finish, and
+//! then ends the process itself.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll;
+
+use crate::error::{ClusterError, Result};
+use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Report};
+use crate::sys;
+use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::scoreboard::{Field, Row, Scoreboard};
+use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
+
+/// What one call took off the channel.
+#[derive(Debug)]
+pub enum Taken {
+    /// Connections, each with the listener it came in by.
+    Connections(Vec<(OwnedFd, ListenerId)>),
+    /// An order.
+    Order(Order),
+    /// Nothing is there.
+    Nothing,
+    /// The master is gone.
+    Orphaned,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Worker {
+    channel: Arc<Channel>,
+    row: Row,
+    /// Reports that did not fit into the channel; sent before the next one.
+    unsent: VecDeque<Vec<u8>>,
+}
+
+/// Reports that may wait for room in the channel.
+const MAX_UNSENT: usize = 1024;
+
+impl Worker {
+    /// Takes over the descriptors that the master passed. Only the first call in a process can succeed.
+    pub fn enter(row: usize) -> Result<Self> {
+        let [channel, board] = sys::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD])
+            .map_err(ClusterError::system("taking over the master's descriptors"))?;
+        let board = Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
+        let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
+        let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
+        Ok(Self { channel: Arc::new(Channel::from(channel)), row, unsent: VecDeque::new() })
+    }
+
+    /// This worker's row.
+    pub fn row(&self) -> &Row {
+        &self.row
+    }
+
+    /// Starts the watch. `notify` is called on its thread when there may be something to take; it must not block.
+    pub fn watch(&self, orphan_limit: Duration, notify: impl Fn() + Send + 'static) -> Result<()> {
+        let watch = || -> io::Result<OwnedFd> {
+            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+            epoll::add(&epoll, &*self.channel, epoll::EventData::new_u64(0), flags)?;
+            Ok(epoll)
+        };
+        let epoll = watch().map_err(ClusterError::system("watching the channel"))?;
+        // Held by the thread, so that the descriptor is not closed under it.
+        let channel = Arc::clone(&self.channel);
+        std::thread::Builder::new()
+            .name("cluster2-watch".into())
+            .spawn(move || {
+                until_orphaned(&epoll, &notify);
+                drop(channel);
+                std::thread::sleep(orphan_limit);
+                tracing::error!("the master is gone and the event loop did not end in time");
+                sys::process::kill_self();
+            })
+            .map_err(ClusterError::system("starting the watch"))?;
+        Ok(())
+    }
+
+    /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
+    pub fn take(&mut self) -> Result<Taken> {
+        self.row.set(Field::Beat, sys::now() as f64);
+        let mut buffer = [0; MAX_BYTES];
+        let received = match self.channel.receive(&mut buffer) {
+            Ok(Some(received)) => received,
+            Ok(None) => return Ok(Taken::Orphaned),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Taken::Orphaned),
+            Err(source) => return Err(ClusterError::System { doing: "reading the channel", source }),
+        };
+        let malformed = |error: frame::Malformed| ClusterError::System {
+            doing: "reading the channel",
+            source: io::Error::other(error),
+        };
+        match frame::from_master(received.bytes, received.fds.len()).map_err(malformed)? {
+            FromMaster::Order(order) => Ok(Taken::Order(order)),
+            FromMaster::Connections(listeners) => {
+                self.row.add(Field::Taken, received.fds.len() as f64);
+                self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
+                self.row.add(Field::ConnectionsTotal, received.fds.len() as f64);
+                Ok(Taken::Connections(received.fds.into_iter().zip(listeners).collect()))
+            }
+        }
+    }
+
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here.
+    pub fn give_back(&mut self, fd: i32, listener: ListenerId) -> Result<()> {
+        let frame = frame::connections(std::iter::once(listener));
+        self.channel.send_number(&frame, fd).map_err(ClusterError::system("giving a connection back"))
+    }
+
+    /// Reports to the master. What finds no room is sent with the next report or the next `flush`.
+    pub fn report(&mut self, report: &Report) -> Result<()> {
+        if self.unsent.len() >= MAX_UNSENT {
+            return Err(ClusterError::System {
+                doing: "reporting to the master",
+                source: io::ErrorKind::WouldBlock.into(),
+            });
+        }
+        self.unsent.push_back(frame::report(report));
+        self.flush()
+    }
+
+    /// Sends what found no room before.
+    pub fn flush(&mut self) -> Result<()> {
+        while let Some(frame) = self.unsent.front() {
+            match self.channel.send(frame, &[]) {
+                Ok(()) => drop(self.unsent.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // An orphan has nobody to report to; that it is one is told by `take`.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                    self.unsent.clear();
+                }
+                Err(source) => return Err(ClusterError::System { doing: "reporting to the master", source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The most connections that one `take` can bring.
+    pub const MAX_TAKEN: usize = MAX_FDS;
+}
+
+fn until_orphaned(epoll: &OwnedFd, notify: &impl Fn()) {
+    let mut events = Vec::with_capacity(1);
+    loop {
+        events.clear();
+        match epoll::wait(epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return tracing::error!(%error, "the watch cannot wait"),
+        }
+        if !events.is_empty() {
+            notify();
+        }
+        if events.iter().any(|event| { event.flags }.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP)) {
+            return;
+        }
+    }
+}
