@@ -82,7 +82,7 @@ async function main() {
   cleanUpAtExit();
   const date = new Date().toISOString();
   const { samples, problems } = await measureAll(plan, options);
-  const { json, help, ...settings } = options;
+  const { json, help: _help, ...settings } = options;
   const result = {
     date,
     machine: describeMachine(),

@@ -16,23 +16,26 @@ const FIELDS = [
   'cpu',
 ];
 
+const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
 const ROW_BYTES = 128;
 const INTERVAL = 1000;
 
-/** One row of numbers; each field is a property. */
+/** One row of numbers; each field is a property. Where it must be fast, `row[INDEX.field]`. */
 class Counters {
-  #row;
+  row;
   #timer;
   #due = 0;
 
   /** @param {ArrayBuffer} [memory] the row; by default memory of its own */
   constructor(memory = new ArrayBuffer(ROW_BYTES)) {
-    this.#row = new Float64Array(memory);
+    this.row = new Float64Array(memory);
     FIELDS.forEach((name, index) => {
       Object.defineProperty(this, name, {
         enumerable: true,
-        get: () => this.#row[index],
-        set: (value) => (this.#row[index] = value),
+        get: () => this.row[index],
+        set: (value) => {
+          this.row[index] = value;
+        },
       });
     });
   }
@@ -81,4 +84,4 @@ class Counters {
   }
 }
 
-module.exports = { Counters, FIELDS };
+module.exports = { Counters, FIELDS, INDEX };

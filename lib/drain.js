@@ -30,9 +30,8 @@ class Drain {
   start() {
     if (this.active) return;
     this.#timer = setInterval(() => this.#closeIdle(), LINGER);
-    const { responses, servers, sessions } = this.#traffic;
+    const { servers, sessions } = this.#traffic;
     this.#traffic.follow({ onResponse: lastOfItsConnection, onClose: () => this.#check() });
-    responses.forEach(lastOfItsConnection);
     sessions.forEach((session) => session.close());
     this.#remember();
     for (const server of servers) server.emit('close');
@@ -62,9 +61,11 @@ class Drain {
   }
 }
 
-// Asks the client to use another connection for its next request.
-function lastOfItsConnection(response) {
-  if (response.headersSent || response.stream) return;
+// Asks the client to use another connection for its next request. With several requests on the way, it is the last response
+// that says so: what comes after a `Connection: close` is lost.
+function lastOfItsConnection(response, before) {
+  if (before && !before.headersSent) before.shouldKeepAlive = true;
+  if (response.headersSent) return;
   response.shouldKeepAlive = false;
   // The manual's own example calls writeHead twice while it shuts down, which Node of its time allowed.
   const { writeHead } = response;

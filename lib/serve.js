@@ -5,6 +5,7 @@
 const net = require('node:net');
 const { once } = require('node:events');
 const path = require('node:path');
+const { PASSES_ON } = require('./traffic');
 
 function listenOn(server, host, port) {
   if (typeof port === 'number') server.listen({ port, host });
@@ -16,7 +17,9 @@ function listenOn(server, host, port) {
 function companion(server) {
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay } = server;
   const options = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay };
-  return net.createServer(options, (socket) => server.emit('connection', socket));
+  const passing = net.createServer(options, (socket) => server.emit('connection', socket));
+  passing[PASSES_ON] = true;
+  return passing;
 }
 
 /**

@@ -1,43 +1,50 @@
 'use strict';
 
 // Watches the connections and requests of servers, for the counters and for the drain. What always holds: `sockets` are the
-// open connections of all watched servers, `streams` those that speak HTTP/1, through TLS where there is TLS, and `responses`
-// are those not finished yet.
+// open connections of all watched servers, and `streams` those that speak HTTP/1, through TLS where there is TLS.
 
+const diagnostics = require('node:diagnostics_channel');
 const http = require('node:http');
 const https = require('node:https');
+const { INDEX } = require('./counters');
+
+const { requestsActive, requestsTotal } = INDEX;
+const STATE = Symbol('cluster2-rs.stream');
+/** Marks a server that only passes its connections on to another one. */
+const PASSES_ON = Symbol('cluster2-rs.passes-on');
 
 const isHttp1 = (server) => server instanceof http.Server || server instanceof https.Server;
 const isHttp2 = (server) => typeof server.updateSettings === 'function';
 
 class Traffic {
   sockets = new Set();
-  streams = new Map();
-  responses = new Set();
+  /** Those of `sockets` that are no HTTP/1 of a watched server. */
+  others = new Set();
+  streams = new Set();
   sessions = new Set();
   servers = new Set();
   #counters;
-  #onResponse = undefined;
-  #onClose = () => {};
+  #row;
+  #follower;
+  #subscriptions = [];
 
   /** @param {Counters} counters where open connections and requests are counted */
   constructor(counters) {
     this.#counters = counters;
+    this.#row = counters.row;
   }
 
   /** Watches a server from now on; a second call does nothing. */
   watch(server) {
-    if (this.servers.has(server)) return;
+    if (this.servers.has(server) || server[PASSES_ON]) return;
     this.servers.add(server);
-    server.prependListener('connection', (socket) => this.#connection(socket));
+    server.prependListener('connection', (socket) => this.#connection(server, socket));
     if (isHttp1(server)) {
+      this.#subscribe();
       const ready = server instanceof https.Server ? 'secureConnection' : 'connection';
       server.prependListener(ready, (stream) => this.#stream(stream));
-    }
-    if (isHttp1(server) || isHttp2(server)) {
-      server.prependListener('request', (_request, response) => this.#request(response));
-    }
-    if (isHttp2(server)) {
+    } else if (isHttp2(server)) {
+      server.prependListener('request', (_request, response) => this.#http2Request(response));
       server.on('session', (session) => {
         this.sessions.add(session);
         session.once('close', () => this.sessions.delete(session));
@@ -45,56 +52,102 @@ class Traffic {
     }
   }
 
-  /** From now on: `onResponse(response)` for each new response, `onClose()` after each closed connection. */
-  follow({ onResponse, onClose }) {
-    this.#onResponse = onResponse;
-    this.#onClose = onClose;
+  // Node's own channels cost less than a listener on each server and each response, which would show on keep-alive.
+  #subscribe() {
+    if (this.#subscriptions.length > 0) return;
+    const row = this.#row;
+    const start = ({ socket, response }) => {
+      const state = socket[STATE];
+      if (state === undefined) return;
+      this.#follower?.onResponse(response, state.active > 0 ? state.last : undefined);
+      state.active += 1;
+      state.last = response;
+      row[requestsTotal] += 1;
+      row[requestsActive] += 1;
+    };
+    const finish = ({ socket }) => {
+      const state = socket?.[STATE];
+      if (state === undefined || state.active === 0) return;
+      state.active -= 1;
+      row[requestsActive] -= 1;
+    };
+    this.#subscriptions = Object.entries({ 'http.server.request.start': start, 'http.server.response.finish': finish });
+    for (const [name, listener] of this.#subscriptions) diagnostics.subscribe(name, listener);
   }
 
-  #stream(stream) {
-    if (this.streams.has(stream)) return;
-    this.streams.set(stream, stream.bytesRead);
-    stream.once('close', () => this.streams.delete(stream));
-  }
-
-  #connection(socket) {
-    // A connection that a second port's server passes on is seen twice.
-    if (this.sockets.has(socket)) return;
-    this.sockets.add(socket);
-    socket.once('close', () => {
-      this.sockets.delete(socket);
-      this.#counters.connectionsActive -= 1;
-      this.#onClose();
-    });
-  }
-
-  #request(response) {
-    this.responses.add(response);
-    this.#counters.requestsTotal += 1;
-    this.#counters.requestsActive = this.responses.size;
-    this.#onResponse?.(response);
-    response.once('close', () => {
-      this.responses.delete(response);
-      this.#counters.requestsActive = this.responses.size;
-    });
+  /** Lets go of Node's channels. */
+  close() {
+    for (const [name, listener] of this.#subscriptions) diagnostics.unsubscribe(name, listener);
+    this.#subscriptions = [];
   }
 
   /**
-   * The HTTP/1 connections that are between two messages. Node knows: `closeIdleConnections` destroys exactly these, so
-   * their `destroy` is set aside for the time of that call. Only a connection on which nothing was read yet counts as active
-   * for Node.
+   * From now on, and for what is under way, tells of drain-relevant things: `onResponse(response, before)` for each HTTP/1
+   * response, with the unfinished one before it on the same connection; `onClose()` after each closed connection.
    */
-  idleStreams() {
-    const idle = new Set();
-    for (const stream of this.streams.keys()) stream.destroy = () => idle.add(stream);
-    try {
-      for (const server of this.servers) if (isHttp1(server)) server.closeIdleConnections();
-    } finally {
-      for (const stream of this.streams.keys()) delete stream.destroy;
+  follow(follower) {
+    this.#follower = follower;
+    for (const stream of this.streams) {
+      const { active, last } = stream[STATE];
+      if (active > 0) follower.onResponse(last);
     }
-    for (const [stream, fresh] of this.streams) if (stream.bytesRead === fresh) idle.add(stream);
+  }
+
+  #connection(server, socket) {
+    if (this.sockets.has(socket)) return;
+    this.sockets.add(socket);
+    if (!isHttp1(server)) this.others.add(socket);
+    socket.once('close', () => {
+      this.sockets.delete(socket);
+      this.others.delete(socket);
+      this.#counters.connectionsActive -= 1;
+      this.#follower?.onClose();
+    });
+  }
+
+  #stream(stream) {
+    if (stream[STATE]) return;
+    const state = { active: 0, last: undefined, fresh: stream.bytesRead };
+    stream[STATE] = state;
+    this.streams.add(stream);
+    stream.once('close', () => {
+      this.streams.delete(stream);
+      // Responses that did not finish tell of no end of their own.
+      this.#row[requestsActive] -= state.active;
+      state.active = 0;
+    });
+  }
+
+  #http2Request(response) {
+    this.#row[requestsTotal] += 1;
+    this.#row[requestsActive] += 1;
+    response.once('close', () => (this.#row[requestsActive] -= 1));
+  }
+
+  /** The HTTP/1 connections that are between two messages, or on which nothing was read yet (Node calls those active). */
+  idleStreams() {
+    const idle = this.#known('closeIdleConnections');
+    for (const stream of this.streams) if (stream.bytesRead === stream[STATE].fresh) idle.add(stream);
     return idle;
+  }
+
+  /** The connections that still speak HTTP/1: all but those that were upgraded. */
+  httpStreams() {
+    return this.#known('closeAllConnections');
+  }
+
+  // Node knows which connections are which, but tells only by destroying them: for the time of the call, `destroy` is set
+  // aside.
+  #known(close) {
+    const known = new Set();
+    for (const stream of this.streams) stream.destroy = () => known.add(stream);
+    try {
+      for (const server of this.servers) if (isHttp1(server)) server[close]();
+    } finally {
+      for (const stream of this.streams) delete stream.destroy;
+    }
+    return known;
   }
 }
 
-module.exports = { Traffic, isHttp1, isHttp2 };
+module.exports = { PASSES_ON, Traffic, isHttp1, isHttp2 };

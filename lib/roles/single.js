@@ -7,7 +7,7 @@ const { Counters } = require('../counters');
 const { Drain } = require('../drain');
 const { ClusterError } = require('../errors');
 const { serve } = require('../serve');
-const { applyTimeout } = require('../timeouts');
+const { IdleTimeout } = require('../idle-timeout');
 const { Traffic } = require('../traffic');
 const { beat, createApp, resolveHost } = require('./common');
 
@@ -18,6 +18,7 @@ class SingleRole {
   #traffic = new Traffic(this.#counters);
   #servers = [];
   #heartbeat;
+  #idle;
   #startedAt = new Date();
   #drained;
 
@@ -35,11 +36,11 @@ class SingleRole {
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     for (const { server } of apps) {
       this.#traffic.watch(server);
-      applyTimeout(server, this.#config.timeout, this.#counters);
       server.prependListener('connection', () => this.#count());
     }
     this.#servers = await serve(apps, resolveHost(this.#config.host)).catch(asClusterError);
     this.#counters.start();
+    this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
     callback?.(app, monApp);
   }
@@ -79,6 +80,7 @@ class SingleRole {
   #closeListeners() {
     clearInterval(this.#heartbeat);
     this.#counters.stop();
+    this.#idle.stop();
     // Only the listening handle: http.Server's own close would also end idle connections, in the middle of their next request.
     for (const server of this.#servers) {
       server._handle?.close();

@@ -4,7 +4,7 @@
 
 const { adapt } = require('../adapt');
 const { serve } = require('../serve');
-const { applyTimeout } = require('../timeouts');
+const { IdleTimeout } = require('../idle-timeout');
 const { beat, createApp, resolveHost } = require('./common');
 
 class WorkerRole {
@@ -29,7 +29,7 @@ class WorkerRole {
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     let apps;
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
-    for (const { server } of apps) applyTimeout(server, this.#config.timeout, this.#session.counters);
+    new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
     await serve(apps, resolveHost(this.#config.host));
     this.#session.report({ type: 'ready' });
     callback?.(app, monApp);

@@ -1,0 +1,30 @@
+'use strict';
+
+const js = require('@eslint/js');
+const globals = require('globals');
+
+module.exports = [
+  { ignores: ['target/', 'node_modules/'] },
+  js.configs.recommended,
+  {
+    languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: { ...globals.node } },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      'no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      'no-var': 'error',
+      'prefer-const': 'error',
+      eqeqeq: ['error', 'always'],
+      strict: ['error', 'global'],
+      'max-len': ['error', { code: 130, ignoreStrings: true, ignoreTemplateLiterals: true }],
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', { max: 60, skipComments: true }],
+    },
+  },
+  // The examples are the manual's own, as they were written.
+  { files: ['examples/**/*.js'], rules: { 'no-var': 'off', strict: 'off', 'prefer-const': 'off', 'no-unused-vars': 'off' } },
+  {
+    files: ['test/**/*.js'],
+    languageOptions: { globals: { ...globals.mocha } },
+    rules: { 'max-lines-per-function': 'off' },
+  },
+];

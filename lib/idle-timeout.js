@@ -1,0 +1,67 @@
+'use strict';
+
+// The idle socket time-out: a connection on which nothing moves for so long is ended and counted. One timer looks at all
+// connections now and then; a timer for each connection, set anew with each request, would show on keep-alive. What always
+// holds: a connection is ended after `limit` and at most a tenth later. Where the user's own code set a time-out, on the server
+// or the socket, and where HTTP was upgraded (WebSocket), theirs holds and not ours.
+
+const STATE = Symbol('cluster2-rs.idle');
+const SHORTEST = 20;
+const LONGEST = 1000;
+
+class IdleTimeout {
+  #traffic;
+  #counters;
+  #limit;
+  #timer;
+
+  /**
+   * @param {Traffic} traffic the connections
+   * @param {Counters} counters where ended ones are counted
+   * @param {number} limit milliseconds; 0 turns it off
+   */
+  constructor(traffic, counters, limit) {
+    this.#traffic = traffic;
+    this.#counters = counters;
+    this.#limit = limit;
+    if (limit > 0) {
+      const interval = Math.min(LONGEST, Math.max(SHORTEST, limit / 10));
+      this.#timer = setInterval(() => this.#look(), interval).unref();
+    }
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+
+  #look() {
+    const now = performance.now();
+    const late = (stream) => this.#isLate(stream, now);
+    for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);
+    const lateStreams = [...this.#traffic.streams].filter(late);
+    if (lateStreams.length === 0) return;
+    const http = this.#traffic.httpStreams();
+    for (const stream of lateStreams) if (http.has(stream) && !(stream.server?.timeout > 0)) this.#end(stream);
+  }
+
+  // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the user's.
+  #isLate(socket, now) {
+    const moved = socket.bytesRead + socket.bytesWritten;
+    const state = (socket[STATE] ??= { moved, since: now });
+    if (state.moved !== moved) {
+      state.moved = moved;
+      state.since = now;
+    }
+    const theirs = this.#traffic.others.has(socket) && socket.timeout > 0;
+    return !theirs && now - state.since >= this.#limit;
+  }
+
+  #end(socket) {
+    this.#counters.connectionsTimedOut += 1;
+    // What cannot be written since the client does not read would keep a polite end waiting for ever.
+    if (socket.writableLength > 0) socket.destroy();
+    else socket.destroySoon();
+  }
+}
+
+module.exports = { IdleTimeout };

@@ -1,0 +1,149 @@
+'use strict';
+
+// Starts a script that uses cluster2-rs as a process of its own, in a directory of its own, and shows what it did.
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { until, within } = require('./wait');
+
+const FIXTURES = path.join(__dirname, '..', 'fixtures');
+const running = new Set();
+
+/** A port that nobody uses at this moment. Ports are given out once in a test run. */
+const given = new Set();
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (given.has(port)) return freePort();
+  given.add(port);
+  return port;
+}
+
+/** A running script. Its events are lines `event {json}` on standard output, written by `fixtures/events.js`. */
+class Script {
+  output = '';
+  errors = '';
+  #child;
+  #ended;
+
+  /**
+   * @param {string} file a file in `test/fixtures`, or an absolute path
+   * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string }} [options]
+   */
+  constructor(file, { port, env, args = [], execArgv = [], cwd } = {}) {
+    this.port = port;
+    this.cwd = cwd ?? fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+    const script = path.resolve(FIXTURES, file);
+    this.#child = spawn(process.execPath, [...execArgv, script, ...args], {
+      cwd: this.cwd,
+      env: { ...process.env, ...(port === undefined ? {} : { PORT: String(port) }), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout.on('data', (text) => (this.output += text));
+    this.#child.stderr.on('data', (text) => (this.errors += text));
+    this.#ended = new Promise((resolve) => {
+      this.#child.on('close', (code, signal) => resolve({ code, signal }));
+    });
+    running.add(this);
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  get pids() {
+    return path.join(this.cwd, 'pids');
+  }
+
+  /** All events so far, as `[name, ...arguments]`, of the master, or of all processes with `everybody`. */
+  events({ everybody = false } = {}) {
+    const lines = this.output.split('\n').filter((line) => line.startsWith('event '));
+    const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
+    return all.filter((event) => everybody || event.from === this.pid).map(({ event }) => event);
+  }
+
+  /** The arguments of the events of one name. */
+  told(name) {
+    return this.events().filter((event) => event[0] === name).map((event) => event.slice(1));
+  }
+
+  /** Waits until `count` workers are listening (events of `fixtures/events.js`). */
+  async ready(count = 2) {
+    await this.until(`${count} workers listen`, () => this.told('listening').length >= count);
+    return this;
+  }
+
+  /** As `until`, but shows the script's output when it fails. */
+  async until(what, condition, deadline) {
+    try {
+      return await until(what, condition, deadline);
+    } catch (error) {
+      throw new Error(`${error.message}\n--- output\n${this.output}\n--- errors\n${this.errors}`, { cause: error });
+    }
+  }
+
+  /** Pids of the workers that are alive, children of the master. */
+  workers() {
+    return childrenOf(this.pid);
+  }
+
+  kill(signal = 'SIGTERM') {
+    this.#child.kill(signal);
+  }
+
+  /** `{ code, signal }` of the master, once it has ended and its output is read. */
+  ended(deadline) {
+    return within('the script ends', this.#ended, deadline).catch((error) => {
+      throw new Error(`${error.message}\n--- output\n${this.output}\n--- errors\n${this.errors}`);
+    });
+  }
+
+  async cleanUp() {
+    const family = [this.pid, ...this.workers()];
+    for (const pid of family) killHard(pid);
+    await this.#ended;
+    await until('all workers are gone', () => family.every((pid) => !isAlive(pid)));
+    fs.rmSync(this.cwd, { recursive: true, force: true });
+    running.delete(this);
+  }
+}
+
+// The kernel lists a child under the thread that started it.
+function childrenOf(pid) {
+  try {
+    const threads = fs.readdirSync(`/proc/${pid}/task`);
+    const lists = threads.map((thread) => fs.readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'));
+    return lists.join(' ').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function isAlive(pid) {
+  try {
+    // A zombie whose parent has not looked yet is as good as gone.
+    return !/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function killHard(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
+
+/** Ends whatever a test left running. */
+async function cleanUpAll() {
+  for (const script of [...running]) await script.cleanUp();
+}
+
+module.exports = { Script, childrenOf, cleanUpAll, freePort, isAlive };

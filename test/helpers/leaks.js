@@ -1,0 +1,24 @@
+'use strict';
+
+// After each test: everything it started is ended, and nothing of ours is left in this process.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const { cleanUpAll, childrenOf } = require('./cluster');
+const { until } = require('./wait');
+
+const descriptors = () => fs.readdirSync('/proc/self/fd').length;
+
+let before;
+
+exports.mochaHooks = {
+  beforeEach() {
+    before = descriptors();
+  },
+  async afterEach() {
+    await cleanUpAll();
+    assert.deepStrictEqual(childrenOf(process.pid), [], 'processes are left behind');
+    // Sockets of clients close a moment after their test.
+    await until('all descriptors of the test are closed', () => descriptors() <= before, 2000);
+  },
+};

@@ -1,0 +1,37 @@
+'use strict';
+
+// Waiting with a deadline: for a condition, never for a time.
+
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const DEADLINE = 10_000;
+
+/**
+ * Calls `condition` until it returns something truthy, and returns that.
+ * @param {string} what for the message when the deadline passes
+ */
+async function until(what, condition, deadline = DEADLINE) {
+  const end = performance.now() + deadline;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (performance.now() > end) throw new Error(`not within ${deadline} ms: ${what}`);
+    await sleep(5);
+  }
+}
+
+/** The promise's value, or an error that says what did not come in time. */
+async function within(what, promise, deadline = DEADLINE) {
+  const timer = new AbortController();
+  const late = sleep(deadline, undefined, { signal: timer.signal, ref: false }).then(() => {
+    throw new Error(`not within ${deadline} ms: ${what}`);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+    late.catch(() => {});
+  }
+}
+
+module.exports = { until, within };

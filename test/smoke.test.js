@@ -1,0 +1,27 @@
+'use strict';
+
+// The main job, end to end: one script, two workers, one port.
+
+const assert = require('node:assert');
+const http = require('node:http');
+const { Script, freePort } = require('./helpers/cluster');
+
+const get = (port, path) =>
+  new Promise((resolve, reject) => {
+    http.get({ port, path, agent: false }, (response) => {
+      let body = '';
+      response.on('data', (chunk) => (body += chunk)).on('end', () => resolve(body));
+    }).on('error', reject);
+  });
+
+describe('a cluster', () => {
+  it('answers with all of its workers and leaves with exit code 0', async () => {
+    const script = await new Script('http.js', { port: await freePort() }).ready();
+    const pids = new Set();
+    for (let i = 0; i < 8; i++) pids.add(Number(await get(script.port, '/pid')));
+    assert.deepStrictEqual([...pids].sort(), script.workers().sort());
+    script.kill('SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.strictEqual(script.told('died').length, 2);
+  });
+});
