@@ -95,6 +95,12 @@ pub enum ClusterError {
         /// The worker.
         pid: u32,
     },
+    /// A reload was given up; the old workers stay.
+    #[error("the reload failed, the workers that were not replaced yet stay: {reason}")]
+    ReloadFailed {
+        /// How the replacement ended.
+        reason: String,
+    },
     /// A command that makes no sense in the cluster's present state.
     #[error("cannot {command} while the cluster is {state}")]
     WrongState {
@@ -145,6 +151,7 @@ impl ClusterError {
             Self::NotRunning { .. } => "CLUSTER2_ERR_NOT_RUNNING",
             Self::WorkerUnknown { .. } => "CLUSTER2_ERR_WORKER_UNKNOWN",
             Self::WorkerBusy { .. } => "CLUSTER2_ERR_WORKER_BUSY",
+            Self::ReloadFailed { .. } => "CLUSTER2_ERR_RELOAD_FAILED",
             Self::WrongState { .. } => "CLUSTER2_ERR_WRONG_STATE",
             Self::Control { .. } => "CLUSTER2_ERR_CONTROL",
             Self::Remote { code, .. } => code,

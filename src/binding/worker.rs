@@ -1,6 +1,6 @@
 //! The worker's end for JavaScript.
 
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use napi::{Env, Status};
 use napi_derive::napi;
 
 use super::{fail, parse, print, start_log};
-use crate::ipc::frame::Order;
+use crate::ipc::frame::{Order, Origin};
 use crate::runtime::worker::{Taken, Worker};
 use crate::sys::scoreboard::{Field, ROW_BYTES};
 
@@ -49,7 +49,7 @@ impl NativeWorker {
         self.worker.watch(Duration::from_millis(u64::from(orphan_limit)), once).map_err(fail)
     }
 
-    /// Takes one message off the channel: `[fd, listener, fd, listener, …]`; `[]` if there is none, `[-1]` for an order
+    /// Takes one message off the channel: `[fd, listener, idle, fd, …]` (`Origin`); `[]` if there is none, `[-1]` for an order
     /// (then call `order`), `[-2]` when the master is gone. The descriptors are the caller's to close.
     #[napi]
     pub fn take(&mut self) -> napi::Result<Vec<i32>> {
@@ -62,8 +62,9 @@ impl NativeWorker {
                 vec![-1]
             }
             Taken::Connections(connections) => {
-                let pairs = connections.into_iter().flat_map(|(fd, listener)| [fd.into_raw_fd(), listener as i32]);
-                pairs.collect()
+                let numbers =
+                    |(fd, origin): (OwnedFd, Origin)| [fd.into_raw_fd(), origin.listener as i32, origin.idle as i32];
+                connections.into_iter().flat_map(numbers).collect()
             }
         })
     }
@@ -76,8 +77,8 @@ impl NativeWorker {
 
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's.
     #[napi]
-    pub fn give_back(&mut self, fd: i32, listener: i32) -> napi::Result<()> {
-        self.worker.give_back(fd, listener as u32).map_err(fail)
+    pub fn give_back(&mut self, fd: i32, listener: u32, idle: u32) -> napi::Result<()> {
+        self.worker.give_back(fd, Origin { listener, idle }).map_err(fail)
     }
 
     /// Reports to the master; `report` is JSON.

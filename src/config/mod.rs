@@ -97,6 +97,8 @@ pub struct Config {
     pub start_timeout: u64,
     /// How long a drain may take.
     pub shutdown_timeout: u64,
+    /// From a shutdown's request to the closing of the door, for load balancers to notice.
+    pub shutdown_delay: u64,
     /// Interval of the `heartbeat` event.
     pub heartbeat_interval: u64,
     /// A worker that is silent for so long is hung.
@@ -147,6 +149,7 @@ impl Config {
             )?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
             shutdown_timeout: read.duration("shutdownTimeout", 1, 30_000)?,
+            shutdown_delay: read.duration("shutdownDelay", 0, 0)?,
             heartbeat_interval: read.duration("heartbeatInterval", 10, 5_000)?,
             max_heartbeat_delay: read.duration("maxHeartbeatDelay", 1_000, 30_000)?,
             exec: read.optional_text("exec")?,

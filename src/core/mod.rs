@@ -5,7 +5,9 @@
 
 pub mod backoff;
 pub mod balance;
+pub mod event;
 pub mod ledger;
+pub mod replace;
 pub mod supervisor;
 pub mod worker;
 

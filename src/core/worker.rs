@@ -34,6 +34,12 @@ pub enum Cause {
     StartTimeout,
     /// It asked to leave, for example after a SIGTERM of its own.
     Leave,
+    /// A reload replaced it.
+    Reload,
+    /// It passed a threshold and was replaced.
+    Recycle,
+    /// Its event loop was stuck for longer than `maxHeartbeatDelay`.
+    Unresponsive,
     /// The cluster became smaller.
     Scale,
     /// Graceful shutdown of the cluster.
@@ -49,6 +55,9 @@ impl Cause {
             Self::Crash => "crash",
             Self::StartTimeout => "start-timeout",
             Self::Leave => "leave",
+            Self::Reload => "reload",
+            Self::Recycle => "recycle",
+            Self::Unresponsive => "unresponsive",
             Self::Scale => "scale",
             Self::Shutdown => "shutdown",
             Self::Stop => "stop",
@@ -94,12 +103,25 @@ pub struct Worker {
     pub pid: Option<u32>,
     /// Where it is in its life.
     pub state: State,
+    /// Its own share of the thresholds' jitter, 0 to 1.
+    pub stretch: f64,
+    /// What it said of its own failure, if it came to that.
+    pub last_words: Option<String>,
 }
 
 impl Worker {
     /// Whether it counts for its slot: draining and killed workers do not.
     pub fn holds_slot(&self) -> bool {
         matches!(self.state, State::Starting { .. } | State::Ready { .. })
+    }
+
+    /// How it ended, in words, with its own last ones.
+    pub fn describe_end(&self, how: &str) -> String {
+        let pid = self.pid.unwrap_or_default();
+        match &self.last_words {
+            Some(words) => format!("worker {pid} {how}: {words}"),
+            None => format!("worker {pid} {how}"),
+        }
     }
 
     /// When the supervisor has to look at it again, if nothing happens before.

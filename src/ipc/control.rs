@@ -22,6 +22,8 @@ pub enum Command {
         #[serde(default)]
         wait: bool,
     },
+    /// Replace all workers, one after another; answers when that is done.
+    Reload,
     /// Change the number of workers; answers at once.
     Scale {
         /// To so many.

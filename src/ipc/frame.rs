@@ -32,7 +32,10 @@ pub enum Order {
         errno: i32,
     },
     /// Finish what you have, then report `Drained`.
-    Drain,
+    Drain {
+        /// Whether idle connections are to be given back, because there is somebody to take them.
+        moving: bool,
+    },
     /// Nothing is on the way to you: end.
     Leave,
 }
@@ -75,6 +78,11 @@ pub enum Report {
     Leaving,
     /// It has nothing left to finish.
     Drained,
+    /// It is about to end by an error that nobody caught.
+    LastWords {
+        /// The error, shortened.
+        words: String,
+    },
     /// It received a signal.
     Signal {
         /// Its name, `SIGTERM`.
@@ -101,11 +109,21 @@ pub struct Wanted {
     pub index: u32,
 }
 
+/// Where a connection came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Where it came in.
+    pub listener: ListenerId,
+    /// For an idle keep-alive connection that another worker gave back: how long it may stay idle, milliseconds. 0 for a
+    /// connection on which nothing happened yet.
+    pub idle: u32,
+}
+
 /// What a frame from the master holds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromMaster {
-    /// One listener for each descriptor that came along.
-    Connections(Vec<ListenerId>),
+    /// One for each descriptor that came along.
+    Connections(Vec<Origin>),
     /// An order.
     Order(Order),
 }
@@ -114,7 +132,7 @@ pub enum FromMaster {
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromWorker {
     /// Connections it gives back, as in [`FromMaster::Connections`].
-    Connections(Vec<ListenerId>),
+    Connections(Vec<Origin>),
     /// A report.
     Report(Report),
 }
@@ -127,10 +145,13 @@ pub struct Malformed {
     fds: usize,
 }
 
-/// The frame for connections of these listeners, in the order of their descriptors.
-pub fn connections(listeners: impl Iterator<Item = ListenerId>) -> Vec<u8> {
+/// The frame for connections, in the order of their descriptors.
+pub fn connections(origins: impl Iterator<Item = Origin>) -> Vec<u8> {
     let mut frame = vec![CONNECTIONS];
-    listeners.for_each(|listener| frame.extend(listener.to_le_bytes()));
+    for origin in origins {
+        frame.extend(origin.listener.to_le_bytes());
+        frame.extend(origin.idle.to_le_bytes());
+    }
     frame
 }
 
@@ -154,8 +175,8 @@ fn json(message: &impl Serialize) -> Vec<u8> {
 /// Reads a frame from the master that came with `fds` descriptors.
 pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
     let malformed = Malformed { length: frame.len(), fds };
-    if let Some(listeners) = read_connections(frame, fds) {
-        return Ok(FromMaster::Connections(listeners));
+    if let Some(origins) = read_connections(frame, fds) {
+        return Ok(FromMaster::Connections(origins));
     }
     read_json(frame, fds).map(FromMaster::Order).ok_or(malformed)
 }
@@ -163,15 +184,17 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
 /// Reads a frame from a worker that came with `fds` descriptors.
 pub fn from_worker(frame: &[u8], fds: usize) -> Result<FromWorker, Malformed> {
     let malformed = Malformed { length: frame.len(), fds };
-    if let Some(listeners) = read_connections(frame, fds) {
-        return Ok(FromWorker::Connections(listeners));
+    if let Some(origins) = read_connections(frame, fds) {
+        return Ok(FromWorker::Connections(origins));
     }
     read_json(frame, fds).map(FromWorker::Report).ok_or(malformed)
 }
 
-fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<ListenerId>> {
-    let numbers = frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * 4)?;
-    Some(numbers.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
+fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
+    let numbers = frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * 8)?;
+    let (numbers, _) = numbers.as_chunks::<4>();
+    let (pairs, _) = numbers.as_chunks::<2>();
+    Some(pairs.iter().map(|[a, b]| Origin { listener: u32::from_le_bytes(*a), idle: u32::from_le_bytes(*b) }).collect())
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(frame: &[u8], fds: usize) -> Option<T> {
@@ -185,8 +208,9 @@ mod tests {
 
     #[test]
     fn frames_come_back_as_they_went() {
-        let frame = connections([7, 0, u32::MAX].into_iter());
-        assert_eq!(from_master(&frame, 3).unwrap(), FromMaster::Connections(vec![7, 0, u32::MAX]));
+        let origins = [(7, 0), (0, 5_000), (u32::MAX, u32::MAX)].map(|(listener, idle)| Origin { listener, idle });
+        let frame = connections(origins.into_iter());
+        assert_eq!(from_master(&frame, 3).unwrap(), FromMaster::Connections(origins.to_vec()));
         let order = Order::BindFailed { seq: 3, errno: 98 };
         assert_eq!(from_master(&json(&order), 0).unwrap(), FromMaster::Order(order));
         let wanted = Wanted { address: None, port: Some(0), v6_only: false, backlog: 511, index: 2 };
@@ -196,10 +220,10 @@ mod tests {
 
     #[test]
     fn descriptors_and_numbers_must_agree() {
-        let frame = connections([1, 2].into_iter());
+        let frame = connections([1, 2].map(|listener| Origin { listener, idle: 0 }).into_iter());
         assert!(from_master(&frame, 1).is_err());
-        assert!(from_master(&frame[..6], 2).is_err());
-        assert!(from_master(&json(&Order::Drain), 1).is_err());
+        assert!(from_master(&frame[..12], 2).is_err());
+        assert!(from_master(&json(&Order::Leave), 1).is_err());
     }
 
     #[test]

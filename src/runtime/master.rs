@@ -16,6 +16,7 @@ use super::pids::Pids;
 use super::status::Facts;
 use super::supervise::{Input, Reply, Supervise};
 use crate::config::{Config, MAX_WORKERS, Port};
+use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
 use crate::http::control;
@@ -64,7 +65,7 @@ impl Master {
             }
         });
         let dispatcher = Dispatcher::start(door, config.balance, tell)?;
-        let limits = Limits { start_timeout: config.start_timeout, shutdown_timeout: config.shutdown_timeout };
+        let limits = limits(&config);
         let supervise = Supervise {
             supervisor: Supervisor::new(config.no_workers, limits, fastrand::u64(..)),
             dispatcher,
@@ -152,6 +153,20 @@ async fn serve_control(stream: UnixStream, inputs: mpsc::Sender<Input>) {
     };
     if let Err(error) = control::serve(stream, execute).await {
         tracing::debug!(%error, "a client of the control socket");
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        start_timeout: config.start_timeout,
+        shutdown_timeout: config.shutdown_timeout,
+        shutdown_delay: config.shutdown_delay,
+        max_heartbeat_delay: config.max_heartbeat_delay,
+        thresholds: Thresholds {
+            connections: config.conn_threshold,
+            uptime: config.uptime_threshold.map(|seconds| seconds.saturating_mul(1000)),
+            memory: config.mem_threshold,
+        },
     }
 }
 

@@ -59,6 +59,36 @@ pub enum Told {
         /// What it sent.
         message: Value,
     },
+    /// A reload goes on to its next worker.
+    Reloading {
+        /// The place.
+        slot: u32,
+        /// The worker that is to go.
+        pid: u32,
+        /// How many are done.
+        replaced: u32,
+        /// How many there are.
+        total: u32,
+    },
+    /// A reload is complete.
+    Reload {
+        /// How many workers are new.
+        replaced: u32,
+    },
+    /// A worker passed a threshold and is being replaced.
+    Recycle {
+        /// It.
+        pid: u32,
+        /// Which threshold, in words.
+        reason: String,
+    },
+    /// A worker's event loop is stuck; it is killed and replaced.
+    Unresponsive {
+        /// It.
+        pid: u32,
+        /// For how long, milliseconds.
+        age: u64,
+    },
     /// Something that a person should know.
     Warning {
         /// In words.

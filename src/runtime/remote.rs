@@ -20,7 +20,7 @@ const PROMPT: Duration = Duration::from_secs(5);
 /// A stop is abrupt: a master that has not killed its workers by then is killed with them.
 const STOP_WITHIN: Duration = Duration::from_millis(400);
 
-/// Asks the cluster of `pids`. `patience` bounds the wait of a `Shutdown` that waits for the end.
+/// Asks the cluster of `pids`. `patience` bounds the wait of a `Reload`, and of a `Shutdown` that waits for the end.
 ///
 /// Blocks the calling thread. `Stop`, `Shutdown` and `Status` answer `{"running": false}` where nobody runs; the others
 /// fail with `NotRunning`.
@@ -41,6 +41,7 @@ pub fn ask(pids: &Path, command: &Command, patience: Duration) -> Result<Value> 
                 other => Err(other),
             })
         }
+        Command::Reload => converse(pids, &running, command, patience),
         _ => converse(pids, &running, command, PROMPT),
     }
 }

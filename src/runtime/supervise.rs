@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
 use super::member::{Identity, Launch, Member};
@@ -15,7 +16,8 @@ use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
 use crate::core::Millis;
-use crate::core::supervisor::{Action, Event, Notice, Outcome, Supervisor};
+use crate::core::event::{Action, Event, Notice, Outcome, Reading};
+use crate::core::supervisor::Supervisor;
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
@@ -71,6 +73,8 @@ struct Task {
     at_door: Vec<Reply>,
     /// Who waits for the end.
     at_end: Vec<Reply>,
+    /// Who waits for the reload.
+    at_reload: Vec<Reply>,
     door_shut: bool,
     outcome: Option<Outcome>,
 }
@@ -86,15 +90,19 @@ impl Supervise {
             past: status::Totals::default(),
             at_door: Vec::new(),
             at_end: Vec::new(),
+            at_reload: Vec::new(),
             door_shut: false,
             outcome: None,
         };
         task.apply(Event::Start);
+        let mut samples = tokio::time::interval(Duration::from_millis(task.parts.supervisor.sample_interval()));
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while task.outcome.is_none() {
             let wait = task.parts.supervisor.next_deadline().map(|at| at.saturating_sub(sys::now()));
             tokio::select! {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),
+                _ = samples.tick() => task.sample(),
             }
         }
         task.end()
@@ -116,6 +124,7 @@ impl Task {
             Input::Report(worker, Report::Signal { signal }) => {
                 self.tell_of(worker, |pid| Told::Signal { pid, signal });
             }
+            Input::Report(worker, Report::LastWords { words }) => self.apply(Event::LastWords { worker, words }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
             Input::Exited(worker, exit) => self.exited(worker, exit),
@@ -127,6 +136,17 @@ impl Task {
                 }
             }
         }
+    }
+
+    fn sample(&mut self) {
+        let reading = |(id, member): (&WorkerId, &Member)| Reading {
+            worker: *id,
+            beat: member.row.count(Field::Beat),
+            connections: member.row.count(Field::ConnectionsTotal),
+            memory: member.row.count(Field::Rss),
+        };
+        let readings = self.members.iter().map(reading).collect();
+        self.apply(Event::Sample { readings });
     }
 
     fn tell_of(&self, worker: WorkerId, told: impl FnOnce(u32) -> Told) {
@@ -231,9 +251,27 @@ impl Task {
                 );
                 Told::Warning { message }
             }
+            Notice::Reloading { slot, pid, replaced, total } => Told::Reloading { slot, pid, replaced, total },
+            Notice::Reloaded { replaced } => {
+                self.answer_reload(|| Ok(json!({ "replaced": replaced })));
+                Told::Reload { replaced }
+            }
+            Notice::ReloadFailed { reason } => {
+                let error = || ClusterError::ReloadFailed { reason: reason.clone() };
+                self.answer_reload(|| Err(error()));
+                Told::Warning { message: error().to_string() }
+            }
+            Notice::Recycling { pid, reason } => Told::Recycle { pid, reason },
+            Notice::Unresponsive { pid, age } => Told::Unresponsive { pid, age },
             Notice::Warning(message) => Told::Warning { message },
         };
         self.parts.front.tell(told);
+    }
+
+    fn answer_reload(&mut self, answer: impl Fn() -> Result<Value>) {
+        for reply in std::mem::take(&mut self.at_reload) {
+            reply(answer());
+        }
     }
 
     fn on_command(&mut self, command: Command, reply: Reply) {
@@ -252,6 +290,11 @@ impl Task {
                 }
                 self.apply(Event::Shutdown);
             }
+            Command::Reload if self.parts.supervisor.is_running() => {
+                self.at_reload.push(reply);
+                self.apply(Event::Reload);
+            }
+            Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
             Command::Scale { workers } => reply(self.scale(workers)),
             Command::Send { pid, message } => reply(self.send(pid, &message)),
             Command::Broadcast { message } => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::event::epoll;
 
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Report};
+use crate::ipc::frame::{self, FromMaster, Order, Origin, Report};
 use crate::sys;
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::scoreboard::{Field, Row, Scoreboard};
@@ -23,8 +23,8 @@ use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
 /// What one call took off the channel.
 #[derive(Debug)]
 pub enum Taken {
-    /// Connections, each with the listener it came in by.
-    Connections(Vec<(OwnedFd, ListenerId)>),
+    /// Connections, each with where it came from.
+    Connections(Vec<(OwnedFd, Origin)>),
     /// An order.
     Order(Order),
     /// Nothing is there.
@@ -102,18 +102,20 @@ impl Worker {
         };
         match frame::from_master(received.bytes, received.fds.len()).map_err(malformed)? {
             FromMaster::Order(order) => Ok(Taken::Order(order)),
-            FromMaster::Connections(listeners) => {
+            FromMaster::Connections(origins) => {
                 self.row.add(Field::Taken, received.fds.len() as f64);
                 self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
-                self.row.add(Field::ConnectionsTotal, received.fds.len() as f64);
-                Ok(Taken::Connections(received.fds.into_iter().zip(listeners).collect()))
+                // A connection that was moved here has been counted where it was first.
+                let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
+                self.row.add(Field::ConnectionsTotal, fresh as f64);
+                Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
             }
         }
     }
 
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here.
-    pub fn give_back(&mut self, fd: i32, listener: ListenerId) -> Result<()> {
-        let frame = frame::connections(std::iter::once(listener));
+    pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<()> {
+        let frame = frame::connections(std::iter::once(origin));
         self.channel.send_number(&frame, fd).map_err(ClusterError::system("giving a connection back"))
     }
 

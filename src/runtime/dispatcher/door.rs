@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::peer::Connection;
 use crate::core::Millis;
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{BoundAddress, ListenerId, Wanted};
+use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Wanted};
 use crate::sys::listener::{Address, Listener};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
@@ -184,7 +184,7 @@ impl Entry {
         let mut connections = Vec::new();
         while connections.len() < at_most {
             match self.listener.accept() {
-                Ok((fd, client)) => connections.push(Connection { fd, listener, client }),
+                Ok((fd, client)) => connections.push(Connection { fd, origin: Origin { listener, idle: 0 }, client }),
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::WOULDBLOCK | Errno::INVAL) => break,
                     Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {

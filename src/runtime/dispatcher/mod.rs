@@ -191,7 +191,10 @@ impl Loop {
             match request {
                 Request::Attach(peer) => self.attach(*peer),
                 Request::Detach(worker) => self.detach(worker),
-                Request::Drain(worker) => self.with_peer(worker, Peer::drain),
+                Request::Drain(worker) => {
+                    let moving = !self.door.is_shut();
+                    self.with_peer(worker, |peer| peer.drain(moving));
+                }
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
             }
@@ -242,10 +245,6 @@ impl Loop {
                     self.door.release(listener, self.peers.values().any(|peer| peer.serves(listener)));
                 }
                 Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
-                Report::Leaving => {
-                    self.with_peer(worker, Peer::leave_by_itself);
-                    (self.tell)(worker, Report::Leaving);
-                }
                 report => {
                     if report == Report::Ready {
                         self.door.release_unserved(|listener| self.peers.values().any(|peer| peer.serves(listener)));
@@ -262,17 +261,15 @@ impl Loop {
         }
     }
 
-    /// Gives a connection to the best worker but `not`, or lets it wait.
+    /// Gives a connection to the best worker, rather not to `not`, or lets it wait.
     fn place(&mut self, connection: Connection, not: Option<WorkerId>) {
-        let any_open = self.peers.values().any(|peer| peer.is_open());
-        let leaving = self.door.is_shut() && !any_open;
+        let leaving = self.door.is_shut();
         self.candidates.clear();
-        self.candidates.extend(
-            self.peers
-                .values()
-                .filter(|peer| Some(peer.id()) != not && peer.can_take(connection.listener, leaving))
-                .map(Peer::candidate),
-        );
+        let able = self.peers.values().filter(|peer| peer.can_take(connection.origin.listener, leaving));
+        self.candidates.extend(able.map(Peer::candidate));
+        if self.candidates.len() > 1 || !leaving {
+            self.candidates.retain(|candidate| Some(candidate.worker) != not);
+        }
         match self.balancer.choose(&self.candidates, connection.client).and_then(|id| self.peers.get_mut(&id)) {
             Some(peer) => peer.give(connection),
             None => self.waiting.push_back(connection),
@@ -283,6 +280,8 @@ impl Loop {
         for connection in self.door.shut(now + DOOR_GRACE) {
             self.place(connection, None);
         }
+        // Whoever is in the middle of moving its connections has nobody to move them to any more.
+        self.peers.values_mut().filter(|peer| !peer.is_open()).for_each(|peer| peer.drain(false));
         // Who asked may have gone in the meantime.
         let _ = done.send(());
     }

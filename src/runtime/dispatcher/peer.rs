@@ -9,7 +9,7 @@ use crate::core::Millis;
 use crate::core::balance::Candidate;
 use crate::core::ledger::Ledger;
 use crate::core::worker::WorkerId;
-use crate::ipc::frame::{self, FromMaster, FromWorker, ListenerId, Order, Report};
+use crate::ipc::frame::{self, FromMaster, FromWorker, ListenerId, Order, Origin, Report};
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::listener;
 use crate::sys::scoreboard::{Field, Row};
@@ -22,8 +22,8 @@ const MAX_UNTAKEN: usize = 128;
 pub struct Connection {
     /// The socket.
     pub fd: OwnedFd,
-    /// Where it came in.
-    pub listener: ListenerId,
+    /// Where it came in, and how.
+    pub origin: Origin,
     /// Who it is, on TCP.
     pub client: Option<IpAddr>,
 }
@@ -159,18 +159,12 @@ impl Peer {
         self.outbox.push_back(Mail::Order(frame::order(order)));
     }
 
-    /// Takes it out of the choice and tells it to finish what it has.
-    pub fn drain(&mut self) {
-        if self.is_open() {
+    /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle. Told again
+    /// without `moving` it keeps what it still has, because nobody is left to take it.
+    pub fn drain(&mut self, moving: bool) {
+        if matches!(self.state, State::Open | State::Draining) {
             self.state = State::Draining;
-            self.order(&Order::Drain);
-        }
-    }
-
-    /// Takes it out of the choice; it knows already.
-    pub fn leave_by_itself(&mut self) {
-        if self.is_open() {
-            self.state = State::Draining;
+            self.order(&Order::Drain { moving });
         }
     }
 
@@ -215,9 +209,9 @@ impl Peer {
         loop {
             match self.theirs.receive(&mut buffer) {
                 Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
-                    Ok(FromMaster::Connections(listeners)) => {
+                    Ok(FromMaster::Connections(origins)) => {
                         self.ledger.read_back(received.fds.len() as u32);
-                        connections.extend(returned(received.fds, listeners));
+                        connections.extend(returned(received.fds, origins));
                     }
                     Ok(FromMaster::Order(order)) => orders.push_back(Mail::Order(frame::order(&order))),
                     Err(error) => tracing::error!(%error, "our own frame came back broken"),
@@ -247,8 +241,8 @@ impl Peer {
             match self.channel.receive(&mut buffer) {
                 Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
                     Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
-                    Ok(FromWorker::Connections(listeners)) => {
-                        return Some(Received::Connections(returned(received.fds, listeners)));
+                    Ok(FromWorker::Connections(origins)) => {
+                        return Some(Received::Connections(returned(received.fds, origins)));
                     }
                     Err(error) => tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense"),
                 },
@@ -303,7 +297,7 @@ impl Peer {
             Some(Mail::Order(order)) => self.channel.send(order, &[])?,
             _ => {
                 let fds: Vec<BorrowedFd<'_>> = batch.iter().map(|connection| connection.fd.as_fd()).collect();
-                self.channel.send(&frame::connections(batch.iter().map(|connection| connection.listener)), &fds)?;
+                self.channel.send(&frame::connections(batch.iter().map(|connection| connection.origin)), &fds)?;
                 self.ledger.hand(count as u32, now);
             }
         }
@@ -313,10 +307,10 @@ impl Peer {
 }
 
 /// Connections as they come off a channel.
-fn returned(fds: Vec<OwnedFd>, listeners: Vec<ListenerId>) -> Vec<Connection> {
-    let one = |(fd, listener): (OwnedFd, ListenerId)| {
+fn returned(fds: Vec<OwnedFd>, origins: Vec<Origin>) -> Vec<Connection> {
+    let one = |(fd, origin): (OwnedFd, Origin)| {
         let client = listener::client_of(&fd);
-        Connection { fd, listener, client }
+        Connection { fd, origin, client }
     };
-    fds.into_iter().zip(listeners).map(one).collect()
+    fds.into_iter().zip(origins).map(one).collect()
 }

@@ -187,7 +187,7 @@ fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way
     let stage = stage(Balance::LeastConnections);
     let (old, new) = (stage.worker(1), stage.worker(2));
     stage.dispatcher.send(Request::Drain(WorkerId(1)));
-    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain));
+    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain { moving: true }));
     let _clients: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
     new.take(6);
     old.report(&Report::Drained);

@@ -5,12 +5,19 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::core::event::Reading;
 
-const LIMITS: Limits = Limits { start_timeout: 1_000, shutdown_timeout: 2_000 };
+const LIMITS: Limits = Limits {
+    start_timeout: 1_000,
+    shutdown_timeout: 2_000,
+    shutdown_delay: 300,
+    max_heartbeat_delay: 3_000,
+    thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
+};
 const RUNS: u64 = 400;
 const EVENTS: u64 = 500;
 /// Seeds that once failed.
-const KEPT: [u64; 0] = [];
+const KEPT: [u64; 1] = [9_569_860_871_816_774_355];
 
 /// The world around the supervisor: which processes exist, and what it was told of them.
 struct World {
@@ -25,6 +32,7 @@ struct World {
     listening: BTreeSet<u32>,
     died: BTreeSet<u32>,
     leaving: bool,
+    reloads: i64,
     finished: u32,
 }
 
@@ -43,12 +51,15 @@ impl World {
             listening: BTreeSet::new(),
             died: BTreeSet::new(),
             leaving: false,
+            reloads: 0,
             finished: 0,
         }
     }
 
     fn send(&mut self, event: Event) {
-        self.leaving |= matches!(event, Event::Shutdown | Event::Stop);
+        self.leaving |= event == Event::Stop;
+        self.reloads +=
+            i64::from(event == Event::Reload && self.supervisor.is_running() && !self.supervisor.is_reloading());
         let actions = self.supervisor.on_event(event, self.now);
         for action in actions {
             self.execute(action);
@@ -68,6 +79,7 @@ impl World {
                     self.alive.contains_key(&worker) || self.unanswered.contains(&worker),
                     "{worker:?} is ordered about but does not exist"
                 );
+                self.check_replaced(worker);
             }
             Action::CloseDoor => self.leaving = true,
             Action::Tell(notice) => self.hear(notice),
@@ -75,6 +87,15 @@ impl World {
                 self.finished += 1;
                 assert!(self.alive.is_empty() && self.unanswered.is_empty(), "finished while somebody lives");
             }
+        }
+    }
+
+    /// Who goes because of a replacement goes only after somebody ready has the slot.
+    fn check_replaced(&self, worker: WorkerId) {
+        let Some(old) = self.supervisor.worker(worker) else { return };
+        if let State::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
+            let holder = self.supervisor.holder(old.slot).and_then(|holder| self.supervisor.worker(holder));
+            assert!(holder.is_some_and(|w| matches!(w.state, State::Ready { .. })), "capacity fell for a replacement");
         }
     }
 
@@ -89,19 +110,33 @@ impl World {
                 assert!(self.forked.contains(&pid), "{pid} died unborn");
                 assert!(self.died.insert(pid), "{pid} died twice");
             }
-            Notice::Cut { .. } | Notice::Warning(_) => {}
+            Notice::Reloaded { .. } | Notice::ReloadFailed { .. } => {
+                self.reloads -= 1;
+                assert!(self.reloads >= 0, "a reload ended that never began");
+            }
+            Notice::Cut { .. }
+            | Notice::Warning(_)
+            | Notice::Reloading { .. }
+            | Notice::Recycling { .. }
+            | Notice::Unresponsive { .. } => {}
         }
     }
 
     fn check(&self) {
         let mut held = BTreeSet::new();
+        let mut successors = 0;
         for (id, worker) in self.supervisor.workers() {
-            assert!(!worker.holds_slot() || held.insert(worker.slot), "slot {} is held twice", worker.slot);
+            if self.supervisor.holder(worker.slot) == Some(id) {
+                assert!(held.insert(worker.slot), "slot {} is held twice", worker.slot);
+            } else if worker.holds_slot() {
+                successors += 1;
+            }
             let waits = !matches!(worker.state, State::Ready { .. } | State::Killed { .. });
             assert_eq!(worker.deadline().is_some(), waits, "{id:?} waits without a deadline");
             let exists = self.alive.contains_key(&id) || self.unanswered.contains(&id);
             assert!(exists, "{id:?} is believed alive but is gone");
         }
+        assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
             let killed = self.supervisor.workers().any(|(_, w)| matches!(w.state, State::Killed { .. }));
             assert!(killed || self.supervisor.next_deadline().is_some(), "an empty slot is forgotten");
@@ -132,6 +167,18 @@ impl World {
         }
     }
 
+    fn sample(&mut self) {
+        let ids: Vec<WorkerId> = self.alive.keys().copied().collect();
+        let readings = ids.into_iter().map(|worker| Reading {
+            worker,
+            beat: self.now.saturating_sub(self.random.u64(0..3_300)),
+            connections: self.random.u64(0..120),
+            memory: 0,
+        });
+        let readings = readings.collect();
+        self.send(Event::Sample { readings });
+    }
+
     fn step(&mut self) {
         self.now += self.random.u64(0..200);
         let worker = self.some_worker();
@@ -148,6 +195,8 @@ impl World {
                 let workers = self.random.u32(1..9);
                 self.send(Event::Scale { workers });
             }
+            753..=770 => self.send(Event::Reload),
+            771..=830 => self.sample(),
             750 => self.send(Event::Shutdown),
             751 => self.send(Event::Stop),
             _ => {
@@ -194,10 +243,12 @@ fn run(seed: u64) {
     if world.supervisor.is_running() {
         let ready = world.supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
         assert_eq!(ready, world.supervisor.target() as usize, "at rest, every slot has a ready worker");
+        assert_eq!(world.reloads, 0, "at rest, no reload is left");
         world.send(Event::Shutdown);
         world.settle();
     }
     assert_eq!(world.finished, 1, "it ends once");
+    assert_eq!(world.reloads, 0, "every reload has an end");
     assert_eq!(world.forked, world.died, "everybody who was forked has died");
 }
 

@@ -3,141 +3,22 @@
 //! A state machine that runs in the master and owns all supervision state. `on_event` takes what happened and when,
 //! and answers with actions in the order in which they are to be executed. What always holds:
 //!
-//! - a slot is held by at most one starting or ready worker; draining and killed ones do not hold it;
+//! - a slot is held by at most one starting or ready worker; draining and killed ones do not hold it, and neither does a
+//!   successor that is not ready yet;
 //! - each worker is forked once, and once forked it dies exactly once, whatever else happens;
 //! - while running, every slot that has no worker has a time at which it gets one;
 //! - after `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when nobody is left;
 //! - every wait has a deadline, but for the kernel's word after SIGKILL.
 
+mod replacement;
+
 use std::collections::BTreeMap;
 
 use super::Millis;
 use super::backoff::Backoff;
+use super::event::{Action, Event, Notice, Outcome};
+use super::replace::{Replacing, Thresholds};
 use super::worker::{Cause, Exit, State, Worker, WorkerId};
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The cluster is to run; only the first counts.
-    Start,
-    /// A `Spawn` succeeded.
-    Spawned {
-        /// Which.
-        worker: WorkerId,
-        /// Its process.
-        pid: u32,
-    },
-    /// A `Spawn` failed; there is no process.
-    SpawnFailed {
-        /// Which.
-        worker: WorkerId,
-        /// What the kernel said.
-        reason: String,
-    },
-    /// A worker listens.
-    Ready {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// A worker began to drain by itself.
-    Leaving {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// A worker's process is gone.
-    Exited {
-        /// Which.
-        worker: WorkerId,
-        /// How.
-        exit: Exit,
-    },
-    /// The number of slots is to change.
-    Scale {
-        /// To so many.
-        workers: u32,
-    },
-    /// Leave gracefully.
-    Shutdown,
-    /// Leave at once.
-    Stop,
-    /// A deadline may have passed.
-    Tick,
-}
-
-/// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Start a worker process; answered with `Spawned` or `SpawnFailed`.
-    Spawn {
-        /// Its name.
-        worker: WorkerId,
-        /// Its place.
-        slot: u32,
-        /// Its number in that place.
-        generation: u32,
-    },
-    /// Hand it nothing more, and let it finish what it has.
-    Drain {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// End it now.
-    Kill {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// Accept no new connection.
-    CloseDoor,
-    /// Tell the users.
-    Tell(Notice),
-    /// Nobody is left; the last action there is.
-    Finish(Outcome),
-}
-
-/// What users are told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A worker process exists.
-    Forked {
-        /// It.
-        pid: u32,
-    },
-    /// A worker is ready.
-    Listening {
-        /// It.
-        pid: u32,
-    },
-    /// A worker is gone.
-    Died {
-        /// It.
-        pid: u32,
-        /// How.
-        exit: Exit,
-        /// Why.
-        cause: Cause,
-    },
-    /// A worker had to be killed in its drain, with whatever it had open.
-    Cut {
-        /// Which.
-        worker: WorkerId,
-        /// Its process.
-        pid: u32,
-    },
-    /// Something that a person should know.
-    Warning(String),
-}
-
-/// How it all ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// As asked.
-    Clean,
-    /// No worker of the first start became ready.
-    StartFailed {
-        /// How the last of them ended.
-        reason: String,
-    },
-}
 
 /// The limits that supervision keeps, milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +27,12 @@ pub struct Limits {
     pub start_timeout: Millis,
     /// From the start of a drain to SIGKILL.
     pub shutdown_timeout: Millis,
+    /// From a shutdown's request to the closing of the door.
+    pub shutdown_delay: Millis,
+    /// Silence after which an event loop counts as stuck.
+    pub max_heartbeat_delay: Millis,
+    /// When workers are recycled.
+    pub thresholds: Thresholds,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +69,12 @@ pub struct Supervisor {
     workers: BTreeMap<WorkerId, Worker>,
     last_id: u32,
     actions: Vec<Action>,
+    replacing: Replacing,
+    /// When a delayed shutdown begins.
+    leave_at: Option<Millis>,
+    last_sample: Option<Millis>,
+    /// Silence before this time is not held against anybody: the master itself was asleep.
+    no_blame_before: Millis,
 }
 
 impl Supervisor {
@@ -196,6 +89,10 @@ impl Supervisor {
             workers: BTreeMap::new(),
             last_id: 0,
             actions: Vec::new(),
+            replacing: Replacing::default(),
+            leave_at: None,
+            last_sample: None,
+            no_blame_before: 0,
         }
     }
 
@@ -209,12 +106,20 @@ impl Supervisor {
             Event::Ready { worker } => self.ready(worker, now),
             Event::Leaving { worker } => self.drain(worker, Cause::Leave, now),
             Event::Exited { worker, exit } => self.exited(worker, exit, now),
+            Event::LastWords { worker, words } => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.last_words = Some(words);
+                }
+            }
+            Event::Sample { readings } => self.sample(&readings, now),
+            Event::Reload => self.reload(now),
             Event::Scale { workers } => self.scale(workers, now),
-            Event::Shutdown => self.shutdown(now),
+            Event::Shutdown => self.ask_to_leave(now),
             Event::Stop => self.stop(),
             Event::Tick => self.enforce_deadlines(now),
         }
         self.refill(now);
+        self.advance_reload(now);
         self.finish();
         std::mem::take(&mut self.actions)
     }
@@ -223,7 +128,7 @@ impl Supervisor {
     pub fn next_deadline(&self) -> Option<Millis> {
         let workers = self.workers.values().filter_map(Worker::deadline);
         let refills = self.slots.iter().filter_map(|slot| slot.refill_at);
-        workers.chain(refills).min()
+        workers.chain(refills).chain(self.leave_at).min()
     }
 
     /// All workers that are not gone yet.
@@ -234,6 +139,21 @@ impl Supervisor {
     /// One worker.
     pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
         self.workers.get(&id)
+    }
+
+    /// Whether a shutdown was asked for and is being delayed.
+    pub fn is_delaying(&self) -> bool {
+        self.leave_at.is_some()
+    }
+
+    /// Whether a reload runs.
+    pub fn is_reloading(&self) -> bool {
+        self.replacing.is_reloading()
+    }
+
+    /// Who holds the slot.
+    pub fn holder(&self, slot: u32) -> Option<WorkerId> {
+        self.slots.get(slot as usize)?.holder
     }
 
     /// Whether workers are still replaced.
@@ -269,6 +189,7 @@ impl Supervisor {
         if self.workers.remove(&id).is_some() {
             self.tell(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, 0, now);
+            self.replacement_failed(id, &reason, now);
             self.count_failed_start(reason);
         }
     }
@@ -281,6 +202,7 @@ impl Supervisor {
             *deaths = None;
         }
         self.tell(Notice::Listening { pid });
+        self.replacement_ready(id, now);
     }
 
     fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
@@ -297,17 +219,24 @@ impl Supervisor {
         self.vacate(id, ready_for, now);
         if failed_start {
             let why = if cause == Cause::StartTimeout { "was not ready in time".into() } else { exit.describe() };
-            self.count_failed_start(format!("worker {} {why}", worker.pid.unwrap_or_default()));
+            let reason = worker.describe_end(&why);
+            self.replacement_failed(id, &reason, now);
+            self.count_failed_start(reason);
         }
     }
 
     /// Empties the slot that `id` held, if it did, and sets the time of its refill.
     fn vacate(&mut self, id: WorkerId, ready_for: Millis, now: Millis) {
         let jitter = self.random.u64(..);
+        let successor = self.replacing.current.filter(|current| current.old == id).map(|current| current.new);
         let Some((index, slot)) = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.holder == Some(id)) else {
             return;
         };
-        slot.holder = None;
+        // A successor that was already on its way takes over sooner than planned.
+        slot.holder = successor;
+        if successor.is_some() {
+            return;
+        }
         slot.refill_at = (index < self.target).then(|| now + slot.backoff.after_death(ready_for, jitter));
     }
 
@@ -331,15 +260,29 @@ impl Supervisor {
         self.slots[before.min(after)..after].iter_mut().for_each(|slot| slot.refill_at = Some(now));
         self.slots[after..].iter_mut().for_each(|slot| slot.refill_at = None);
         let surplus: Vec<WorkerId> = self.slots[after..].iter().filter_map(|slot| slot.holder).collect();
+        self.cancel_replacement_beyond(after as u32, now);
         for id in surplus {
             self.drain(id, Cause::Scale, now);
         }
     }
 
+    /// A shutdown, at once or after `shutdown_delay`; asked again during the delay, it changes nothing.
+    fn ask_to_leave(&mut self, now: Millis) {
+        match self.leave_at {
+            None if self.is_running() && self.limits.shutdown_delay > 0 => {
+                self.leave_at = Some(now + self.limits.shutdown_delay);
+            }
+            None => self.shutdown(now),
+            Some(_) => {}
+        }
+    }
+
     fn shutdown(&mut self, now: Millis) {
+        self.leave_at = None;
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished) {
             return;
         }
+        self.cancel_reload();
         self.phase = Phase::Leaving { outcome: Outcome::Clean };
         self.actions.push(Action::CloseDoor);
         for id in self.ids() {
@@ -356,6 +299,8 @@ impl Supervisor {
     }
 
     fn leave_at_once(&mut self, outcome: Outcome) {
+        self.leave_at = None;
+        self.cancel_reload();
         self.phase = Phase::Leaving { outcome };
         self.actions.push(Action::CloseDoor);
         self.kill_all();
@@ -378,6 +323,7 @@ impl Supervisor {
         worker.state = State::Draining { cause, deadline: now + self.limits.shutdown_timeout };
         self.actions.push(Action::Drain { worker: id });
         self.vacate(id, ready_for, now);
+        self.replacement_failed(id, "the new worker left before it was ready", now);
     }
 
     fn kill(&mut self, id: WorkerId, cause: Cause) {
@@ -389,6 +335,9 @@ impl Supervisor {
     }
 
     fn enforce_deadlines(&mut self, now: Millis) {
+        if self.leave_at.is_some_and(|at| at <= now) {
+            self.shutdown(now);
+        }
         let late: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.deadline().is_some_and(|at| at <= now)).map(|(id, _)| *id).collect();
         for id in late {
@@ -413,20 +362,24 @@ impl Supervisor {
             self.slots.iter_mut().for_each(|slot| slot.refill_at = None);
             return;
         }
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.refill_at.is_none_or(|at| at > now) {
-                continue;
+        for index in 0..self.slots.len() {
+            if self.slots[index].refill_at.is_some_and(|at| at <= now) {
+                self.slots[index].refill_at = None;
+                self.slots[index].holder = Some(self.spawn(index, now));
             }
-            self.last_id += 1;
-            let id = WorkerId(self.last_id);
-            slot.refill_at = None;
-            slot.generation += 1;
-            slot.holder = Some(id);
-            let (slot, generation) = (index as u32, slot.generation);
-            let state = State::Starting { deadline: now + self.limits.start_timeout };
-            self.workers.insert(id, Worker { slot, generation, pid: None, state });
-            self.actions.push(Action::Spawn { worker: id, slot, generation });
         }
+    }
+
+    fn spawn(&mut self, index: usize, now: Millis) -> WorkerId {
+        self.last_id += 1;
+        let id = WorkerId(self.last_id);
+        self.slots[index].generation += 1;
+        let (slot, generation) = (index as u32, self.slots[index].generation);
+        let state = State::Starting { deadline: now + self.limits.start_timeout };
+        let stretch = self.random.f64();
+        self.workers.insert(id, Worker { slot, generation, pid: None, state, stretch, last_words: None });
+        self.actions.push(Action::Spawn { worker: id, slot, generation });
+        id
     }
 
     fn finish(&mut self) {
@@ -444,8 +397,6 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-#[path = "supervisor_simulation.rs"]
 mod simulation;
 #[cfg(test)]
-#[path = "supervisor_tests.rs"]
 mod tests;

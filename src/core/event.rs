@@ -1,0 +1,190 @@
+//! What the supervisor is told, and what it answers.
+
+use super::Millis;
+use super::worker::{Cause, Exit, WorkerId};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The cluster is to run; only the first counts.
+    Start,
+    /// A `Spawn` succeeded.
+    Spawned {
+        /// Which.
+        worker: WorkerId,
+        /// Its process.
+        pid: u32,
+    },
+    /// A `Spawn` failed; there is no process.
+    SpawnFailed {
+        /// Which.
+        worker: WorkerId,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// A worker listens.
+    Ready {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A worker began to drain by itself.
+    Leaving {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A worker's process is gone.
+    Exited {
+        /// Which.
+        worker: WorkerId,
+        /// How.
+        exit: Exit,
+    },
+    /// What a worker says of its own failure, just before its end.
+    LastWords {
+        /// Which.
+        worker: WorkerId,
+        /// Its words.
+        words: String,
+    },
+    /// How the workers are, looked at once in a while.
+    Sample {
+        /// All that live.
+        readings: Vec<Reading>,
+    },
+    /// Replace all workers, one after another.
+    Reload,
+    /// The number of slots is to change.
+    Scale {
+        /// To so many.
+        workers: u32,
+    },
+    /// Leave gracefully.
+    Shutdown,
+    /// Leave at once.
+    Stop,
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What the scoreboard says of one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Which.
+    pub worker: WorkerId,
+    /// When its event loop last turned.
+    pub beat: Millis,
+    /// Connections it ever served.
+    pub connections: u64,
+    /// Its resident memory, bytes.
+    pub memory: u64,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start a worker process; answered with `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// Its name.
+        worker: WorkerId,
+        /// Its place.
+        slot: u32,
+        /// Its number in that place.
+        generation: u32,
+    },
+    /// Hand it nothing more, and let it finish what it has.
+    Drain {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// End it now.
+    Kill {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Accept no new connection.
+    CloseDoor,
+    /// Tell the users.
+    Tell(Notice),
+    /// Nobody is left; the last action there is.
+    Finish(Outcome),
+}
+
+/// What users are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A worker process exists.
+    Forked {
+        /// It.
+        pid: u32,
+    },
+    /// A worker is ready.
+    Listening {
+        /// It.
+        pid: u32,
+    },
+    /// A worker is gone.
+    Died {
+        /// It.
+        pid: u32,
+        /// How.
+        exit: Exit,
+        /// Why.
+        cause: Cause,
+    },
+    /// A worker had to be killed in its drain, with whatever it had open.
+    Cut {
+        /// Which.
+        worker: WorkerId,
+        /// Its process.
+        pid: u32,
+    },
+    /// A reload goes on to its next worker.
+    Reloading {
+        /// The place.
+        slot: u32,
+        /// The worker that is to go.
+        pid: u32,
+        /// How many are done.
+        replaced: u32,
+        /// How many there are.
+        total: u32,
+    },
+    /// A reload is complete.
+    Reloaded {
+        /// How many workers are new.
+        replaced: u32,
+    },
+    /// A reload was given up; the workers that were not replaced yet stay.
+    ReloadFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A worker passed a threshold and is replaced.
+    Recycling {
+        /// It.
+        pid: u32,
+        /// Which threshold, in words.
+        reason: String,
+    },
+    /// A worker's event loop is stuck; it is killed and replaced.
+    Unresponsive {
+        /// It.
+        pid: u32,
+        /// For how long, milliseconds.
+        age: Millis,
+    },
+    /// Something that a person should know.
+    Warning(String),
+}
+
+/// How it all ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked.
+    Clean,
+    /// No worker of the first start became ready.
+    StartFailed {
+        /// How the last of them ended.
+        reason: String,
+    },
+}

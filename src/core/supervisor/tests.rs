@@ -1,0 +1,243 @@
+//! One rule of supervision a test, told as events and the actions that must follow.
+
+use super::*;
+use crate::core::event::Reading;
+
+const LIMITS: Limits = Limits {
+    start_timeout: 1_000,
+    shutdown_timeout: 2_000,
+    shutdown_delay: 0,
+    max_heartbeat_delay: 3_000,
+    thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
+};
+const ONE: WorkerId = WorkerId(1);
+const TWO: WorkerId = WorkerId(2);
+
+fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
+    Action::Spawn { worker: WorkerId(worker), slot, generation }
+}
+
+fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
+    Action::Tell(Notice::Died { pid, exit, cause })
+}
+
+/// A supervisor with `workers` ready workers whose pids are 100 + id.
+fn running(workers: u32) -> Supervisor {
+    let mut supervisor = Supervisor::new(workers, LIMITS, 1);
+    supervisor.on_event(Event::Start, 0);
+    for id in 1..=workers {
+        supervisor.on_event(Event::Spawned { worker: WorkerId(id), pid: 100 + id }, 0);
+        supervisor.on_event(Event::Ready { worker: WorkerId(id) }, 0);
+    }
+    supervisor
+}
+
+#[test]
+fn a_start_forks_every_slot_and_tells_forked_before_listening() {
+    let mut supervisor = Supervisor::new(2, LIMITS, 1);
+    assert_eq!(supervisor.on_event(Event::Start, 0), [spawn(1, 0, 1), spawn(2, 1, 1)]);
+    assert_eq!(
+        supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 1),
+        [Action::Tell(Notice::Forked { pid: 101 })]
+    );
+    assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 2), [Action::Tell(Notice::Listening { pid: 101 })]);
+    assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 3), []);
+}
+
+#[test]
+fn a_dead_worker_is_replaced_at_once_in_its_slot_with_the_next_generation() {
+    let mut supervisor = running(2);
+    let exit = Exit::Signal(9);
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: TWO, exit }, 50),
+        [died(102, exit, Cause::Crash), spawn(3, 1, 2)]
+    );
+    assert_eq!(supervisor.on_event(Event::Exited { worker: TWO, exit }, 51), [], "a death is told once");
+}
+
+#[test]
+fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
+    let mut supervisor = running(2);
+    supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(1) }, 10);
+    supervisor.on_event(Event::Spawned { worker: WorkerId(3), pid: 103 }, 10);
+    assert_eq!(supervisor.next_deadline(), Some(1_010));
+    let actions = supervisor.on_event(Event::Tick, 1_010);
+    assert!(matches!(actions[..], [Action::Tell(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]));
+    let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal(9) }, 1_020);
+    assert_eq!(actions, [died(103, Exit::Signal(9), Cause::StartTimeout)]);
+    let at = supervisor.next_deadline().expect("a time for the replacement");
+    assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(4, 0, 3)]);
+}
+
+#[test]
+fn a_first_start_in_which_nobody_becomes_ready_gives_up_with_the_reason() {
+    let mut supervisor = Supervisor::new(1, LIMITS, 1);
+    supervisor.on_event(Event::Start, 0);
+    supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 0);
+    let actions = supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(7) }, 5);
+    let reason = "worker 101 exited with code 7".to_owned();
+    assert_eq!(
+        actions,
+        [died(101, Exit::Code(7), Cause::Crash), Action::CloseDoor, Action::Finish(Outcome::StartFailed { reason })]
+    );
+}
+
+#[test]
+fn shutdown_closes_the_door_before_it_drains_and_finishes_after_the_last_death() {
+    let mut supervisor = running(2);
+    assert_eq!(
+        supervisor.on_event(Event::Shutdown, 10),
+        [Action::CloseDoor, Action::Drain { worker: ONE }, Action::Drain { worker: TWO }]
+    );
+    assert_eq!(supervisor.on_event(Event::Shutdown, 11), [], "a second shutdown changes nothing");
+    let exit = Exit::Code(0);
+    assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 20), [died(101, exit, Cause::Shutdown)]);
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: TWO, exit }, 30),
+        [died(102, exit, Cause::Shutdown), Action::Finish(Outcome::Clean)]
+    );
+}
+
+#[test]
+fn a_drain_that_takes_too_long_is_cut_and_told() {
+    let mut supervisor = running(1);
+    supervisor.on_event(Event::Shutdown, 10);
+    assert_eq!(
+        supervisor.on_event(Event::Tick, 2_010),
+        [Action::Tell(Notice::Cut { worker: ONE, pid: 101 }), Action::Kill { worker: ONE }]
+    );
+}
+
+#[test]
+fn a_stop_during_a_shutdown_kills_who_is_left() {
+    let mut supervisor = running(2);
+    supervisor.on_event(Event::Shutdown, 10);
+    supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(0) }, 20);
+    assert_eq!(supervisor.on_event(Event::Stop, 30), [Action::Kill { worker: TWO }]);
+}
+
+#[test]
+fn a_worker_that_leaves_by_itself_is_replaced_while_it_drains() {
+    let mut supervisor = running(1);
+    assert_eq!(
+        supervisor.on_event(Event::Leaving { worker: ONE }, 10),
+        [Action::Drain { worker: ONE }, spawn(2, 0, 2)]
+    );
+}
+
+#[test]
+fn scaling_down_drains_the_highest_slots_and_up_continues_their_generations() {
+    let mut supervisor = running(2);
+    assert_eq!(supervisor.on_event(Event::Scale { workers: 1 }, 10), [Action::Drain { worker: TWO }]);
+    assert_eq!(supervisor.on_event(Event::Scale { workers: 2 }, 20), [spawn(3, 1, 2)]);
+}
+
+fn reading(worker: WorkerId, beat: Millis, connections: u64) -> Reading {
+    Reading { worker, beat, connections, memory: 0 }
+}
+
+/// Lets the worker that was just spawned live: forked and, if so, ready.
+fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<Action> {
+    let mut actions = supervisor.on_event(Event::Spawned { worker: WorkerId(id), pid: 100 + id }, now);
+    if ready {
+        actions.extend(supervisor.on_event(Event::Ready { worker: WorkerId(id) }, now));
+    }
+    actions
+}
+
+#[test]
+fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new_is_ready() {
+    let mut supervisor = running(2);
+    let reloading = |slot, pid, replaced| Action::Tell(Notice::Reloading { slot, pid, replaced, total: 2 });
+    assert_eq!(supervisor.on_event(Event::Reload, 10), [reloading(0, 101, 0), spawn(3, 0, 2)]);
+    assert_eq!(supervisor.on_event(Event::Reload, 11), [], "a second reload joins the first");
+    born(&mut supervisor, 3, false, 12);
+    let next = [
+        Action::Tell(Notice::Listening { pid: 103 }),
+        Action::Drain { worker: ONE },
+        reloading(1, 102, 1),
+        spawn(4, 1, 2),
+    ];
+    assert_eq!(supervisor.on_event(Event::Ready { worker: WorkerId(3) }, 20), next);
+    let actions = born(&mut supervisor, 4, true, 30);
+    assert_eq!(actions[2..], [Action::Drain { worker: TWO }, Action::Tell(Notice::Reloaded { replaced: 2 })]);
+    let exit = Exit::Code(0);
+    assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 40), [died(101, exit, Cause::Reload)]);
+}
+
+#[test]
+fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_workers_stay() {
+    let mut supervisor = running(2);
+    supervisor.on_event(Event::Reload, 10);
+    born(&mut supervisor, 3, false, 10);
+    supervisor.on_event(Event::LastWords { worker: WorkerId(3), words: "Error: boom".into() }, 11);
+    let exit = Exit::Code(1);
+    let reason = "worker 103 exited with code 1: Error: boom".to_owned();
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
+        [died(103, exit, Cause::Crash), Action::Tell(Notice::ReloadFailed { reason })]
+    );
+    assert!(!supervisor.is_reloading());
+    let ready = supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
+    assert_eq!(ready, 2);
+}
+
+#[test]
+fn an_old_worker_that_dies_during_its_replacement_leaves_the_slot_to_the_successor() {
+    let mut supervisor = running(1);
+    supervisor.on_event(Event::Reload, 10);
+    let exit = Exit::Code(1);
+    assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 11), [died(101, exit, Cause::Crash)]);
+    let actions = born(&mut supervisor, 2, true, 12);
+    assert_eq!(actions.last(), Some(&Action::Tell(Notice::Reloaded { replaced: 1 })));
+    assert_eq!(supervisor.holder(0), Some(TWO));
+}
+
+#[test]
+fn a_worker_above_a_threshold_is_recycled_one_at_a_time() {
+    let mut supervisor = running(2);
+    let above = vec![reading(ONE, 10, 1_000), reading(TWO, 10, 1_000)];
+    let actions = supervisor.on_event(Event::Sample { readings: above.clone() }, 10);
+    assert!(matches!(&actions[0], Action::Tell(Notice::Recycling { pid: 101, .. })), "{actions:?}");
+    assert_eq!(actions[1..], [spawn(3, 0, 2)]);
+    assert_eq!(supervisor.on_event(Event::Sample { readings: above.clone() }, 20), []);
+    born(&mut supervisor, 3, true, 30);
+    let actions = supervisor.on_event(Event::Sample { readings: above }, 40);
+    assert_eq!(actions[1..], [spawn(4, 1, 2)]);
+}
+
+#[test]
+fn a_silent_worker_is_told_killed_and_replaced_at_once() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    assert_eq!(supervisor.on_event(sample(0), 1_000), []);
+    assert_eq!(supervisor.on_event(sample(0), 2_000), []);
+    assert_eq!(supervisor.on_event(sample(0), 3_000), []);
+    assert_eq!(
+        supervisor.on_event(sample(0), 3_500),
+        [Action::Tell(Notice::Unresponsive { pid: 101, age: 3_500 }), Action::Kill { worker: ONE }, spawn(2, 0, 2)]
+    );
+}
+
+#[test]
+fn a_master_that_was_stopped_blames_nobody_for_the_time_it_slept() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    supervisor.on_event(sample(900), 1_000);
+    assert_eq!(supervisor.on_event(sample(900), 60_000), [], "both were stopped for a minute");
+    assert_eq!(supervisor.on_event(sample(900), 61_000), []);
+    supervisor.on_event(sample(900), 62_500);
+    let actions = supervisor.on_event(sample(900), 63_200);
+    assert!(matches!(actions[0], Action::Tell(Notice::Unresponsive { age: 3_200, .. })), "{actions:?}");
+}
+
+#[test]
+fn a_delayed_shutdown_keeps_serving_until_its_time() {
+    let limits = Limits { shutdown_delay: 500, ..LIMITS };
+    let mut supervisor = Supervisor { limits, ..running(1) };
+    assert_eq!(supervisor.on_event(Event::Shutdown, 10), []);
+    assert!(supervisor.is_running() && supervisor.is_delaying());
+    assert_eq!(supervisor.next_deadline(), Some(510));
+    assert_eq!(supervisor.on_event(Event::Shutdown, 100), []);
+    assert_eq!(supervisor.on_event(Event::Tick, 510), [Action::CloseDoor, Action::Drain { worker: ONE }]);
+}
