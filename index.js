@@ -55,7 +55,7 @@ class Cluster extends EventEmitter {
 
   #command(command) {
     if (this.#role?.running) return this.#role.command(command);
-    return remote.ask(this.#config.pids, command, this.#config.shutdownTimeout);
+    return remote.ask(this.#config.pids, command, this.#config);
   }
 
   /** Kills all workers, and the master if it is another process. Resolves when they are gone. */
@@ -69,6 +69,14 @@ class Cluster extends EventEmitter {
    */
   shutdown({ wait = false } = {}) {
     return this.#command({ command: 'shutdown', wait: Boolean(wait) });
+  }
+
+  /**
+   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to `{ replaced }`; rejects with
+   * `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a replacement fails, the old workers then stay.
+   */
+  reload() {
+    return this.#command({ command: 'reload' });
   }
 
   /** Changes the number of workers. */

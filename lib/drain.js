@@ -1,17 +1,23 @@
 'use strict';
 
-// Finishes what a process has: each request that has begun is answered, and a client that may send another one on an idle
-// connection gets its chance, before the connection is closed. What always holds: a connection is closed only by its own
-// end, after a response that said `Connection: close`, or after it was idle for LINGER milliseconds.
+// Finishes what a process has: each request that has begun is answered. An idle keep-alive connection is moved to another
+// worker, where there is one and the connection's state does not live here (TLS); otherwise its client gets the chance to send
+// one more request, before the connection is closed. What always holds: a connection leaves this process only by its own end,
+// by being moved between two messages, after a response that said `Connection: close`, or after it was idle for LINGER
+// milliseconds.
 
 /** How long an idle keep-alive connection may still bring one more request, milliseconds. */
 const LINGER = 1000;
+/** What a connection without an idle time-out of its own (`keepAliveTimeout` 0) may stay idle after a move, milliseconds. */
+const LONGEST = 0x7fffffff;
 
 class Drain {
   #traffic;
   #seen = new Map();
   #timer;
   #onDrained;
+  #mover;
+  #moving = false;
 
   /**
    * @param {Traffic} traffic what there is to finish
@@ -26,16 +32,50 @@ class Drain {
     return this.#timer !== undefined;
   }
 
-  /** Begins; a second call does nothing. Servers emit `close` now, while requests may still come, as the manual says. */
-  start() {
-    if (this.active) return;
-    this.#timer = setInterval(() => this.#closeIdle(), LINGER);
+  /**
+   * Begins. Servers emit `close` now, while requests may still come, as the manual says. A second call only changes the mover.
+   * @param {{ move: Function }} [mover] gives connections to other workers; without one they all end here
+   */
+  start(mover) {
+    const first = !this.active;
+    this.#mover = mover;
+    this.#timer ??= setInterval(() => this.#closeIdle(), LINGER);
+    this.#traffic.follow({
+      onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
+      onIdle: () => this.#moveSoon(),
+      onClose: () => this.#check(),
+    });
+    this.#moveSoon();
+    if (!first) return;
     const { servers, sessions } = this.#traffic;
-    this.#traffic.follow({ onResponse: lastOfItsConnection, onClose: () => this.#check() });
     sessions.forEach((session) => session.close());
     this.#remember();
     for (const server of servers) server.emit('close');
     setImmediate(() => this.#check());
+  }
+
+  #isMovable(stream) {
+    return this.#mover !== undefined && this.#traffic.listenerOf(stream) !== undefined;
+  }
+
+  // Once a turn of the event loop for all responses that finish in it; Node has then done its own part.
+  #moveSoon() {
+    if (this.#moving || !this.#mover) return;
+    this.#moving = true;
+    setImmediate(() => {
+      this.#moving = false;
+      this.#moveIdle();
+    });
+  }
+
+  #moveIdle() {
+    if (!this.#mover) return;
+    for (const stream of this.#traffic.idleStreams()) {
+      const fd = stream._handle?.fd;
+      if (!(fd >= 0) || !this.#isMovable(stream) || stream.writableLength > 0) continue;
+      // Closing our descriptor ends nothing: the master holds another one of the same connection.
+      if (this.#mover.move(fd, this.#traffic.listenerOf(stream), idleLeft(stream))) stream.destroy();
+    }
   }
 
   stop() {
@@ -48,7 +88,9 @@ class Drain {
 
   // Closes what was idle a whole interval long.
   #closeIdle() {
+    this.#moveIdle();
     for (const stream of this.#traffic.idleStreams()) {
+      if (this.#isMovable(stream)) continue;
       if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();
     }
     this.#remember();
@@ -59,6 +101,12 @@ class Drain {
     this.#seen.clear();
     for (const stream of this.#traffic.idleStreams()) this.#seen.set(stream, stream.bytesRead);
   }
+}
+
+// How long the connection may stay idle elsewhere, milliseconds: what Node gave it here. 0: nothing happened on it yet.
+function idleLeft(stream) {
+  if (stream.timeout > 0) return Math.min(Math.ceil(stream.timeout), LONGEST);
+  return stream.bytesRead === 0 ? 0 : LONGEST;
 }
 
 // Asks the client to use another connection for its next request. With several requests on the way, it is the last response

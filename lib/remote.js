@@ -5,17 +5,18 @@
 const { fromNative } = require('./errors');
 const addon = require('./native');
 
-/** What a shutdown may take beyond its own limit before nobody waits for it any more, milliseconds. */
+/** What a shutdown or a reload may take beyond its own limit before nobody waits for it any more, milliseconds. */
 const MARGIN = 5000;
 
 /**
  * @param {string} pids the directory
  * @param {{ command: string }} command `Command` of `src/ipc/control.rs`
- * @param {number} shutdownTimeout milliseconds
+ * @param {object} config the options: how long a shutdown or a reload may take
  */
-async function ask(pids, command, shutdownTimeout) {
+async function ask(pids, command, { shutdownTimeout, startTimeout, noWorkers }) {
   try {
-    return JSON.parse(await addon.ask(pids, JSON.stringify(command), shutdownTimeout + MARGIN));
+    const limit = command.command === 'reload' ? noWorkers * startTimeout : shutdownTimeout;
+    return JSON.parse(await addon.ask(pids, JSON.stringify(command), Math.min(limit + MARGIN, 0xffffffff)));
   } catch (error) {
     throw fromNative(error);
   }

@@ -27,6 +27,8 @@ class Traffic {
   #row;
   #follower;
   #subscriptions = [];
+  /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`). */
+  origin;
 
   /** @param {Counters} counters where open connections and requests are counted */
   constructor(counters) {
@@ -59,6 +61,7 @@ class Traffic {
     const start = ({ socket, response }) => {
       const state = socket[STATE];
       if (state === undefined) return;
+      if (state.moved) settle(socket, state);
       this.#follower?.onResponse(response, state.active > 0 ? state.last : undefined);
       state.active += 1;
       state.last = response;
@@ -70,6 +73,7 @@ class Traffic {
       if (state === undefined || state.active === 0) return;
       state.active -= 1;
       row[requestsActive] -= 1;
+      if (state.active === 0) this.#follower?.onIdle();
     };
     this.#subscriptions = Object.entries({ 'http.server.request.start': start, 'http.server.response.finish': finish });
     for (const [name, listener] of this.#subscriptions) diagnostics.subscribe(name, listener);
@@ -82,8 +86,9 @@ class Traffic {
   }
 
   /**
-   * From now on, and for what is under way, tells of drain-relevant things: `onResponse(response, before)` for each HTTP/1
-   * response, with the unfinished one before it on the same connection; `onClose()` after each closed connection.
+   * From now on, and for what is under way, tells what matters to a drain: `onResponse(response, before)` for each HTTP/1
+   * response, with the unfinished one before it on the same connection; `onIdle()` when an HTTP/1 connection may have become
+   * idle; `onClose()` after each closed connection.
    */
   follow(follower) {
     this.#follower = follower;
@@ -107,9 +112,13 @@ class Traffic {
 
   #stream(stream) {
     if (stream[STATE]) return;
-    const state = { active: 0, last: undefined, fresh: stream.bytesRead };
+    const { listener, idle = 0 } = this.origin ?? {};
+    const state = { active: 0, last: undefined, fresh: stream.bytesRead, listener, moved: idle > 0 };
     stream[STATE] = state;
     this.streams.add(stream);
+    // Node would give a connection that comes with nothing to read the time of a first request, and no more.
+    if (state.moved) stream.setTimeout(idle);
+    this.#follower?.onIdle();
     stream.once('close', () => {
       this.streams.delete(stream);
       // Responses that did not finish tell of no end of their own.
@@ -131,6 +140,11 @@ class Traffic {
     return idle;
   }
 
+  /** The listener by which an HTTP/1 connection came that can be moved; `undefined` for TLS, whose state lives here. */
+  listenerOf(stream) {
+    return stream.encrypted ? undefined : stream[STATE].listener;
+  }
+
   /** The connections that still speak HTTP/1: all but those that were upgraded. */
   httpStreams() {
     return this.#known('closeAllConnections');
@@ -148,6 +162,12 @@ class Traffic {
     }
     return known;
   }
+}
+
+// A moved connection has had its next request: from now on it is like any other of its server.
+function settle(socket, state) {
+  state.moved = false;
+  socket.setTimeout(socket.server?.timeout ?? 0);
 }
 
 module.exports = { PASSES_ON, Traffic, isHttp1, isHttp2 };

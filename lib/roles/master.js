@@ -24,7 +24,11 @@ class MasterRole {
   #interruptedAt = 0;
   #heartbeat;
   #onListening = () => {};
-  #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
+  #signals = {
+    SIGINT: () => this.#onSignal('SIGINT'),
+    SIGTERM: () => this.#onSignal('SIGTERM'),
+    SIGHUP: () => this.#onHangUp(),
+  };
 
   constructor(cluster, config) {
     this.#cluster = cluster;
@@ -110,6 +114,14 @@ class MasterRole {
         return cluster.emit(told.signal, { pid: told.pid, type: 'worker' });
       case 'message':
         return cluster.emit('message', told.pid, told.message);
+      case 'reloading':
+        return cluster.emit('reloading', told.pid, { slot: told.slot, replaced: told.replaced, total: told.total });
+      case 'reload':
+        return cluster.emit('reload', { replaced: told.replaced });
+      case 'recycle':
+        return cluster.emit('recycle', told.pid, { reason: told.reason });
+      case 'unresponsive':
+        return cluster.emit('unresponsive', told.pid, { age: told.age });
       case 'warning':
         return warn(cluster, told.message);
       case 'answer':
@@ -138,6 +150,12 @@ class MasterRole {
     if (first) this.#interruptedAt = Date.now();
     // Asked too late, when the cluster has just ended, it has what it wants.
     if (first || again) this.#ask({ command: again ? 'stop' : 'shutdown' }).catch(() => {});
+  }
+
+  // A failure is told as a warning; nobody waits for this promise.
+  #onHangUp() {
+    this.#cluster.emit('SIGHUP', { pid: process.pid, type: 'master' });
+    this.#ask({ command: 'reload' }).catch(() => {});
   }
 
   #finished(error) {

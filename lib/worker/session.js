@@ -40,6 +40,7 @@ class Session {
   }
 
   start() {
+    process.on('uncaughtExceptionMonitor', (error) => this.#lastWords(error));
     if (this.identity.cwd) process.chdir(this.identity.cwd);
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
@@ -66,34 +67,60 @@ class Session {
       if (taken.length === 0) return;
       if (taken[0] === ORPHANED) return this.#orphan();
       if (taken[0] === ORDER) this.#obey(JSON.parse(this.#native.order()));
-      else for (let i = 0; i < taken.length; i += 2) this.#connection(taken[i], taken[i + 1]);
+      else for (let i = 0; i < taken.length; i += 3) this.#connection(taken[i], taken[i + 1], taken[i + 2]);
     }
   }
 
-  #connection(fd, listener) {
+  #connection(fd, listener, idle) {
     const listening = this.handles.get(listener);
-    if (!listening) return this.#giveBack(fd, listener);
+    if (!listening) return this.#giveBack(fd, listener, idle);
     const before = this.traffic.sockets.size;
+    this.traffic.origin = { listener, idle };
     intake(fd, listening);
+    this.traffic.origin = undefined;
     // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
     if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
-  #giveBack(fd, listener) {
+  #giveBack(fd, listener, idle) {
     this.counters.connectionsActive -= 1;
-    this.counters.connectionsTotal -= 1;
+    if (idle === 0) this.counters.connectionsTotal -= 1;
     try {
-      native(() => this.#native.giveBack(fd, listener));
+      native(() => this.#native.giveBack(fd, listener, idle));
     } finally {
       fs.close(fd, () => {});
+    }
+  }
+
+  /**
+   * Moves an idle connection to another worker: the master gets a descriptor of it, and this process lets go of its own.
+   * The client notices nothing.
+   * @returns {boolean} false if the channel is full; the connection then stays
+   */
+  move(fd, listener, idle) {
+    try {
+      native(() => this.#native.giveBack(fd, listener, idle));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  // Why this process is about to end, for whoever waits for it to become ready.
+  #lastWords(error) {
+    const words = String(error?.stack ?? error).slice(0, 2000);
+    try {
+      this.report({ type: 'lastWords', words });
+    } catch {
+      // The error itself is what matters, and Node prints it.
     }
   }
 
   #obey(order) {
     switch (order.type) {
       case 'drain':
-        return this.#drain.start();
+        return this.#drain.start(order.moving ? this : undefined);
       case 'leave':
         this.#mayLeave = true;
         return this.#drained();

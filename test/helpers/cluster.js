@@ -29,20 +29,31 @@ class Script {
   output = '';
   errors = '';
   #child;
+  #own;
   #ended;
 
   /**
    * @param {string} file a file in `test/fixtures`, or an absolute path
-   * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string }} [options]
+   * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
+   *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
+   *   runs it; `detached`: in a process group of its own
    */
-  constructor(file, { port, env, args = [], execArgv = [], cwd } = {}) {
+  constructor(file, { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = {}) {
     this.port = port;
+    this.#own = cwd === undefined;
     this.cwd = cwd ?? fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const script = path.resolve(FIXTURES, file);
     this.#child = spawn(process.execPath, [...execArgv, script, ...args], {
       cwd: this.cwd,
-      env: { ...process.env, ...(port === undefined ? {} : { PORT: String(port) }), ...env },
+      env: {
+        ...process.env,
+        ...(port === undefined ? {} : { PORT: String(port) }),
+        OPTIONS: JSON.stringify(options),
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached,
+      ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     this.#child.stdout.on('data', (text) => (this.output += text));
     this.#child.stderr.on('data', (text) => (this.errors += text));
@@ -104,11 +115,14 @@ class Script {
   }
 
   async cleanUp() {
-    const family = [this.pid, ...this.workers()];
+    // Workers whose master was killed are nobody's children any more.
+    const orphans = this.told('forked').flat().filter(isWorker);
+    const family = [this.pid, ...this.workers(), ...orphans];
     for (const pid of family) killHard(pid);
     await this.#ended;
     await until('all workers are gone', () => family.every((pid) => !isAlive(pid)));
-    fs.rmSync(this.cwd, { recursive: true, force: true });
+    // A directory that somebody else passed is not ours to remove.
+    if (this.#own) fs.rmSync(this.cwd, { recursive: true, force: true });
     running.delete(this);
   }
 }
@@ -128,6 +142,14 @@ function isAlive(pid) {
   try {
     // A zombie whose parent has not looked yet is as good as gone.
     return !/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function isWorker(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes('CLUSTER2_WORKER=');
   } catch {
     return false;
   }

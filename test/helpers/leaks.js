@@ -4,7 +4,7 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
-const { cleanUpAll, childrenOf } = require('./cluster');
+const { cleanUpAll, childrenOf, freePort } = require('./cluster');
 const { until } = require('./wait');
 
 const descriptors = () => fs.readdirSync('/proc/self/fd').length;
@@ -12,6 +12,10 @@ const descriptors = () => fs.readdirSync('/proc/self/fd').length;
 let before;
 
 exports.mochaHooks = {
+  async beforeAll() {
+    // With the first stream of a process libuv opens a spare descriptor, and keeps it.
+    await freePort();
+  },
   beforeEach() {
     before = descriptors();
   },
