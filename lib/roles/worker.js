@@ -35,9 +35,10 @@ class WorkerRole {
     callback?.(app, monApp);
   }
 
-  // Ctrl-C reaches all processes of a terminal: what it means is the master's decision. SIGTERM to a worker means that worker.
+  // Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
+  // that worker.
   #onSignals() {
-    for (const signal of ['SIGINT', 'SIGTERM']) {
+    for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) {
       process.on(signal, () => {
         this.#session.report({ type: 'signal', signal });
         this.#cluster.emit(signal, { pid: process.pid, type: 'worker' });

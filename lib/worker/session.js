@@ -109,7 +109,10 @@ class Session {
 
   // Why this process is about to end, for whoever waits for it to become ready.
   #lastWords(error) {
-    const words = String(error?.stack ?? error).slice(0, 2000);
+    // The stack of a SyntaxError begins with the place and not with the message.
+    const [first] = String(error?.stack ?? '').split('\n');
+    const message = String(error);
+    const words = (first && !first.startsWith(message.split('\n')[0]) ? `${message} (${first})` : message).slice(0, 500);
     try {
       this.report({ type: 'lastWords', words });
     } catch {

@@ -210,7 +210,8 @@ impl Loop {
     }
 
     fn detach(&mut self, worker: WorkerId) {
-        // What it reported last may still lie unread, but asks for nothing that a dead worker needs.
+        // Connections that it gave back just before its end still lie in the channel.
+        while self.hear(worker) {}
         if let Some(mut peer) = self.peers.remove(&worker) {
             let left = peer.take_back();
             if !left.is_empty() {
@@ -220,37 +221,40 @@ impl Loop {
         }
     }
 
-    /// Reads what a worker reports, a bounded number of frames at a time.
-    fn hear(&mut self, worker: WorkerId) {
+    /// Reads what came from a worker, a bounded number of frames at a time. False: there was nothing more.
+    fn hear(&mut self, worker: WorkerId) -> bool {
         for _ in 0..64 {
-            let report = match self.peers.get_mut(&worker).and_then(Peer::receive) {
-                Some(Received::Report(report)) => report,
+            match self.peers.get_mut(&worker).and_then(Peer::receive) {
+                Some(Received::Report(report)) => self.on_report(worker, report),
                 Some(Received::Connections(back)) => {
                     back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
-                    continue;
                 }
-                None => return,
-            };
-            match report {
-                Report::Bind { seq, wanted } => {
-                    let answer = match self.door.bind(&wanted) {
-                        Ok((listener, address)) => Order::Bound { seq, listener, address },
-                        Err(errno) => Order::BindFailed { seq, errno },
-                    };
-                    self.with_peer(worker, |peer| peer.order(&answer));
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn on_report(&mut self, worker: WorkerId, report: Report) {
+        match report {
+            Report::Bind { seq, wanted } => {
+                let answer = match self.door.bind(&wanted) {
+                    Ok((listener, address)) => Order::Bound { seq, listener, address },
+                    Err(errno) => Order::BindFailed { seq, errno },
+                };
+                self.with_peer(worker, |peer| peer.order(&answer));
+            }
+            Report::Serve { listener } => self.with_peer(worker, |peer| peer.serve(listener)),
+            Report::Unserve { listener } => {
+                self.with_peer(worker, |peer| peer.unserve(listener));
+                self.door.release(listener, self.peers.values().any(|peer| peer.serves(listener)));
+            }
+            Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
+            report => {
+                if report == Report::Ready {
+                    self.door.release_unserved(|listener| self.peers.values().any(|peer| peer.serves(listener)));
                 }
-                Report::Serve { listener } => self.with_peer(worker, |peer| peer.serve(listener)),
-                Report::Unserve { listener } => {
-                    self.with_peer(worker, |peer| peer.unserve(listener));
-                    self.door.release(listener, self.peers.values().any(|peer| peer.serves(listener)));
-                }
-                Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
-                report => {
-                    if report == Report::Ready {
-                        self.door.release_unserved(|listener| self.peers.values().any(|peer| peer.serves(listener)));
-                    }
-                    (self.tell)(worker, report);
-                }
+                (self.tell)(worker, report);
             }
         }
     }

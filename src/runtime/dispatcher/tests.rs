@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver as TestReceiver, channel};
 use std::time::Instant;
 
 use super::*;
-use crate::ipc::frame::{self, FromMaster, Wanted};
+use crate::ipc::frame::{self, FromMaster, Origin, Wanted};
 use crate::sys::channel::{Channel, MAX_BYTES};
 use crate::sys::scoreboard::{Field, Row, Scoreboard};
 
@@ -100,10 +101,16 @@ impl Played {
     }
 }
 
-fn answered(mut server: TcpStream, client: &mut TcpStream) {
-    server.set_nonblocking(false).unwrap();
-    server.write_all(b"!").unwrap();
-    client.read_exact(&mut [0]).unwrap();
+/// Each connection leads to one of the clients; in which order does not matter.
+fn answered(servers: Vec<TcpStream>, clients: &mut [TcpStream]) {
+    assert_eq!(servers.len(), clients.len());
+    for mut server in servers {
+        server.set_nonblocking(false).unwrap();
+        server.write_all(b"!").unwrap();
+    }
+    for client in clients {
+        client.read_exact(&mut [0]).unwrap();
+    }
 }
 
 #[test]
@@ -129,7 +136,7 @@ fn without_a_worker_connections_wait_and_are_served_by_the_next_one() {
     let stage = stage(Balance::RoundRobin);
     let mut client = stage.client();
     let worker = stage.worker(1);
-    answered(worker.take(1).remove(0), &mut client);
+    answered(worker.take(1), std::slice::from_mut(&mut client));
 }
 
 #[test]
@@ -141,9 +148,7 @@ fn what_a_dead_worker_did_not_take_goes_to_another() {
     drop(dying);
     stage.dispatcher.send(Request::Detach(WorkerId(1)));
     let heir = stage.worker(2);
-    for (server, client) in heir.take(10 - taken).into_iter().zip(&mut clients[taken..]) {
-        answered(server, client);
-    }
+    answered(heir.take(10 - taken), &mut clients[taken..]);
 }
 
 #[test]
@@ -183,6 +188,24 @@ fn an_order_that_was_read_back_with_connections_still_arrives() {
 }
 
 #[test]
+fn what_a_worker_gave_back_just_before_its_death_goes_to_another() {
+    let stage = stage(Balance::RoundRobin);
+    let moving = stage.worker(1);
+    let mut clients: Vec<TcpStream> = (0..5).map(|_| stage.client()).collect();
+    let mut taken = Vec::new();
+    while taken.len() < 5 {
+        taken.extend(moving.take(1));
+    }
+    for stream in taken {
+        let origin = Origin { listener: LISTENER, idle: 5_000 };
+        moving.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
+    }
+    drop(moving);
+    stage.dispatcher.send(Request::Detach(WorkerId(1)));
+    answered(stage.worker(2).take(5), &mut clients);
+}
+
+#[test]
 fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way() {
     let stage = stage(Balance::LeastConnections);
     let (old, new) = (stage.worker(1), stage.worker(2));
@@ -212,8 +235,6 @@ fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
         }
     }
     assert_eq!(taken.len(), 20);
-    for (server, client) in taken.into_iter().zip(&mut clients) {
-        answered(server, client);
-    }
+    answered(taken, &mut clients);
     assert!(TcpStream::connect(("127.0.0.1", stage.port)).is_err());
 }
