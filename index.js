@@ -93,17 +93,30 @@ class Cluster extends EventEmitter {
   /** Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`. */
   send(pid, message) {
     this.#checkWhole('send(pid, message)', pid, 1);
-    return this.#command({ command: 'send', pid, message: message ?? null });
+    const text = this.#print('send(pid, message)', message);
+    return this.#command({ command: 'send', pid, message: text });
   }
 
   /** Sends a message to all workers. */
   broadcast(message) {
-    return this.#command({ command: 'broadcast', message: message ?? null });
+    const text = this.#print('broadcast(message)', message);
+    return this.#command({ command: 'broadcast', message: text });
   }
 
   #checkWhole(call, value, min) {
     if (Number.isInteger(value) && value >= min && value <= 0xffffffff) return;
     throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', `${call}: ${WHOLE} from ${min}; got ${String(value)}`);
+  }
+
+  #print(call, message) {
+    let problem = 'it holds nothing that JSON knows';
+    try {
+      const text = JSON.stringify(message ?? null);
+      if (text !== undefined) return text;
+    } catch (error) {
+      problem = error.message;
+    }
+    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', `${call}: the message cannot be sent as JSON: ${problem}`);
   }
 }
 

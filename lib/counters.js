@@ -18,7 +18,6 @@ const FIELDS = [
 
 const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
 const ROW_BYTES = 128;
-const INTERVAL = 1000;
 
 /** One row of numbers; each field is a property. Where it must be fast, `row[INDEX.field]`. */
 class Counters {
@@ -40,18 +39,18 @@ class Counters {
     });
   }
 
-  /** Measures the process once a second, without keeping it alive. `also` is called with each measurement. */
-  start(also = () => {}) {
+  /** Measures the process every `interval` milliseconds, without keeping it alive. `also` is called with each measurement. */
+  start(interval = 1000, also = () => {}) {
     if (this.#timer) return;
-    this.#due = performance.now() + INTERVAL;
+    this.#due = performance.now() + interval;
     this.#measure();
     this.#timer = setInterval(() => {
       const now = performance.now();
       this.eventLoopDelay = Math.max(0, now - this.#due);
-      this.#due = now + INTERVAL;
+      this.#due = now + interval;
       this.#measure();
       also();
-    }, INTERVAL).unref();
+    }, interval).unref();
   }
 
   stop() {

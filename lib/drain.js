@@ -43,14 +43,14 @@ class Drain {
     this.#traffic.follow({
       onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
       onIdle: () => this.#moveSoon(),
+      // GOAWAY: the streams under way finish, and no other begins.
+      onSession: (session) => session.close(),
       onClose: () => this.#check(),
     });
     this.#moveSoon();
     if (!first) return;
-    const { servers, sessions } = this.#traffic;
-    sessions.forEach((session) => session.close());
     this.#remember();
-    for (const server of servers) server.emit('close');
+    for (const server of this.#traffic.servers) server.emit('close');
     setImmediate(() => this.#check());
   }
 

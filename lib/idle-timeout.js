@@ -2,8 +2,8 @@
 
 // The idle socket time-out: a connection on which nothing moves for so long is ended and counted. One timer looks at all
 // connections now and then; a timer for each connection, set anew with each request, would show on keep-alive. What always
-// holds: a connection is ended after `limit` and at most a tenth later. Where the user's own code set a time-out, on the server
-// or the socket, and where HTTP was upgraded (WebSocket), theirs holds and not ours.
+// holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the user's own code set a
+// time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds and not ours.
 
 const STATE = Symbol('cluster2-rs.idle');
 const SHORTEST = 20;

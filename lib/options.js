@@ -2,15 +2,24 @@
 
 // The user's options, checked by the addon. Functions stay here; the addon learns only that there are some.
 
-const { native } = require('./errors');
+const { ClusterTypeError, native } = require('./errors');
 const addon = require('./native');
 
 const KINDS = { function: 'a function', bigint: 'a bigint', symbol: 'a symbol' };
 
 // JSON drops or changes these; the addon is to name them in its message.
 function mark(_key, value) {
-  const kind = KINDS[typeof value] ?? (Number.isNaN(value) ? 'NaN' : undefined);
+  if (typeof value === 'number') return Number.isFinite(value) ? value : { $type: String(value) };
+  const kind = KINDS[typeof value];
   return kind ? { $type: kind } : value;
+}
+
+function print(options) {
+  try {
+    return JSON.stringify(options, mark);
+  } catch (error) {
+    throw new ClusterTypeError('CLUSTER2_ERR_OPTION_INVALID', `the options cannot be read: ${error.message}`);
+  }
 }
 
 /**
@@ -20,7 +29,7 @@ function mark(_key, value) {
  * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN`, `CLUSTER2_ERR_OPTION_INVALID`
  */
 function normalize(options) {
-  const json = JSON.stringify(options === undefined ? {} : options, mark);
+  const json = print(options === undefined ? {} : options);
   return JSON.parse(native(() => addon.normalizeOptions(json)));
 }
 

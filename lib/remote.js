@@ -13,9 +13,10 @@ const MARGIN = 5000;
  * @param {{ command: string }} command `Command` of `src/ipc/control.rs`
  * @param {object} config the options: how long a shutdown or a reload may take
  */
-async function ask(pids, command, { shutdownTimeout, startTimeout, noWorkers }) {
+async function ask(pids, command, { shutdownDelay, shutdownTimeout, startTimeout, noWorkers }) {
   try {
-    const limit = command.command === 'reload' ? noWorkers * startTimeout : shutdownTimeout;
+    const leave = shutdownDelay + (command.wait ? shutdownTimeout : 0);
+    const limit = command.command === 'reload' ? noWorkers * startTimeout : leave;
     return JSON.parse(await addon.ask(pids, JSON.stringify(command), Math.min(limit + MARGIN, 0xffffffff)));
   } catch (error) {
     throw fromNative(error);

@@ -49,6 +49,7 @@ class Traffic {
       server.prependListener('request', (_request, response) => this.#http2Request(response));
       server.on('session', (session) => {
         this.sessions.add(session);
+        this.#follower?.onSession(session);
         session.once('close', () => this.sessions.delete(session));
       });
     }
@@ -88,7 +89,7 @@ class Traffic {
   /**
    * From now on, and for what is under way, tells what matters to a drain: `onResponse(response, before)` for each HTTP/1
    * response, with the unfinished one before it on the same connection; `onIdle()` when an HTTP/1 connection may have become
-   * idle; `onClose()` after each closed connection.
+   * idle; `onSession(session)` for each HTTP/2 session; `onClose()` after each closed connection.
    */
   follow(follower) {
     this.#follower = follower;
@@ -96,6 +97,7 @@ class Traffic {
       const { active, last } = stream[STATE];
       if (active > 0) follower.onResponse(last);
     }
+    this.sessions.forEach((session) => follower.onSession(session));
   }
 
   #connection(server, socket) {

@@ -23,6 +23,8 @@ const PEERS = {
   cluster2: { label: 'cluster2-rs', workers: WORKERS },
   'node-cluster': { label: 'node:cluster (default)', workers: WORKERS },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE', workers: WORKERS },
+  'node-cluster-rolling': { label: 'node:cluster (default)', workers: WORKERS },
+  pm2: { label: 'PM2', workers: WORKERS },
   single: { label: 'one process', workers: 1 },
   bare: { label: 'bare node', workers: 0 },
 };

@@ -10,20 +10,38 @@ const addon = require('../native');
  * @param {Function} create
  * @param {(app: *) => void} check called with the app as soon as there is one; what it throws rejects
  * @returns {Promise<[app: *, monApp: *]>} what was passed to the callback; its first call counts
+ * @throws what goes wrong before `create` returns
  */
 function createApp(create, check) {
-  return new Promise((resolve, reject) => {
-    const returned = create((app, monApp) => {
+  let early;
+  let isFirst = true;
+  const called = new Promise((resolve, reject) => {
+    const fail = (error) => {
+      early ??= { error };
+      reject(error);
+    };
+    const callback = (app, monApp) => {
+      if (!isFirst) return;
+      isFirst = false;
       try {
         check(app);
         resolve([app, monApp]);
       } catch (error) {
-        reject(error);
+        fail(error);
       }
-    });
-    // An async function's failure would otherwise leave us waiting for a callback that never comes.
-    if (typeof returned?.then === 'function') returned.then(undefined, reject);
+    };
+    try {
+      // An async function's failure would otherwise leave us waiting for a callback that never comes.
+      const returned = create(callback);
+      if (typeof returned?.then === 'function') returned.then(undefined, reject);
+    } catch (error) {
+      fail(error);
+    }
   });
+  // Whoever waits for it is told; if the start fails for another reason, nobody waits.
+  called.catch(() => {});
+  if (early) throw early.error;
+  return called;
 }
 
 /** Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. */
@@ -46,7 +64,10 @@ function resolveHost(host) {
 /** Emits `heartbeat` at the interval of the options, where somebody listens, without keeping the process alive. */
 function beat(cluster, config, stats) {
   return setInterval(async () => {
-    if (cluster.listenerCount('heartbeat') > 0) cluster.emit('heartbeat', await stats());
+    if (cluster.listenerCount('heartbeat') === 0) return;
+    // A cluster that is just ending has nothing to tell.
+    const current = await Promise.resolve(stats()).catch(() => undefined);
+    if (current && current.running !== false) cluster.emit('heartbeat', current);
   }, config.heartbeatInterval).unref();
 }
 
@@ -55,10 +76,15 @@ function warn(cluster, message) {
   if (!cluster.emit('warning', { message })) process.stderr.write(`cluster2: warning: ${message}\n`);
 }
 
+// Of what has no code, such as an error of the user's own, the stack says more.
+function describe(error) {
+  return error?.code ? `${error.message} (${error.code})` : (error?.stack ?? String(error));
+}
+
 /** Tells of an error that ends the start: emits `error`, or prints one line and exits with 255, for start scripts. */
 function fail(cluster, error) {
   if (cluster.listenerCount('error') > 0) return cluster.emit('error', error);
-  process.stderr.write(`cluster2: ${error.message} (${error.code})\n`);
+  process.stderr.write(`cluster2: ${describe(error)}\n`);
   process.exit(255);
 }
 

@@ -6,13 +6,14 @@ const path = require('node:path');
 const { adapt } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
+const remote = require('../remote');
 const { beat, createApp, fail, warn } = require('./common');
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
 const TWICE = 500;
 /** What else keeps the master's script alive after the cluster has ended gets this long, milliseconds. */
-const GRACE = 500;
+const GRACE = 200;
 
 class MasterRole {
   #cluster;
@@ -21,6 +22,7 @@ class MasterRole {
   #answers = new Map();
   #lastId = 0;
   #askedHere = false;
+  #failed = false;
   #interruptedAt = 0;
   #heartbeat;
   #onListening = () => {};
@@ -57,8 +59,8 @@ class MasterRole {
     try {
       [app, monApp] = await created;
     } catch (error) {
-      if (this.running) this.#ask({ command: 'stop' }).catch(() => {});
-      return fail(this.#cluster, error);
+      if (this.running) await this.command({ command: 'stop' }).catch(() => {});
+      return this.#fail(error);
     }
     await listening;
     callback?.(app, monApp);
@@ -67,12 +69,16 @@ class MasterRole {
   #start(ports) {
     const { args, env, cwd, exec, execArgv } = this.#config;
     const script = exec ? path.resolve(exec) : process.argv[1];
+    if (!script) {
+      const message = "option 'exec' must be the path of the workers' script, where the master is not a script itself; got nothing";
+      throw createError({ code: 'CLUSTER2_ERR_OPTION_INVALID', message });
+    }
     const launch = {
       program: process.execPath,
       args: [
         ...['--require', PRELOAD],
         ...(execArgv ?? process.execArgv),
-        ...(script ? [script] : []),
+        script,
         ...(args ?? process.argv.slice(2)),
       ],
       env: { ...process.env, ...env },
@@ -95,7 +101,7 @@ class MasterRole {
   #ask(command) {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#answers.set(id, { resolve, reject });
+      this.#answers.set(id, { command, resolve, reject });
       native(() => this.#native.command(id, JSON.stringify(command)));
     });
   }
@@ -137,10 +143,10 @@ class MasterRole {
   }
 
   #answered({ id, ok, error }) {
-    const { resolve, reject } = this.#answers.get(id);
+    const waiting = this.#answers.get(id);
     this.#answers.delete(id);
-    if (error) reject(createError(error));
-    else resolve(ok);
+    if (error) waiting?.reject(createError(error));
+    else waiting?.resolve(ok);
   }
 
   #onSignal(signal) {
@@ -162,9 +168,19 @@ class MasterRole {
     clearInterval(this.#heartbeat);
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
-    if (error) return fail(this.#cluster, createError(error));
+    // What the supervisor was asked too late is answered as it is to any process: nothing runs any more.
+    for (const { command, resolve } of this.#answers.values()) resolve(remote.ask(this.#config.pids, command, this.#config));
+    this.#answers.clear();
+    if (error) return this.#fail(createError(error));
     // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
+  }
+
+  // A start fails once, even if master and workers find something wrong with the same app.
+  #fail(error) {
+    if (this.#failed) return;
+    this.#failed = true;
+    fail(this.#cluster, error);
   }
 }
 

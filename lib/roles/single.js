@@ -2,6 +2,7 @@
 
 // A `Cluster` with `cluster: false`: the app in this very process, without workers.
 
+const os = require('node:os');
 const { adapt } = require('../adapt');
 const { Counters } = require('../counters');
 const { Drain } = require('../drain');
@@ -9,7 +10,11 @@ const { ClusterError } = require('../errors');
 const { serve } = require('../serve');
 const { IdleTimeout } = require('../idle-timeout');
 const { Traffic } = require('../traffic');
-const { beat, createApp, resolveHost } = require('./common');
+const { beat, createApp, resolveHost, warn } = require('./common');
+const { version } = require('../../package.json');
+
+/** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
+const GRACE = 200;
 
 class SingleRole {
   #cluster;
@@ -21,6 +26,8 @@ class SingleRole {
   #idle;
   #startedAt = new Date();
   #drained;
+  #state = 'idle';
+  #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
 
   constructor(cluster, config) {
     this.#cluster = cluster;
@@ -28,7 +35,7 @@ class SingleRole {
   }
 
   get running() {
-    return this.#servers.length > 0;
+    return this.#state === 'running' || this.#state === 'leaving';
   }
 
   async listen(create, callback) {
@@ -39,6 +46,8 @@ class SingleRole {
       server.prependListener('connection', () => this.#count());
     }
     this.#servers = await serve(apps, resolveHost(this.#config.host)).catch(asClusterError);
+    this.#state = 'running';
+    for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
     this.#counters.start();
     this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
@@ -70,14 +79,28 @@ class SingleRole {
     const startedAt = this.#startedAt.toISOString();
     return {
       running: this.running,
-      master: { pid: process.pid, startedAt, node: process.version, state: 'running' },
+      master: { pid: process.pid, startedAt, version, node: process.version, hostname: os.hostname(), state: this.#state },
       workers: [{ slot: 0, generation: 1, state: 'ready', startedAt, connections, requests, ...rest, restarts: 0 }],
       ecv: { disabled: false, since: startedAt },
       totals: { connections: connections.total, timedOut: connections.timedOut, requests: requests.total },
     };
   }
 
+  // The process goes when its work is done, as it would have gone at once without us.
+  async #onSignal(signal) {
+    this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
+    await this.#shutdown(true);
+    setTimeout(() => process.exit(), GRACE).unref();
+  }
+
+  #ended() {
+    this.#state = 'ended';
+    for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
+    this.#traffic.close();
+  }
+
   #closeListeners() {
+    this.#state = 'leaving';
     clearInterval(this.#heartbeat);
     this.#counters.stop();
     this.#idle.stop();
@@ -92,6 +115,7 @@ class SingleRole {
   async #stop() {
     this.#closeListeners();
     this.#traffic.sockets.forEach((socket) => socket.destroy());
+    this.#ended();
     return { running: true, pid: process.pid };
   }
 
@@ -106,6 +130,7 @@ class SingleRole {
       const drain = new Drain(this.#traffic, () => {
         clearTimeout(deadline);
         drain.stop();
+        this.#ended();
         resolve();
       });
       const deadline = setTimeout(() => this.#cut(drain), this.#config.shutdownTimeout);
@@ -117,9 +142,7 @@ class SingleRole {
   #cut(drain) {
     const { size } = this.#traffic.sockets;
     const limit = this.#config.shutdownTimeout;
-    this.#cluster.emit('warning', {
-      message: `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`,
-    });
+    warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
     drain.stop();
     this.#traffic.sockets.forEach((socket) => socket.destroy());
   }

@@ -5,7 +5,7 @@
 const { adapt } = require('../adapt');
 const { serve } = require('../serve');
 const { IdleTimeout } = require('../idle-timeout');
-const { beat, createApp, resolveHost } = require('./common');
+const { beat, createApp, fail, resolveHost } = require('./common');
 
 class WorkerRole {
   #cluster;
@@ -23,7 +23,18 @@ class WorkerRole {
     return false;
   }
 
+  // A worker that cannot serve is of no use: whoever listens to its errors, it ends, and the master counts a failed start.
   async listen(create, callback) {
+    try {
+      await this.#listen(create, callback);
+    } catch (error) {
+      this.#session.lastWords(error);
+      fail(this.#cluster, error);
+      process.exit(255);
+    }
+  }
+
+  async #listen(create, callback) {
     this.#onSignals();
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());

@@ -11,19 +11,20 @@ const path = require('node:path');
 
 const UV_TCP_IPV6ONLY = 1;
 const UV_TCP_REUSEPORT = 2;
-const { EADDRINUSE, ENOTSUP, EINVAL } = os.constants.errno;
+const { EADDRINUSE, ECANCELED, ENOTSUP } = os.constants.errno;
+
+/** What Node closes instead of a handle, if the server was closed before it turned out that it cannot listen. */
+const NO_HANDLE = { close() {} };
 
 /** What `net.Server` takes for its listening handle. */
 class ListenHandle {
-  #session;
-  #wanted;
+  #hook;
   #listener;
   #address;
-  #listening = false;
+  #closed = false;
 
-  constructor(session, wanted, { listener, address }) {
-    this.#session = session;
-    this.#wanted = wanted;
+  constructor(hook, { listener, address }) {
+    this.#hook = hook;
     this.#listener = listener;
     this.#address = address;
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
@@ -35,32 +36,19 @@ class ListenHandle {
   }
 
   listen() {
-    this.#listening = true;
-    this.#session.report({ type: 'serve', listener: this.#listener });
+    this.#hook.serve(this);
     return 0;
   }
 
   close(callback) {
-    if (this.#listening) this.#session.report({ type: 'unserve', listener: this.#listener });
-    this.#listening = false;
-    this.#session.handles.delete(this.#listener);
+    if (!this.#closed) this.#hook.release(this);
+    this.#closed = true;
     if (typeof callback === 'function') process.nextTick(callback);
   }
 
   getsockname(out) {
     Object.assign(out, this.#address);
     return 0;
-  }
-
-  // `readableAll` and `writableAll` of a unix socket.
-  fchmod(mode) {
-    const bits = (mode & 1 ? 0o444 : 0) | (mode & 2 ? 0o222 : 0);
-    try {
-      fs.chmodSync(this.#wanted.address, fs.statSync(this.#wanted.address).mode | bits);
-      return 0;
-    } catch (error) {
-      return error.errno ?? -EINVAL;
-    }
   }
 
   // The worker lives as long as its channel to the master, as with node:cluster.
@@ -72,6 +60,8 @@ class ListenHook {
   #session;
   #seq = 0;
   #pending = new Map();
+  /** Listeners whose server was closed, also before it listened: the master has bound the address all the same. */
+  #released = new Set();
   #zeros = 0;
 
   constructor(session) {
@@ -90,7 +80,7 @@ class ListenHook {
     this.#session.traffic.watch(server);
     const wanted = this.#wanted(query, flags);
     const seq = ++this.#seq;
-    this.#pending.set(seq, (answer) => this.#answered(wanted, answer, callback));
+    this.#pending.set(seq, (answer) => this.#answered(query, answer, callback));
     this.#session.report({ type: 'bind', seq, wanted });
   }
 
@@ -106,14 +96,49 @@ class ListenHook {
     const pending = this.#pending.get(order.seq);
     this.#pending.delete(order.seq);
     pending?.(order);
+    this.#tellReleased();
   }
 
-  #answered(wanted, answer, callback) {
-    if (answer.type === 'bindFailed') return callback(-answer.errno, null);
-    if (this.#session.handles.has(answer.listener)) return callback(-EADDRINUSE, null);
-    const handle = new ListenHandle(this.#session, wanted, answer);
+  serve({ listener }) {
+    this.#session.report({ type: 'serve', listener });
+  }
+
+  release({ listener }) {
+    this.#session.handles.delete(listener);
+    this.#released.add(listener);
+    this.#tellReleased();
+  }
+
+  // Not while an answer is on its way, which may be that the next server has this very listener.
+  #tellReleased() {
+    if (this.#pending.size > 0) return;
+    for (const listener of this.#released) {
+      if (!this.#session.handles.has(listener)) this.#session.report({ type: 'unserve', listener });
+    }
+    this.#released.clear();
+  }
+
+  #answered(query, answer, callback) {
+    // The cluster is leaving, and the order to leave comes to this worker too: no error, it just never listens.
+    if (answer.errno === ECANCELED) return;
+    if (answer.type === 'bindFailed') return callback(-answer.errno, NO_HANDLE);
+    if (this.#session.handles.has(answer.listener)) return callback(-EADDRINUSE, NO_HANDLE);
+    const handle = new ListenHandle(this, answer);
     this.#session.handles.set(handle.listener, handle);
-    callback(0, handle);
+    const error = widen(query);
+    if (error) handle.close();
+    callback(error, error ? NO_HANDLE : handle);
+  }
+}
+
+/** Does what `readableAll` and `writableAll` of a unix socket ask for; returns an error number of Node's, or 0. */
+function widen({ address, readableAll, writableAll }) {
+  const bits = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
+  try {
+    if (bits) fs.chmodSync(address, fs.statSync(address).mode | bits);
+    return 0;
+  } catch (error) {
+    return error.errno;
   }
 }
 

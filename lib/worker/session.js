@@ -40,12 +40,12 @@ class Session {
   }
 
   start() {
-    process.on('uncaughtExceptionMonitor', (error) => this.#lastWords(error));
+    process.on('uncaughtExceptionMonitor', (error) => this.lastWords(error));
     if (this.identity.cwd) process.chdir(this.identity.cwd);
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(() => native(() => this.#native.flush()));
+    this.counters.start(this.identity.beat, () => native(() => this.#native.flush()));
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
   }
 
@@ -107,8 +107,8 @@ class Session {
     }
   }
 
-  // Why this process is about to end, for whoever waits for it to become ready.
-  #lastWords(error) {
+  /** Reports why this process is about to end, for whoever waits for it to become ready. */
+  lastWords(error) {
     // The stack of a SyntaxError begins with the place and not with the message.
     const [first] = String(error?.stack ?? '').split('\n');
     const message = String(error);

@@ -122,7 +122,7 @@ impl Config {
     /// `{"$type": "<what it was>"}`. A number may come as a numeric string, as from an environment variable.
     /// Fails with `OptionUnknown` or `OptionInvalid`, naming the option.
     pub fn from_json(options: &Value) -> Result<Self> {
-        let mut read = Reader::new("", options, "options")?;
+        let mut read = Reader::new("", options, "an object")?;
         let config = Self {
             cluster: read.boolean("cluster", true)?,
             ports: read.ports("port", Port::Tcp(3000))?,
@@ -246,7 +246,7 @@ mod tests {
         assert!(
             error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance")
         );
-        assert!(error(json!([])).starts_with("option 'options' must be"));
+        assert!(error(json!([])).starts_with("option 'options' must be an object"));
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl<'a> Reader<'a> {
             let good = is_text(key) && !key.contains('=');
             argument(value).filter(|_| good).map(|value| (key.clone(), value))
         };
-        match value.as_object().and_then(|map| map.iter().map(pair).collect()) {
+        let map = value.as_object().filter(|map| !map.contains_key("$type"));
+        match map.and_then(|map| map.iter().map(pair).collect()) {
             Some(variables) => Ok(variables),
             None => self.wrong(name, "an object of texts, one for each variable", value),
         }

@@ -33,13 +33,13 @@ pub enum Command {
     Send {
         /// Which.
         pid: u32,
-        /// Any JSON value.
-        message: Value,
+        /// Any JSON value, as text: it arrives exactly as it was written.
+        message: String,
     },
     /// A message to all workers; answers to how many.
     Broadcast {
-        /// Any JSON value.
-        message: Value,
+        /// Any JSON value, as text.
+        message: String,
     },
 }
 

@@ -4,20 +4,22 @@
 //! not shown to users. What of it needs an answer is seen in Node's `lib/internal/child_process.js` and
 //! `lib/internal/cluster/child.js`.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// The longest line that is accepted, bytes.
 pub const MAX_LINE: usize = 8 * 1024 * 1024;
 
 /// What a line from a worker means.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Line {
     /// `process.send(message)`.
-    Message(Value),
+    Message(Box<RawValue>),
     /// `process.send(message, handle)`: the handle cannot come this way; Node waits for the answer.
     MessageWithHandle {
         /// The message.
-        message: Value,
+        message: Box<RawValue>,
         /// The line to send back.
         answer: String,
     },
@@ -27,21 +29,36 @@ pub enum Line {
     Malformed,
 }
 
-/// Reads one line.
+/// The parts of a line that say whose it is; the rest is carried as it came.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    cmd: Value,
+    #[serde(default)]
+    act: Value,
+    #[serde(default)]
+    seq: Value,
+    msg: Option<Box<RawValue>>,
+}
+
+/// Reads one line. Messages are not changed in any way.
 pub fn read(line: &str) -> Line {
-    let Ok(mut value) = serde_json::from_str::<Value>(line) else { return Line::Malformed };
-    let command = value.get("cmd").and_then(Value::as_str).unwrap_or_default();
-    match command {
+    let Ok(message) = serde_json::from_str::<Box<RawValue>>(line) else { return Line::Malformed };
+    if !line.starts_with('{') {
+        return Line::Message(message);
+    }
+    let Ok(Envelope { cmd, act, seq, msg }) = serde_json::from_str(line) else { return Line::Message(message) };
+    match cmd.as_str().unwrap_or_default() {
         "NODE_HANDLE" => Line::MessageWithHandle {
-            message: value.get_mut("msg").map(Value::take).unwrap_or_default(),
+            message: msg.unwrap_or(message),
             answer: json!({ "cmd": "NODE_HANDLE_ACK" }).to_string(),
         },
         // `cluster.worker.disconnect()` goes on only after this acknowledgement.
-        "NODE_CLUSTER" if value["act"] == "exitedAfterDisconnect" => {
-            Line::Internal(Some(json!({ "cmd": "NODE_CLUSTER", "ack": value["seq"] }).to_string()))
+        "NODE_CLUSTER" if act == "exitedAfterDisconnect" => {
+            Line::Internal(Some(json!({ "cmd": "NODE_CLUSTER", "ack": seq }).to_string()))
         }
-        _ if command.starts_with("NODE_") => Line::Internal(None),
-        _ => Line::Message(value),
+        own if own.starts_with("NODE_") => Line::Internal(None),
+        _ => Line::Message(message),
     }
 }
 
@@ -49,23 +66,40 @@ pub fn read(line: &str) -> Line {
 mod tests {
     use super::*;
 
+    fn message(line: &str) -> String {
+        match read(line) {
+            Line::Message(message) => message.get().to_owned(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
     #[test]
     fn users_see_their_messages_and_nothing_of_nodes_own() {
-        assert_eq!(read("5"), Line::Message(json!(5)));
-        assert_eq!(read(r#"{"cmd":"hello"}"#), Line::Message(json!({ "cmd": "hello" })));
-        assert_eq!(read(r#"{"cmd":"NODE_CLUSTER","act":"online","seq":0}"#), Line::Internal(None));
-        assert_eq!(read("{"), Line::Malformed);
+        assert_eq!(message("5"), "5");
+        assert_eq!(message(r#"{"cmd":"hello"}"#), r#"{"cmd":"hello"}"#);
+        assert!(matches!(read(r#"{"cmd":"NODE_CLUSTER","act":"online","seq":0}"#), Line::Internal(None)));
+        assert!(matches!(read("{"), Line::Malformed));
+    }
+
+    #[test]
+    fn messages_stay_as_they_were_to_the_last_digit() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        assert_eq!(message(r#"["NODE_HANDLE"]"#), r#"["NODE_HANDLE"]"#, "an array is nobody's command");
+        for line in [r#"{"b":1,"a":0.1000000000000000055}"#, r#""\ud800 alone""#, r#"{"cmd":7,"cmd":8}"#, &deep] {
+            assert_eq!(message(line), line);
+        }
     }
 
     #[test]
     fn what_node_waits_for_is_answered() {
-        let answer = Some(r#"{"ack":4,"cmd":"NODE_CLUSTER"}"#.to_owned());
-        assert_eq!(read(r#"{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":4}"#), Line::Internal(answer));
+        let expected = r#"{"ack":4,"cmd":"NODE_CLUSTER"}"#;
+        let line = read(r#"{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":4}"#);
+        assert!(matches!(line, Line::Internal(Some(answer)) if answer == expected));
         let Line::MessageWithHandle { message, answer } =
             read(r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1}}"#)
         else {
             panic!("a handle")
         };
-        assert_eq!((message, answer.as_str()), (json!({ "a": 1 }), r#"{"cmd":"NODE_HANDLE_ACK"}"#));
+        assert_eq!((message.get(), answer.as_str()), (r#"{"a":1}"#, r#"{"cmd":"NODE_HANDLE_ACK"}"#));
     }
 }

@@ -84,14 +84,13 @@ impl Master {
         Ok(Self { inputs })
     }
 
-    /// Asks something; `reply` is called once, on another thread, or here if the cluster has ended.
+    /// Asks something; `reply` is called once, on another thread. If the cluster has ended meanwhile, it is dropped: the
+    /// front learns of the end from `Finished`.
     pub fn command(&self, command: Command, reply: Reply) {
-        let refuse = |reply: Reply, state| reply(Err(ClusterError::WrongState { command: "do that", state }));
-        match self.inputs.try_send(Input::Command(command, reply)) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(Input::Command(_, reply))) => refuse(reply, "overloaded"),
-            Err(mpsc::error::TrySendError::Closed(Input::Command(_, reply))) => refuse(reply, "ended"),
-            Err(_) => {}
+        if let Err(mpsc::error::TrySendError::Full(Input::Command(_, reply))) =
+            self.inputs.try_send(Input::Command(command, reply))
+        {
+            reply(Err(ClusterError::WrongState { command: "do that", state: "overloaded" }));
         }
     }
 }

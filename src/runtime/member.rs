@@ -54,6 +54,8 @@ pub struct Identity {
     pub row: usize,
     /// How long it may go on when the master is gone, milliseconds.
     pub orphan_limit: u64,
+    /// How often it is to show that its event loop turns, milliseconds.
+    pub beat: u64,
     /// The cluster's `pids` directory, absolute.
     pub pids: PathBuf,
     /// Where it is to run.
@@ -113,8 +115,8 @@ impl Member {
     }
 
     /// Queues a message; false if too many wait already.
-    pub fn send(&self, message: &serde_json::Value) -> bool {
-        self.messages.try_send(message.to_string()).is_ok()
+    pub fn send(&self, message: &str) -> bool {
+        self.messages.try_send(message.to_owned()).is_ok()
     }
 }
 

@@ -18,10 +18,10 @@ mod supervise;
 pub mod worker;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-/// What a front is told; as JSON it is what `lib/master.js` turns into events.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What a front is told; as JSON it is what `lib/roles/master.js` turns into events.
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Told {
     /// A worker process exists.
@@ -57,7 +57,7 @@ pub enum Told {
         /// It.
         pid: u32,
         /// What it sent.
-        message: Value,
+        message: Box<RawValue>,
     },
     /// A reload goes on to its next worker.
     Reloading {

@@ -142,11 +142,10 @@ impl Running {
 
     /// Removes what a master that was killed could not remove itself.
     pub fn clean_up(&self) {
-        for (name, _) in worker_notes(&self.directory) {
-            let _ = self.directory.remove(&name);
+        // Under the lock, so that a new master that came meanwhile keeps its own.
+        if let Ok(pids) = Pids::claim(&self.directory.path("")) {
+            pids.release();
         }
-        let _ = self.directory.remove(CONTROL);
-        let _ = self.directory.remove(MASTER);
     }
 }
 

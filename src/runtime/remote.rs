@@ -3,6 +3,7 @@
 //! Runs in whoever asks. The control socket first; a master that does not answer is signalled through its pidfd. Nothing
 //! running is an answer, not an error. Nothing is ever signalled that does not hold the lock on its pid file.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const PROMPT: Duration = Duration::from_secs(5);
 /// A stop is abrupt: a master that has not killed its workers by then is killed with them.
 const STOP_WITHIN: Duration = Duration::from_millis(400);
 
-/// Asks the cluster of `pids`. `patience` bounds the wait of a `Reload`, and of a `Shutdown` that waits for the end.
+/// Asks the cluster of `pids`. `patience` bounds the wait for a `Shutdown` or a `Reload`.
 ///
 /// Blocks the calling thread. `Stop`, `Shutdown` and `Status` answer `{"running": false}` where nobody runs; the others
 /// fail with `NotRunning`.
@@ -32,16 +33,15 @@ pub fn ask(pids: &Path, command: &Command, patience: Duration) -> Result<Value> 
         };
     };
     match command {
-        Command::Stop => Ok(stop(&running)),
-        Command::Shutdown { wait } => {
-            let limit = if *wait { patience } else { PROMPT };
-            converse(pids, &running, command, limit).or_else(|error| match error {
+        Command::Stop => stop(pids, &running),
+        Command::Shutdown { wait: false } => {
+            converse(pids, &running, command, patience).or_else(|error| match error {
                 // A deaf master still has its signal handler; it may even be the answer that got lost.
                 ClusterError::Control { .. } => terminate(&running, error),
                 other => Err(other),
             })
         }
-        Command::Reload => converse(pids, &running, command, patience),
+        Command::Shutdown { wait: true } | Command::Reload => converse(pids, &running, command, patience),
         _ => converse(pids, &running, command, PROMPT),
     }
 }
@@ -64,19 +64,25 @@ fn converse(pids: &Path, running: &Running, command: &Command, limit: Duration) 
     unseal(answer.map_err(fail)?).map_err(|error| error.unwrap_or_else(|| fail("its answer makes no sense".into())))
 }
 
-fn stop(running: &Running) -> Value {
+fn stop(pids: &Path, running: &Running) -> Result<Value> {
     // Whatever it answers, what counts is that it ends.
-    let answer = converse(Path::new(""), running, &Command::Stop, STOP_WITHIN);
-    if answer.is_err() || !ended(running, STOP_WITHIN) {
+    let answer = converse(pids, running, &Command::Stop, STOP_WITHIN);
+    if answer.is_err() || !ended(&running.pidfd, STOP_WITHIN) {
         tracing::warn!(pid = running.pid, "the master does not stop by itself; it is killed");
         let workers = running.workers();
-        let _ = process::kill(&running.pidfd);
-        workers.iter().for_each(|worker| drop(process::kill(worker)));
-        if ended(running, STOP_WITHIN) {
+        let fail = |error: std::io::Error| ClusterError::Control {
+            pids: pids.into(),
+            reason: format!("and it cannot be killed: {error}"),
+        };
+        process::kill(&running.pidfd).map_err(fail)?;
+        for worker in &workers {
+            process::kill(worker).map_err(fail)?;
+        }
+        if std::iter::once(&running.pidfd).chain(&workers).all(|pidfd| ended(pidfd, STOP_WITHIN)) {
             running.clean_up();
         }
     }
-    json!({ "running": true, "pid": running.pid })
+    Ok(json!({ "running": true, "pid": running.pid }))
 }
 
 fn terminate(running: &Running, error: ClusterError) -> Result<Value> {
@@ -86,7 +92,7 @@ fn terminate(running: &Running, error: ClusterError) -> Result<Value> {
     }
 }
 
-fn ended(running: &Running, limit: Duration) -> bool {
+fn ended(pidfd: &OwnedFd, limit: Duration) -> bool {
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
-    poll(&mut [PollFd::new(&running.pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
 }

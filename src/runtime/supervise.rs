@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -33,7 +34,7 @@ pub enum Input {
     /// A worker reported something over its channel.
     Report(WorkerId, Report),
     /// A worker sent a message over Node's IPC.
-    Message(WorkerId, Value),
+    Message(WorkerId, Box<RawValue>),
     /// A worker's process is gone.
     Exited(WorkerId, Exit),
     /// Somebody asks something.
@@ -107,6 +108,15 @@ impl Supervise {
         }
         task.end()
     }
+}
+
+/// A message that is one line of JSON, as Node's IPC wants it.
+fn one_line(message: String) -> Result<String> {
+    if !message.contains('\n') && serde_json::from_str::<&RawValue>(&message).is_ok() {
+        return Ok(message);
+    }
+    let got = message.chars().take(60).collect();
+    Err(ClusterError::OptionInvalid { name: "message".into(), expected: "one line of JSON".into(), got })
 }
 
 async fn sleep(wait: Option<Millis>) {
@@ -201,9 +211,11 @@ impl Task {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
         let cwd = self.parts.launch.cwd.clone();
+        // Several beats within the limit, so that one that is late harms nobody.
+        let beat = (self.parts.facts.config.max_heartbeat_delay / 4).clamp(100, 1_000);
         let orphan_limit = self.parts.facts.config.shutdown_timeout;
         let pids = self.parts.facts.config.pids.clone();
-        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, pids, cwd };
+        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, beat, pids, cwd };
         let parts = &self.parts;
         match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
@@ -296,11 +308,11 @@ impl Task {
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
             Command::Scale { workers } => reply(self.scale(workers)),
-            Command::Send { pid, message } => reply(self.send(pid, &message)),
-            Command::Broadcast { message } => {
+            Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
+            Command::Broadcast { message } => reply(one_line(message).map(|message| {
                 let sent = self.members.values().filter(|member| member.send(&message)).count();
-                reply(Ok(json!({ "sent": sent })));
-            }
+                json!({ "sent": sent })
+            })),
         }
     }
 
@@ -320,7 +332,7 @@ impl Task {
         Ok(json!({ "before": before, "workers": workers }))
     }
 
-    fn send(&self, pid: u32, message: &Value) -> Result<Value> {
+    fn send(&self, pid: u32, message: &str) -> Result<Value> {
         match self.members.values().find(|member| member.pid == pid) {
             None => Err(ClusterError::WorkerUnknown { pid }),
             Some(member) if member.send(message) => Ok(json!({ "sent": 1 })),

@@ -7,10 +7,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::process::Identity;
+
+/// How often a lock is tried that nobody alive seems to hold, and the pause between two tries.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open directory.
 #[derive(Debug)]
@@ -48,13 +53,26 @@ impl Directory {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
     }
 
-    /// Creates and locks a pid file for `identity`. `Ok(None)`: somebody alive holds it.
+    /// Creates and locks a pid file for `identity`. `Ok(None)`: the process that it names is alive and holds it.
+    ///
+    /// Whoever can read the file can lock it for reading, and who asks whether somebody runs does so for a moment. A lock
+    /// without an owner who is alive is waited for, and then left behind with its file.
     pub fn lock_pid_file(&self, name: &str, identity: Identity) -> io::Result<Option<PidFile>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        loop {
+        for attempt in 1.. {
             let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?;
             match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let owner = self.read_pid_file(name).map(Identity::open).transpose()?.flatten();
+                    if owner.is_some() {
+                        return Ok(None);
+                    }
+                    if attempt >= LOCK_ATTEMPTS && self.names(name, &fd)? {
+                        self.remove(name)?;
+                    }
+                    std::thread::sleep(LOCK_PAUSE);
+                    continue;
+                }
                 other => other?,
             }
             // Between open and lock the last owner may have removed it: then the lock is on a file without a name.
@@ -66,6 +84,7 @@ impl Directory {
             writeln!(file, "{}\n{}", identity.pid, identity.started)?;
             return Ok(Some(PidFile { _locked: file }));
         }
+        Ok(None)
     }
 
     /// Whether somebody alive holds the pid file.
@@ -82,7 +101,8 @@ impl Directory {
         writeln!(File::from(fd), "{}\n{}", identity.pid, identity.started)
     }
 
-    /// Who a pid file names. `None` for a missing one, nonsense, or a file whose owner is not the process's owner.
+    /// Who a pid file names. `None` for a missing one, nonsense, or a file that belongs neither to root nor to
+    /// the owner of the process.
     pub fn read_pid_file(&self, name: &str) -> Option<Identity> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok()?;
@@ -92,7 +112,7 @@ impl Directory {
         let mut lines = text.lines();
         let identity = Identity { pid: lines.next()?.parse().ok()?, started: lines.next()?.parse().ok()? };
         let process = rustix::fs::stat(format!("/proc/{}", identity.pid)).ok()?;
-        (process.st_uid == owner).then_some(identity)
+        (owner == 0 || process.st_uid == owner).then_some(identity)
     }
 
     /// The names in it.

@@ -1,6 +1,6 @@
 //! The operating system: processes, sockets, descriptors, shared memory, files. Linux only.
 //!
-//! The only place with `unsafe`. Knows nothing of clusters: each file wraps one kind of kernel object behind safe,
+//! The only place with `unsafe`, but for one line of `binding`. Knows nothing of clusters: each file wraps one kind of kernel object behind safe,
 //! owned types. Every descriptor made here is close-on-exec.
 
 pub mod channel;

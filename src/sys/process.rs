@@ -65,6 +65,13 @@ fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Whether the process has ended, even if nobody has reaped it yet.
+fn has_ended(pidfd: impl AsFd) -> bool {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
 /// A process as a pid file names it: the number alone would not be enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -94,7 +101,7 @@ impl Identity {
         };
         // Checked after opening: now the number cannot change its owner under us any more.
         match Self::of(self.pid) {
-            Ok(found) if found == self => Ok(Some(pidfd)),
+            Ok(found) if found == self && !has_ended(&pidfd) => Ok(Some(pidfd)),
             _ => Ok(None),
         }
     }

@@ -18,7 +18,7 @@ pub const FIELDS: usize = 16;
 /// Bytes in a row.
 pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
 
-/// What a row holds. The order is known to `lib/worker/row.js`; a test compares the two.
+/// What a row holds. The order is known to `lib/counters.js`; a test compares the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Field {

@@ -50,6 +50,12 @@ pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
         .collect::<Result<Vec<OwnedFd>, _>>()?;
     keep_from_children();
     let mut actions = PosixSpawnFileActions::init()?;
+    // Node marks its standard descriptors close-on-exec too; a dup2 onto itself takes the mark away in the child.
+    for standard in 0..IPC_FD {
+        if is_open(standard) {
+            actions.add_dup2(standard, standard)?;
+        }
+    }
     for (source, target) in sources.iter().zip([IPC_FD, CHANNEL_FD, SCOREBOARD_FD]) {
         actions.add_dup2(source.as_raw_fd(), target)?;
     }
@@ -63,6 +69,13 @@ pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
     // The number cannot have been reused: only this process may reap its child, and it has not.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     Ok(Child { pid: pid.as_raw_nonzero().get() as u32, pidfd })
+}
+
+fn is_open(fd: i32) -> bool {
+    // SAFETY: borrowed for this one call, which only reads a flag and fails if nothing is open under the number.
+    #[allow(unsafe_code)]
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    rustix::io::fcntl_getfd(fd).is_ok()
 }
 
 /// In the child: takes the passed descriptors over, marked close-on-exec. Fails on a second call, and where a descriptor
@@ -85,7 +98,7 @@ pub fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
 }
 
 /// Marks every descriptor above standard error close-on-exec: also those that this process inherited itself, of which
-/// Node at its start marks only the lowest. On kernels before 5.11 those stay as they are.
+/// Node at its start marks only the lowest.
 fn keep_from_children() {
     // SAFETY: changes no memory and closes nothing; descriptors are only marked.
     #[allow(unsafe_code)]

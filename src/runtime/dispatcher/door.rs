@@ -29,8 +29,6 @@ const DEFAULT_BACKLOG: u16 = 511;
 struct Entry {
     wanted: Wanted,
     listener: Listener,
-    /// Stays open while nobody serves it: the app's own ports.
-    pinned: bool,
     watched: bool,
     paused_until: Option<Millis>,
 }
@@ -51,7 +49,6 @@ pub struct Door {
     entries: BTreeMap<ListenerId, Entry>,
     last: ListenerId,
     state: State,
-    settled: bool,
 }
 
 impl Door {
@@ -59,11 +56,7 @@ impl Door {
     pub fn pin(&mut self, wanted: &Wanted) -> Result<ListenerId> {
         let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
         let shown = address.to_string();
-        let id = self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))?;
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.pinned = true;
-        }
-        Ok(id)
+        self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))
     }
 
     /// The listener a worker asks for: the one that exists, or a new one. Fails with the kernel's error number.
@@ -83,24 +76,14 @@ impl Door {
         let listener = Listener::bind(address, i32::from(backlog))?;
         tracing::info!(address = %listener.address(), "listening");
         self.last += 1;
-        let entry = Entry { wanted: wanted.clone(), listener, pinned: false, watched: false, paused_until: None };
+        let entry = Entry { wanted: wanted.clone(), listener, watched: false, paused_until: None };
         self.entries.insert(self.last, entry);
         Ok(self.last)
     }
 
-    /// Closes a listener that its last worker gave up, unless it is the app's own.
-    pub fn release(&mut self, id: ListenerId, served: bool) {
-        if !served && self.entries.get(&id).is_some_and(|entry| !entry.pinned) {
-            self.entries.remove(&id);
-        }
-    }
-
-    /// Once the first app is ready it is known which of the app's own ports it uses; the others would only keep clients
-    /// waiting.
+    /// Closes the listeners that nobody serves.
     pub fn release_unserved(&mut self, served: impl Fn(ListenerId) -> bool) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.entries.retain(|id, entry| !entry.pinned || served(*id));
-        }
+        self.entries.retain(|id, _| served(*id));
     }
 
     /// A batch of connections of one listener.

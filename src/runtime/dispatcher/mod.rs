@@ -218,7 +218,20 @@ impl Loop {
                 tracing::info!(worker = worker.0, connections = left.len(), "reclaimed from a worker that is gone");
             }
             self.waiting.extend(left);
+            self.release_unserved();
         }
+    }
+
+    /// Closes what nobody serves any more, once it is sure that nobody will: every worker that may still serve is ready.
+    /// Connections that wait there would wait for ever.
+    fn release_unserved(&mut self) {
+        let mut open = self.peers.values().filter(|peer| peer.is_open()).peekable();
+        if open.peek().is_none() || !open.all(Peer::is_ready) {
+            return;
+        }
+        let served = |listener| self.peers.values().any(|peer| peer.claims(listener));
+        self.door.release_unserved(served);
+        self.waiting.retain(|connection| served(connection.origin.listener));
     }
 
     /// Reads what came from a worker, a bounded number of frames at a time. False: there was nothing more.
@@ -228,6 +241,7 @@ impl Loop {
                 Some(Received::Report(report)) => self.on_report(worker, report),
                 Some(Received::Connections(back)) => {
                     back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
+                    self.release_unserved();
                 }
                 None => return false,
             }
@@ -239,7 +253,10 @@ impl Loop {
         match report {
             Report::Bind { seq, wanted } => {
                 let answer = match self.door.bind(&wanted) {
-                    Ok((listener, address)) => Order::Bound { seq, listener, address },
+                    Ok((listener, address)) => {
+                        self.with_peer(worker, |peer| peer.claim(listener));
+                        Order::Bound { seq, listener, address }
+                    }
                     Err(errno) => Order::BindFailed { seq, errno },
                 };
                 self.with_peer(worker, |peer| peer.order(&answer));
@@ -247,12 +264,13 @@ impl Loop {
             Report::Serve { listener } => self.with_peer(worker, |peer| peer.serve(listener)),
             Report::Unserve { listener } => {
                 self.with_peer(worker, |peer| peer.unserve(listener));
-                self.door.release(listener, self.peers.values().any(|peer| peer.serves(listener)));
+                self.release_unserved();
             }
             Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
             report => {
                 if report == Report::Ready {
-                    self.door.release_unserved(|listener| self.peers.values().any(|peer| peer.serves(listener)));
+                    self.with_peer(worker, Peer::set_ready);
+                    self.release_unserved();
                 }
                 (self.tell)(worker, report);
             }
@@ -336,9 +354,9 @@ impl Loop {
 
     /// Listens only to sockets whose connections somebody could take: the others' wait in the kernel's queue.
     fn watch_listeners(&mut self, now: Millis) {
-        let waiting = !self.waiting.is_empty();
+        let waits = |listener| self.waiting.iter().any(|connection| connection.origin.listener == listener);
         self.door.watch(&self.epoll, LISTENER, now, |listener| {
-            !waiting && self.peers.values().any(|peer| peer.can_take(listener, false))
+            !waits(listener) && self.peers.values().any(|peer| peer.can_take(listener, false))
         });
     }
 

@@ -63,8 +63,11 @@ pub struct Peer {
     theirs: Channel,
     row: Row,
     state: State,
+    ready: bool,
     ledger: Ledger,
     outbox: VecDeque<Mail>,
+    /// Listeners it was told of, served or not yet.
+    claims: BTreeSet<ListenerId>,
     serves: BTreeSet<ListenerId>,
     /// When it last failed to take its connections; it counts as stuck until its beat is younger.
     stalled_since: Option<Millis>,
@@ -82,8 +85,10 @@ impl Peer {
             theirs,
             row,
             state: State::Open,
+            ready: false,
             ledger: Ledger::default(),
             outbox: VecDeque::new(),
+            claims: BTreeSet::new(),
             serves: BTreeSet::new(),
             stalled_since: None,
             blocked: false,
@@ -100,19 +105,36 @@ impl Peer {
         self.channel.as_fd()
     }
 
+    /// It knows of `listener`, and is about to serve it.
+    pub fn claim(&mut self, listener: ListenerId) {
+        self.claims.insert(listener);
+    }
+
+    /// Whether it serves `listener`, or is about to.
+    pub fn claims(&self, listener: ListenerId) -> bool {
+        self.claims.contains(&listener)
+    }
+
     /// From now on it gets connections of `listener`.
     pub fn serve(&mut self, listener: ListenerId) {
+        self.claims.insert(listener);
         self.serves.insert(listener);
     }
 
     /// From now on it gets no connections of `listener`.
     pub fn unserve(&mut self, listener: ListenerId) {
+        self.claims.remove(&listener);
         self.serves.remove(&listener);
     }
 
-    /// Whether it gets connections of `listener`.
-    pub fn serves(&self, listener: ListenerId) -> bool {
-        self.serves.contains(&listener)
+    /// All servers of its app listen.
+    pub fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether all servers of its app listen.
+    pub fn is_ready(&self) -> bool {
+        self.ready
     }
 
     /// Whether it is not draining.
@@ -127,7 +149,7 @@ impl Peer {
             State::Draining | State::AskedToLeave => leaving,
             State::Left => false,
         };
-        may && self.serves(listener)
+        may && self.serves.contains(&listener)
     }
 
     /// How it looks to the balancer.

@@ -140,6 +140,24 @@ fn without_a_worker_connections_wait_and_are_served_by_the_next_one() {
 }
 
 #[test]
+fn a_connection_that_nobody_will_serve_is_closed_and_holds_up_nobody_else() {
+    let stage = stage(Balance::RoundRobin);
+    let worker = stage.worker(1);
+    let mut strays: Vec<TcpStream> = (0..2).map(|_| stage.client()).collect();
+    for stream in worker.take(2) {
+        // As after a reload to code that does not listen there any more.
+        let origin = Origin { listener: 77, idle: 5_000 };
+        worker.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
+    }
+    let mut client = stage.client();
+    answered(worker.take(1), std::slice::from_mut(&mut client));
+    let _next = stage.worker(2);
+    for stray in &mut strays {
+        assert!(matches!(stray.read(&mut [0]), Ok(0) | Err(_)), "closed, and not left waiting");
+    }
+}
+
+#[test]
 fn what_a_dead_worker_did_not_take_goes_to_another() {
     let stage = stage(Balance::RoundRobin);
     let dying = stage.worker(1);

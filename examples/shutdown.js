@@ -1,0 +1,3 @@
+var Cluster = require('cluster2-rs');
+var c = new Cluster();
+c.shutdown();

@@ -1,0 +1,181 @@
+'use strict';
+
+// Every kind of app that the manual and the README name, served by two workers.
+
+const assert = require('node:assert');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
+const tls = require('node:tls');
+const Cluster = require('..');
+const { selfSigned } = require('./helpers/certificate');
+const { Connection, request, requests } = require('./helpers/client');
+const { Script, freePort } = require('./helpers/cluster');
+const { until, within } = require('./helpers/wait');
+
+const BIG = 'x'.repeat(1024 * 1024);
+const secure = selfSigned();
+const trusting = { transport: https, host: 'localhost', family: 4, ca: secure.cert };
+
+async function serve(kind) {
+  return new Script('kinds.js', { port: await freePort(), env: { KIND: kind, TLS: JSON.stringify(secure) } }).ready();
+}
+
+/** Each of the two workers has answered, and saw who asked. */
+function assertBoth(script, whos) {
+  const pids = whos.map((who) => Number(who.split(' ')[0]));
+  assert.deepStrictEqual([...new Set(pids)].sort(), script.workers().sort());
+  for (const who of whos) assert.match(who, /^\d+ 127\.0\.0\.1 \d+$/);
+}
+
+/** `shutdown()` while a request is in flight, which must not keep the request from its answer. */
+async function shutDownWhileBusy(script, answer) {
+  const cluster = new Cluster({ pids: script.pids });
+  const active = async () => (await cluster.status()).workers.reduce((sum, { requests }) => sum + requests.active, 0);
+  await script.until('the request has arrived', () => script.told('message').length === 1);
+  await until('it alone is counted', async () => (await active()) === 1);
+  await cluster.shutdown();
+  await cluster.broadcast('go on');
+  const result = await answer;
+  assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  return result;
+}
+
+describe('an app of the kind', () => {
+  for (const kind of ['http', 'connect', 'koa', 'express2', 'express3', 'express4', 'express5', 'https']) {
+    it(`${kind} is served by all workers, which see the client's address`, async () => {
+      const script = await serve(kind);
+      const options = kind === 'https' ? trusting : {};
+      const answers = await requests(6, script.port, '/', options);
+      assertBoth(script, answers.map(({ headers }) => headers.who));
+      const { body } = await request(script.port, '/', { ...options, method: 'POST', body: BIG });
+      assert.ok(body === BIG, 'a megabyte comes back as it was sent');
+      if (kind.startsWith('express')) assert.strictEqual((await request(script.port, '/hello/you')).body, 'hello you');
+      const slow = request(script.port, '/slow', { ...options, method: 'POST', body: 'in flight' });
+      assert.strictEqual((await shutDownWhileBusy(script, slow)).body, 'in flight');
+    });
+  }
+
+  for (const kind of ['http2', 'http2s']) {
+    it(`${kind} is served by all workers, and streams in flight are finished at shutdown`, async () => {
+      const script = await serve(kind);
+      const clients = [1, 2, 3, 4].map(() => http2Client(kind, script.port));
+      const answers = await Promise.all(clients.map((client) => stream(client, '/', BIG)));
+      assertBoth(script, answers.map(({ headers }) => headers.who));
+      assert.ok(answers.every(({ body }) => body === BIG));
+      const [first, ...others] = clients;
+      const closed = Promise.all(clients.map((client) => new Promise((resolve) => client.once('close', resolve))));
+      others.forEach((client) => client.close());
+      const { body } = await shutDownWhileBusy(script, stream(first, '/slow', 'in flight'));
+      assert.strictEqual(body, 'in flight');
+      await within('the sessions are closed', closed);
+    });
+  }
+
+  it('net is served by all workers, and both directions end on their own', async () => {
+    const script = await serve('net');
+    const connections = [1, 2, 3, 4].map(() => new Connection(script.port));
+    for (const connection of connections) await connection.say('hello\n', 'hello\n');
+    assertBoth(script, connections.map(({ received }) => received.split('\n')[0]));
+    assert.match(connections[0].received.split('\n')[0], new RegExp(` ${connections[0].localPort}$`));
+    for (const connection of connections) connection.socket.end('bye');
+    for (const connection of connections) await connection.isClosed();
+    assert.ok(connections.every(({ received }) => received.endsWith('hello\nbye')));
+  });
+
+  it('tls is served by all workers', async () => {
+    const script = await serve('tls');
+    const whos = [];
+    for (let i = 0; i < 4; i++) {
+      const socket = tls.connect({ port: script.port, host: 'localhost', family: 4, ca: secure.cert });
+      whos.push(await new Promise((resolve, reject) => socket.once('data', resolve).once('error', reject)));
+      socket.end();
+    }
+    assertBoth(script, whos.map((who) => who.toString().trim()));
+  });
+});
+
+function http2Client(kind, port) {
+  const client = http2.connect(kind === 'http2s' ? `https://localhost:${port}` : `http://127.0.0.1:${port}`, {
+    ca: secure.cert,
+    family: 4,
+  });
+  return client.on('error', () => {});
+}
+
+function stream(client, path, body) {
+  return new Promise((resolve, reject) => {
+    const sent = client.request({ ':path': path, ':method': 'POST' });
+    let headers;
+    let text = '';
+    sent.setEncoding('latin1').on('response', (received) => (headers = received)).on('data', (chunk) => (text += chunk));
+    sent.on('end', () => resolve({ headers, body: text })).on('error', reject);
+    sent.end(body);
+  });
+}
+
+describe('for a connection that was handed over', () => {
+  const start = async (env) => new Script('accounting.js', { port: await freePort(), env }).ready(1);
+
+  it('net.Server keeps its count, and the socket knows both ends', async () => {
+    const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"allowHalfOpen":true}' });
+    const [first, second] = [new Connection(script.port), new Connection(script.port)];
+    await first.hears('welcome');
+    await second.hears('welcome');
+    assert.deepStrictEqual(await lastWords(first), {
+      connections: 2,
+      noDelay: false,
+      keepAlive: false,
+      remoteAddress: '127.0.0.1',
+      remotePort: first.localPort,
+      remoteFamily: 'IPv4',
+      localAddress: '127.0.0.1',
+      localPort: script.port,
+      paused: false,
+      ours: true,
+    });
+    await first.isClosed();
+    assert.strictEqual((await lastWords(second)).connections, 1, 'the first one is not counted any more');
+  });
+
+  it('`noDelay`, `keepAlive` and `pauseOnConnect` of the server hold', async () => {
+    const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"noDelay":true,"keepAlive":true,"pauseOnConnect":true}' });
+    const { noDelay, keepAlive, paused } = await lastWords(new Connection(script.port));
+    assert.deepStrictEqual({ noDelay, keepAlive, paused }, { noDelay: true, keepAlive: true, paused: true });
+  });
+
+  it('http.Server switches Nagle off, as it does by itself, and keeps its count', async () => {
+    const script = await start({ SERVER: 'http' });
+    const agent = new http.Agent({ keepAlive: true });
+    const waiting = new Connection(script.port);
+    await waiting.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', '"connections":1');
+    const { noDelay, connections } = JSON.parse((await request(script.port, '/', { agent })).body);
+    assert.deepStrictEqual({ noDelay, connections }, { noDelay: true, connections: 2 });
+    assert.strictEqual(JSON.parse((await request(script.port, '/', { agent })).body).connections, 2, 'the same connection again');
+    agent.destroy();
+  });
+
+  it('`maxConnections` is kept, and `drop` tells of those that were one too many', async () => {
+    const script = await start({ SERVER: 'net', MAX: '2' });
+    const guests = [new Connection(script.port), new Connection(script.port)];
+    for (const guest of guests) await guest.hears('welcome');
+    const tooMany = new Connection(script.port);
+    await tooMany.isClosed();
+    assert.strictEqual(tooMany.received, '');
+    await script.until('the drop is told', () => script.told('message').length > 0);
+    const [[, { drop }]] = script.told('message');
+    assert.strictEqual(drop.remotePort, tooMany.localPort);
+    assert.strictEqual(drop.localPort, script.port);
+    guests[0].socket.destroy();
+    const status = async () => (await new Cluster({ pids: script.pids }).status()).workers[0].connections;
+    await until('the place is free', async () => (await status()).active === 1);
+    await new Connection(script.port).hears('welcome');
+  });
+});
+
+/** Ends our half, and reads what the server has to say to that. */
+async function lastWords(connection) {
+  connection.socket.end();
+  await until('the server has ended the connection', () => connection.ended);
+  return JSON.parse(connection.received.replace('welcome\n', ''));
+}

@@ -1,0 +1,78 @@
+'use strict';
+
+// Clients of the servers under test.
+
+const http = require('node:http');
+const net = require('node:net');
+const { until } = require('./wait');
+
+const DEADLINE = 8000;
+
+/** Options that reach a TCP port of this machine, or a unix socket by its path. */
+const at = (port) => (typeof port === 'number' ? { port, host: '127.0.0.1' } : { path: port });
+
+/**
+ * One request, on a connection of its own unless `options` name an agent.
+ * @param {number|string} port a TCP port, or the path of a unix socket
+ * @param {object} [options] of `http.request`; `transport` is `http` or `https`, `body` is sent
+ * @returns {Promise<{ status: number, headers: object, body: string }>}
+ */
+function request(port, path = '/', { transport = http, body, ...options } = {}) {
+  const { path: socketPath, ...to } = at(port);
+  const signal = AbortSignal.timeout(DEADLINE);
+  const late = (error) => (signal.aborted ? new Error(`no answer to ${port} ${path} within ${DEADLINE} ms`) : error);
+  return new Promise((resolve, reject) => {
+    const asked = transport.request({ ...to, socketPath, path, agent: false, signal, ...options }, (response) => {
+      const chunks = [];
+      response.on('error', (error) => reject(late(error))).on('data', (chunk) => chunks.push(chunk));
+      response.on('end', () => {
+        const { statusCode: status, headers } = response;
+        resolve({ status, headers, body: Buffer.concat(chunks).toString() });
+      });
+    });
+    asked.on('error', (error) => reject(late(error))).end(body);
+  });
+}
+
+/** The answers of so many requests, one after another, each on a connection of its own. */
+async function requests(count, ...args) {
+  const answers = [];
+  for (let i = 0; i < count; i++) answers.push(await request(...args));
+  return answers;
+}
+
+/** A raw connection that remembers what it received, and how it ended. */
+class Connection {
+  received = '';
+  error = undefined;
+  ended = false;
+  closed = false;
+  localPort;
+
+  /** @param {number|string|object} port a TCP port, the path of a unix socket, or options of `connect` of the module `via` */
+  constructor(port) {
+    this.socket = (port.via ?? net).connect(typeof port === 'object' ? port : at(port));
+    this.socket.on('connect', () => (this.localPort = this.socket.localPort));
+    this.socket.setEncoding('latin1').on('data', (text) => (this.received += text));
+    this.socket.on('error', (error) => (this.error = error));
+    this.socket.on('end', () => (this.ended = true)).on('close', () => (this.closed = true));
+  }
+
+  /** Writes, then waits until something that contains `text` has come back. */
+  async say(message, text) {
+    this.socket.write(message);
+    await this.hears(text);
+  }
+
+  async hears(text) {
+    const heard = () => this.received.includes(text) || this.closed;
+    await until(`'${text}' is received; so far: '${this.received}' ${this.error ?? ''}`, heard);
+    if (!this.received.includes(text)) throw new Error(`closed before '${text}'; received '${this.received}' ${this.error ?? ''}`);
+  }
+
+  async isClosed(deadline) {
+    await until('the connection is closed', () => this.closed, deadline);
+  }
+}
+
+module.exports = { Connection, request, requests };

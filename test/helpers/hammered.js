@@ -1,0 +1,73 @@
+'use strict';
+
+// The cluster of `fixtures/hammered.js`, and what tests want to know of it.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { request } = require('./client');
+const { Script, freePort } = require('./cluster');
+
+/** Starts it and waits for its workers. `settings` as of `Script`. */
+async function startServer({ options = {}, port, ...settings } = {}) {
+  const script = new Script('hammered.js', { port: port ?? (await freePort()), options, ...settings });
+  return script.ready(options.noWorkers ?? 2);
+}
+
+/** Makes `code` what the next worker runs. */
+function change(script, code) {
+  fs.writeFileSync(path.join(script.cwd, 'app.js'), code);
+}
+
+/** Calls a method of the cluster in the master, through a worker. The answer is the event `answer`. */
+async function callInMaster(script, ...call) {
+  await request(script.port, `/master/call/${encodeURIComponent(JSON.stringify(call))}`);
+}
+
+/** Waits for the answer to a call of `callInMaster`. */
+function answerOf(script, method) {
+  const find = () => script.told('answer').find(([name]) => name === method)?.[1];
+  return script.until(`the master answers ${method}`, find, 20_000);
+}
+
+/** The version that answers. */
+async function versionOf(port) {
+  return (await request(port, '/now/version/0')).body.split(' ').at(-2);
+}
+
+/** The pid of a worker that answers now. */
+async function someWorker(port) {
+  return Number((await request(port, '/now/who/0')).body.split(' ').at(-1));
+}
+
+/** A file into which workers write what they took; removed by `remove()`. */
+class Log {
+  #directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-log-'));
+  file = path.join(this.#directory, 'log');
+
+  /** The client ports of all connections that the process took. */
+  portsOf(pid) {
+    if (!fs.existsSync(this.file)) return new Set();
+    const lines = fs.readFileSync(this.file, 'utf8').split('\n').map((line) => line.split(' '));
+    return new Set(lines.filter(([who, what]) => who === String(pid) && what === 'connection').map(([, , port]) => Number(port)));
+  }
+
+  remove() {
+    fs.rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** The master has ended by itself and well. */
+async function assertCleanEnd(script, deadline) {
+  assert.deepStrictEqual(await script.ended(deadline), { code: 0, signal: null }, script.output + script.errors);
+  assert.strictEqual(script.errors, '');
+}
+
+/** Processor time that a process has used, milliseconds. */
+function cpuOf(pid) {
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').pop().split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+module.exports = { Log, answerOf, assertCleanEnd, callInMaster, change, cpuOf, someWorker, startServer, versionOf };

@@ -1,0 +1,91 @@
+'use strict';
+
+// Clients that ask one request after another, and what became of each request, told apart.
+
+const http = require('node:http');
+
+/** Longer than what the kernel takes to give up on a port that nobody listens on any more. */
+const DEADLINE = 8000;
+
+const NOTHING = { ok: 0, refused: 0, reset: 0, empty: 0, timeout: 0, failed: 0 };
+
+/**
+ * One request and its outcome: `ok`, `refused` (no connection), `reset` (the connection broke, also in mid-answer), `empty`
+ * (closed without an answer), `timeout`, or `failed` (a status from 500).
+ */
+function attempt(options, deadline = DEADLINE) {
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(deadline);
+    const failed = (error) => resolve({ outcome: outcomeOf(error), error, socket: request.socket });
+    const request = http.get({ host: '127.0.0.1', agent: false, ...options, signal }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk) => (body += chunk));
+      response.on('error', failed);
+      response.on('end', () => resolve({ outcome: response.statusCode < 500 ? 'ok' : 'failed', body, response }));
+    });
+    request.on('error', failed);
+  });
+}
+
+function outcomeOf(error) {
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'timeout';
+  if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') return 'refused';
+  return error.message === 'socket hang up' ? 'empty' : 'reset';
+}
+
+/** Some clients, asking until they are stopped or refused. */
+class Load {
+  /** How many requests came to which end. */
+  counts = { ...NOTHING };
+  /** When the first client was refused, milliseconds as of `performance.now()`. */
+  refusedAt = Infinity;
+  /** What went wrong, in words. */
+  trouble = [];
+  #port;
+  #stopped = false;
+  #agents = [];
+  #clients;
+
+  /**
+   * @param {number} port
+   * @param {Array<{ clients: number, path?: string, keepAlive?: boolean }>} kinds without `keepAlive` each request is a
+   *   connection of its own
+   */
+  constructor(port, kinds) {
+    this.#port = port;
+    this.#clients = kinds.flatMap((kind) => Array.from({ length: kind.clients }, () => this.#client(kind)));
+  }
+
+  async #client({ path = '/', keepAlive = false }) {
+    const agent = keepAlive ? new http.Agent({ keepAlive: true, maxSockets: 1 }) : false;
+    if (agent) this.#agents.push(agent);
+    while (!this.#stopped) {
+      const { outcome, error } = await attempt({ port: this.#port, path, agent });
+      this.counts[outcome] += 1;
+      if (outcome === 'refused') {
+        this.refusedAt = Math.min(this.refusedAt, performance.now());
+        return;
+      }
+      if (outcome !== 'ok') this.trouble.push(`${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`);
+    }
+  }
+
+  /** Lets every client finish its request. */
+  async stop() {
+    this.#stopped = true;
+    await this.refused();
+  }
+
+  /** Waits until every client was refused, or stopped. */
+  async refused() {
+    await Promise.all(this.#clients);
+    this.#agents.forEach((agent) => agent.destroy());
+  }
+
+  /** The counts without those that are zero. */
+  get seen() {
+    return Object.fromEntries(Object.entries(this.counts).filter(([, count]) => count > 0));
+  }
+}
+
+module.exports = { Load, attempt };
