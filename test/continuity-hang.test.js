@@ -13,7 +13,10 @@ async function block(script, ms) {
   const before = script.events({ everybody: true }).length;
   const done = request(script.port, `/block/b/${ms}`).catch((error) => error);
   const blocking = () => script.events({ everybody: true }).slice(before).find(([name]) => name === 'blocking');
-  const [, pid] = await script.until('a worker is blocked', blocking);
+  const early = done.then((answer) => {
+    assert.ok(blocking(), `nobody blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`);
+  });
+  const [, pid] = await Promise.race([script.until('a worker is blocked', blocking), early.then(() => blocking())]);
   return { pid, done };
 }
 

@@ -36,14 +36,16 @@ class Script {
    * @param {string} file a file in `test/fixtures`, or an absolute path
    * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
-   *   runs it; `detached`: in a process group of its own
+   *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open
    */
-  constructor(file, { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = {}) {
+  constructor(file, { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false, descriptors } = {}) {
     this.port = port;
     this.#own = cwd === undefined;
     this.cwd = cwd ?? fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const script = path.resolve(FIXTURES, file);
-    this.#child = spawn(process.execPath, [...execArgv, script, ...args], {
+    const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
+    const [program, ...rest] = [...limited, process.execPath, ...execArgv, script, ...args];
+    this.#child = spawn(program, rest, {
       cwd: this.cwd,
       env: {
         ...process.env,

@@ -1,0 +1,97 @@
+'use strict';
+
+// No descriptors left: connections wait until there are some, and the loop that accepts neither ends nor spins.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const { setTimeout: pass } = require('node:timers/promises');
+const { Connection } = require('./helpers/client');
+const hammer = require('./helpers/hammer');
+const { assertCleanEnd, cpuOf, startServer } = require('./helpers/hammered');
+
+const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
+const limit = (pid, files) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
+const ask = (connection, id) => connection.socket.write(`GET /now/${id}/0 HTTP/1.1\r\nHost: test\r\n\r\n`);
+const answered = (connections) => connections.filter(({ received }) => received.includes('first')).length;
+
+/** So many connections, each with one request on the way. */
+function askers(port, count) {
+  return Array.from({ length: count }, (_, index) => {
+    const connection = new Connection(port);
+    ask(connection, `c${index}`);
+    return connection;
+  });
+}
+
+/** Share of a processor that the process uses in the next second. */
+async function load(pid) {
+  const before = cpuOf(pid);
+  await pass(1000);
+  return (cpuOf(pid) - before) / 1000;
+}
+
+describe('a master that has no descriptors left', () => {
+  it('neither spins nor ends, serves whom it has, and takes the others as soon as it can', async () => {
+    const script = await startServer();
+    const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
+    await clients.answered(50);
+    limit(script.pid, openFiles(script.pid));
+    const waiting = askers(script.port, 30);
+    await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+    const report = await clients.stop();
+    const used = await load(script.pid);
+    assert.ok(used < 0.2, `the master used ${used} of a processor`);
+    assert.strictEqual(answered(waiting), 0);
+    assert.ok(report.ok > 50);
+    hammer.assertClean(report);
+    limit(script.pid, 1024);
+    await script.until('all are answered', () => answered(waiting) === 30);
+    assert.ok(waiting.every(({ error, closed }) => !error && !closed));
+    waiting.forEach(({ socket }) => socket.destroy());
+    assert.deepStrictEqual(script.told('died'), []);
+    script.kill();
+    await assertCleanEnd(script);
+  });
+
+  it('still leaves in peace', async () => {
+    const script = await startServer();
+    limit(script.pid, openFiles(script.pid));
+    const waiting = askers(script.port, 5);
+    await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+    script.kill();
+    const { code } = await script.ended();
+    assert.strictEqual(code, 0);
+    await Promise.all(waiting.map((connection) => connection.isClosed()));
+  });
+});
+
+describe('workers that have no descriptors left', () => {
+  /** Fills both with idle connections, until one has to wait. */
+  async function fill(script) {
+    const all = askers(script.port, 150);
+    await script.until('no more are answered', async () => {
+      const before = answered(all);
+      await pass(500);
+      return before > 20 && answered(all) === before;
+    });
+    return all;
+  }
+
+  it('lose no connection and do not end; those that wait are served when others are gone', async () => {
+    const script = await startServer({ descriptors: 64 });
+    const all = await fill(script);
+    const used = await load(script.pid);
+    const lost = all.filter(({ closed, received }) => closed && !received.includes('first'));
+    assert.deepStrictEqual([script.told('died'), lost.length], [[], 0], script.errors);
+    assert.ok(used < 0.3, `the master used ${used} of a processor`);
+    const waiting = all.filter(({ received }) => !received.includes('first'));
+    for (const { received, socket } of all) if (received.includes('first')) socket.destroy();
+    await script.until('some more are answered', () => answered(waiting) > 0);
+    await script.until('all are answered', () => {
+      waiting.forEach(({ received, socket }) => received.includes('first') && socket.destroy());
+      return answered(waiting) === waiting.length;
+    });
+    assert.deepStrictEqual(script.told('died'), []);
+  });
+});

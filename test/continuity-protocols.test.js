@@ -1,0 +1,147 @@
+'use strict';
+
+// What cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. It ends politely, or stays until it has ended.
+
+const assert = require('node:assert');
+const http2 = require('node:http2');
+const { once } = require('node:events');
+const { ask } = require('./helpers/ask');
+const { selfSigned } = require('./helpers/certificate');
+const { Connection } = require('./helpers/client');
+const hammer = require('./helpers/hammer');
+const { assertCleanEnd, startServer } = require('./helpers/hammered');
+const { Wire } = require('./helpers/wire');
+
+const TLS = selfSigned();
+const start = (kind, options) => startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
+const UPGRADE = 'GET /upgrade/0/0 HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
+const leftBehind = (script) => script.told('died').length;
+
+describe('https', () => {
+  const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2, chunked: 2 };
+  const secure = (script) => ({ host: '127.0.0.1', port: script.port, secure: true });
+
+  it('is reloaded without an error: connections are closed after an answer that says so, and reopened', async () => {
+    const script = await start('https');
+    const load = hammer.start(secure(script), { clients: CLIENTS });
+    await load.answered(100);
+    for (let i = 1; i <= 2; i++) {
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+      await script.until('the old workers are gone', () => leftBehind(script) === 2 * i);
+    }
+    await load.answered(100);
+    const report = await load.stop();
+    hammer.assertClean(report, { except: ['toldToClose', 'reconnects'] });
+    assert.ok(report.toldToClose > 0 && report.reconnects >= report.toldToClose);
+  });
+
+  it('is shut down without an error', async () => {
+    const script = await start('https');
+    const load = hammer.start(secure(script), { clients: CLIENTS, untilRefused: true });
+    await load.answered(100);
+    script.kill();
+    hammer.assertClean(await load.stop(), { except: ['refused', 'reconnects', 'toldToClose', 'dropped'] });
+    await assertCleanEnd(script);
+  });
+
+  it('lingers for one more request on an idle connection, and closes one that stays idle without a reset', async () => {
+    const script = await start('https', { noWorkers: 1 });
+    const wires = [new Wire(secure(script)), new Wire(secure(script))];
+    for (const wire of wires) {
+      wire.write('GET /now/one/0 HTTP/1.1\r\nHost: test\r\n\r\n');
+      assert.notStrictEqual((await wire.answer(5000)).headers.connection, 'close');
+    }
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    const [used, idle] = wires;
+    used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
+    assert.strictEqual((await used.answer(5000)).headers.connection, 'close');
+    await Promise.all(wires.map((wire) => wire.closed));
+    assert.deepStrictEqual([idle.dropped, idle.outcome], [true, 'empty']);
+  });
+});
+
+describe('http2', () => {
+  /** One client, on one session at a time: another one after GOAWAY. Streams that were not processed are asked again. */
+  async function client(script, state) {
+    let session;
+    while (!state.stopped) {
+      if (!session || session.closed || session.destroyed) {
+        session = http2.connect(`https://127.0.0.1:${script.port}`, { rejectUnauthorized: false });
+        session.on('error', (error) => state.troubles.push(`session: ${error.message}`));
+        session.on('goaway', (code) => {
+          state.goaways += 1;
+          if (code !== 0) state.troubles.push(`goaway ${code}`);
+        });
+        await once(session, 'connect');
+      }
+      await Promise.all(['now/a/0', 'late/b/80', 'slow/c/60'].map((path) => exchange(session, path, state)));
+    }
+    session.close();
+    if (!session.destroyed) await once(session, 'close');
+  }
+
+  async function exchange(session, path, state) {
+    try {
+      const stream = session.request({ ':path': `/${path}` });
+      let body = '';
+      for await (const text of stream.setEncoding('utf8')) body += text;
+      if (!body.startsWith(path.split('/')[1])) throw new Error(`answered '${body}' ${stream.rstCode}`);
+      state.ok += 1;
+    } catch (error) {
+      // RFC 9113, 8.7: known not to have been processed, and so to be asked again without harm.
+      const again = error.code === 'ERR_HTTP2_GOAWAY_SESSION' || /NGHTTP2_REFUSED_STREAM/.test(error.message);
+      if (!again) state.troubles.push(`${path}: ${error.code} ${error.message}`);
+    }
+  }
+
+  it('gets GOAWAY on reload, and every stream that was begun is finished', async () => {
+    const script = await start('http2');
+    const state = { ok: 0, goaways: 0, troubles: [], stopped: false };
+    const clients = Array.from({ length: 4 }, () => client(script, state));
+    await script.until('there is load', () => state.ok > 50);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+    await script.until('the old workers are gone', () => leftBehind(script) === 2);
+    const before = state.ok;
+    await script.until('there is load again', () => state.ok > before + 30);
+    state.stopped = true;
+    await Promise.all(clients);
+    assert.deepStrictEqual(state.troubles, []);
+    assert.ok(state.goaways >= 4, `${state.goaways}`);
+    assert.deepStrictEqual(script.told('died').map(([, { code, reason }]) => [code, reason]), Array(2).fill([0, 'reload']));
+  });
+});
+
+describe('connections without requests', () => {
+  const kinds = {
+    'a WebSocket': ['http', (connection) => connection.say(UPGRADE, 'Upgrade: echo\r\n\r\n')],
+    'raw TCP': ['net', (connection) => connection.say('hello', 'hello')],
+  };
+
+  for (const [name, [kind, open]] of Object.entries(kinds)) {
+    it(`${name} stays with its worker over a reload, until it ends`, async () => {
+      const script = await start(kind);
+      const old = script.workers();
+      const connections = Array.from({ length: 4 }, () => new Connection(script.port));
+      await Promise.all(connections.map(open));
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+      await Promise.all(connections.map((connection) => connection.say('still there', 'still there')));
+      assert.ok(script.workers().some((pid) => old.includes(pid)), 'the old workers are still there');
+      connections.forEach(({ socket }) => socket.end());
+      await script.until('the old workers are gone', () => leftBehind(script) === 2);
+      assert.deepStrictEqual(connections.map(({ error }) => error), Array(4).fill(undefined));
+    });
+
+    it(`${name} stays until shutdownTimeout, which cuts it and says so`, async () => {
+      const script = await start(kind, { noWorkers: 1, shutdownTimeout: 1500 });
+      const connection = new Connection(script.port);
+      await open(connection);
+      const asked = performance.now();
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+      await connection.say('still there', 'still there');
+      await connection.isClosed();
+      assert.ok(performance.now() - asked > 1400);
+      await script.until('it is told', () => script.told('warning').length === 1 && leftBehind(script) === 1);
+      assert.match(script.told('warning')[0][0].message, /did not finish within 1500 ms \(shutdownTimeout\).* 1 open connection/);
+    });
+  }
+});
