@@ -13,7 +13,7 @@ function listenOn(server, host, port) {
   return once(server, 'listening');
 }
 
-// A server listens once; connections of its further ports come through a plain server that passes them on.
+// A server listens once; on its further ports a plain server does, which passes its connections on.
 function companion(server) {
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay } = server;
   const options = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay };
@@ -22,20 +22,34 @@ function companion(server) {
   return passing;
 }
 
+// Node makes the sockets of a listening handle for the server that owns the handle: with this they are the first server's own,
+// which counts them (`maxConnections`, `getConnections`).
+function giveHandle(passing, server) {
+  const handle = passing._handle;
+  const owner = Object.getOwnPropertySymbols(handle).find((symbol) => handle[symbol] === passing);
+  if (owner) handle[owner] = server;
+}
+
 /**
  * Listens.
  * @param {Array<{ server: net.Server, ports: Array<number|string> }>} apps from `adapt`
  * @param {string} host IP address for TCP ports
- * @returns {Promise<net.Server[]>} all servers, when all listen
+ * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, none does
  */
 async function serve(apps, host) {
   const servers = [];
-  for (const { server, ports } of apps) {
-    for (const port of ports) {
-      const listening = port === ports[0] ? server : companion(server);
-      await listenOn(listening, host, port);
-      servers.push(listening);
+  try {
+    for (const { server, ports } of apps) {
+      for (const [index, port] of ports.entries()) {
+        const listening = index === 0 ? server : companion(server);
+        await listenOn(listening, host, port);
+        if (listening !== server) giveHandle(listening, server);
+        servers.push(listening);
+      }
     }
+  } catch (error) {
+    servers.forEach((server) => server.close());
+    throw error;
   }
   return servers;
 }

@@ -9,7 +9,6 @@ const https = require('node:https');
 const { INDEX } = require('./counters');
 
 const { requestsActive, requestsTotal } = INDEX;
-const STATE = Symbol('cluster2-rs.stream');
 /** Marks a server that only passes its connections on to another one. */
 const PASSES_ON = Symbol('cluster2-rs.passes-on');
 
@@ -23,6 +22,8 @@ class Traffic {
   streams = new Set();
   sessions = new Set();
   servers = new Set();
+  /** Where a stream keeps its state: of each instance's own, as Node's channels tell of all streams of the process. */
+  #state = Symbol('cluster2-rs.stream');
   #counters;
   #row;
   #follower;
@@ -59,8 +60,9 @@ class Traffic {
   #subscribe() {
     if (this.#subscriptions.length > 0) return;
     const row = this.#row;
+    const key = this.#state;
     const start = ({ socket, response }) => {
-      const state = socket[STATE];
+      const state = socket[key];
       if (state === undefined) return;
       if (state.moved) settle(socket, state);
       this.#follower?.onResponse(response, state.active > 0 ? state.last : undefined);
@@ -70,7 +72,7 @@ class Traffic {
       row[requestsActive] += 1;
     };
     const finish = ({ socket }) => {
-      const state = socket?.[STATE];
+      const state = socket?.[key];
       if (state === undefined || state.active === 0) return;
       state.active -= 1;
       row[requestsActive] -= 1;
@@ -94,7 +96,7 @@ class Traffic {
   follow(follower) {
     this.#follower = follower;
     for (const stream of this.streams) {
-      const { active, last } = stream[STATE];
+      const { active, last } = stream[this.#state];
       if (active > 0) follower.onResponse(last);
     }
     this.sessions.forEach((session) => follower.onSession(session));
@@ -113,10 +115,10 @@ class Traffic {
   }
 
   #stream(stream) {
-    if (stream[STATE]) return;
+    if (stream[this.#state]) return;
     const { listener, idle = 0 } = this.origin ?? {};
     const state = { active: 0, last: undefined, fresh: stream.bytesRead, listener, moved: idle > 0 };
-    stream[STATE] = state;
+    stream[this.#state] = state;
     this.streams.add(stream);
     // Node would give a connection that comes with nothing to read the time of a first request, and no more.
     if (state.moved) stream.setTimeout(idle);
@@ -138,13 +140,18 @@ class Traffic {
   /** The HTTP/1 connections that are between two messages, or on which nothing was read yet (Node calls those active). */
   idleStreams() {
     const idle = this.#known('closeIdleConnections');
-    for (const stream of this.streams) if (stream.bytesRead === stream[STATE].fresh) idle.add(stream);
+    for (const stream of this.streams) {
+      const { active, fresh } = stream[this.#state];
+      // Node calls idle, too, what has ended its answer but not sent it yet, to a client that reads slowly.
+      if (active > 0) idle.delete(stream);
+      else if (stream.bytesRead === fresh) idle.add(stream);
+    }
     return idle;
   }
 
   /** The listener by which an HTTP/1 connection came that can be moved; `undefined` for TLS, whose state lives here. */
   listenerOf(stream) {
-    return stream.encrypted ? undefined : stream[STATE].listener;
+    return stream.encrypted ? undefined : stream[this.#state].listener;
   }
 
   /** The connections that still speak HTTP/1: all but those that were upgraded. */

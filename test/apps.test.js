@@ -9,7 +9,7 @@ const https = require('node:https');
 const tls = require('node:tls');
 const Cluster = require('..');
 const { selfSigned } = require('./helpers/certificate');
-const { Connection, request, requests } = require('./helpers/client');
+const { Connection, answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
 const { until, within } = require('./helpers/wait');
 
@@ -21,11 +21,14 @@ async function serve(kind) {
   return new Script('kinds.js', { port: await freePort(), env: { KIND: kind, TLS: JSON.stringify(secure) } }).ready();
 }
 
-/** Each of the two workers has answered, and saw who asked. */
-function assertBoth(script, whos) {
-  const pids = whos.map((who) => Number(who.split(' ')[0]));
-  assert.deepStrictEqual([...new Set(pids)].sort(), script.workers().sort());
-  for (const who of whos) assert.match(who, /^\d+ 127\.0\.0\.1 \d+$/);
+/** Both workers answer, and see who asks; `question` resolves to `<pid> <address> <port>`. */
+async function bothAnswer(script, question) {
+  const seen = async () => {
+    const who = await question();
+    assert.match(who, /^\d+ 127\.0\.0\.1 \d+$/);
+    return { pid: Number.parseInt(who) };
+  };
+  await answersOfAll(script.workers(), seen);
 }
 
 /** `shutdown()` while a request is in flight, which must not keep the request from its answer. */
@@ -46,8 +49,7 @@ describe('an app of the kind', () => {
     it(`${kind} is served by all workers, which see the client's address`, async () => {
       const script = await serve(kind);
       const options = kind === 'https' ? trusting : {};
-      const answers = await requests(6, script.port, '/', options);
-      assertBoth(script, answers.map(({ headers }) => headers.who));
+      await bothAnswer(script, async () => (await request(script.port, '/', options)).headers.who);
       const { body } = await request(script.port, '/', { ...options, method: 'POST', body: BIG });
       assert.ok(body === BIG, 'a megabyte comes back as it was sent');
       if (kind.startsWith('express')) assert.strictEqual((await request(script.port, '/hello/you')).body, 'hello you');
@@ -59,10 +61,13 @@ describe('an app of the kind', () => {
   for (const kind of ['http2', 'http2s']) {
     it(`${kind} is served by all workers, and streams in flight are finished at shutdown`, async () => {
       const script = await serve(kind);
-      const clients = [1, 2, 3, 4].map(() => http2Client(kind, script.port));
-      const answers = await Promise.all(clients.map((client) => stream(client, '/', BIG)));
-      assertBoth(script, answers.map(({ headers }) => headers.who));
-      assert.ok(answers.every(({ body }) => body === BIG));
+      const clients = [];
+      await bothAnswer(script, async () => {
+        clients.push(http2Client(kind, script.port));
+        const { headers, body } = await stream(clients.at(-1), '/', BIG);
+        assert.ok(body === BIG, 'a megabyte comes back as it was sent');
+        return headers.who;
+      });
       const [first, ...others] = clients;
       const closed = Promise.all(clients.map((client) => new Promise((resolve) => client.once('close', resolve))));
       others.forEach((client) => client.close());
@@ -74,9 +79,12 @@ describe('an app of the kind', () => {
 
   it('net is served by all workers, and both directions end on their own', async () => {
     const script = await serve('net');
-    const connections = [1, 2, 3, 4].map(() => new Connection(script.port));
-    for (const connection of connections) await connection.say('hello\n', 'hello\n');
-    assertBoth(script, connections.map(({ received }) => received.split('\n')[0]));
+    const connections = [];
+    await bothAnswer(script, async () => {
+      connections.push(new Connection(script.port));
+      await connections.at(-1).say('hello\n', 'hello\n');
+      return connections.at(-1).received.split('\n')[0];
+    });
     assert.match(connections[0].received.split('\n')[0], new RegExp(` ${connections[0].localPort}$`));
     for (const connection of connections) connection.socket.end('bye');
     for (const connection of connections) await connection.isClosed();
@@ -85,13 +93,12 @@ describe('an app of the kind', () => {
 
   it('tls is served by all workers', async () => {
     const script = await serve('tls');
-    const whos = [];
-    for (let i = 0; i < 4; i++) {
-      const socket = tls.connect({ port: script.port, host: 'localhost', family: 4, ca: secure.cert });
-      whos.push(await new Promise((resolve, reject) => socket.once('data', resolve).once('error', reject)));
-      socket.end();
-    }
-    assertBoth(script, whos.map((who) => who.toString().trim()));
+    await bothAnswer(script, async () => {
+      const connection = new Connection({ via: tls, port: script.port, host: 'localhost', family: 4, ca: secure.cert });
+      await connection.hears('\n');
+      connection.socket.end();
+      return connection.received.trim();
+    });
   });
 });
 
@@ -115,7 +122,7 @@ function stream(client, path, body) {
 }
 
 describe('for a connection that was handed over', () => {
-  const start = async (env) => new Script('accounting.js', { port: await freePort(), env }).ready(1);
+  const start = async (env, options) => new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
 
   it('net.Server keeps its count, and the socket knows both ends', async () => {
     const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"allowHalfOpen":true}' });
@@ -170,6 +177,20 @@ describe('for a connection that was handed over', () => {
     const status = async () => (await new Cluster({ pids: script.pids }).status()).workers[0].connections;
     await until('the place is free', async () => (await status()).active === 1);
     await new Connection(script.port).hears('welcome');
+  });
+
+  it('all that holds for connections of further ports, too', async () => {
+    const port = [await freePort(), await freePort()];
+    await start({ SERVER: 'net', MAX: '2', SERVER_OPTIONS: '{"allowHalfOpen":true}' }, { port });
+    const guests = port.map((one) => new Connection(one));
+    for (const guest of guests) await guest.hears('welcome');
+    for (const one of port) {
+      const tooMany = new Connection(one);
+      await tooMany.isClosed();
+      assert.strictEqual(tooMany.received, '');
+    }
+    const { connections, ours, localPort } = await lastWords(guests[1]);
+    assert.deepStrictEqual({ connections, ours, localPort }, { connections: 2, ours: true, localPort: port[1] });
   });
 });
 

@@ -8,7 +8,7 @@ const { childrenOf } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { callInMaster, someWorker, startServer } = require('./helpers/hammered');
 
-const BLOCKED = 5000;
+const BLOCKED = 8000;
 
 async function startBlocked(options) {
   const script = await startServer({ options });
@@ -23,7 +23,7 @@ function assertStillBlocked(script, begun) {
   assert.deepStrictEqual(script.told('blocked'), []);
 }
 
-describe('a master whose script is stuck for 5 s', () => {
+describe('a master whose script is stuck for 8 s', () => {
   it('delays nobody: connections are accepted, connections wander, nobody waits', async () => {
     const { script, begun } = await startBlocked({ noWorkers: 2 });
     const load = hammer.start(script.port);

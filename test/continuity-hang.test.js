@@ -79,7 +79,7 @@ describe('a worker that is stuck', () => {
 
   it('with the shortest maxHeartbeatDelay, is not taken for one that only has nothing to do', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1000 });
-    await pass(6000);
+    await pass(4000);
     assert.deepStrictEqual([script.told('unresponsive'), script.told('died')], [[], []]);
   });
 
@@ -130,7 +130,7 @@ describe('a process that is stopped for a while', () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
     const load = hammer.start(script.port);
     await load.answered(100);
-    await stopFor(3500, script.pid);
+    await stopFor(3000, script.pid);
     await assertNobodyDied(script, load);
   });
 
@@ -138,7 +138,7 @@ describe('a process that is stopped for a while', () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
     const load = hammer.start(script.port);
     await load.answered(100);
-    await stopFor(3500, script.pid, ...script.workers());
+    await stopFor(3000, script.pid, ...script.workers());
     await assertNobodyDied(script, load);
   });
 

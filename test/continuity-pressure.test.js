@@ -10,10 +10,17 @@ const { Connection } = require('./helpers/client');
 const hammer = require('./helpers/hammer');
 const { assertCleanEnd, cpuOf, startServer } = require('./helpers/hammered');
 
-const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 const limit = (pid, files) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
 const ask = (connection, id) => connection.socket.write(`GET /now/${id}/0 HTTP/1.1\r\nHost: test\r\n\r\n`);
 const answered = (connections) => connections.filter(({ received }) => received.includes('first')).length;
+
+/** Leaves the process none: the limit is the number that its next descriptor would have. */
+function exhaust(pid) {
+  const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
+  let next = 0;
+  while (taken.has(next)) next += 1;
+  limit(pid, next);
+}
 
 /** So many connections, each with one request on the way. */
 function askers(port, count) {
@@ -36,7 +43,7 @@ describe('a master that has no descriptors left', () => {
     const script = await startServer();
     const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
     await clients.answered(50);
-    limit(script.pid, openFiles(script.pid));
+    exhaust(script.pid);
     const waiting = askers(script.port, 30);
     await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
     const report = await clients.stop();
@@ -54,9 +61,29 @@ describe('a master that has no descriptors left', () => {
     await assertCleanEnd(script);
   });
 
+  it('loses no idle connection that a worker gives back meanwhile', async () => {
+    const script = await startServer();
+    const idle = askers(script.port, 20);
+    await script.until('all are answered', () => answered(idle) === 20);
+    idle.forEach((connection) => (connection.received = ''));
+    exhaust(script.pid);
+    // On a connection that is there already: nobody new gets in.
+    const [teller, ...others] = idle;
+    teller.socket.write(`GET /master/t/${encodeURIComponent('["scale",1]')} HTTP/1.1\r\nHost: test\r\n\r\n`);
+    await script.until('a worker drains', () => script.told('answer').length === 1);
+    // What has gone wrong is wrong by now; had it not been given back, it would be closed after a while.
+    await pass(500);
+    limit(script.pid, 1024);
+    others.forEach((connection, index) => ask(connection, `d${index}`));
+    const done = () => others.every(({ received, closed }) => closed || received.includes('first'));
+    await script.until('all are answered or lost', done);
+    assert.strictEqual(answered(others), 19, `${others.filter(({ closed }) => closed).length} were closed`);
+    idle.forEach(({ socket }) => socket.destroy());
+  });
+
   it('still leaves in peace', async () => {
     const script = await startServer();
-    limit(script.pid, openFiles(script.pid));
+    exhaust(script.pid);
     const waiting = askers(script.port, 5);
     await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
     script.kill();

@@ -6,7 +6,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('..');
-const { Connection, request, requests } = require('./helpers/client');
+const { Connection, answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
 const { until } = require('./helpers/wait');
 
@@ -43,15 +43,21 @@ class Listeners {
     await this.cluster.send(pid, commands);
   }
 
-  /** The workers that answer there; that the server is the one of that name is checked. */
-  async who(name, port, to) {
-    const answers = (await requests(6, port, '/', to)).map(({ body }) => JSON.parse(body));
-    assert.deepStrictEqual([...new Set(answers.map((answer) => answer.name))], [name]);
-    return [...new Set(answers.map(({ pid }) => pid))].sort();
+  async ask(name, port, to) {
+    const answer = JSON.parse((await request(port, '/', to)).body);
+    assert.strictEqual(answer.name, name);
+    return answer;
   }
 
   async isServedByAll(name, port, to) {
-    assert.deepStrictEqual(await this.who(name, port, to), this.pids.toSorted?.() ?? [...this.pids].sort());
+    await answersOfAll(this.pids, () => this.ask(name, port, to));
+  }
+
+  /** The workers that answer there, some times in a row. */
+  async who(name, port) {
+    const pids = new Set();
+    for (let i = 0; i < 6; i++) pids.add((await this.ask(name, port)).pid);
+    return [...pids];
   }
 }
 

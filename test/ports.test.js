@@ -6,7 +6,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { Connection, request, requests } = require('./helpers/client');
+const { Connection, answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
 
 const CLEAN = { code: 0, signal: null };
@@ -15,8 +15,7 @@ const at = (host, family) => ({ host, family });
 
 /** Both workers answer there; returns what they said, without who it was. */
 async function bothAnswer(script, port, to = {}) {
-  const answers = (await requests(6, port, '/', to)).map(({ body }) => JSON.parse(body));
-  assert.deepStrictEqual([...new Set(answers.map(({ pid }) => pid))].sort(), script.workers().sort());
+  const answers = await answersOfAll(script.workers(), async () => JSON.parse((await request(port, '/', to)).body));
   const [{ pid: _pid, ...said }, ...others] = answers;
   for (const other of others) assert.deepStrictEqual(other, { ...said, pid: other.pid });
   return said;

@@ -28,6 +28,12 @@ async function start(app, options) {
   return cluster;
 }
 
+/** The port of a script, once it answers there. */
+async function listening(script) {
+  await script.until('it listens', () => request(script.port).then(() => true, () => false));
+  return script.port;
+}
+
 /** An HTTP server whose requests for `/wait` are answered by calling what is in `waiting`. */
 function patient() {
   const waiting = [];
@@ -100,6 +106,18 @@ describe('a single process', () => {
     await until('the end is counted', async () => (await cluster.status()).workers[0].connections.active === 0);
   });
 
+  it('has nothing to do with another one of the same script', async () => {
+    const ports = [await freePort(), await freePort()];
+    const [one, other] = [await start(patient().server, { port: ports[0] }), await start(patient().server, { port: ports[1] })];
+    assert.strictEqual((await request(ports[0])).body, 'hello');
+    assert.strictEqual((await one.status()).totals.requests, 1);
+    await one.shutdown({ wait: true });
+    const client = new Connection(ports[1]);
+    await client.say(GET, 'hello');
+    assert.match(client.received, /connection: keep-alive/i);
+    assert.deepStrictEqual((await other.status()).totals, { connections: 1, timedOut: 0, requests: 1 });
+  });
+
   it('emits heartbeat', async () => {
     const cluster = await start(patient().server, { port: await freePort(), heartbeatInterval: 20 });
     const [stats] = await within('a heartbeat', once(cluster, 'heartbeat'));
@@ -168,6 +186,20 @@ describe('shutdown() of a single process', () => {
     await Promise.all([cluster.shutdown({ wait: true }), assert.rejects(inFlight, { code: 'ECONNRESET' })]);
     const [{ message }] = await warned;
     assert.strictEqual(message, '1 connections did not finish within 200 ms (shutdownTimeout); they were cut');
+  });
+
+  it('is what SIGTERM and SIGINT do, which are told as events', async () => {
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      const script = new Script('http.js', { port: await freePort(), options: { cluster: false } });
+      const client = new Connection(await listening(script));
+      await client.say(`${GET}GET / HTTP/1.1\r\nHo`, 'hello');
+      script.kill(signal);
+      await script.until('the signal is told', () => script.told(signal).length === 1);
+      assert.deepStrictEqual(script.told(signal)[0], [{ pid: script.pid, type: 'master' }]);
+      client.received = '';
+      await client.say('st: localhost\r\n\r\n', 'hello');
+      assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    }
   });
 
   it('lets the process end by itself, with exit code 0', async () => {

@@ -45,7 +45,10 @@ class SingleRole {
       this.#traffic.watch(server);
       server.prependListener('connection', () => this.#count());
     }
-    this.#servers = await serve(apps, resolveHost(this.#config.host)).catch(asClusterError);
+    this.#servers = await serve(apps, resolveHost(this.#config.host)).catch((error) => {
+      this.#traffic.close();
+      throw asClusterError(error);
+    });
     this.#state = 'running';
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
     this.#counters.start();
@@ -150,9 +153,9 @@ class SingleRole {
 
 function asClusterError(error) {
   const address = error.address && error.port !== undefined ? `${error.address}:${error.port}` : error.address;
-  if (error.code === 'EADDRINUSE') throw new ClusterError('CLUSTER2_ERR_PORT_IN_USE', `address ${address} is already in use`);
-  if (error.code === 'EACCES') throw new ClusterError('CLUSTER2_ERR_PORT_DENIED', `no permission to listen on ${address}`);
-  throw new ClusterError('CLUSTER2_ERR_LISTEN', `cannot listen on ${address}: ${error.message}`, { cause: error });
+  if (error.code === 'EADDRINUSE') return new ClusterError('CLUSTER2_ERR_PORT_IN_USE', `address ${address} is already in use`);
+  if (error.code === 'EACCES') return new ClusterError('CLUSTER2_ERR_PORT_DENIED', `no permission to listen on ${address}`);
+  return new ClusterError('CLUSTER2_ERR_LISTEN', `cannot listen on ${address}: ${error.message}`, { cause: error });
 }
 
 module.exports = { SingleRole };

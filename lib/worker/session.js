@@ -54,11 +54,9 @@ class Session {
     native(() => this.#native.report(JSON.stringify(report)));
   }
 
-  /** Begins to drain without being told to, for a signal to this worker alone. */
+  /** Asks to leave, for a signal to this worker alone. The master answers with the order to drain. */
   leave() {
-    if (this.#drain.active) return;
-    this.report({ type: 'leaving' });
-    this.#drain.start();
+    if (!this.#drain.active) this.report({ type: 'leaving' });
   }
 
   #takeAll() {
@@ -76,7 +74,14 @@ class Session {
     if (!listening) return this.#giveBack(fd, listener, idle);
     const before = this.traffic.sockets.size;
     this.traffic.origin = { listener, idle };
-    intake(fd, listening);
+    try {
+      intake(fd, listening);
+    } catch (error) {
+      // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
+      setImmediate(() => {
+        throw error;
+      });
+    }
     this.traffic.origin = undefined;
     // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
     if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;

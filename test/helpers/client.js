@@ -2,6 +2,7 @@
 
 // Clients of the servers under test.
 
+const assert = require('node:assert');
 const http = require('node:http');
 const net = require('node:net');
 const { until } = require('./wait');
@@ -34,10 +35,17 @@ function request(port, path = '/', { transport = http, body, ...options } = {}) 
   });
 }
 
-/** The answers of so many requests, one after another, each on a connection of its own. */
-async function requests(count, ...args) {
+/**
+ * Asks until each of these workers has answered: which one is next is nobody's promise.
+ * @param {number[]} pids
+ * @param {() => Promise<{ pid: number }>} question
+ * @returns all answers; every one is of one of them
+ */
+async function answersOfAll(pids, question) {
   const answers = [];
-  for (let i = 0; i < count; i++) answers.push(await request(...args));
+  const all = () => pids.every((pid) => answers.some((answer) => answer.pid === pid));
+  await until(`each of ${pids} answers`, async () => answers.push(await question()) && all());
+  assert.deepStrictEqual(answers.filter(({ pid }) => !pids.includes(pid)), []);
   return answers;
 }
 
@@ -75,4 +83,4 @@ class Connection {
   }
 }
 
-module.exports = { Connection, request, requests };
+module.exports = { Connection, answersOfAll, request };
