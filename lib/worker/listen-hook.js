@@ -35,8 +35,10 @@ class ListenHandle {
     return this.#listener;
   }
 
+  // Node asks for the tick in which it emits 'listening' right after this call. Only from then on an HTTP server keeps account
+  // of its connections: one that came before would never count as idle, and so never be moved.
   listen() {
-    this.#hook.serve(this);
+    process.nextTick(process.nextTick, () => this.#closed || this.#hook.serve(this));
     return 0;
   }
 
