@@ -10,6 +10,7 @@ const { selfSigned } = require('./helpers/certificate');
 const { Connection } = require('./helpers/client');
 const hammer = require('./helpers/hammer');
 const { assertCleanEnd, startServer } = require('./helpers/hammered');
+const { until } = require('./helpers/wait');
 const { Wire } = require('./helpers/wire');
 
 const TLS = selfSigned();
@@ -53,8 +54,11 @@ describe('https', () => {
     }
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [used, idle] = wires;
-    used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
-    assert.strictEqual((await used.answer(5000)).headers.connection, 'close');
+    // The reload is done when the new worker is ready; the old one learns a moment later that it is to go.
+    await until('an answer asks for another connection', async () => {
+      used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
+      return (await used.answer(5000)).headers.connection === 'close';
+    });
     await Promise.all(wires.map((wire) => wire.closed));
     assert.deepStrictEqual([idle.dropped, idle.outcome], [true, 'empty']);
   });

@@ -114,16 +114,16 @@ describe('scaling under load', () => {
   });
 });
 
-describe('a worker whose event loop is blocked for two seconds', () => {
+describe('a worker whose event loop is blocked for four seconds', () => {
   it('delays nobody but whom it has', async () => {
     const script = await start();
-    const blocked = attempt({ port: script.port, path: `/worker?${command('block', 2000)}` });
+    const blocked = attempt({ port: script.port, path: `/worker?${command('block', 4000)}` });
     await script.until('a worker is stuck', () => isBlocking(script));
     const stuck = isBlocking(script);
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       const { took, attempts, outcomes } = await burst(script.port, 8);
       assert.deepStrictEqual([...outcomes], ['ok']);
-      assert.ok(took < 900, `took ${took} ms`);
+      assert.ok(took < 2000, `took ${took} ms`);
       assert.ok(attempts.every(({ body }) => Number(body) !== stuck), 'the other worker answers');
     }
     assert.strictEqual((await blocked).outcome, 'ok', 'and it is not killed for it');
@@ -131,10 +131,10 @@ describe('a worker whose event loop is blocked for two seconds', () => {
   });
 });
 
-describe('a master whose event loop is blocked for two seconds', () => {
+describe('a master whose event loop is blocked for four seconds', () => {
   it('goes on accepting, answering questions and replacing workers', async () => {
     const script = await start();
-    await attempt({ port: script.port, path: `/master?${command('block', 2000)}` });
+    await attempt({ port: script.port, path: `/master?${command('block', 4000)}` });
     await script.until('the master is stuck', () => isBlocking(script));
     const begun = performance.now();
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
@@ -145,7 +145,7 @@ describe('a master whose event loop is blocked for two seconds', () => {
       return ok.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
     });
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
-    assert.ok(performance.now() - begun < 1900, 'all that while it was stuck');
+    assert.ok(performance.now() - begun < 3900, 'all that while it was stuck');
     await script.until('it tells what it missed', () => script.told('died').length === 1 && script.told('listening').length === 3);
   });
 });

@@ -45,8 +45,14 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(this.identity.beat, () => native(() => this.#native.flush()));
+    this.counters.start(this.identity.beat, () => this.#catchUp());
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
+  }
+
+  // What found no room before, in the channel or for lack of descriptors.
+  #catchUp() {
+    native(() => this.#native.flush());
+    this.#takeAll();
   }
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */

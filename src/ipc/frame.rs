@@ -145,6 +145,11 @@ pub struct Malformed {
     fds: usize,
 }
 
+/// Whether a frame that begins with this byte comes with descriptors.
+pub fn has_descriptors(first: u8) -> bool {
+    first == CONNECTIONS
+}
+
 /// The frame for connections, in the order of their descriptors.
 pub fn connections(origins: impl Iterator<Item = Origin>) -> Vec<u8> {
     let mut frame = vec![CONNECTIONS];

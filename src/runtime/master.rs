@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Front;
-use super::dispatcher::{Dispatcher, Door};
+use super::dispatcher::{Dispatcher, Door, Heard};
 use super::member::Launch;
 use super::pids::Pids;
 use super::status::Facts;
@@ -59,8 +59,12 @@ impl Master {
 
         let (inputs, inbox) = mpsc::channel(INBOX);
         let reports = inputs.clone();
-        let tell = Box::new(move |worker, report| {
-            if reports.try_send(Input::Report(worker, report)).is_err() {
+        let tell = Box::new(move |worker, heard| {
+            let input = match heard {
+                Heard::Report(report) => Input::Report(worker, report),
+                Heard::Gone(exit) => Input::Gone(worker, exit),
+            };
+            if reports.try_send(input).is_err() {
                 tracing::error!("the supervisor does not keep up; a worker's report is lost");
             }
         });

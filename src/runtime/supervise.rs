@@ -35,8 +35,10 @@ pub enum Input {
     Report(WorkerId, Report),
     /// A worker sent a message over Node's IPC.
     Message(WorkerId, Box<RawValue>),
-    /// A worker's process is gone.
+    /// A worker's process has ended.
     Exited(WorkerId, Exit),
+    /// And the dispatcher has heard it to the end.
+    Gone(WorkerId, Exit),
     /// Somebody asks something.
     Command(Command, Reply),
     /// Nobody new gets in any more.
@@ -137,7 +139,13 @@ impl Task {
             Input::Report(worker, Report::LastWords { words }) => self.apply(Event::LastWords { worker, words }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
-            Input::Exited(worker, exit) => self.exited(worker, exit),
+            Input::Exited(worker, exit) => {
+                // What it reported last, such as why it ended, comes before its end.
+                if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {
+                    self.gone(worker, exit);
+                }
+            }
+            Input::Gone(worker, exit) => self.gone(worker, exit),
             Input::Command(command, reply) => self.on_command(command, reply),
             Input::DoorShut => {
                 self.door_shut = true;
@@ -166,8 +174,7 @@ impl Task {
         }
     }
 
-    fn exited(&mut self, worker: WorkerId, exit: Exit) {
-        self.parts.dispatcher.send(Request::Detach(worker));
+    fn gone(&mut self, worker: WorkerId, exit: Exit) {
         if let Some(member) = self.members.remove(&worker) {
             tracing::info!(pid = member.pid, ?exit, "a worker is gone");
             self.parts.pids.remove_worker(member.pid);

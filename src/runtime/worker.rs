@@ -87,10 +87,15 @@ impl Worker {
 
     /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
     pub fn take(&mut self) -> Result<Taken> {
-        self.row.set(Field::Beat, sys::now() as f64);
         let mut buffer = [0; MAX_BYTES];
-        let received = match self.channel.receive(&mut buffer) {
+        let received = self.channel.receive(&mut buffer, MAX_FDS);
+        if !received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
+            self.row.set(Field::Beat, sys::now() as f64);
+        }
+        let received = match received {
             Ok(Some(received)) => received,
+            // What it cannot take, the master gives to somebody else.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => return Ok(Taken::Nothing),
             Ok(None) => return Ok(Taken::Orphaned),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Taken::Orphaned),

@@ -13,6 +13,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+use super::descriptors;
+
 /// The most descriptors in one message; the kernel's own limit is 253.
 pub const MAX_FDS: usize = 32;
 /// The longest message in bytes.
@@ -69,9 +71,13 @@ impl Channel {
         self.send(bytes, &[fd])
     }
 
-    /// Receives one message into `buffer`. `Ok(None)`: the other side is gone. `WouldBlock`: nothing there.
+    /// Receives one message with at most `fds` descriptors into `buffer`. `Ok(None)`: the other side is gone. `WouldBlock`:
+    /// nothing there. `QuotaExceeded`: this process has no room for so many descriptors; the message stays where it is.
     /// `InvalidData`: a message longer than allowed; it is lost, its descriptors are closed.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> io::Result<Option<Received<'a>>> {
+    pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES], fds: usize) -> io::Result<Option<Received<'a>>> {
+        if !descriptors::fit(fds) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let mut space = [MaybeUninit::uninit(); ANCILLARY];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
@@ -89,6 +95,13 @@ impl Channel {
             0 => Ok(None),
             length => Ok(Some(Received { bytes: &buffer[..length], fds })),
         }
+    }
+
+    /// The first byte of the next message, which stays where it is. Of use only to an end's one reader.
+    pub fn peek(&self) -> Option<u8> {
+        let mut first = [0];
+        let (length, _) = rustix::net::recv(&self.0, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT).ok()?;
+        (length > 0).then_some(first[0])
     }
 
     /// A second descriptor of the same end.
@@ -124,15 +137,15 @@ mod tests {
         master.send(b"two", &[]).unwrap();
 
         let mut buffer = [0; MAX_BYTES];
-        let received = worker.receive(&mut buffer).unwrap().unwrap();
+        let received = worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap();
         assert_eq!((received.bytes, received.fds.len()), (&b"one"[..], 2));
         let mut copy = File::from(received.fds.into_iter().next().unwrap());
         let mut text = String::new();
         copy.rewind().unwrap();
         copy.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through the channel");
-        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"two");
-        assert_eq!(worker.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"two");
+        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -142,10 +155,10 @@ mod tests {
         let mut buffer = [0; MAX_BYTES];
         master.send(b"a", &[]).unwrap();
         master.send(b"b", &[]).unwrap();
-        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"a");
+        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"a");
         drop(worker);
-        assert_eq!(kept.receive(&mut buffer).unwrap().unwrap().bytes, b"b", "survives the worker");
-        assert_eq!(kept.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(kept.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"b", "survives the worker");
+        assert_eq!(kept.receive(&mut buffer, MAX_FDS).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -155,6 +168,6 @@ mod tests {
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         drop(master);
         let mut buffer = [0; MAX_BYTES];
-        while worker.receive(&mut buffer).unwrap().is_some() {}
+        while worker.receive(&mut buffer, MAX_FDS).unwrap().is_some() {}
     }
 }

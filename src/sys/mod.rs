@@ -4,6 +4,7 @@
 //! owned types. Every descriptor made here is close-on-exec.
 
 pub mod channel;
+pub mod descriptors;
 pub mod directory;
 pub mod listener;
 pub mod process;

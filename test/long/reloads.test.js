@@ -28,8 +28,10 @@ const runs = {
 
 /** What a failure needs to be understood. */
 function told(script, load) {
-  const deaths = script.events().filter(([name, , death]) => name === 'warning' || (name === 'died' && death.code !== 0));
-  return JSON.stringify({ troubles: load.troubles.slice(0, 5), of: load.troubles.length, deaths, errors: script.errors }, null, 1);
+  const bad = ([name, , death]) => name === 'warning' || (name === 'died' && death.code !== 0);
+  const deaths = script.events().filter(bad);
+  const { troubles } = load;
+  return JSON.stringify({ troubles: troubles.slice(0, 5), of: troubles.length, deaths, errors: script.errors }, null, 1);
 }
 
 describe(`${RELOADS} reloads and ${REQUESTS} requests`, () => {

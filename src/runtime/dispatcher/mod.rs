@@ -1,7 +1,7 @@
 //! The dispatcher: the master's thread that owns the listening sockets, accepts, and hands connections to workers.
 //!
 //! One epoll loop; it never waits for anybody. What always holds: an accepted connection is in exactly one place, which is
-//! `waiting`, a peer's outbox, a peer's channel, or a worker that took it. So whatever happens to a worker, each
+//! `waiting`, a peer's outbox, a peer's channel (a departed one's too), or a worker that took it. So whatever happens to a worker, each
 //! connection that it did not take is still here, or can be read back from its channel, and goes to another one.
 //!
 //! A worker gets connections of a listener from its `Serve` on, until it drains. While the door is being shut, draining
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::config::{Balance, MAX_WORKERS};
 use crate::core::Millis;
 use crate::core::balance::{Balancer, Candidate};
-use crate::core::worker::WorkerId;
+use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{Order, Report};
 use crate::sys;
@@ -43,8 +43,8 @@ const RETRY: Millis = 5;
 pub enum Request {
     /// A new worker.
     Attach(Box<Peer>),
-    /// A worker that is gone: what it did not take goes to others.
-    Detach(WorkerId),
+    /// A worker that is gone: what it did not take goes to others. Answered with `Heard::Gone`, after its last reports.
+    Detach(WorkerId, Exit),
     /// A worker that gets nothing new and is to finish what it has.
     Drain(WorkerId),
     /// Accept nothing new; answered once nobody new gets in.
@@ -53,8 +53,17 @@ pub enum Request {
     End,
 }
 
-/// What the dispatcher tells.
-pub type Tell = Box<dyn FnMut(WorkerId, Report) + Send>;
+/// What the dispatcher tells of a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It reported something.
+    Report(Report),
+    /// It is gone, and has been heard to the end.
+    Gone(Exit),
+}
+
+/// Who is told.
+pub type Tell = Box<dyn FnMut(WorkerId, Heard) + Send>;
 
 /// The rest of the master's end of the thread.
 #[derive(Debug)]
@@ -110,6 +119,8 @@ struct Loop {
     door: Door,
     balancer: Balancer,
     peers: BTreeMap<WorkerId, Peer>,
+    /// Workers that are gone, but whose channels are not empty yet.
+    departed: Vec<Peer>,
     waiting: VecDeque<Connection>,
     candidates: Vec<Candidate>,
     ended: bool,
@@ -132,6 +143,7 @@ impl Loop {
             door,
             balancer: Balancer::new(policy),
             peers: BTreeMap::new(),
+            departed: Vec::new(),
             waiting: VecDeque::new(),
             candidates: Vec::new(),
             ended: false,
@@ -190,7 +202,10 @@ impl Loop {
         while let Ok(request) = self.inbox.try_recv() {
             match request {
                 Request::Attach(peer) => self.attach(*peer),
-                Request::Detach(worker) => self.detach(worker),
+                Request::Detach(worker, exit) => {
+                    self.detach(worker);
+                    (self.tell)(worker, Heard::Gone(exit));
+                }
                 Request::Drain(worker) => {
                     let moving = !self.door.is_shut();
                     self.with_peer(worker, |peer| peer.drain(moving));
@@ -210,16 +225,32 @@ impl Loop {
     }
 
     fn detach(&mut self, worker: WorkerId) {
-        // Connections that it gave back just before its end still lie in the channel.
+        // Its last reports still lie in the channel, and maybe connections that it gave back.
         while self.hear(worker) {}
-        if let Some(mut peer) = self.peers.remove(&worker) {
-            let left = peer.take_back();
-            if !left.is_empty() {
-                tracing::info!(worker = worker.0, connections = left.len(), "reclaimed from a worker that is gone");
-            }
-            self.waiting.extend(left);
+        if let Some(peer) = self.peers.remove(&worker) {
+            self.departed.push(peer);
+            self.empty_departed();
             self.release_unserved();
         }
+    }
+
+    /// Takes back what workers that are gone left in their channels, as far as there are descriptors for it.
+    fn empty_departed(&mut self) {
+        let waiting = &mut self.waiting;
+        self.departed.retain_mut(|peer| {
+            // There is something left only if descriptors were lacking when it was detached.
+            while let Some(received) = peer.receive() {
+                if let Received::Connections(back) = received {
+                    waiting.extend(back);
+                }
+            }
+            let (left, all) = peer.take_back();
+            if !left.is_empty() {
+                tracing::info!(worker = peer.id().0, connections = left.len(), "reclaimed from a worker that is gone");
+            }
+            waiting.extend(left);
+            !all
+        });
     }
 
     /// Closes what nobody serves any more, once it is sure that nobody will: every worker that may still serve is ready.
@@ -272,7 +303,7 @@ impl Loop {
                     self.with_peer(worker, Peer::set_ready);
                     self.release_unserved();
                 }
-                (self.tell)(worker, report);
+                (self.tell)(worker, Heard::Report(report));
             }
         }
     }
@@ -312,6 +343,7 @@ impl Loop {
         for connection in self.door.close_after_grace(now) {
             self.place(connection, None);
         }
+        self.empty_departed();
         for _ in 0..self.waiting.len() {
             if let Some(connection) = self.waiting.pop_front() {
                 self.place(connection, None);
@@ -367,7 +399,8 @@ impl Loop {
         // Waiting for a worker to come needs no clock; waiting for one to take something does.
         let full = (!self.waiting.is_empty() && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
         let unsent = self.peers.values().any(Peer::must_retry).then(|| now + RETRY);
-        late.chain(full).chain(unsent).chain(self.door.next_wake()).min()
+        let departed = (!self.departed.is_empty()).then(|| now + RETRY);
+        late.chain(full).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
     }
 }
 

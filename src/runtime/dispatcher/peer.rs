@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use crate::core::Millis;
 use crate::core::balance::Candidate;
@@ -16,6 +17,9 @@ use crate::sys::scoreboard::{Field, Row};
 
 /// Connections on the way to one worker; more wait where every worker can still get them.
 const MAX_UNTAKEN: usize = 128;
+
+/// How long the dispatcher pauses when the master has no descriptor left for what a worker gives back.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
 
 /// An accepted connection that no worker has taken yet.
 #[derive(Debug)]
@@ -71,6 +75,8 @@ pub struct Peer {
     serves: BTreeSet<ListenerId>,
     /// When it last failed to take its connections; it counts as stuck until its beat is younger.
     stalled_since: Option<Millis>,
+    /// What it gave back could not be received for lack of descriptors.
+    starved: bool,
     /// The channel is full; the epoll loop waits for room.
     blocked: bool,
 }
@@ -91,6 +97,7 @@ impl Peer {
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
             stalled_since: None,
+            starved: false,
             blocked: false,
         }
     }
@@ -220,16 +227,18 @@ impl Peer {
     /// stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
         self.stalled_since = Some(now);
-        self.take_back()
+        self.take_back().0
     }
 
-    /// Everything it did not take, from outbox and channel.
-    pub fn take_back(&mut self) -> Vec<Connection> {
+    /// Everything it did not take, from outbox and channel; and whether that was all: without free descriptors the rest
+    /// stays in the channel.
+    pub fn take_back(&mut self) -> (Vec<Connection>, bool) {
+        let mut all = !self.starved;
         let mut connections = Vec::new();
         let mut orders = VecDeque::new();
         let mut buffer = [0; MAX_BYTES];
         loop {
-            match self.theirs.receive(&mut buffer) {
+            match self.theirs.receive(&mut buffer, MAX_FDS) {
                 Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
                     Ok(FromMaster::Connections(origins)) => {
                         self.ledger.read_back(received.fds.len() as u32);
@@ -241,7 +250,8 @@ impl Peer {
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    tracing::error!(%error, worker = self.id.0, "cannot read a channel back");
+                    tracing::warn!(%error, worker = self.id.0, "cannot read a channel back now");
+                    all &= error.kind() != io::ErrorKind::QuotaExceeded;
                     break;
                 }
             }
@@ -253,14 +263,17 @@ impl Peer {
             }
         }
         self.outbox = orders;
-        connections
+        (connections, all)
     }
 
     /// The next thing that came from it; `None`: nothing more for now.
     pub fn receive(&mut self) -> Option<Received> {
+        self.starved = false;
         let mut buffer = [0; MAX_BYTES];
         loop {
-            match self.channel.receive(&mut buffer) {
+            // A worker gives connections back one by one, and its reports need no descriptor.
+            let fds = usize::from(self.channel.peek().is_some_and(frame::has_descriptors));
+            match self.channel.receive(&mut buffer, fds) {
                 Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
                     Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
                     Ok(FromWorker::Connections(origins)) => {
@@ -270,6 +283,12 @@ impl Peer {
                 },
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::error!(worker = self.id.0, "a worker's report is too long");
+                }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    // The channel stays readable: without a pause the loop would spin until a descriptor is free.
+                    std::thread::sleep(OUT_OF_DESCRIPTORS);
+                    self.starved = true;
+                    return None;
                 }
                 Ok(None) | Err(_) => return None,
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::ipc::frame::{self, FromMaster, Origin, Wanted};
-use crate::sys::channel::{Channel, MAX_BYTES};
+use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::scoreboard::{Field, Row, Scoreboard};
 
 /// A worker without a process.
@@ -20,7 +20,7 @@ struct Played {
 struct Stage {
     dispatcher: Dispatcher,
     board: Arc<Scoreboard>,
-    reports: TestReceiver<(WorkerId, Report)>,
+    reports: TestReceiver<(WorkerId, Heard)>,
     port: u16,
 }
 
@@ -50,8 +50,8 @@ impl Stage {
         let played = Played { end: theirs, row };
         played.report(&Report::Serve { listener: LISTENER });
         played.report(&Report::Ready);
-        let heard = self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard");
-        assert_eq!(heard, (WorkerId(id), Report::Ready));
+        let ready = (WorkerId(id), Heard::Report(Report::Ready));
+        while self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard") != ready {}
         played
     }
 
@@ -73,7 +73,7 @@ impl Played {
         let deadline = Instant::now() + limit;
         let mut buffer = [0; MAX_BYTES];
         loop {
-            if let Ok(Some(received)) = self.end.receive(&mut buffer) {
+            if let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
                 self.row.add(Field::Taken, streams.len() as f64);
@@ -164,7 +164,7 @@ fn what_a_dead_worker_did_not_take_goes_to_another() {
     let mut clients: Vec<TcpStream> = (0..10).map(|_| stage.client()).collect();
     let taken = dying.take(1).len();
     drop(dying);
-    stage.dispatcher.send(Request::Detach(WorkerId(1)));
+    stage.dispatcher.send(Request::Detach(WorkerId(1), Exit::Code(0)));
     let heir = stage.worker(2);
     answered(heir.take(10 - taken), &mut clients[taken..]);
 }
@@ -219,7 +219,7 @@ fn what_a_worker_gave_back_just_before_its_death_goes_to_another() {
         moving.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
     }
     drop(moving);
-    stage.dispatcher.send(Request::Detach(WorkerId(1)));
+    stage.dispatcher.send(Request::Detach(WorkerId(1), Exit::Code(0)));
     answered(stage.worker(2).take(5), &mut clients);
 }
 
