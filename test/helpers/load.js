@@ -3,6 +3,7 @@
 // Clients that ask one request after another, and what became of each request, told apart.
 
 const http = require('node:http');
+const { setImmediate: turn } = require('node:timers/promises');
 
 /** Longer than what the kernel takes to give up on a port that nobody listens on any more. */
 const DEADLINE = 8000;
@@ -66,7 +67,10 @@ class Load {
         this.refusedAt = Math.min(this.refusedAt, performance.now());
         return;
       }
-      if (outcome !== 'ok') this.trouble.push(`${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`);
+      if (outcome === 'ok') continue;
+      this.trouble.push(`${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`);
+      // A connection that fails before it begins (no port or descriptor is free) would else keep all but promises from running.
+      await turn();
     }
   }
 
