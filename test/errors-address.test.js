@@ -8,7 +8,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
-const { Script, freePort } = require('./helpers/cluster');
+const { Script, freePort, canBecomeAnother } = require('./helpers/cluster');
 const { attempt } = require('./helpers/load');
 
 const NOBODY = 65534;
@@ -100,7 +100,7 @@ describe('an address that cannot be', () => {
 describe('an address without permission (needs root, to become another user)', () => {
   let home;
   before(function () {
-    if (process.getuid() !== 0) this.skip();
+    if (!canBecomeAnother()) this.skip();
   });
   beforeEach(() => {
     home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));

@@ -9,7 +9,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('./helpers/ask');
-const { Script, freePort, isAlive } = require('./helpers/cluster');
+const { Script, freePort, isAlive, canBecomeAnother } = require('./helpers/cluster');
 const { attempt } = require('./helpers/load');
 const { until } = require('./helpers/wait');
 
@@ -123,7 +123,7 @@ describe('a second master on the same pids directory', () => {
 describe('a pids directory without permission (needs root, to become another user)', () => {
   let home;
   before(function () {
-    if (process.getuid() !== 0) this.skip();
+    if (!canBecomeAnother()) this.skip();
   });
   beforeEach(() => {
     home = makeHome();

@@ -157,6 +157,15 @@ function isWorker(pid) {
   }
 }
 
+/** Whether a test can run scripts of this project as another user: only root can, and only where others may read it. */
+function canBecomeAnother() {
+  if (process.getuid() !== 0) return false;
+  for (let folder = path.resolve(__dirname); ; folder = path.dirname(folder)) {
+    if ((fs.statSync(folder).mode & 0o005) !== 0o005) return false;
+    if (folder === path.dirname(folder)) return true;
+  }
+}
+
 function killHard(pid) {
   try {
     process.kill(pid, 'SIGKILL');
@@ -170,4 +179,4 @@ async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }
 
-module.exports = { Script, childrenOf, cleanUpAll, freePort, isAlive };
+module.exports = { Script, canBecomeAnother, childrenOf, cleanUpAll, freePort, isAlive };
