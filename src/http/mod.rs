@@ -1,3 +1,4 @@
 //! Everything that speaks HTTP, by hyper.
 
 pub mod control;
+pub mod monitor;

@@ -1,0 +1,33 @@
+//! The monitor: pages, JSON and metrics about one cluster, on a port of its own, by hyper.
+//!
+//! Runs on whatever tokio runtime it is given, and knows its cluster only as a [`Backend`]. Whoever connects is a stranger:
+//! the number of connections, the size and the time of everything they send or read is bounded, and nothing outside
+//! the `logs` directory can be reached.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::ipc::status::Status;
+
+/// The cluster that a monitor shows.
+pub trait Backend: Send + Sync + 'static {
+    /// How it is now. Fails only when it has ended.
+    fn status(&self) -> impl Future<Output = Result<Status>> + Send;
+    /// Tells the operator: the event `warning`.
+    fn warn(&self, message: String);
+}
+
+/// What a monitor is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Path of the page, such as `/`; all other paths lie below it.
+    pub path: String,
+    /// Names and addresses that a `Host` header may have, without port; empty: any. For a monitor on loopback, against
+    /// DNS rebinding.
+    pub hosts: Vec<String>,
+    /// Directory whose files `/logs` shows.
+    pub logs: PathBuf,
+    /// Directory of the app's `package.json`, for `/deps`.
+    pub root: PathBuf,
+}

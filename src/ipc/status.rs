@@ -1,0 +1,219 @@
+//! What `status()` answers: the one picture of a cluster, from which the monitor's page, its JSON and its metrics are made too.
+//!
+//! As JSON it is what the README documents: times in ISO 8601, sizes in bytes, durations in milliseconds.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+/// A point in time; as JSON in ISO 8601, UTC, with milliseconds, as `Date.prototype.toISOString` writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub SystemTime);
+
+impl Time {
+    /// Milliseconds since 1970.
+    pub fn millis(self) -> u64 {
+        self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
+    }
+
+    /// From milliseconds since 1970.
+    pub fn from_millis(millis: u64) -> Self {
+        Self(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+    }
+}
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stamp = jiff::Timestamp::from_millisecond(self.millis() as i64).unwrap_or_default();
+        write!(f, "{stamp:.3}")
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Always true: who answers runs.
+    pub running: bool,
+    /// The process that supervises, or the only one.
+    pub master: Master,
+    /// The workers that are not gone yet, by slot; with `cluster: false` the process itself.
+    pub workers: Vec<Worker>,
+    /// What load balancers are told.
+    pub ecv: Ecv,
+    /// Counters since the master's start, workers that are gone included.
+    pub totals: Totals,
+}
+
+/// The master.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Master {
+    /// Its process id.
+    pub pid: u32,
+    /// When it began to listen.
+    pub started_at: Time,
+    /// Version of cluster2-rs.
+    pub version: String,
+    /// Version of Node, `v20.20.2`.
+    pub node: String,
+    /// Name of the machine.
+    pub hostname: String,
+    /// The operating system with its release, `Linux 6.18.44 x86_64`.
+    pub os: String,
+    /// `running` or `leaving`.
+    pub state: &'static str,
+    /// How many workers there should be; 0 with `cluster: false`.
+    pub target: u32,
+    /// Its resident memory, bytes.
+    pub rss: u64,
+    /// Processor time it used, milliseconds.
+    pub cpu: f64,
+}
+
+/// One worker.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// Its place.
+    pub slot: u32,
+    /// Its process id.
+    pub pid: u32,
+    /// Its number in that place, from 1.
+    pub generation: u32,
+    /// `starting`, `ready`, `draining` or `killed`.
+    pub state: &'static str,
+    /// When it was started.
+    pub started_at: Time,
+    /// Its connections.
+    pub connections: Connections,
+    /// Its requests.
+    pub requests: Requests,
+    /// By how much its last timer was late, milliseconds.
+    pub event_loop_delay: f64,
+    /// Its resident memory, bytes.
+    pub rss: u64,
+    /// Processor time it used, milliseconds.
+    pub cpu: f64,
+    /// How often the worker in that place was replaced.
+    pub restarts: u32,
+}
+
+/// Connections of one worker.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// Open now.
+    pub active: u64,
+    /// Ever served.
+    pub total: u64,
+    /// Ended by the idle time-out.
+    pub timed_out: u64,
+}
+
+/// Requests of one worker.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Requests {
+    /// Being answered.
+    pub active: u64,
+    /// Ever begun.
+    pub total: u64,
+}
+
+/// What load balancers are told.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ecv {
+    /// Whether it was switched off.
+    pub disabled: bool,
+    /// When it was last switched; at first, the master's start.
+    pub since: Time,
+    /// Workers whose last check found the app unhealthy, with the reason.
+    pub unhealthy: Vec<Unhealthy>,
+}
+
+/// A worker whose last check failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Unhealthy {
+    /// It.
+    pub pid: u32,
+    /// What the check found.
+    pub reason: String,
+}
+
+/// Counters since the master's start.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Connections served.
+    pub connections: u64,
+    /// Connections ended by the idle time-out.
+    pub timed_out: u64,
+    /// Requests begun.
+    pub requests: u64,
+    /// Connections handed to workers.
+    pub handed: u64,
+    /// Connections taken back from workers that died or did not take them in time.
+    pub reclaimed: u64,
+    /// Idle connections that workers gave back for another one.
+    pub moved: u64,
+    /// Connections that wait in the dispatcher now.
+    pub waiting: u64,
+    /// Workers that ended, by the reason that `died` gives.
+    pub deaths: BTreeMap<&'static str, u64>,
+    /// Reloads that replaced all workers.
+    pub reloads: u64,
+    /// Reloads that were given up.
+    pub reloads_failed: u64,
+    /// Drains that ended, and how long they took.
+    pub drains: Durations,
+}
+
+/// Upper bounds of the buckets of [`Durations`], seconds.
+pub const BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// How long something took, each time.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Durations {
+    /// How often.
+    pub count: u64,
+    /// The sum, milliseconds.
+    pub total: u64,
+    /// How often up to each of [`BUCKETS`] and not up to the one before; the last: above all of them.
+    #[serde(skip)]
+    pub buckets: [u64; BUCKETS.len() + 1],
+}
+
+impl Durations {
+    /// Adds one of `millis` milliseconds.
+    pub fn add(&mut self, millis: u64) {
+        self.count += 1;
+        self.total += millis;
+        let seconds = millis as f64 / 1000.0;
+        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        self.buckets[bucket] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_look_as_javascript_writes_them() {
+        assert_eq!(Time::from_millis(1_337_359_772_000).to_string(), "2012-05-18T16:49:32.000Z");
+    }
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let mut durations = Durations::default();
+        [100, 101, 60_000, 60_001].into_iter().for_each(|millis| durations.add(millis));
+        assert_eq!((durations.count, durations.total), (4, 120_202));
+        assert_eq!(durations.buckets, [1, 1, 0, 0, 0, 0, 0, 1, 1]);
+    }
+}
