@@ -2,11 +2,11 @@
 
 const EventEmitter = require('node:events');
 const path = require('node:path');
+const { CURRENT } = require('./lib/current');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
 const { normalize } = require('./lib/options');
 const remote = require('./lib/remote');
 const { checkListenArguments, fail } = require('./lib/roles/common');
-const session = require('./lib/worker/session');
 
 const WHOLE = 'must be a whole number';
 
@@ -27,7 +27,8 @@ class Cluster extends EventEmitter {
   constructor(options) {
     super();
     this.#config = normalize(options);
-    this.#config.pids = session.current()?.identity.pids ?? path.resolve(this.#config.pids);
+    this.#config.pids = process[CURRENT]?.identity.pids ?? path.resolve(this.#config.pids);
+    this.#config.logs = path.resolve(this.#config.logs);
   }
 
   /**
@@ -48,7 +49,7 @@ class Cluster extends EventEmitter {
   #makeRole() {
     // Required here, not above: a script that only calls `stop()` needs none of them.
     if (!this.#config.cluster) return new (require('./lib/roles/single').SingleRole)(this, this.#config);
-    const worker = session.current();
+    const worker = process[CURRENT];
     if (worker) return new (require('./lib/roles/worker').WorkerRole)(this, this.#config, worker);
     return new (require('./lib/roles/master').MasterRole)(this, this.#config);
   }

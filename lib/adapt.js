@@ -16,15 +16,15 @@ function isServer(app) {
 }
 
 /**
- * The server for one app.
+ * The server for one app, which is called `name` where it is none.
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
  */
-function toServer(app) {
+function toServer(app, name = 'the app') {
   if (app && isServer(app)) return app;
   if (isFunction(app)) return http.createServer(app);
   if (app && isFunction(app.callback) && isFunction(app.use)) return http.createServer(app.callback());
   const got = app === null ? 'null' : Array.isArray(app) ? 'an array' : typeof app;
-  throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got ${got}`);
+  throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `${name} must be ${KNOWN}; got ${got}`);
 }
 
 /**
@@ -53,4 +53,4 @@ function isPort(port) {
   return typeof port === 'string' && port !== '';
 }
 
-module.exports = { adapt };
+module.exports = { adapt, toServer };

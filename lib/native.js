@@ -2,16 +2,14 @@
 
 // Loads the addon for this machine.
 
+const fs = require('node:fs');
 const path = require('node:path');
 const { ClusterError } = require('./errors');
 
-function target() {
-  const libc = process.report?.getReport?.().header.glibcVersionRuntime ? 'gnu' : 'musl';
-  return `${process.platform}-${process.arch}-${libc}`;
-}
-
+// Which C library this is, Node tells only in a report that takes longer than loading; the wrong one just cannot be found.
 function load() {
-  const name = `cluster2-rs.${target()}.node`;
+  const names = ['gnu', 'musl'].map((libc) => `cluster2-rs.${process.platform}-${process.arch}-${libc}.node`);
+  const name = names.find((file) => fs.existsSync(path.join(__dirname, '..', file))) ?? names[0];
   try {
     return require(path.join(__dirname, '..', name));
   } catch (cause) {

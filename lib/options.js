@@ -25,12 +25,15 @@ function print(options) {
 /**
  * Checks options and fills in the defaults.
  * @param {object} options as the user gave them
- * @returns {object} `Config` of `src/config`
+ * @returns {object} `Config` of `src/config`, and `validator`, the user's function
  * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN`, `CLUSTER2_ERR_OPTION_INVALID`
  */
 function normalize(options) {
   const json = print(options === undefined ? {} : options);
-  return JSON.parse(native(() => addon.normalizeOptions(json)));
+  const config = JSON.parse(native(() => addon.normalizeOptions(json)));
+  // JSON leaves it out again where the addon is told the options.
+  if (config.ecv?.validator) config.validator = options.ecv.validator;
+  return config;
 }
 
 module.exports = { normalize };

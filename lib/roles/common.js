@@ -2,8 +2,11 @@
 
 // What the roles of a `Cluster` share.
 
+const fs = require('node:fs');
+const path = require('node:path');
 const { ClusterTypeError, native } = require('../errors');
 const addon = require('../native');
+const { validate } = require('../validate');
 
 /**
  * Calls the user's `createApp(callback)`.
@@ -61,6 +64,27 @@ function resolveHost(host) {
   return native(() => addon.resolveHost(host));
 }
 
+/** What the addon is told of this process and the app of `script` (`About` of `src/runtime/status.rs`). */
+function about(script, apps) {
+  const secure = typeof apps?.[0]?.server.setSecureContext === 'function';
+  return JSON.stringify({ node: process.version, root: rootOf(script), secure });
+}
+
+// The nearest directory with a package.json, as npm has it.
+function rootOf(script) {
+  const start = script ? path.dirname(path.resolve(script)) : process.cwd();
+  for (let at = start; ; at = path.dirname(at)) {
+    if (fs.existsSync(path.join(at, 'package.json'))) return at;
+    if (at === path.dirname(at)) return start;
+  }
+}
+
+/** Has the user's validator asked for a check on the monitor's port, and answers. */
+async function onValidate({ id, answered }, config, native) {
+  const problem = await validate(config.validator, answered, config.ecv.timeout);
+  native?.validated(id, problem);
+}
+
 /** Emits `heartbeat` at the interval of the options, where somebody listens, without keeping the process alive. */
 function beat(cluster, config, stats) {
   return setInterval(async () => {
@@ -88,4 +112,4 @@ function fail(cluster, error) {
   process.exit(255);
 }
 
-module.exports = { beat, checkListenArguments, createApp, fail, resolveHost, warn };
+module.exports = { about, beat, checkListenArguments, createApp, fail, onValidate, resolveHost, warn };

@@ -7,7 +7,7 @@ const { adapt } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
 const remote = require('../remote');
-const { beat, createApp, fail, warn } = require('./common');
+const { about, beat, createApp, fail, onValidate, warn } = require('./common');
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
@@ -25,6 +25,7 @@ class MasterRole {
   #failed = false;
   #interruptedAt = 0;
   #heartbeat;
+  #monitorApp;
   #onListening = () => {};
   #signals = {
     SIGINT: () => this.#onSignal('SIGINT'),
@@ -47,7 +48,7 @@ class MasterRole {
     const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     // Where it was called back at once, its ports are known before anything is forked.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
-    native(() => this.#start(ports));
+    native(() => this.#start(ports, apps));
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
     this.#announce(created, callback);
@@ -58,6 +59,7 @@ class MasterRole {
     let app, monApp;
     try {
       [app, monApp] = await created;
+      if (monApp) this.#serveMonitorApp(monApp);
     } catch (error) {
       if (this.running) await this.command({ command: 'stop' }).catch(() => {});
       return this.#fail(error);
@@ -66,7 +68,13 @@ class MasterRole {
     callback?.(app, monApp);
   }
 
-  #start(ports) {
+  #serveMonitorApp(monApp) {
+    const { MonitorApp } = require('../monitor-app');
+    this.#monitorApp = new MonitorApp(monApp);
+    this.#native?.forwardToApp();
+  }
+
+  #start(ports, apps) {
     const { args, env, cwd, exec, execArgv } = this.#config;
     const script = exec ? path.resolve(exec) : process.argv[1];
     if (!script) {
@@ -87,7 +95,7 @@ class MasterRole {
     this.#native = new addon.NativeMaster(
       JSON.stringify({ ...this.#config, ports }),
       JSON.stringify(launch),
-      JSON.stringify({ node: process.version }),
+      about(script, apps),
       (text) => this.#told(JSON.parse(text)),
     );
   }
@@ -130,6 +138,14 @@ class MasterRole {
         return cluster.emit('unresponsive', told.pid, { age: told.age });
       case 'warning':
         return warn(cluster, told.message);
+      case 'disable':
+        return cluster.emit('disable', { reason: told.reason, pid: told.pid ?? undefined });
+      case 'enable':
+        return cluster.emit('enable');
+      case 'validate':
+        return onValidate(told, this.#config, this.#native);
+      case 'visitor':
+        return this.#monitorApp.take(told.fd);
       case 'answer':
         return this.#answered(told);
       default:

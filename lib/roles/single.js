@@ -2,16 +2,17 @@
 
 // A `Cluster` with `cluster: false`: the app in this very process, without workers.
 
-const os = require('node:os');
 const { adapt } = require('../adapt');
 const { Counters } = require('../counters');
 const { Drain } = require('../drain');
-const { ClusterError } = require('../errors');
+const { guard, placeOf } = require('../ecv');
+const { ClusterError, native } = require('../errors');
 const { serve } = require('../serve');
 const { IdleTimeout } = require('../idle-timeout');
+const { MonitorApp } = require('../monitor-app');
+const addon = require('../native');
 const { Traffic } = require('../traffic');
-const { beat, createApp, resolveHost, warn } = require('./common');
-const { version } = require('../../package.json');
+const { about, beat, createApp, onValidate, resolveHost, warn } = require('./common');
 
 /** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
 const GRACE = 200;
@@ -19,12 +20,13 @@ const GRACE = 200;
 class SingleRole {
   #cluster;
   #config;
-  #counters = new Counters();
-  #traffic = new Traffic(this.#counters);
+  #native;
+  #counters;
+  #traffic;
   #servers = [];
+  #monitorApp;
   #heartbeat;
   #idle;
-  #startedAt = new Date();
   #drained;
   #state = 'idle';
   #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
@@ -41,20 +43,60 @@ class SingleRole {
   async listen(create, callback) {
     let apps;
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
-    for (const { server } of apps) {
-      this.#traffic.watch(server);
-      server.prependListener('connection', () => this.#count());
+    if (monApp) this.#monitorApp = new MonitorApp(monApp);
+    this.#enter(apps);
+    try {
+      this.#servers = await serve(apps, resolveHost(this.#config.host)).catch((error) => {
+        throw asClusterError(error);
+      });
+      const place = JSON.stringify(placeOf(apps[0].server));
+      native(() => this.#native.serve(place, this.#monitorApp !== undefined));
+    } catch (error) {
+      this.#servers.forEach((server) => server.close());
+      this.#ended();
+      throw error;
     }
-    this.#servers = await serve(apps, resolveHost(this.#config.host)).catch((error) => {
-      this.#traffic.close();
-      throw asClusterError(error);
-    });
     this.#state = 'running';
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
     this.#counters.start();
     this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
     callback?.(app, monApp);
+  }
+
+  // The monitor's port is bound here, before the app's: what a user can get wrong fails before anybody is served.
+  #enter(apps) {
+    const config = JSON.stringify(this.#config);
+    const told = (text) => this.#told(JSON.parse(text));
+    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1], apps), told));
+    this.#counters = new Counters(this.#native.row());
+    this.#traffic = new Traffic(this.#counters);
+    const servers = apps.map(({ server }) => server);
+    for (const server of servers) {
+      this.#traffic.watch(server);
+      server.prependListener('connection', () => this.#count());
+    }
+    const tell = {
+      checked: (problem) => this.#native.checked(problem),
+      switched: (disabled, by) => this.#native.switched(disabled, by),
+      warn: (message) => warn(this.#cluster, message),
+    };
+    guard(servers, this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
+  }
+
+  #told(told) {
+    switch (told.type) {
+      case 'disable':
+        return this.#cluster.emit('disable', { reason: told.reason, pid: told.pid ?? undefined });
+      case 'enable':
+        return this.#cluster.emit('enable');
+      case 'validate':
+        return onValidate(told, this.#config, this.#native);
+      case 'visitor':
+        return this.#monitorApp.take(told.fd);
+      default:
+        return warn(this.#cluster, told.message);
+    }
   }
 
   #count() {
@@ -78,15 +120,7 @@ class SingleRole {
   }
 
   #status() {
-    const { connections, requests, ...rest } = this.#counters.snapshot();
-    const startedAt = this.#startedAt.toISOString();
-    return {
-      running: this.running,
-      master: { pid: process.pid, startedAt, version, node: process.version, hostname: os.hostname(), state: this.#state },
-      workers: [{ slot: 0, generation: 1, state: 'ready', startedAt, connections, requests, ...rest, restarts: 0 }],
-      ecv: { disabled: false, since: startedAt },
-      totals: { connections: connections.total, timedOut: connections.timedOut, requests: requests.total },
-    };
+    return JSON.parse(this.#native.status());
   }
 
   // The process goes when its work is done, as it would have gone at once without us.
@@ -100,10 +134,12 @@ class SingleRole {
     this.#state = 'ended';
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#traffic.close();
+    this.#native.end();
   }
 
   #closeListeners() {
     this.#state = 'leaving';
+    this.#native.leave();
     clearInterval(this.#heartbeat);
     this.#counters.stop();
     this.#idle.stop();

@@ -6,14 +6,15 @@
 const cluster = require('node:cluster');
 const fs = require('node:fs');
 const { Counters } = require('../counters');
+const { CURRENT } = require('../current');
 const { Drain } = require('../drain');
+const { guard } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
 const { intake } = require('./intake');
 const { ListenHook } = require('./listen-hook');
 
-const CURRENT = Symbol.for('cluster2-rs.session');
 const ORDER = -1;
 const ORPHANED = -2;
 /** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
@@ -53,6 +54,16 @@ class Session {
   #catchUp() {
     native(() => this.#native.flush());
     this.#takeAll();
+  }
+
+  /** Answers the health check on these servers. */
+  guard(servers, config) {
+    const tell = {
+      checked: (problem) => this.report({ type: 'checked', problem: problem ?? null }),
+      switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
+      warn: (message) => this.report({ type: 'warning', message }),
+    };
+    guard(servers, config, tell, (...args) => native(() => this.#native.ecv(...args)));
   }
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
@@ -170,9 +181,4 @@ function enter(identity) {
   session.start();
 }
 
-/** The session, if this process is a worker. */
-function current() {
-  return process[CURRENT];
-}
-
-module.exports = { enter, current };
+module.exports = { enter };

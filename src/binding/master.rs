@@ -2,58 +2,32 @@
 
 use std::sync::{Arc, Weak};
 
-use napi::Status;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::front::{AddonFront, Listener, Strong};
 use super::{fail, parse, print, start_log};
 use crate::ipc::control::{Command, seal};
 use crate::runtime::master::Master;
-use crate::runtime::{Front, Told};
-
-/// Events that may wait for the master's event loop.
-const MAX_WAITING: usize = 65_536;
-
-type Listener = ThreadsafeFunction<String, (), String, Status, false, false, MAX_WAITING>;
-
-/// Tells JavaScript. It keeps the event loop alive while the cluster runs, and lets it go with the supervisor's thread.
-struct AddonFront(Arc<Listener>);
-
-impl Front for AddonFront {
-    fn tell(&self, told: Told) {
-        if let Ok(text) = serde_json::to_string(&told) {
-            call(&self.0, text);
-        }
-    }
-}
-
-fn call(listener: &Listener, text: String) {
-    match listener.call(text, ThreadsafeFunctionCallMode::NonBlocking) {
-        Status::Ok | Status::Closing => {}
-        status => tracing::error!(%status, "an event was lost: the master's event loop does not keep up"),
-    }
-}
 
 /// A running cluster.
 #[napi]
 pub struct NativeMaster {
     master: Master,
-    listener: Weak<Listener>,
+    listener: Weak<Strong>,
 }
 
 #[napi]
 impl NativeMaster {
-    /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are started; `about` is shown
-    /// in `status()`. `listener` gets every event as JSON.
+    /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are started; `about` is `About` of
+    /// `src/runtime/status.rs`. `listener` gets every event as JSON, and keeps the event loop alive while the cluster runs.
     #[napi(constructor)]
-    pub fn new(config: String, launch: String, about: String, listener: Listener) -> napi::Result<Self> {
+    pub fn new(config: String, launch: String, about: String, listener: Strong) -> napi::Result<Self> {
         start_log();
         let listener = Arc::new(listener);
         let weak = Arc::downgrade(&listener);
-        let about: Value = parse(&about)?;
-        let front = Box::new(AddonFront(listener));
-        let master = Master::start(parse(&config)?, parse(&launch)?, about, front).map_err(fail)?;
+        let front = Arc::new(AddonFront(listener));
+        let master = Master::start(parse(&config)?, parse(&launch)?, parse(&about)?, front).map_err(fail)?;
         Ok(Self { master, listener: weak })
     }
 
@@ -69,10 +43,22 @@ impl NativeMaster {
                 answer["type"] = json!("answer");
                 answer["id"] = json!(id);
                 if let (Some(listener), Ok(text)) = (listener.upgrade(), print(&answer)) {
-                    call(&listener, text);
+                    listener.hear(text);
                 }
             }),
         );
         Ok(())
+    }
+
+    /// From now on the monitor's requests come as events `{"type": "visitor", "fd"}` first.
+    #[napi]
+    pub fn forward_to_app(&self) {
+        self.master.forward_to_app();
+    }
+
+    /// The answer to the event `{"type": "validate", "id", …}`: what the validator found wrong, if anything.
+    #[napi]
+    pub fn validated(&self, id: u32, problem: Option<String>) {
+        self.master.validated(id, problem);
     }
 }

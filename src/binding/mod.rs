@@ -2,12 +2,16 @@
 //!
 //! Errors are thrown with a JSON message (`{"code", "message"}`), which `lib/errors.js` turns into a `ClusterError`.
 
+pub mod ecv;
+mod front;
 pub mod master;
 pub mod remote;
+pub mod single;
 pub mod worker;
 
 use std::sync::Once;
 
+use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::error::ClusterError;
+use crate::sys::scoreboard::{ROW_BYTES, Row};
 
 /// Checks the user's options and fills in the defaults; see `Config::from_json`.
 #[napi]
@@ -27,6 +32,17 @@ pub fn normalize_options(options: String) -> napi::Result<String> {
 #[napi]
 pub fn resolve_host(host: String) -> napi::Result<String> {
     crate::runtime::master::resolve(&host).map(|address| address.to_string()).map_err(fail)
+}
+
+/// A row of the scoreboard for JavaScript, as the shared memory itself.
+fn row<'env>(env: &'env napi::Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
+    let row = row.clone();
+    // SAFETY: the row is ROW_BYTES of shared memory that stay mapped while `row` lives, which is until the finalizer drops
+    // it; all other accesses are atomic, and JavaScript's are whole, aligned doubles.
+    #[allow(unsafe_code)]
+    unsafe {
+        ArrayBuffer::from_external(env, row.address(), ROW_BYTES, row, |_, row| drop(row))
+    }
 }
 
 fn fail(error: ClusterError) -> napi::Error {

@@ -10,10 +10,11 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
 
+use super::ecv::NativeEcv;
 use super::{fail, parse, print, start_log};
 use crate::ipc::frame::{Order, Origin};
 use crate::runtime::worker::{Taken, Worker};
-use crate::sys::scoreboard::{Field, ROW_BYTES};
+use crate::sys::scoreboard::Field;
 
 type Notify = ThreadsafeFunction<(), (), (), Status, false, true, 2>;
 
@@ -96,13 +97,13 @@ impl NativeWorker {
     /// This worker's row of the scoreboard, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        let row = self.worker.row().clone();
-        // SAFETY: the row is ROW_BYTES of shared memory that stay mapped while `row` lives, which is until the finalizer
-        // drops it; all other accesses are atomic, and JavaScript's are whole, aligned doubles.
-        #[allow(unsafe_code)]
-        unsafe {
-            ArrayBuffer::from_external(env, row.address(), ROW_BYTES, row, |_, row| drop(row))
-        }
+        super::row(env, self.worker.row())
+    }
+
+    /// The health check; `config` is the option `ecv` of the normalised options, `place` a `Place` of `ecv.rs`.
+    #[napi]
+    pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
+        NativeEcv::new(&config, &place, self.worker.header().clone())
     }
 
     /// Names of the row's numbers, in order.

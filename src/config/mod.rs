@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{ClusterError, Result};
 use reader::Reader;
+pub use reader::network;
 
 /// The most workers one cluster may have; the scoreboard is sized for it.
 pub const MAX_WORKERS: u32 = 1024;
@@ -173,14 +174,21 @@ fn ecv(read: &mut Reader<'_>) -> Result<Option<Ecv>> {
     let mut read = Reader::new("ecv.", given, "an object, or false to turn it off")?;
     let ecv = Ecv {
         path: read.url_path("path", "/ecv")?,
-        monitor: read.optional_text("monitor")?,
+        monitor: read.probed("monitor")?,
         control: read.boolean("control", false)?,
         validator: read.function("validator")?,
         timeout: read.duration("timeout", 1, 5_000)?,
         token: read.optional_text("token")?,
-        allow: read.texts("allow")?.unwrap_or_default(),
+        allow: read.networks("allow")?,
     };
     read.finish()?;
+    if ecv.monitor.as_ref().is_some_and(|monitor| monitor.split('?').next() == Some(ecv.path.as_str())) {
+        return Err(ClusterError::OptionInvalid {
+            name: "ecv.monitor".into(),
+            expected: "another path than ecv.path, since the check would ask itself".into(),
+            got: ecv.path,
+        });
+    }
     Ok(Some(ecv))
 }
 
@@ -242,6 +250,9 @@ mod tests {
             error(json!({ "ecv": { "path": "ecv" } }))
                 .starts_with("option 'ecv.path' must be a path that begins with '/'")
         );
+        assert!(error(json!({ "ecv": { "monitor": "health" } })).contains("a path that begins with '/', or an http"));
+        assert!(error(json!({ "ecv": { "monitor": "/ecv?x" } })).contains("the check would ask itself"));
+        assert!(error(json!({ "ecv": { "allow": ["10.0.0.0/33"] } })).contains("a list of addresses and CIDRs"));
         assert!(error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash'"));
         assert!(
             error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance")

@@ -2,8 +2,10 @@
 //! refused by name.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::Port;
@@ -115,6 +117,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What a health check may ask: a path on the app, or a URL.
+    pub fn probed(&mut self, name: &'static str) -> Result<Option<String>> {
+        match self.raw(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if is_probed(text) => Ok(Some(text.clone())),
+            Some(other) => self.wrong(name, "a path that begins with '/', or an http or https URL", other),
+        }
+    }
+
+    /// Addresses and CIDRs.
+    pub fn networks(&mut self, name: &'static str) -> Result<Vec<String>> {
+        let Some(value) = self.raw(name) else { return Ok(Vec::new()) };
+        let text = |item: &Value| item.as_str().filter(|text| network(text).is_some()).map(str::to_owned);
+        match value.as_array().and_then(|items| items.iter().map(text).collect()) {
+            Some(texts) => Ok(texts),
+            None => self.wrong(name, "a list of addresses and CIDRs, such as '10.0.0.0/8'", value),
+        }
+    }
+
     pub fn variables(&mut self, name: &'static str) -> Result<BTreeMap<String, String>> {
         let Some(value) = self.raw(name) else { return Ok(BTreeMap::new()) };
         let pair = |(key, value): (&String, &Value)| {
@@ -171,6 +192,17 @@ impl<'a> Reader<'a> {
             got: show(got),
         })
     }
+}
+
+/// An address or a CIDR.
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn is_probed(text: &str) -> bool {
+    let Ok(uri) = text.parse::<hyper::Uri>() else { return false };
+    let is_url = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+    is_url || text.starts_with('/')
 }
 
 fn is_text(text: &str) -> bool {

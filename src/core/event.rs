@@ -46,6 +46,20 @@ pub enum Event {
         /// Its words.
         words: String,
     },
+    /// A worker's health check came to another result than the one before.
+    Checked {
+        /// Which.
+        worker: WorkerId,
+        /// What it found; `None`: all is well.
+        problem: Option<String>,
+    },
+    /// Somebody switched the health check off or on.
+    Switched {
+        /// The direction.
+        disabled: bool,
+        /// Who, in words.
+        by: String,
+    },
     /// How the workers are, looked at once in a while.
     Sample {
         /// All that live.
@@ -173,8 +187,22 @@ pub enum Notice {
         /// For how long, milliseconds.
         age: Millis,
     },
+    /// Load balancers are told to send no more clients.
+    Disabled {
+        /// The worker whose check failed; `None` if it was switched off.
+        pid: Option<u32>,
+        /// Why.
+        reason: String,
+    },
+    /// Load balancers are told to send clients again.
+    Enabled,
     /// Something that a person should know.
     Warning(String),
+}
+
+/// The reason that goes with a switch of the health check, on behalf of `by`.
+pub fn switched_off_by(by: &str) -> String {
+    format!("switched off by {by}")
 }
 
 /// How it all ended.

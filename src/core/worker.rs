@@ -107,6 +107,8 @@ pub struct Worker {
     pub stretch: f64,
     /// What it said of its own failure, if it came to that.
     pub last_words: Option<String>,
+    /// What its last health check found wrong.
+    pub problem: Option<String>,
 }
 
 impl Worker {

@@ -1,4 +1,5 @@
 //! Everything that speaks HTTP, by hyper.
 
 pub mod control;
+pub mod ecv;
 pub mod monitor;

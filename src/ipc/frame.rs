@@ -83,6 +83,23 @@ pub enum Report {
         /// The error, shortened.
         words: String,
     },
+    /// Its health check came to another result than the one before.
+    Checked {
+        /// What it found wrong; `None`: all is well.
+        problem: Option<String>,
+    },
+    /// It switched the health check in the scoreboard's header.
+    Switched {
+        /// The direction.
+        disabled: bool,
+        /// Who asked, in words.
+        by: String,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// In words.
+        message: String,
+    },
     /// It received a signal.
     Signal {
         /// Its name, `SIGTERM`.

@@ -71,6 +71,8 @@ pub struct Master {
     pub state: &'static str,
     /// How many workers there should be; 0 with `cluster: false`.
     pub target: u32,
+    /// Where the monitor listens, `host:port` or a path; none: it is off.
+    pub monitor: Option<String>,
     /// Its resident memory, bytes.
     pub rss: u64,
     /// Processor time it used, milliseconds.

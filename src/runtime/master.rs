@@ -2,26 +2,33 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use serde_json::Value;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Front;
 use super::dispatcher::{Dispatcher, Door, Heard};
+use super::health::{Check, Judge};
 use super::member::Launch;
+use super::monitor::{Bound, Monitor, Parts, Switching};
 use super::pids::Pids;
-use super::status::Facts;
+use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
 use crate::config::{Config, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
 use crate::http::control;
+use crate::http::ecv::probe::App;
+use crate::http::monitor::Backend;
 use crate::ipc::control::Command;
 use crate::ipc::frame::Wanted;
+use crate::ipc::status::Status;
+use crate::sys;
+use crate::sys::listener::Address;
 use crate::sys::scoreboard::Scoreboard;
 
 /// What may wait in the supervisor's inbox.
@@ -34,15 +41,18 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// See the module's text.
 pub struct Master {
     inputs: mpsc::Sender<Input>,
+    judge: Option<Arc<Judge>>,
+    has_app: Arc<AtomicBool>,
 }
 
 impl Master {
-    /// Claims the `pids` directory, binds the app's ports and starts the cluster. Everything that a user can get wrong
-    /// fails here, before anything was forked. `about` is shown in `status()` beside the master's pid.
-    pub fn start(config: Config, launch: Launch, about: Value, front: Box<dyn Front>) -> Result<Self> {
+    /// Claims the `pids` directory, binds the ports of app and monitor and starts the cluster. Everything that a user can get
+    /// wrong fails here, before anything was forked.
+    pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
         let pids = Pids::claim(&config.pids)?;
-        let door = match open_door(&config) {
-            Ok(door) => door,
+        let bound = open_door(&config).and_then(|(door, app)| Ok((door, app, Bound::bind(&config)?)));
+        let (door, app, bound) = match bound {
+            Ok(bound) => bound,
             Err(error) => {
                 pids.release();
                 return Err(error);
@@ -52,6 +62,7 @@ impl Master {
         // Twice: while workers are replaced, the old and the new ones live side by side.
         let board =
             Scoreboard::create(2 * MAX_WORKERS as usize).map_err(ClusterError::system("creating the scoreboard"))?;
+        board.header().switch(false, sys::wall());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -70,6 +81,20 @@ impl Master {
         });
         let dispatcher = Dispatcher::start(door, config.balance, tell)?;
         let limits = limits(&config);
+        let judge = config.ecv.as_ref().map(|ecv| {
+            let check = Check::new(ecv, board.header(), app, about.secure);
+            Arc::new(Judge::new(ecv, check, Arc::downgrade(&front)))
+        });
+        let ready = Arc::new(AtomicBool::new(false));
+        let has_app = Arc::new(AtomicBool::new(false));
+        let address = bound.as_ref().map(Bound::address);
+        let monitor = bound.map(|bound| {
+            let backend = Arc::new(Cluster { inputs: inputs.clone(), ready: Arc::clone(&ready) });
+            let (root, has_app) = (about.root.clone(), Arc::clone(&has_app));
+            let front = Arc::downgrade(&front);
+            Monitor::start(bound, Parts { config: config.clone(), root, backend, judge: judge.clone(), has_app, front })
+        });
+        let monitor = monitor.transpose()?;
         let supervise = Supervise {
             supervisor: Supervisor::new(config.no_workers, limits, fastrand::u64(..)),
             dispatcher,
@@ -78,14 +103,28 @@ impl Master {
             launch,
             front,
             inputs: inputs.clone(),
-            facts: Facts { config, started_at: SystemTime::now(), about },
+            facts: Facts::new(config, about, address),
+            ready,
+            monitor,
         };
         let asked = inputs.clone();
         std::thread::Builder::new()
             .name("cluster2-super".into())
             .spawn(move || runtime.block_on(run(supervise, inbox, control, asked)))
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
-        Ok(Self { inputs })
+        Ok(Self { inputs, judge, has_app })
+    }
+
+    /// From now on the user's monitor app gets the monitor's requests first.
+    pub fn forward_to_app(&self) {
+        self.has_app.store(true, Ordering::Relaxed);
+    }
+
+    /// What the validator said to `Told::Validate`.
+    pub fn validated(&self, id: u32, problem: Option<String>) {
+        if let Some(judge) = &self.judge {
+            judge.validated(id, problem);
+        }
     }
 
     /// Asks something; `reply` is called once, on another thread. If the cluster has ended meanwhile, it is dropped: the
@@ -96,6 +135,36 @@ impl Master {
         {
             reply(Err(ClusterError::WrongState { command: "do that", state: "overloaded" }));
         }
+    }
+}
+
+/// The cluster, as its monitor sees it.
+struct Cluster {
+    inputs: mpsc::Sender<Input>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Backend for Cluster {
+    async fn status(&self) -> Result<Status> {
+        let ended = || ClusterError::WrongState { command: "show the cluster", state: "ended" };
+        let (asked, status) = oneshot::channel();
+        self.inputs.send(Input::Status(asked)).await.map_err(|_| ended())?;
+        status.await.map_err(|_| ended())
+    }
+
+    fn warn(&self, message: String) {
+        // A supervisor that cannot keep up has told so.
+        let _ = self.inputs.try_send(Input::Warning(message));
+    }
+}
+
+impl Switching for Cluster {
+    fn switched(&self, disabled: bool, by: String) {
+        let _ = self.inputs.try_send(Input::Switched(disabled, by));
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 }
 
@@ -173,14 +242,20 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn open_door(config: &Config) -> Result<Door> {
+/// Binds the app's ports; also says where its first one is reached.
+fn open_door(config: &Config) -> Result<(Door, App)> {
     let mut door = Door::default();
     let host = resolve(&config.host)?;
+    let mut app = None;
     for (index, port) in config.ports.iter().enumerate() {
         let zeros = config.ports[..index].iter().filter(|port| **port == Port::Tcp(0)).count() as u32;
-        door.pin(&wanted(port, host, zeros))?;
+        let address = door.pin(&wanted(port, host, zeros))?;
+        app.get_or_insert(match address {
+            Address::Tcp { host: bound, port, .. } => App::Tcp((bound.unwrap_or(host), port).into()),
+            Address::Unix(path) => App::Unix(path),
+        });
     }
-    Ok(door)
+    Ok((door, app.unwrap_or(App::Tcp((host, 0).into()))))
 }
 
 /// The listener for one of the app's ports, exactly as a worker's `listen` will ask for it.

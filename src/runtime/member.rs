@@ -72,6 +72,8 @@ pub struct Member {
     pub row: Row,
     /// When it was started.
     pub started_at: SystemTime,
+    /// When its drain began, on the monotonic clock.
+    pub draining_since: Option<u64>,
     pidfd: OwnedFd,
     messages: mpsc::Sender<String>,
 }
@@ -92,7 +94,7 @@ impl Member {
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         row.clear();
-        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.as_fd()])?;
+        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?])?;
         let pidfd = child.pidfd.try_clone()?;
         let (messages, outgoing) = mpsc::channel(MAX_MESSAGES);
         tokio::spawn(node_ipc::attend(
@@ -104,7 +106,7 @@ impl Member {
             inputs,
         ));
         let peer = Peer::new(worker, identity.slot, channel, theirs, row.clone());
-        Ok((Self { pid: child.pid, row, started_at: SystemTime::now(), pidfd, messages }, peer))
+        Ok((Self { pid: child.pid, row, started_at: SystemTime::now(), draining_since: None, pidfd, messages }, peer))
     }
 
     /// Sends SIGKILL.

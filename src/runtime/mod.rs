@@ -8,17 +8,24 @@
 //! Whoever embeds a master (the addon, later the command line) implements [`Front`].
 
 pub mod dispatcher;
+pub mod health;
 pub mod master;
 mod member;
+mod monitor;
 mod node_ipc;
 mod pids;
 pub mod remote;
-mod status;
+pub mod single;
+pub mod status;
 mod supervise;
 pub mod worker;
 
+use std::os::fd::OwnedFd;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::http::ecv::probe::Answered;
 
 /// What a front is told; as JSON it is what `lib/roles/master.js` turns into events.
 #[derive(Debug, Clone, Serialize)]
@@ -89,6 +96,22 @@ pub enum Told {
         /// For how long, milliseconds.
         age: u64,
     },
+    /// Load balancers are told to send no more clients.
+    Disable {
+        /// The worker whose check failed; `None` if it was switched off.
+        pid: Option<u32>,
+        /// Why.
+        reason: String,
+    },
+    /// Load balancers are told to send clients again.
+    Enable,
+    /// The user's validator is wanted, for a check on the monitor's port.
+    Validate {
+        /// Comes back in the answer.
+        id: u32,
+        /// What the monitor URI answered, if there is one.
+        answered: Option<Answered>,
+    },
     /// Something that a person should know.
     Warning {
         /// In words.
@@ -110,8 +133,11 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Whoever embeds a master. Called on the supervisor's thread; must not block.
-pub trait Front: Send + 'static {
+/// Whoever embeds a master. Called on our threads; must not block.
+pub trait Front: Send + Sync + 'static {
     /// Something happened.
     fn tell(&self, told: Told);
+
+    /// A request for the user's monitor app waits on this connection. False: there is nobody to take it.
+    fn connect(&self, connection: OwnedFd) -> bool;
 }

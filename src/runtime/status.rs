@@ -1,13 +1,30 @@
-//! What `status()` shows: assembled from the supervisor's records and the scoreboard.
+//! The picture of a cluster (`ipc::status`), assembled from the supervisor's records and the scoreboard.
 
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::member::Member;
 use crate::config::Config;
 use crate::core::worker::{State, Worker};
-use crate::sys::scoreboard::{Field, Row};
+use crate::ipc::status::{Connections, Ecv, Master, Requests, Time, Totals, Unhealthy, Worker as WorkerStatus};
+use crate::sys::process;
+use crate::sys::scoreboard::{Field, Header, Row};
+
+/// What a front says of its process.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct About {
+    /// Version of Node.
+    pub node: String,
+    /// Directory of the app's `package.json`, or of its script.
+    pub root: PathBuf,
+    /// Whether the app's first server speaks TLS.
+    #[serde(default)]
+    pub secure: bool,
+}
 
 /// What does not change while the cluster runs.
 #[derive(Debug, Clone)]
@@ -16,103 +33,90 @@ pub struct Facts {
     pub config: Config,
     /// When the master began to listen.
     pub started_at: SystemTime,
-    /// Versions and the like, from the front: added to `master` as they are.
-    pub about: Value,
-}
-
-/// Counters over all workers, the gone ones included.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
-    connections: u64,
-    timed_out: u64,
-    requests: u64,
-}
-
-impl Totals {
-    /// Adds one worker's.
-    pub fn add(&mut self, row: &Row) {
-        self.connections += row.count(Field::ConnectionsTotal);
-        self.timed_out += row.count(Field::ConnectionsTimedOut);
-        self.requests += row.count(Field::RequestsTotal);
-    }
+    /// See [`About`].
+    pub about: About,
+    /// Where the monitor listens, if it is on.
+    pub monitor: Option<String>,
 }
 
 impl Facts {
+    /// Facts of a cluster that begins now.
+    pub fn new(config: Config, about: About, monitor: Option<String>) -> Self {
+        Self { config, started_at: SystemTime::now(), about, monitor }
+    }
+
     /// The answer to whoever asked us to leave.
     pub fn left(&self) -> Value {
         json!({ "running": true, "pid": std::process::id() })
     }
 
-    /// The whole.
-    pub fn status(&self, running: bool, workers: Vec<Value>, totals: Totals) -> Value {
-        let mut master = json!({
-            "pid": std::process::id(),
-            "startedAt": iso(self.started_at),
-            "version": env!("CARGO_PKG_VERSION"),
-            "hostname": nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
-            "state": if running { "running" } else { "leaving" },
-        });
-        if let (Some(master), Some(about)) = (master.as_object_mut(), self.about.as_object()) {
-            master.extend(about.clone());
+    /// This process, as the master.
+    pub fn master(&self, running: bool, target: u32) -> Master {
+        let (rss, cpu) = process::usage();
+        Master {
+            pid: std::process::id(),
+            started_at: Time(self.started_at),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.about.node.clone(),
+            hostname: hostname(),
+            os: process::system_name(),
+            state: if running { "running" } else { "leaving" },
+            target,
+            monitor: self.monitor.clone(),
+            rss,
+            cpu,
         }
-        json!({
-            "running": true,
-            "master": master,
-            "workers": workers,
-            "ecv": { "disabled": false, "since": iso(self.started_at) },
-            "totals": {
-                "connections": totals.connections,
-                "timedOut": totals.timed_out,
-                "requests": totals.requests,
-            },
-        })
     }
 }
 
-/// One worker's part. Sizes in bytes, durations in milliseconds, times in ISO 8601.
-pub fn worker(worker: &Worker, member: &Member, restarts: u32) -> Value {
-    let row = &member.row;
-    json!({
-        "slot": worker.slot,
-        "pid": member.pid,
-        "generation": worker.generation,
-        "state": match worker.state {
-            State::Starting { .. } => "starting",
-            State::Ready { .. } => "ready",
-            State::Draining { .. } => "draining",
-            State::Killed { .. } => "killed",
-        },
-        "startedAt": iso(member.started_at),
-        "connections": {
-            "active": row.count(Field::ConnectionsActive),
-            "total": row.count(Field::ConnectionsTotal),
-            "timedOut": row.count(Field::ConnectionsTimedOut),
-        },
-        "requests": {
-            "active": row.count(Field::RequestsActive),
-            "total": row.count(Field::RequestsTotal),
-        },
-        "eventLoopDelay": row.get(Field::EventLoopDelay),
-        "rss": row.count(Field::Rss),
-        "cpu": row.get(Field::Cpu),
-        "restarts": restarts,
-    })
+/// Name of the machine.
+pub fn hostname() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
-/// ISO 8601 in UTC with milliseconds, as `Date.prototype.toISOString`.
-fn iso(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let stamp = jiff::Timestamp::from_millisecond(since.as_millis() as i64).unwrap_or_default();
-    format!("{stamp:.3}")
+/// What load balancers are told.
+pub fn ecv(header: &Header, unhealthy: Vec<Unhealthy>) -> Ecv {
+    let (disabled, since) = header.switched();
+    Ecv { disabled, since: Time::from_millis(since), unhealthy }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Adds what one worker counted.
+pub fn add(totals: &mut Totals, row: &Row) {
+    totals.connections += row.count(Field::ConnectionsTotal);
+    totals.timed_out += row.count(Field::ConnectionsTimedOut);
+    totals.requests += row.count(Field::RequestsTotal);
+}
 
-    #[test]
-    fn times_look_as_javascript_writes_them() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_337_359_772_000);
-        assert_eq!(iso(time), "2012-05-18T16:49:32.000Z");
+/// One worker's part.
+pub fn worker(worker: &Worker, member: &Member, restarts: u32) -> WorkerStatus {
+    let state = match worker.state {
+        State::Starting { .. } => "starting",
+        State::Ready { .. } => "ready",
+        State::Draining { .. } => "draining",
+        State::Killed { .. } => "killed",
+    };
+    let (slot, generation) = (worker.slot, worker.generation);
+    let started_at = Time(member.started_at);
+    WorkerStatus { slot, pid: member.pid, generation, state, started_at, restarts, ..numbers(&member.row) }
+}
+
+/// The numbers of one row; who it is stays to be filled in.
+pub fn numbers(row: &Row) -> WorkerStatus {
+    WorkerStatus {
+        slot: 0,
+        pid: 0,
+        generation: 1,
+        state: "ready",
+        started_at: Time(SystemTime::UNIX_EPOCH),
+        connections: Connections {
+            active: row.count(Field::ConnectionsActive),
+            total: row.count(Field::ConnectionsTotal),
+            timed_out: row.count(Field::ConnectionsTimedOut),
+        },
+        requests: Requests { active: row.count(Field::RequestsActive), total: row.count(Field::RequestsTotal) },
+        event_loop_delay: row.get(Field::EventLoopDelay),
+        rss: row.count(Field::Rss),
+        cpu: row.get(Field::Cpu),
+        restarts: 0,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -13,16 +14,18 @@ use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
 use super::member::{Identity, Launch, Member};
+use super::monitor::Monitor;
 use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
 use crate::core::Millis;
 use crate::core::event::{Action, Event, Notice, Outcome, Reading};
 use crate::core::supervisor::Supervisor;
-use crate::core::worker::{Exit, WorkerId};
+use crate::core::worker::{Cause, Exit, State, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
+use crate::ipc::status::{Status, Totals, Unhealthy};
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
 
@@ -41,6 +44,12 @@ pub enum Input {
     Gone(WorkerId, Exit),
     /// Somebody asks something.
     Command(Command, Reply),
+    /// The monitor wants the picture of the cluster.
+    Status(oneshot::Sender<Status>),
+    /// The monitor switched the health check: the direction, and who asked.
+    Switched(bool, String),
+    /// The monitor has something to tell.
+    Warning(String),
     /// Nobody new gets in any more.
     DoorShut,
 }
@@ -58,11 +67,15 @@ pub struct Supervise {
     /// How workers are started.
     pub launch: Launch,
     /// Who embeds us.
-    pub front: Box<dyn Front>,
+    pub front: Arc<dyn Front>,
     /// Our own inbox, for those who report to it.
     pub inputs: mpsc::Sender<Input>,
     /// What does not change, for `status()`.
     pub facts: status::Facts,
+    /// Whether any worker is ready, for the monitor's thread.
+    pub ready: Arc<AtomicBool>,
+    /// The monitor, if it is on; it ends with the cluster.
+    pub monitor: Option<Monitor>,
 }
 
 /// The task's own state.
@@ -70,8 +83,8 @@ struct Task {
     parts: Supervise,
     members: BTreeMap<WorkerId, Member>,
     free_rows: BTreeSet<usize>,
-    /// Totals of workers that are gone.
-    past: status::Totals,
+    /// What was counted, but for what living workers and the dispatcher count themselves.
+    past: Totals,
     /// Who waits for the door to be shut.
     at_door: Vec<Reply>,
     /// Who waits for the end.
@@ -84,13 +97,13 @@ struct Task {
 
 impl Supervise {
     /// Runs the cluster until it has ended, and gives the front back: letting go of it lets the process end.
-    pub async fn run(self, mut inbox: mpsc::Receiver<Input>) -> Box<dyn Front> {
+    pub async fn run(self, mut inbox: mpsc::Receiver<Input>) -> Arc<dyn Front> {
         let free_rows = (0..self.board.rows()).collect();
         let mut task = Task {
             parts: self,
             members: BTreeMap::new(),
             free_rows,
-            past: status::Totals::default(),
+            past: Totals::default(),
             at_door: Vec::new(),
             at_end: Vec::new(),
             at_reload: Vec::new(),
@@ -137,6 +150,13 @@ impl Task {
                 self.tell_of(worker, |pid| Told::Signal { pid, signal });
             }
             Input::Report(worker, Report::LastWords { words }) => self.apply(Event::LastWords { worker, words }),
+            Input::Report(worker, Report::Checked { problem }) => self.apply(Event::Checked { worker, problem }),
+            Input::Report(_, Report::Switched { disabled, by }) | Input::Switched(disabled, by) => {
+                self.apply(Event::Switched { disabled, by });
+            }
+            Input::Report(_, Report::Warning { message }) | Input::Warning(message) => {
+                self.parts.front.tell(Told::Warning { message });
+            }
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
             Input::Exited(worker, exit) => {
@@ -147,6 +167,8 @@ impl Task {
             }
             Input::Gone(worker, exit) => self.gone(worker, exit),
             Input::Command(command, reply) => self.on_command(command, reply),
+            // Who asked may have gone in the meantime.
+            Input::Status(asked) => drop(asked.send(self.status())),
             Input::DoorShut => {
                 self.door_shut = true;
                 for reply in std::mem::take(&mut self.at_door) {
@@ -178,7 +200,10 @@ impl Task {
         if let Some(member) = self.members.remove(&worker) {
             tracing::info!(pid = member.pid, ?exit, "a worker is gone");
             self.parts.pids.remove_worker(member.pid);
-            self.past.add(&member.row);
+            status::add(&mut self.past, &member.row);
+            if let Some(since) = member.draining_since {
+                self.past.drains.add(sys::now().saturating_sub(since));
+            }
             self.free_rows.insert(member.row.index());
         }
         self.apply(Event::Exited { worker, exit });
@@ -192,12 +217,17 @@ impl Task {
                 events.extend(self.execute(action));
             }
         }
+        let ready = self.parts.supervisor.workers().any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        self.parts.ready.store(ready, Ordering::Relaxed);
     }
 
     fn execute(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Spawn { worker, slot, generation } => return Some(self.spawn(worker, slot, generation)),
             Action::Drain { worker } => {
+                if let Some(member) = self.members.get_mut(&worker) {
+                    member.draining_since = Some(sys::now());
+                }
                 self.parts.dispatcher.send(Request::Drain(worker));
             }
             Action::Kill { worker } => {
@@ -256,6 +286,7 @@ impl Task {
             Notice::Forked { pid } => Told::Forked { pid },
             Notice::Listening { pid } => Told::Listening { pid },
             Notice::Died { pid, exit, cause } => {
+                self.count_death(cause);
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
                     Exit::Signal(signal) => (None, Some(sys::process::signal_name(signal))),
@@ -272,19 +303,27 @@ impl Task {
             }
             Notice::Reloading { slot, pid, replaced, total } => Told::Reloading { slot, pid, replaced, total },
             Notice::Reloaded { replaced } => {
+                self.past.reloads += 1;
                 self.answer_reload(|| Ok(json!({ "replaced": replaced })));
                 Told::Reload { replaced }
             }
             Notice::ReloadFailed { reason } => {
+                self.past.reloads_failed += 1;
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
                 self.answer_reload(|| Err(error()));
                 Told::Warning { message: error().to_string() }
             }
             Notice::Recycling { pid, reason } => Told::Recycle { pid, reason },
             Notice::Unresponsive { pid, age } => Told::Unresponsive { pid, age },
+            Notice::Disabled { pid, reason } => Told::Disable { pid, reason },
+            Notice::Enabled => Told::Enable,
             Notice::Warning(message) => Told::Warning { message },
         };
         self.parts.front.tell(told);
+    }
+
+    fn count_death(&mut self, cause: Cause) {
+        *self.past.deaths.entry(cause.word()).or_default() += 1;
     }
 
     fn answer_reload(&mut self, answer: impl Fn() -> Result<Value>) {
@@ -296,12 +335,13 @@ impl Task {
     fn on_command(&mut self, command: Command, reply: Reply) {
         tracing::debug!(?command, "asked");
         match command {
-            Command::Status => reply(Ok(self.status())),
+            Command::Status => reply(Ok(json!(self.status()))),
             Command::Stop => {
                 self.at_end.push(reply);
                 self.apply(Event::Stop);
             }
             Command::Shutdown { wait } => {
+                self.parts.board.header().leave(sys::wall());
                 match (wait, self.door_shut) {
                     (true, _) => self.at_end.push(reply),
                     (false, true) => reply(Ok(self.parts.facts.left())),
@@ -347,20 +387,39 @@ impl Task {
         }
     }
 
-    fn status(&self) -> Value {
+    fn status(&self) -> Status {
         let supervisor = &self.parts.supervisor;
         let workers = supervisor.workers().filter_map(|(id, worker)| {
             let member = self.members.get(&id)?;
             Some(status::worker(worker, member, supervisor.restarts(worker.slot)))
         });
-        let mut totals = self.past;
-        self.members.values().for_each(|member| totals.add(&member.row));
-        self.parts.facts.status(supervisor.is_running(), workers.collect(), totals)
+        let mut workers: Vec<_> = workers.collect();
+        workers.sort_by_key(|worker| (worker.slot, worker.generation));
+        let problems = supervisor.problems().map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
+        Status {
+            running: true,
+            master: self.parts.facts.master(supervisor.is_running(), supervisor.target()),
+            workers,
+            ecv: status::ecv(&self.parts.board.header(), problems.collect()),
+            totals: self.totals(),
+        }
     }
 
-    fn end(self) -> Box<dyn Front> {
+    fn totals(&self) -> Totals {
+        let mut totals = self.past.clone();
+        self.members.values().for_each(|member| status::add(&mut totals, &member.row));
+        let counts = self.parts.dispatcher.counts();
+        totals.handed = counts.handed.load(Ordering::Relaxed);
+        totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
+        totals.moved = counts.moved.load(Ordering::Relaxed);
+        totals.waiting = counts.waiting.load(Ordering::Relaxed);
+        totals
+    }
+
+    fn end(self) -> Arc<dyn Front> {
         let Self { parts, at_door, at_end, outcome, .. } = self;
         drop(parts.dispatcher);
+        drop(parts.monitor);
         parts.pids.release();
         for reply in at_door.into_iter().chain(at_end) {
             reply(Ok(parts.facts.left()));

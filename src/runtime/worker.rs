@@ -17,7 +17,7 @@ use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{self, FromMaster, Order, Origin, Report};
 use crate::sys;
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
-use crate::sys::scoreboard::{Field, Row, Scoreboard};
+use crate::sys::scoreboard::{Field, Header, Row, Scoreboard};
 use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
 
 /// What one call took off the channel.
@@ -38,6 +38,7 @@ pub enum Taken {
 pub struct Worker {
     channel: Arc<Channel>,
     row: Row,
+    header: Header,
     /// Reports that did not fit into the channel; sent before the next one.
     unsent: VecDeque<Vec<u8>>,
 }
@@ -51,14 +52,20 @@ impl Worker {
         let [channel, board] = sys::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD])
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board = Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
+        let header = board.header();
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        Ok(Self { channel: Arc::new(Channel::from(channel)), row, unsent: VecDeque::new() })
+        Ok(Self { channel: Arc::new(Channel::from(channel)), row, header, unsent: VecDeque::new() })
     }
 
     /// This worker's row.
     pub fn row(&self) -> &Row {
         &self.row
+    }
+
+    /// What concerns all workers.
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// Starts the watch. `notify` is called on its thread when there may be something to take; it must not block.

@@ -11,6 +11,12 @@ pub mod process;
 pub mod scoreboard;
 pub mod spawn;
 
+/// Milliseconds since 1970, by the machine's clock: for people, never for deadlines.
+pub fn wall() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    time.tv_sec.max(0) as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
 /// Milliseconds on CLOCK_MONOTONIC: the clock of `process.hrtime`, the same in all processes.
 pub fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

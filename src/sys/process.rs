@@ -72,6 +72,22 @@ fn has_ended(pidfd: impl AsFd) -> bool {
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
+/// Resident memory (bytes) and processor time (milliseconds) of this process.
+pub fn usage() -> (u64, f64) {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0);
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu = time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6;
+    (pages * rustix::param::page_size() as u64, cpu)
+}
+
+/// The operating system with its release and machine, `Linux 6.1.0 x86_64`.
+pub fn system_name() -> String {
+    let name = rustix::system::uname();
+    let part = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    [part(name.sysname()), part(name.release()), part(name.machine())].join(" ")
+}
+
 /// A process as a pid file names it: the number alone would not be enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {

@@ -1,8 +1,9 @@
-//! The scoreboard: shared memory (a memfd) with one row of numbers for each living worker.
+//! The scoreboard: shared memory (a memfd) with one row of numbers for each living worker, and a header that concerns all.
 //!
 //! A worker writes its own row, by plain stores from JavaScript or from its native thread; the master only reads, but
 //! for clearing a row before it is given out. So reporting costs no system call and outlives the worker. All numbers are
-//! doubles, because that is what JavaScript writes; each is read and written whole.
+//! doubles, because that is what JavaScript writes; each is read and written whole. The header is written by whoever switches
+//! something for the whole cluster, and seen by all at once.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -63,7 +64,8 @@ impl Field {
 /// The mapping; unmapped when the last row is dropped.
 #[derive(Debug)]
 pub struct Scoreboard {
-    memory: OwnedFd,
+    /// What is passed to workers; whoever passes it to nobody keeps no descriptor.
+    memory: Option<OwnedFd>,
     base: NonNull<AtomicU64>,
     rows: usize,
 }
@@ -79,19 +81,30 @@ impl Scoreboard {
     /// A new one, all zero, of a size that nobody can change.
     pub fn create(rows: usize) -> io::Result<Arc<Self>> {
         let memory = rustix::fs::memfd_create("cluster2-scoreboard", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        rustix::fs::ftruncate(&memory, (rows * ROW_BYTES) as u64)?;
+        rustix::fs::ftruncate(&memory, length(rows) as u64)?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Self::map(memory, rows)
+        let mut board = Self::map(&memory, rows)?;
+        board.memory = Some(memory);
+        Ok(Arc::new(board))
+    }
+
+    /// One that is passed to nobody.
+    pub fn alone(rows: usize) -> io::Result<Arc<Self>> {
+        let mut board = Self::create(rows)?;
+        if let Some(board) = Arc::get_mut(&mut board) {
+            board.memory = None;
+        }
+        Ok(board)
     }
 
     /// The master's, seen from a worker that inherited its descriptor.
     pub fn open(memory: OwnedFd) -> io::Result<Arc<Self>> {
-        let rows = rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES;
-        Self::map(memory, rows)
+        let rows = (rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES).checked_sub(1);
+        Ok(Arc::new(Self::map(&memory, rows.ok_or(io::ErrorKind::InvalidData)?)?))
     }
 
-    fn map(memory: OwnedFd, rows: usize) -> io::Result<Arc<Self>> {
-        let length = rows * ROW_BYTES;
+    fn map(memory: &OwnedFd, rows: usize) -> io::Result<Self> {
+        let length = length(rows);
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing that Rust knows of; the file has
         // `length` bytes and is sealed against shrinking, so no access can fault.
         #[allow(unsafe_code)]
@@ -101,12 +114,17 @@ impl Scoreboard {
                 length,
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED,
-                &memory,
+                memory,
                 0,
             )
         }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Arc::new(Self { memory, base, rows }))
+        Ok(Self { memory: None, base, rows })
+    }
+
+    /// What a worker is passed. Fails if there is none to pass.
+    pub fn memory(&self) -> io::Result<BorrowedFd<'_>> {
+        self.memory.as_ref().map(AsFd::as_fd).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// How many rows there are.
@@ -118,20 +136,71 @@ impl Scoreboard {
     pub fn row(self: &Arc<Self>, index: usize) -> Option<Row> {
         (index < self.rows).then(|| Row { board: Arc::clone(self), index })
     }
+
+    /// What concerns all.
+    pub fn header(self: &Arc<Self>) -> Header {
+        Header(Arc::clone(self))
+    }
+
+    /// Row 0 is the header, row 1 the first worker's.
+    fn cell(&self, row: usize, field: usize) -> &AtomicU64 {
+        debug_assert!(row <= self.rows && field < FIELDS);
+        // SAFETY: callers keep `row` within the rows and the header, and `field` below FIELDS, so the cell lies in the
+        // mapping, which lives as long as `self`; it is aligned, and everybody accesses it as a whole.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.base.add(row * FIELDS + field).as_ref()
+        }
+    }
 }
 
-impl AsFd for Scoreboard {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.memory.as_fd()
-    }
+/// Bytes of the header and so many rows.
+fn length(rows: usize) -> usize {
+    (rows + 1) * ROW_BYTES
 }
 
 impl Drop for Scoreboard {
     fn drop(&mut self) {
         // SAFETY: `base` is what `map` got for this length, and no `Row` is left that could use it.
         #[allow(unsafe_code)]
-        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.rows * ROW_BYTES) };
+        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), length(self.rows)) };
         debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// What concerns the whole cluster: whether load balancers are to send it clients.
+#[derive(Debug, Clone)]
+pub struct Header(Arc<Scoreboard>);
+
+/// The header's fields.
+const SWITCHED: usize = 0;
+const LEAVING: usize = 1;
+
+impl Header {
+    /// Switches the health check on or off at the time `now`, milliseconds since 1970. Time and direction are one number, so
+    /// that no reader ever sees half of it. False: it was so already, and keeps its time.
+    pub fn switch(&self, disabled: bool, now: u64) -> bool {
+        let new = if disabled { -(now as f64) } else { now as f64 };
+        let change = |old: u64| (old == 0 || (f64::from_bits(old) < 0.0) != disabled).then_some(new.to_bits());
+        self.0.cell(0, SWITCHED).fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok()
+    }
+
+    /// Whether it is switched off, and since when it is as it is, milliseconds since 1970.
+    pub fn switched(&self) -> (bool, u64) {
+        let value = f64::from_bits(self.0.cell(0, SWITCHED).load(Ordering::Acquire));
+        (value < 0.0, if value.is_finite() { value.abs() as u64 } else { 0 })
+    }
+
+    /// The cluster shuts down, as of `now`; the first call counts.
+    pub fn leave(&self, now: u64) {
+        let first = |old: u64| (old == 0).then_some((now as f64).to_bits());
+        let _ = self.0.cell(0, LEAVING).fetch_update(Ordering::AcqRel, Ordering::Acquire, first);
+    }
+
+    /// Since when the cluster shuts down, milliseconds since 1970.
+    pub fn leaving(&self) -> Option<u64> {
+        let value = f64::from_bits(self.0.cell(0, LEAVING).load(Ordering::Acquire));
+        (value > 0.0 && value.is_finite()).then_some(value as u64)
     }
 }
 
@@ -144,13 +213,7 @@ pub struct Row {
 
 impl Row {
     fn cell(&self, field: usize) -> &AtomicU64 {
-        debug_assert!(field < FIELDS);
-        // SAFETY: `index` was checked against the number of rows and `field` is below FIELDS, so the cell lies in the
-        // mapping, which `board` keeps alive; it is aligned, and everybody accesses it as a whole.
-        #[allow(unsafe_code)]
-        unsafe {
-            self.board.base.add(self.index * FIELDS + field).as_ref()
-        }
+        self.board.cell(self.index + 1, field)
     }
 
     /// Reads one number; what a broken worker wrote and is no number counts as 0.
@@ -197,13 +260,30 @@ mod tests {
     #[test]
     fn a_worker_that_opens_the_descriptor_sees_the_same_numbers() {
         let board = Scoreboard::create(4).unwrap();
-        let other = Scoreboard::open(board.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        let other = Scoreboard::open(board.memory().unwrap().try_clone_to_owned().unwrap()).unwrap();
         assert_eq!(other.rows(), 4);
         other.row(3).unwrap().add(Field::Cpu, 1.5);
         assert_eq!(board.row(3).unwrap().get(Field::Cpu), 1.5);
         board.row(3).unwrap().clear();
         assert_eq!(other.row(3).unwrap().get(Field::Cpu), 0.0);
         assert!(other.row(4).is_none());
+    }
+
+    #[test]
+    fn a_switch_is_seen_by_all_and_keeps_its_time_when_it_is_repeated() {
+        let board = Scoreboard::create(1).unwrap();
+        let other = Scoreboard::open(board.memory().unwrap().try_clone_to_owned().unwrap()).unwrap();
+        assert!(board.header().switch(false, 1_000), "the start");
+        assert!(other.header().switch(true, 2_000));
+        assert!(!board.header().switch(true, 3_000));
+        assert_eq!(board.header().switched(), (true, 2_000));
+        assert!(board.header().switch(false, 4_000));
+        assert_eq!(other.header().switched(), (false, 4_000));
+        assert_eq!(other.header().leaving(), None);
+        board.header().leave(5_000);
+        board.header().leave(6_000);
+        assert_eq!(other.header().leaving(), Some(5_000));
+        assert_eq!(board.row(0).unwrap().count(Field::Taken), 0, "the header is no worker's row");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - after `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when nobody is left;
 //! - every wait has a deadline, but for the kernel's word after SIGKILL.
 
+mod health;
 mod replacement;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,8 @@ pub struct Supervisor {
     last_id: u32,
     actions: Vec<Action>,
     replacing: Replacing,
+    /// A worker whose health check failed was told of, and no recovery since.
+    unhealthy: bool,
     /// When a delayed shutdown begins.
     leave_at: Option<Millis>,
     last_sample: Option<Millis>,
@@ -90,6 +93,7 @@ impl Supervisor {
             last_id: 0,
             actions: Vec::new(),
             replacing: Replacing::default(),
+            unhealthy: false,
             leave_at: None,
             last_sample: None,
             no_blame_before: 0,
@@ -111,6 +115,8 @@ impl Supervisor {
                     worker.last_words = Some(words);
                 }
             }
+            Event::Checked { worker, problem } => self.checked(worker, problem),
+            Event::Switched { disabled, by } => self.switched(disabled, &by),
             Event::Sample { readings } => self.sample(&readings, now),
             Event::Reload => self.reload(now),
             Event::Scale { workers } => self.scale(workers, now),
@@ -120,6 +126,7 @@ impl Supervisor {
         }
         self.refill(now);
         self.advance_reload(now);
+        self.judge_health();
         self.finish();
         std::mem::take(&mut self.actions)
     }
@@ -377,7 +384,8 @@ impl Supervisor {
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = State::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
-        self.workers.insert(id, Worker { slot, generation, pid: None, state, stretch, last_words: None });
+        self.workers
+            .insert(id, Worker { slot, generation, pid: None, state, stretch, last_words: None, problem: None });
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }

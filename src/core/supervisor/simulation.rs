@@ -33,6 +33,8 @@ struct World {
     died: BTreeSet<u32>,
     leaving: bool,
     reloads: i64,
+    /// Told that a health check failed, and of no recovery since.
+    unhealthy: bool,
     finished: u32,
 }
 
@@ -52,6 +54,7 @@ impl World {
             died: BTreeSet::new(),
             leaving: false,
             reloads: 0,
+            unhealthy: false,
             finished: 0,
         }
     }
@@ -114,6 +117,11 @@ impl World {
                 self.reloads -= 1;
                 assert!(self.reloads >= 0, "a reload ended that never began");
             }
+            Notice::Disabled { pid, .. } => {
+                assert!(pid.is_some() && !self.unhealthy, "unhealthy twice");
+                self.unhealthy = true;
+            }
+            Notice::Enabled => assert!(std::mem::take(&mut self.unhealthy), "healthy twice"),
             Notice::Cut { .. }
             | Notice::Warning(_)
             | Notice::Reloading { .. }
@@ -135,6 +143,9 @@ impl World {
             assert_eq!(worker.deadline().is_some(), waits, "{id:?} waits without a deadline");
             let exists = self.alive.contains_key(&id) || self.unanswered.contains(&id);
             assert!(exists, "{id:?} is believed alive but is gone");
+        }
+        if self.supervisor.is_running() {
+            assert_eq!(self.supervisor.problems().next().is_some(), self.unhealthy, "health was not told");
         }
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
@@ -197,6 +208,10 @@ impl World {
             }
             753..=770 => self.send(Event::Reload),
             771..=830 => self.sample(),
+            831..=870 => {
+                let problem = self.random.bool().then(|| "status 503".to_owned());
+                self.send(Event::Checked { worker, problem });
+            }
             750 => self.send(Event::Shutdown),
             751 => self.send(Event::Stop),
             _ => {

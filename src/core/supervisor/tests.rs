@@ -241,3 +241,27 @@ fn a_delayed_shutdown_keeps_serving_until_its_time() {
     assert_eq!(supervisor.on_event(Event::Shutdown, 100), []);
     assert_eq!(supervisor.on_event(Event::Tick, 510), [Action::CloseDoor, Action::Drain { worker: ONE }]);
 }
+
+#[test]
+fn health_is_told_once_for_the_cluster_and_a_worker_takes_its_problem_with_it() {
+    let mut supervisor = running(2);
+    let checked = |worker, problem: Option<&str>| Event::Checked { worker, problem: problem.map(str::to_owned) };
+    let disabled = Action::Tell(Notice::Disabled { pid: Some(101), reason: "status 503".into() });
+    let enabled = Action::Tell(Notice::Enabled);
+    assert_eq!(supervisor.on_event(checked(ONE, Some("status 503")), 1), [disabled]);
+    assert_eq!(supervisor.on_event(checked(TWO, Some("a validator said no")), 2), []);
+    assert_eq!(supervisor.on_event(checked(ONE, None), 3), []);
+    assert_eq!(supervisor.problems().collect::<Vec<_>>(), [(102, "a validator said no")]);
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Signal(9) }, 4);
+    assert_eq!(actions.last(), Some(&enabled));
+}
+
+#[test]
+fn a_switch_is_told_with_who_did_it() {
+    let mut supervisor = running(1);
+    let off = Event::Switched { disabled: true, by: "127.0.0.1".into() };
+    let told = Notice::Disabled { pid: None, reason: "switched off by 127.0.0.1".into() };
+    assert_eq!(supervisor.on_event(off, 1), [Action::Tell(told)]);
+    let on = Event::Switched { disabled: false, by: String::new() };
+    assert_eq!(supervisor.on_event(on, 2), [Action::Tell(Notice::Enabled)]);
+}

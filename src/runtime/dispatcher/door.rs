@@ -52,11 +52,12 @@ pub struct Door {
 }
 
 impl Door {
-    /// Binds one of the app's own addresses, before there is any worker.
-    pub fn pin(&mut self, wanted: &Wanted) -> Result<ListenerId> {
+    /// Binds one of the app's own addresses, before there is any worker; returns where it really listens.
+    pub fn pin(&mut self, wanted: &Wanted) -> Result<Address> {
         let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
         let shown = address.to_string();
-        self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))
+        let id = self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))?;
+        Ok(self.entries.get(&id).map_or(address, |entry| entry.listener.address().clone()))
     }
 
     /// The listener a worker asks for: the one that exists, or a new one. Fails with the kernel's error number.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -62,6 +63,25 @@ pub enum Heard {
     Gone(Exit),
 }
 
+/// What the dispatcher did so far; it writes, others read.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections given to workers.
+    pub handed: AtomicU64,
+    /// Connections taken back from workers that died or did not take them in time.
+    pub reclaimed: AtomicU64,
+    /// Connections that workers gave back for another one.
+    pub moved: AtomicU64,
+    /// Connections that wait for a worker now.
+    pub waiting: AtomicU64,
+}
+
+impl Counts {
+    fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
 /// Who is told.
 pub type Tell = Box<dyn FnMut(WorkerId, Heard) + Send>;
 
@@ -70,6 +90,7 @@ pub type Tell = Box<dyn FnMut(WorkerId, Heard) + Send>;
 pub struct Dispatcher {
     requests: SyncSender<Request>,
     wake: Arc<OwnedFd>,
+    counts: Arc<Counts>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -81,13 +102,19 @@ impl Dispatcher {
         let wake = Arc::new(wake);
         // More than the supervisor can have to say before the loop turns once.
         let (requests, inbox) = sync_channel(8 * MAX_WORKERS as usize);
-        let mut run = Loop::new(door, policy, Arc::clone(&wake), inbox, tell)
+        let counts = Arc::new(Counts::default());
+        let mut run = Loop::new(door, policy, Arc::clone(&wake), inbox, tell, Arc::clone(&counts))
             .map_err(ClusterError::system("setting up the dispatcher"))?;
         let thread = std::thread::Builder::new()
             .name("cluster2-dispatch".into())
             .spawn(move || run.run())
             .map_err(ClusterError::system("starting the dispatcher's thread"))?;
-        Ok(Self { requests, wake, thread: Some(thread) })
+        Ok(Self { requests, wake, counts, thread: Some(thread) })
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Asks; never blocks. Fails only if the thread is gone or hopelessly behind.
@@ -123,6 +150,7 @@ struct Loop {
     departed: Vec<Peer>,
     waiting: VecDeque<Connection>,
     candidates: Vec<Candidate>,
+    counts: Arc<Counts>,
     ended: bool,
 }
 
@@ -132,7 +160,14 @@ const LISTENER: u64 = 1 << 32;
 const PEER: u64 = 2 << 32;
 
 impl Loop {
-    fn new(door: Door, policy: Balance, wake: Arc<OwnedFd>, inbox: Receiver<Request>, tell: Tell) -> io::Result<Self> {
+    fn new(
+        door: Door,
+        policy: Balance,
+        wake: Arc<OwnedFd>,
+        inbox: Receiver<Request>,
+        tell: Tell,
+        counts: Arc<Counts>,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         Ok(Self {
@@ -146,6 +181,7 @@ impl Loop {
             departed: Vec::new(),
             waiting: VecDeque::new(),
             candidates: Vec::new(),
+            counts,
             ended: false,
         })
     }
@@ -172,6 +208,7 @@ impl Loop {
             self.on_time(now);
             self.flush(now);
             self.watch_listeners(now);
+            self.counts.waiting.store(self.waiting.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -236,11 +273,12 @@ impl Loop {
 
     /// Takes back what workers that are gone left in their channels, as far as there are descriptors for it.
     fn empty_departed(&mut self) {
-        let waiting = &mut self.waiting;
+        let (waiting, counts) = (&mut self.waiting, &self.counts);
         self.departed.retain_mut(|peer| {
             // There is something left only if descriptors were lacking when it was detached.
             while let Some(received) = peer.receive() {
                 if let Received::Connections(back) = received {
+                    Counts::add(&counts.moved, back.len());
                     waiting.extend(back);
                 }
             }
@@ -248,6 +286,7 @@ impl Loop {
             if !left.is_empty() {
                 tracing::info!(worker = peer.id().0, connections = left.len(), "reclaimed from a worker that is gone");
             }
+            Counts::add(&counts.reclaimed, left.len());
             waiting.extend(left);
             !all
         });
@@ -271,6 +310,7 @@ impl Loop {
             match self.peers.get_mut(&worker).and_then(Peer::receive) {
                 Some(Received::Report(report)) => self.on_report(worker, report),
                 Some(Received::Connections(back)) => {
+                    Counts::add(&self.counts.moved, back.len());
                     back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
                     self.release_unserved();
                 }
@@ -324,7 +364,10 @@ impl Loop {
             self.candidates.retain(|candidate| Some(candidate.worker) != not);
         }
         match self.balancer.choose(&self.candidates, connection.client).and_then(|id| self.peers.get_mut(&id)) {
-            Some(peer) => peer.give(connection),
+            Some(peer) => {
+                Counts::add(&self.counts.handed, 1);
+                peer.give(connection);
+            }
             None => self.waiting.push_back(connection),
         }
     }
@@ -365,6 +408,7 @@ impl Loop {
             }
             let Some(back) = self.peers.get_mut(&id).map(|peer| peer.reclaim(now)) else { continue };
             tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that is busy");
+            Counts::add(&self.counts.reclaimed, back.len());
             for connection in back {
                 self.place(connection, Some(id));
             }

@@ -29,8 +29,10 @@ const LISTENER: u32 = 1;
 fn stage(policy: Balance) -> Stage {
     let mut door = Door::default();
     let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
-    assert_eq!(door.pin(&wanted).unwrap(), LISTENER);
-    let port = door.bind(&wanted).unwrap().1.unwrap().port;
+    door.pin(&wanted).unwrap();
+    let (listener, address) = door.bind(&wanted).unwrap();
+    assert_eq!(listener, LISTENER);
+    let port = address.unwrap().port;
     let (sender, reports) = channel();
     let tell: Tell = Box::new(move |worker, report| sender.send((worker, report)).unwrap_or_default());
     Stage {

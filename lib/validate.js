@@ -1,0 +1,38 @@
+'use strict';
+
+// Of repeated headers all values, as Node shows them.
+function toObject(headers) {
+  const object = {};
+  for (const [name, value] of headers) object[name] = Object.hasOwn(object, name) ? `${object[name]}, ${value}` : value;
+  return object;
+}
+
+/**
+ * Asks the user's validator.
+ * @param {Function} validator `(status, headers, body)`; of the monitor URI's answer, `undefined, {}, ''` where there is none
+ * @param {?{ status: number, headers: string[][], body: string }} answered
+ * @param {number} timeout milliseconds
+ * @returns {Promise<string|undefined>} what is wrong, in words; never rejects
+ */
+async function validate(validator, answered, timeout) {
+  const { status, headers = [], body = '' } = answered ?? {};
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, timeout, `the validator did not answer within ${timeout} ms`);
+  });
+  const judge = async () => {
+    try {
+      const verdict = await validator(status, toObject(headers), body);
+      return verdict === false ? 'the validator said no' : undefined;
+    } catch (error) {
+      return `the validator failed: ${error?.message ?? error}`;
+    }
+  };
+  try {
+    return await Promise.race([judge(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+module.exports = { validate };

@@ -1,0 +1,91 @@
+//! A process without workers, for JavaScript.
+
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::ArrayBuffer;
+use napi_derive::napi;
+
+use super::ecv::{NativeEcv, Place};
+use super::front::{AddonFront, Weak};
+use super::{fail, parse, print, start_log};
+use crate::runtime::health::Judge;
+use crate::runtime::single::Single;
+
+/// This process, serving alone.
+#[napi]
+pub struct NativeSingle {
+    single: Single,
+    judge: Option<Arc<Judge>>,
+}
+
+#[napi]
+impl NativeSingle {
+    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/runtime/status.rs`. `listener`
+    /// gets every event as JSON, and does not keep the event loop alive.
+    #[napi(constructor)]
+    pub fn new(config: String, about: String, listener: Weak) -> napi::Result<Self> {
+        start_log();
+        let front = Arc::new(AddonFront(Arc::new(listener)));
+        let single = Single::bind(parse(&config)?, parse(&about)?, front).map_err(fail)?;
+        Ok(Self { single, judge: None })
+    }
+
+    /// The app listens at `place` (`Place` of `ecv.rs`): from now on the monitor answers.
+    #[napi]
+    pub fn serve(&mut self, place: String, has_app: bool) -> napi::Result<()> {
+        let place: Place = parse(&place)?;
+        self.judge = self.single.serve(place.app()?, place.secure, has_app).map_err(fail)?;
+        Ok(())
+    }
+
+    /// The health check, for the app's port.
+    #[napi]
+    pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
+        NativeEcv::new(&config, &place, self.single.header())
+    }
+
+    /// The last health check found this, or nothing.
+    #[napi]
+    pub fn checked(&self, problem: Option<String>) {
+        self.single.checked(problem);
+    }
+
+    /// The health check was switched on the app's port, on behalf of `by`.
+    #[napi]
+    pub fn switched(&self, disabled: bool, by: String) {
+        self.single.switched(disabled, by);
+    }
+
+    /// The answer to the event `{"type": "validate", "id", …}`.
+    #[napi]
+    pub fn validated(&self, id: u32, problem: Option<String>) {
+        if let Some(judge) = &self.judge {
+            judge.validated(id, problem);
+        }
+    }
+
+    /// What `status()` answers, as JSON.
+    #[napi]
+    pub fn status(&self) -> napi::Result<String> {
+        print(&self.single.status())
+    }
+
+    /// A shutdown begins.
+    #[napi]
+    pub fn leave(&self) {
+        self.single.leave();
+    }
+
+    /// Ends the monitor.
+    #[napi]
+    pub fn end(&mut self) {
+        self.single.end();
+    }
+
+    /// The row of numbers, as the shared memory itself.
+    #[napi]
+    pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        super::row(env, self.single.row())
+    }
+}

@@ -1,0 +1,170 @@
+//! One process without workers (`cluster: false`): its numbers, health check and monitor.
+//!
+//! JavaScript accepts and serves; here is what it has in common with a master. The numbers lie in a scoreboard of one row, which
+//! JavaScript writes and the monitor's thread reads, so that the monitor needs no JavaScript.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::health::{Check, Judge};
+use super::monitor::{Bound, Monitor, Parts, Switching};
+use super::status::{self, About, Facts};
+use super::{Front, Told};
+use crate::config::Config;
+use crate::core::event::switched_off_by;
+use crate::error::{ClusterError, Result};
+use crate::http::ecv::probe::App;
+use crate::http::monitor::Backend;
+use crate::ipc::status::{Status, Time, Totals, Unhealthy, Worker};
+use crate::sys;
+use crate::sys::scoreboard::{Header, Row, Scoreboard};
+
+/// The process, as its monitor sees it.
+struct Process {
+    facts: Facts,
+    board: Arc<Scoreboard>,
+    row: Row,
+    leaving: AtomicBool,
+    problem: Mutex<Option<String>>,
+    front: Arc<dyn Front>,
+}
+
+/// See the module's text.
+pub struct Single {
+    process: Arc<Process>,
+    bound: Option<Bound>,
+    monitor: Option<Monitor>,
+    judge: Option<Arc<Judge>>,
+}
+
+impl Single {
+    /// Binds the monitor's port, and answers nobody yet.
+    pub fn bind(config: Config, about: About, front: Arc<dyn Front>) -> Result<Self> {
+        let bound = Bound::bind(&config)?;
+        let failed = ClusterError::system("creating the scoreboard");
+        let board = Scoreboard::alone(1).map_err(failed)?;
+        let row = board.row(0).ok_or(std::io::ErrorKind::NotFound).map_err(ClusterError::system("finding a row"))?;
+        board.header().switch(false, sys::wall());
+        let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
+        let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
+        let process = Arc::new(Process { facts, board, row, leaving, problem, front });
+        Ok(Self { process, bound, monitor: None, judge: None })
+    }
+
+    /// The app listens at `app`, by TLS if `secure`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
+    /// Returns the health check, if it is on.
+    pub fn serve(&mut self, app: App, secure: bool, has_app: bool) -> Result<Option<Arc<Judge>>> {
+        let Facts { config, about, .. } = &self.process.facts;
+        let front = Arc::downgrade(&self.process.front);
+        self.judge = config.ecv.as_ref().map(|ecv| {
+            let check = Check::new(ecv, self.process.board.header(), app, secure);
+            Arc::new(Judge::new(ecv, check, front.clone()))
+        });
+        if let Some(bound) = self.bound.take() {
+            let parts = Parts {
+                config: config.clone(),
+                root: about.root.clone(),
+                backend: Arc::clone(&self.process),
+                judge: self.judge.clone(),
+                has_app: Arc::new(AtomicBool::new(has_app)),
+                front,
+            };
+            self.monitor = Some(Monitor::start(bound, parts)?);
+        }
+        Ok(self.judge.clone())
+    }
+
+    /// The row that JavaScript writes.
+    pub fn row(&self) -> &Row {
+        &self.process.row
+    }
+
+    /// What the health check reads and writes.
+    pub fn header(&self) -> Header {
+        self.process.board.header()
+    }
+
+    /// What `status()` answers.
+    pub fn status(&self) -> Status {
+        self.process.picture()
+    }
+
+    /// The last health check found this; told is only the change.
+    pub fn checked(&self, problem: Option<String>) {
+        let told = {
+            let mut last = self.process.problem.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = last.is_some() != problem.is_some();
+            *last = problem.clone();
+            changed
+        };
+        if told {
+            self.process.front.tell(match problem {
+                Some(reason) => Told::Disable { pid: Some(std::process::id()), reason },
+                None => Told::Enable,
+            });
+        }
+    }
+
+    /// The health check was switched on the app's port, on behalf of `by`.
+    pub fn switched(&self, disabled: bool, by: String) {
+        self.process.switched(disabled, by);
+    }
+
+    /// A shutdown begins: the health check says so from now on.
+    pub fn leave(&self) {
+        self.process.leaving.store(true, Ordering::Relaxed);
+        self.process.board.header().leave(sys::wall());
+    }
+
+    /// Ends the monitor.
+    pub fn end(&mut self) {
+        self.monitor = None;
+        self.bound = None;
+    }
+}
+
+impl Process {
+    fn picture(&self) -> Status {
+        let pid = std::process::id();
+        let running = !self.leaving.load(Ordering::Relaxed);
+        let numbers = status::numbers(&self.row);
+        let worker = Worker { pid, started_at: Time(self.facts.started_at), ..numbers };
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut totals = Totals::default();
+        status::add(&mut totals, &self.row);
+        Status {
+            running: true,
+            master: self.facts.master(running, 0),
+            workers: vec![worker],
+            ecv: status::ecv(
+                &self.board.header(),
+                problem.map(|reason| Unhealthy { pid, reason }).into_iter().collect(),
+            ),
+            totals,
+        }
+    }
+}
+
+impl Backend for Process {
+    async fn status(&self) -> Result<Status> {
+        Ok(self.picture())
+    }
+
+    fn warn(&self, message: String) {
+        self.front.tell(Told::Warning { message });
+    }
+}
+
+impl Switching for Process {
+    fn switched(&self, disabled: bool, by: String) {
+        self.front.tell(if disabled {
+            Told::Disable { pid: None, reason: switched_off_by(&by) }
+        } else {
+            Told::Enable
+        });
+    }
+
+    async fn is_ready(&self) -> bool {
+        true
+    }
+}
