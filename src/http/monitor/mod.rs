@@ -3,12 +3,28 @@
 //! Runs on whatever tokio runtime it is given, and knows its cluster only as a [`Backend`]. Whoever connects is a stranger:
 //! the number of connections, the size and the time of everything they send or read is bounded, and nothing outside
 //! the `logs` directory can be reached.
+//!
+//! `server` accepts connections and keeps their limits, asks whoever stands before the pages ([`server::Before`]), and
+//! leaves the rest to `router`, which knows the paths. Nothing here changes the cluster: every page is read only.
+
+pub mod respond;
+pub mod router;
+pub mod server;
+
+#[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::ipc::status::Status;
+
+pub use respond::Body;
+pub use router::Router;
+pub use server::{Accepting, Before, Remote, serve};
 
 /// The cluster that a monitor shows.
 pub trait Backend: Send + Sync + 'static {

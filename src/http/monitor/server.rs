@@ -1,0 +1,177 @@
+//! Accepts the monitor's connections and keeps their limits: how many, how long a request may take to come, how long a
+//! response may be stuck.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
+
+use super::Backend;
+use super::respond::{Body, TEXT, whole};
+use super::router::Router;
+
+/// Connections at a time; further ones wait in the kernel's queue.
+const CONNECTIONS: usize = 128;
+/// Size of a request's line and headers together, and how many headers.
+const HEAD_SIZE: usize = 16 * 1024;
+const HEADERS: usize = 64;
+/// Time for a request's head, from the end of the response before it on.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// Size of a request's body, and the time for it.
+const BODY_SIZE: usize = 64 * 1024;
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// A response that cannot go on for this long is given up.
+const STUCK_WITHIN: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, which mostly means that descriptors have run out.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// A client that vanished without a word is noticed after about two minutes, also on a stream that is merely quiet.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Accepting {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+/// The client of a request: its address, or `None` on a unix socket.
+pub type Remote = Option<IpAddr>;
+
+/// Who is asked before the pages: the health check, the user's own monitor app.
+pub trait Before: Send + Sync + 'static {
+    /// Breaks with the response, or goes on to the pages with the request, whose body may be read by then. Is asked before
+    /// the request's `Host` is looked at, and its response is sent as it is; see [`Router::knows_host`] and [`body`].
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        remote: Remote,
+    ) -> impl Future<Output = ControlFlow<Response<Body>, Request<Incoming>>> + Send;
+}
+
+/// Nobody is asked.
+impl Before for () {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        _remote: Remote,
+    ) -> ControlFlow<Response<Body>, Request<Incoming>> {
+        ControlFlow::Continue(request)
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream, Remote),
+    Unix(UnixStream),
+}
+
+impl Accepting {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                // A response goes out in few writes, and none should wait for the acknowledgement of another. A socket that
+                // refuses an option is as good.
+                let _ = stream.set_nodelay(true);
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive.with_retries(4));
+                Ok(Stream::Tcp(stream, Some(remote.ip().to_canonical())))
+            }
+            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Accepts and answers until it is dropped, and with it every connection. Nothing that a client does ends it.
+pub async fn serve<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accept = async {
+            // Never closed, so never an error.
+            let place = room.clone().acquire_owned().await.ok();
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = accept => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (router, before) = (router.clone(), before.clone());
+        match accepted {
+            Ok(stream) => connections.spawn(async move {
+                let _place = place;
+                match stream {
+                    Stream::Tcp(stream, remote) => attend(stream, remote, router, before).await,
+                    Stream::Unix(stream) => attend(stream, None, router, before).await,
+                }
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "the monitor cannot accept");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+    }
+}
+
+/// Answers the requests of one client until it, or a limit, ends the connection.
+async fn attend<B: Backend, S>(stream: S, remote: Remote, router: Arc<Router<B>>, before: Arc<impl Before>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(STUCK_WITHIN));
+    let service = hyper::service::service_fn(|request: Request<Incoming>| {
+        let (router, before) = (&router, &before);
+        async move {
+            if request.body().size_hint().lower() > BODY_SIZE as u64 {
+                return Ok::<_, Infallible>(too_large());
+            }
+            Ok(match before.answer(request, remote).await {
+                ControlFlow::Break(response) => response,
+                ControlFlow::Continue(request) => router.answer(request).await,
+            })
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_SIZE)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection of the monitor ended");
+    }
+}
+
+/// The body of a request as a whole, within the monitor's limits; otherwise the response that says which was broken.
+pub async fn body(request: Request<Incoming>) -> Result<Bytes, Response<Body>> {
+    let body = Limited::new(request.into_body(), BODY_SIZE).collect();
+    match tokio::time::timeout(BODY_WITHIN, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(whole(StatusCode::BAD_REQUEST, TEXT, "the body did not come as a whole\n")),
+        Err(_) => Err(whole(StatusCode::REQUEST_TIMEOUT, TEXT, "the body did not come in time\n")),
+    }
+}
+
+fn too_large() -> Response<Body> {
+    whole(StatusCode::PAYLOAD_TOO_LARGE, TEXT, format!("a body may have {BODY_SIZE} bytes\n"))
+}
