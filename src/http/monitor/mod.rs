@@ -7,9 +7,23 @@
 //! `server` accepts connections and keeps their limits, asks whoever stands before the pages ([`server::Before`]), and
 //! leaves the rest to `router`, which knows the paths. Nothing here changes the cluster: every page is read only.
 
+pub mod assets;
+pub mod deps;
+pub mod format;
+pub mod history;
+pub mod live;
+pub mod logs;
+pub mod metrics;
+pub mod page;
 pub mod respond;
 pub mod router;
 pub mod server;
+pub mod tail;
+
+#[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::path::PathBuf;

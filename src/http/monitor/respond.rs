@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -23,6 +24,9 @@ pub const JSON: &str = "application/json";
 /// Media type of text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
+/// Time for reading a directory, or a piece of a file.
+pub const DISK_WITHIN: Duration = Duration::from_secs(10);
+
 /// On every response of the monitor, whatever it is. The pages need nothing from anywhere else, so they may not ask.
 const PROTECTION: [(HeaderName, &str); 5] = [
     (
@@ -35,6 +39,45 @@ const PROTECTION: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// Why a request gets no page.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its kind.
+    pub status: StatusCode,
+    /// In words, for whoever asked.
+    pub text: String,
+    /// A header that belongs to it, `Allow` for 405.
+    pub header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// A response, or why there is none.
+pub type Answer = Result<Response<Body>, Problem>;
+
+impl Problem {
+    /// Without a header.
+    pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into(), header: None }
+    }
+
+    /// There is no such page or file.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
+    }
+
+    /// What should have worked did not.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+/// Does on another thread what may wait for a disk. A disk that does not answer in time is a problem of its own.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    match tokio::time::timeout(DISK_WITHIN, tokio::task::spawn_blocking(work)).await {
+        Ok(done) => done.map_err(Problem::internal),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer.")),
+    }
+}
 
 /// A response whose body is known as a whole.
 pub fn whole(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Response<Body> {

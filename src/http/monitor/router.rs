@@ -8,12 +8,19 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::MissedTickBehavior;
 
-use super::respond::{self, Body, TEXT, whole};
-use super::{Backend, Settings};
-use crate::error::{ClusterError, Result};
+use super::history::EVERY;
+use super::live::Live;
+use super::logs::{self, Wanted};
+use super::page::{self, Deps, Frame, Logs, Page};
+use super::respond::{self, Answer, Body, Problem, whole};
+use super::{Backend, Settings, assets, deps, metrics};
 use crate::ipc::status::Status;
 
+/// How many responses may last: live pages and files that are followed.
+const STREAMS: usize = 32;
 /// A cluster that does not say how it is within this time is not shown.
 const STATUS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -23,13 +30,30 @@ pub struct Router<B> {
     /// Before every path: `settings.path` without a slash at its end, so empty for `/`.
     prefix: String,
     backend: Arc<B>,
+    live: Arc<Live>,
+    deps: deps::Cache,
+    /// Places of responses that last until the client has enough.
+    places: Arc<Semaphore>,
 }
 
 impl<B: Backend> Router<B> {
     /// Pages about `backend`.
     pub fn new(settings: Settings, backend: Arc<B>) -> Arc<Self> {
         let prefix = settings.path.trim_end_matches('/').to_owned();
-        Arc::new(Self { settings, prefix, backend })
+        let deps = deps::Cache::new(settings.root.clone());
+        let (live, places) = (Arc::new(Live::default()), Arc::new(Semaphore::new(STREAMS)));
+        Arc::new(Self { settings, prefix, backend, live, deps, places })
+    }
+
+    /// Takes the samples of which the first page is made, for ever; `serve` runs it beside the connections.
+    pub async fn watch(&self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        // A machine that slept has nothing to catch up on.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.live.add(self.status().await.ok());
+        }
     }
 
     /// Whether the request's `Host` is one that this monitor is known by.
@@ -41,38 +65,135 @@ impl<B: Backend> Router<B> {
     pub async fn answer<T>(&self, request: Request<T>) -> Response<Body> {
         let (request, body) = request.into_parts();
         drop(body);
-        let mut response = self.find(&request).await;
+        let mut response = self.find(&request).await.unwrap_or_else(|problem| self.explain(problem, &request));
         respond::protect(&mut response);
         if request.method == Method::HEAD { respond::without_body(response) } else { response }
     }
 
-    async fn find(&self, request: &Parts) -> Response<Body> {
+    async fn find(&self, request: &Parts) -> Answer {
         if !self.knows_host(&request.uri, &request.headers) {
-            return whole(StatusCode::MISDIRECTED_REQUEST, TEXT, "this monitor has another name\n");
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "This monitor is not known by that name."));
         }
-        let Some(path) = request.uri.path().strip_prefix(self.prefix.as_str()) else { return not_found() };
+        let path = request.uri.path().strip_prefix(self.prefix.as_str()).ok_or_else(Problem::not_found)?;
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            let mut response = whole(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return Err(Problem {
+                header: Some((header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+                ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Everything here is only for reading.")
+            });
         }
+        let json = respond::wants_json(&request.headers);
         match path {
-            "" | "/" | "/status.json" => match self.status().await {
-                Ok(status) => respond::json(StatusCode::OK, &status),
-                Err(error) => whole(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{error}\n")),
+            "" | "/" if json => self.json().await,
+            "" | "/" => self.page().await,
+            "/status.json" => self.json().await,
+            "/live" => self.events().await,
+            "/metrics" => self.metrics().await,
+            "/deps" => self.deps(json).await,
+            "/deps.json" => self.deps(true).await,
+            "/logs" | "/logs/" => self.logs(json).await,
+            _ => match path.strip_prefix("/logs/") {
+                Some(name) => self.log(name, request).await,
+                None => assets::find(path, &request.headers).ok_or_else(Problem::not_found),
             },
-            _ => not_found(),
         }
     }
 
-    async fn status(&self) -> Result<Status> {
-        let late = |_| ClusterError::WrongState { command: "show the cluster", state: "too busy to answer" };
-        tokio::time::timeout(STATUS_WITHIN, self.backend.status()).await.map_err(late)?
+    /// A problem as the client can read it.
+    fn explain(&self, problem: Problem, request: &Parts) -> Response<Body> {
+        let mut response = if respond::wants_json(&request.headers) {
+            respond::json(problem.status, &serde_json::json!({ "error": { "message": problem.text } }))
+        } else {
+            page::problem(&self.prefix, &problem)
+        };
+        response.headers_mut().extend(problem.header);
+        response
+    }
+
+    async fn status(&self) -> Result<Status, Problem> {
+        let unavailable = |text| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text);
+        match tokio::time::timeout(STATUS_WITHIN, self.backend.status()).await {
+            Ok(status) => status.map_err(|error| unavailable(error.to_string())),
+            Err(_) => Err(unavailable("The cluster does not answer.".to_owned())),
+        }
+    }
+
+    async fn json(&self) -> Answer {
+        let mut response = respond::json(StatusCode::OK, &self.status().await?);
+        vary(&mut response);
+        Ok(response)
+    }
+
+    async fn metrics(&self) -> Answer {
+        let text = metrics::text(self.status().await?).map_err(Problem::internal)?;
+        Ok(whole(StatusCode::OK, metrics::MEDIA, text))
+    }
+
+    async fn page(&self) -> Answer {
+        let live = self.html().await?;
+        let mut response = page::render(StatusCode::OK, &Page { frame: self.frame("Overview"), live: &live })?;
+        vary(&mut response);
+        Ok(response)
+    }
+
+    /// The live part; just after the start the first sample is not there yet.
+    async fn html(&self) -> Result<Arc<str>, Problem> {
+        if let Some(html) = self.live.html() {
+            return Ok(html);
+        }
+        self.live.add(Some(self.status().await?));
+        self.live.html().ok_or_else(|| Problem::internal("there is nothing to show"))
+    }
+
+    async fn events(&self) -> Answer {
+        let place = self.place()?;
+        self.html().await?;
+        Ok(self.live.clone().stream(place))
+    }
+
+    async fn deps(&self, json: bool) -> Answer {
+        let tree = self.deps.tree().await?;
+        let mut response = if json {
+            respond::json(StatusCode::OK, &*tree)
+        } else {
+            page::render(StatusCode::OK, &Deps::new(self.frame("Dependencies"), &tree))?
+        };
+        vary(&mut response);
+        Ok(response)
+    }
+
+    async fn logs(&self, json: bool) -> Answer {
+        let logs = logs::list(self.settings.logs.clone()).await?;
+        let mut response = if json {
+            respond::json(StatusCode::OK, &logs)
+        } else {
+            page::render(StatusCode::OK, &Logs { frame: self.frame("Logs"), logs: &logs })?
+        };
+        vary(&mut response);
+        Ok(response)
+    }
+
+    async fn log(&self, name: &str, request: &Parts) -> Answer {
+        let wanted = Wanted::parse(request.uri.query().unwrap_or(""))?;
+        let place = wanted.follow.then(|| self.place()).transpose()?;
+        logs::file(self.settings.logs.clone(), name, wanted, request, place).await
+    }
+
+    /// A place for a response that lasts.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.places.clone().try_acquire_owned().map_err(|_| Problem {
+            header: Some((header::RETRY_AFTER, HeaderValue::from_static("10"))),
+            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are watching already.")
+        })
+    }
+
+    fn frame(&self, title: &'static str) -> Frame<'_> {
+        Frame { prefix: &self.prefix, title }
     }
 }
 
-fn not_found() -> Response<Body> {
-    whole(StatusCode::NOT_FOUND, TEXT, "there is no such page\n")
+/// The same address has several forms.
+fn vary(response: &mut Response<Body>) {
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
 }
 
 /// Whether `Host`, and the target where it names a host too, are among `hosts`.

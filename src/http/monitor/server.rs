@@ -99,8 +99,14 @@ impl Accepting {
     }
 }
 
-/// Accepts and answers until it is dropped, and with it every connection. Nothing that a client does ends it.
+/// Accepts and answers until it is dropped, and with it every connection. Nothing that a client does ends it. One for each
+/// router, since it takes the router's samples too.
 pub async fn serve<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
+    let accepting = accept(listener, router.clone(), before);
+    tokio::join!(router.watch(), accepting);
+}
+
+async fn accept<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
