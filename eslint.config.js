@@ -21,6 +21,7 @@ module.exports = [
     },
   },
   // The examples are the manual's own, as they were written.
+  { files: ['templates/**/*.js'], languageOptions: { sourceType: 'script', globals: globals.browser } },
   { files: ['examples/**/*.js'], rules: { 'no-var': 'off', strict: 'off', 'prefer-const': 'off', 'no-unused-vars': 'off' } },
   {
     files: ['test/**/*.js'],

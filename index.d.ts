@@ -19,14 +19,15 @@ declare class Cluster extends EventEmitter {
   /**
    * Runs the app: in the master this starts the workers, in a worker (and with `cluster: false`) it serves. An error of the
    * start is emitted as `error`; without a listener for it, it is printed and the process exits with 255.
-   * @param createApp calls back with the app, at once or later; it may be async
+   * @param createApp calls back with the app, at once or later; it may be async. `monApp` is an HTTP app of your own on the
+   * monitor's port: it runs in the master, gets requests first, and what it answers with 404 falls to the built-in pages
    * @param callback called when this process listens; in the master, when its first worker does
    * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID` if an argument is not a function
    * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before
    */
   listen(
-    createApp: (callback: (app: Cluster.Apps, monApp?: unknown) => void) => unknown,
-    callback?: (app: Cluster.Apps, monApp: unknown) => void,
+    createApp: (callback: (app: Cluster.Apps, monApp?: Cluster.App) => void) => unknown,
+    callback?: (app: Cluster.Apps, monApp: Cluster.App | undefined) => void,
   ): void;
 
   /**
@@ -117,15 +118,15 @@ declare namespace Cluster {
     noWorkers?: Numeric;
     /** Directory of pid files and the control socket. Default `'pids'`. */
     pids?: string;
-    /** Directory of logs that the monitor shows. Default `'logs'`. Accepted, no effect yet. */
+    /** Directory of logs that the monitor shows. Default `'logs'`. */
     logs?: string;
-    /** Port of the monitor; `false` turns it off. Default 3001. Accepted, no effect yet. */
+    /** Where the monitor listens; `false` turns it off. Default 3001. */
     monPort?: Port | false;
-    /** Address of the monitor. Default `'127.0.0.1'`. Accepted, no effect yet. */
+    /** Address of the monitor. Default `'127.0.0.1'`. */
     monHost?: string;
-    /** Path of the monitor's page, from `/`. Default `'/'`. Accepted, no effect yet. */
+    /** Path of the monitor's page, from `/`. Default `'/'`. */
     monPath?: string;
-    /** Health check; `false` turns it off. Accepted, no effect yet. */
+    /** The health check for load balancers; `false` turns it off. */
     ecv?: boolean | EcvOptions;
     /** A connection on which nothing moves for so long is ended, milliseconds; 0 turns it off. Default 30000. */
     timeout?: Numeric;
@@ -159,21 +160,24 @@ declare namespace Cluster {
     cwd?: string;
   }
 
-  /** The `ecv` option. Accepted, no effect yet. */
+  /** The `ecv` option. */
   export interface EcvOptions {
     /** Path of the health check on the app's port, from `/`. Default `'/ecv'`. */
     path?: string;
-    /** Path or URL to probe before answering healthy. Default: none. */
+    /** Path on the app, or http or https URL, that must answer 2xx for the check to be well. Default: none. */
     monitor?: string;
     /** Whether `POST <path>/disable` and `<path>/enable` are served. Default `false`. */
     control?: boolean;
-    /** Judges the health of the app. Default: none. */
-    validator?: (...args: any[]) => unknown;
-    /** Bound of one probe, milliseconds from 1. Default 5000. */
+    /**
+     * Judges the health of the app; `false`, a throw, a rejection or no answer within `timeout` is WARNING. Its arguments are the
+     * answer of `monitor`; without one, `undefined, {}, ''`. Default: none.
+     */
+    validator?: (status: number | undefined, headers: Record<string, string>, body: string) => unknown;
+    /** Bound of one probe, and of one call of the validator, milliseconds from 1. Default 5000. */
     timeout?: Numeric;
-    /** Bearer token that guards control. Default: none. */
+    /** Bearer token without which nobody may switch. Default: none. */
     token?: string;
-    /** Addresses or CIDRs that may use control. Default: all. */
+    /** Addresses and CIDRs from which alone one may switch. Default: all. */
     allow?: string[];
   }
 
@@ -223,17 +227,50 @@ declare namespace Cluster {
       startedAt: string;
       /** Of Node. */
       node: string;
+      /** Of cluster2-rs. */
+      version: string;
+      hostname: string;
+      /** With release and machine, `Linux 6.1.0 x86_64`. */
+      os: string;
       state: 'running' | 'leaving';
-      /** Of cluster2-rs; not with `cluster: false`. */
-      version?: string;
-      /** Not with `cluster: false`. */
-      hostname?: string | null;
+      /** How many workers there should be; 0 with `cluster: false`. */
+      target: number;
+      /** Where the monitor listens, `host:port` or a path; `null`: it is off. */
+      monitor: string | null;
+      /** Resident memory, bytes. */
+      rss: number;
+      /** Processor time, milliseconds. */
+      cpu: number;
     };
     workers: WorkerStatus[];
-    /** Whether the health check was disabled, and since when; always `false` as long as there is none. */
-    ecv: { disabled: boolean; since: string };
-    /** Over all workers, those that are gone included. */
-    totals: { connections: number; timedOut: number; requests: number };
+    ecv: {
+      /** Whether the health check was switched off. */
+      disabled: boolean;
+      /** When it was last switched, ISO 8601; at first, the start. */
+      since: string;
+      /** Workers whose last check found something wrong. */
+      unhealthy: Array<{ pid: number; reason: string }>;
+    };
+    /** Counters since the start, workers that are gone included. */
+    totals: {
+      connections: number;
+      timedOut: number;
+      requests: number;
+      /** Connections handed to workers, repeated ones included. */
+      handed: number;
+      /** Connections taken back from workers that died or did not take them in time. */
+      reclaimed: number;
+      /** Connections that workers gave back for another one. */
+      moved: number;
+      /** Connections that wait for a worker now. */
+      waiting: number;
+      /** Workers that ended, by the reason of their `died`. */
+      deaths: { [reason in Death['reason']]?: number };
+      reloads: number;
+      reloadsFailed: number;
+      /** Drains that ended, and how long they took together, milliseconds. */
+      drains: { count: number; total: number };
+    };
   }
 
   /** How a worker ended: with an exit code or by a signal, one of them `null`. */
@@ -280,6 +317,13 @@ declare namespace Cluster {
     unresponsive: [pid: number, silence: { age: number }];
     /** Master: a message from the worker `pid`. Worker: a message from the master `pid`. */
     message: [pid: number, message: any];
+    /**
+     * Master: load balancers are told to send no more clients, because the check of the worker `pid` found `reason`, or because it was
+     * switched off (without `pid`).
+     */
+    disable: [cause: { reason: string; pid?: number }];
+    /** Master: load balancers are told to send clients again. */
+    enable: [];
     /** Master: something a person should know. Without a listener it is printed to standard error. */
     warning: [warning: { message: string }];
     /** Each `heartbeatInterval`. Master: what `status()` resolves to. Worker: its own numbers. */

@@ -1,4 +1,3 @@
-/* global document, EventSource, clearTimeout, setTimeout */
 'use strict';
 
 // Keeps the live part of the first page up to date: the server renders, this only puts it in.

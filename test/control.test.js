@@ -51,7 +51,9 @@ describe('asking from another process', () => {
       { slot: 1, generation: 1, state: 'ready' },
     ]);
     assert.ok(status.workers.every(({ rss, cpu, restarts }) => rss > 1e6 && cpu > 0 && restarts === 0));
-    assert.deepStrictEqual(status.totals, { connections: 1, timedOut: 0, requests: 1 });
+    const { connections, timedOut, requests, handed, deaths } = status.totals;
+    const counted = { connections, timedOut, requests, handed, deaths };
+    assert.deepStrictEqual(counted, { connections: 1, timedOut: 0, requests: 1, handed: 1, deaths: {} });
   });
 
   it('finds the cluster by the option `pids`, from any directory', async () => {

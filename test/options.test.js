@@ -64,11 +64,11 @@ const OPTIONS = {
 };
 const ECV = {
   path: "a path that begins with '/'",
-  monitor: 'a text',
+  monitor: "a path that begins with '/', or an http or https URL",
   control: 'true or false',
   timeout: 'a whole number from 1',
   token: 'a text',
-  allow: 'a list of texts',
+  allow: 'a list of addresses and CIDRs',
 };
 
 describe('an option of the wrong kind is named, with what it should be and what it is', () => {
