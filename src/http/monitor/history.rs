@@ -139,11 +139,11 @@ fn percent(millis: f64, seconds: Option<f64>) -> f64 {
     seconds.map_or(0.0, |seconds| (millis / seconds / 10.0).max(0.0))
 }
 
-/// The next round number (1, 2 or 5 times a power of ten) that is not below `value`, and at least `least`.
+/// The next round number (one of few digits times a power of ten) that is not below `value`, and at least `least`.
 pub fn round_up(value: f64, least: f64) -> f64 {
     let value = value.max(least);
     let power = 10_f64.powf(value.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= value);
+    let factor = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0].into_iter().find(|factor| factor * power >= value);
     factor.unwrap_or(10.0) * power
 }
 
@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn scales_are_round() {
-        let cases = [(0.0, 1.0), (1.0, 1.0), (1.1, 2.0), (4.0, 5.0), (51.0, 100.0), (1234.0, 2000.0), (f64::MIN, 1.0)];
+        let cases =
+            [(0.0, 1.0), (1.0, 1.0), (1.1, 1.5), (41.0, 50.0), (81.0, 100.0), (1634.0, 2000.0), (f64::MIN, 1.0)];
         for (value, round) in cases {
             assert_eq!(round_up(value, 1.0), round, "{value}");
         }

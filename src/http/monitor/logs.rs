@@ -42,6 +42,9 @@ pub struct Log {
     /// The same as part of an address, exactly.
     #[serde(skip)]
     pub link: String,
+    /// Whether it can be read in a browser.
+    #[serde(skip)]
+    pub text: bool,
     /// Its size, bytes.
     pub size: u64,
     /// When it was last written to.
@@ -65,6 +68,7 @@ impl From<beneath::Found> for Log {
         Self {
             name: found.name.to_string_lossy().into_owned(),
             link: encode(found.name.as_os_str().as_bytes()),
+            text: !is_binary(&found.name),
             size: found.size,
             modified: Time(found.modified),
         }

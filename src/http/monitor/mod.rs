@@ -21,6 +21,10 @@ pub mod server;
 pub mod tail;
 
 #[cfg(test)]
+mod logs_tests;
+#[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 mod tests;

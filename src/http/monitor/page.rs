@@ -6,7 +6,7 @@ use askama::Template;
 use hyper::{Response, StatusCode};
 
 use super::deps::Package;
-use super::format::{age, amount, bytes, count, duration, millis};
+use super::format::{age, amount, bytes, count, millis};
 use super::history::{HEIGHT, History, Past, Ring, WIDTH, round_up};
 use super::logs::Log;
 use super::respond::{Answer, Body, HTML, Problem, TEXT, whole};
@@ -121,7 +121,7 @@ pub struct Live<'a> {
     uptime: String,
     taken: String,
     ready: usize,
-    ecv: (&'static str, &'static str, String),
+    ecv: (&'static str, String),
     charts: [Chart; 4],
     totals: Vec<(&'static str, String)>,
     rows: Vec<Row<'a>>,
@@ -195,7 +195,7 @@ fn charts(history: &History) -> [Chart; 4] {
     [
         Chart::new("Requests", "/ s", &history.requests, top(&history.requests, 10.0), amount),
         Chart::new("Connections", "open", &history.connections, top(&history.connections, 10.0), amount),
-        Chart::new("CPU", "% of one core", &history.cpu, top(&history.cpu, 10.0), amount),
+        Chart::new("CPU", "%", &history.cpu, top(&history.cpu, 10.0), amount),
         Chart::new("Memory", "", &history.memory, memory, bytes),
     ]
 }
@@ -219,20 +219,18 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What load balancers are told: its kind for the style, in short, and what is behind it.
-fn ecv(ecv: &Ecv) -> (&'static str, &'static str, String) {
-    if ecv.disabled {
-        return ("off", "Disabled", format!("since {}", clock(ecv.since)));
-    }
-    match ecv.unhealthy.len() {
-        0 => ("good", "Available", String::new()),
-        1 => ("bad", "Unhealthy", "1 worker".into()),
-        several => ("bad", "Unhealthy", format!("{several} workers")),
+/// What load balancers are told: its kind for the style, and in words.
+fn ecv(ecv: &Ecv) -> (&'static str, String) {
+    match (ecv.disabled, ecv.unhealthy.len()) {
+        (true, _) => ("off", format!("disabled since {}", clock(ecv.since))),
+        (false, 0) => ("good", "available".into()),
+        (false, 1) => ("bad", "1 worker unhealthy".into()),
+        (false, several) => ("bad", format!("{several} workers unhealthy")),
     }
 }
 
 fn totals(totals: &Totals) -> Vec<(&'static str, String)> {
-    let average = totals.drains.total.checked_div(totals.drains.count).map(std::time::Duration::from_millis);
+    let average = totals.drains.total.checked_div(totals.drains.count);
     vec![
         ("Requests", count(totals.requests)),
         ("Connections", count(totals.connections)),
@@ -240,12 +238,12 @@ fn totals(totals: &Totals) -> Vec<(&'static str, String)> {
         ("Handed", count(totals.handed)),
         ("Moved", count(totals.moved)),
         ("Reclaimed", count(totals.reclaimed)),
-        ("Waiting", count(totals.waiting)),
-        ("Deaths", count(totals.deaths.values().sum())),
+        ("Waiting now", count(totals.waiting)),
         ("Reloads", count(totals.reloads)),
         ("Failed reloads", count(totals.reloads_failed)),
         ("Drains", count(totals.drains.count)),
-        ("Average drain", average.map_or("–".into(), duration)),
+        ("Average drain", average.map_or("–".into(), |average| millis(average as f64))),
+        ("Deaths", count(totals.deaths.values().sum())),
     ]
 }
 

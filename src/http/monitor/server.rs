@@ -25,23 +25,35 @@ use super::Backend;
 use super::respond::{Body, TEXT, whole};
 use super::router::Router;
 
-/// Connections at a time; further ones wait in the kernel's queue.
-const CONNECTIONS: usize = 128;
 /// Size of a request's line and headers together, and how many headers.
 const HEAD_SIZE: usize = 16 * 1024;
 const HEADERS: usize = 64;
-/// Time for a request's head, from the end of the response before it on.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Size of a request's body, and the time for it.
 const BODY_SIZE: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// A response that cannot go on for this long is given up.
-const STUCK_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, which mostly means that descriptors have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// A client that vanished without a word is noticed after about two minutes, also on a stream that is merely quiet.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// What clients may take of the monitor.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at a time; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Time for a request's head, from the end of the response before it on.
+    pub head_within: Duration,
+    /// A response that cannot go on for this long is given up.
+    pub stuck_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Self { connections: 128, head_within: ten, stuck_within: ten }
+    }
+}
 
 /// A listening socket.
 #[derive(Debug)]
@@ -102,12 +114,22 @@ impl Accepting {
 /// Accepts and answers until it is dropped, and with it every connection. Nothing that a client does ends it. One for each
 /// router, since it takes the router's samples too.
 pub async fn serve<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
-    let accepting = accept(listener, router.clone(), before);
+    serve_within(Limits::default(), listener, router, before).await;
+}
+
+/// As [`serve`], within other limits.
+pub async fn serve_within<B: Backend>(
+    limits: Limits,
+    listener: Accepting,
+    router: Arc<Router<B>>,
+    before: Arc<impl Before>,
+) {
+    let accepting = accept(limits, listener, router.clone(), before);
     tokio::join!(router.watch(), accepting);
 }
 
-async fn accept<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept<B: Backend>(limits: Limits, listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
+    let room = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
         let accept = async {
@@ -124,8 +146,8 @@ async fn accept<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before:
             Ok(stream) => connections.spawn(async move {
                 let _place = place;
                 match stream {
-                    Stream::Tcp(stream, remote) => attend(stream, remote, router, before).await,
-                    Stream::Unix(stream) => attend(stream, None, router, before).await,
+                    Stream::Tcp(stream, remote) => attend(limits, stream, remote, router, before).await,
+                    Stream::Unix(stream) => attend(limits, stream, None, router, before).await,
                 }
             }),
             Err(error) => {
@@ -138,12 +160,17 @@ async fn accept<B: Backend>(listener: Accepting, router: Arc<Router<B>>, before:
 }
 
 /// Answers the requests of one client until it, or a limit, ends the connection.
-async fn attend<B: Backend, S>(stream: S, remote: Remote, router: Arc<Router<B>>, before: Arc<impl Before>)
-where
+async fn attend<B: Backend, S>(
+    limits: Limits,
+    stream: S,
+    remote: Remote,
+    router: Arc<Router<B>>,
+    before: Arc<impl Before>,
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let mut stream = Box::pin(TimeoutStream::new(stream));
-    stream.as_mut().set_write_timeout_pinned(Some(STUCK_WITHIN));
+    stream.as_mut().set_write_timeout_pinned(Some(limits.stuck_within));
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         let (router, before) = (&router, &before);
         async move {
@@ -158,7 +185,7 @@ where
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(limits.head_within)
         .max_buf_size(HEAD_SIZE)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service);

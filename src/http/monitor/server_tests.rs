@@ -2,13 +2,15 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::respond::{TEXT, whole};
-use super::server::{Before, Remote, body};
-use super::tests::{Monitor, on_a_runtime, settings};
+use super::server::{Before, Limits, Remote, body};
+use super::tests::{Monitor, PATIENCE, on_a_runtime, read_until, settings};
 use super::{Body, Settings};
 
 #[test]
@@ -85,5 +87,87 @@ fn who_stands_before_the_pages_answers_first() {
         );
         let answer = monitor.talk(&chunked).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    });
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn limits() -> Limits {
+    Limits { connections: 2, head_within: SHORT, stuck_within: SHORT }
+}
+
+#[test]
+fn a_head_that_is_too_large_or_too_slow_ends_the_connection() {
+    on_a_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000));
+        assert!(monitor.talk(&large).await.starts_with("HTTP/1.1 431"));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(65));
+        assert!(monitor.talk(&many).await.starts_with("HTTP/1.1 431"));
+        for slow in ["", "GET / HT", "GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let begun = Instant::now();
+            monitor.talk(slow).await;
+            assert!(begun.elapsed() >= SHORT, "{slow:?} may take its time");
+        }
+    });
+}
+
+#[test]
+fn a_connection_too_many_waits_for_another_to_end() {
+    on_a_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        let patient = Limits { head_within: PATIENCE, ..limits() };
+        let monitor = Monitor::within(patient, settings(directory.path()), Arc::new(())).await;
+        let first = monitor.connect().await;
+        let _second = monitor.connect().await;
+        let mut third = monitor.connect().await;
+        third.write_all(b"GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        let early = tokio::time::timeout(SHORT, third.read(&mut byte)).await;
+        assert!(early.is_err(), "there is no place for it yet");
+        drop(first);
+        read_until(&mut third, "HTTP/1.1 200").await;
+    });
+}
+
+#[test]
+fn who_does_not_read_is_cut_and_who_has_nothing_to_read_is_not() {
+    on_a_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("logs")).unwrap();
+        std::fs::write(directory.path().join("logs/large"), vec![b'x'; 64 << 20]).unwrap();
+        std::fs::write(directory.path().join("logs/quiet"), "begin").unwrap();
+        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let mut quiet = monitor.connect().await;
+        quiet.write_all(b"GET /logs/quiet?follow=1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        read_until(&mut quiet, "begin").await;
+        let mut stuck = monitor.connect().await;
+        stuck.write_all(b"GET /logs/large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(SHORT * 4).await;
+        let mut read = Vec::new();
+        // A reset is as good an end as any.
+        let _ = tokio::time::timeout(PATIENCE, stuck.read_to_end(&mut read)).await.expect("an end");
+        assert!(read.len() < 64 << 20);
+        std::fs::write(directory.path().join("logs/quiet"), "begin and end").unwrap();
+        read_until(&mut quiet, " and end").await;
+    });
+}
+
+#[test]
+fn a_unix_socket_is_served_too() {
+    on_a_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let cluster = Monitor::new(directory.path()).await.cluster;
+        let router = super::Router::new(settings(directory.path()), cluster);
+        let serving = tokio::spawn(super::serve(super::Accepting::Unix(listener), router, Arc::new(())));
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        stream.write_all(b"HEAD /status.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"), "{answer}");
+        serving.abort();
     });
 }

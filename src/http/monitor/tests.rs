@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Accepting, Backend, Before, Router, Settings, serve};
+use super::server::{Limits, serve_within};
+use super::{Accepting, Backend, Before, Router, Settings};
 use crate::error::{ClusterError, Result};
 use crate::ipc::status::{Connections, Ecv, Master, Requests, Status, Time, Totals, Unhealthy, Worker};
 
@@ -101,12 +102,17 @@ impl Monitor {
 
     /// As it is told.
     pub async fn with(settings: Settings, before: Arc<impl Before>) -> Self {
+        Self::within(Limits::default(), settings, before).await
+    }
+
+    /// As it is told, within limits that a test can wait for.
+    pub async fn within(limits: Limits, settings: Settings, before: Arc<impl Before>) -> Self {
         let cluster = Arc::new(Cluster { status: Mutex::new(Some(status())), warnings: Mutex::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let router = Router::new(settings, cluster.clone());
         let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(serve(Accepting::Tcp(listener), router, before));
+        serving.spawn(serve_within(limits, Accepting::Tcp(listener), router, before));
         Self { port, cluster, _serving: serving }
     }
 
@@ -143,4 +149,19 @@ pub fn settings(directory: &Path) -> Settings {
 /// Runs a test on a runtime as the monitor's.
 pub fn on_a_runtime(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// Reads until `wanted` has come, and no longer than a test may wait.
+pub async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut seen = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains(wanted) {
+            let more = stream.read_buf(&mut seen).await.unwrap();
+            assert_ne!(more, 0, "it ended before {wanted:?}: {}", String::from_utf8_lossy(&seen));
+        }
+    };
+    let came = tokio::time::timeout(PATIENCE, reading).await;
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(came.is_ok(), "no {wanted:?} in {seen:?}");
+    seen
 }
