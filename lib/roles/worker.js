@@ -28,7 +28,7 @@ class WorkerRole {
     try {
       await this.#listen(create, callback);
     } catch (error) {
-      this.#session.lastWords(error);
+      this.#session.failed(error);
       fail(this.#cluster, error);
       process.exit(255);
     }
@@ -42,7 +42,7 @@ class WorkerRole {
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
     await serve(apps, resolveHost(this.#config.host));
-    this.#session.report({ type: 'ready' });
+    this.#session.ready();
     callback?.(app, monApp);
   }
 

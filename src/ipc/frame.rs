@@ -83,6 +83,11 @@ pub enum Report {
         /// The error, shortened.
         words: String,
     },
+    /// What it last wrote to standard error, until it is ready; replaces what it reported before.
+    LastLines {
+        /// The oldest first.
+        lines: Vec<String>,
+    },
     /// It received a signal.
     Signal {
         /// Its name, `SIGTERM`.

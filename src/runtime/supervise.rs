@@ -137,6 +137,7 @@ impl Task {
                 self.tell_of(worker, |pid| Told::Signal { pid, signal });
             }
             Input::Report(worker, Report::LastWords { words }) => self.apply(Event::LastWords { worker, words }),
+            Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
             Input::Exited(worker, exit) => {
@@ -258,7 +259,7 @@ impl Task {
             Notice::Died { pid, exit, cause } => {
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
-                    Exit::Signal(signal) => (None, Some(sys::process::signal_name(signal))),
+                    Exit::Signal(signal) => (None, Some(signal)),
                 };
                 Told::Died { pid, code, signal, reason: cause.word() }
             }

@@ -111,6 +111,11 @@ impl Supervisor {
                     worker.last_words = Some(words);
                 }
             }
+            Event::LastLines { worker, lines } => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.last_lines = lines;
+                }
+            }
             Event::Sample { readings } => self.sample(&readings, now),
             Event::Reload => self.reload(now),
             Event::Scale { workers } => self.scale(workers, now),
@@ -198,6 +203,7 @@ impl Supervisor {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (State::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
         worker.state = State::Ready { since: now };
+        worker.last_lines.clear();
         if let Phase::Running { deaths } = &mut self.phase {
             *deaths = None;
         }
@@ -377,7 +383,8 @@ impl Supervisor {
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = State::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
-        self.workers.insert(id, Worker { slot, generation, pid: None, state, stretch, last_words: None });
+        let (last_words, last_lines) = (None, Vec::new());
+        self.workers.insert(id, Worker { slot, generation, pid: None, state, stretch, last_words, last_lines });
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }
