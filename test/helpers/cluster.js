@@ -123,6 +123,11 @@ class Script {
     else this.#child.kill(signal);
   }
 
+  /** Once the master is gone with all its threads and descriptors; workers may live on, and their output be open. */
+  exited() {
+    return this.until('the master is gone', () => this.#child.exitCode !== null || this.#child.signalCode !== null);
+  }
+
   /** `{ code, signal }` of the master, once it has ended and its output is read. */
   ended(deadline) {
     return within('the script ends', this.#ended, deadline).catch((error) => {
@@ -156,8 +161,10 @@ function childrenOf(pid) {
 
 function isAlive(pid) {
   try {
-    // A zombie whose parent has not looked yet is as good as gone.
-    return !/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    if (!/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) return true;
+    // A zombie whose parent has not looked yet is as good as gone, unless some of its threads are still on their way out: until
+    // the last is, its descriptors are open.
+    return fs.readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
   }
