@@ -59,9 +59,12 @@ const SCENARIOS = {
   [`SIGKILL of ${KILLS} workers`]: {
     load: LOAD,
     async change({ port }) {
+      let older = new Set();
       for (let i = 0; i < KILLS; i++) {
         const before = await workers(port);
-        signal(Number([...before][0]), 'SIGKILL');
+        // Whose clients are how many depends on their ages: always the older one, or luck decides what a kill costs.
+        signal(Number([...before].find((pid) => older.has(pid)) ?? [...before][0]), 'SIGKILL');
+        older = before;
         await replaced(port, before, 1);
       }
     },
