@@ -44,7 +44,8 @@ declare class Cluster extends EventEmitter {
 
   /**
    * Replaces all workers, one after another, each only after its replacement is ready. Resolves to the number of replaced
-   * ones; rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a replacement fails, the old workers then stay.
+   * ones; rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a replacement fails (how it ended, and the last lines
+   * that it wrote to `process.stderr`), the old workers then stay.
    */
   reload(): Promise<{ replaced: number }>;
 

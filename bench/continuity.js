@@ -13,7 +13,12 @@ const { withPeer, removeDirectories } = require('./lib/peer');
 const { until } = require('./lib/poll');
 
 const PM2 = 'pm2@7.0.1';
-const PEERS = { cluster2: 'cluster2-rs', 'node-cluster-rolling': 'node:cluster', pm2: 'PM2' };
+const PEERS = {
+  cluster2: 'cluster2-rs',
+  'node-cluster-rolling': '`node:cluster`, rolling by hand',
+  pm2: 'PM2',
+  'pm2-graceful': 'PM2, app closes on SIGINT',
+};
 const LOAD = { keepAlive: 32, oneShot: 8 };
 const RELOADS = 4;
 const KILLS = 4;
@@ -29,6 +34,15 @@ async function replaced(port, before, count = before.size) {
   });
 }
 
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const SCENARIOS = {
   [`${RELOADS} reloads`]: {
     load: LOAD,
@@ -37,15 +51,20 @@ const SCENARIOS = {
         const before = await workers(port);
         signal(pid, 'SIGHUP');
         await replaced(port, before);
+        // What an old worker does to its clients at its end is part of the cost.
+        await until('the old workers are gone', CHANGE_DEADLINE_MS, () => ![...before].some((old) => isAlive(Number(old))));
       }
     },
   },
   [`SIGKILL of ${KILLS} workers`]: {
     load: LOAD,
     async change({ port }) {
+      let older = new Set();
       for (let i = 0; i < KILLS; i++) {
         const before = await workers(port);
-        signal(Number([...before][0]), 'SIGKILL');
+        // Whose clients are how many depends on their ages: always the older one, or luck decides what a kill costs.
+        signal(Number([...before].find((pid) => older.has(pid)) ?? [...before][0]), 'SIGKILL');
+        older = before;
         await replaced(port, before, 1);
       }
     },
@@ -104,7 +123,7 @@ async function main() {
     removeDirectories();
   });
   for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => process.exit(1));
-  if (chosen.includes('pm2')) installPm2();
+  if (chosen.some((name) => name.startsWith('pm2'))) installPm2();
   const rows = [];
   for (const name of Object.keys(SCENARIOS)) {
     for (const peer of chosen) {
@@ -113,7 +132,7 @@ async function main() {
     }
   }
   console.log(table(rows));
-  console.log(`\n${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${os.cpus().length} cores`);
+  console.log(`\n${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${PM2}, ${os.cpus().length} cores`);
   for (const { name, peer, problems } of rows) for (const problem of problems) console.log(`${name}, ${PEERS[peer]}: ${problem}`);
   if (livingPids().length > 0) throw new Error('processes are left');
 }

@@ -21,7 +21,7 @@ async function orphan(script) {
   const workers = script.workers();
   const killed = performance.now();
   script.kill('SIGKILL');
-  await script.ended();
+  await script.exited();
   const gone = async (deadline) => {
     await script.until('the workers are gone', () => workers.every((pid) => !isAlive(pid)), deadline);
     return performance.now() - killed;

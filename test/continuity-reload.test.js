@@ -121,7 +121,7 @@ describe('a reload of bad code', () => {
     'that does not parse': ['exports.version = ;', /exited with code 1: SyntaxError: Unexpected token ';' \(.*app\.js:1\)/],
     'that throws at start': ['throw new Error("no database");', /exited with code 1: Error: no database/],
     'that leaves at start': ['process.exit(7);', /exited with code 7/],
-    'that is killed at start': ['process.kill(process.pid, "SIGKILL");', /was ended by signal 9/],
+    'that is killed at start': ['process.kill(process.pid, "SIGKILL");', /was ended by SIGKILL/],
     'that rejects at start': ['exports.begin = async () => { throw new Error("no cache"); };', /exited with code \d+.*no cache/],
     'that is never ready': ['exports.begin = () => {};', /was not ready in time/],
   };

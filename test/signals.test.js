@@ -4,21 +4,14 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
-const { ask } = require('./helpers/ask');
 const { Script, freePort, isAlive } = require('./helpers/cluster');
+const { occupy } = require('./helpers/held');
 const { Load, attempt } = require('./helpers/load');
 
 const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
-/** A request that is being answered now, and will be for `ms`. */
-async function busy(script, ms) {
-  const answer = attempt({ port: script.port, path: `/slow?${ms}` });
-  await script.until('it is being answered', async () => {
-    const { ok } = await ask(script.cwd, 'status');
-    return ok.workers.some(({ requests }) => requests.active > 0);
-  });
-  return { answer };
-}
+/** Completes the requests: none is lost. */
+const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
 
 function assertGracefulEnd(script, end) {
   assert.deepStrictEqual(end, { code: 0, signal: null });
@@ -35,9 +28,10 @@ describe('a signal to the master', () => {
   for (const signal of ['SIGTERM', 'SIGINT']) {
     it(`${signal} is a graceful shutdown with exit code 0`, async () => {
       const script = await start();
-      const { answer } = await busy(script, 800);
+      const held = await occupy(script);
       script.kill(signal);
-      assert.strictEqual((await answer).outcome, 'ok');
+      await script.until('it is seen', () => toMaster(script, signal).length === 1);
+      await finishAll(held);
       assertGracefulEnd(script, await script.ended());
       assert.deepStrictEqual(toMaster(script, signal), [[{ pid: script.pid, type: 'master' }]]);
     });
@@ -55,12 +49,12 @@ describe('a signal to the master', () => {
 
   it('a second SIGTERM changes nothing', async () => {
     const script = await start();
-    const { answer } = await busy(script, 1500);
+    const held = await occupy(script);
     script.kill('SIGTERM');
     await script.until('the first is seen', () => toMaster(script, 'SIGTERM').length === 1);
     script.kill('SIGTERM');
     await script.until('the second is seen', () => toMaster(script, 'SIGTERM').length === 2);
-    assert.strictEqual((await answer).outcome, 'ok');
+    await finishAll(held);
     assertGracefulEnd(script, await script.ended());
   });
 
@@ -78,9 +72,11 @@ describe('Ctrl-C', () => {
   it('reaches the whole group and is handled once', async () => {
     const script = await start({ detached: true });
     const workers = script.workers();
-    const { answer } = await busy(script, 800);
+    const held = await occupy(script);
     interrupt(script);
-    assert.strictEqual((await answer).outcome, 'ok', 'no worker leaves by itself');
+    await script.until('all are told', () => toMaster(script, 'SIGINT').length === 1 && toWorkers(script, 'SIGINT').length === 2);
+    // No worker leaves by itself.
+    await finishAll(held);
     assertGracefulEnd(script, await script.ended());
     assert.strictEqual(toMaster(script, 'SIGINT').length, 1);
     assert.deepStrictEqual(toWorkers(script, 'SIGINT').sort(), workers.sort(), 'each worker was told of');
@@ -88,7 +84,7 @@ describe('Ctrl-C', () => {
 
   it('delivered twice within half a second counts once, and a later one ends everything at once', async () => {
     const script = await start({ detached: true });
-    const { answer } = await busy(script, 60_000);
+    const [held] = await occupy(script);
     const begun = performance.now();
     for (const count of [1, 2]) {
       interrupt(script);
@@ -98,7 +94,7 @@ describe('Ctrl-C', () => {
     assert.ok(script.told('died').every(([, { signal }]) => signal === null), 'nothing was forced so far');
     interrupt(script);
     assert.deepStrictEqual(await script.ended(2000), { code: 0, signal: null });
-    assert.notStrictEqual((await answer).outcome, 'ok');
+    await assert.rejects(held.finish(), /not answered/);
     assert.deepStrictEqual(fs.readdirSync(script.pids), []);
   });
 });
@@ -106,17 +102,13 @@ describe('Ctrl-C', () => {
 describe('a signal to one worker', () => {
   it('SIGTERM makes it finish what it has, leave with exit code 0, and be replaced', async () => {
     const script = await start();
-    const both = [attempt({ port: script.port, path: '/slow?1200' }), attempt({ port: script.port, path: '/slow?1200' })];
-    await script.until('both workers are busy', async () => {
-      const { ok } = await ask(script.cwd, 'status');
-      return ok.workers.every(({ requests }) => requests.active === 1);
-    });
+    const held = await occupy(script);
     const [leaver, other] = script.workers();
     process.kill(leaver, 'SIGTERM');
     await script.until('its replacement listens', () => script.told('listening').length === 3);
     assert.ok(isAlive(leaver), 'before it has left');
-    const answers = await Promise.all(both);
-    assert.deepStrictEqual(answers.map(({ outcome }) => outcome), ['ok', 'ok']);
+    const answers = await finishAll(held);
+    assert.deepStrictEqual([...new Set(answers)].sort(), [leaver, other].sort());
     await script.until('it has left', () => script.told('died').length === 1);
     assert.deepStrictEqual(script.told('died'), [[leaver, { code: 0, signal: null, reason: 'leave' }]]);
     assert.deepStrictEqual(toWorkers(script, 'SIGTERM'), [leaver]);

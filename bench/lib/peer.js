@@ -25,6 +25,7 @@ const PEERS = {
   'node-cluster-none': { label: 'node:cluster SCHED_NONE', workers: WORKERS },
   'node-cluster-rolling': { label: 'node:cluster (default)', workers: WORKERS },
   pm2: { label: 'PM2', workers: WORKERS },
+  'pm2-graceful': { label: 'PM2, graceful app', workers: WORKERS },
   single: { label: 'one process', workers: 1 },
   bare: { label: 'bare node', workers: 0 },
 };

@@ -28,7 +28,7 @@ class WorkerRole {
     try {
       await this.#listen(create, callback);
     } catch (error) {
-      this.#session.lastWords(error);
+      this.#session.failed(error);
       fail(this.#cluster, error);
       process.exit(255);
     }
@@ -43,7 +43,7 @@ class WorkerRole {
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
     this.#session.guard(apps.map(({ server }) => server), this.#config);
     await serve(apps, resolveHost(this.#config.host));
-    this.#session.report({ type: 'ready' });
+    this.#session.ready();
     callback?.(app, monApp);
   }
 

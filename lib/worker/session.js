@@ -13,6 +13,7 @@ const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
 const { intake } = require('./intake');
+const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 
 const ORDER = -1;
@@ -28,6 +29,7 @@ class Session {
   #native;
   #hook = new ListenHook(this);
   #drain;
+  #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #orphaned = false;
   #mayLeave = false;
   #left = false;
@@ -41,7 +43,8 @@ class Session {
   }
 
   start() {
-    process.on('uncaughtExceptionMonitor', (error) => this.lastWords(error));
+    process.on('uncaughtExceptionMonitor', (error) => this.#lastWords(error));
+    this.#lastLines.start();
     if (this.identity.cwd) process.chdir(this.identity.cwd);
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
@@ -69,6 +72,19 @@ class Session {
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
   report(report) {
     native(() => this.#native.report(JSON.stringify(report)));
+  }
+
+  /** Reports that all servers of the app listen. */
+  ready() {
+    this.#lastLines.end();
+    this.report({ type: 'ready' });
+  }
+
+  /** Reports why this worker never will be ready. */
+  failed(error) {
+    // Who prints the error now only repeats it.
+    this.#lastLines.end();
+    this.#lastWords(error);
   }
 
   /** Asks to leave, for a signal to this worker alone. The master answers with the order to drain. */
@@ -130,7 +146,7 @@ class Session {
   }
 
   /** Reports why this process is about to end, for whoever waits for it to become ready. */
-  lastWords(error) {
+  #lastWords(error) {
     // The stack of a SyntaxError begins with the place and not with the message.
     const [first] = String(error?.stack ?? '').split('\n');
     const message = String(error);

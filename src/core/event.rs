@@ -60,6 +60,13 @@ pub enum Event {
         /// Who, in words.
         by: String,
     },
+    /// What a worker that is not ready yet has last written to standard error; replaces what was told before.
+    LastLines {
+        /// Which.
+        worker: WorkerId,
+        /// The oldest first.
+        lines: Vec<String>,
+    },
     /// How the workers are, looked at once in a while.
     Sample {
         /// All that live.

@@ -11,16 +11,16 @@ pub struct WorkerId(pub u32);
 pub enum Exit {
     /// It returned this exit code.
     Code(i32),
-    /// This signal ended it.
-    Signal(i32),
+    /// The signal of this name ended it.
+    Signal(&'static str),
 }
 
 impl Exit {
-    /// In words, for messages: `exited with code 1`, `was ended by signal 9`.
+    /// In words, for messages: `exited with code 1`, `was ended by SIGKILL`.
     pub fn describe(self) -> String {
         match self {
             Self::Code(code) => format!("exited with code {code}"),
-            Self::Signal(signal) => format!("was ended by signal {signal}"),
+            Self::Signal(signal) => format!("was ended by {signal}"),
         }
     }
 }
@@ -109,6 +109,8 @@ pub struct Worker {
     pub last_words: Option<String>,
     /// What its last health check found wrong.
     pub problem: Option<String>,
+    /// What it last wrote to standard error before it was ready.
+    pub last_lines: Vec<String>,
 }
 
 impl Worker {
@@ -117,13 +119,17 @@ impl Worker {
         matches!(self.state, State::Starting { .. } | State::Ready { .. })
     }
 
-    /// How it ended, in words, with its own last ones.
+    /// How it ended, in words, with its own last ones and what it had written: one line, as every message.
     pub fn describe_end(&self, how: &str) -> String {
         let pid = self.pid.unwrap_or_default();
-        match &self.last_words {
-            Some(words) => format!("worker {pid} {how}: {words}"),
-            None => format!("worker {pid} {how}"),
+        let mut description = format!("worker {pid} {how}");
+        if let Some(words) = &self.last_words {
+            description.push_str(&format!(": {words}"));
         }
+        if !self.last_lines.is_empty() {
+            description.push_str(&format!("; its last lines on stderr: {}", self.last_lines.join(" | ")));
+        }
+        description
     }
 
     /// When the supervisor has to look at it again, if nothing happens before.

@@ -100,6 +100,11 @@ pub enum Report {
         /// In words.
         message: String,
     },
+    /// What it last wrote to standard error, until it is ready; replaces what it reported before.
+    LastLines {
+        /// The oldest first.
+        lines: Vec<String>,
+    },
     /// It received a signal.
     Signal {
         /// Its name, `SIGTERM`.

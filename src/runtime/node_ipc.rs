@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::supervise::Input;
 use crate::core::worker::{Exit, WorkerId};
 use crate::ipc::node::{self, Line, MAX_LINE};
-use crate::sys::process::{Exited, reap};
+use crate::sys::process::{Exited, reap, signal_name};
 
 /// How long a dead worker's last words are listened to.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ async fn ended(pidfd: &AsyncFd<OwnedFd>) -> Exit {
         let Ok(mut ready) = pidfd.ready(Interest::READABLE).await else { return Exit::Code(-1) };
         match reap(pidfd.get_ref()) {
             Ok(Some(Exited::Code(code))) => return Exit::Code(code),
-            Ok(Some(Exited::Signal(signal))) => return Exit::Signal(signal),
+            Ok(Some(Exited::Signal(signal))) => return Exit::Signal(signal_name(signal)),
             Ok(None) => ready.clear_ready(),
             Err(error) => {
                 tracing::error!(%error, "a worker's end cannot be read");

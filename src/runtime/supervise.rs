@@ -157,6 +157,7 @@ impl Task {
             Input::Report(_, Report::Warning { message }) | Input::Warning(message) => {
                 self.parts.front.tell(Told::Warning { message });
             }
+            Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
             Input::Exited(worker, exit) => {
@@ -289,7 +290,7 @@ impl Task {
                 self.count_death(cause);
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
-                    Exit::Signal(signal) => (None, Some(sys::process::signal_name(signal))),
+                    Exit::Signal(signal) => (None, Some(signal)),
                 };
                 Told::Died { pid, code, signal, reason: cause.word() }
             }

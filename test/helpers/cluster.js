@@ -2,7 +2,7 @@
 
 // Starts a script that uses cluster2-rs as a process of its own, in a directory of its own, and shows what it did.
 
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -10,6 +10,8 @@ const path = require('node:path');
 const { until, within } = require('./wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
+/** Runs a program as process 1 of a namespace of its own, which ends with it. */
+const AS_FIRST = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
 const running = new Set();
 
 /** A port that nobody uses at this moment. Ports are given out once in a test run. */
@@ -29,6 +31,7 @@ class Script {
   output = '';
   errors = '';
   #child;
+  #container;
   #own;
   #ended;
 
@@ -36,15 +39,19 @@ class Script {
    * @param {string} file a file in `test/fixtures`, or an absolute path
    * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
-   *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open
+   *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
+   *   `container`: it is process 1 of a pid namespace
    */
-  constructor(file, { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false, descriptors } = {}) {
+  constructor(file, settings = {}) {
+    const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false, descriptors, container } = settings;
     this.port = port;
+    this.#container = container;
     this.#own = cwd === undefined;
     this.cwd = cwd ?? fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const script = path.resolve(FIXTURES, file);
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
-    const [program, ...rest] = [...limited, process.execPath, ...execArgv, script, ...args];
+    const first = container ? AS_FIRST : [];
+    const [program, ...rest] = [...first, ...limited, process.execPath, ...execArgv, script, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,
       env: {
@@ -69,6 +76,11 @@ class Script {
     return this.#child.pid;
   }
 
+  /** The master as this process sees it: in a container not the process that was started. */
+  get master() {
+    return this.#container ? childrenOf(this.pid)[0] : this.pid;
+  }
+
   get pids() {
     return path.join(this.cwd, 'pids');
   }
@@ -77,7 +89,8 @@ class Script {
   events({ everybody = false } = {}) {
     const lines = this.output.split('\n').filter((line) => line.startsWith('event '));
     const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
-    return all.filter((event) => everybody || event.from === this.pid).map(({ event }) => event);
+    const master = this.#container ? 1 : this.pid;
+    return all.filter(({ from }) => everybody || from === master).map(({ event }) => event);
   }
 
   /** The arguments of the events of one name. */
@@ -102,11 +115,17 @@ class Script {
 
   /** Pids of the workers that are alive, children of the master. */
   workers() {
-    return childrenOf(this.pid);
+    return childrenOf(this.master);
   }
 
   kill(signal = 'SIGTERM') {
-    this.#child.kill(signal);
+    if (this.#container) process.kill(this.master, signal);
+    else this.#child.kill(signal);
+  }
+
+  /** Once the master is gone with all its threads and descriptors; workers may live on, and their output be open. */
+  exited() {
+    return this.until('the master is gone', () => this.#child.exitCode !== null || this.#child.signalCode !== null);
   }
 
   /** `{ code, signal }` of the master, once it has ended and its output is read. */
@@ -142,8 +161,10 @@ function childrenOf(pid) {
 
 function isAlive(pid) {
   try {
-    // A zombie whose parent has not looked yet is as good as gone.
-    return !/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    if (!/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) return true;
+    // A zombie whose parent has not looked yet is as good as gone, unless some of its threads are still on their way out: until
+    // the last is, its descriptors are open.
+    return fs.readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
   }
@@ -166,6 +187,12 @@ function canBecomeAnother() {
   }
 }
 
+/** Whether a test can start something as process 1: not everywhere may one make a pid namespace. */
+function canContain() {
+  const [program, ...args] = AS_FIRST;
+  return spawnSync(program, [...args, 'true']).status === 0;
+}
+
 function killHard(pid) {
   try {
     process.kill(pid, 'SIGKILL');
@@ -179,4 +206,4 @@ async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }
 
-module.exports = { Script, canBecomeAnother, childrenOf, cleanUpAll, freePort, isAlive };
+module.exports = { Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive };

@@ -117,6 +117,11 @@ impl Supervisor {
             }
             Event::Checked { worker, problem } => self.checked(worker, problem),
             Event::Switched { disabled, by } => self.switched(disabled, &by),
+            Event::LastLines { worker, lines } => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.last_lines = lines;
+                }
+            }
             Event::Sample { readings } => self.sample(&readings, now),
             Event::Reload => self.reload(now),
             Event::Scale { workers } => self.scale(workers, now),
@@ -205,6 +210,7 @@ impl Supervisor {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (State::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
         worker.state = State::Ready { since: now };
+        worker.last_lines.clear();
         if let Phase::Running { deaths } = &mut self.phase {
             *deaths = None;
         }
@@ -384,8 +390,9 @@ impl Supervisor {
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = State::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
+        let (last_words, last_lines, problem) = (None, Vec::new(), None);
         self.workers
-            .insert(id, Worker { slot, generation, pid: None, state, stretch, last_words: None, problem: None });
+            .insert(id, Worker { slot, generation, pid: None, state, stretch, last_words, last_lines, problem });
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }

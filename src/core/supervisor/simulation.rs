@@ -167,7 +167,7 @@ impl World {
 
     fn exit(&mut self, worker: WorkerId) {
         self.alive.remove(&worker);
-        let exit = if self.random.bool() { Exit::Code(self.random.i32(0..3)) } else { Exit::Signal(9) };
+        let exit = if self.random.bool() { Exit::Code(self.random.i32(0..3)) } else { Exit::Signal("SIGKILL") };
         self.send(Event::Exited { worker, exit });
     }
 

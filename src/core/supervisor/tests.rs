@@ -47,7 +47,7 @@ fn a_start_forks_every_slot_and_tells_forked_before_listening() {
 #[test]
 fn a_dead_worker_is_replaced_at_once_in_its_slot_with_the_next_generation() {
     let mut supervisor = running(2);
-    let exit = Exit::Signal(9);
+    let exit = Exit::Signal("SIGKILL");
     assert_eq!(
         supervisor.on_event(Event::Exited { worker: TWO, exit }, 50),
         [died(102, exit, Cause::Crash), spawn(3, 1, 2)]
@@ -63,8 +63,8 @@ fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     assert_eq!(supervisor.next_deadline(), Some(1_010));
     let actions = supervisor.on_event(Event::Tick, 1_010);
     assert!(matches!(actions[..], [Action::Tell(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]));
-    let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal(9) }, 1_020);
-    assert_eq!(actions, [died(103, Exit::Signal(9), Cause::StartTimeout)]);
+    let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
+    assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout)]);
     let at = supervisor.next_deadline().expect("a time for the replacement");
     assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(4, 0, 3)]);
 }
@@ -183,6 +183,31 @@ fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_work
 }
 
 #[test]
+fn what_a_worker_last_wrote_belongs_to_the_reason_of_a_start_that_failed() {
+    let mut supervisor = running(1);
+    supervisor.on_event(Event::Reload, 10);
+    born(&mut supervisor, 2, false, 10);
+    let wrote =
+        |lines: &[&str]| Event::LastLines { worker: TWO, lines: lines.iter().map(ToString::to_string).collect() };
+    supervisor.on_event(wrote(&["connecting"]), 11);
+    supervisor.on_event(wrote(&["connecting", "no database"]), 12);
+    let exit = Exit::Code(3);
+    let reason = "worker 102 exited with code 3; its last lines on stderr: connecting | no database".to_owned();
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
+    assert_eq!(actions, [died(102, exit, Cause::Crash), Action::Tell(Notice::ReloadFailed { reason })]);
+}
+
+#[test]
+fn what_a_worker_wrote_before_it_was_ready_is_forgotten_then() {
+    let mut supervisor = running(1);
+    supervisor.on_event(Event::Reload, 10);
+    born(&mut supervisor, 2, false, 10);
+    supervisor.on_event(Event::LastLines { worker: TWO, lines: vec!["warming up".into()] }, 11);
+    supervisor.on_event(Event::Ready { worker: TWO }, 12);
+    assert_eq!(supervisor.worker(TWO).map(|worker| worker.last_lines.len()), Some(0));
+}
+
+#[test]
 fn an_old_worker_that_dies_during_its_replacement_leaves_the_slot_to_the_successor() {
     let mut supervisor = running(1);
     supervisor.on_event(Event::Reload, 10);
@@ -252,7 +277,7 @@ fn health_is_told_once_for_the_cluster_and_a_worker_takes_its_problem_with_it() 
     assert_eq!(supervisor.on_event(checked(TWO, Some("a validator said no")), 2), []);
     assert_eq!(supervisor.on_event(checked(ONE, None), 3), []);
     assert_eq!(supervisor.problems().collect::<Vec<_>>(), [(102, "a validator said no")]);
-    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Signal(9) }, 4);
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Signal("SIGKILL") }, 4);
     assert_eq!(actions.last(), Some(&enabled));
 }
 

@@ -1,0 +1,122 @@
+'use strict';
+
+// What a worker last wrote to standard error before it was ready, for the reason of a start that fails. Runs on the JavaScript
+// thread of a worker. Standard error itself is inherited, since a terminal must stay a terminal: what is written by other means
+// than `process.stderr` is not seen here. What always holds: each write reaches the stream as it was made; it is told as it is
+// made, because a process whose event loop is stuck tells nothing later; after `end` nothing of this is in the way any more.
+
+const { stripVTControlCharacters } = require('node:util');
+
+/** No more than this is remembered, after colours and the like were taken out. */
+const LINES = 10;
+const CHARACTERS = 1000;
+/** What is kept meanwhile, with them. */
+const RAW = 4 * CHARACTERS;
+/** So many reports at once, then one each `PAUSE` milliseconds: a flood must fill neither the channel nor the master's time. */
+const BURST = 50;
+const PAUSE = 50;
+
+class LastLines {
+  #report;
+  #restore;
+  #text = '';
+  #untold = false;
+  #allowed = BURST;
+  #since = performance.now();
+  #timer;
+  #atExit = () => this.#untold && this.#tell();
+
+  /** @param {(lines: string[]) => void} report called with the last lines, the oldest first */
+  constructor(report) {
+    this.#report = report;
+  }
+
+  start() {
+    let stream;
+    try {
+      stream = process.stderr;
+    } catch {
+      // There is none that Node can write to.
+      return;
+    }
+    const own = Object.getOwnPropertyDescriptor(stream, 'write');
+    const original = stream.write;
+    const remember = (chunk, encoding) => this.#remember(chunk, encoding);
+    const write = function (chunk, encoding, ..._rest) {
+      remember(chunk, encoding);
+      return Reflect.apply(original, this, arguments);
+    };
+    stream.write = write;
+    this.#restore = () => {
+      // Whoever has wrapped it meanwhile goes on calling it.
+      if (stream.write !== write) return;
+      if (own) Object.defineProperty(stream, 'write', own);
+      else delete stream.write;
+    };
+    process.on('exit', this.#atExit);
+  }
+
+  end() {
+    this.#restore?.();
+    this.#restore = undefined;
+    this.#text = '';
+    clearTimeout(this.#timer);
+    process.off('exit', this.#atExit);
+  }
+
+  #remember(chunk, encoding) {
+    if (!this.#restore) return;
+    try {
+      this.#text = (this.#text + textOf(chunk, encoding)).slice(-RAW);
+      this.#untold = true;
+      if (this.#mayTell()) this.#tell();
+      else this.#tellLater();
+    } catch {
+      // No text, which the stream itself refuses; or the master is gone, which is seen elsewhere.
+    }
+  }
+
+  #mayTell() {
+    const now = performance.now();
+    this.#allowed = Math.min(BURST, this.#allowed + (now - this.#since) / PAUSE);
+    this.#since = now;
+    if (this.#allowed < 1) return false;
+    this.#allowed -= 1;
+    return true;
+  }
+
+  #tellLater() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#untold) this.#tell();
+    }, PAUSE).unref();
+  }
+
+  #tell() {
+    this.#untold = false;
+    try {
+      this.#report(linesOf(this.#text));
+    } catch {
+      // As above.
+    }
+  }
+}
+
+/** The end of what is written, as text. */
+function textOf(chunk, encoding) {
+  if (typeof chunk === 'string') {
+    if (typeof encoding !== 'string' || /^utf-?8$/i.test(encoding)) return chunk.slice(-RAW);
+    chunk = Buffer.from(chunk, encoding);
+  }
+  // A character has four bytes at most.
+  return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).subarray(-4 * RAW).toString().slice(-RAW);
+}
+
+function linesOf(text) {
+  // Half a pair of surrogates, as cutting leaves it, is no text for the master: by way of UTF-8 it becomes U+FFFD.
+  const clean = Buffer.from(stripVTControlCharacters(text).slice(-CHARACTERS)).toString();
+  const lines = clean.split(/[\r\n]+/).map((line) => line.replace(/\p{Cc}+/gu, ' ').trimEnd()).filter(Boolean);
+  return lines.slice(-LINES);
+}
+
+module.exports = { LastLines };
