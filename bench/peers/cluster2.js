@@ -7,7 +7,7 @@ const cluster = new Cluster({
   port: Number(process.env.PORT),
   noWorkers: Number(process.env.WORKERS),
   pids: process.env.PIDS,
-  monPort: false,
+  monPort: 0,
 });
 
 cluster.listen((cb) => cb(server));
