@@ -5,6 +5,7 @@
 
 const { isHttp1, isHttp2 } = require('./traffic');
 const { validate } = require('./validate');
+const { shorten } = require('./words');
 
 // As `NativeEcv.route` numbers them.
 const CHECK = 1;
@@ -116,7 +117,7 @@ class Ecv {
     const { monitor, timeout } = this.#config.ecv;
     const found = monitor ? JSON.parse(await this.#addon.probe()) : {};
     const { validator } = this.#config;
-    const problem = found.problem ?? (validator && (await validate(validator, found.answered, timeout)));
+    const problem = (found.problem && shorten(found.problem)) ?? (validator && (await validate(validator, found.answered, timeout)));
     const isWell = problem === undefined;
     if (isWell !== this.#wasWell) this.#tell.checked(problem);
     this.#wasWell = isWell;

@@ -50,6 +50,15 @@ describe('the health check is WARNING', () => {
     });
   }
 
+  it('also when the validator fails with more words than a report can carry, and half a character', async () => {
+    const script = await serve({ VALIDATOR: 'babbles' });
+    sick(script);
+    for (let i = 0; i < 2; i++) assert.strictEqual(await check(script.port), 500);
+    await script.until('it is told', () => script.told('disable').length === 1);
+    assert.strictEqual(script.told('disable')[0][0].reason.length, 500);
+    assert.deepStrictEqual(script.told('died'), []);
+  });
+
   it('when nobody answers at the monitor URL, or not in time', async () => {
     const silent = http.createServer(() => {}).listen(0, '127.0.0.1');
     await once(silent, 'listening');

@@ -51,6 +51,14 @@ describe('a busy port', () => {
     await fails(script, `cluster2: address 127.0.0.1:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
   });
 
+  it('of the monitor fails the start in the same way, and the app’s is free again', async () => {
+    const free = await freePort();
+    const script = run(free, { options: { monPort: port, monHost: '0.0.0.0' } });
+    const line = `cluster2: address 0.0.0.0:${port} (option 'monPort') is already in use (CLUSTER2_ERR_PORT_IN_USE)`;
+    await fails(script, line);
+    assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
+  });
+
   it('among several is the one that is named, and the free ones are free again', async () => {
     const free = await freePort();
     const script = run(undefined, { options: { port: [free, port] } });

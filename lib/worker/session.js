@@ -12,6 +12,7 @@ const { guard } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
+const { shorten } = require('../words');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
@@ -62,7 +63,7 @@ class Session {
   /** Answers the health check on these servers. */
   guard(servers, config) {
     const tell = {
-      checked: (problem) => this.report({ type: 'checked', problem: problem ?? null }),
+      checked: (problem = null) => this.report({ type: 'checked', problem }),
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
@@ -150,7 +151,7 @@ class Session {
     // The stack of a SyntaxError begins with the place and not with the message.
     const [first] = String(error?.stack ?? '').split('\n');
     const message = String(error);
-    const words = (first && !first.startsWith(message.split('\n')[0]) ? `${message} (${first})` : message).slice(0, 500);
+    const words = shorten(first && !first.startsWith(message.split('\n')[0]) ? `${message} (${first})` : message);
     try {
       this.report({ type: 'lastWords', words });
     } catch {

@@ -24,6 +24,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::Backend;
 use super::respond::{Body, TEXT, whole};
 use super::router::Router;
+use crate::sys::descriptors;
 
 /// Size of a request's line and headers together, and how many headers.
 const HEAD_SIZE: usize = 16 * 1024;
@@ -99,6 +100,7 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
+                descriptors::spend();
                 // A response goes out in few writes, and none should wait for the acknowledgement of another. A socket that
                 // refuses an option is as good.
                 let _ = stream.set_nodelay(true);
@@ -106,7 +108,11 @@ impl Accepting {
                 let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive.with_retries(4));
                 Ok(Stream::Tcp(stream, Some(remote.ip().to_canonical())))
             }
-            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                descriptors::spend();
+                Ok(Stream::Unix(stream))
+            }
         }
     }
 }
