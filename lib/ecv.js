@@ -113,11 +113,15 @@ class Ecv {
     return this.#running;
   }
 
+  #validate(answered, timeout) {
+    const { validator } = this.#config;
+    return validator ? validate(validator, answered, timeout) : undefined;
+  }
+
   async #examine() {
     const { monitor, timeout } = this.#config.ecv;
     const found = monitor ? JSON.parse(await this.#addon.probe()) : {};
-    const { validator } = this.#config;
-    const problem = (found.problem && shorten(found.problem)) ?? (validator && (await validate(validator, found.answered, timeout)));
+    const problem = found.problem ? shorten(found.problem) : await this.#validate(found.answered, timeout);
     const isWell = problem === undefined;
     if (isWell !== this.#wasWell) this.#tell.checked(problem);
     this.#wasWell = isWell;
