@@ -96,8 +96,8 @@ declare namespace Cluster {
   /** A number, also as a numeric string such as `process.env` holds. */
   export type Numeric = number | string;
 
-  /** What one server runs: a net, http, https, http2 or tls server, an Express, Connect or Koa app. */
-  export type App = net.Server | http.RequestListener | KoaLike;
+  /** What one server runs: a net, http, https, http2 or tls server, an Express, Connect, Koa or Fastify app. */
+  export type App = net.Server | http.RequestListener | KoaLike | FastifyLike;
 
   /** An app for the ports of the `port` option, or several apps with a port each. */
   export type Apps = App | Array<{ app: App; port: number | string }>;
@@ -106,6 +106,13 @@ declare namespace Cluster {
   export interface KoaLike {
     callback(): (request: http.IncomingMessage, response: http.ServerResponse) => unknown;
     use(...args: any[]): unknown;
+  }
+
+  /** What makes an object a Fastify instance; its `ready()` is awaited before it serves. */
+  export interface FastifyLike {
+    server: net.Server;
+    ready(): PromiseLike<unknown>;
+    inject(...args: any[]): unknown;
   }
 
   export interface Options {

@@ -6,13 +6,18 @@ const http = require('node:http');
 const { ClusterTypeError } = require('./errors');
 
 const KNOWN =
-  'a net, http, https, http2 or tls server, an Express, Connect or Koa app, or an array of { app, port }';
+  'a net, http, https, http2 or tls server, an Express, Connect, Koa or Fastify app, or an array of { app, port }';
 
 const isFunction = (value) => typeof value === 'function';
 
 // An Express 2 app is an http.Server itself; Express 3 to 5 and Connect make functions.
 function isServer(app) {
   return typeof app === 'object' && isFunction(app.listen) && isFunction(app.address) && isFunction(app.on);
+}
+
+// A Fastify instance has made its server, which serves once the instance is ready.
+function isFastify(app) {
+  return isFunction(app.ready) && isFunction(app.inject) && typeof app.server === 'object' && isServer(app.server);
 }
 
 /**
@@ -22,6 +27,7 @@ function isServer(app) {
 function toServer(app, name = 'the app') {
   if (app && isServer(app)) return app;
   if (isFunction(app)) return http.createServer(app);
+  if (app && isFastify(app)) return app.server;
   if (app && isFunction(app.callback) && isFunction(app.use)) return http.createServer(app.callback());
   const got = app === null ? 'null' : Array.isArray(app) ? 'an array' : typeof app;
   throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `${name} must be ${KNOWN}; got ${got}`);
@@ -31,21 +37,27 @@ function toServer(app, name = 'the app') {
  * Servers with their ports.
  * @param {*} app what the user passed to `createApp`'s callback
  * @param {Array<number|string>} ports the `port` option, for a single app
- * @returns {Array<{ server: net.Server, ports: Array<number|string> }>}
+ * @returns {Array<{ server: net.Server, ports: Array<number|string>, ready?: () => Promise }>} `ready` is to be awaited before
+ *   the server listens
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
  */
 function adapt(app, ports) {
-  if (!Array.isArray(app)) return [{ server: toServer(app), ports }];
+  if (!Array.isArray(app)) return [entry(app, ports)];
   if (app.length === 0) {
     throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got an empty array`);
   }
-  return app.map((entry, index) => {
-    if (entry?.app === undefined || !isPort(entry.port)) {
+  return app.map((one, index) => {
+    if (one?.app === undefined || !isPort(one.port)) {
       const message = `app[${index}] must be { app, port }, port being a number from 0 to 65535 or the path of a unix socket`;
       throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
     }
-    return { server: toServer(entry.app), ports: [entry.port] };
+    return entry(one.app, [one.port]);
   });
+}
+
+function entry(app, ports) {
+  const server = toServer(app);
+  return { server, ports, ready: server === app.server && app !== server ? () => app.ready() : undefined };
 }
 
 function isPort(port) {

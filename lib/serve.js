@@ -32,14 +32,15 @@ function giveHandle(passing, server) {
 
 /**
  * Listens.
- * @param {Array<{ server: net.Server, ports: Array<number|string> }>} apps from `adapt`
+ * @param {ReturnType<adapt>} apps from `adapt`
  * @param {string} host IP address for TCP ports
  * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, none does
  */
 async function serve(apps, host) {
   const servers = [];
   try {
-    for (const { server, ports } of apps) {
+    for (const { server, ports, ready } of apps) {
+      await ready?.();
       for (const [index, port] of ports.entries()) {
         const listening = index === 0 ? server : companion(server);
         await listenOn(listening, host, port);

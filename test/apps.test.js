@@ -45,7 +45,7 @@ async function shutDownWhileBusy(script, answer) {
 }
 
 describe('an app of the kind', () => {
-  for (const kind of ['http', 'connect', 'koa', 'express2', 'express3', 'express4', 'express5', 'https']) {
+  for (const kind of ['http', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5', 'https']) {
     it(`${kind} is served by all workers, which see the client's address`, async () => {
       const script = await serve(kind);
       const options = kind === 'https' ? trusting : {};

@@ -97,7 +97,7 @@ describe('the health check of an app of the kind', () => {
   const start = async (KIND) =>
     new Script('kinds.js', { port: await freePort(), env: { KIND, TLS: JSON.stringify(secure) } }).ready();
 
-  for (const kind of ['http', 'https', 'connect', 'koa', 'express2', 'express3', 'express4', 'express5']) {
+  for (const kind of ['http', 'https', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5']) {
     it(`${kind} has the headers and the body of the manual`, async () => {
       const { port } = await start(kind);
       const options = kind === 'https' ? { transport: https, host: 'localhost', family: 4, ca: secure.cert } : {};
