@@ -1,4 +1,4 @@
-/* global document, EventSource, clearTimeout, setTimeout */
+/* global document, EventSource */
 'use strict';
 
 // Keeps the live part of the first page up to date: the server renders, this only puts it in.
