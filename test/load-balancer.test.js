@@ -6,7 +6,7 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
-const { request } = require('./helpers/client');
+const { Connection, request } = require('./helpers/client');
 const { freePort } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { assertCleanEnd, startServer } = require('./helpers/hammered');
@@ -91,13 +91,53 @@ describe('behind HAProxy', function () {
 
   it('a cluster that shuts down later than HAProxy sees it loses nothing', async () => {
     const { one, two, port, config } = await twoClusters('haproxy.cfg', { shutdownDelay: SHUTDOWN_DELAY });
-    startHaproxy(config);
+    // Nothing is tried again, so that it is the delay that helps.
+    startHaproxy(config.replace('option redispatch 1', '').replace('retries 2', 'retries 0'));
     const clients = await load(port, one, two);
     one.kill('SIGTERM');
     await until('its health check says so', async () => (await request(one.port, '/ecv')).body.startsWith('status=DISABLED'));
     await assertCleanEnd(one);
     await onlyServes(clients, two);
     hammer.assertClean(await clients.stop());
+  });
+});
+
+describe('raw TCP behind HAProxy', function () {
+  this.timeout(60_000);
+  let haproxy;
+
+  before(function () {
+    [haproxy] = need(this, 'haproxy');
+  });
+
+  /** How many connections that cluster has accepted. */
+  const accepted = async ({ monPort }) => JSON.parse((await request(monPort, '/status.json')).body).totals.connections;
+
+  it('goes where the monitor, which is asked for the health check, says that it may', async () => {
+    const start = async (monPort) =>
+      Object.assign(await startServer({ env: { KIND: 'net' }, options: { ecv: { control: true }, monPort } }), { monPort });
+    const [one, two] = [await start(await freePort()), await start(await freePort())];
+    const port = await freePort();
+    const text = fs.readFileSync(path.join(CONFIGS, 'haproxy-tcp.cfg'), 'utf8');
+    const ports = { 8080: port, 3000: one.port, 3001: one.monPort, 3010: two.port, 3011: two.monPort };
+    const haproxyCfg = text.replace(/\b(?:8080|30[01][01])\b/g, (example) => ports[example]);
+    new Tool(haproxy, ['-db', '-f', '{directory}/haproxy.cfg'], { 'haproxy.cfg': haproxyCfg });
+    const talk = async () => {
+      const connection = new Connection(port);
+      await connection.say('hello', 'hello');
+      connection.socket.destroy();
+    };
+    await until('the balancer answers', () => talk().then(() => true, () => false));
+    const moved = async (from, to) => {
+      const before = [await accepted(from), await accepted(to)];
+      for (let count = 0; count < 6; count += 1) await talk();
+      return (await accepted(from)) === before[0] && (await accepted(to)) === before[1] + 6;
+    };
+    assert.strictEqual(await moved(one, two), false);
+    assert.strictEqual((await request(one.monPort, '/ecv/disable', { method: 'POST' })).status, 204);
+    await until('all go to the other one', () => moved(one, two));
+    assert.strictEqual((await request(one.monPort, '/ecv/enable', { method: 'POST' })).status, 204);
+    await until('it gets some again', async () => !(await moved(one, two)));
   });
 });
 
