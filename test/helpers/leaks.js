@@ -6,6 +6,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const { cleanUpAll, childrenOf, freePort } = require('./cluster');
 const { stopAll: stopHammers } = require('./hammer');
+const { stopAll: stopTools } = require('./tools');
 const { until } = require('./wait');
 
 const descriptors = () => fs.readdirSync('/proc/self/fd').length;
@@ -23,6 +24,7 @@ exports.mochaHooks = {
   async afterEach() {
     await cleanUpAll();
     await stopHammers();
+    await stopTools();
     assert.deepStrictEqual(childrenOf(process.pid), [], 'processes are left behind');
     // Sockets of clients close a moment after their test.
     await until('all descriptors of the test are closed', () => descriptors() <= before, 2000);

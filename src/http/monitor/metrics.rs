@@ -1,11 +1,12 @@
-//! `/metrics`: the status in the OpenMetrics text format, for Prometheus.
+//! `/metrics`: the status in the text format of Prometheus, or as OpenMetrics for whoever asks for that.
 //!
 //! One series for each slot, and totals of the cluster. A slot's counters start again with each of its workers, as Prometheus
 //! expects of counters; the cluster's never do. Where a slot has two workers for a moment, the one that holds it counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
+use hyper::header::HeaderMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -13,18 +14,47 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::respond::prefers;
 use crate::ipc::status::{BUCKETS, Durations, Status, Worker};
 
-/// Media type of what [`text`] returns.
-pub const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Media types of the two formats.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Before the name of every metric.
 const PREFIX: &str = "cluster2";
 /// The states that a worker may be in.
 const STATES: [&str; 4] = ["starting", "ready", "draining", "killed"];
 
-/// The metrics of one moment, as text.
-pub fn text(status: Status) -> Result<String, fmt::Error> {
+/// The metrics of one moment in the format that the client prefers, and its media type. Who prefers none is given what every tool
+/// reads.
+pub fn page(status: Status, headers: &HeaderMap) -> Result<(&'static str, String), fmt::Error> {
+    let text = text(status)?;
+    let open = prefers(headers, "application/openmetrics-text", "text/plain");
+    Ok(if open { (OPEN_METRICS, text) } else { (TEXT, classic(&text)) })
+}
+
+/// OpenMetrics in the older format: there the description of a counter has the name of its series, with `_total` at its end, and
+/// units and the end are not marked.
+fn classic(text: &str) -> String {
+    let described = |line: &str| line.strip_prefix("# TYPE ")?.strip_suffix(" counter").map(str::to_owned);
+    let counters: HashSet<String> = text.lines().filter_map(described).collect();
+    let mut classic = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(name) => {
+                classic.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => classic.push_str(line),
+        }
+        classic.push('\n');
+    }
+    classic
+}
+
+/// The metrics of one moment as OpenMetrics.
+fn text(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Snapshot(status)));
     let mut text = String::new();
@@ -226,6 +256,29 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn who_does_not_ask_for_open_metrics_is_given_the_older_format() {
+        let mut headers = HeaderMap::new();
+        let (media, text) = page(status(), &headers).unwrap();
+        assert_eq!(media, TEXT);
+        for line in [
+            "# TYPE cluster2_requests_total counter",
+            "cluster2_requests_total 1000.0",
+            "# TYPE cluster2_build_info gauge",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
+        assert!(text.contains("# HELP cluster2_worker_cpu_seconds_total Processor"), "{text}");
+        assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+        let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        headers.insert(hyper::header::ACCEPT, prometheus.parse().unwrap());
+        let (media, open) = page(status(), &headers).unwrap();
+        assert_eq!(media, OPEN_METRICS);
+        let series =
+            |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(series(&text), series(&open));
     }
 
     #[test]

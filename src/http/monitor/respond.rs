@@ -169,12 +169,17 @@ pub fn without_body(response: Response<Body>) -> Response<Body> {
 
 /// Whether the client would rather have JSON than a page.
 pub fn wants_json(headers: &HeaderMap) -> bool {
+    prefers(headers, "application/json", "text/html")
+}
+
+/// Whether the client named `one` media type, and would rather have it than the `other`.
+pub fn prefers(headers: &HeaderMap, one: &str, other: &str) -> bool {
     let quality = |wanted: &str| {
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let ranges = accepted.flat_map(|value| value.split(','));
         ranges.filter_map(|range| weight(range, wanted)).fold(0.0, f32::max)
     };
-    quality("application/json") > quality("text/html")
+    quality(one) > quality(other)
 }
 
 /// The weight that one media range of an `Accept` header gives to exactly `wanted`.

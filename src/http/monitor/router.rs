@@ -87,7 +87,7 @@ impl<B: Backend> Router<B> {
             "" | "/" => self.page().await,
             "/status.json" => self.json().await,
             "/live" => self.events().await,
-            "/metrics" => self.metrics().await,
+            "/metrics" => self.metrics(&request.headers).await,
             "/deps" => self.deps(json).await,
             "/deps.json" => self.deps(true).await,
             "/logs" | "/logs/" => self.logs(json).await,
@@ -123,9 +123,11 @@ impl<B: Backend> Router<B> {
         Ok(response)
     }
 
-    async fn metrics(&self) -> Answer {
-        let text = metrics::text(self.status().await?).map_err(Problem::internal)?;
-        Ok(whole(StatusCode::OK, metrics::MEDIA, text))
+    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let (media, text) = metrics::page(self.status().await?, headers).map_err(Problem::internal)?;
+        let mut response = whole(StatusCode::OK, media, text);
+        vary(&mut response);
+        Ok(response)
     }
 
     async fn page(&self) -> Answer {
