@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 
 use super::tests::{Monitor, on_a_runtime, read_until, settings};
-use super::{Settings, metrics};
+use super::Settings;
 
 #[test]
 fn the_first_page_shows_the_cluster_and_escapes_what_it_says() {
@@ -116,6 +116,8 @@ fn dependencies_and_metrics_are_pages_of_their_own() {
         let json = monitor.ask("GET", "/deps", "accept: application/json\r\n").await;
         assert!(json.contains("\"required\": \"^1\"") && json.contains("\"missing\": true"), "{json}");
         let text = monitor.get("/metrics").await;
-        assert!(text.contains(&format!("content-type: {}\r\n", metrics::MEDIA)) && text.ends_with("# EOF\n"), "{text}");
+        assert!(text.contains("content-type: text/plain; version=0.0.4") && !text.contains("# EOF"), "{text}");
+        let open = monitor.ask("GET", "/metrics", "accept: application/openmetrics-text\r\n").await;
+        assert!(open.contains("content-type: application/openmetrics-text") && open.ends_with("# EOF\n"), "{open}");
     });
 }
