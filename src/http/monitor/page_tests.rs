@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 
-use super::tests::{Monitor, on_a_runtime, read_until, settings};
 use super::Settings;
+use super::tests::{Monitor, on_a_runtime, read_until, settings};
 
 #[test]
 fn the_first_page_shows_the_cluster_and_escapes_what_it_says() {
