@@ -185,7 +185,7 @@ declare namespace Cluster {
     timeout?: Numeric;
     /** Bearer token without which nobody may switch. Default: none. */
     token?: string;
-    /** Addresses and CIDRs from which alone one may switch. Default: all. */
+    /** Addresses and CIDRs from which alone one may switch, at least one. Default: all. */
     allow?: string[];
   }
 
@@ -326,8 +326,8 @@ declare namespace Cluster {
     /** Master: a message from the worker `pid`. Worker: a message from the master `pid`. */
     message: [pid: number, message: any];
     /**
-     * Master: load balancers are told to send no more clients, because the check of the worker `pid` found `reason`, or because it was
-     * switched off (without `pid`).
+     * Master: load balancers are told to send no more clients, because the check of the worker `pid` found `reason`, or, without
+     * `pid`, because the master's own on the monitor's port did, or because it was switched off.
      */
     disable: [cause: { reason: string; pid?: number }];
     /** Master: load balancers are told to send clients again. */

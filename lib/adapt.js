@@ -20,6 +20,11 @@ function isFastify(app) {
   return isFunction(app.ready) && isFunction(app.inject) && typeof app.server === 'object' && isServer(app.server);
 }
 
+/** Whether a server speaks TLS. */
+function isSecure(server) {
+  return isFunction(server.setSecureContext);
+}
+
 /**
  * The server for one app, which is called `name` where it is none.
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
@@ -65,4 +70,4 @@ function isPort(port) {
   return typeof port === 'string' && port !== '';
 }
 
-module.exports = { adapt, toServer };
+module.exports = { adapt, isSecure, toServer };

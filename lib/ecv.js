@@ -1,15 +1,18 @@
 'use strict';
 
 // The health check for load balancers on the app's port: a hook in front of the app answers it, with the addon's words. What
-// always holds: a request of the health check never reaches the app; any other request reaches it unchanged.
+// always holds: a request of the health check never reaches the app, unless it asks for an upgrade; any other request
+// reaches it unchanged.
 
+const { isSecure } = require('./adapt');
 const { isHttp1, isHttp2 } = require('./traffic');
 const { validate } = require('./validate');
-const { shorten } = require('./words');
+const { describe, shorten } = require('./words');
 
 // As `NativeEcv.route` numbers them.
 const CHECK = 1;
 const DISABLE = 3;
+const SLASH = '/'.charCodeAt(0);
 
 /** An address for people: IPv4 as such also where it came in on an IPv6 socket. */
 const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
@@ -17,33 +20,52 @@ const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
 /** Where a listening server is reached (`Place` of `src/binding/ecv.rs`). */
 function placeOf(server) {
   const address = server.address();
-  const secure = typeof server.setSecureContext === 'function';
+  const secure = isSecure(server);
   if (typeof address === 'string') return { path: address, secure };
   return { address: address.address, port: address.port, secure };
+}
+
+/** The health of a process' servers together, told when it changes, and with the first check. */
+class Health {
+  #tell;
+  #problems = new Map();
+  #told;
+
+  constructor(tell) {
+    this.#tell = tell;
+  }
+
+  found(server, problem) {
+    if (problem) this.#problems.set(server, problem);
+    else this.#problems.delete(server);
+    const [worst = null] = this.#problems.values();
+    const isWell = worst === null;
+    if (isWell === this.#told) return;
+    this.#told = isWell;
+    this.#tell.checked(worst);
+  }
 }
 
 class Ecv {
   #config;
   #path;
   #server;
+  #onlyUnix;
   #tell;
-  #native;
-  #makeNative;
+  #health;
+  #addon;
   #running;
-  #wasWell = true;
 
-  /**
-   * @param {object} config the options
-   * @param {net.Server} server the app's
-   * @param {{ checked: Function, switched: Function, warn: Function }} tell told of a change of health, of a switch, of refusals
-   * @param {(config: string, place: string) => NativeEcv} makeNative
-   */
-  constructor(config, server, tell, makeNative) {
+  /** See `guard`. */
+  constructor(config, { server, ports }, tell, health, makeNative) {
     this.#config = config;
     this.#path = config.ecv.path.replace(/\/+$/, '');
     this.#server = server;
+    this.#onlyUnix = ports.every((port) => typeof port === 'string');
     this.#tell = tell;
-    this.#makeNative = makeNative;
+    this.#health = health;
+    const make = () => (this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
+    server.prependOnceListener('listening', make);
     this.#hook();
   }
 
@@ -51,11 +73,13 @@ class Ecv {
   #hook() {
     const { emit } = this.#server;
     const path = this.#path;
+    // A whole URL instead of a path is what some proxies send.
+    const mayBe = (target) => target.startsWith(path) || target.charCodeAt(0) !== SLASH;
     const serve = (request, response) => this.#serve(request, response);
     const serveStream = (stream, headers) => this.#serveStream(stream, headers);
     this.#server.emit = function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
-        if (first.url.startsWith(path) && serve(first, second)) return true;
+        if (mayBe(first.url) && serve(first, second)) return true;
       } else if (event === 'stream' && isHttp2(this) && second[':path']?.startsWith(path) && serveStream(first, second)) {
         return true;
       }
@@ -63,14 +87,8 @@ class Ecv {
     };
   }
 
-  // Where it listens is known by the time of its first request.
-  get #addon() {
-    this.#native ??= this.#makeNative(JSON.stringify(this.#config.ecv), JSON.stringify(placeOf(this.#server)));
-    return this.#native;
-  }
-
   #serve(request, response) {
-    const route = this.#addon.route(request.method, request.url);
+    const route = this.#addon?.route(request.method, request.url) ?? 0;
     if (route === 0) return false;
     request.resume();
     this.#answer(route, request.socket, request.headers, (answer) => write(request, response, answer));
@@ -78,7 +96,7 @@ class Ecv {
   }
 
   #serveStream(stream, headers) {
-    const route = this.#addon.route(headers[':method'], headers[':path']);
+    const route = this.#addon?.route(headers[':method'], headers[':path']) ?? 0;
     if (route === 0) return false;
     stream.resume();
     // A client that goes away while its answer is being found is nobody's error.
@@ -95,15 +113,26 @@ class Ecv {
     write(this.#addon.answer(plain(localAddress) ?? '127.0.0.1', String(port), problem));
   }
 
-  #switch(disabled, client, { authorization, origin }) {
+  // A client that has reset its connection has no address any more: that must not make it one of a unix socket, which may.
+  #switch(disabled, address, { authorization, origin }) {
+    const client = address ?? (this.#onlyUnix ? undefined : '');
     const refused = this.#addon.refusal(client, authorization, origin !== undefined);
     if (refused) {
-      if (refused.warning) this.#tell.warn(refused.warning);
+      if (refused.warning) this.#try(() => this.#tell.warn(refused.warning));
       return refused.answer;
     }
     const { changed, answer } = this.#addon.switch(disabled);
-    if (changed) this.#tell.switched(disabled, client ?? 'a unix socket');
+    if (changed) this.#try(() => this.#tell.switched(disabled, address ?? (this.#onlyUnix ? 'a unix socket' : 'somebody')));
     return answer;
+  }
+
+  // A master that takes no reports does not keep the answer from the client.
+  #try(tell) {
+    try {
+      tell();
+    } catch {
+      // It is told when the master takes reports again, by status() at the latest.
+    }
   }
 
   // Whoever asks while it is being found waits for the same verdict. Without monitor and validator there is nothing to find.
@@ -113,19 +142,18 @@ class Ecv {
     return this.#running;
   }
 
-  #validate(answered, timeout) {
-    const { validator } = this.#config;
-    return validator ? validate(validator, answered, timeout) : undefined;
+  async #examine() {
+    const problem = await this.#find().catch((error) => `the check failed: ${describe(error)}`);
+    this.#try(() => this.#health.found(this.#server, problem));
+    return problem;
   }
 
-  async #examine() {
+  async #find() {
     const { monitor, timeout } = this.#config.ecv;
     const found = monitor ? JSON.parse(await this.#addon.probe()) : {};
-    const problem = found.problem ? shorten(found.problem) : await this.#validate(found.answered, timeout);
-    const isWell = problem === undefined;
-    if (isWell !== this.#wasWell) this.#tell.checked(problem);
-    this.#wasWell = isWell;
-    return problem;
+    if (found.problem) return shorten(found.problem);
+    const { validator } = this.#config;
+    return validator ? validate(validator, found.answered, timeout) : undefined;
   }
 }
 
@@ -152,12 +180,18 @@ function writeStream(stream, request, [status, , body, ...headers]) {
 }
 
 /**
- * Answers the health check on these servers, as far as they speak HTTP and it is on; see the constructor of `Ecv`.
- * @param {net.Server[]} servers
+ * Answers the health check on the servers of these apps, as far as they speak HTTP and it is on.
+ * @param {Array<{ server: net.Server, ports: Array<number|string> }>} apps from `adapt`, before they listen
+ * @param {object} config the options
+ * @param {{ checked: Function, switched: Function, warn: Function }} tell told of health (a problem or `null`), of a switch, and
+ *   of refusals
+ * @param {(config: string, place: string) => NativeEcv} makeNative
  */
-function guard(servers, config, tell, makeNative) {
+function guard(apps, config, tell, makeNative) {
   if (!config.ecv) return;
-  for (const server of servers) if (isHttp1(server) || isHttp2(server)) new Ecv(config, server, tell, makeNative);
+  const health = new Health(tell);
+  const speaksHttp = ({ server }) => isHttp1(server) || isHttp2(server);
+  for (const app of apps.filter(speaksHttp)) new Ecv(config, app, tell, health, makeNative);
 }
 
 module.exports = { guard, placeOf };

@@ -1,6 +1,6 @@
 'use strict';
 
-const { shorten } = require('./words');
+const { describe, shorten } = require('./words');
 
 // Of repeated headers all values, as Node shows them.
 function toObject(headers) {
@@ -27,7 +27,7 @@ async function validate(validator, answered, timeout) {
       const verdict = await validator(status, toObject(headers), body);
       return verdict === false ? 'the validator said no' : undefined;
     } catch (error) {
-      return shorten(`the validator failed: ${error?.message ?? error}`);
+      return shorten(`the validator failed: ${describe(error)}`);
     }
   };
   try {

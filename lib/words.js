@@ -5,4 +5,13 @@ function shorten(text, limit = 500) {
   return Buffer.from(String(text).slice(0, limit)).toString();
 }
 
-module.exports = { shorten };
+/** What was thrown, in words: it may be anything, also what cannot be made a text. */
+function describe(thrown) {
+  try {
+    return shorten(thrown?.message ?? thrown);
+  } catch {
+    return 'something that has no words';
+  }
+}
+
+module.exports = { describe, shorten };

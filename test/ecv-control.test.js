@@ -3,7 +3,9 @@
 // Switching the health check: who may, who knows, and what it survives.
 
 const assert = require('node:assert');
+const { once } = require('node:events');
 const http = require('node:http');
+const net = require('node:net');
 const Cluster = require('..');
 const { answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
@@ -81,6 +83,21 @@ describe('switching the health check', () => {
     const open = await serve({ ecv: { control: true, allow: ['127.0.0.0/8'] } });
     assert.strictEqual((await post(open.port, '/ecv/disable', { origin: 'http://evil.example' })).status, 403);
     assert.strictEqual((await post(open.port, '/ecv/disable')).status, 204);
+  });
+
+  it('is refused to a client that resets its connection, so that nobody can say where it was', async () => {
+    for (const cluster of [true, false]) {
+      const options = { cluster, ecv: { control: true, allow: ['10.0.0.0/8'] } };
+      const script = new Script('ecv.js', { port: await freePort(), options });
+      await script.until('it listens', () => check(script.port).then((status) => status === 200, () => false));
+      for (let i = 0; i < 30; i++) {
+        const client = net.connect(script.port, '127.0.0.1');
+        await once(client, 'connect');
+        client.write('POST /ecv/disable HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n', () => client.resetAndDestroy());
+        await once(client, 'close');
+      }
+      assert.strictEqual(await check(script.port), 200);
+    }
   });
 
   it('works on the monitor’s port, which has the check too', async () => {

@@ -8,6 +8,7 @@ const http = require('node:http');
 const { once } = require('node:events');
 const path = require('node:path');
 const Cluster = require('..');
+const { selfSigned } = require('./helpers/certificate');
 const { request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
 const { until } = require('./helpers/wait');
@@ -28,6 +29,7 @@ describe('the health check is WARNING', () => {
     'when the validator says no to what the monitor answered': [{ VALIDATOR: 'flag', ecv: { monitor: '/health' } }, /503/],
     'when the validator throws': [{ VALIDATOR: 'throws' }, /^the validator failed: .*undefined/],
     'when the validator rejects': [{ VALIDATOR: 'rejects' }, 'the validator failed: not today'],
+    'when the validator rejects with what has no words': [{ VALIDATOR: 'wordless' }, /^the validator failed: something that has/],
     'when the validator does not answer': [{ VALIDATOR: 'hangs', ecv: { timeout: 100 } }, /did not answer within 100 ms/],
   };
   for (const [what, [options, reason]] of Object.entries(kinds)) {
@@ -116,6 +118,28 @@ describe('the health check on the monitor’s port', () => {
     const script = await serve({ monPort, VALIDATOR: 'hangs', ecv: { timeout: 100 } });
     sick(script);
     assert.strictEqual(await check(monPort), 500);
+  });
+
+  it('tells of its changes, as for TCP servers there are no others', async () => {
+    const monPort = await freePort();
+    const script = await serve({ monPort, VALIDATOR: 'flag' });
+    sick(script);
+    assert.deepStrictEqual([await check(monPort), await check(monPort)], [500, 500]);
+    await script.until('it is told', () => script.told('disable').length === 1);
+    assert.deepStrictEqual(script.told('disable'), [[{ reason: 'the validator said no' }]]);
+    const { ecv } = await new Cluster({ pids: script.pids }).status();
+    assert.deepStrictEqual(ecv.unhealthy, [{ pid: script.pid, reason: 'the validator said no' }]);
+    well(script);
+    assert.strictEqual(await check(monPort), 200);
+    await script.until('it is told', () => script.told('enable').length === 1);
+  });
+
+  it('asks an https app whose createApp calls back late', async () => {
+    const monPort = await freePort();
+    const options = { monPort, ecv: { monitor: '/' } };
+    const env = { KIND: 'https', TLS: JSON.stringify(selfSigned()), LATE: '1' };
+    const script = await new Script('kinds.js', { port: await freePort(), options, env }).ready();
+    await script.until('it is well', async () => (await check(monPort)) === 200);
   });
 
   it('is there for a TCP server', async () => {

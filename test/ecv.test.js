@@ -70,6 +70,49 @@ describe('the health check', () => {
     assert.match((await request(port, '/ecv?from=haproxy')).body, /^status=AVAILABLE/);
   });
 
+  it('answers a whole URL instead of a path, as some proxies send it', async () => {
+    const { port } = await serve();
+    assert.match((await request(port, `http://localhost:${port}/ecv`)).body, /^status=AVAILABLE/);
+    assert.match((await request(port, `http://localhost:${port}/other`)).body, /^app GET http:/);
+  });
+
+  it('goes on on open connections when the app has closed its server, and when a single process shuts down', async () => {
+    for (const options of [{}, { cluster: false }]) {
+      const script = new Script('ecv.js', { port: await freePort(), options });
+      await script.until('it listens', () => request(script.port).then(() => true, () => false));
+      const client = new Connection(script.port);
+      await client.say('GET /close HTTP/1.1\r\nHost: x\r\n\r\n', 'closed');
+      await client.say('GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n', 'status=');
+      client.socket.destroy();
+      assert.deepStrictEqual(script.told('died'), []);
+      await script.cleanUp();
+    }
+    const single = new Script('ecv.js', { port: await freePort(), options: { cluster: false } });
+    await single.until('it listens', () => request(single.port).then(() => true, () => false));
+    const client = new Connection(single.port);
+    await client.say('GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'app GET');
+    single.kill('SIGTERM');
+    await single.until('the door is shut', () => request(single.port).then(() => false, () => true));
+    await client.say('GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n', 'status=DISABLED');
+    assert.deepStrictEqual(await single.ended(), { code: 0, signal: null });
+  });
+
+  it('of an orphan is DISABLED', async () => {
+    const script = await new Script('ecv.js', { port: await freePort(), options: { noWorkers: 1 } }).ready(1);
+    const client = new Connection(script.port);
+    await client.say('GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'app GET');
+    script.kill('SIGKILL');
+    await script.until('the port is closed', () => request(script.port).then(() => false, () => true));
+    const asked = new RegExp('status=DISABLED');
+    const ask = async () => {
+      if (!client.closed) client.socket.write('GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n');
+      return asked.test(client.received) || client.closed;
+    };
+    await script.until('it says so', ask);
+    assert.match(client.received, asked);
+    client.socket.destroy();
+  });
+
   it('leaves all other requests to the app, those for control too unless it is on', async () => {
     const { port } = await serve();
     for (const [method, path] of [['GET', '/'], ['GET', '/ecvs'], ['GET', '/ecv/x'], ['POST', '/ecv'], ['POST', '/ecv/disable']]) {

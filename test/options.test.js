@@ -64,7 +64,7 @@ const OPTIONS = {
 };
 const ECV = {
   path: "a path that begins with '/'",
-  monitor: "a path that begins with '/', or an http or https URL",
+  monitor: "a path that begins with '/', or an http or https URL without a user",
   control: 'true or false',
   timeout: 'a whole number from 1',
   token: 'a text',

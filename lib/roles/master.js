@@ -3,11 +3,11 @@
 // A `Cluster` in the master: starts the Rust supervisor and turns what it tells into events.
 
 const path = require('node:path');
-const { adapt } = require('../adapt');
+const { adapt, isSecure } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
 const remote = require('../remote');
-const { about, beat, createApp, fail, onValidate, warn } = require('./common');
+const { about, beat, createApp, fail, onValidate, resolveHost, warn } = require('./common');
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
@@ -51,21 +51,30 @@ class MasterRole {
     native(() => this.#start(ports, apps));
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
-    this.#announce(created, callback);
+    this.#announce(created, () => apps, callback);
   }
 
-  async #announce(created, callback) {
+  async #announce(created, apps, callback) {
     const listening = new Promise((resolve) => (this.#onListening = resolve));
     let app, monApp;
     try {
       [app, monApp] = await created;
       if (monApp) this.#serveMonitorApp(monApp);
+      this.#aim(apps());
     } catch (error) {
       if (this.running) await this.command({ command: 'stop' }).catch(() => {});
       return this.#fail(error);
     }
     await listening;
     callback?.(app, monApp);
+  }
+
+  // Known only now, if `createApp` called back late: a monitor URI that is a path is asked where the app is.
+  #aim([{ server, ports }]) {
+    const [port] = ports;
+    if (port === 0) return;
+    const place = typeof port === 'string' ? { path: path.resolve(port) } : { address: resolveHost(this.#config.host), port };
+    this.#native?.aim(JSON.stringify({ ...place, secure: isSecure(server) }));
   }
 
   #serveMonitorApp(monApp) {
@@ -145,6 +154,7 @@ class MasterRole {
       case 'validate':
         return onValidate(told, this.#config, this.#native);
       case 'visitor':
+        this.#native?.visitorTaken();
         return this.#monitorApp.take(told.fd);
       case 'answer':
         return this.#answered(told);

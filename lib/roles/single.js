@@ -71,17 +71,16 @@ class SingleRole {
     this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1], apps), told));
     this.#counters = new Counters(this.#native.row());
     this.#traffic = new Traffic(this.#counters);
-    const servers = apps.map(({ server }) => server);
-    for (const server of servers) {
+    for (const { server } of apps) {
       this.#traffic.watch(server);
       server.prependListener('connection', () => this.#count());
     }
     const tell = {
-      checked: (problem) => this.#native.checked(problem),
+      checked: (problem) => this.#native.checked(problem ?? undefined),
       switched: (disabled, by) => this.#native.switched(disabled, by),
       warn: (message) => warn(this.#cluster, message),
     };
-    guard(servers, this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    guard(apps, this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
   }
 
   #told(told) {
@@ -93,6 +92,7 @@ class SingleRole {
       case 'validate':
         return onValidate(told, this.#config, this.#native);
       case 'visitor':
+        this.#native.visitorTaken();
         return this.#monitorApp.take(told.fd);
       default:
         return warn(this.#cluster, told.message);

@@ -41,7 +41,7 @@ class WorkerRole {
     let apps;
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
-    this.#session.guard(apps.map(({ server }) => server), this.#config);
+    this.#session.guard(apps, this.#config);
     await serve(apps, resolveHost(this.#config.host));
     this.#session.ready();
     callback?.(app, monApp);

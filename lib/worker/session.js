@@ -60,14 +60,14 @@ class Session {
     this.#takeAll();
   }
 
-  /** Answers the health check on these servers. */
-  guard(servers, config) {
+  /** Answers the health check on these apps. */
+  guard(apps, config) {
     const tell = {
-      checked: (problem = null) => this.report({ type: 'checked', problem }),
+      checked: (problem) => this.report({ type: 'checked', problem }),
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
-    guard(servers, config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    guard(apps, config, tell, (...args) => native(() => this.#native.ecv(...args)));
   }
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{misuse, parse};
 use crate::config;
 use crate::http::ecv::probe::{Answered, App};
-use crate::http::ecv::{Answer, Ecv, Route};
+use crate::http::ecv::{Answer, Client, Ecv, Route};
 use crate::runtime::health::Check;
 use crate::sys::scoreboard::Header;
 
@@ -102,13 +102,13 @@ impl NativeEcv {
         Ok(promise)
     }
 
-    /// Whether this client may switch: `undefined`, or the answer that refuses.
+    /// Whether this client may switch: `undefined`, or the answer that refuses. `client`: its address, `undefined` on a unix socket, empty
+    /// if it is gone already.
     #[napi]
     pub fn refusal(&self, client: Option<String>, authorization: Option<String>, from_a_page: bool) -> Option<Refused> {
-        let address = client.as_deref().and_then(|client| client.parse().ok());
-        let refusal = self.check.ecv.admit(address, authorization.as_deref().map(str::as_bytes), from_a_page).err()?;
-        let who = client.as_deref().unwrap_or("a unix socket");
-        let warning = self.check.refused(refusal, who);
+        let who = client.as_deref().map_or(Client::Unix, |client| client.parse().map_or(Client::Unknown, Client::At));
+        let refusal = self.check.ecv.admit(who, authorization.as_deref().map(str::as_bytes), from_a_page).err()?;
+        let warning = self.check.refused(refusal, &who.to_string());
         Some(Refused { answer: print(Ecv::refused(refusal, self.check.since())), warning })
     }
 

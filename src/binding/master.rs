@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use napi_derive::napi;
 use serde_json::json;
 
+use super::ecv::Place;
 use super::front::{AddonFront, Listener, Strong};
 use super::{fail, parse, print, start_log};
 use crate::ipc::control::{Command, seal};
@@ -54,6 +55,20 @@ impl NativeMaster {
     #[napi]
     pub fn forward_to_app(&self) {
         self.master.forward_to_app();
+    }
+
+    /// The monitor app took what came as `visitor`.
+    #[napi]
+    pub fn visitor_taken(&self) {
+        self.master.visitor_taken();
+    }
+
+    /// The app turned out late to be at `place` (`Place` of `ecv.rs`).
+    #[napi]
+    pub fn aim(&self, place: String) -> napi::Result<()> {
+        let place: Place = parse(&place)?;
+        self.master.aim(place.app()?, place.secure);
+        Ok(())
     }
 
     /// The answer to the event `{"type": "validate", "id", …}`: what the validator found wrong, if anything.

@@ -57,6 +57,12 @@ impl NativeSingle {
         self.single.switched(disabled, by);
     }
 
+    /// The monitor app took what came as `visitor`.
+    #[napi]
+    pub fn visitor_taken(&self) {
+        self.single.visitor_taken();
+    }
+
     /// The answer to the event `{"type": "validate", "id", …}`.
     #[napi]
     pub fn validated(&self, id: u32, problem: Option<String>) {

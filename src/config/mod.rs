@@ -57,7 +57,7 @@ pub struct Ecv {
     /// Bearer token that guards control.
     pub token: Option<String>,
     /// Addresses or CIDRs that may use control.
-    pub allow: Vec<String>,
+    pub allow: Option<Vec<String>>,
 }
 
 /// Every option with its default filled in. Durations are milliseconds unless said otherwise.
@@ -178,11 +178,12 @@ fn ecv(read: &mut Reader<'_>) -> Result<Option<Ecv>> {
         control: read.boolean("control", false)?,
         validator: read.function("validator")?,
         timeout: read.duration("timeout", 1, 5_000)?,
-        token: read.optional_text("token")?,
+        token: read.token("token")?,
         allow: read.networks("allow")?,
     };
     read.finish()?;
-    if ecv.monitor.as_ref().is_some_and(|monitor| monitor.split('?').next() == Some(ecv.path.as_str())) {
+    let bare = |path: &str| path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
+    if ecv.monitor.as_ref().is_some_and(|monitor| bare(monitor) == bare(&ecv.path)) {
         return Err(ClusterError::OptionInvalid {
             name: "ecv.monitor".into(),
             expected: "another path than ecv.path, since the check would ask itself".into(),
@@ -251,7 +252,12 @@ mod tests {
                 .starts_with("option 'ecv.path' must be a path that begins with '/'")
         );
         assert!(error(json!({ "ecv": { "monitor": "health" } })).contains("a path that begins with '/', or an http"));
-        assert!(error(json!({ "ecv": { "monitor": "/ecv?x" } })).contains("the check would ask itself"));
+        for itself in ["/ecv?x", "/ecv/", "/ecv#x"] {
+            assert!(error(json!({ "ecv": { "monitor": itself } })).contains("the check would ask itself"));
+        }
+        assert!(error(json!({ "ecv": { "monitor": "http://a:b@c/" } })).contains("without a user"));
+        assert!(error(json!({ "ecv": { "allow": [] } })).contains("at least one"));
+        assert!(error(json!({ "ecv": { "token": "secret " } })).contains("without blanks around it"));
         assert!(error(json!({ "ecv": { "allow": ["10.0.0.0/33"] } })).contains("a list of addresses and CIDRs"));
         assert!(error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash'"));
         assert!(

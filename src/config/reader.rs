@@ -122,17 +122,30 @@ impl<'a> Reader<'a> {
         match self.raw(name) {
             None => Ok(None),
             Some(Value::String(text)) if is_probed(text) => Ok(Some(text.clone())),
-            Some(other) => self.wrong(name, "a path that begins with '/', or an http or https URL", other),
+            Some(other) => {
+                self.wrong(name, "a path that begins with '/', or an http or https URL without a user", other)
+            }
+        }
+    }
+
+    /// A bearer token: what a header can carry and nobody trims.
+    pub fn token(&mut self, name: &'static str) -> Result<Option<String>> {
+        match self.optional_text(name)? {
+            Some(text) if text.trim() != text || text.chars().any(char::is_control) => {
+                self.wrong(name, "a text without blanks around it", &Value::String("one with some".into()))
+            }
+            other => Ok(other),
         }
     }
 
     /// Addresses and CIDRs.
-    pub fn networks(&mut self, name: &'static str) -> Result<Vec<String>> {
-        let Some(value) = self.raw(name) else { return Ok(Vec::new()) };
+    pub fn networks(&mut self, name: &'static str) -> Result<Option<Vec<String>>> {
+        let Some(value) = self.raw(name) else { return Ok(None) };
         let text = |item: &Value| item.as_str().filter(|text| network(text).is_some()).map(str::to_owned);
-        match value.as_array().and_then(|items| items.iter().map(text).collect()) {
-            Some(texts) => Ok(texts),
-            None => self.wrong(name, "a list of addresses and CIDRs, such as '10.0.0.0/8'", value),
+        // An empty list would read as nobody, and mean everybody.
+        match value.as_array().filter(|items| !items.is_empty()).and_then(|items| items.iter().map(text).collect()) {
+            Some(texts) => Ok(Some(texts)),
+            None => self.wrong(name, "a list of addresses and CIDRs, such as '10.0.0.0/8', at least one", value),
         }
     }
 
@@ -202,7 +215,9 @@ pub fn network(text: &str) -> Option<IpNet> {
 fn is_probed(text: &str) -> bool {
     let Ok(uri) = text.parse::<hyper::Uri>() else { return false };
     let is_url = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-    is_url || text.starts_with('/')
+    // A user and a password in it would be shown wherever the URL is, and no probe sends them.
+    let is_named = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    (is_url && !is_named) || text.starts_with('/')
 }
 
 fn is_text(text: &str) -> bool {

@@ -53,6 +53,11 @@ pub enum Event {
         /// What it found; `None`: all is well.
         problem: Option<String>,
     },
+    /// The same for checks that the master makes itself.
+    MasterChecked {
+        /// What it found; `None`: all is well.
+        problem: Option<String>,
+    },
     /// Somebody switched the health check off or on.
     Switched {
         /// The direction.
@@ -196,7 +201,7 @@ pub enum Notice {
     },
     /// Load balancers are told to send no more clients.
     Disabled {
-        /// The worker whose check failed; `None` if it was switched off.
+        /// The worker whose check failed; `None` if the master's own did, or if it was switched off.
         pid: Option<u32>,
         /// Why.
         reason: String,

@@ -109,6 +109,8 @@ pub struct Worker {
     pub last_words: Option<String>,
     /// What its last health check found wrong.
     pub problem: Option<String>,
+    /// Whether there was a check yet.
+    pub checked: bool,
     /// What it last wrote to standard error before it was ready.
     pub last_lines: Vec<String>,
 }

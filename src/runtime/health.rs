@@ -28,7 +28,8 @@ pub struct Check {
     /// Its requests and who may switch.
     pub ecv: Ecv,
     header: Header,
-    target: Option<Target>,
+    monitor: Option<String>,
+    target: Mutex<Option<Target>>,
     limit: Duration,
     hostname: String,
     /// Refusals that were not told yet, and when one last was.
@@ -39,10 +40,24 @@ pub struct Check {
 impl Check {
     /// From the option `ecv`. `app` and `secure`: where a monitor that is a path is asked, and whether by TLS.
     pub fn new(config: &config::Ecv, header: Header, app: App, secure: bool) -> Self {
-        let target = config.monitor.as_deref().and_then(|monitor| Target::new(monitor, app, secure));
-        let limit = Duration::from_millis(config.timeout);
-        let (refusals, told_at) = Default::default();
-        Self { ecv: Ecv::new(config), header, target, limit, hostname: status::hostname(), refusals, told_at }
+        let check = Self {
+            ecv: Ecv::new(config),
+            header,
+            monitor: config.monitor.clone(),
+            target: Mutex::default(),
+            limit: Duration::from_millis(config.timeout),
+            hostname: status::hostname(),
+            refusals: AtomicU64::default(),
+            told_at: AtomicU64::default(),
+        };
+        check.aim(app, secure);
+        check
+    }
+
+    /// From now on a monitor that is a path is asked there.
+    pub fn aim(&self, app: App, secure: bool) {
+        let target = self.monitor.as_deref().and_then(|monitor| Target::new(monitor, app, secure));
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
     /// Counts a refusal, and says what the operator is to be told, if it is time: whoever floods us with bad requests floods no log.
@@ -87,9 +102,10 @@ impl Check {
 
     /// Asks the monitor URI; `Ok(None)` if there is none. The error is in words.
     pub async fn probe(&self) -> Result<Option<Answered>, String> {
-        match &self.target {
+        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match target {
             None => Ok(None),
-            Some(target) => probe::probe(target, self.limit).await.map(Some),
+            Some(target) => probe::probe(&target, self.limit).await.map(Some),
         }
     }
 }

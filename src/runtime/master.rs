@@ -13,7 +13,7 @@ use super::Front;
 use super::dispatcher::{Dispatcher, Door, Heard};
 use super::health::{Check, Judge};
 use super::member::Launch;
-use super::monitor::{Bound, Monitor, Parts, Switching};
+use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
 use super::pids::Pids;
 use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
@@ -42,7 +42,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 pub struct Master {
     inputs: mpsc::Sender<Input>,
     judge: Option<Arc<Judge>>,
-    has_app: Arc<AtomicBool>,
+    app: Arc<MonitorApp>,
 }
 
 impl Master {
@@ -86,13 +86,13 @@ impl Master {
             Arc::new(Judge::new(ecv, check, Arc::downgrade(&front)))
         });
         let ready = Arc::new(AtomicBool::new(false));
-        let has_app = Arc::new(AtomicBool::new(false));
+        let monitor_app = Arc::new(MonitorApp::default());
         let address = bound.as_ref().map(Bound::address);
         let monitor = bound.map(|bound| {
             let backend = Arc::new(Cluster { inputs: inputs.clone(), ready: Arc::clone(&ready) });
-            let (root, has_app) = (about.root.clone(), Arc::clone(&has_app));
+            let (root, app) = (about.root.clone(), Arc::clone(&monitor_app));
             let front = Arc::downgrade(&front);
-            Monitor::start(bound, Parts { config: config.clone(), root, backend, judge: judge.clone(), has_app, front })
+            Monitor::start(bound, Parts { config: config.clone(), root, backend, judge: judge.clone(), app, front })
         });
         let monitor = monitor.transpose()?;
         let supervise = Supervise {
@@ -112,12 +112,24 @@ impl Master {
             .name("cluster2-super".into())
             .spawn(move || runtime.block_on(run(supervise, inbox, control, asked)))
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
-        Ok(Self { inputs, judge, has_app })
+        Ok(Self { inputs, judge, app: monitor_app })
     }
 
     /// From now on the user's monitor app gets the monitor's requests first.
     pub fn forward_to_app(&self) {
-        self.has_app.store(true, Ordering::Relaxed);
+        self.app.give();
+    }
+
+    /// The user's monitor app took a request.
+    pub fn visitor_taken(&self) {
+        self.app.taken();
+    }
+
+    /// The app turned out late to be at `app`, by TLS if `secure`: a monitor URI that is a path is asked there.
+    pub fn aim(&self, app: App, secure: bool) {
+        if let Some(judge) = &self.judge {
+            judge.check.aim(app, secure);
+        }
     }
 
     /// What the validator said to `Told::Validate`.
@@ -144,6 +156,14 @@ struct Cluster {
     ready: Arc<AtomicBool>,
 }
 
+impl Cluster {
+    fn tell(&self, input: Input) {
+        if self.inputs.try_send(input).is_err() {
+            tracing::error!("the supervisor does not keep up, or has ended; what the monitor tells is lost");
+        }
+    }
+}
+
 impl Backend for Cluster {
     async fn status(&self) -> Result<Status> {
         let ended = || ClusterError::WrongState { command: "show the cluster", state: "ended" };
@@ -153,14 +173,17 @@ impl Backend for Cluster {
     }
 
     fn warn(&self, message: String) {
-        // A supervisor that cannot keep up has told so.
-        let _ = self.inputs.try_send(Input::Warning(message));
+        self.tell(Input::Warning(message));
     }
 }
 
 impl Switching for Cluster {
     fn switched(&self, disabled: bool, by: String) {
-        let _ = self.inputs.try_send(Input::Switched(disabled, by));
+        self.tell(Input::Switched(disabled, by));
+    }
+
+    fn checked(&self, problem: Option<String>) {
+        self.tell(Input::Checked(problem));
     }
 
     async fn is_ready(&self) -> bool {

@@ -17,12 +17,13 @@ use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, Response};
 use tokio::sync::oneshot;
 
+pub use self::forward::MonitorApp;
 use super::Front;
 use super::health::Judge;
 use super::master::resolve;
 use crate::config::{Config, Port};
 use crate::error::{ClusterError, Result};
-use crate::http::ecv::{Answer, Ecv, Route};
+use crate::http::ecv::{Answer, Client, Ecv, Route};
 use crate::http::monitor::{Accepting, Backend, Before, Body, Remote, Router, Settings, serve};
 use crate::sys::listener::{Address, Listener};
 
@@ -90,8 +91,8 @@ pub struct Parts<B> {
     pub backend: Arc<B>,
     /// The health check; `None` if it is off.
     pub judge: Option<Arc<Judge>>,
-    /// Whether the user gave a monitor app of their own, which may turn out late.
-    pub has_app: Arc<AtomicBool>,
+    /// The user's own monitor app.
+    pub app: Arc<MonitorApp>,
     /// Who takes connections for it.
     pub front: Weak<dyn Front>,
 }
@@ -111,11 +112,15 @@ impl Monitor {
             .max_blocking_threads(READERS)
             .build()
             .map_err(ClusterError::system("starting the monitor's runtime"))?;
+        let accepting = {
+            let _inside = runtime.enter();
+            bound.accepting().map_err(ClusterError::system("serving the monitor's port"))?
+        };
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = attend(&bound, parts) => {}
+                    () = attend(accepting, &bound, parts) => {}
                     _ = stopped => {}
                 }
             });
@@ -138,11 +143,7 @@ impl Drop for Monitor {
     }
 }
 
-async fn attend<B: Switching>(bound: &Bound, parts: Parts<B>) {
-    let accepting = match bound.accepting() {
-        Ok(accepting) => accepting,
-        Err(error) => return tracing::error!(%error, "the monitor cannot listen"),
-    };
+async fn attend<B: Switching>(accepting: Accepting, bound: &Bound, parts: Parts<B>) {
     let settings = Settings {
         path: parts.config.mon_path.clone(),
         hosts: bound.hosts(),
@@ -159,7 +160,7 @@ async fn attend<B: Switching>(bound: &Bound, parts: Parts<B>) {
         [Port::Unix(path), ..] => path.clone(),
         [] => String::new(),
     };
-    let door = FrontDoor { router: Arc::clone(&router), parts, ip, port };
+    let door = FrontDoor { router: Arc::clone(&router), parts, ip, port, ill: AtomicBool::new(false) };
     serve(accepting, router, Arc::new(door)).await;
 }
 
@@ -167,6 +168,8 @@ async fn attend<B: Switching>(bound: &Bound, parts: Parts<B>) {
 pub trait Switching: Backend {
     /// Tells of a switch that has been made: the direction, and who asked for it.
     fn switched(&self, disabled: bool, by: String);
+    /// Tells that checks on the monitor's port find something else than before: the problem, or none.
+    fn checked(&self, problem: Option<String>);
     /// Whether there is a worker to send clients to.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 }
@@ -179,6 +182,8 @@ struct FrontDoor<B> {
     ip: Option<IpAddr>,
     /// The app's first port.
     port: String,
+    /// Whether the last check here found something.
+    ill: AtomicBool,
 }
 
 impl<B: Switching> Before for FrontDoor<B> {
@@ -197,7 +202,7 @@ impl<B: Switching> Before for FrontDoor<B> {
             };
             return ControlFlow::Break(respond(answer, request.method()));
         }
-        if self.parts.has_app.load(Ordering::Relaxed) {
+        if self.parts.app.is_given() {
             return ControlFlow::Break(self.forward(request, remote).await);
         }
         ControlFlow::Continue(request)
@@ -209,7 +214,11 @@ impl<B: Switching> FrontDoor<B> {
         let problem = if judge.check.is_disabled() {
             None
         } else if self.parts.backend.is_ready().await {
-            judge.problem().await
+            let problem = judge.problem().await;
+            if self.ill.swap(problem.is_some(), Ordering::Relaxed) != problem.is_some() {
+                self.parts.backend.checked(problem.clone());
+            }
+            problem
         } else {
             Some("no worker is ready".to_owned())
         };
@@ -232,8 +241,9 @@ impl<B: Switching> FrontDoor<B> {
         let headers = request.headers();
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let from_a_page = headers.contains_key(header::ORIGIN) || !self.router.knows_host(request.uri(), headers);
-        let who = remote.map_or_else(|| "a unix socket".to_owned(), |address| address.to_string());
-        if let Err(refusal) = check.ecv.admit(remote, authorization, from_a_page) {
+        let client = remote.map_or(Client::Unix, Client::At);
+        let who = client.to_string();
+        if let Err(refusal) = check.ecv.admit(client, authorization, from_a_page) {
             check.refused(refusal, &who).into_iter().for_each(|message| self.parts.backend.warn(message));
             return Ecv::refused(refusal, check.since());
         }
@@ -247,7 +257,8 @@ impl<B: Switching> FrontDoor<B> {
 fn respond(answer: Answer, method: &Method) -> Response<Body> {
     let body = if method == Method::HEAD { Bytes::new() } else { Bytes::from(answer.body) };
     let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
+    // That a connection stays is hyper's to say, which knows what the client wants.
+    for (name, value) in answer.headers.into_iter().filter(|(_, value)| value != "keep-alive") {
         response = response.header(name, value);
     }
     let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::health::{Check, Judge};
-use super::monitor::{Bound, Monitor, Parts, Switching};
+use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
 use super::status::{self, About, Facts};
 use super::{Front, Told};
 use crate::config::Config;
@@ -35,6 +35,7 @@ pub struct Single {
     bound: Option<Bound>,
     monitor: Option<Monitor>,
     judge: Option<Arc<Judge>>,
+    monitor_app: Arc<MonitorApp>,
 }
 
 impl Single {
@@ -48,7 +49,7 @@ impl Single {
         let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
         let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
         let process = Arc::new(Process { facts, board, row, leaving, problem, front });
-        Ok(Self { process, bound, monitor: None, judge: None })
+        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default() })
     }
 
     /// The app listens at `app`, by TLS if `secure`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
@@ -60,18 +61,26 @@ impl Single {
             let check = Check::new(ecv, self.process.board.header(), app, secure);
             Arc::new(Judge::new(ecv, check, front.clone()))
         });
+        if has_app {
+            self.monitor_app.give();
+        }
         if let Some(bound) = self.bound.take() {
             let parts = Parts {
                 config: config.clone(),
                 root: about.root.clone(),
                 backend: Arc::clone(&self.process),
                 judge: self.judge.clone(),
-                has_app: Arc::new(AtomicBool::new(has_app)),
+                app: Arc::clone(&self.monitor_app),
                 front,
             };
             self.monitor = Some(Monitor::start(bound, parts)?);
         }
         Ok(self.judge.clone())
+    }
+
+    /// The user's monitor app took a request.
+    pub fn visitor_taken(&self) {
+        self.monitor_app.taken();
     }
 
     /// The row that JavaScript writes.
@@ -91,18 +100,7 @@ impl Single {
 
     /// The last health check found this; told is only the change.
     pub fn checked(&self, problem: Option<String>) {
-        let told = {
-            let mut last = self.process.problem.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = last.is_some() != problem.is_some();
-            *last = problem.clone();
-            changed
-        };
-        if told {
-            self.process.front.tell(match problem {
-                Some(reason) => Told::Disable { pid: Some(std::process::id()), reason },
-                None => Told::Enable,
-            });
-        }
+        self.process.checked(problem);
     }
 
     /// The health check was switched on the app's port, on behalf of `by`.
@@ -162,6 +160,21 @@ impl Switching for Process {
         } else {
             Told::Enable
         });
+    }
+
+    fn checked(&self, problem: Option<String>) {
+        let told = {
+            let mut last = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = last.is_some() != problem.is_some();
+            *last = problem.clone();
+            changed
+        };
+        if told {
+            self.front.tell(match problem {
+                Some(reason) => Told::Disable { pid: Some(std::process::id()), reason },
+                None => Told::Enable,
+            });
+        }
     }
 
     async fn is_ready(&self) -> bool {

@@ -46,6 +46,8 @@ pub enum Input {
     Command(Command, Reply),
     /// The monitor wants the picture of the cluster.
     Status(oneshot::Sender<Status>),
+    /// Checks on the monitor's port find something else than before.
+    Checked(Option<String>),
     /// The monitor switched the health check: the direction, and who asked.
     Switched(bool, String),
     /// The monitor has something to tell.
@@ -151,6 +153,7 @@ impl Task {
             }
             Input::Report(worker, Report::LastWords { words }) => self.apply(Event::LastWords { worker, words }),
             Input::Report(worker, Report::Checked { problem }) => self.apply(Event::Checked { worker, problem }),
+            Input::Checked(problem) => self.apply(Event::MasterChecked { problem }),
             Input::Report(_, Report::Switched { disabled, by }) | Input::Switched(disabled, by) => {
                 self.apply(Event::Switched { disabled, by });
             }
@@ -396,7 +399,9 @@ impl Task {
         });
         let mut workers: Vec<_> = workers.collect();
         workers.sort_by_key(|worker| (worker.slot, worker.generation));
-        let problems = supervisor.problems().map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
+        let own = supervisor.master_problem().map(|problem| (std::process::id(), problem));
+        let problems = supervisor.problems().chain(own);
+        let problems = problems.map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
         Status {
             running: true,
             master: self.parts.facts.master(supervisor.is_running(), supervisor.target()),

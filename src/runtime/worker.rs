@@ -103,9 +103,9 @@ impl Worker {
             Ok(Some(received)) => received,
             // What it cannot take, the master gives to somebody else.
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => return Ok(Taken::Nothing),
-            Ok(None) => return Ok(Taken::Orphaned),
+            Ok(None) => return Ok(self.orphaned()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Taken::Orphaned),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(self.orphaned()),
             Err(source) => return Err(ClusterError::System { doing: "reading the channel", source }),
         };
         let malformed = |error: frame::Malformed| ClusterError::System {
@@ -123,6 +123,12 @@ impl Worker {
                 Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
             }
         }
+    }
+
+    /// All workers are orphans now, and leave: load balancers are to know.
+    fn orphaned(&self) -> Taken {
+        self.header.leave(sys::wall());
+        Taken::Orphaned
     }
 
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here.

@@ -71,8 +71,10 @@ pub struct Supervisor {
     last_id: u32,
     actions: Vec<Action>,
     replacing: Replacing,
-    /// A worker whose health check failed was told of, and no recovery since.
+    /// A health check that failed was told of, and no recovery since.
     unhealthy: bool,
+    /// What the master's own checks find wrong.
+    master_problem: Option<String>,
     /// When a delayed shutdown begins.
     leave_at: Option<Millis>,
     last_sample: Option<Millis>,
@@ -94,6 +96,7 @@ impl Supervisor {
             actions: Vec::new(),
             replacing: Replacing::default(),
             unhealthy: false,
+            master_problem: None,
             leave_at: None,
             last_sample: None,
             no_blame_before: 0,
@@ -103,6 +106,7 @@ impl Supervisor {
     /// Takes one event and answers what to do, in order. Events about workers that are gone are ignored: they are
     /// races, not errors.
     pub fn on_event(&mut self, event: Event, now: Millis) -> Vec<Action> {
+        let of_master = matches!(event, Event::MasterChecked { .. });
         match event {
             Event::Start => self.start(now),
             Event::Spawned { worker, pid } => self.spawned(worker, pid),
@@ -116,6 +120,7 @@ impl Supervisor {
                 }
             }
             Event::Checked { worker, problem } => self.checked(worker, problem),
+            Event::MasterChecked { problem } => self.master_problem = problem,
             Event::Switched { disabled, by } => self.switched(disabled, &by),
             Event::LastLines { worker, lines } => {
                 if let Some(worker) = self.workers.get_mut(&worker) {
@@ -131,7 +136,7 @@ impl Supervisor {
         }
         self.refill(now);
         self.advance_reload(now);
-        self.judge_health();
+        self.judge_health(of_master);
         self.finish();
         std::mem::take(&mut self.actions)
     }
@@ -390,9 +395,11 @@ impl Supervisor {
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = State::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
-        let (last_words, last_lines, problem) = (None, Vec::new(), None);
-        self.workers
-            .insert(id, Worker { slot, generation, pid: None, state, stretch, last_words, last_lines, problem });
+        let (last_words, last_lines, problem, checked) = (None, Vec::new(), None, false);
+        self.workers.insert(
+            id,
+            Worker { slot, generation, pid: None, state, stretch, last_words, last_lines, problem, checked },
+        );
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }

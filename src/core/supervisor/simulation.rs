@@ -117,11 +117,14 @@ impl World {
                 self.reloads -= 1;
                 assert!(self.reloads >= 0, "a reload ended that never began");
             }
-            Notice::Disabled { pid, .. } => {
-                assert!(pid.is_some() && !self.unhealthy, "unhealthy twice");
+            Notice::Disabled { .. } => {
+                assert!(!self.unhealthy, "unhealthy twice");
                 self.unhealthy = true;
             }
-            Notice::Enabled => assert!(std::mem::take(&mut self.unhealthy), "healthy twice"),
+            Notice::Enabled => {
+                assert!(std::mem::take(&mut self.unhealthy), "healthy twice");
+                assert_eq!(self.supervisor.problems().next(), None, "healthy with a problem");
+            }
             Notice::Cut { .. }
             | Notice::Warning(_)
             | Notice::Reloading { .. }
@@ -145,7 +148,8 @@ impl World {
             assert!(exists, "{id:?} is believed alive but is gone");
         }
         if self.supervisor.is_running() {
-            assert_eq!(self.supervisor.problems().next().is_some(), self.unhealthy, "health was not told");
+            let ill = self.supervisor.problems().next().is_some() || self.supervisor.master_problem().is_some();
+            assert!(!ill || self.unhealthy, "a problem was not told");
         }
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
@@ -211,6 +215,10 @@ impl World {
             831..=870 => {
                 let problem = self.random.bool().then(|| "status 503".to_owned());
                 self.send(Event::Checked { worker, problem });
+            }
+            871..=880 => {
+                let problem = self.random.bool().then(|| "no answer".to_owned());
+                self.send(Event::MasterChecked { problem });
             }
             750 => self.send(Event::Shutdown),
             751 => self.send(Event::Stop),

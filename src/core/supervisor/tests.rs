@@ -278,7 +278,32 @@ fn health_is_told_once_for_the_cluster_and_a_worker_takes_its_problem_with_it() 
     assert_eq!(supervisor.on_event(checked(ONE, None), 3), []);
     assert_eq!(supervisor.problems().collect::<Vec<_>>(), [(102, "a validator said no")]);
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Signal("SIGKILL") }, 4);
-    assert_eq!(actions.last(), Some(&enabled));
+    assert_eq!(actions.last(), Some(&enabled), "the other one was checked and is well");
+}
+
+#[test]
+fn the_end_of_all_who_found_a_problem_is_no_recovery_before_somebody_was_checked() {
+    let mut supervisor = running(1);
+    let problem = Some("status 503".to_owned());
+    supervisor.on_event(Event::Checked { worker: ONE, problem: problem.clone() }, 1);
+    let actions = supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Signal("SIGKILL") }, 2);
+    assert!(!actions.contains(&Action::Tell(Notice::Enabled)), "{actions:?}");
+    supervisor.on_event(Event::Spawned { worker: TWO, pid: 102 }, 3);
+    supervisor.on_event(Event::Ready { worker: TWO }, 3);
+    assert_eq!(supervisor.on_event(Event::Checked { worker: TWO, problem }, 4), [], "still ill, and told already");
+    let well = Event::Checked { worker: TWO, problem: None };
+    assert_eq!(supervisor.on_event(well, 5), [Action::Tell(Notice::Enabled)]);
+}
+
+#[test]
+fn what_the_master_finds_itself_counts_too_and_is_told_once_with_the_workers() {
+    let mut supervisor = running(1);
+    let found = |problem: Option<&str>| Event::MasterChecked { problem: problem.map(str::to_owned) };
+    let disabled = Action::Tell(Notice::Disabled { pid: None, reason: "no answer".into() });
+    assert_eq!(supervisor.on_event(found(Some("no answer")), 1), [disabled]);
+    assert_eq!(supervisor.on_event(Event::Checked { worker: ONE, problem: Some("ill".into()) }, 2), []);
+    assert_eq!(supervisor.on_event(found(None), 3), []);
+    assert_eq!(supervisor.on_event(Event::Checked { worker: ONE, problem: None }, 4), [Action::Tell(Notice::Enabled)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Who may switch the health check off and on.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -26,6 +27,27 @@ impl Refusal {
     }
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// Somebody at this address.
+    At(IpAddr),
+    /// Somebody who may open our unix socket, which its file's mode guards.
+    Unix,
+    /// Somebody who is gone already, so that nobody can say from where.
+    Unknown,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Unix => f.write_str("a unix socket"),
+            Self::Unknown => f.write_str("somebody who was gone"),
+        }
+    }
+}
+
 /// The options `ecv.token` and `ecv.allow`. Without either, everybody may switch, as with the original.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -36,23 +58,20 @@ pub struct Guard {
 
 impl Guard {
     /// `allow` was checked with the options; what does not parse allows nobody.
-    pub fn new(token: Option<String>, allow: &[String]) -> Self {
-        let networks = || allow.iter().filter_map(|text| network(text)).collect();
-        Self { token, allow: (!allow.is_empty()).then(networks) }
+    pub fn new(token: Option<String>, allow: Option<&[String]>) -> Self {
+        let networks = |allow: &[String]| allow.iter().filter_map(|text| network(text)).collect();
+        Self { token, allow: allow.map(networks) }
     }
 
-    /// `client`: the other end's address, `None` on a unix socket, whose file's mode is then what guards it. `authorization`: the
-    /// header of that name. Where both options are given, both are needed. `from_a_page`: a browser sends it on behalf of some
+    /// `authorization`: the header of that name. Where both options are given, both are needed. `from_a_page`: a browser sends it on behalf of some
     /// page, which may be anybody's; only a token lets it through.
-    pub fn admit(
-        &self,
-        client: Option<IpAddr>,
-        authorization: Option<&[u8]>,
-        from_a_page: bool,
-    ) -> Result<(), Refusal> {
-        if let (Some(allow), Some(client)) = (&self.allow, client.map(|client| client.to_canonical()))
-            && !allow.iter().any(|network| network.contains(&client))
-        {
+    pub fn admit(&self, client: Client, authorization: Option<&[u8]>, from_a_page: bool) -> Result<(), Refusal> {
+        let is_allowed = |allow: &Vec<IpNet>| match client {
+            Client::At(address) => allow.iter().any(|network| network.contains(&address.to_canonical())),
+            Client::Unix => true,
+            Client::Unknown => false,
+        };
+        if !self.allow.as_ref().is_none_or(is_allowed) {
             return Err(Refusal::Forbidden);
         }
         match &self.token {
@@ -80,11 +99,11 @@ mod tests {
 
     fn guard(token: Option<&str>, allow: &[&str]) -> Guard {
         let allow: Vec<String> = allow.iter().map(|text| (*text).to_owned()).collect();
-        Guard::new(token.map(str::to_owned), &allow)
+        Guard::new(token.map(str::to_owned), (!allow.is_empty()).then_some(&allow))
     }
 
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn ip(text: &str) -> Client {
+        Client::At(text.parse().unwrap())
     }
 
     #[test]
@@ -96,7 +115,8 @@ mod tests {
         for bad in ["11.0.0.1", "127.0.0.2", "::1"] {
             assert_eq!(guard.admit(ip(bad), None, false), Err(Refusal::Forbidden), "{bad}");
         }
-        assert_eq!(guard.admit(None, None, false), Ok(()), "a unix socket");
+        assert_eq!(guard.admit(Client::Unix, None, false), Ok(()));
+        assert_eq!(guard.admit(Client::Unknown, None, false), Err(Refusal::Forbidden), "reset before it was asked for");
         assert_eq!(self::guard(None, &["nonsense"]).admit(ip("::1"), None, false), Err(Refusal::Forbidden));
     }
 
@@ -104,11 +124,11 @@ mod tests {
     fn the_token_is_needed_to_the_letter() {
         let guard = guard(Some("secret"), &[]);
         assert_eq!(guard.admit(ip("1.2.3.4"), Some(b"Bearer secret"), false), Ok(()));
-        assert_eq!(guard.admit(None, Some(b"bearer secret"), false), Ok(()));
+        assert_eq!(guard.admit(Client::Unix, Some(b"bearer secret"), false), Ok(()));
         let wrong: [Option<&[u8]>; 5] =
             [None, Some(b""), Some(b"Bearer secre"), Some(b"Bearer secret2"), Some(b"Basic secret")];
         for header in wrong {
-            assert_eq!(guard.admit(None, header, false), Err(Refusal::Unauthorized), "{header:?}");
+            assert_eq!(guard.admit(Client::Unix, header, false), Err(Refusal::Unauthorized), "{header:?}");
         }
     }
 

@@ -7,13 +7,11 @@ mod guard;
 pub mod probe;
 mod tls;
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config;
-pub use guard::{Guard, Refusal};
+pub use guard::{Client, Guard, Refusal};
 
 /// What load balancers are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,12 +77,12 @@ impl Ecv {
     /// From the option `ecv`.
     pub fn new(config: &config::Ecv) -> Self {
         let path = config.path.trim_end_matches('/').to_owned();
-        Self { path, control: config.control, guard: Guard::new(config.token.clone(), &config.allow) }
+        Self { path, control: config.control, guard: Guard::new(config.token.clone(), config.allow.as_deref()) }
     }
 
     /// Whether a request is the health check's; `None`: it is the app's.
     pub fn route(&self, method: &str, target: &str) -> Option<Route> {
-        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let path = path_of(target);
         let rest = path.strip_prefix(self.path.as_str())?;
         match (method, rest) {
             ("GET" | "HEAD", "" | "/") => Some(Route::Check),
@@ -95,12 +93,7 @@ impl Ecv {
     }
 
     /// Whether this client may switch; see [`Guard::admit`].
-    pub fn admit(
-        &self,
-        client: Option<IpAddr>,
-        authorization: Option<&[u8]>,
-        from_a_page: bool,
-    ) -> Result<(), Refusal> {
+    pub fn admit(&self, client: Client, authorization: Option<&[u8]>, from_a_page: bool) -> Result<(), Refusal> {
         self.guard.admit(client, authorization, from_a_page)
     }
 
@@ -133,6 +126,15 @@ impl Ecv {
             Refusal::Forbidden => "you may not switch the health check from there",
         };
         Answer { status: refusal.status(), headers, body: body.to_owned() }
+    }
+}
+
+/// The path of a request's target, also where it is a whole URL, as proxies send it (RFC 9112, 3.2.2).
+fn path_of(target: &str) -> &str {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    match path.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => path,
     }
 }
 
@@ -178,14 +180,21 @@ mod tests {
     #[test]
     fn only_its_own_requests_are_the_health_checks() {
         let on = ecv(true);
-        for own in ["/ecv", "/ecv/", "/ecv?x=1"] {
+        for own in ["/ecv", "/ecv/", "/ecv?x=1", "http://example.com/ecv", "HTTP://[::1]:3000/ecv?x"] {
             assert_eq!(on.route("GET", own), Some(Route::Check), "{own}");
             assert_eq!(on.route("HEAD", own), Some(Route::Check), "{own}");
         }
         assert_eq!(on.route("POST", "/ecv/disable"), Some(Route::Switch { disabled: true }));
         assert_eq!(on.route("POST", "/ecv/enable?now"), Some(Route::Switch { disabled: false }));
-        let others =
-            [("GET", "/ecvs"), ("GET", "/ecv/disable"), ("POST", "/ecv"), ("GET", "/"), ("PUT", "/ecv/enable")];
+        let others = [
+            ("GET", "http://ecv"),
+            ("GET", "/x://y/ecv"),
+            ("GET", "/ecvs"),
+            ("GET", "/ecv/disable"),
+            ("POST", "/ecv"),
+            ("GET", "/"),
+            ("PUT", "/ecv/enable"),
+        ];
         for (method, target) in others {
             assert_eq!(on.route(method, target), None, "{method} {target}");
         }

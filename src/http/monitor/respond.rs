@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Frame;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What is sent: a page as a whole, or a stream.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -26,6 +26,8 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Time for reading a directory, or a piece of a file.
 pub const DISK_WITHIN: Duration = Duration::from_secs(10);
+/// What is read from the disk at a time.
+const READS: usize = 2;
 
 /// On every response of the monitor, whatever it is. The pages need nothing from anywhere else, so they may not ask.
 const PROTECTION: [(HeaderName, &str); 5] = [
@@ -71,12 +73,20 @@ impl Problem {
     }
 }
 
-/// Does on another thread what may wait for a disk. A disk that does not answer in time is a problem of its own.
+/// Does on another thread what may wait for a disk. A disk that does not answer in time is a problem of its own. Whoever goes away
+/// before it is their turn leaves nothing to be done: otherwise requests that nobody waits for would pile up.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    match tokio::time::timeout(DISK_WITHIN, tokio::task::spawn_blocking(work)).await {
-        Ok(done) => done.map_err(Problem::internal),
-        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer.")),
-    }
+    static TURNS: Semaphore = Semaphore::const_new(READS);
+    let done = async {
+        let turn = TURNS.acquire().await.map_err(Problem::internal)?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+    };
+    let late = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer.");
+    tokio::time::timeout(DISK_WITHIN, done).await.map_err(late)?
 }
 
 /// A response whose body is known as a whole.

@@ -13,7 +13,7 @@ use super::respond::{Pieces, blocking};
 use crate::sys::beneath;
 
 /// How much is searched for the beginnings of lines; lines that are longer than this together begin in their middle.
-const SEARCHED: u64 = 64 << 20;
+const SEARCHED: u64 = 16 << 20;
 /// How much is read at once, from the end backwards.
 const BLOCK: u64 = 64 * 1024;
 /// How often a file that is followed is looked at.

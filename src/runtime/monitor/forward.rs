@@ -4,6 +4,7 @@
 //! front hands to the app's server, so that nothing else on the machine can connect there.
 
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -16,9 +17,44 @@ use tokio::net::UnixStream;
 
 use super::{FrontDoor, Switching};
 use crate::http::monitor::{Body, Remote};
+use crate::sys::descriptors;
 
 /// What the app does not begin to answer in this time is answered by the pages, or with 504.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Requests that may wait for JavaScript to take them; each holds a descriptor of the master, whether or not its client still waits.
+const UNTAKEN: usize = 16;
+
+/// What is known of the user's own monitor app.
+#[derive(Debug, Default)]
+pub struct MonitorApp {
+    given: AtomicBool,
+    untaken: AtomicUsize,
+}
+
+impl MonitorApp {
+    /// There is one, from now on.
+    pub fn give(&self) {
+        self.given.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is one, which may turn out late.
+    pub fn is_given(&self) -> bool {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// JavaScript took a request.
+    pub fn taken(&self) {
+        let less = |untaken: usize| untaken.checked_sub(1);
+        let _ = self.untaken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Whether one more may wait; it is counted then.
+    fn may_wait(&self) -> bool {
+        let more = |untaken: usize| (untaken < UNTAKEN).then_some(untaken + 1);
+        self.untaken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+}
 
 /// Headers that concern one connection and not the message.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -64,12 +100,19 @@ impl<B: Switching> FrontDoor<B> {
     }
 
     async fn ask(&self, mut head: Parts, body: Incoming, remote: Remote) -> Result<Response<Body>, String> {
-        let (ours, theirs) = StdUnixStream::pair().map_err(|error| error.to_string())?;
+        if !self.parts.app.may_wait() {
+            return Err("the script takes nothing: it is busy".to_owned());
+        }
+        let (ours, theirs) =
+            StdUnixStream::pair().inspect_err(|_| self.parts.app.taken()).map_err(|error| error.to_string())?;
+        descriptors::spend();
+        descriptors::spend();
+        if !self.parts.front.upgrade().is_some_and(|front| front.connect(theirs.into())) {
+            self.parts.app.taken();
+            return Err("the script takes nothing: it ends".to_owned());
+        }
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let ours = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
-        if !self.parts.front.upgrade().is_some_and(|front| front.connect(theirs.into())) {
-            return Err("the master's script takes nothing".to_owned());
-        }
         strip(&mut head.headers);
         if let Some(address) = remote.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
             head.headers.insert(HeaderName::from_static("x-forwarded-for"), address);
@@ -89,4 +132,20 @@ impl<B: Switching> FrontDoor<B> {
 fn strip(headers: &mut HeaderMap) {
     HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
     headers.remove("keep-alive");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_script_holds_no_more_descriptors_than_may_wait() {
+        let app = MonitorApp::default();
+        assert!((0..UNTAKEN).all(|_| app.may_wait()));
+        assert!(!app.may_wait());
+        app.taken();
+        assert!(app.may_wait() && !app.may_wait());
+        (0..2 * UNTAKEN).for_each(|_| app.taken());
+        assert_eq!((0..2 * UNTAKEN).filter(|_| app.may_wait()).count(), UNTAKEN, "a call too many frees nothing");
+    }
 }
