@@ -8,7 +8,7 @@ const http = require('node:http');
 const https = require('node:https');
 const { INDEX } = require('./counters');
 
-const { requestsActive, requestsTotal } = INDEX;
+const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
 const PASSES_ON = Symbol('cluster2-rs.passes-on');
 
@@ -24,28 +24,50 @@ class Traffic {
   servers = new Set();
   /** Where a stream keeps its state: of each instance's own, as Node's channels tell of all streams of the process. */
   #state = Symbol('cluster2-rs.stream');
-  #counters;
   #row;
   #follower;
   #subscriptions = [];
   /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`). */
   origin;
 
+  // One function for all sockets: one each would show where every request has a connection of its own.
+  #onSocketClose;
+  #onStreamClose;
+
   /** @param {Counters} counters where open connections and requests are counted */
   constructor(counters) {
-    this.#counters = counters;
-    this.#row = counters.row;
+    const row = counters.row;
+    const key = this.#state;
+    const traffic = this;
+    this.#row = row;
+    this.#onSocketClose = function () {
+      traffic.sockets.delete(this);
+      traffic.others.delete(this);
+      row[connectionsActive] -= 1;
+      traffic.#follower?.onClose();
+    };
+    this.#onStreamClose = function () {
+      traffic.streams.delete(this);
+      // Responses that did not finish tell of no end of their own.
+      const state = this[key];
+      row[requestsActive] -= state.active;
+      state.active = 0;
+    };
   }
 
   /** Watches a server from now on; a second call does nothing. */
   watch(server) {
     if (this.servers.has(server) || server[PASSES_ON]) return;
     this.servers.add(server);
-    server.prependListener('connection', (socket) => this.#connection(server, socket));
-    if (isHttp1(server)) {
+    const speaksHttp1 = isHttp1(server);
+    const isPlain = speaksHttp1 && !(server instanceof https.Server);
+    server.prependListener('connection', (socket) => {
+      this.#connection(socket, speaksHttp1);
+      if (isPlain) this.#stream(socket);
+    });
+    if (speaksHttp1) {
       this.#subscribe();
-      const ready = server instanceof https.Server ? 'secureConnection' : 'connection';
-      server.prependListener(ready, (stream) => this.#stream(stream));
+      if (!isPlain) server.prependListener('secureConnection', (stream) => this.#stream(stream));
     } else if (isHttp2(server)) {
       server.prependListener('request', (_request, response) => this.#http2Request(response));
       server.on('session', (session) => {
@@ -102,16 +124,11 @@ class Traffic {
     this.sessions.forEach((session) => follower.onSession(session));
   }
 
-  #connection(server, socket) {
+  #connection(socket, speaksHttp1) {
     if (this.sockets.has(socket)) return;
     this.sockets.add(socket);
-    if (!isHttp1(server)) this.others.add(socket);
-    socket.once('close', () => {
-      this.sockets.delete(socket);
-      this.others.delete(socket);
-      this.#counters.connectionsActive -= 1;
-      this.#follower?.onClose();
-    });
+    if (!speaksHttp1) this.others.add(socket);
+    socket.on('close', this.#onSocketClose);
   }
 
   #stream(stream) {
@@ -123,12 +140,7 @@ class Traffic {
     // Node would give a connection that comes with nothing to read the time of a first request, and no more.
     if (state.moved) stream.setTimeout(idle);
     this.#follower?.onIdle();
-    stream.once('close', () => {
-      this.streams.delete(stream);
-      // Responses that did not finish tell of no end of their own.
-      this.#row[requestsActive] -= state.active;
-      state.active = 0;
-    });
+    stream.on('close', this.#onStreamClose);
   }
 
   #http2Request(response) {

@@ -212,10 +212,12 @@ impl Peer {
         }
     }
 
-    /// Whether connections lie untaken for `bound` milliseconds or longer.
+    /// Whether connections lie untaken for `bound` milliseconds or longer, in which the worker took nothing else either: one that
+    /// works off a heap of them, cold after its start, is not stuck, and what is taken from it would never come back.
     pub fn is_late(&mut self, now: Millis, bound: Millis) -> bool {
         self.ledger.taken(self.row.count(Field::Taken));
-        self.ledger.oldest().is_some_and(|at| at + bound <= now)
+        let beat = self.row.count(Field::Beat);
+        self.ledger.oldest().is_some_and(|at| at.max(beat.min(now)) + bound <= now)
     }
 
     /// When the oldest untaken connection was handed over.
