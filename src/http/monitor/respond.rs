@@ -206,6 +206,9 @@ fn weight(range: &str, wanted: &str) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::monitor::tests::on_a_runtime;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn json_is_for_who_prefers_it() {
@@ -226,5 +229,38 @@ mod tests {
             assert_eq!(wants_json(&headers), wanted, "{accept}");
         }
         assert!(!wants_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn whoever_goes_away_before_their_turn_leaves_nothing_to_be_done() {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        static DONE: AtomicUsize = AtomicUsize::new(0);
+        on_a_runtime(async {
+            let (hold, held) = std::sync::mpsc::channel::<()>();
+            let held = Arc::new(Mutex::new(held));
+            let busy = (0..READS).map(|_| {
+                let held = held.clone();
+                tokio::spawn(blocking(move || {
+                    STARTED.fetch_add(1, Ordering::SeqCst);
+                    held.lock().unwrap().recv()
+                }))
+            });
+            let busy: Vec<_> = busy.collect();
+            while STARTED.load(Ordering::SeqCst) < READS {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..50 {
+                let gone = tokio::spawn(blocking(|| DONE.fetch_add(1, Ordering::SeqCst)));
+                tokio::task::yield_now().await;
+                gone.abort();
+                assert!(gone.await.is_err());
+            }
+            drop(hold);
+            for one in busy {
+                assert!(one.await.unwrap().is_ok());
+            }
+            assert!(blocking(|| ()).await.is_ok());
+            assert_eq!(DONE.load(Ordering::SeqCst), 0);
+        });
     }
 }
