@@ -36,9 +36,9 @@ async function load(port, one, two, clients = CLIENTS) {
   return running;
 }
 
-/** Who answers the next requests. */
+/** Who answers the next requests: those already on their way, some of which take long, went where the balancer sent them before. */
 async function serving(clients) {
-  clients.pids.clear();
+  clients.watchPids();
   await clients.answered(100);
   return [...clients.pids];
 }

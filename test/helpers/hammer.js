@@ -132,11 +132,13 @@ class Hammer {
   troubles = [];
   /** Requests that took longer than `slowAfter`. */
   slow = [];
+  /** Who answered, of requests that began since `watchPids`. */
   pids = new Set();
   stopped = false;
   refusedKinds = new Set();
   #kinds = {};
   #lastId = 0;
+  #watchedSince = 0;
   #clients;
 
   constructor(target, { clients = ALL, think = 25, deadline = DEADLINE, untilRefused = false, slowAfter = 1000, prefix = 'r' }) {
@@ -161,10 +163,16 @@ class Hammer {
     this.#kinds[kind][outcome] += 1;
     const took = Math.round(performance.now() - begun);
     const words = { kind, id, outcome, why, localPort, begun, took };
-    if (outcome === 'ok') this.pids.add(Number(why.split(' ').at(-1)));
-    else this.troubles.push(words);
+    if (outcome !== 'ok') this.troubles.push(words);
+    else if (begun >= this.#watchedSince) this.pids.add(Number(why.split(' ').at(-1)));
     if (outcome === 'refused') this.refusedKinds.add(kind);
     if (took > this.slowAfter) this.slow.push(words);
+  }
+
+  /** From now on `pids` are those who answer requests that are still to begin. */
+  watchPids() {
+    this.pids.clear();
+    this.#watchedSince = performance.now();
   }
 
   /** Waits until so many requests, as of now, were answered. */
