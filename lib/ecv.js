@@ -179,19 +179,34 @@ function writeStream(stream, request, [status, , body, ...headers]) {
   stream.end(request[':method'] === 'HEAD' ? undefined : body);
 }
 
-/**
- * Answers the health check on the servers of these apps, as far as they speak HTTP and it is on.
- * @param {Array<{ server: net.Server, ports: Array<number|string> }>} apps from `adapt`, before they listen
- * @param {object} config the options
- * @param {{ checked: Function, switched: Function, warn: Function }} tell told of health (a problem or `null`), of a switch, and
- *   of refusals
- * @param {(config: string, place: string) => NativeEcv} makeNative
- */
-function guard(apps, config, tell, makeNative) {
-  if (!config.ecv) return;
-  const health = new Health(tell);
-  const speaksHttp = ({ server }) => isHttp1(server) || isHttp2(server);
-  for (const app of apps.filter(speaksHttp)) new Ecv(config, app, tell, health, makeNative);
+/** The health check of a process. */
+class HealthCheck {
+  #config;
+  #tell;
+  #makeNative;
+  #health;
+
+  /**
+   * @param {object} config the options; without `ecv` there is none
+   * @param {{ checked: Function, switched: Function, warn: Function }} tell told of health (a problem or `null`), of a switch,
+   *   and of refusals
+   * @param {(config: string, place: string) => NativeEcv} makeNative
+   */
+  constructor(config, tell, makeNative) {
+    this.#config = config;
+    this.#tell = tell;
+    this.#makeNative = makeNative;
+    this.#health = new Health(tell);
+  }
+
+  /**
+   * Answers on a server, if it speaks HTTP.
+   * @param {{ server: net.Server, ports: Array<number|string> }} app before it listens
+   */
+  guard(app) {
+    if (!this.#config.ecv || !(isHttp1(app.server) || isHttp2(app.server))) return;
+    new Ecv(this.#config, app, this.#tell, this.#health, this.#makeNative);
+  }
 }
 
-module.exports = { guard, placeOf };
+module.exports = { HealthCheck, placeOf };

@@ -36,7 +36,7 @@ async function load(port, one, two, clients = CLIENTS) {
   return running;
 }
 
-/** Who answers the next requests: those already on their way, some of which take long, went where the balancer sent them before. */
+/** Who answers the next requests. Those on their way, some of which take long, went where the balancer sent them before. */
 async function serving(clients) {
   clients.watchPids();
   await clients.answered(100);

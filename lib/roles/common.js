@@ -4,7 +4,6 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { isSecure } = require('../adapt');
 const { ClusterTypeError, native } = require('../errors');
 const addon = require('../native');
 const { validate } = require('../validate');
@@ -66,9 +65,8 @@ function resolveHost(host) {
 }
 
 /** What the addon is told of this process and the app of `script` (`About` of `src/runtime/status.rs`). */
-function about(script, apps) {
-  const secure = apps !== undefined && isSecure(apps[0].server);
-  return JSON.stringify({ node: process.version, root: rootOf(script), secure });
+function about(script) {
+  return JSON.stringify({ node: process.version, root: rootOf(script) });
 }
 
 // The nearest directory with a package.json, as npm has it.

@@ -3,11 +3,11 @@
 // A `Cluster` in the master: starts the Rust supervisor and turns what it tells into events.
 
 const path = require('node:path');
-const { adapt, isSecure } = require('../adapt');
+const { adapt } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
 const remote = require('../remote');
-const { about, beat, createApp, fail, onValidate, resolveHost, warn } = require('./common');
+const { about, beat, createApp, fail, onValidate, warn } = require('./common');
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
@@ -48,19 +48,18 @@ class MasterRole {
     const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     // Where it was called back at once, its ports are known before anything is forked.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
-    native(() => this.#start(ports, apps));
+    native(() => this.#start(ports));
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
-    this.#announce(created, () => apps, callback);
+    this.#announce(created, callback);
   }
 
-  async #announce(created, apps, callback) {
+  async #announce(created, callback) {
     const listening = new Promise((resolve) => (this.#onListening = resolve));
     let app, monApp;
     try {
       [app, monApp] = await created;
       if (monApp) this.#serveMonitorApp(monApp);
-      this.#aim(apps());
     } catch (error) {
       if (this.running) await this.command({ command: 'stop' }).catch(() => {});
       return this.#fail(error);
@@ -69,21 +68,13 @@ class MasterRole {
     callback?.(app, monApp);
   }
 
-  // Known only now, if `createApp` called back late: a monitor URI that is a path is asked where the app is.
-  #aim([{ server, ports }]) {
-    const [port] = ports;
-    if (port === 0) return;
-    const place = typeof port === 'string' ? { path: path.resolve(port) } : { address: resolveHost(this.#config.host), port };
-    this.#native?.aim(JSON.stringify({ ...place, secure: isSecure(server) }));
-  }
-
   #serveMonitorApp(monApp) {
     const { MonitorApp } = require('../monitor-app');
     this.#monitorApp = new MonitorApp(monApp);
     this.#native?.forwardToApp();
   }
 
-  #start(ports, apps) {
+  #start(ports) {
     const { args, env, cwd, exec, execArgv } = this.#config;
     const script = exec ? path.resolve(exec) : process.argv[1];
     if (!script) {
@@ -104,7 +95,7 @@ class MasterRole {
     this.#native = new addon.NativeMaster(
       JSON.stringify({ ...this.#config, ports }),
       JSON.stringify(launch),
-      about(script, apps),
+      about(script),
       (text) => this.#told(JSON.parse(text)),
     );
   }

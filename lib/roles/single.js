@@ -5,7 +5,7 @@
 const { adapt } = require('../adapt');
 const { Counters } = require('../counters');
 const { Drain } = require('../drain');
-const { guard, placeOf } = require('../ecv');
+const { HealthCheck, placeOf } = require('../ecv');
 const { ClusterError, native } = require('../errors');
 const { serve } = require('../serve');
 const { IdleTimeout } = require('../idle-timeout');
@@ -49,8 +49,8 @@ class SingleRole {
       this.#servers = await serve(apps, resolveHost(this.#config.host)).catch((error) => {
         throw asClusterError(error);
       });
-      const place = JSON.stringify(placeOf(apps[0].server));
-      native(() => this.#native.serve(place, this.#monitorApp !== undefined));
+      const places = JSON.stringify(this.#servers.map(placeOf));
+      native(() => this.#native.serve(places, this.#monitorApp !== undefined));
     } catch (error) {
       this.#servers.forEach((server) => server.close());
       this.#ended();
@@ -68,7 +68,7 @@ class SingleRole {
   #enter(apps) {
     const config = JSON.stringify(this.#config);
     const told = (text) => this.#told(JSON.parse(text));
-    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1], apps), told));
+    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), told));
     this.#counters = new Counters(this.#native.row());
     this.#traffic = new Traffic(this.#counters);
     for (const { server } of apps) {
@@ -80,7 +80,8 @@ class SingleRole {
       switched: (disabled, by) => this.#native.switched(disabled, by),
       warn: (message) => warn(this.#cluster, message),
     };
-    guard(apps, this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    const check = new HealthCheck(this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    apps.forEach((app) => check.guard(app));
   }
 
   #told(told) {

@@ -16,6 +16,7 @@ class WorkerRole {
     this.#cluster = cluster;
     this.#config = config;
     this.#session = session;
+    session.claim();
   }
 
   /** The running cluster is the master's; it is reached as from any other process. */
@@ -35,29 +36,19 @@ class WorkerRole {
   }
 
   async #listen(create, callback) {
-    this.#onSignals();
+    this.#session.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     let apps;
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
-    this.#session.guard(apps, this.#config);
-    await serve(apps, resolveHost(this.#config.host));
-    this.#session.ready();
+    const check = this.#session.healthCheck(this.#config);
+    apps.forEach((app) => check.guard(app));
+    const servers = await serve(apps, resolveHost(this.#config.host));
+    this.#session.ready(servers);
     callback?.(app, monApp);
   }
 
-  // Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
-  // that worker.
-  #onSignals() {
-    for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) {
-      process.on(signal, () => {
-        this.#session.report({ type: 'signal', signal });
-        this.#cluster.emit(signal, { pid: process.pid, type: 'worker' });
-        if (signal === 'SIGTERM') this.#session.leave();
-      });
-    }
-  }
 }
 
 module.exports = { WorkerRole };

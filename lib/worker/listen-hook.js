@@ -79,7 +79,7 @@ class ListenHook {
     const flags = query.flags ?? 0;
     // An inherited descriptor and `reusePort` are the worker's own business: without a handle, Node makes one itself.
     if (query.fd >= 0 || flags & UV_TCP_REUSEPORT) return process.nextTick(callback, 0, null);
-    this.#session.traffic.watch(server);
+    this.#session.onListen(server, query.addressType === -1 ? query.address : query.port);
     const wanted = this.#wanted(query, flags);
     const seq = ++this.#seq;
     this.#pending.set(seq, (answer) => this.#answered(query, answer, callback));

@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const { Counters } = require('../counters');
 const { CURRENT } = require('../current');
 const { Drain } = require('../drain');
-const { guard } = require('../ecv');
+const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
@@ -34,6 +34,8 @@ class Session {
   #orphaned = false;
   #mayLeave = false;
   #left = false;
+  /** Serves a script that knows nothing of us. */
+  #plain;
 
   constructor(identity) {
     this.identity = identity;
@@ -52,6 +54,7 @@ class Session {
     this.#hook.install();
     this.counters.start(this.identity.beat, () => this.#catchUp());
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
+    if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
   }
 
   // What found no room before, in the channel or for lack of descriptors.
@@ -60,14 +63,14 @@ class Session {
     this.#takeAll();
   }
 
-  /** Answers the health check on these apps. */
-  guard(apps, config) {
+  /** The health check on the app's port; `config`: the options. */
+  healthCheck(config) {
     const tell = {
       checked: (problem) => this.report({ type: 'checked', problem }),
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
-    guard(apps, config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    return new HealthCheck(config, tell, (...args) => native(() => this.#native.ecv(...args)));
   }
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
@@ -76,9 +79,37 @@ class Session {
   }
 
   /** Reports that all servers of the app listen. */
-  ready() {
+  ready(servers) {
     this.#lastLines.end();
-    this.report({ type: 'ready' });
+    this.report({ type: 'ready', places: servers.map(placeOf) });
+  }
+
+  /**
+   * Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
+   * that worker. Each is reported, and told.
+   * @returns {() => void} ends it
+   */
+  onSignals(tell) {
+    const signals = ['SIGHUP', 'SIGINT', 'SIGTERM'];
+    const heard = (signal) => {
+      this.report({ type: 'signal', signal });
+      tell(signal);
+      if (signal === 'SIGTERM') this.leave();
+    };
+    for (const signal of signals) process.on(signal, heard);
+    return () => signals.forEach((signal) => process.off(signal, heard));
+  }
+
+  /** The script has a `Cluster` of its own: it is served as that says. */
+  claim() {
+    this.#plain?.stop();
+    this.#plain = undefined;
+  }
+
+  /** A server is about to listen on a port or a path. */
+  onListen(server, port) {
+    this.traffic.watch(server);
+    this.#plain?.adopt(server, port);
   }
 
   /** Reports why this worker never will be ready. */

@@ -5,38 +5,14 @@ use std::sync::Arc;
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{misuse, parse};
 use crate::config;
-use crate::http::ecv::probe::{Answered, App};
+use crate::http::ecv::probe::Answered;
 use crate::http::ecv::{Answer, Client, Ecv, Route};
 use crate::runtime::health::Check;
 use crate::sys::scoreboard::Header;
-
-/// Where the app listens, as `lib/ecv.js` says it.
-#[derive(Deserialize)]
-pub struct Place {
-    address: Option<String>,
-    port: Option<u16>,
-    path: Option<String>,
-    /// Whether by TLS.
-    pub secure: bool,
-}
-
-impl Place {
-    /// For the probe.
-    pub fn app(&self) -> napi::Result<App> {
-        match (&self.address, self.port, &self.path) {
-            (Some(address), Some(port), _) => {
-                Ok(App::Tcp((address.parse::<std::net::IpAddr>().map_err(misuse)?, port).into()))
-            }
-            (_, _, Some(path)) => Ok(App::Unix(path.into())),
-            _ => Err(misuse("an app has an address and a port, or a path")),
-        }
-    }
-}
 
 /// The health check of this process's app.
 #[napi]
@@ -45,11 +21,12 @@ pub struct NativeEcv {
 }
 
 impl NativeEcv {
-    /// `config` is the option `ecv` of the normalised options, `place` a `Place`.
+    /// `config` is the option `ecv` of the normalised options, `place` a `Place` of `src/ipc/place.rs`.
     pub fn new(config: &str, place: &str, header: Header) -> napi::Result<Self> {
         let config: config::Ecv = parse(config)?;
-        let place: Place = parse(place)?;
-        Ok(Self { check: Arc::new(Check::new(&config, header, place.app()?, place.secure)) })
+        let check = Check::new(&config, header);
+        check.aim(parse(place)?);
+        Ok(Self { check: Arc::new(check) })
     }
 }
 

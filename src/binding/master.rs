@@ -5,10 +5,10 @@ use std::sync::{Arc, Weak};
 use napi_derive::napi;
 use serde_json::json;
 
-use super::ecv::Place;
 use super::front::{AddonFront, Listener, Strong};
-use super::{fail, parse, print, start_log};
+use super::{fail, parse, print};
 use crate::ipc::control::{Command, seal};
+use crate::runtime::log;
 use crate::runtime::master::Master;
 
 /// A running cluster.
@@ -24,7 +24,7 @@ impl NativeMaster {
     /// `src/runtime/status.rs`. `listener` gets every event as JSON, and keeps the event loop alive while the cluster runs.
     #[napi(constructor)]
     pub fn new(config: String, launch: String, about: String, listener: Strong) -> napi::Result<Self> {
-        start_log();
+        log::start();
         let listener = Arc::new(listener);
         let weak = Arc::downgrade(&listener);
         let front = Arc::new(AddonFront(listener));
@@ -61,14 +61,6 @@ impl NativeMaster {
     #[napi]
     pub fn visitor_taken(&self) {
         self.master.visitor_taken();
-    }
-
-    /// The app turned out late to be at `place` (`Place` of `ecv.rs`).
-    #[napi]
-    pub fn aim(&self, place: String) -> napi::Result<()> {
-        let place: Place = parse(&place)?;
-        self.master.aim(place.app()?, place.secure);
-        Ok(())
     }
 
     /// The answer to the event `{"type": "validate", "id", …}`: what the validator found wrong, if anything.

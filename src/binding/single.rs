@@ -6,10 +6,11 @@ use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
-use super::ecv::{NativeEcv, Place};
+use super::ecv::NativeEcv;
 use super::front::{AddonFront, Weak};
-use super::{fail, parse, print, start_log};
+use super::{fail, parse, print};
 use crate::runtime::health::Judge;
+use crate::runtime::log;
 use crate::runtime::single::Single;
 
 /// This process, serving alone.
@@ -25,17 +26,16 @@ impl NativeSingle {
     /// gets every event as JSON, and does not keep the event loop alive.
     #[napi(constructor)]
     pub fn new(config: String, about: String, listener: Weak) -> napi::Result<Self> {
-        start_log();
+        log::start();
         let front = Arc::new(AddonFront(Arc::new(listener)));
         let single = Single::bind(parse(&config)?, parse(&about)?, front).map_err(fail)?;
         Ok(Self { single, judge: None })
     }
 
-    /// The app listens at `place` (`Place` of `ecv.rs`): from now on the monitor answers.
+    /// The app listens at `places` (`Place` of `src/ipc/place.rs`): from now on the monitor answers.
     #[napi]
-    pub fn serve(&mut self, place: String, has_app: bool) -> napi::Result<()> {
-        let place: Place = parse(&place)?;
-        self.judge = self.single.serve(place.app()?, place.secure, has_app).map_err(fail)?;
+    pub fn serve(&mut self, places: String, has_app: bool) -> napi::Result<()> {
+        self.judge = self.single.serve(parse(&places)?, has_app).map_err(fail)?;
         Ok(())
     }
 

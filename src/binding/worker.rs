@@ -11,8 +11,9 @@ use napi::{Env, Status};
 use napi_derive::napi;
 
 use super::ecv::NativeEcv;
-use super::{fail, parse, print, start_log};
+use super::{fail, parse, print};
 use crate::ipc::frame::{Order, Origin};
+use crate::runtime::log;
 use crate::runtime::worker::{Taken, Worker};
 use crate::sys::scoreboard::Field;
 
@@ -32,7 +33,7 @@ impl NativeWorker {
     /// Takes over what the master passed; works once in a process.
     #[napi(constructor)]
     pub fn new(row: u32) -> napi::Result<Self> {
-        start_log();
+        log::start();
         let worker = Worker::enter(row as usize).map_err(fail)?;
         Ok(Self { worker, order: None, notified: Arc::default() })
     }
@@ -100,7 +101,7 @@ impl NativeWorker {
         super::row(env, self.worker.row())
     }
 
-    /// The health check; `config` is the option `ecv` of the normalised options, `place` a `Place` of `ecv.rs`.
+    /// The health check; `config` is the option `ecv` of the normalised options, `place` a `Place` of `src/ipc/place.rs`.
     #[napi]
     pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
         NativeEcv::new(&config, &place, self.worker.header().clone())

@@ -24,6 +24,11 @@ pub enum Command {
     },
     /// Replace all workers, one after another; answers when that is done.
     Reload,
+    /// Take the cluster out of the load balancers' rotation, or back into it; answers at once.
+    Ecv {
+        /// Out of it.
+        disabled: bool,
+    },
     /// Change the number of workers; answers at once.
     Scale {
         /// To so many.

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::place::Place;
+
 const CONNECTIONS: u8 = 1;
 const JSON: u8 = 2;
 
@@ -73,7 +75,10 @@ pub enum Report {
         listener: ListenerId,
     },
     /// All servers of the app listen.
-    Ready,
+    Ready {
+        /// Where.
+        places: Vec<Place>,
+    },
     /// It begins to drain by itself.
     Leaving,
     /// It has nothing left to finish.

@@ -71,6 +71,8 @@ pub struct Master {
     pub state: &'static str,
     /// How many workers there should be; 0 with `cluster: false`.
     pub target: u32,
+    /// Where the app listens, `host:port` or a path each; empty until a worker is ready.
+    pub listening: Vec<String>,
     /// Where the monitor listens, `host:port` or a path; none: it is off.
     pub monitor: Option<String>,
     /// Its resident memory, bytes.

@@ -14,8 +14,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Front, Told, status};
 use crate::config;
-use crate::http::ecv::probe::{self, Answered, App, Target};
-use crate::http::ecv::{Answer, Ecv, Place, Refusal, Verdict};
+use crate::http::ecv::probe::{self, Answered, Target};
+use crate::http::ecv::{self, Answer, Ecv, Refusal, Verdict};
+use crate::ipc::place::Place;
 use crate::sys;
 use crate::sys::scoreboard::Header;
 
@@ -38,9 +39,9 @@ pub struct Check {
 }
 
 impl Check {
-    /// From the option `ecv`. `app` and `secure`: where a monitor that is a path is asked, and whether by TLS.
-    pub fn new(config: &config::Ecv, header: Header, app: App, secure: bool) -> Self {
-        let check = Self {
+    /// From the option `ecv`. A monitor that is a path is asked once `aim` has told where.
+    pub fn new(config: &config::Ecv, header: Header) -> Self {
+        Self {
             ecv: Ecv::new(config),
             header,
             monitor: config.monitor.clone(),
@@ -49,14 +50,12 @@ impl Check {
             hostname: status::hostname(),
             refusals: AtomicU64::default(),
             told_at: AtomicU64::default(),
-        };
-        check.aim(app, secure);
-        check
+        }
     }
 
-    /// From now on a monitor that is a path is asked there.
-    pub fn aim(&self, app: App, secure: bool) {
-        let target = self.monitor.as_deref().and_then(|monitor| Target::new(monitor, app, secure));
+    /// From now on a monitor that is a path is asked at this server of the app.
+    pub fn aim(&self, app: Place) {
+        let target = self.monitor.as_deref().and_then(|monitor| Target::new(monitor, app));
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
@@ -87,7 +86,7 @@ impl Check {
             (None, false, Some(_)) => (Verdict::Warning, switched),
             (None, false, None) => (Verdict::Available, switched),
         };
-        Ecv::check(verdict, since, sys::wall(), &Place { ip, port, hostname: &self.hostname })
+        Ecv::check(verdict, since, sys::wall(), &ecv::Place { ip, port, hostname: &self.hostname })
     }
 
     /// Switches, for all processes at once; whether that changed anything.
@@ -200,6 +199,7 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ipc::place::At;
     use crate::sys::scoreboard::Scoreboard;
     use std::os::fd::OwnedFd;
     use std::sync::mpsc;
@@ -217,14 +217,15 @@ mod tests {
         }
     }
 
-    fn judge(ecv: serde_json::Value, app: App) -> (Arc<Judge>, mpsc::Receiver<Told>, Arc<dyn Front>) {
+    fn judge(ecv: serde_json::Value, at: At) -> (Arc<Judge>, mpsc::Receiver<Told>, Arc<dyn Front>) {
         let mut config = config::Config::from_json(&serde_json::json!({ "ecv": ecv })).unwrap().ecv.unwrap();
         config.validator = true;
         let (sender, told) = mpsc::channel();
         let front: Arc<dyn Front> = Arc::new(Heard(Mutex::new(sender)));
         let header = Scoreboard::create(1).unwrap().header();
         header.switch(false, 1_000);
-        let check = Check::new(&config, header, app, false);
+        let check = Check::new(&config, header);
+        check.aim(Place { at, secure: false });
         (Arc::new(Judge::new(&config, check, Arc::downgrade(&front))), told, front)
     }
 
@@ -236,7 +237,7 @@ mod tests {
     fn a_hundred_checks_at_once_are_one_probe_and_one_question_to_the_validator() {
         on_a_runtime(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let app = App::Tcp(listener.local_addr().unwrap());
+            let app = listener.local_addr().unwrap().into();
             let (judge, told, _front) = judge(serde_json::json!({ "monitor": "/health" }), app);
             let mut checks = tokio::task::JoinSet::new();
             for _ in 0..100 {
@@ -267,7 +268,8 @@ mod tests {
     #[test]
     fn a_validator_that_does_not_answer_in_time_is_a_problem() {
         on_a_runtime(async {
-            let (judge, _told, _front) = judge(serde_json::json!({ "timeout": 50 }), App::Unix("/nowhere".into()));
+            let (judge, _told, _front) =
+                judge(serde_json::json!({ "timeout": 50 }), At::Unix { path: "/nowhere".into() });
             assert_eq!(judge.problem().await.unwrap(), "the validator did not answer within 50 ms");
             judge.validated(0, None);
         });
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn disabled_goes_before_a_problem_and_leaving_before_both() {
-        let (judge, _told, _front) = judge(serde_json::json!({}), App::Unix("/nowhere".into()));
+        let (judge, _told, _front) = judge(serde_json::json!({}), At::Unix { path: "/nowhere".into() });
         let check = &judge.check;
         assert_eq!(check.answer("::1", "1", Some("broken")).status, 500);
         assert!(check.switch(true) && check.is_disabled() && !check.switch(true));

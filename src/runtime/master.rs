@@ -22,13 +22,11 @@ use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
 use crate::http::control;
-use crate::http::ecv::probe::App;
 use crate::http::monitor::Backend;
 use crate::ipc::control::Command;
 use crate::ipc::frame::Wanted;
 use crate::ipc::status::Status;
 use crate::sys;
-use crate::sys::listener::Address;
 use crate::sys::scoreboard::Scoreboard;
 
 /// What may wait in the supervisor's inbox.
@@ -50,8 +48,8 @@ impl Master {
     /// wrong fails here, before anything was forked.
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
         let pids = Pids::claim(&config.pids)?;
-        let bound = open_door(&config).and_then(|(door, app)| Ok((door, app, Bound::bind(&config)?)));
-        let (door, app, bound) = match bound {
+        let bound = open_door(&config).and_then(|door| Ok((door, Bound::bind(&config)?)));
+        let (door, bound) = match bound {
             Ok(bound) => bound,
             Err(error) => {
                 pids.release();
@@ -81,10 +79,10 @@ impl Master {
         });
         let dispatcher = Dispatcher::start(door, config.balance, tell)?;
         let limits = limits(&config);
-        let judge = config.ecv.as_ref().map(|ecv| {
-            let check = Check::new(ecv, board.header(), app, about.secure);
-            Arc::new(Judge::new(ecv, check, Arc::downgrade(&front)))
-        });
+        let judge = config
+            .ecv
+            .as_ref()
+            .map(|ecv| Arc::new(Judge::new(ecv, Check::new(ecv, board.header()), Arc::downgrade(&front))));
         let ready = Arc::new(AtomicBool::new(false));
         let monitor_app = Arc::new(MonitorApp::default());
         let address = bound.as_ref().map(Bound::address);
@@ -104,6 +102,7 @@ impl Master {
             front,
             inputs: inputs.clone(),
             facts: Facts::new(config, about, address),
+            judge: judge.clone(),
             ready,
             monitor,
         };
@@ -123,13 +122,6 @@ impl Master {
     /// The user's monitor app took a request.
     pub fn visitor_taken(&self) {
         self.app.taken();
-    }
-
-    /// The app turned out late to be at `app`, by TLS if `secure`: a monitor URI that is a path is asked there.
-    pub fn aim(&self, app: App, secure: bool) {
-        if let Some(judge) = &self.judge {
-            judge.check.aim(app, secure);
-        }
     }
 
     /// What the validator said to `Told::Validate`.
@@ -265,20 +257,15 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Binds the app's ports; also says where its first one is reached.
-fn open_door(config: &Config) -> Result<(Door, App)> {
+/// Binds the app's ports, as far as they are known before there is a worker.
+fn open_door(config: &Config) -> Result<Door> {
     let mut door = Door::default();
     let host = resolve(&config.host)?;
-    let mut app = None;
     for (index, port) in config.ports.iter().enumerate() {
         let zeros = config.ports[..index].iter().filter(|port| **port == Port::Tcp(0)).count() as u32;
-        let address = door.pin(&wanted(port, host, zeros))?;
-        app.get_or_insert(match address {
-            Address::Tcp { host: bound, port, .. } => App::Tcp((bound.unwrap_or(host), port).into()),
-            Address::Unix(path) => App::Unix(path),
-        });
+        door.pin(&wanted(port, host, zeros))?;
     }
-    Ok((door, app.unwrap_or(App::Tcp((host, 0).into()))))
+    Ok(door)
 }
 
 /// The listener for one of the app's ports, exactly as a worker's `listen` will ask for it.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::dispatcher::Peer;
 use super::node_ipc;
 use super::supervise::Input;
+use crate::config::Ecv;
 use crate::core::worker::WorkerId;
 use crate::sys::channel::Channel;
 use crate::sys::process;
@@ -38,6 +39,18 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     /// Working directory, if not the master's.
     pub cwd: Option<String>,
+    /// Whether the script knows nothing of us, and is served as it listens.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+/// The options that concern a worker whose script knows nothing of us.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Serve {
+    /// Health check.
+    pub ecv: Option<Ecv>,
+    /// Idle time-out, milliseconds.
+    pub timeout: u64,
 }
 
 /// Who a worker is; it reads this from `CLUSTER2_WORKER`.
@@ -61,6 +74,9 @@ pub struct Identity {
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,
+    /// See `Launch::plain`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serve: Option<Serve>,
 }
 
 /// A living worker.

@@ -5,10 +5,11 @@
 //! worker there is one, the *watch*, which tells JavaScript that something lies in the channel and ends the process if
 //! the master is gone and the event loop is stuck.
 //!
-//! Whoever embeds a master (the addon, later the command line) implements [`Front`].
+//! Whoever embeds a master (the addon, the command line) implements [`Front`].
 
 pub mod dispatcher;
 pub mod health;
+pub mod log;
 pub mod master;
 mod member;
 mod monitor;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::http::ecv::probe::Answered;
+pub use member::Launch;
 
 /// What a front is told; as JSON it is what `lib/roles/master.js` turns into events.
 #[derive(Debug, Clone, Serialize)]

@@ -4,7 +4,7 @@
 //! JavaScript writes and the monitor's thread reads, so that the monitor needs no JavaScript.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::health::{Check, Judge};
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
@@ -13,8 +13,8 @@ use super::{Front, Told};
 use crate::config::Config;
 use crate::core::event::switched_off_by;
 use crate::error::{ClusterError, Result};
-use crate::http::ecv::probe::App;
 use crate::http::monitor::Backend;
+use crate::ipc::place::Place;
 use crate::ipc::status::{Status, Time, Totals, Unhealthy, Worker};
 use crate::sys;
 use crate::sys::scoreboard::{Header, Row, Scoreboard};
@@ -24,6 +24,7 @@ struct Process {
     facts: Facts,
     board: Arc<Scoreboard>,
     row: Row,
+    places: OnceLock<Vec<Place>>,
     leaving: AtomicBool,
     problem: Mutex<Option<String>>,
     front: Arc<dyn Front>,
@@ -48,19 +49,22 @@ impl Single {
         board.header().switch(false, sys::wall());
         let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
         let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
-        let process = Arc::new(Process { facts, board, row, leaving, problem, front });
+        let process = Arc::new(Process { facts, board, row, places: OnceLock::new(), leaving, problem, front });
         Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default() })
     }
 
-    /// The app listens at `app`, by TLS if `secure`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
+    /// The app listens at `places`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
     /// Returns the health check, if it is on.
-    pub fn serve(&mut self, app: App, secure: bool, has_app: bool) -> Result<Option<Arc<Judge>>> {
+    pub fn serve(&mut self, places: Vec<Place>, has_app: bool) -> Result<Option<Arc<Judge>>> {
         let Facts { config, about, .. } = &self.process.facts;
         let front = Arc::downgrade(&self.process.front);
         self.judge = config.ecv.as_ref().map(|ecv| {
-            let check = Check::new(ecv, self.process.board.header(), app, secure);
+            let check = Check::new(ecv, self.process.board.header());
+            places.first().cloned().into_iter().for_each(|app| check.aim(app));
             Arc::new(Judge::new(ecv, check, front.clone()))
         });
+        // Served once.
+        let _ = self.process.places.set(places);
         if has_app {
             self.monitor_app.give();
         }
@@ -132,7 +136,7 @@ impl Process {
         status::add(&mut totals, &self.row);
         Status {
             running: true,
-            master: self.facts.master(running, 0),
+            master: self.facts.master(running, 0, self.places.get().map_or(&[], Vec::as_slice)),
             workers: vec![worker],
             ecv: status::ecv(
                 &self.board.header(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::member::Member;
 use crate::config::Config;
 use crate::core::worker::{State, Worker};
+use crate::ipc::place::Place;
 use crate::ipc::status::{Connections, Ecv, Master, Requests, Time, Totals, Unhealthy, Worker as WorkerStatus};
 use crate::sys::process;
 use crate::sys::scoreboard::{Field, Header, Row};
@@ -21,9 +22,6 @@ pub struct About {
     pub node: String,
     /// Directory of the app's `package.json`, or of its script.
     pub root: PathBuf,
-    /// Whether the app's first server speaks TLS.
-    #[serde(default)]
-    pub secure: bool,
 }
 
 /// What does not change while the cluster runs.
@@ -50,8 +48,8 @@ impl Facts {
         json!({ "running": true, "pid": std::process::id() })
     }
 
-    /// This process, as the master.
-    pub fn master(&self, running: bool, target: u32) -> Master {
+    /// This process, as the master of an app that listens at `places`.
+    pub fn master(&self, running: bool, target: u32, places: &[Place]) -> Master {
         let (rss, cpu) = process::usage();
         Master {
             pid: std::process::id(),
@@ -62,6 +60,7 @@ impl Facts {
             os: process::system_name(),
             state: if running { "running" } else { "leaving" },
             target,
+            listening: places.iter().map(|place| place.at.to_string()).collect(),
             monitor: self.monitor.clone(),
             rss,
             cpu,

@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
-use super::member::{Identity, Launch, Member};
+use super::health::Judge;
+use super::member::{Identity, Launch, Member, Serve};
 use super::monitor::Monitor;
 use super::pids::Pids;
 use super::status;
@@ -25,6 +26,7 @@ use crate::core::worker::{Cause, Exit, State, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
+use crate::ipc::place::Place;
 use crate::ipc::status::{Status, Totals, Unhealthy};
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
@@ -74,6 +76,8 @@ pub struct Supervise {
     pub inputs: mpsc::Sender<Input>,
     /// What does not change, for `status()`.
     pub facts: status::Facts,
+    /// The health check on the monitor's port, if it is on.
+    pub judge: Option<Arc<Judge>>,
     /// Whether any worker is ready, for the monitor's thread.
     pub ready: Arc<AtomicBool>,
     /// The monitor, if it is on; it ends with the cluster.
@@ -94,6 +98,8 @@ struct Task {
     /// Who waits for the reload.
     at_reload: Vec<Reply>,
     door_shut: bool,
+    /// Where the app listens, as the worker that became ready last says.
+    places: Vec<Place>,
     outcome: Option<Outcome>,
 }
 
@@ -110,6 +116,7 @@ impl Supervise {
             at_end: Vec::new(),
             at_reload: Vec::new(),
             door_shut: false,
+            places: Vec::new(),
             outcome: None,
         };
         task.apply(Event::Start);
@@ -146,7 +153,7 @@ async fn sleep(wait: Option<Millis>) {
 impl Task {
     fn on_input(&mut self, input: Input) {
         match input {
-            Input::Report(worker, Report::Ready) => self.apply(Event::Ready { worker }),
+            Input::Report(worker, Report::Ready { places }) => self.ready(worker, places),
             Input::Report(worker, Report::Leaving) => self.apply(Event::Leaving { worker }),
             Input::Report(worker, Report::Signal { signal }) => {
                 self.tell_of(worker, |pid| Told::Signal { pid, signal });
@@ -180,6 +187,14 @@ impl Task {
                 }
             }
         }
+    }
+
+    fn ready(&mut self, worker: WorkerId, places: Vec<Place>) {
+        if let (Some(judge), Some(app)) = (&self.parts.judge, places.first()) {
+            judge.check.aim(app.clone());
+        }
+        self.places = places;
+        self.apply(Event::Ready { worker });
     }
 
     fn sample(&mut self) {
@@ -251,13 +266,20 @@ impl Task {
         let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
-        let cwd = self.parts.launch.cwd.clone();
-        // Several beats within the limit, so that one that is late harms nobody.
-        let beat = (self.parts.facts.config.max_heartbeat_delay / 4).clamp(100, 1_000);
-        let orphan_limit = self.parts.facts.config.shutdown_timeout;
-        let pids = self.parts.facts.config.pids.clone();
-        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, beat, pids, cwd };
         let parts = &self.parts;
+        let config = &parts.facts.config;
+        let identity = Identity {
+            id: worker.0,
+            slot,
+            generation,
+            row: row.index(),
+            orphan_limit: config.shutdown_timeout,
+            // Several beats within the limit, so that one that is late harms nobody.
+            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            pids: config.pids.clone(),
+            cwd: parts.launch.cwd.clone(),
+            serve: parts.launch.plain.then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
+        };
         match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
                 tracing::info!(pid = member.pid, slot, generation, "a worker was started");
@@ -358,6 +380,7 @@ impl Task {
                 self.apply(Event::Reload);
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
+            Command::Ecv { disabled } => reply(self.switch(disabled)),
             Command::Scale { workers } => reply(self.scale(workers)),
             Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
             Command::Broadcast { message } => reply(one_line(message).map(|message| {
@@ -365,6 +388,16 @@ impl Task {
                 json!({ "sent": sent })
             })),
         }
+    }
+
+    fn switch(&mut self, disabled: bool) -> Result<Value> {
+        if self.parts.judge.is_none() {
+            return Err(ClusterError::WrongState { command: "switch the health check", state: "without one" });
+        }
+        if self.parts.board.header().switch(disabled, sys::wall()) {
+            self.apply(Event::Switched { disabled, by: "a command".into() });
+        }
+        Ok(json!(status::ecv(&self.parts.board.header(), Vec::new())))
     }
 
     fn scale(&mut self, workers: u32) -> Result<Value> {
@@ -404,7 +437,7 @@ impl Task {
         let problems = problems.map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
         Status {
             running: true,
-            master: self.parts.facts.master(supervisor.is_running(), supervisor.target()),
+            master: self.parts.facts.master(supervisor.is_running(), supervisor.target(), &self.places),
             workers,
             ecv: status::ecv(&self.parts.board.header(), problems.collect()),
             totals: self.totals(),

@@ -38,6 +38,14 @@ pub fn reap(pidfd: impl AsFd) -> io::Result<Option<Exited>> {
     }))
 }
 
+/// Reaps the children that have ended of which this thread is the parent. In process 1 of a pid namespace the main thread is the
+/// parent of all whose own parents are gone; workers are children of the thread that started them, and are left to it.
+pub fn reap_adopted() {
+    // SAFETY: no memory is passed; only children of this thread are waited for, of which nobody else keeps a pidfd or waits.
+    #[allow(unsafe_code)]
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WNOTHREAD) } > 0 {}
+}
+
 /// The name of a signal, `SIGKILL`; real-time signals have none of their own.
 pub fn signal_name(number: i32) -> &'static str {
     nix::sys::signal::Signal::try_from(number).map_or("SIGRT", nix::sys::signal::Signal::as_str)

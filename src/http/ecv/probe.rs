@@ -3,8 +3,7 @@
 //! Whatever is asked is a stranger: the answer's time and size are bounded, and redirects are not followed.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
@@ -17,30 +16,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::tls;
+use crate::ipc::place::{At, Place};
 
 /// So much of an answer's body is read, bytes; the rest is left.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// Where the app listens, for a monitor that is a path on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum App {
-    /// A TCP port; an unspecified address stands for loopback.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Target {
-    place: Place,
+    host: Host,
     uri: Uri,
     tls: Option<Trust>,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
-    App(App),
+enum Host {
+    App(At),
     /// Host and port, resolved at each probe.
     Named(String, u16),
 }
@@ -73,34 +64,34 @@ impl Answered {
 }
 
 impl Target {
-    /// `monitor` is the option, a path or a URL; `app` and `secure` say where and how the app is reached.
+    /// `monitor` is the option, a URL or a path on the `app`, where an unspecified address stands for loopback.
     /// `None` if it is neither, which the options' check does not let through.
-    pub fn new(monitor: &str, app: App, secure: bool) -> Option<Self> {
+    pub fn new(monitor: &str, app: Place) -> Option<Self> {
         let uri: Uri = monitor.parse().ok()?;
         if monitor.starts_with('/') {
-            return Some(Self { place: Place::App(on_loopback(app)), uri, tls: secure.then_some(Trust::Own) });
+            return Some(Self { host: Host::App(on_loopback(app.at)), uri, tls: app.secure.then_some(Trust::Own) });
         }
         let (port, tls) = match uri.scheme_str()? {
             "http" => (80, None),
             "https" => (443, Some(Trust::Machine)),
             _ => return None,
         };
-        let place = Place::Named(uri.host()?.trim_matches(['[', ']']).to_owned(), uri.port_u16().unwrap_or(port));
-        Some(Self { place, uri, tls })
+        let host = Host::Named(uri.host()?.trim_matches(['[', ']']).to_owned(), uri.port_u16().unwrap_or(port));
+        Some(Self { host, uri, tls })
     }
 
-    fn host(&self) -> String {
-        match &self.place {
-            Place::App(App::Tcp(address)) => address.ip().to_string(),
-            Place::App(App::Unix(_)) => "localhost".to_owned(),
-            Place::Named(host, _) => host.clone(),
+    fn name(&self) -> String {
+        match &self.host {
+            Host::App(At::Tcp { address, .. }) => address.to_string(),
+            Host::App(At::Unix { .. }) => "localhost".to_owned(),
+            Host::Named(host, _) => host.clone(),
         }
     }
 
     fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let host = match (&self.place, self.uri.authority()) {
-            (Place::App(App::Tcp(address)), _) => address.to_string(),
+        let host = match (&self.host, self.uri.authority()) {
+            (Host::App(at @ At::Tcp { .. }), _) => at.to_string(),
             (_, Some(authority)) => authority.to_string(),
             _ => "localhost".to_owned(),
         };
@@ -124,11 +115,11 @@ impl fmt::Display for Target {
     }
 }
 
-fn on_loopback(app: App) -> App {
+fn on_loopback(app: At) -> At {
     match app {
-        App::Tcp(address) if address.ip().is_unspecified() => {
-            let ip: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-            App::Tcp(SocketAddr::new(ip, address.port()))
+        At::Tcp { address, port } if address.is_unspecified() => {
+            let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            At::Tcp { address: loopback, port }
         }
         other => other,
     }
@@ -137,10 +128,10 @@ fn on_loopback(app: App) -> App {
 /// Asks; everything together takes `limit` at most. The error is in words.
 pub async fn probe(target: &Target, limit: Duration) -> Result<Answered, String> {
     let asked = async {
-        match &target.place {
-            Place::App(App::Unix(path)) => over(target, UnixStream::connect(path).await).await,
-            Place::App(App::Tcp(address)) => over(target, TcpStream::connect(address).await).await,
-            Place::Named(host, port) => over(target, TcpStream::connect((host.as_str(), *port)).await).await,
+        match &target.host {
+            Host::App(At::Unix { path }) => over(target, UnixStream::connect(path).await).await,
+            Host::App(At::Tcp { address, port }) => over(target, TcpStream::connect((*address, *port)).await).await,
+            Host::Named(host, port) => over(target, TcpStream::connect((host.as_str(), *port)).await).await,
         }
     };
     let failed = |reason: String| format!("the monitor URI {target} {reason}");
@@ -157,7 +148,7 @@ where
     let stream = stream.map_err(|error| error.to_string())?;
     match target.tls {
         None => exchange(target, stream).await,
-        Some(trust) => exchange(target, tls::connect(trust, &target.host(), stream).await?).await,
+        Some(trust) => exchange(target, tls::connect(trust, &target.name(), stream).await?).await,
     }
 }
 
@@ -203,8 +194,8 @@ mod tests {
     async fn ask(answer: String, hangs: bool) -> (Result<Answered, String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = App::Tcp(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()));
-        let target = Target::new("/health?deep=1", app, false).unwrap();
+        let at = At::Tcp { address: Ipv4Addr::UNSPECIFIED.into(), port: address.port() };
+        let target = Target::new("/health?deep=1", Place { at, secure: false }).unwrap();
         let served = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = vec![0; 4096];
@@ -251,22 +242,23 @@ mod tests {
 
     #[test]
     fn a_target_is_a_path_on_the_app_or_a_url() {
-        let app = || App::Tcp("[::]:3000".parse().unwrap());
-        let own = Target::new("/", app(), true).unwrap();
-        assert!(matches!(&own.place, Place::App(App::Tcp(address)) if address.to_string() == "[::1]:3000"));
+        let app = |secure| Place { at: "[::]:3000".parse::<std::net::SocketAddr>().unwrap().into(), secure };
+        let own = Target::new("/", app(true)).unwrap();
+        assert!(matches!(&own.host, Host::App(at) if at.to_string() == "[::1]:3000"));
         assert_eq!(own.tls, Some(Trust::Own));
-        let url = Target::new("https://example.com/x", app(), false).unwrap();
-        assert!(matches!(&url.place, Place::Named(host, 443) if host == "example.com"));
+        let url = Target::new("https://example.com/x", app(false)).unwrap();
+        assert!(matches!(&url.host, Host::Named(host, 443) if host == "example.com"));
         assert_eq!(url.tls, Some(Trust::Machine));
         assert_eq!(url.request().unwrap().headers()[HOST], "example.com");
-        assert!(Target::new("ftp://example.com", app(), false).is_none());
-        assert!(Target::new("nothing", app(), false).is_none());
+        assert!(Target::new("ftp://example.com", app(false)).is_none());
+        assert!(Target::new("nothing", app(false)).is_none());
     }
 
     #[test]
     fn nobody_there_is_an_error_in_words() {
         on_a_runtime(async {
-            let gone = Target::new("/", App::Unix("/nowhere/app.sock".into()), false).unwrap();
+            let at = At::Unix { path: "/nowhere/app.sock".into() };
+            let gone = Target::new("/", Place { at, secure: false }).unwrap();
             assert!(probe(&gone, LIMIT).await.unwrap_err().starts_with("the monitor URI / cannot be asked: "));
         });
     }

@@ -20,9 +20,10 @@ use super::tail::{self, Follower};
 use crate::ipc::status::Time;
 use crate::sys::beneath;
 
-/// How deep directories are listed, and how many entries are looked at.
-const DEPTH: u32 = 4;
-const LOOKED_AT: usize = 10_000;
+/// How deep directories are listed.
+pub const DEPTH: u32 = 4;
+/// How many entries are looked at for a list.
+pub const LOOKED_AT: usize = 10_000;
 /// How many files a list has; the newest.
 const LISTED: usize = 1000;
 /// The most lines that `tail` gives.

@@ -117,18 +117,26 @@ pub fn streamed<F>(media: &'static str, produce: impl FnOnce(Pieces) -> F) -> Re
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    // One piece waits at most: who reads slowly slows down who writes.
-    let (sender, receiver) = mpsc::channel(1);
-    let body = Produced { producer: Some(Box::pin(produce(Pieces(sender)))), receiver };
+    let (pieces, receiver) = Pieces::new();
+    let body = Produced { producer: Some(Box::pin(produce(pieces))), receiver };
     let mut response = Response::new(body.boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }
 
-/// The end of a streamed body that is written to.
+/// The end of a stream that is read from: pieces, or what went wrong at last.
+pub type Received = mpsc::Receiver<Result<Bytes, Box<dyn Error + Send + Sync>>>;
+
+/// The end of a stream that is written to.
 pub struct Pieces(mpsc::Sender<Result<Bytes, Box<dyn Error + Send + Sync>>>);
 
 impl Pieces {
+    /// Both ends. One piece waits at most: who reads slowly slows down who writes.
+    pub fn new() -> (Self, Received) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
     /// Sends a piece, waiting until the one before is on its way. False: nobody reads any more.
     pub async fn send(&self, piece: impl Into<Bytes>) -> bool {
         self.0.send(Ok(piece.into())).await.is_ok()
@@ -143,7 +151,7 @@ impl Pieces {
 
 struct Produced {
     producer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    receiver: mpsc::Receiver<Result<Bytes, Box<dyn Error + Send + Sync>>>,
+    receiver: Received,
 }
 
 impl hyper::body::Body for Produced {

@@ -339,7 +339,7 @@ impl Loop {
             }
             Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
             report => {
-                if report == Report::Ready {
+                if matches!(report, Report::Ready { .. }) {
                     self.with_peer(worker, Peer::set_ready);
                     self.release_unserved();
                 }

@@ -1,0 +1,109 @@
+//! The command line's definition, from which help, man page and completions are made.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+
+use super::flags::{LOGS, OPTIONS, PIDS};
+
+/// Exit codes, as the help shows them.
+pub const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    it failed; the reason is on standard error
+  2    the command line, an environment variable or the configuration file is wrong
+  3    no cluster is running here
+  255  the cluster could not start";
+
+const ABOUT: &str = "Runs a Node.js server as supervised workers that share its ports";
+const MORE: &str = "Options are taken from flags, then from environment variables, then from the configuration file, then from the defaults. \
+The file is a JSON object with the options of `new Cluster(options)`, by their names.";
+
+fn config() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .env("CLUSTER2_CONFIG")
+        .help("Configuration file, JSON [default: cluster2.json, where there is one]")
+        .global(true)
+}
+
+/// A command that finds its cluster by the `pids` directory.
+fn on_running(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).arg(PIDS.arg())
+}
+
+fn switch(name: &'static str, long: &'static str, short: char, help: &'static str) -> Arg {
+    Arg::new(name).long(long).short(short).action(ArgAction::SetTrue).help(help)
+}
+
+fn start() -> Command {
+    Command::new("start")
+        .about("Starts a script as a cluster, and stays until it ends")
+        .long_about(
+            "Starts a script as a cluster, and stays until it ends. The script need not know of it: whatever server it makes is \
+             shared by all workers, drains, answers the health check and is watched for hangs.\n\n\
+             SIGTERM and SIGINT end it gracefully, a second Ctrl-C at once; SIGHUP replaces all workers.",
+        )
+        .arg(Arg::new("exec").value_name("SCRIPT").help("The server's script, as node takes it; by default `exec` of the configuration file"))
+        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("Arguments of the script"))
+        .arg(Arg::new("node").long("node").value_name("PATH").env("CLUSTER2_NODE").help("Node itself [default: node, found in PATH]"))
+        .args([PIDS.arg(), LOGS.arg()])
+        .args(OPTIONS.iter().map(|flag| flag.arg()))
+}
+
+fn logs() -> Command {
+    let lines = Arg::new("tail").long("tail").short('n').value_name("N").default_value("20");
+    Command::new("logs")
+        .about("Shows the files in the logs directory")
+        .arg(Arg::new("files").value_name("FILE").num_args(0..).help("Which; by default all"))
+        .arg(LOGS.arg())
+        .arg(lines.value_parser(value_parser!(u64)).help("How many lines of each"))
+        .arg(switch("follow", "follow", 'f', "Go on with what is added"))
+        .arg(switch("list", "list", 'l', "Only name them"))
+}
+
+fn ecv() -> Command {
+    Command::new("ecv")
+        .about("Takes the cluster out of the load balancer's rotation, or back into it")
+        .arg_required_else_help(true)
+        .subcommand_required(true)
+        .subcommand(on_running("disable", "The health check answers DISABLED"))
+        .subcommand(on_running("enable", "The health check answers what it finds"))
+}
+
+/// The whole.
+pub fn command() -> Command {
+    Command::new("cluster2")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(format!("{ABOUT}.\n\n{MORE}"))
+        .after_help(EXIT_CODES)
+        .arg_required_else_help(true)
+        .subcommand_required(true)
+        .arg(config())
+        .subcommand(start())
+        .subcommand(on_running("status", "Shows the cluster").args([
+            switch("json", "json", 'j', "As JSON, for programs"),
+            switch("watch", "watch", 'w', "Again and again, each second"),
+        ]))
+        .subcommand(on_running("reload", "Replaces all workers, one after another, without losing a request"))
+        .subcommand(on_running("scale", "Changes the number of workers").arg(
+            Arg::new("workers").value_name("N").required(true).value_parser(value_parser!(u32)).help("To so many"),
+        ))
+        .subcommand(
+            on_running("shutdown", "Ends the cluster gracefully: every request that has begun is answered")
+                .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
+        )
+        .subcommand(on_running("stop", "Ends the cluster at once; requests under way are lost"))
+        .subcommand(logs())
+        .subcommand(ecv())
+        .subcommand(
+            Command::new("completions").about("Prints the completions for a shell").arg(
+                Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("Which"),
+            ),
+        )
+        .subcommand(
+            Command::new("man")
+                .about("Prints the manual page, in the format of man(1)")
+                .arg(Arg::new("command").value_name("COMMAND").help("Of which command; by default of the whole")),
+        )
+}

@@ -1,0 +1,146 @@
+//! Commands to a cluster that runs: what they ask, how far it is, and what came of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use clap::ArgMatches;
+use cluster2_rs::error::ClusterError;
+use cluster2_rs::ipc::control::Command;
+use cluster2_rs::runtime::remote;
+use serde_json::Value;
+
+use super::{Failed, console, print, settings};
+
+/// How long an answer may take. What may take long has its own limits in the master, whose end is seen at once.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// How often progress is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the command of that name.
+pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
+    let (name, matches) = matches.subcommand().unwrap_or((name, matches));
+    let pids = settings::read(matches)?.pids;
+    let answer = match name {
+        "reload" => watched(&pids, Command::Reload, &mut Replaced::default())?,
+        "shutdown" if matches.get_flag("wait") => {
+            watched(&pids, Command::Shutdown { wait: true }, &mut Left::default())?
+        }
+        _ => ask(&pids, &command(name, matches))?,
+    };
+    print(format!("{}\n", told(name, matches, &answer, &pids)).as_bytes())
+}
+
+fn command(name: &str, matches: &ArgMatches) -> Command {
+    match name {
+        "scale" => Command::Scale { workers: matches.get_one("workers").copied().unwrap_or_default() },
+        "enable" => Command::Ecv { disabled: false },
+        "disable" => Command::Ecv { disabled: true },
+        "stop" => Command::Stop,
+        _ => Command::Shutdown { wait: false },
+    }
+}
+
+fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
+    if answer["running"] == false {
+        return format!("no cluster is running in {}", pids.display());
+    }
+    match name {
+        "reload" => format!("all {} workers are new", answer["replaced"]),
+        "scale" => format!("from {} to {} workers", answer["before"], answer["workers"]),
+        "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
+        "enable" => "in rotation: the health check answers what it finds".to_owned(),
+        "shutdown" if matches.get_flag("wait") => format!("the cluster of master {} has ended", answer["pid"]),
+        "shutdown" => format!("master {} accepts no new connection; its workers finish what they have", answer["pid"]),
+        _ => format!("master {} and its workers are gone", answer["pid"]),
+    }
+}
+
+/// Asks the cluster of that directory.
+pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
+    Ok(remote::ask(pids, command, PATIENCE)?)
+}
+
+/// Says how far something is, from one picture of the cluster to the next.
+trait Progress {
+    /// What is new, in lines.
+    fn look(&mut self, status: &Value) -> Vec<String>;
+}
+
+/// Asks for something that takes its time, and tells meanwhile how far it is.
+fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result<Value, Failed> {
+    let mut look = |pids: &Path| {
+        if let Ok(status) = remote::ask(pids, &Command::Status, LOOK_EVERY) {
+            progress.look(&status).iter().for_each(|line| console::note(line));
+        }
+    };
+    look(pids);
+    let (sender, answered) = channel();
+    let directory = pids.to_owned();
+    // Whoever waits for it may have been interrupted.
+    std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command, PATIENCE))));
+    loop {
+        match answered.recv_timeout(LOOK_EVERY) {
+            Ok(answer) => {
+                look(pids);
+                return Ok(answer?);
+            }
+            Err(RecvTimeoutError::Timeout) => look(pids),
+            Err(RecvTimeoutError::Disconnected) => {
+                let reason = "whoever asked is gone".to_owned();
+                return Err(ClusterError::Control { pids: pids.into(), reason }.into());
+            }
+        }
+    }
+}
+
+fn workers(status: &Value) -> impl Iterator<Item = &Value> {
+    status["workers"].as_array().into_iter().flatten()
+}
+
+/// A reload: which worker took over which slot.
+#[derive(Default)]
+struct Replaced {
+    slots: BTreeMap<u64, u64>,
+    done: usize,
+}
+
+impl Progress for Replaced {
+    fn look(&mut self, status: &Value) -> Vec<String> {
+        let mut lines = Vec::new();
+        for worker in workers(status).filter(|worker| worker["state"] == "ready") {
+            let (Some(slot), Some(pid)) = (worker["slot"].as_u64(), worker["pid"].as_u64()) else { continue };
+            // The old one is ready too until it has been told to drain; pictures show it first.
+            if let Some(old) = self.slots.insert(slot, pid).filter(|old| *old != pid) {
+                self.done += 1;
+                let total = &status["master"]["target"];
+                lines.push(format!("slot {slot}: worker {pid} is ready in place of {old} ({} of {total})", self.done));
+            }
+        }
+        lines
+    }
+}
+
+/// A shutdown: who still has something to finish.
+#[derive(Default)]
+struct Left {
+    last: String,
+}
+
+impl Progress for Left {
+    fn look(&mut self, status: &Value) -> Vec<String> {
+        if status["master"]["state"] != "leaving" {
+            return Vec::new();
+        }
+        let left = workers(status).count();
+        let requests: u64 = workers(status).filter_map(|worker| worker["requests"]["active"].as_u64()).sum();
+        let connections: u64 = workers(status).filter_map(|worker| worker["connections"]["active"].as_u64()).sum();
+        let line = format!("{left} workers left, with {requests} requests and {connections} connections");
+        if line == self.last {
+            return Vec::new();
+        }
+        self.last.clone_from(&line);
+        vec![line]
+    }
+}

@@ -1,0 +1,116 @@
+//! The command line `cluster2`: supervises any Node server without a Node process of its own, and commands running clusters.
+//!
+//! `start` embeds the same `runtime` as the addon; its workers are served by the package's JavaScript, loaded ahead of the script
+//! (`lib/preload.js`). Everything else asks the master that holds the `pids` directory.
+
+mod args;
+mod commands;
+mod console;
+mod flags;
+mod launch;
+mod logs;
+mod settings;
+mod start;
+mod status;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use cluster2_rs::error::ClusterError;
+
+/// Why a command failed, for the user.
+#[derive(Debug)]
+pub struct Failed {
+    code: u8,
+    text: String,
+}
+
+impl Failed {
+    /// A failure of the command itself.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { code: 1, text: text.into() }
+    }
+
+    /// The user asked for something that makes no sense.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self { code: 2, text: text.into() }
+    }
+
+    /// The cluster could not start.
+    pub fn start(text: impl Into<String>) -> Self {
+        Self { code: 255, text: text.into() }
+    }
+
+    /// No cluster runs here.
+    pub fn not_running(text: impl Into<String>) -> Self {
+        Self { code: 3, text: text.into() }
+    }
+}
+
+impl From<ClusterError> for Failed {
+    fn from(error: ClusterError) -> Self {
+        let text = format!("{error} ({})", error.code());
+        match error {
+            ClusterError::NotRunning { .. } => Self::not_running(text),
+            _ => Self::new(text),
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let matches = args::command().get_matches();
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed { code, text }) => {
+            // Standard error may be closed.
+            let _ = writeln!(io::stderr(), "cluster2: {text}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failed> {
+    match matches.subcommand() {
+        Some(("start", matches)) => start::start(matches),
+        Some(("status", matches)) => status::status(matches),
+        Some(("logs", matches)) => logs::logs(matches),
+        Some(("completions", matches)) => completions(matches),
+        Some(("man", matches)) => man(matches),
+        Some((command, matches)) => commands::run(command, matches),
+        None => Ok(()),
+    }
+}
+
+fn completions(matches: &ArgMatches) -> Result<(), Failed> {
+    let Some(shell) = matches.get_one::<clap_complete::Shell>("shell") else { return Ok(()) };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut args::command(), "cluster2", &mut script);
+    print(&script)
+}
+
+fn man(matches: &ArgMatches) -> Result<(), Failed> {
+    let mut command = args::command();
+    command.build();
+    if let Some(name) = matches.get_one::<String>("command") {
+        let found = command.find_subcommand(name).cloned();
+        command = found.ok_or_else(|| Failed::usage(format!("there is no command {name:?}")))?;
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    print(&page)
+}
+
+/// Writes to standard output; a reader that has gone, such as `head`, has what it wanted.
+pub fn print(text: &[u8]) -> Result<(), Failed> {
+    match anstream::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

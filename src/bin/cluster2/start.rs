@@ -1,0 +1,76 @@
+//! `cluster2 start`: this process is the master, until the cluster has ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::ArgMatches;
+use cluster2_rs::config::Config;
+use cluster2_rs::error::ClusterError;
+use cluster2_rs::ipc::control::Command;
+use cluster2_rs::runtime::log;
+use cluster2_rs::runtime::master::Master;
+use cluster2_rs::sys::process;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::launch::launch;
+use super::{Failed, console, settings};
+
+/// A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too).
+const TWICE: Duration = Duration::from_millis(500);
+
+/// Runs a cluster.
+pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
+    log::start();
+    let config = settings::read(matches)?;
+    let (launch, about) = launch(&config, matches)?;
+    let greeting = greeting(&config);
+    let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
+    // Before anything is started, so that no signal finds nobody.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).map_err(cannot)?;
+    let handle = signals.handle();
+    let (console, ended) = console::open(move || handle.close()).map_err(cannot)?;
+    let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
+    let master = Master::start(config, launch, about, Arc::new(console)).map_err(failed)?;
+    console::note(&greeting);
+    serve(signals, &master);
+    match ended.recv() {
+        Ok(Some(failure)) => Err(Failed::start(format!("{} ({})", failure.message, failure.code))),
+        // Asked to, or its thread is gone with nothing to tell.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+fn greeting(config: &Config) -> String {
+    let workers = config.no_workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    let script = config.exec.as_deref().unwrap_or_default();
+    format!("{workers} worker{plural} of {script}, master {}, in {}", std::process::id(), config.pids.display())
+}
+
+/// Passes on what signals mean, until the cluster has ended.
+fn serve(mut signals: Signals, master: &Master) {
+    let mut leaving = None;
+    for signal in signals.forever() {
+        match (signal, leaving) {
+            (SIGHUP, _) => ask(master, Command::Reload),
+            // As process 1 of a container this one inherits what others leave behind.
+            (SIGCHLD, _) if std::process::id() == 1 => process::reap_adopted(),
+            (SIGINT | SIGTERM, None) => {
+                leaving = Some(Instant::now());
+                console::note("shutting down");
+                ask(master, Command::Shutdown { wait: false });
+            }
+            (SIGINT, Some(since)) if since.elapsed() > TWICE => {
+                console::note("stopping at once");
+                ask(master, Command::Stop);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What goes wrong is told as a warning; nobody waits for the answer.
+fn ask(master: &Master, command: Command) {
+    master.command(command, Box::new(|_| {}));
+}
