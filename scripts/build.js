@@ -42,6 +42,6 @@ async function build({ target = hostTarget(), outputDir = ROOT, crossCompile = f
   return { addon, program };
 }
 
-module.exports = { build };
+module.exports = { build, hostTarget };
 
 if (require.main === module) build();
