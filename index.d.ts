@@ -12,7 +12,8 @@ import * as net from 'node:net';
  */
 declare class Cluster extends EventEmitter {
   /**
-   * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN` or `CLUSTER2_ERR_OPTION_INVALID`, naming the option
+   * @param options all have defaults; `undefined` and `null` count as not given
+   * @throws {Cluster.OptionError} an option that is unknown, of the wrong kind or out of its range, named in the message
    */
   constructor(options?: Cluster.Options);
 
@@ -22,7 +23,7 @@ declare class Cluster extends EventEmitter {
    * @param createApp calls back with the app, at once or later; it may be async. `monApp` is an HTTP app of your own on the
    * monitor's port: it runs in the master, gets requests first, and what it answers with 404 falls to the built-in pages
    * @param callback called when this process listens; in the master, when its first worker does
-   * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID` if an argument is not a function
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_APP_INVALID` if an argument is not a function
    * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before
    */
   listen(
@@ -40,7 +41,7 @@ declare class Cluster extends EventEmitter {
    * Leaves gracefully, after `shutdownDelay`. Resolves when no new connection is accepted; with `wait`, when all workers are
    * gone; to `{ running: false }` if none ran.
    */
-  shutdown(options?: { wait?: boolean }): Promise<Cluster.Left>;
+  shutdown(options?: Cluster.ShutdownOptions): Promise<Cluster.Left>;
 
   /**
    * Replaces all workers, one after another, each only after its replacement is ready. Resolves to the number of replaced
@@ -52,43 +53,83 @@ declare class Cluster extends EventEmitter {
   /**
    * Changes the number of workers. Resolves at once: workers start and drain after that.
    * @param workers 1 to 1024
-   * @throws {TypeError} `CLUSTER2_ERR_ARGUMENT_INVALID` if it is not a whole number above 0
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if it is not a whole number above 0
    */
   scale(workers: number): Promise<{ before: number; workers: number }>;
 
-  /** The state of master and workers; `{ running: false }` if none runs. */
+  /** The state of master and workers, or `{ running: false }` if none runs: look at `running` first. */
   status(): Promise<Cluster.Status | Cluster.NotRunning>;
 
   /**
    * Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`.
    * @param pid a worker's process id
-   * @param message anything that JSON can hold
-   * @throws {TypeError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `pid` is not a whole number above 0
+   * @param message anything that JSON can hold, up to 8 MiB
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `pid` is not a whole number above 0, or JSON cannot hold
+   * the message
    */
   send(pid: number, message: unknown): Promise<{ sent: number }>;
 
-  /** Sends a message to all workers; `sent` is the number of those that got it. */
+  /**
+   * Sends a message to all workers; `sent` is the number of those that got it.
+   * @param message anything that JSON can hold, up to 8 MiB
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if JSON cannot hold the message
+   */
   broadcast(message: unknown): Promise<{ sent: number }>;
 
-  on<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  once<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  off<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  addListener<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  removeListener<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  prependListener<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
-  prependOnceListener<E extends keyof Cluster.Events>(event: E, listener: (...args: Cluster.Events[E]) => void): this;
+  on<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  once<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  off<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  addListener<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  removeListener<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  prependListener<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  prependOnceListener<E extends keyof Cluster.Events>(event: E, listener: Cluster.Listener<E>): this;
+  emit<E extends keyof Cluster.Events>(event: E, ...args: Cluster.Events[E]): boolean;
 }
 
 declare namespace Cluster {
   export { Cluster };
 
+  /** What went wrong; stable. What each means and what to do about it is told in the README. */
+  export type ErrorCode =
+    | 'CLUSTER2_ERR_ALREADY_RUNNING'
+    | 'CLUSTER2_ERR_APP_INVALID'
+    | 'CLUSTER2_ERR_ARGUMENT_INVALID'
+    | 'CLUSTER2_ERR_CONTROL'
+    | 'CLUSTER2_ERR_HOST_UNKNOWN'
+    | 'CLUSTER2_ERR_LISTEN'
+    | 'CLUSTER2_ERR_NOT_RUNNING'
+    | 'CLUSTER2_ERR_OPTION_INVALID'
+    | 'CLUSTER2_ERR_OPTION_UNKNOWN'
+    | 'CLUSTER2_ERR_PIDS_UNWRITABLE'
+    | 'CLUSTER2_ERR_PLATFORM'
+    | 'CLUSTER2_ERR_PORT_DENIED'
+    | 'CLUSTER2_ERR_PORT_IN_USE'
+    | 'CLUSTER2_ERR_RELOAD_FAILED'
+    | 'CLUSTER2_ERR_START_FAILED'
+    | 'CLUSTER2_ERR_SYSTEM'
+    | 'CLUSTER2_ERR_WORKER_BUSY'
+    | 'CLUSTER2_ERR_WORKER_UNKNOWN'
+    | 'CLUSTER2_ERR_WRONG_STATE';
+
   /** An error of the cluster. */
   export class ClusterError extends Error {
-    constructor(code: string, message: string, options?: { cause?: unknown });
+    constructor(code: ErrorCode, message: string, options?: { cause?: unknown });
     readonly name: 'ClusterError';
-    /** Stable: `CLUSTER2_ERR_…`, listed in the README. */
-    code: string;
+    code: ErrorCode;
   }
+
+  /** An option that is unknown, of the wrong kind or out of its range. */
+  export interface OptionError extends TypeError {
+    code: 'CLUSTER2_ERR_OPTION_INVALID' | 'CLUSTER2_ERR_OPTION_UNKNOWN';
+  }
+
+  /** An argument of a method that it cannot take. */
+  export interface ArgumentError extends TypeError {
+    code: 'CLUSTER2_ERR_APP_INVALID' | 'CLUSTER2_ERR_ARGUMENT_INVALID';
+  }
+
+  /** What the event `error` tells: an error of the cluster, or one of Node itself or of `createApp`. */
+  export type StartError = Error & { code?: ErrorCode | (string & {}) };
 
   /** A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket. */
   export type Port = number | string;
@@ -100,7 +141,7 @@ declare namespace Cluster {
   export type App = net.Server | http.RequestListener | KoaLike | FastifyLike;
 
   /** An app for the ports of the `port` option, or several apps with a port each. */
-  export type Apps = App | Array<{ app: App; port: number | string }>;
+  export type Apps = App | ReadonlyArray<{ app: App; port: number | string }>;
 
   /** What makes an object a Koa app. */
   export interface KoaLike {
@@ -115,78 +156,199 @@ declare namespace Cluster {
     inject(...args: any[]): unknown;
   }
 
+  /**
+   * All are optional. Times are whole numbers of milliseconds up to 2147483647, unless said otherwise. `undefined` and `null` count as not given.
+   */
   export interface Options {
-    /** `false`: one process without workers. Default `true`. */
-    cluster?: boolean;
-    /** Where the app listens: a port, the path of a unix socket, or a list of them. Default 3000. */
-    port?: Port | Port[];
-    /** Address or name that TCP ports are bound to. Default `'0.0.0.0'`. */
-    host?: string;
-    /** Number of workers, 1 to 1024. Default: the number of processors this process may use. */
-    noWorkers?: Numeric;
-    /** Directory of pid files and the control socket. Default `'pids'`. */
-    pids?: string;
-    /** Directory of logs that the monitor shows. Default `'logs'`. */
-    logs?: string;
-    /** Where the monitor listens; `false` turns it off. Default 3001. */
-    monPort?: Port | false;
-    /** Address of the monitor. Default `'127.0.0.1'`. */
-    monHost?: string;
-    /** Path of the monitor's page, from `/`. Default `'/'`. */
-    monPath?: string;
-    /** The health check for load balancers; `false` turns it off. */
-    ecv?: boolean | EcvOptions;
-    /** A connection on which nothing moves for so long is ended, milliseconds; 0 turns it off. Default 30000. */
-    timeout?: Numeric;
-    /** Recycle a worker after so many connections, and up to half as many more. Default: never. */
-    connThreshold?: Numeric;
-    /** Recycle a worker that has been ready for so many seconds, and up to half as many more. Default: never. */
-    uptimeThreshold?: Numeric;
-    /** Recycle a worker with so many bytes of resident memory, and up to half as many more. Default: never. */
-    memThreshold?: Numeric;
-    /** How connections are spread over the workers. Default `'least-connections'`. */
-    balance?: 'least-connections' | 'round-robin' | 'ip-hash';
-    /** How long a worker may take from its start until it listens, milliseconds from 1. Default 30000. */
-    startTimeout?: Numeric;
-    /** How long a drain may take before the worker is killed, milliseconds from 1. Default 30000. */
-    shutdownTimeout?: Numeric;
-    /** From the request of a shutdown until no new connection is accepted, milliseconds. Default 0. */
-    shutdownDelay?: Numeric;
-    /** Interval of the event `heartbeat`, milliseconds from 10. Default 5000. */
-    heartbeatInterval?: Numeric;
-    /** A worker whose event loop did not turn for so long is killed and replaced, milliseconds from 1000. Default 30000. */
-    maxHeartbeatDelay?: Numeric;
-    /** Script that workers run. Default: the master's own. */
-    exec?: string;
-    /** Arguments of the workers' script. Default: the master's own. */
-    args?: Array<string | number>;
-    /** Node's own flags for workers. Default: the master's own. */
-    execArgv?: Array<string | number>;
-    /** Variables added to the workers' environment. Default: none. */
-    env?: Record<string, string | number>;
-    /** Working directory of workers. Default: the master's own. */
-    cwd?: string;
+    /**
+     * `false`: one process without workers. Then `reload`, `scale`, `send` and `broadcast` are refused, no file is written, and
+     * other processes cannot reach it.
+     * @default true
+     */
+    cluster?: boolean | null | undefined;
+    /**
+     * Where the app listens: a TCP port from 0 to 65535, the path of a unix socket, or a list of them, not empty. 0: the kernel
+     * chooses, the same port for all workers.
+     * @default 3000
+     */
+    port?: Port | readonly Port[] | null | undefined;
+    /**
+     * Address or name that TCP ports are bound to; of a name, its first address.
+     * @default '0.0.0.0'
+     */
+    host?: string | null | undefined;
+    /**
+     * Number of workers, 1 to 1024.
+     * @default the number of processors that this process may use, limits of a container included
+     */
+    noWorkers?: Numeric | null | undefined;
+    /**
+     * Directory of pid files and the control socket; made if missing. Relative to the working directory.
+     * @default 'pids'
+     */
+    pids?: string | null | undefined;
+    /**
+     * Directory of logs that the monitor shows. Relative to the working directory.
+     * @default 'logs'
+     */
+    logs?: string | null | undefined;
+    /**
+     * Where the monitor listens: a TCP port from 0 to 65535, or the path of a unix socket; `false` turns it off. 0: the kernel
+     * chooses, `status()` tells.
+     * @default 3001
+     */
+    monPort?: Port | false | null | undefined;
+    /**
+     * Address or name that the monitor is bound to.
+     * @default '127.0.0.1'
+     */
+    monHost?: string | null | undefined;
+    /**
+     * Path of the monitor's page, from `/`; its other pages lie below it.
+     * @default '/'
+     */
+    monPath?: string | null | undefined;
+    /**
+     * The health check for load balancers; `false` turns it off, with all that belongs to it.
+     * @default true, with the defaults of `EcvOptions`
+     */
+    ecv?: boolean | EcvOptions | null | undefined;
+    /**
+     * A connection on which nothing moved for so long is ended, milliseconds from 0; 0 turns it off. It may come late by a tenth,
+     * at least 20 ms and at most about 1 s. A time-out that the app set itself goes before.
+     * @default 30000
+     */
+    timeout?: Numeric | null | undefined;
+    /**
+     * A worker that served so many connections, from 1, and up to half as many more, is recycled.
+     * @default never
+     */
+    connThreshold?: Numeric | null | undefined;
+    /**
+     * A worker that has been ready for so many **seconds**, from 1, and up to half as many more, is recycled.
+     * @default never
+     */
+    uptimeThreshold?: Numeric | null | undefined;
+    /**
+     * A worker with so many bytes of resident memory, from 1, and up to half as many more, is recycled.
+     * @default never
+     */
+    memThreshold?: Numeric | null | undefined;
+    /**
+     * Who gets a connection: the worker with the fewest open ones; one after another; the same worker for the same client
+     * address, while the set of workers stays.
+     * @default 'least-connections'
+     */
+    balance?: Balance | null | undefined;
+    /**
+     * A worker that does not listen within this time from its start is killed, milliseconds from 1.
+     * @default 30000
+     */
+    startTimeout?: Numeric | null | undefined;
+    /**
+     * A worker whose drain takes longer is killed, with whatever it has open, milliseconds from 1; also how long workers go on
+     * when the master is gone.
+     * @default 30000
+     */
+    shutdownTimeout?: Numeric | null | undefined;
+    /**
+     * From the request of a shutdown until no new connection is accepted, milliseconds from 0: for load balancers that need time
+     * to notice.
+     * @default 0
+     */
+    shutdownDelay?: Numeric | null | undefined;
+    /**
+     * Interval of the event `heartbeat`, milliseconds from 10.
+     * @default 5000
+     */
+    heartbeatInterval?: Numeric | null | undefined;
+    /**
+     * A worker whose event loop did not turn for so long is killed and replaced, milliseconds from 1000.
+     * @default 30000
+     */
+    maxHeartbeatDelay?: Numeric | null | undefined;
+    /**
+     * Path of the script that workers run.
+     * @default the master's own
+     */
+    exec?: string | null | undefined;
+    /**
+     * Arguments of the workers' script.
+     * @default the master's own
+     */
+    args?: ReadonlyArray<string | number> | null | undefined;
+    /**
+     * Node's own flags for workers.
+     * @default the master's own
+     */
+    execArgv?: ReadonlyArray<string | number> | null | undefined;
+    /**
+     * Variables added to the workers' environment.
+     * @default {}
+     */
+    env?: Readonly<Record<string, string | number>> | null | undefined;
+    /**
+     * Working directory of workers.
+     * @default the master's own
+     */
+    cwd?: string | null | undefined;
   }
+
+  /** How connections are spread over the workers. */
+  export type Balance = 'least-connections' | 'round-robin' | 'ip-hash';
 
   /** The `ecv` option. */
   export interface EcvOptions {
-    /** Path of the health check on the app's port, from `/`. Default `'/ecv'`. */
-    path?: string;
-    /** Path on the app, or http or https URL, that must answer 2xx for the check to be well. Default: none. */
-    monitor?: string;
-    /** Whether `POST <path>/disable` and `<path>/enable` are served. Default `false`. */
-    control?: boolean;
     /**
-     * Judges the health of the app; `false`, a throw, a rejection or no answer within `timeout` is WARNING. Its arguments are the
-     * answer of `monitor`; without one, `undefined, {}, ''`. Default: none.
+     * Path of the health check, from `/`, on the app's port and on the monitor's.
+     * @default '/ecv'
      */
-    validator?: (status: number | undefined, headers: Record<string, string>, body: string) => unknown;
-    /** Bound of one probe, and of one call of the validator, milliseconds from 1. Default 5000. */
-    timeout?: Numeric;
-    /** Bearer token without which nobody may switch. Default: none. */
-    token?: string;
-    /** Addresses and CIDRs from which alone one may switch, at least one. Default: all. */
-    allow?: string[];
+    path?: string | null | undefined;
+    /**
+     * Path on the app, or http or https URL without user and password, that must answer 2xx for the check to be well.
+     * @default none
+     */
+    monitor?: string | null | undefined;
+    /**
+     * Whether `POST <path>/disable` and `<path>/enable` are served: anybody who reaches the port may then switch, unless `token`
+     * or `allow` say who.
+     * @default false
+     */
+    control?: boolean | null | undefined;
+    /**
+     * Judges the health of the app; may be async.
+     * @default none
+     */
+    validator?: Validator | null | undefined;
+    /**
+     * Bound of one probe, and of one call of the validator, milliseconds from 1.
+     * @default 5000
+     */
+    timeout?: Numeric | null | undefined;
+    /**
+     * Who switches needs `Authorization: Bearer <token>`.
+     * @default none
+     */
+    token?: string | null | undefined;
+    /**
+     * Addresses and CIDRs from which alone one may switch, at least one.
+     * @default everybody
+     */
+    allow?: readonly string[] | null | undefined;
+  }
+
+  /**
+   * Judges the answer of `ecv.monitor`; without one, it is called with `undefined, {}, ''`. `false`, a throw, a rejection or no
+   * answer within `ecv.timeout` is WARNING, anything else is well.
+   */
+  export type Validator = (status: number | undefined, headers: Record<string, string>, body: string) => unknown;
+
+  export interface ShutdownOptions {
+    /**
+     * Whether to wait until all workers are gone, which takes up to `shutdownDelay` + `shutdownTimeout`.
+     * @default false
+     */
+    wait?: boolean;
   }
 
   /** The answer where no cluster runs. */
@@ -299,7 +461,10 @@ declare namespace Cluster {
     type: 'master' | 'worker';
   }
 
-  /** The events with their arguments. */
+  /** What listens to the event `E`. */
+  export type Listener<E extends keyof Events> = (...args: Events[E]) => void;
+
+  /** The events with the arguments of their listeners. */
   export interface Events {
     /** Master: a worker process was started. */
     forked: [pid: number];
@@ -337,7 +502,7 @@ declare namespace Cluster {
     /** Each `heartbeatInterval`. Master: what `status()` resolves to. Worker: its own numbers. */
     heartbeat: [stats: Status | WorkerStats];
     /** The start failed. Without a listener it is printed and the process exits with 255; a worker exits in any case. */
-    error: [error: Error & { code?: string }];
+    error: [error: StartError];
   }
 }
 

@@ -1,23 +1,56 @@
 'use strict';
 
-// Loads the addon for this machine.
+// Loads the addon for this machine: from beside this package, where a build puts it, or else from the package for this
+// platform, which npm installs with ours. Where there is none, the error says for what there is one, and what to do.
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { ClusterError } = require('./errors');
 
-// Which C library this is, Node tells only in a report that takes longer than loading; the wrong one just cannot be found.
-function load() {
-  const names = ['gnu', 'musl'].map((libc) => `cluster2-rs.${process.platform}-${process.arch}-${libc}.node`);
-  const name = names.find((file) => fs.existsSync(path.join(__dirname, '..', file))) ?? names[0];
+const PLATFORMS = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
+const BUILD = "On Linux it can be built: 'npm ci && npm run build' in a clone, with Rust 1.88 or later";
+
+/** These run Node's API, but not the part of Node's cluster module that gives a worker's servers their handles. */
+const OTHERS = { bun: 'Bun', deno: 'Deno' };
+
+const fail = (message, cause) => {
+  throw new ClusterError('CLUSTER2_ERR_PLATFORM', message, { cause });
+};
+
+/** The C library that this Node is linked with, by its file's interpreter: Node's own report takes longer than all of loading. */
+function libc() {
+  const head = Buffer.alloc(4096);
+  const file = fs.openSync(process.execPath);
+  fs.readSync(file, head);
+  fs.closeSync(file);
+  return head.includes('/ld-musl-') ? 'musl' : 'gnu';
+}
+
+function find(platform) {
+  const beside = path.join(__dirname, '..', `cluster2-rs.${platform}.node`);
+  if (fs.existsSync(beside)) return beside;
   try {
-    return require(path.join(__dirname, '..', name));
+    return require.resolve(`cluster2-rs-${platform}`);
   } catch (cause) {
-    throw new ClusterError(
-      'CLUSTER2_ERR_PLATFORM',
-      `cannot load ${name} (Node ${process.version}): ${cause.message}; cluster2-rs runs on Linux, and is built with 'npm run build'`,
-      { cause },
+    const where = `${platform} (Node ${process.version})`;
+    if (!PLATFORMS.includes(platform)) fail(`cluster2-rs has no addon for ${where}, but for ${PLATFORMS.join(', ')}. ${BUILD}`, cause);
+    return fail(
+      `the addon for ${where} is missing: neither ${beside} nor the package cluster2-rs-${platform} is there. ` +
+        `Install with optional dependencies, on the platform where it is to run. ${BUILD}`,
+      cause,
     );
+  }
+}
+
+function load() {
+  const other = Object.keys(OTHERS).find((name) => process.versions[name]);
+  if (other) fail(`cluster2-rs does not run on ${OTHERS[other]} ${process.versions[other]}: start the script with Node`);
+  const machine = `${process.platform}-${process.arch}`;
+  const file = find(process.platform === 'linux' ? `${machine}-${libc()}` : machine);
+  try {
+    return require(file);
+  } catch (cause) {
+    return fail(`cannot load ${file} (Node ${process.version}): ${cause.message}. ${BUILD}`, cause);
   }
 }
 

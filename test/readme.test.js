@@ -125,4 +125,29 @@ describe('index.d.ts', () => {
     assertSame(members('EcvOptions'), ecv, 'EcvOptions');
     assertSame(members('Events'), events(), 'Events');
   });
+
+  it('has every error code, and no other', () => {
+    const known = codes(read('src', 'error.rs') + JAVASCRIPT);
+    const [, union] = TYPES.match(/type ErrorCode =([^;]*);/) ?? [];
+    assertSame(matches(union ?? '', /'(\w+)'/g), known, 'ErrorCode');
+    assertSame(codes(TYPES), known, 'codes in the text');
+  });
+
+  it('shows the defaults that the code has', () => {
+    const { ports, ecv, ...config } = normalize({});
+    compareDefaults('Options', { ...config, port: ports[0] });
+    compareDefaults('EcvOptions', ecv);
+  });
+
+  /** Compares what stands after `@default` where it is a literal; the rest is prose. */
+  function compareDefaults(name, defaults) {
+    const [, body] = TYPES.match(new RegExp(`interface ${name} \\{([^]*?)\\n {2}\\}`)) ?? [];
+    const shown = [...body.matchAll(/@default (.*)\n\s*\*\/\n\s*(\w+)\?:/g)];
+    assertSame(shown.map(([, , option]) => option), members(name), `${name}: each has a default`);
+    const literals = shown.filter(([, text]) => /^('.*'|\d+|true|false|\{\})$/.test(text));
+    for (const [, text, option] of literals) {
+      assert.deepStrictEqual(JSON.parse(text.replaceAll("'", '"')), defaults[option], `${name}.${option}`);
+    }
+    assert.ok(literals.length >= 3, `${name}: only ${literals.length} literal defaults`);
+  }
 });

@@ -1,0 +1,93 @@
+'use strict';
+
+// Makes what a release publishes, as tarballs in dist/: the package `cluster2-rs` without binaries, and one package with the
+// binaries for each platform, of the very same version. npm installs the one that fits, because each says its os, cpu and libc.
+//
+//   npm run release                 all platforms
+//   npm run release -- --host       only this machine's own
+//
+// Nothing in the clone is changed. Ends with 1 if a platform could not be built; each is told with what became of it.
+
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { NapiCli, parseTriple } = require('@napi-rs/cli');
+const { build, hostTarget } = require('./build');
+
+const ROOT = path.join(__dirname, '..');
+const DIST = path.join(ROOT, 'dist');
+const MAIN = path.join(DIST, 'cluster2-rs');
+const NPM = path.join(DIST, 'npm');
+/** Enough for every distribution that Node 18 runs on; see also the README. */
+const GLIBC = '2.17';
+/** What `npm run release:tools` installs. */
+const TOOLS = path.join(ROOT, 'target', 'zig', 'bin');
+
+const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
+const writeJson = (file, value) => fs.writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+const run = (program, ...args) => execFileSync(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+const platformOf = (target) => parseTriple(target).platformArchABI;
+
+/** The main package: what npm would take from the clone, without the binaries, and without what only a clone needs. */
+function stageMain() {
+  const { scripts: _scripts, devDependencies: _tools, overrides: _overrides, napi, ...released } = readJson(path.join(ROOT, 'package.json'));
+  const files = released.files.filter((name) => !name.includes('*'));
+  for (const name of [...files, 'README.md', 'LICENSE']) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  // Not by napi's pre-publish, which needs all platforms to be built here.
+  const optionalDependencies = Object.fromEntries(
+    napi.targets.map((target) => [`cluster2-rs-${platformOf(target)}`, released.version]));
+  writeJson(path.join(MAIN, 'package.json'), { ...released, files, optionalDependencies });
+  pack(MAIN);
+}
+
+/** Builds one platform's package into its folder. */
+async function buildPlatform(target) {
+  const folder = path.join(NPM, platformOf(target));
+  if (target !== hostTarget()) run('rustup', 'target', 'add', target);
+  const libc = parseTriple(target).abi === 'gnu' ? `.${GLIBC}` : '';
+  const { program } = await build({ target: target + libc, outputDir: folder, crossCompile: true });
+  fs.renameSync(program, path.join(folder, 'cluster2'));
+  fs.copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
+  const file = path.join(folder, 'package.json');
+  const description = readJson(file);
+  writeJson(file, { ...description, files: [...description.files, 'cluster2'] });
+  pack(folder);
+}
+
+const pack = (folder) => run('npm', 'pack', '--silent', '--pack-destination', DIST, folder);
+
+/** The targets that were asked for. */
+function asked(targets, [option, ...rest]) {
+  if (option === undefined) return targets;
+  if (option !== '--host' || rest.length > 0) throw new Error('usage: npm run release [-- --host]');
+  return targets.filter((target) => target === hostTarget());
+}
+
+function checkTools() {
+  process.env.PATH = `${TOOLS}:${process.env.PATH}`;
+  try {
+    run('cargo-zigbuild', '--version');
+  } catch (cause) {
+    throw new Error('cargo-zigbuild and zig are missing: npm run release:tools', { cause });
+  }
+}
+
+async function main() {
+  const targets = asked(readJson(path.join(ROOT, 'package.json')).napi.targets, process.argv.slice(2));
+  checkTools();
+  fs.rmSync(DIST, { recursive: true, force: true });
+  stageMain();
+  await new NapiCli().createNpmDirs({ cwd: ROOT, npmDir: path.relative(ROOT, NPM) });
+  const outcomes = [];
+  for (const target of targets) {
+    const outcome = await buildPlatform(target).then(() => 'built', (error) => `FAILED: ${error.message}`);
+    outcomes.push(`${platformOf(target)}: ${outcome}`);
+    if (outcome !== 'built') process.exitCode = 1;
+  }
+  console.log([...outcomes, ...fs.readdirSync(DIST).filter((name) => name.endsWith('.tgz')).map((name) => `dist/${name}`)].join('\n'));
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
