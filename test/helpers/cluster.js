@@ -10,6 +10,8 @@ const path = require('node:path');
 const { until, within } = require('./wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
+/** The command line. */
+const CLI = path.join(__dirname, '..', '..', 'bin', 'cluster2');
 /** Runs a program as process 1 of a namespace of its own, which ends with it. */
 const AS_FIRST = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
 const running = new Set();
@@ -32,6 +34,7 @@ class Script {
   errors = '';
   #child;
   #container;
+  #cli;
   #own;
   #ended;
 
@@ -40,10 +43,11 @@ class Script {
    * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
    *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
-   *   `container`: it is process 1 of a pid namespace
+   *   `container`: it is process 1 of a pid namespace; `cli`: flags of `cluster2 start`, which then is its master
    */
   constructor(file, settings = {}) {
-    const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false, descriptors, container } = settings;
+    const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = settings;
+    const { descriptors, container, cli } = settings;
     this.port = port;
     this.#container = container;
     this.#own = cwd === undefined;
@@ -51,7 +55,9 @@ class Script {
     const script = path.resolve(FIXTURES, file);
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
     const first = container ? AS_FIRST : [];
-    const [program, ...rest] = [...first, ...limited, process.execPath, ...execArgv, script, ...args];
+    this.#cli = cli !== undefined;
+    const own = cli ? [CLI, 'start', ...cli, script, '--'] : [process.execPath, ...execArgv, script];
+    const [program, ...rest] = [...first, ...limited, ...own, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,
       env: {
@@ -98,9 +104,10 @@ class Script {
     return this.events().filter((event) => event[0] === name).map((event) => event.slice(1));
   }
 
-  /** Waits until `count` workers are listening (events of `fixtures/events.js`). */
+  /** Waits until `count` workers are listening (events of `fixtures/events.js`, or lines of the command line). */
   async ready(count = 2) {
-    await this.until(`${count} workers listen`, () => this.told('listening').length >= count);
+    const listening = () => (this.#cli ? this.errors.match(/worker \d+ is ready/g) ?? [] : this.told('listening'));
+    await this.until(`${count} workers listen`, () => listening().length >= count);
     return this;
   }
 
@@ -206,4 +213,4 @@ async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }
 
-module.exports = { Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive };
+module.exports = { CLI, Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive };

@@ -60,13 +60,30 @@ impl Door {
         Ok(self.entries.get(&id).map_or(address, |entry| entry.listener.address().clone()))
     }
 
-    /// The listener a worker asks for: the one that exists, or a new one. Fails with the kernel's error number.
-    pub fn bind(&mut self, wanted: &Wanted) -> std::result::Result<(ListenerId, Option<BoundAddress>), i32> {
+    /// The listener a worker asks for: the one that exists, or a new one. One that is in its way and that no worker has
+    /// `claimed` was pinned for it under another address of the same port, and goes. Fails with the kernel's error number.
+    pub fn bind(
+        &mut self,
+        wanted: &Wanted,
+        claimed: impl Fn(ListenerId) -> bool,
+    ) -> std::result::Result<(ListenerId, Option<BoundAddress>), i32> {
         let same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
         let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
-        let opened = known.map_or_else(|| address(wanted).and_then(|address| self.open(wanted, &address)), Ok);
+        let opened = known.map_or_else(|| self.open_instead(wanted, claimed), Ok);
         let id = opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))?;
         Ok((id, self.entries.get(&id).and_then(|entry| bound_address(entry.listener.address()))))
+    }
+
+    fn open_instead(&mut self, wanted: &Wanted, claimed: impl Fn(ListenerId) -> bool) -> io::Result<ListenerId> {
+        let address = address(wanted)?;
+        match self.open(wanted, &address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && wanted.port.is_some() => {
+                let before = self.entries.len();
+                self.entries.retain(|id, entry| entry.wanted.port != wanted.port || claimed(*id));
+                if self.entries.len() == before { Err(error) } else { self.open(wanted, &address) }
+            }
+            opened => opened,
+        }
     }
 
     fn open(&mut self, wanted: &Wanted, address: &Address) -> io::Result<ListenerId> {

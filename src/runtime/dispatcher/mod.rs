@@ -323,7 +323,9 @@ impl Loop {
     fn on_report(&mut self, worker: WorkerId, report: Report) {
         match report {
             Report::Bind { seq, wanted } => {
-                let answer = match self.door.bind(&wanted) {
+                let peers = &self.peers;
+                let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
+                let answer = match self.door.bind(&wanted, claimed) {
                     Ok((listener, address)) => {
                         self.with_peer(worker, |peer| peer.claim(listener));
                         Order::Bound { seq, listener, address }

@@ -1,0 +1,216 @@
+'use strict';
+
+// `cluster2 start`: a server that knows nothing of clusters is supervised by a process that is no Node.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const { once } = require('node:events');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { cluster2, startPlain } = require('./helpers/cli');
+const { answersOfAll, request } = require('./helpers/client');
+const { Script, freePort, isAlive } = require('./helpers/cluster');
+const hammer = require('./helpers/hammer');
+const { change, versionOf } = require('./helpers/hammered');
+const { until } = require('./helpers/wait');
+
+const MIB = 1024 * 1024;
+const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
+const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 4, slow: 3, late: 3, upload: 2, chunked: 2, pipelined: 2, halfOpen: 2 };
+
+const status = (script) => JSON.parse(cluster2(script.cwd, 'status', '--json').stdout);
+const who = async (script) => ({ pid: Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)) });
+
+/** The kibibytes of resident memory. */
+const residentOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB$/m)[1]);
+
+async function assertGoesWell(script) {
+  assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
+  assert.deepStrictEqual(fs.readdirSync(script.pids), []);
+}
+
+describe('cluster2 start', () => {
+  it('serves a server that knows nothing of clusters by all workers, health check included', async () => {
+    const script = await startPlain();
+    await answersOfAll(script.workers(), () => who(script));
+    const { status: code, headers, body } = await request(script.port, '/ecv');
+    assert.deepStrictEqual([code, headers['x-powered-by']], [200, 'Cluster2']);
+    assert.match(body, new RegExp(`^status=AVAILABLE&ServeTraffic=true&ip=127\\.0\\.0\\.1&hostname=.+&port=${script.port}&`));
+    assert.deepStrictEqual(status(script).master.listening, [`127.0.0.1:${script.port}`]);
+  });
+
+  it('replaces all workers on SIGHUP and by `reload` without losing a request, and with changed code', async () => {
+    const script = await startPlain();
+    const load = hammer.start(script.port, { clients: CLIENTS });
+    await load.answered(100);
+    change(script, "module.exports = { version: 'second' };");
+    const { status: code, stdout, stderr } = cluster2(script.cwd, 'reload');
+    assert.deepStrictEqual([code, stdout], [0, 'all 2 workers are new\n']);
+    assert.match(stderr, /^(cluster2: slot [01]: worker \d+ is ready in place of \d+ \([12] of 2\)\n){2}$/);
+    assert.strictEqual(await versionOf(script.port), 'second');
+    script.kill('SIGHUP');
+    await script.until('a second reload is complete', () => script.errors.match(/all 2 workers are new/g)?.length === 2);
+    await load.answered(100);
+    hammer.assertClean(await load.stop());
+    assert.deepStrictEqual(status(script).workers.map(({ generation }) => generation), [3, 3]);
+  });
+
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    it(`answers what it has on ${signal}, refuses the rest, and ends with exit code 0`, async () => {
+      const script = await startPlain();
+      const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
+      await load.answered(100);
+      script.kill(signal);
+      hammer.assertClean(await load.stop(), { except: LEAVING });
+      await assertGoesWell(script);
+    });
+  }
+
+  it('ends at once on a second Ctrl-C that is none of the same', async () => {
+    const script = await startPlain();
+    const late = request(script.port, '/late/x/60000').catch((error) => error);
+    await until('the request is under way', () => status(script).workers.some(({ requests }) => requests.active === 1));
+    const begun = performance.now();
+    script.kill('SIGINT');
+    await script.until('it shuts down', () => script.errors.includes('shutting down'));
+    script.kill('SIGINT');
+    await script.until('the first one is past', () => performance.now() - begun > 600);
+    assert.ok(script.workers().length > 0, 'twice within half a second counts once');
+    script.kill('SIGINT');
+    assert.ok((await late) instanceof Error);
+    await assertGoesWell(script);
+  });
+
+  it('replaces a worker that dies, and one that hangs', async () => {
+    const script = await startPlain({ flags: ['--max-heartbeat-delay', '1000'] });
+    process.kill(script.workers()[0], 'SIGKILL');
+    await script.ready(3);
+    assert.match(script.errors, /worker \d+ is gone \(crash, SIGKILL\)/);
+    const stuck = request(script.port, '/block/x/60000').catch((error) => error);
+    await script.ready(4);
+    assert.match(script.errors, /worker \d+ hangs, its event loop did not turn for \d+ ms; it is replaced/);
+    assert.ok((await stuck) instanceof Error);
+  });
+
+  it('recycles workers past a threshold', async () => {
+    const script = await startPlain({ flags: ['--conn-threshold', '20'] });
+    const load = hammer.start(script.port, { clients: { oneShot: 4 } });
+    await script.until('a worker was recycled', () => /worker \d+ is gone \(recycle, exit code 0\)/.test(script.errors), 20_000);
+    hammer.assertClean(await load.stop());
+  });
+
+  it('takes no more than 8 MiB for itself', async () => {
+    const script = new Script('plain.js', { port: await freePort(), cli: ['--workers', '2', '--mon-port', '0'] });
+    await script.ready();
+    const load = hammer.start(script.port, { clients: { keepAlive: 8, oneShot: 8 } });
+    await load.answered(500);
+    hammer.assertClean(await load.stop());
+    const [, page] = status(script).master.monitor.split(':');
+    assert.strictEqual((await request(Number(page), '/')).status, 200);
+    assert.ok(residentOf(script.pid) * 1024 <= 8 * MIB, `${residentOf(script.pid)} KiB`);
+  });
+
+  it('is one process: the link of npm becomes it, and workers are its children', async () => {
+    const script = await startPlain();
+    assert.strictEqual(fs.readFileSync(`/proc/${script.pid}/cmdline`, 'latin1').split('\0')[0].endsWith('.js'), false);
+    assert.doesNotMatch(fs.readlinkSync(`/proc/${script.pid}/exe`), /node$/);
+    assert.deepStrictEqual(status(script).workers.map(({ pid }) => pid).sort(), script.workers().sort());
+  });
+
+  it('leaves workers that finish what they have when it is killed', async () => {
+    const script = await startPlain();
+    const workers = script.workers();
+    const late = request(script.port, '/late/x/500');
+    await until('the request is under way', () => status(script).workers.some(({ requests }) => requests.active === 1));
+    script.kill('SIGKILL');
+    assert.strictEqual((await late).status, 200);
+    await until('the orphans are gone', () => !workers.some(isAlive));
+  });
+});
+
+describe('a script under cluster2 start', () => {
+  const started = async (text, { flags = [], name = 'server.js', ...settings } = {}) => {
+    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+    fs.writeFileSync(path.join(cwd, name), text);
+    const port = await freePort();
+    const script = new Script(path.join(cwd, name), { port, cwd, cli: ['--workers', '1', '--mon-port', 'off', ...flags], ...settings });
+    folders.push(cwd);
+    return script;
+  };
+  const folders = [];
+  afterEach(() => folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+
+  it('may be an ES module', async () => {
+    const text = "import { createServer } from 'node:http';\nawait null;\ncreateServer((q, a) => a.end('esm')).listen(process.env.PORT);";
+    const script = await (await started(text, { name: 'server.mjs' })).ready(1);
+    assert.strictEqual((await request(script.port, '/')).body, 'esm');
+  });
+
+  it('gets its arguments, flags for Node, variables, and the port that was named, and sees nothing of ours', async () => {
+    const text = `const seen = { args: process.argv.slice(2), flags: process.execArgv, mine: process.env.MINE, cwd: process.cwd(),
+      ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
+      require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
+    const port = await freePort();
+    const flags = ['--port', String(port), '--exec-argv=--stack-size=900', '--env', 'MINE=a=b', '--cwd', '/'];
+    const script = await (await started(text, { flags, args: ['--one', 'two words'], env: { CLUSTER2_SHUTDOWN_TIMEOUT: '900' } })).ready(1);
+    assert.deepStrictEqual(JSON.parse((await request(port, '/')).body), {
+      ...{ args: ['--one', 'two words'], flags: ['--stack-size=900'], mine: 'a=b', cwd: '/', ours: [] },
+    });
+    assert.strictEqual(script.port === port, false);
+  });
+
+  it('may listen on another address of the port that was named, which then is the one that counts', async () => {
+    for (const host of ["'127.0.0.1'", "'::'", 'undefined']) {
+      const port = await freePort();
+      const text = `require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host});`;
+      const script = await (await started(text, { flags: ['--port', String(port)] })).ready(1);
+      assert.strictEqual((await request(port, '/')).body, 'here');
+      assert.strictEqual(status(script).master.listening.length, 1);
+    }
+  });
+
+  it('may listen on several ports, and on one that comes later', async () => {
+    const [second, third] = [await freePort(), await freePort()];
+    const text = `const make = (name) => require('http').createServer((q, a) => a.end(name));
+      make('one').listen(process.env.PORT); make('two').listen(${second}, () => make('three').listen(${third}));`;
+    const script = await (await started(text)).ready(1);
+    const answers = () => Promise.all([script.port, second, third].map(async (port) => (await request(port, '/').catch(() => ({}))).body));
+    await until('all three answer', async () => (await answers()).join() === 'one,two,three');
+  });
+
+  it('may make a cluster of its own, which then says how it is served', async () => {
+    const text = `const Cluster = require(${JSON.stringify(path.join(__dirname, '..'))});
+      new Cluster({ port: process.env.PORT, ecv: { path: '/mine' } }).listen((cb) => cb((q, a) => a.end('app')));`;
+    const script = await (await started(text)).ready(1);
+    assert.match((await request(script.port, '/mine')).body, /^status=AVAILABLE/);
+    assert.strictEqual((await request(script.port, '/ecv')).body, 'app');
+    script.kill();
+    await assertGoesWell(script);
+    assert.strictEqual(script.errors.match(/shutting down/g).length, 1);
+  });
+
+  it('has an idle time-out, which ends a connection on which nothing moves', async () => {
+    const text = "require('http').createServer((q, a) => q.url === '/' && a.end('x')).listen(process.env.PORT)";
+    const script = await (await started(text, { flags: ['--timeout', '100'] })).ready(1);
+    await assert.rejects(new Promise((resolve, reject) => {
+      http.get({ port: script.port, path: '/never', agent: false }, resolve).on('error', reject);
+    }), /socket hang up|ECONNRESET/);
+  });
+
+  it('keeps its own errors: one that cannot listen throws as it would alone, and that is the reason', async () => {
+    const holder = http.createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const text = `require('http').createServer().listen(${holder.address().port}, '127.0.0.1');`;
+    const script = await started(text);
+    assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
+    assert.match(script.errors, /no worker became ready: .*EADDRINUSE.*\(CLUSTER2_ERR_START_FAILED\)\n$/s);
+    await new Promise((resolve) => holder.close(resolve));
+  });
+
+  it('is not ready before it listens: one that never does is given up after startTimeout', async () => {
+    const script = await started('setInterval(() => {}, 1000)', { flags: ['--start-timeout', '300'] });
+    assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
+    assert.match(script.errors, /300 ms/);
+  });
+});
