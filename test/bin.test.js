@@ -10,8 +10,6 @@ const path = require('node:path');
 const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placePlatform, removeFolders, write } = require('./helpers/installed');
 const { within } = require('./helpers/wait');
 
-afterEach(removeFolders);
-
 const { version } = require('../package.json');
 
 /** A command line that tells who it is and how it was called, and does what its first argument says. */
@@ -35,6 +33,8 @@ function machine(system, processor) {
 }
 
 describe('bin/cluster2', () => {
+  afterEach(removeFolders);
+
   for (const layout of Object.keys(LAYOUTS)) {
     it(`finds the command line by a link of npm: ${layout}`, () => {
       const project = lay(layout, { program: PROGRAM });
