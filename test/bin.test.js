@@ -67,7 +67,7 @@ describe('bin/cluster2', () => {
 
   it('hands signals to the command line', async () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
-    const child = spawn(link, ['trap "exit 9" USR1; echo set; while :; do read -r nothing; done']);
+    const child = spawn(link, ['trap "exit 9" USR1; echo set; while read -r nothing; do :; done']);
     try {
       await within('the trap is set', (async () => {
         let said = '';
@@ -77,6 +77,8 @@ describe('bin/cluster2', () => {
       assert.deepStrictEqual(await within('it ends', once(child, 'exit')), [9, null]);
     } finally {
       child.kill('SIGKILL');
+      // The command line ends with its input, also where it is not the child itself.
+      for (const stream of child.stdio) stream.destroy();
     }
   });
 
