@@ -10,8 +10,6 @@ const path = require('node:path');
 const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placePlatform, removeFolders, write } = require('./helpers/installed');
 const { within } = require('./helpers/wait');
 
-afterEach(removeFolders);
-
 const { version } = require('../package.json');
 
 /** A command line that tells who it is and how it was called, and does what its first argument says. */
@@ -35,6 +33,8 @@ function machine(system, processor) {
 }
 
 describe('bin/cluster2', () => {
+  afterEach(removeFolders);
+
   for (const layout of Object.keys(LAYOUTS)) {
     it(`finds the command line by a link of npm: ${layout}`, () => {
       const project = lay(layout, { program: PROGRAM });
@@ -67,7 +67,7 @@ describe('bin/cluster2', () => {
 
   it('hands signals to the command line', async () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
-    const child = spawn(link, ['trap "exit 9" USR1; echo set; while :; do read -r nothing; done']);
+    const child = spawn(link, ['trap "exit 9" USR1; echo set; while read -r nothing; do :; done']);
     try {
       await within('the trap is set', (async () => {
         let said = '';
@@ -77,6 +77,8 @@ describe('bin/cluster2', () => {
       assert.deepStrictEqual(await within('it ends', once(child, 'exit')), [9, null]);
     } finally {
       child.kill('SIGKILL');
+      // The command line ends with its input, also where it is not the child itself.
+      for (const stream of child.stdio) stream.destroy();
     }
   });
 

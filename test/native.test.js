@@ -8,8 +8,6 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placeMain, removeFolders, write } = require('./helpers/installed');
 
-afterEach(removeFolders);
-
 /** Requires the package at this place in a process of its own, after `before` has run there: `loaded`, or the error. */
 function load(place, before = '') {
   const script = `${before};
@@ -31,6 +29,8 @@ function assertPlatformError(error, ...parts) {
 const pretend = (name, value) => `Object.defineProperty(process, '${name}', { value: ${value} })`;
 
 describe('the addon is loaded', () => {
+  afterEach(removeFolders);
+
   for (const layout of Object.keys(LAYOUTS)) {
     it(`from the platform package: ${layout}`, () => {
       assert.strictEqual(load(lay(layout).linked), 'loaded');
@@ -51,6 +51,7 @@ describe('where there is no addon', () => {
     place = path.join(emptyFolder(), 'cluster2-rs');
     placeMain(place);
   });
+  afterEach(removeFolders);
 
   it('a supported platform is told which package is missing, and how to build', () => {
     const parts = [`${PLATFORM} (Node ${process.version})`, `cluster2-rs-${PLATFORM}`, 'optional dependencies', 'npm run build'];
