@@ -57,6 +57,15 @@ declare class Cluster extends EventEmitter {
    */
   scale(workers: number): Promise<{ before: number; workers: number }>;
 
+  /**
+   * Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. Rejects with
+   * `CLUSTER2_ERR_WRONG_STATE` where `ecv` is `false`. `since`: ISO 8601.
+   */
+  disable(): Promise<{ disabled: boolean; since: string }>;
+
+  /** Brings it back: the health check answers what it finds. As `disable()`. */
+  enable(): Promise<{ disabled: boolean; since: string }>;
+
   /** The state of master and workers, or `{ running: false }` if none runs: look at `running` first. */
   status(): Promise<Cluster.Status | Cluster.NotRunning>;
 
@@ -405,6 +414,8 @@ declare namespace Cluster {
       state: 'running' | 'leaving';
       /** How many workers there should be; 0 with `cluster: false`. */
       target: number;
+      /** Where the app listens, `host:port` or a path each; empty until a worker is ready. */
+      listening: string[];
       /** Where the monitor listens, `host:port` or a path; `null`: it is off. */
       monitor: string | null;
       /** Resident memory, bytes. */

@@ -91,6 +91,16 @@ class Cluster extends EventEmitter {
     return this.#command({ command: 'status' });
   }
 
+  /** Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. Resolves to `{ disabled, since }`. */
+  disable() {
+    return this.#command({ command: 'ecv', disabled: true });
+  }
+
+  /** Brings it back: the health check answers what it finds. */
+  enable() {
+    return this.#command({ command: 'ecv', disabled: false });
+  }
+
   /** Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`. */
   send(pid, message) {
     this.#checkWhole('send(pid, message)', pid, 1);

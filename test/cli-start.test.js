@@ -10,7 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { cluster2, startPlain } = require('./helpers/cli');
 const { answersOfAll, request } = require('./helpers/client');
-const { Script, freePort, isAlive } = require('./helpers/cluster');
+const { Script, canContain, childrenOf, freePort, isAlive } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { change, versionOf } = require('./helpers/hammered');
 const { until } = require('./helpers/wait');
@@ -126,6 +126,28 @@ describe('cluster2 start', () => {
     script.kill('SIGKILL');
     assert.strictEqual((await late).status, 200);
     await until('the orphans are gone', () => !workers.some(isAlive));
+  });
+});
+
+describe('cluster2 start as process 1 of a container', () => {
+  before('a pid namespace is needed, which this user may not make', function () {
+    if (!canContain()) this.skip();
+  });
+  const zombiesOf = (pid) => childrenOf(pid).filter((child) => /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${child}/stat`, 'utf8')));
+
+  it('buries what others leave behind, replaces its workers, and ends well on SIGTERM', async () => {
+    const script = await startPlain({ container: true });
+    // Their parent is gone at once, and process 1 inherits them.
+    const wait = 'sh -c "until test -e go; do sleep 0.02; done" &';
+    const text = `require('child_process').spawnSync('sh', ['-c', '${wait} ${wait}'], { stdio: 'ignore' });`;
+    fs.writeFileSync(path.join(script.cwd, 'app.js'), text);
+    process.kill(script.workers()[0], 'SIGKILL');
+    await script.ready(3);
+    await until('it inherits them', () => childrenOf(script.master).length === 4);
+    fs.writeFileSync(path.join(script.cwd, 'go'), '');
+    await until('and buries them', () => childrenOf(script.master).length === 2 && zombiesOf(script.master).length === 0);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
 });
 

@@ -105,8 +105,10 @@ class SingleRole {
     this.#counters.connectionsTotal += 1;
   }
 
-  command({ command, wait }) {
+  command({ command, wait, disabled }) {
     switch (command) {
+      case 'ecv':
+        return this.#switch(disabled);
       case 'status':
         return Promise.resolve(this.#status());
       case 'stop':
@@ -118,6 +120,10 @@ class SingleRole {
           new ClusterError('CLUSTER2_ERR_WRONG_STATE', `cannot ${command}: there are no workers (option 'cluster' is false)`),
         );
     }
+  }
+
+  async #switch(disabled) {
+    return JSON.parse(native(() => this.#native.switch(disabled)));
   }
 
   #status() {

@@ -57,6 +57,12 @@ impl NativeSingle {
         self.single.switched(disabled, by);
     }
 
+    /// Switches the health check; the answer to `disable()` and `enable()`, as JSON.
+    #[napi(js_name = "switch")]
+    pub fn switch_check(&self, disabled: bool) -> napi::Result<String> {
+        print(&self.single.switch(disabled).map_err(fail)?)
+    }
+
     /// The monitor app took what came as `visitor`.
     #[napi]
     pub fn visitor_taken(&self) {

@@ -10,13 +10,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use super::{Front, Told, status};
 use crate::config;
+use crate::error::{ClusterError, Result};
 use crate::http::ecv::probe::{self, Answered, Target};
 use crate::http::ecv::{self, Answer, Ecv, Refusal, Verdict};
 use crate::ipc::place::Place;
+use crate::ipc::status::Time;
 use crate::sys;
 use crate::sys::scoreboard::Header;
 
@@ -100,13 +103,25 @@ impl Check {
     }
 
     /// Asks the monitor URI; `Ok(None)` if there is none. The error is in words.
-    pub async fn probe(&self) -> Result<Option<Answered>, String> {
+    pub async fn probe(&self) -> std::result::Result<Option<Answered>, String> {
         let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match target {
             None => Ok(None),
             Some(target) => probe::probe(&target, self.limit).await.map(Some),
         }
     }
+}
+
+/// Switches the health check of a cluster, if it has one, for a command; `tell` is called where that changes anything. The answer.
+pub fn switch(config: &config::Config, header: &Header, disabled: bool, tell: impl FnOnce(String)) -> Result<Value> {
+    if config.ecv.is_none() {
+        return Err(ClusterError::WrongState { command: "switch the health check", state: "without one" });
+    }
+    if header.switch(disabled, sys::wall()) {
+        tell("a command".to_owned());
+    }
+    let (disabled, since) = header.switched();
+    Ok(json!({ "disabled": disabled, "since": Time::from_millis(since) }))
 }
 
 /// `None`: all is well; otherwise what is not, in words.

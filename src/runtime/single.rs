@@ -6,7 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::health::{Check, Judge};
+use serde_json::Value;
+
+use super::health::{self, Check, Judge};
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
 use super::status::{self, About, Facts};
 use super::{Front, Told};
@@ -105,6 +107,12 @@ impl Single {
     /// The last health check found this; told is only the change.
     pub fn checked(&self, problem: Option<String>) {
         self.process.checked(problem);
+    }
+
+    /// Switches the health check, for a command; the answer.
+    pub fn switch(&self, disabled: bool) -> Result<Value> {
+        let Process { facts, board, .. } = &*self.process;
+        health::switch(&facts.config, &board.header(), disabled, |by| self.process.switched(disabled, by))
     }
 
     /// The health check was switched on the app's port, on behalf of `by`.

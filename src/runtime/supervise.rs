@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
-use super::health::Judge;
+use super::health::{self, Judge};
 use super::member::{Identity, Launch, Member, Serve};
 use super::monitor::Monitor;
 use super::pids::Pids;
@@ -391,13 +391,11 @@ impl Task {
     }
 
     fn switch(&mut self, disabled: bool) -> Result<Value> {
-        if self.parts.judge.is_none() {
-            return Err(ClusterError::WrongState { command: "switch the health check", state: "without one" });
-        }
-        if self.parts.board.header().switch(disabled, sys::wall()) {
-            self.apply(Event::Switched { disabled, by: "a command".into() });
-        }
-        Ok(json!(status::ecv(&self.parts.board.header(), Vec::new())))
+        let header = self.parts.board.header();
+        let mut by = None;
+        let answer = health::switch(&self.parts.facts.config, &header, disabled, |who| by = Some(who));
+        by.into_iter().for_each(|by| self.apply(Event::Switched { disabled, by }));
+        answer
     }
 
     fn scale(&mut self, workers: u32) -> Result<Value> {

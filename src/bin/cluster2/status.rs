@@ -92,7 +92,7 @@ fn whole(status: &Value) -> String {
     let totals = &status["totals"];
     let _ = writeln!(
         lines,
-        "{} connections, {} requests, {} moved, {} reloads, {} waiting\n",
+        "so far {} connections, {} requests, {} moved, {} reloads, {} waiting\n",
         number(&totals["connections"]),
         number(&totals["requests"]),
         number(&totals["moved"]),
