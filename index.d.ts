@@ -49,6 +49,9 @@ declare class Cluster extends EventEmitter {
    */
   reload(): Promise<{ replaced: number }>;
 
+  /** Has all workers open their log files anew (`output: 'files'`), after a rotation. Resolves when all have. */
+  reopenLogs(): Promise<{ workers: number }>;
+
   /**
    * Changes the number of workers. Resolves at once: workers start and drain after that.
    * @param workers 1 to 1024
@@ -128,6 +131,8 @@ declare namespace Cluster {
     pids?: string;
     /** Directory of logs that the monitor shows. Default `'logs'`. */
     logs?: string;
+    /** Where workers' standard output and error go: the master's, the same with a prefix, or files in `logs`. Default `'inherit'`. */
+    output?: 'inherit' | 'prefix' | 'files';
     /** Where the monitor listens; `false` turns it off. Default 3001. */
     monPort?: Port | false;
     /** Address of the monitor. Default `'127.0.0.1'`. */

@@ -45,6 +45,7 @@ const OPTIONS = {
   noWorkers: 'a whole number from 1 to 1024',
   pids: 'a text',
   logs: 'a text',
+  output: "one of 'inherit', 'prefix', 'files'",
   monPort: 'or false to turn it off',
   monHost: 'a text',
   monPath: "a path that begins with '/'",

@@ -40,6 +40,18 @@ pub enum Balance {
     IpHash,
 }
 
+/// Where workers' standard output and error go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// Where the master's go.
+    Inherit,
+    /// There too, each line with the worker's slot and pid before it.
+    Prefix,
+    /// Into two files of each slot, in `logs`.
+    Files,
+}
+
 /// The `ecv` option. `validator` stays in JavaScript; here is only whether there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,8 +86,10 @@ pub struct Config {
     pub no_workers: u32,
     /// Directory of pid files and the control socket.
     pub pids: PathBuf,
-    /// Directory of logs that the monitor shows.
+    /// Directory of logs that the monitor shows, and of workers' output if it goes to files.
     pub logs: PathBuf,
+    /// Where workers' standard output and error go.
+    pub output: Output,
     /// Port of the monitor; `None` turns it off.
     pub mon_port: Option<Port>,
     /// Address of the monitor.
@@ -131,6 +145,11 @@ impl Config {
             no_workers: read.number("noWorkers", 1, u64::from(MAX_WORKERS))?.map_or_else(parallelism, |n| n as u32),
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
+            output: read.one_of(
+                "output",
+                Output::Inherit,
+                &[("inherit", Output::Inherit), ("prefix", Output::Prefix), ("files", Output::Files)],
+            )?,
             mon_port: read.port_or_off("monPort", Port::Tcp(3001))?,
             mon_host: read.text("monHost", "127.0.0.1")?,
             mon_path: read.url_path("monPath", "/")?,

@@ -24,6 +24,8 @@ pub enum Command {
     },
     /// Replace all workers, one after another; answers when that is done.
     Reload,
+    /// Workers open their log files anew; answers when all have.
+    ReopenLogs,
     /// Change the number of workers; answers at once.
     Scale {
         /// To so many.

@@ -38,6 +38,8 @@ pub enum Order {
     },
     /// Nothing is on the way to you: end.
     Leave,
+    /// Open your log files anew, then report `Reopened`.
+    Reopen,
 }
 
 /// Address of a TCP listener as Node shows it.
@@ -78,6 +80,8 @@ pub enum Report {
     Leaving,
     /// It has nothing left to finish.
     Drained,
+    /// Its log files are open anew, or cannot be.
+    Reopened,
     /// It is about to end by an error that nobody caught.
     LastWords {
         /// The error, shortened.

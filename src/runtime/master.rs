@@ -14,6 +14,7 @@ use super::dispatcher::{Dispatcher, Door, Heard};
 use super::health::{Check, Judge};
 use super::member::Launch;
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
+use super::output::Logs;
 use super::pids::Pids;
 use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
@@ -50,8 +51,9 @@ impl Master {
     /// wrong fails here, before anything was forked.
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
         let pids = Pids::claim(&config.pids)?;
-        let bound = open_door(&config).and_then(|(door, app)| Ok((door, app, Bound::bind(&config)?)));
-        let (door, app, bound) = match bound {
+        let bound =
+            open_door(&config).and_then(|(door, app)| Ok((door, app, Bound::bind(&config)?, Logs::prepare(&config)?)));
+        let (door, app, bound, logs) = match bound {
             Ok(bound) => bound,
             Err(error) => {
                 pids.release();
@@ -101,6 +103,7 @@ impl Master {
             board,
             pids,
             launch,
+            logs,
             front,
             inputs: inputs.clone(),
             facts: Facts::new(config, about, address),

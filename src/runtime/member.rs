@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::dispatcher::Peer;
 use super::node_ipc;
 use super::supervise::Input;
+use crate::config::Output;
 use crate::core::worker::WorkerId;
 use crate::sys::channel::Channel;
 use crate::sys::process;
@@ -58,6 +59,10 @@ pub struct Identity {
     pub beat: u64,
     /// The cluster's `pids` directory, absolute.
     pub pids: PathBuf,
+    /// Where its standard output and error go.
+    pub output: Output,
+    /// The directory of its log files.
+    pub logs: PathBuf,
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,
@@ -79,12 +84,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts a worker. Returns our handle, and the dispatcher's end of it.
+    /// Starts a worker, with `output` as its standard output and error if they are not ours. Returns our handle, and the
+    /// dispatcher's end of it.
     ///
     /// Must be called on the supervisor's runtime: the task that attends to the worker is started there.
     pub fn start(
         identity: &Identity,
         launch: &Launch,
+        output: Option<[BorrowedFd<'_>; 2]>,
         board: &Scoreboard,
         row: Row,
         inputs: mpsc::Sender<Input>,
@@ -94,7 +101,7 @@ impl Member {
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         row.clear();
-        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?])?;
+        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?], output)?;
         let pidfd = child.pidfd.try_clone()?;
         let (messages, outgoing) = mpsc::channel(MAX_MESSAGES);
         tokio::spawn(node_ipc::attend(

@@ -3,6 +3,7 @@
 //! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,9 +16,11 @@ use tokio::time::MissedTickBehavior;
 use super::dispatcher::{Dispatcher, Request};
 use super::member::{Identity, Launch, Member};
 use super::monitor::Monitor;
+use super::output::{Logs, Reopening};
 use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
+use crate::config::Config;
 use crate::core::Millis;
 use crate::core::event::{Action, Event, Notice, Outcome, Reading};
 use crate::core::supervisor::Supervisor;
@@ -68,6 +71,8 @@ pub struct Supervise {
     pub pids: Pids,
     /// How workers are started.
     pub launch: Launch,
+    /// The workers' log files, if they write into some.
+    pub logs: Option<Logs>,
     /// Who embeds us.
     pub front: Arc<dyn Front>,
     /// Our own inbox, for those who report to it.
@@ -93,6 +98,8 @@ struct Task {
     at_end: Vec<Reply>,
     /// Who waits for the reload.
     at_reload: Vec<Reply>,
+    /// Who waits for log files.
+    at_reopen: Reopening,
     door_shut: bool,
     outcome: Option<Outcome>,
 }
@@ -109,6 +116,7 @@ impl Supervise {
             at_door: Vec::new(),
             at_end: Vec::new(),
             at_reload: Vec::new(),
+            at_reopen: Reopening::default(),
             door_shut: false,
             outcome: None,
         };
@@ -160,6 +168,7 @@ impl Task {
             Input::Report(_, Report::Warning { message }) | Input::Warning(message) => {
                 self.parts.front.tell(Told::Warning { message });
             }
+            Input::Report(worker, Report::Reopened) => self.at_reopen.done(worker),
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
@@ -210,6 +219,7 @@ impl Task {
             }
             self.free_rows.insert(member.row.index());
         }
+        self.at_reopen.done(worker);
         self.apply(Event::Exited { worker, exit });
     }
 
@@ -248,6 +258,10 @@ impl Task {
 
     fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
         let failed = |reason: String| Event::SpawnFailed { worker, reason };
+        let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
+            Ok(output) => output,
+            Err(error) => return failed(error.to_string()),
+        };
         let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
@@ -255,10 +269,24 @@ impl Task {
         // Several beats within the limit, so that one that is late harms nobody.
         let beat = (self.parts.facts.config.max_heartbeat_delay / 4).clamp(100, 1_000);
         let orphan_limit = self.parts.facts.config.shutdown_timeout;
-        let pids = self.parts.facts.config.pids.clone();
-        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, beat, pids, cwd };
+        let Config { pids, output: kind, logs, .. } = &self.parts.facts.config;
+        let (pids, logs) = (pids.clone(), logs.clone());
+        let row_index = row.index();
+        let identity = Identity {
+            id: worker.0,
+            slot,
+            generation,
+            row: row_index,
+            orphan_limit,
+            beat,
+            pids,
+            output: *kind,
+            logs,
+            cwd,
+        };
         let parts = &self.parts;
-        match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
+        let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
+        match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
                 tracing::info!(pid = member.pid, slot, generation, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(peer)));
@@ -358,6 +386,7 @@ impl Task {
                 self.apply(Event::Reload);
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
+            Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers)),
             Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
             Command::Broadcast { message } => reply(one_line(message).map(|message| {
@@ -365,6 +394,15 @@ impl Task {
                 json!({ "sent": sent })
             })),
         }
+    }
+
+    fn reopen_logs(&mut self, reply: Reply) {
+        if self.parts.logs.is_none() {
+            let state = "not writing log files (option 'output')";
+            return reply(Err(ClusterError::WrongState { command: "reopen logs", state }));
+        }
+        self.parts.dispatcher.send(Request::Reopen);
+        self.at_reopen.wait(self.members.keys().copied().collect(), reply);
     }
 
     fn scale(&mut self, workers: u32) -> Result<Value> {

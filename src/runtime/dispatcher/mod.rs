@@ -48,6 +48,8 @@ pub enum Request {
     Detach(WorkerId, Exit),
     /// A worker that gets nothing new and is to finish what it has.
     Drain(WorkerId),
+    /// All workers are to open their log files anew.
+    Reopen,
     /// Accept nothing new; answered once nobody new gets in.
     ShutDoor(oneshot::Sender<()>),
     /// Close everything and end the thread.
@@ -247,6 +249,7 @@ impl Loop {
                     let moving = !self.door.is_shut();
                     self.with_peer(worker, |peer| peer.drain(moving));
                 }
+                Request::Reopen => self.peers.values_mut().for_each(|peer| peer.order(&Order::Reopen)),
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
             }
