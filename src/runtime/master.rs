@@ -14,6 +14,7 @@ use super::dispatcher::{Dispatcher, Door, Heard};
 use super::health::{Check, Judge};
 use super::member::Launch;
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
+use super::notify::Notifier;
 use super::output::Logs;
 use super::pids::Pids;
 use super::status::{About, Facts};
@@ -50,6 +51,7 @@ impl Master {
     /// Claims the `pids` directory, binds the ports of app and monitor and starts the cluster. Everything that a user can get
     /// wrong fails here, before anything was forked.
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
+        let notifier = Notifier::from_env()?;
         let pids = Pids::claim(&config.pids)?;
         let bound =
             open_door(&config).and_then(|(door, app)| Ok((door, app, Bound::bind(&config)?, Logs::prepare(&config)?)));
@@ -109,6 +111,7 @@ impl Master {
             facts: Facts::new(config, about, address),
             ready,
             monitor,
+            notifier,
         };
         let asked = inputs.clone();
         std::thread::Builder::new()

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::dispatcher::Peer;
 use super::node_ipc;
+use super::notify::VARIABLES;
 use super::supervise::Input;
 use crate::config::Output;
 use crate::core::worker::WorkerId;
@@ -138,7 +139,8 @@ fn command(identity: &Identity, launch: &Launch) -> io::Result<Command> {
         ("NODE_UNIQUE_ID", identity.id.to_string()),
         (ENV, identity_json),
     ];
-    let inherited = launch.env.iter().filter(|(name, _)| own.iter().all(|(ours, _)| ours != name));
+    let is_masters = |name: &str| own.iter().any(|(ours, _)| *ours == name) || VARIABLES.contains(&name);
+    let inherited = launch.env.iter().filter(|(name, _)| !is_masters(name));
     let variables = inherited.map(|(name, value)| (name.as_str(), value));
     Ok(Command {
         program: text(&launch.program)?,

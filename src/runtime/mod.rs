@@ -13,6 +13,7 @@ pub mod master;
 mod member;
 mod monitor;
 mod node_ipc;
+mod notify;
 pub mod output;
 mod pids;
 pub mod remote;

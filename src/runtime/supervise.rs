@@ -11,11 +11,12 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::dispatcher::{Dispatcher, Request};
 use super::member::{Identity, Launch, Member};
 use super::monitor::Monitor;
+use super::notify::Notifier;
 use super::output::{Logs, Reopening};
 use super::pids::Pids;
 use super::status;
@@ -83,6 +84,8 @@ pub struct Supervise {
     pub ready: Arc<AtomicBool>,
     /// The monitor, if it is on; it ends with the cluster.
     pub monitor: Option<Monitor>,
+    /// Tells the service manager.
+    pub notifier: Notifier,
 }
 
 /// The task's own state.
@@ -123,12 +126,14 @@ impl Supervise {
         task.apply(Event::Start);
         let mut samples = tokio::time::interval(Duration::from_millis(task.parts.supervisor.sample_interval()));
         samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut signs_of_life = task.parts.notifier.ticks();
         while task.outcome.is_none() {
             let wait = task.parts.supervisor.next_deadline().map(|at| at.saturating_sub(sys::now()));
             tokio::select! {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),
                 _ = samples.tick() => task.sample(),
+                () = tick(&mut signs_of_life) => task.give_sign_of_life(),
             }
         }
         task.end()
@@ -151,7 +156,20 @@ async fn sleep(wait: Option<Millis>) {
     }
 }
 
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
 impl Task {
+    fn give_sign_of_life(&self) {
+        if let Some(answered) = self.parts.notifier.tick() {
+            self.parts.dispatcher.send(Request::Answer(answered));
+        }
+    }
+
     fn on_input(&mut self, input: Input) {
         match input {
             Input::Report(worker, Report::Ready) => self.apply(Event::Ready { worker }),
@@ -233,6 +251,7 @@ impl Task {
         }
         let ready = self.parts.supervisor.workers().any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
         self.parts.ready.store(ready, Ordering::Relaxed);
+        self.parts.notifier.update(&self.parts.supervisor);
     }
 
     fn execute(&mut self, action: Action) -> Option<Event> {
@@ -383,6 +402,7 @@ impl Task {
             }
             Command::Reload if self.parts.supervisor.is_running() => {
                 self.at_reload.push(reply);
+                self.parts.notifier.reload_asked();
                 self.apply(Event::Reload);
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),

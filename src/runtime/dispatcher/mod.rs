@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub enum Request {
     Drain(WorkerId),
     /// All workers are to open their log files anew.
     Reopen,
+    /// Set this: a sign that the thread turns.
+    Answer(Arc<AtomicBool>),
     /// Accept nothing new; answered once nobody new gets in.
     ShutDoor(oneshot::Sender<()>),
     /// Close everything and end the thread.
@@ -250,6 +252,7 @@ impl Loop {
                     self.with_peer(worker, |peer| peer.drain(moving));
                 }
                 Request::Reopen => self.peers.values_mut().for_each(|peer| peer.order(&Order::Reopen)),
+                Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
             }
