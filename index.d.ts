@@ -93,7 +93,7 @@ declare namespace Cluster {
     code: string;
   }
 
-  /** A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket. */
+  /** A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket; of the app also `systemd:<name>`. */
   export type Port = number | string;
 
   /** A number, also as a numeric string such as `process.env` holds. */

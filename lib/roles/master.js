@@ -7,6 +7,7 @@ const { adapt, isSecure } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
 const remote = require('../remote');
+const { isInherited } = require('../socket-path');
 const { about, beat, createApp, fail, onValidate, resolveHost, warn } = require('./common');
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
@@ -73,7 +74,8 @@ class MasterRole {
   // Known only now, if `createApp` called back late: a monitor URI that is a path is asked where the app is.
   #aim([{ server, ports }]) {
     const [port] = ports;
-    if (port === 0) return;
+    // Where an inherited socket is, only the master's own door knows.
+    if (port === 0 || isInherited(port)) return;
     const place = typeof port === 'string' ? { path: path.resolve(port) } : { address: resolveHost(this.#config.host), port };
     this.#native?.aim(JSON.stringify({ ...place, secure: isSecure(server) }));
   }

@@ -18,13 +18,16 @@ pub use reader::network;
 /// The most workers one cluster may have; the scoreboard is sized for it.
 pub const MAX_WORKERS: u32 = 1024;
 
+/// What stands before the name of a socket that the service manager passed, in place of a path.
+pub const INHERITED: &str = "systemd:";
+
 /// Where the app or the monitor listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Port {
     /// A TCP port; 0 lets the kernel choose one.
     Tcp(u16),
-    /// The path of a unix socket.
+    /// The path of a unix socket; or, of the app, [`INHERITED`] and the name of a socket that was passed.
     Unix(String),
 }
 
@@ -179,6 +182,14 @@ impl Config {
             cwd: read.path("cwd")?,
         };
         read.finish()?;
+        let is_named = |port: &&Port| matches!(port, Port::Unix(path) if path.starts_with(INHERITED));
+        if let Some(Port::Unix(path)) = config.ports.iter().find(is_named).filter(|_| !config.cluster) {
+            return Err(ClusterError::OptionInvalid {
+                name: "port".into(),
+                expected: "a port or a path where 'cluster' is false: a socket that was passed is for workers".into(),
+                got: format!("'{path}'"),
+            });
+        }
         Ok(config)
     }
 }

@@ -23,6 +23,8 @@ pub enum Order {
         listener: ListenerId,
         /// For TCP: what `server.address()` tells.
         address: Option<BoundAddress>,
+        /// For a unix socket: its path.
+        path: Option<String>,
     },
     /// The answer to `Bind`: it cannot be.
     BindFailed {

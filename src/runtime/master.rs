@@ -19,7 +19,7 @@ use super::output::Logs;
 use super::pids::Pids;
 use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
-use crate::config::{Config, MAX_WORKERS, Port};
+use crate::config::{Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
@@ -291,6 +291,7 @@ fn open_door(config: &Config) -> Result<(Door, App)> {
 fn wanted(port: &Port, host: IpAddr, index: u32) -> Wanted {
     let (address, port) = match port {
         Port::Tcp(port) => (host.to_string(), Some(*port)),
+        Port::Unix(name) if name.starts_with(INHERITED) => (name.clone(), None),
         Port::Unix(path) => {
             (std::path::absolute(path).map_or_else(|_| path.clone(), |path| path.to_string_lossy().into()), None)
         }

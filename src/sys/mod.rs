@@ -3,6 +3,7 @@
 //! The only place with `unsafe`, but for one line of `binding`. Knows nothing of clusters: each file wraps one kind of kernel object behind safe,
 //! owned types. Every descriptor made here is close-on-exec.
 
+pub mod activation;
 pub mod beneath;
 pub mod channel;
 pub mod descriptors;

@@ -8,6 +8,7 @@
 //! workers get what is left in the queues. A drained worker may leave only when nothing is on the way to it.
 
 mod door;
+mod inherited;
 mod peer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -330,9 +331,10 @@ impl Loop {
         match report {
             Report::Bind { seq, wanted } => {
                 let answer = match self.door.bind(&wanted) {
-                    Ok((listener, address)) => {
+                    Ok(listener) => {
                         self.with_peer(worker, |peer| peer.claim(listener));
-                        Order::Bound { seq, listener, address }
+                        let (address, path) = self.door.place(listener);
+                        Order::Bound { seq, listener, address, path }
                     }
                     Err(errno) => Order::BindFailed { seq, errno },
                 };
