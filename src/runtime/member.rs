@@ -62,8 +62,8 @@ pub struct Identity {
     pub pids: PathBuf,
     /// Where its standard output and error go.
     pub output: Output,
-    /// The directory of its log files.
-    pub logs: PathBuf,
+    /// The directory of its log files, absolute; `None` if it has none.
+    pub logs: Option<PathBuf>,
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,

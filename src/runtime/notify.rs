@@ -170,6 +170,14 @@ impl Notifier {
     }
 }
 
+/// The next tick of `Notifier::ticks`, if there is one.
+pub async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
 fn reloading_since_now() -> String {
     format!("RELOADING=1\nMONOTONIC_USEC={}", sys::now_micros())
 }

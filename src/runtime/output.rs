@@ -32,6 +32,11 @@ impl Logs {
         Ok(Some(logs))
     }
 
+    /// The directory, absolute.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// What a worker of `slot` gets as standard output and error.
     pub fn open(&self, slot: u32) -> Result<[OwnedFd; 2]> {
         open(&self.0, slot)

@@ -11,17 +11,16 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
 use super::member::{Identity, Launch, Member};
 use super::monitor::Monitor;
-use super::notify::Notifier;
+use super::notify::{self, Notifier};
 use super::output::{Logs, Reopening};
 use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
-use crate::config::Config;
 use crate::core::Millis;
 use crate::core::event::{Action, Event, Notice, Outcome, Reading};
 use crate::core::supervisor::Supervisor;
@@ -133,7 +132,7 @@ impl Supervise {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),
                 _ = samples.tick() => task.sample(),
-                () = tick(&mut signs_of_life) => task.give_sign_of_life(),
+                () = notify::tick(&mut signs_of_life) => task.give_sign_of_life(),
             }
         }
         task.end()
@@ -152,13 +151,6 @@ fn one_line(message: String) -> Result<String> {
 async fn sleep(wait: Option<Millis>) {
     match wait {
         Some(wait) => tokio::time::sleep(Duration::from_millis(wait)).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn tick(interval: &mut Option<Interval>) {
-    match interval {
-        Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
     }
 }
@@ -284,25 +276,7 @@ impl Task {
         let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
-        let cwd = self.parts.launch.cwd.clone();
-        // Several beats within the limit, so that one that is late harms nobody.
-        let beat = (self.parts.facts.config.max_heartbeat_delay / 4).clamp(100, 1_000);
-        let orphan_limit = self.parts.facts.config.shutdown_timeout;
-        let Config { pids, output: kind, logs, .. } = &self.parts.facts.config;
-        let (pids, logs) = (pids.clone(), logs.clone());
-        let row_index = row.index();
-        let identity = Identity {
-            id: worker.0,
-            slot,
-            generation,
-            row: row_index,
-            orphan_limit,
-            beat,
-            pids,
-            output: *kind,
-            logs,
-            cwd,
-        };
+        let identity = self.identity(worker, slot, generation, row.index());
         let parts = &self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
         match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
@@ -318,6 +292,23 @@ impl Task {
                 self.free_rows.insert(row.index());
                 failed(format!("{}: {error}", self.parts.launch.program))
             }
+        }
+    }
+
+    fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> Identity {
+        let config = &self.parts.facts.config;
+        Identity {
+            id: worker.0,
+            slot,
+            generation,
+            row,
+            orphan_limit: config.shutdown_timeout,
+            // Several beats within the limit, so that one that is late harms nobody.
+            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            pids: config.pids.clone(),
+            output: config.output,
+            logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
+            cwd: self.parts.launch.cwd.clone(),
         }
     }
 
