@@ -50,6 +50,9 @@ declare class Cluster extends EventEmitter {
    */
   reload(): Promise<{ replaced: number }>;
 
+  /** Has all workers open their log files anew (`output: 'files'`), after a rotation. Resolves when all have. */
+  reopenLogs(): Promise<{ workers: number }>;
+
   /**
    * Changes the number of workers. Resolves at once: workers start and drain after that.
    * @param workers 1 to 1024
@@ -106,6 +109,7 @@ declare namespace Cluster {
     | 'CLUSTER2_ERR_CONTROL'
     | 'CLUSTER2_ERR_HOST_UNKNOWN'
     | 'CLUSTER2_ERR_LISTEN'
+    | 'CLUSTER2_ERR_LOGS_UNWRITABLE'
     | 'CLUSTER2_ERR_NOT_RUNNING'
     | 'CLUSTER2_ERR_OPTION_INVALID'
     | 'CLUSTER2_ERR_OPTION_UNKNOWN'
@@ -140,7 +144,10 @@ declare namespace Cluster {
   /** What the event `error` tells: an error of the cluster, or one of Node itself or of `createApp`. */
   export type StartError = Error & { code?: ErrorCode | (string & {}) };
 
-  /** A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket. */
+  /**
+   * A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket; of the
+   * app also `systemd:<name>`, a socket that systemd passed.
+   */
   export type Port = number | string;
 
   /** A number, also as a numeric string such as `process.env` holds. */
@@ -201,6 +208,12 @@ declare namespace Cluster {
      * @default 'logs'
      */
     logs?: string | null | undefined;
+    /**
+     * Where workers' standard output and error go: where the master's go, the same with `[<slot> <pid>] ` before each line, or
+     * files in `logs`.
+     * @default 'inherit'
+     */
+    output?: 'inherit' | 'prefix' | 'files' | null | undefined;
     /**
      * Where the monitor listens: a TCP port from 0 to 65535, or the path of a unix socket; `false` turns it off. 0: the kernel
      * chooses, `status()` tells.

@@ -80,6 +80,11 @@ class Cluster extends EventEmitter {
     return this.#command({ command: 'reload' });
   }
 
+  /** Has all workers open their log files anew (`output: 'files'`), for rotation. Resolves when all have, to `{ workers }`. */
+  reopenLogs() {
+    return this.#command({ command: 'reopenLogs' });
+  }
+
   /** Changes the number of workers. */
   scale(workers) {
     this.#checkWhole('scale(workers)', workers, 1);

@@ -4,12 +4,12 @@
 
 const net = require('node:net');
 const { once } = require('node:events');
-const path = require('node:path');
+const { socketPath } = require('./socket-path');
 const { PASSES_ON } = require('./traffic');
 
 function listenOn(server, host, port) {
   if (typeof port === 'number') server.listen({ port, host });
-  else server.listen({ path: path.resolve(port) });
+  else server.listen({ path: socketPath(port) });
   return once(server, 'listening');
 }
 

@@ -63,6 +63,14 @@ pub enum ClusterError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// A log file of a worker cannot be opened.
+    #[error("cannot write {path}: {source} (option 'logs', for output: 'files')")]
+    LogsUnwritable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// Another master holds the same `pids` directory.
     #[error("a cluster is already running in {pids}{}", match pid { Some(pid) => format!(" (master pid {pid})"), None => String::new() })]
     AlreadyRunning {
@@ -146,6 +154,7 @@ impl ClusterError {
             Self::PortDenied { .. } => "CLUSTER2_ERR_PORT_DENIED",
             Self::Listen { .. } => "CLUSTER2_ERR_LISTEN",
             Self::PidsUnwritable { .. } => "CLUSTER2_ERR_PIDS_UNWRITABLE",
+            Self::LogsUnwritable { .. } => "CLUSTER2_ERR_LOGS_UNWRITABLE",
             Self::AlreadyRunning { .. } => "CLUSTER2_ERR_ALREADY_RUNNING",
             Self::StartFailed { .. } => "CLUSTER2_ERR_START_FAILED",
             Self::NotRunning { .. } => "CLUSTER2_ERR_NOT_RUNNING",

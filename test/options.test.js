@@ -45,6 +45,7 @@ const OPTIONS = {
   noWorkers: 'a whole number from 1 to 1024',
   pids: 'a text',
   logs: 'a text',
+  output: "one of 'inherit', 'prefix', 'files'",
   monPort: 'or false to turn it off',
   monHost: 'a text',
   monPath: "a path that begins with '/'",
@@ -116,8 +117,8 @@ describe('an option of the wrong kind is named, with what it should be and what 
 describe('an option out of its range is refused', () => {
   const cases = [
     ['noWorkers', [0, -1, 1.5, 1025, '0', '1.5', '', 'two', '0x10', '1e3']],
-    ['port', [-1, 65536, 80.5, '65536', '-1', '80.5', '', [], [3000, 3000], [3000, '3000'], ['/a', '/a'], [NaN], [null]]],
-    ['monPort', [-1, 65536, '', true]],
+    ['port', [-1, 65536, 80.5, '65536', '-1', '80.5', '', [], [3000, 3000], [3000, '3000'], ['/a', '/a'], [NaN], [null], 'systemd:']],
+    ['monPort', [-1, 65536, '', true, 'systemd:web']],
     ['timeout', [-1, 0.5, 2 ** 31, '-1']],
     ['startTimeout', [0, 2 ** 31]],
     ['shutdownTimeout', [0, 2 ** 31]],
@@ -131,6 +132,10 @@ describe('an option out of its range is refused', () => {
     ['pids', ['', 'a\0b']],
     ['args', ['--flag', [{}], ['a\0']]],
   ];
+  it('port, where a socket that was passed is for workers that there are not', () => {
+    refuses({ cluster: false, port: ['/tmp/a', 'systemd:web'] }, INVALID, "'port' must be", "'cluster' is false", "got 'systemd:web'");
+    new Cluster({ port: 'systemd:web' });
+  });
   for (const [name, values] of cases) {
     it(name, () => values.forEach((value) => refuses({ [name]: value }, INVALID, `'${name}' must be`)));
   }

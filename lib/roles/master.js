@@ -31,6 +31,7 @@ class MasterRole {
     SIGINT: () => this.#onSignal('SIGINT'),
     SIGTERM: () => this.#onSignal('SIGTERM'),
     SIGHUP: () => this.#onHangUp(),
+    SIGUSR2: () => this.#onRotated(),
   };
 
   constructor(cluster, config) {
@@ -179,6 +180,11 @@ class MasterRole {
   #onHangUp() {
     this.#cluster.emit('SIGHUP', { pid: process.pid, type: 'master' });
     this.#ask({ command: 'reload' }).catch(() => {});
+  }
+
+  // As `logrotate` tells it. Where workers write no files there is nothing to do; Node alone would end the process.
+  #onRotated() {
+    this.#ask({ command: 'reopenLogs' }).catch(() => {});
   }
 
   #finished(error) {

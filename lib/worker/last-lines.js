@@ -1,11 +1,11 @@
 'use strict';
 
 // What a worker last wrote to standard error before it was ready, for the reason of a start that fails. Runs on the JavaScript
-// thread of a worker. Standard error itself is inherited, since a terminal must stay a terminal: what is written by other means
-// than `process.stderr` is not seen here. What always holds: each write reaches the stream as it was made; it is told as it is
+// thread of a worker. What always holds: each write reaches the stream as it was made; it is told as it is
 // made, because a process whose event loop is stuck tells nothing later; after `end` nothing of this is in the way any more.
 
 const { stripVTControlCharacters } = require('node:util');
+const { tap } = require('./tap');
 
 /** No more than this is remembered, after colours and the like were taken out. */
 const LINES = 10;
@@ -32,27 +32,10 @@ class LastLines {
   }
 
   start() {
-    let stream;
-    try {
-      stream = process.stderr;
-    } catch {
-      // There is none that Node can write to.
-      return;
-    }
-    const own = Object.getOwnPropertyDescriptor(stream, 'write');
-    const original = stream.write;
-    const remember = (chunk, encoding) => this.#remember(chunk, encoding);
-    const write = function (chunk, encoding, ..._rest) {
-      remember(chunk, encoding);
-      return Reflect.apply(original, this, arguments);
-    };
-    stream.write = write;
-    this.#restore = () => {
-      // Whoever has wrapped it meanwhile goes on calling it.
-      if (stream.write !== write) return;
-      if (own) Object.defineProperty(stream, 'write', own);
-      else delete stream.write;
-    };
+    this.#restore = tap('stderr', (chunk, encoding) => {
+      this.#remember(chunk, encoding);
+      return chunk;
+    });
     process.on('exit', this.#atExit);
   }
 

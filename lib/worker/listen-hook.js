@@ -7,7 +7,7 @@
 const cluster = require('node:cluster');
 const fs = require('node:fs');
 const os = require('node:os');
-const path = require('node:path');
+const { isInherited, socketPath } = require('../socket-path');
 
 const UV_TCP_IPV6ONLY = 1;
 const UV_TCP_REUSEPORT = 2;
@@ -82,13 +82,13 @@ class ListenHook {
     this.#session.onListen(server, query.addressType === -1 ? query.address : query.port);
     const wanted = this.#wanted(query, flags);
     const seq = ++this.#seq;
-    this.#pending.set(seq, (answer) => this.#answered(query, answer, callback));
+    this.#pending.set(seq, (answer) => this.#answered(server, query, answer, callback));
     this.#session.report({ type: 'bind', seq, wanted });
   }
 
   #wanted({ address, port, addressType, backlog }, flags) {
     const common = { backlog: Math.min(backlog > 0 ? backlog : 0, 65535) };
-    if (addressType === -1) return { ...common, address: path.resolve(address), port: null };
+    if (addressType === -1) return { ...common, address: socketPath(address), port: null };
     const index = port === 0 ? this.#zeros++ : 0;
     return { ...common, address: address || null, port, index, v6Only: (flags & UV_TCP_IPV6ONLY) !== 0 };
   }
@@ -120,13 +120,15 @@ class ListenHook {
     this.#released.clear();
   }
 
-  #answered(query, answer, callback) {
+  #answered(server, query, answer, callback) {
     // The cluster is leaving, and the order to leave comes to this worker too: no error, it just never listens.
     if (answer.errno === ECANCELED) return;
     if (answer.type === 'bindFailed') return callback(-answer.errno, NO_HANDLE);
     if (this.#session.handles.has(answer.listener)) return callback(-EADDRINUSE, NO_HANDLE);
     const handle = new ListenHandle(this, answer);
     this.#session.handles.set(handle.listener, handle);
+    // Asked for by its name, `server.address()` tells where it is all the same.
+    if (isInherited(query.address)) server._pipeName = answer.path ?? undefined;
     const error = widen(query);
     if (error) handle.close();
     callback(error, error ? NO_HANDLE : handle);

@@ -16,6 +16,7 @@ const { shorten } = require('../words');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
+const { prefix } = require('./prefix');
 
 const ORDER = -1;
 const ORPHANED = -2;
@@ -47,6 +48,8 @@ class Session {
 
   start() {
     process.on('uncaughtExceptionMonitor', (error) => this.#lastWords(error));
+    // Before the last lines, which are remembered as they were written.
+    if (this.identity.output === 'prefix') prefix(this.identity);
     this.#lastLines.start();
     if (this.identity.cwd) process.chdir(this.identity.cwd);
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
@@ -197,9 +200,22 @@ class Session {
       case 'leave':
         this.#mayLeave = true;
         return this.#drained();
+      case 'reopen':
+        return this.#reopenLogs();
       default:
         return this.#hook.answer(order);
     }
+  }
+
+  // Where that fails, this worker goes on writing into the files that it has.
+  #reopenLogs() {
+    const { logs, slot } = this.identity;
+    try {
+      native(() => addon.NativeWorker.reopenLogs(logs, slot));
+    } catch ({ message }) {
+      this.report({ type: 'warning', message: `worker ${process.pid} goes on with its old log files: ${message}` });
+    }
+    this.report({ type: 'reopened' });
   }
 
   // Nobody is left to ask: finish and go. The watch's own deadline holds even if this never runs.

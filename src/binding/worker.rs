@@ -13,8 +13,8 @@ use napi_derive::napi;
 use super::ecv::NativeEcv;
 use super::{fail, parse, print};
 use crate::ipc::frame::{Order, Origin};
-use crate::runtime::log;
 use crate::runtime::worker::{Taken, Worker};
+use crate::runtime::{log, output};
 use crate::sys::scoreboard::Field;
 
 type Notify = ThreadsafeFunction<(), (), (), Status, false, true, 2>;
@@ -93,6 +93,12 @@ impl NativeWorker {
     #[napi]
     pub fn flush(&mut self) -> napi::Result<()> {
         self.worker.flush().map_err(fail)
+    }
+
+    /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.
+    #[napi]
+    pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {
+        output::reopen(logs.as_ref(), slot).map_err(fail)
     }
 
     /// This worker's row of the scoreboard, as the shared memory itself.

@@ -18,13 +18,16 @@ pub use reader::network;
 /// The most workers one cluster may have; the scoreboard is sized for it.
 pub const MAX_WORKERS: u32 = 1024;
 
+/// What stands before the name of a socket that the service manager passed, in place of a path.
+pub const INHERITED: &str = "systemd:";
+
 /// Where the app or the monitor listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Port {
     /// A TCP port; 0 lets the kernel choose one.
     Tcp(u16),
-    /// The path of a unix socket.
+    /// The path of a unix socket; or, of the app, [`INHERITED`] and the name of a socket that was passed.
     Unix(String),
 }
 
@@ -38,6 +41,18 @@ pub enum Balance {
     RoundRobin,
     /// The same worker for the same client address, while the set of workers stays.
     IpHash,
+}
+
+/// Where workers' standard output and error go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// Where the master's go.
+    Inherit,
+    /// There too, each line with the worker's slot and pid before it.
+    Prefix,
+    /// Into two files of each slot, in `logs`.
+    Files,
 }
 
 /// The `ecv` option. `validator` stays in JavaScript; here is only whether there is one.
@@ -74,8 +89,10 @@ pub struct Config {
     pub no_workers: u32,
     /// Directory of pid files and the control socket.
     pub pids: PathBuf,
-    /// Directory of logs that the monitor shows.
+    /// Directory of logs that the monitor shows, and of workers' output if it goes to files.
     pub logs: PathBuf,
+    /// Where workers' standard output and error go.
+    pub output: Output,
     /// Port of the monitor; `None` turns it off.
     pub mon_port: Option<Port>,
     /// Address of the monitor.
@@ -131,6 +148,11 @@ impl Config {
             no_workers: read.number("noWorkers", 1, u64::from(MAX_WORKERS))?.map_or_else(parallelism, |n| n as u32),
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
+            output: read.one_of(
+                "output",
+                Output::Inherit,
+                &[("inherit", Output::Inherit), ("prefix", Output::Prefix), ("files", Output::Files)],
+            )?,
             mon_port: read.port_or_off("monPort", Port::Tcp(3001))?,
             mon_host: read.text("monHost", "127.0.0.1")?,
             mon_path: read.url_path("monPath", "/")?,
@@ -160,6 +182,14 @@ impl Config {
             cwd: read.path("cwd")?,
         };
         read.finish()?;
+        let is_named = |port: &&Port| matches!(port, Port::Unix(path) if path.starts_with(INHERITED));
+        if let Some(Port::Unix(path)) = config.ports.iter().find(is_named).filter(|_| !config.cluster) {
+            return Err(ClusterError::OptionInvalid {
+                name: "port".into(),
+                expected: "a port or a path where 'cluster' is false: a socket that was passed is for workers".into(),
+                got: format!("'{path}'"),
+            });
+        }
         Ok(config)
     }
 }

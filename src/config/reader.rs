@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::Port;
+use super::{INHERITED, Port};
 use crate::error::{ClusterError, Result};
 
 /// The largest whole number that JavaScript holds exactly.
@@ -192,8 +192,8 @@ impl<'a> Reader<'a> {
             None => Ok(Some(default)),
             Some(Value::Bool(false)) => Ok(None),
             Some(value) => match port(value) {
-                Some(port) => Ok(Some(port)),
-                None => self.wrong(name, &format!("{PORT}, or false to turn it off"), value),
+                Some(port) if !matches!(&port, Port::Unix(path) if path.starts_with(INHERITED)) => Ok(Some(port)),
+                _ => self.wrong(name, &format!("{PORT}, or false to turn it off"), value),
             },
         }
     }
@@ -247,7 +247,9 @@ fn whole(value: &Value) -> Option<u64> {
 fn port(value: &Value) -> Option<Port> {
     match (whole(value), value) {
         (Some(number), _) => u16::try_from(number).ok().map(Port::Tcp),
-        (None, Value::String(path)) if is_text(path) && !looks_numeric(path) => Some(Port::Unix(path.clone())),
+        (None, Value::String(path)) if is_text(path) && !looks_numeric(path) && path != INHERITED => {
+            Some(Port::Unix(path.clone()))
+        }
         _ => None,
     }
 }

@@ -29,6 +29,8 @@ pub enum Command {
         /// Out of it.
         disabled: bool,
     },
+    /// Workers open their log files anew; answers when all have.
+    ReopenLogs,
     /// Change the number of workers; answers at once.
     Scale {
         /// To so many.

@@ -25,6 +25,8 @@ pub enum Order {
         listener: ListenerId,
         /// For TCP: what `server.address()` tells.
         address: Option<BoundAddress>,
+        /// For a unix socket: its path.
+        path: Option<String>,
     },
     /// The answer to `Bind`: it cannot be.
     BindFailed {
@@ -40,6 +42,8 @@ pub enum Order {
     },
     /// Nothing is on the way to you: end.
     Leave,
+    /// Open your log files anew, then report `Reopened`.
+    Reopen,
 }
 
 /// Address of a TCP listener as Node shows it.
@@ -83,6 +87,8 @@ pub enum Report {
     Leaving,
     /// It has nothing left to finish.
     Drained,
+    /// Its log files are open anew, or cannot be.
+    Reopened,
     /// It is about to end by an error that nobody caught.
     LastWords {
         /// The error, shortened.

@@ -14,10 +14,12 @@ use super::dispatcher::{Dispatcher, Door, Heard};
 use super::health::{Check, Judge};
 use super::member::Launch;
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
+use super::notify::Notifier;
+use super::output::Logs;
 use super::pids::Pids;
 use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
-use crate::config::{Config, MAX_WORKERS, Port};
+use crate::config::{Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
@@ -47,9 +49,10 @@ impl Master {
     /// Claims the `pids` directory, binds the ports of app and monitor and starts the cluster. Everything that a user can get
     /// wrong fails here, before anything was forked.
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
+        let notifier = Notifier::from_env()?;
         let pids = Pids::claim(&config.pids)?;
-        let bound = open_door(&config).and_then(|door| Ok((door, Bound::bind(&config)?)));
-        let (door, bound) = match bound {
+        let bound = open_door(&config).and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config)?)));
+        let (door, bound, logs) = match bound {
             Ok(bound) => bound,
             Err(error) => {
                 pids.release();
@@ -99,12 +102,14 @@ impl Master {
             board,
             pids,
             launch,
+            logs,
             front,
             inputs: inputs.clone(),
             facts: Facts::new(config, about, address),
             judge: judge.clone(),
             ready,
             monitor,
+            notifier,
         };
         let asked = inputs.clone();
         std::thread::Builder::new()
@@ -272,6 +277,7 @@ fn open_door(config: &Config) -> Result<Door> {
 fn wanted(port: &Port, host: IpAddr, index: u32) -> Wanted {
     let (address, port) = match port {
         Port::Tcp(port) => (host.to_string(), Some(*port)),
+        Port::Unix(name) if name.starts_with(INHERITED) => (name.clone(), None),
         Port::Unix(path) => {
             (std::path::absolute(path).map_or_else(|_| path.clone(), |path| path.to_string_lossy().into()), None)
         }

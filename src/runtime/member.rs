@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 
 use super::dispatcher::Peer;
 use super::node_ipc;
+use super::notify::VARIABLES;
 use super::supervise::Input;
-use crate::config::Ecv;
+use crate::config::{Ecv, Output};
 use crate::core::worker::WorkerId;
 use crate::sys::channel::Channel;
 use crate::sys::process;
@@ -71,6 +72,10 @@ pub struct Identity {
     pub beat: u64,
     /// The cluster's `pids` directory, absolute.
     pub pids: PathBuf,
+    /// Where its standard output and error go.
+    pub output: Output,
+    /// The directory of its log files, absolute; `None` if it has none.
+    pub logs: Option<PathBuf>,
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,
@@ -95,12 +100,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts a worker. Returns our handle, and the dispatcher's end of it.
+    /// Starts a worker, with `output` as its standard output and error if they are not ours. Returns our handle, and the
+    /// dispatcher's end of it.
     ///
     /// Must be called on the supervisor's runtime: the task that attends to the worker is started there.
     pub fn start(
         identity: &Identity,
         launch: &Launch,
+        output: Option<[BorrowedFd<'_>; 2]>,
         board: &Scoreboard,
         row: Row,
         inputs: mpsc::Sender<Input>,
@@ -110,7 +117,7 @@ impl Member {
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         row.clear();
-        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?])?;
+        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?], output)?;
         let pidfd = child.pidfd.try_clone()?;
         let (messages, outgoing) = mpsc::channel(MAX_MESSAGES);
         tokio::spawn(node_ipc::attend(
@@ -147,7 +154,8 @@ fn command(identity: &Identity, launch: &Launch) -> io::Result<Command> {
         ("NODE_UNIQUE_ID", identity.id.to_string()),
         (ENV, identity_json),
     ];
-    let inherited = launch.env.iter().filter(|(name, _)| own.iter().all(|(ours, _)| ours != name));
+    let is_masters = |name: &str| own.iter().any(|(ours, _)| *ours == name) || VARIABLES.contains(&name);
+    let inherited = launch.env.iter().filter(|(name, _)| !is_masters(name));
     let variables = inherited.map(|(name, value)| (name.as_str(), value));
     Ok(Command {
         program: text(&launch.program)?,

@@ -14,6 +14,8 @@ pub mod master;
 mod member;
 mod monitor;
 mod node_ipc;
+mod notify;
+pub mod output;
 mod pids;
 pub mod remote;
 pub mod single;

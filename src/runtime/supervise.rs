@@ -3,6 +3,7 @@
 //! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use super::dispatcher::{Dispatcher, Request};
 use super::health::{self, Judge};
 use super::member::{Identity, Launch, Member, Serve};
 use super::monitor::Monitor;
+use super::notify::{self, Notifier};
+use super::output::{Logs, Reopening};
 use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
@@ -70,6 +73,8 @@ pub struct Supervise {
     pub pids: Pids,
     /// How workers are started.
     pub launch: Launch,
+    /// The workers' log files, if they write into some.
+    pub logs: Option<Logs>,
     /// Who embeds us.
     pub front: Arc<dyn Front>,
     /// Our own inbox, for those who report to it.
@@ -82,6 +87,8 @@ pub struct Supervise {
     pub ready: Arc<AtomicBool>,
     /// The monitor, if it is on; it ends with the cluster.
     pub monitor: Option<Monitor>,
+    /// Tells the service manager.
+    pub notifier: Notifier,
 }
 
 /// The task's own state.
@@ -97,6 +104,8 @@ struct Task {
     at_end: Vec<Reply>,
     /// Who waits for the reload.
     at_reload: Vec<Reply>,
+    /// Who waits for log files.
+    at_reopen: Reopening,
     door_shut: bool,
     /// Where the app listens, as the worker that became ready last says.
     places: Vec<Place>,
@@ -115,6 +124,7 @@ impl Supervise {
             at_door: Vec::new(),
             at_end: Vec::new(),
             at_reload: Vec::new(),
+            at_reopen: Reopening::default(),
             door_shut: false,
             places: Vec::new(),
             outcome: None,
@@ -122,12 +132,14 @@ impl Supervise {
         task.apply(Event::Start);
         let mut samples = tokio::time::interval(Duration::from_millis(task.parts.supervisor.sample_interval()));
         samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut signs_of_life = task.parts.notifier.ticks();
         while task.outcome.is_none() {
             let wait = task.parts.supervisor.next_deadline().map(|at| at.saturating_sub(sys::now()));
             tokio::select! {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),
                 _ = samples.tick() => task.sample(),
+                () = notify::tick(&mut signs_of_life) => task.give_sign_of_life(),
             }
         }
         task.end()
@@ -151,6 +163,12 @@ async fn sleep(wait: Option<Millis>) {
 }
 
 impl Task {
+    fn give_sign_of_life(&self) {
+        if let Some(answered) = self.parts.notifier.tick() {
+            self.parts.dispatcher.send(Request::Answer(answered));
+        }
+    }
+
     fn on_input(&mut self, input: Input) {
         match input {
             Input::Report(worker, Report::Ready { places }) => self.ready(worker, places),
@@ -167,6 +185,7 @@ impl Task {
             Input::Report(_, Report::Warning { message }) | Input::Warning(message) => {
                 self.parts.front.tell(Told::Warning { message });
             }
+            Input::Report(worker, Report::Reopened) => self.at_reopen.done(worker),
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
@@ -225,6 +244,7 @@ impl Task {
             }
             self.free_rows.insert(member.row.index());
         }
+        self.at_reopen.done(worker);
         self.apply(Event::Exited { worker, exit });
     }
 
@@ -238,6 +258,7 @@ impl Task {
         }
         let ready = self.parts.supervisor.workers().any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
         self.parts.ready.store(ready, Ordering::Relaxed);
+        self.parts.notifier.update(&self.parts.supervisor);
     }
 
     fn execute(&mut self, action: Action) -> Option<Event> {
@@ -263,24 +284,17 @@ impl Task {
 
     fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
         let failed = |reason: String| Event::SpawnFailed { worker, reason };
+        let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
+            Ok(output) => output,
+            Err(error) => return failed(error.to_string()),
+        };
         let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
+        let identity = self.identity(worker, slot, generation, row.index());
         let parts = &self.parts;
-        let config = &parts.facts.config;
-        let identity = Identity {
-            id: worker.0,
-            slot,
-            generation,
-            row: row.index(),
-            orphan_limit: config.shutdown_timeout,
-            // Several beats within the limit, so that one that is late harms nobody.
-            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
-            pids: config.pids.clone(),
-            cwd: parts.launch.cwd.clone(),
-            serve: parts.launch.plain.then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
-        };
-        match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
+        let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
+        match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
                 tracing::info!(pid = member.pid, slot, generation, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(peer)));
@@ -293,6 +307,24 @@ impl Task {
                 self.free_rows.insert(row.index());
                 failed(format!("{}: {error}", self.parts.launch.program))
             }
+        }
+    }
+
+    fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> Identity {
+        let config = &self.parts.facts.config;
+        Identity {
+            id: worker.0,
+            slot,
+            generation,
+            row,
+            orphan_limit: config.shutdown_timeout,
+            // Several beats within the limit, so that one that is late harms nobody.
+            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            pids: config.pids.clone(),
+            output: config.output,
+            logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
+            cwd: self.parts.launch.cwd.clone(),
+            serve: self.parts.launch.plain.then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
         }
     }
 
@@ -377,10 +409,12 @@ impl Task {
             }
             Command::Reload if self.parts.supervisor.is_running() => {
                 self.at_reload.push(reply);
+                self.parts.notifier.reload_asked();
                 self.apply(Event::Reload);
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
             Command::Ecv { disabled } => reply(self.switch(disabled)),
+            Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers)),
             Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
             Command::Broadcast { message } => reply(one_line(message).map(|message| {
@@ -396,6 +430,15 @@ impl Task {
         let answer = health::switch(&self.parts.facts.config, &header, disabled, |who| by = Some(who));
         by.into_iter().for_each(|by| self.apply(Event::Switched { disabled, by }));
         answer
+    }
+
+    fn reopen_logs(&mut self, reply: Reply) {
+        if self.parts.logs.is_none() {
+            let state = "not writing log files (option 'output')";
+            return reply(Err(ClusterError::WrongState { command: "reopen logs", state }));
+        }
+        self.parts.dispatcher.send(Request::Reopen);
+        self.at_reopen.wait(self.members.keys().copied().collect(), reply);
     }
 
     fn scale(&mut self, workers: u32) -> Result<Value> {

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 
 use super::process::Identity;
 
@@ -115,6 +115,20 @@ impl Directory {
         (owner == 0 || process.st_uid == owner).then_some(identity)
     }
 
+    /// Opens the regular file `name` for appending, making it (0640 less the umask) where it is missing, without ever waiting for
+    /// whatever it is. What is no regular file is `InvalidInput`; a symlink fails as the kernel says.
+    pub fn append(&self, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let never_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::openat(&self.fd, name, flags | never_wait, Mode::from_raw_mode(0o640))?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        // Whoever gets it writes as to any file.
+        rustix::fs::fcntl_setfl(&fd, OFlags::APPEND)?;
+        Ok(fd)
+    }
+
     /// The names in it.
     pub fn names_in(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -174,6 +188,26 @@ mod tests {
         assert!(directory.write_pid_file("master.pid", me()).is_err());
         assert!(directory.read_pid_file("master.pid").is_none());
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_log_is_appended_to_and_is_never_a_symlink_or_a_device() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = Directory::create(&temp.path().join("logs")).unwrap();
+        for text in ["one\n", "two\n"] {
+            let mut file = File::from(directory.append("app.log").unwrap());
+            file.write_all(text.as_bytes()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(directory.path("app.log")).unwrap(), "one\ntwo\n");
+        let mode = rustix::fs::stat(directory.path("app.log")).unwrap().st_mode;
+        assert_eq!(mode & 0o137, 0, "nobody but the owner writes, and others do not read");
+        std::os::unix::fs::symlink(directory.path("app.log"), directory.path("link")).unwrap();
+        let fifo = directory.path("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _reader = rustix::fs::open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        for name in ["link", "fifo", ".", "missing/app.log"] {
+            assert!(directory.append(name).is_err(), "{name}");
+        }
     }
 
     #[test]

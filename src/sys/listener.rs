@@ -3,6 +3,9 @@
 //! Each is bound once, non-blocking and close-on-exec; workers never see it. A unix socket's path belongs to whoever
 //! listens on it: a path that still answers is in use, one that does not is stale and replaced, and on close the path is
 //! removed only if it is still ours.
+//!
+//! One that was inherited from a service manager is shared with it: we only stop accepting, so that who comes then waits in
+//! its queue for the next one who does, and its path is never ours.
 
 use std::fmt;
 use std::io;
@@ -31,6 +34,25 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// Whether a socket that listens here is what `wanted` asks for. One for all addresses stands for each way to say so, of
+    /// which no second could be bound beside it.
+    pub fn serves(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (
+                Self::Tcp { host: Some(host), port, v6_only },
+                Self::Tcp { host: asked, port: asked_port, v6_only: asked_v6 },
+            ) => {
+                let is_all = |ip: IpAddr, v6_only: bool| ip.is_unspecified() && !v6_only;
+                let for_all = is_all(*host, *v6_only) && asked.is_none_or(|asked| is_all(asked, *asked_v6));
+                port == asked_port && (for_all || *asked == Some(*host) && v6_only == asked_v6)
+            }
+            (Self::Unix(path), Self::Unix(asked)) => path == asked,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,6 +70,8 @@ pub struct Listener {
     address: Address,
     /// Device and inode of our unix socket.
     file: Option<(u64, u64)>,
+    /// Somebody else has it too, and will go on with it.
+    inherited: bool,
 }
 
 impl Listener {
@@ -77,7 +101,7 @@ impl Listener {
         socket.listen(backlog)?;
         let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
-        Ok(Self { socket, address, file: None })
+        Ok(Self { socket, address, file: None, inherited: false })
     }
 
     fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
@@ -92,7 +116,38 @@ impl Listener {
         }
         socket.listen(backlog)?;
         let file = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))?;
-        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file) })
+        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file), inherited: false })
+    }
+
+    /// One that listens already. `InvalidInput` for what is no listening stream socket of TCP or a path.
+    pub fn inherit(fd: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(fd);
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no listening stream socket");
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            return Err(wrong());
+        }
+        let bound = socket.local_addr()?;
+        let address = match (bound.as_socket(), bound.as_pathname()) {
+            (Some(SocketAddr::V4(bound)), _) => {
+                Address::Tcp { host: Some((*bound.ip()).into()), port: bound.port(), v6_only: false }
+            }
+            (Some(SocketAddr::V6(bound)), _) => {
+                Address::Tcp { host: Some((*bound.ip()).into()), port: bound.port(), v6_only: socket.only_v6()? }
+            }
+            (None, Some(path)) => Address::Unix(path.into()),
+            (None, None) => {
+                let name = bound.as_abstract_namespace().ok_or_else(wrong)?;
+                Address::Unix(format!("@{}", String::from_utf8_lossy(name)).into())
+            }
+        };
+        // Shared with whoever has the socket too, who must be ready for it: systemd sets it anew for each that it starts.
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address, file: None, inherited: true })
+    }
+
+    /// Whether it was inherited.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// Where it really listens: for port 0, the port that the kernel chose.
@@ -111,8 +166,11 @@ impl Listener {
     ///
     /// Closing a listener resets the connections in its queue, so the queue has to be emptied after the door is shut.
     /// On TCP a socket filter drops every SYN (the client tries again and is then refused); a unix socket refuses after
-    /// `shutdown(SHUT_RD)`, and its path is removed.
+    /// `shutdown(SHUT_RD)`, and its path is removed. Either would outlive us on a socket that was inherited, which is left alone.
     pub fn refuse_new(&self) -> io::Result<()> {
+        if self.inherited {
+            return Ok(());
+        }
         match &self.address {
             Address::Tcp { .. } => self.socket.attach_filter(&DROP_SYN),
             Address::Unix(_) => {
@@ -242,6 +300,62 @@ mod tests {
         listener.refuse_new().unwrap();
         assert!(!path.exists());
         assert!(listener.accept().is_ok());
+    }
+
+    #[test]
+    fn an_inherited_socket_keeps_its_queue_and_its_path_for_whoever_comes_next() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("app.sock");
+        let theirs = UnixListener::bind(&path).unwrap();
+        let first = Listener::inherit(theirs.try_clone().unwrap().into()).unwrap();
+        let mut before = UnixStream::connect(&path).unwrap();
+        first.refuse_new().unwrap();
+        let mut after = UnixStream::connect(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        let second = Listener::inherit(theirs.into()).unwrap();
+        for client in [&mut before, &mut after] {
+            UnixStream::from(second.accept().unwrap().0).write_all(b"!").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_inherited_tcp_socket_still_gets_new_clients_after_refuse_new() {
+        let theirs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let first = Listener::inherit(theirs.try_clone().unwrap().into()).unwrap();
+        let address = bound(&first);
+        first.refuse_new().unwrap();
+        drop(first);
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).unwrap();
+        assert!(Listener::inherit(theirs.into()).unwrap().accept().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_listening_stream_socket_is_not_inherited() {
+        let file = tempfile::tempfile().unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (connected, _other) = UnixStream::pair().unwrap();
+        for fd in [OwnedFd::from(file), datagrams.into(), connected.into()] {
+            assert!(Listener::inherit(fd).is_err());
+        }
+    }
+
+    #[test]
+    fn a_socket_for_all_addresses_serves_whoever_asks_for_all() {
+        let tcp = |host: &str, v6_only: bool| Address::Tcp { host: host.parse().ok(), port: 80, v6_only };
+        for asked in ["0.0.0.0", "::", ""] {
+            assert!(tcp("::", false).serves(&tcp(asked, false)), "{asked}");
+        }
+        assert!(tcp("0.0.0.0", false).serves(&tcp("", false)));
+        assert!(tcp("::", true).serves(&tcp("::", true)));
+        for (ours, v6_only, asked) in
+            [("::", true, "0.0.0.0"), ("::", false, "127.0.0.1"), ("127.0.0.1", false, "0.0.0.0")]
+        {
+            assert!(!tcp(ours, v6_only).serves(&tcp(asked, false)), "{ours} {asked}");
+        }
+        let other_port = Address::Tcp { host: None, port: 81, v6_only: false };
+        assert!(!tcp("::", false).serves(&other_port));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Starts worker processes.
 //!
 //! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork and exec, and the
-//! cost must not grow with the master's memory (nodejs/node#14917). The child gets standard input, output and error,
-//! the three descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
+//! cost must not grow with the master's memory (nodejs/node#14917). The child gets standard input, output and error
+//! (this process's own, or files for the last two), the three descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
 
 use std::ffi::CString;
 use std::io;
@@ -14,6 +14,8 @@ use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
+const STDOUT_FD: i32 = 1;
+const STDERR_FD: i32 = 2;
 /// Node's own IPC, as `NODE_CHANNEL_FD` says.
 pub const IPC_FD: i32 = 3;
 /// The channel.
@@ -41,13 +43,14 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// Starts `command` with `fds` as descriptors 3, 4 and 5.
-pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
+/// Starts `command` with `fds` as descriptors 3, 4 and 5, and `output`, if given, as standard output and error.
+pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3], output: Option<[BorrowedFd<'_>; 2]>) -> io::Result<Child> {
+    let output = output.map(|[out, err]| [(STDOUT_FD, out), (STDERR_FD, err)]);
+    let passed = [IPC_FD, CHANNEL_FD, SCOREBOARD_FD].into_iter().zip(fds).chain(output.into_iter().flatten());
     // Sources above the targets, so that no dup2 overwrites the source of the next.
-    let sources = fds
-        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, SCOREBOARD_FD + 1))
-        .into_iter()
-        .collect::<Result<Vec<OwnedFd>, _>>()?;
+    let sources = passed
+        .map(|(target, fd)| Ok((target, rustix::io::fcntl_dupfd_cloexec(fd, SCOREBOARD_FD + 1)?)))
+        .collect::<io::Result<Vec<(i32, OwnedFd)>>>()?;
     keep_from_children();
     let mut actions = PosixSpawnFileActions::init()?;
     // Node marks its standard descriptors close-on-exec too; a dup2 onto itself takes the mark away in the child.
@@ -56,8 +59,8 @@ pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3]) -> io::Result<Child> {
             actions.add_dup2(standard, standard)?;
         }
     }
-    for (source, target) in sources.iter().zip([IPC_FD, CHANNEL_FD, SCOREBOARD_FD]) {
-        actions.add_dup2(source.as_raw_fd(), target)?;
+    for (target, source) in &sources {
+        actions.add_dup2(source.as_raw_fd(), *target)?;
     }
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
@@ -137,7 +140,7 @@ mod tests {
         let leak = std::fs::File::open("/dev/null").unwrap();
         let script = "read line <&4; echo $GREETING $line $(ls /proc/self/fd | tr '\\n' ' ') >&3";
         ours.write_all(b"world\n").unwrap();
-        let child = spawn(&shell(script), [theirs.as_fd(), theirs.as_fd(), theirs.as_fd()]).unwrap();
+        let child = spawn(&shell(script), [theirs.as_fd(), theirs.as_fd(), theirs.as_fd()], None).unwrap();
         drop(theirs);
         let mut text = String::new();
         ours.read_to_string(&mut text).unwrap();
@@ -152,10 +155,10 @@ mod tests {
     fn exit_codes_and_signals_are_told_apart() {
         let null = std::fs::File::open("/dev/null").unwrap();
         let fds = [null.as_fd(), null.as_fd(), null.as_fd()];
-        assert_eq!(wait(&spawn(&shell("exit 7"), fds).unwrap()), Exited::Code(7));
-        assert_eq!(wait(&spawn(&shell("kill -KILL $$"), fds).unwrap()), Exited::Signal(9));
+        assert_eq!(wait(&spawn(&shell("exit 7"), fds, None).unwrap()), Exited::Code(7));
+        assert_eq!(wait(&spawn(&shell("kill -KILL $$"), fds, None).unwrap()), Exited::Signal(9));
         let mut missing = shell("");
         missing.program = CString::new("/does/not/exist").unwrap();
-        assert_eq!(spawn(&missing, fds).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(spawn(&missing, fds, None).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -22,6 +22,14 @@ function setUp() {
 
 const tearDown = () => fs.rmSync(home, { recursive: true, force: true });
 
+/** A copy of an example as it is, in a directory of its own. */
+function copyOf(name) {
+  const directory = fs.mkdtempSync(path.join(home, 'example-'));
+  const file = path.join(directory, path.basename(name));
+  fs.copyFileSync(path.join(PROJECT, 'examples', name), file);
+  return { file, directory };
+}
+
 /** A running example; `run` starts another one in the same directory, as a person in another terminal would. */
 class Example {
   static async start(name) {
@@ -56,4 +64,4 @@ class Example {
   }
 }
 
-module.exports = { Example, setUp, tearDown };
+module.exports = { Example, copyOf, setUp, tearDown };

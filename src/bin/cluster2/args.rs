@@ -41,7 +41,8 @@ fn start() -> Command {
         .long_about(
             "Starts a script as a cluster, and stays until it ends. The script need not know of it: whatever server it makes is \
              shared by all workers, drains, answers the health check and is watched for hangs.\n\n\
-             SIGTERM and SIGINT end it gracefully, a second Ctrl-C at once; SIGHUP replaces all workers.",
+             SIGTERM and SIGINT end it gracefully, a second Ctrl-C at once; SIGHUP replaces all workers; SIGUSR2 \
+             opens their log files anew.",
         )
         .arg(Arg::new("exec").value_name("SCRIPT").help("The server's script, as node takes it; by default `exec` of the configuration file"))
         .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("Arguments of the script"))
@@ -95,6 +96,7 @@ pub fn command() -> Command {
         )
         .subcommand(on_running("stop", "Ends the cluster at once; requests under way are lost"))
         .subcommand(logs())
+        .subcommand(on_running("reopen-logs", "Has workers open their log files anew, after these were moved away"))
         .subcommand(ecv())
         .subcommand(
             Command::new("completions").about("Prints the completions for a shell").arg(

@@ -37,6 +37,7 @@ fn command(name: &str, matches: &ArgMatches) -> Command {
         "scale" => Command::Scale { workers: matches.get_one("workers").copied().unwrap_or_default() },
         "enable" => Command::Ecv { disabled: false },
         "disable" => Command::Ecv { disabled: true },
+        "reopen-logs" => Command::ReopenLogs,
         "stop" => Command::Stop,
         _ => Command::Shutdown { wait: false },
     }
@@ -51,6 +52,7 @@ fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String
         "scale" => format!("from {} to {} workers", answer["before"], answer["workers"]),
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
+        "reopen-logs" => format!("{} workers have opened their log files anew", answer["workers"]),
         "shutdown" if matches.get_flag("wait") => format!("the cluster of master {} has ended", answer["pid"]),
         "shutdown" => format!("master {} accepts no new connection; its workers finish what they have", answer["pid"]),
         _ => format!("master {} and its workers are gone", answer["pid"]),

@@ -72,6 +72,13 @@ pub const OPTIONS: &[Flag] = &[
         "MS",
         "A connection on which nothing moved for so long is ended; 0 turns it off [default: 30000]",
     ),
+    flag(
+        "output",
+        "output",
+        Kind::Value,
+        "WHERE",
+        "Workers' output: inherit, prefix (each line with slot and pid) or files (in the logs directory) [default: inherit]",
+    ),
     flag("monPort", "mon-port", Kind::ValueOrOff, "PORT", "Where the monitor listens, or off [default: 3001]"),
     flag("monHost", "mon-host", Kind::Value, "ADDRESS", "Where the monitor is bound [default: 127.0.0.1]"),
     flag("monPath", "mon-path", Kind::Value, "PATH", "Path of the monitor's page [default: /]"),

@@ -10,7 +10,7 @@ use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::log;
 use cluster2_rs::runtime::master::Master;
 use cluster2_rs::sys::process;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::launch::launch;
@@ -27,7 +27,7 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let greeting = greeting(&config);
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     // Before anything is started, so that no signal finds nobody.
-    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).map_err(cannot)?;
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD]).map_err(cannot)?;
     let handle = signals.handle();
     let (console, ended) = console::open(move || handle.close()).map_err(cannot)?;
     let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
@@ -54,6 +54,7 @@ fn serve(mut signals: Signals, master: &Master) {
     for signal in signals.forever() {
         match (signal, leaving) {
             (SIGHUP, _) => ask(master, Command::Reload),
+            (SIGUSR2, _) => ask(master, Command::ReopenLogs),
             // As process 1 of a container this one inherits what others leave behind.
             (SIGCHLD, _) if std::process::id() == 1 => process::reap_adopted(),
             (SIGINT | SIGTERM, None) => {

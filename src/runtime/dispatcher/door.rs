@@ -2,7 +2,8 @@
 //!
 //! Runs on the dispatcher's thread (but for the first binds, before there is one). Shutting the door is done in an order
 //! that resets nobody: first nobody new gets in, then the queues are emptied, and after a grace for handshakes that were
-//! under way the sockets are closed.
+//! under way the sockets are closed. A socket that was inherited is only left alone, with whoever is in its queue: somebody else
+//! will accept them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
+use super::inherited;
 use super::peer::Connection;
 use crate::core::Millis;
 use crate::error::{ClusterError, Result};
@@ -56,7 +58,11 @@ impl Door {
     pub fn pin(&mut self, wanted: &Wanted) -> Result<Address> {
         let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
         let shown = address.to_string();
-        let id = self.open(wanted, &address).map_err(|source| ClusterError::from_listen(shown, source))?;
+        let failed = |error: io::Error| match error.downcast() {
+            Ok(own) => own,
+            Err(source) => ClusterError::from_listen(shown, source),
+        };
+        let id = self.open(wanted, &address).map_err(failed)?;
         Ok(self.entries.get(&id).map_or(address, |entry| entry.listener.address().clone()))
     }
 
@@ -66,12 +72,20 @@ impl Door {
         &mut self,
         wanted: &Wanted,
         claimed: impl Fn(ListenerId) -> bool,
-    ) -> std::result::Result<(ListenerId, Option<BoundAddress>), i32> {
+    ) -> std::result::Result<ListenerId, i32> {
         let same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
         let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
         let opened = known.map_or_else(|| self.open_instead(wanted, claimed), Ok);
-        let id = opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))?;
-        Ok((id, self.entries.get(&id).and_then(|entry| bound_address(entry.listener.address()))))
+        opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
+    }
+
+    /// What workers are told of a listener: its address on TCP, or its path.
+    pub fn place(&self, id: ListenerId) -> (Option<BoundAddress>, Option<String>) {
+        match self.entries.get(&id).map(|entry| entry.listener.address()) {
+            Some(Address::Unix(path)) => (None, Some(path.to_string_lossy().into())),
+            Some(address) => (bound_address(address), None),
+            None => (None, None),
+        }
     }
 
     fn open_instead(&mut self, wanted: &Wanted, claimed: impl Fn(ListenerId) -> bool) -> io::Result<ListenerId> {
@@ -79,7 +93,8 @@ impl Door {
         match self.open(wanted, &address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && wanted.port.is_some() => {
                 let before = self.entries.len();
-                self.entries.retain(|id, entry| entry.wanted.port != wanted.port || claimed(*id));
+                let other = |entry: &Entry| entry.wanted.port != wanted.port || entry.listener.is_inherited();
+                self.entries.retain(|id, entry| other(entry) || claimed(*id));
                 if self.entries.len() == before { Err(error) } else { self.open(wanted, &address) }
             }
             opened => opened,
@@ -91,22 +106,32 @@ impl Door {
             return Err(Errno::CANCELED.into());
         }
         let backlog = if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog };
-        let listener = Listener::bind(address, i32::from(backlog))?;
-        tracing::info!(address = %listener.address(), "listening");
+        let listener = match inherited::find(address).map_err(io::Error::other)? {
+            Some(found) => match self.entries.iter().find(|(_, entry)| entry.is(&found)) {
+                // Asked for in another way.
+                Some((id, _)) => return Ok(*id),
+                None => found,
+            },
+            None => Listener::bind(address, i32::from(backlog))?,
+        };
+        tracing::info!(address = %listener.address(), inherited = listener.is_inherited(), "listening");
         self.last += 1;
         let entry = Entry { wanted: wanted.clone(), listener, watched: false, paused_until: None };
         self.entries.insert(self.last, entry);
         Ok(self.last)
     }
 
-    /// Closes the listeners that nobody serves.
+    /// Closes the listeners that nobody serves. Inherited ones stay, unwatched: closing our descriptor of one would not end its
+    /// watch, since others have it too.
     pub fn release_unserved(&mut self, served: impl Fn(ListenerId) -> bool) {
-        self.entries.retain(|id, _| served(*id));
+        self.entries.retain(|id, entry| entry.listener.is_inherited() || served(*id));
     }
 
     /// A batch of connections of one listener.
     pub fn accept(&mut self, id: ListenerId, now: Millis) -> Vec<Connection> {
-        self.entries.get_mut(&id).map(|entry| entry.accept(id, now, BATCH)).unwrap_or_default()
+        let shut = self.is_shut();
+        let entry = self.entries.get_mut(&id).filter(|entry| !(shut && entry.listener.is_inherited()));
+        entry.map(|entry| entry.accept(id, now, BATCH)).unwrap_or_default()
     }
 
     /// Lets nobody new in, and returns who was in the queues. The sockets stay until `grace_ends`.
@@ -137,7 +162,8 @@ impl Door {
     }
 
     fn empty_queues(&mut self, now: Millis) -> Vec<Connection> {
-        self.entries.iter_mut().flat_map(|(id, entry)| entry.accept(*id, now, usize::MAX)).collect()
+        let own = self.entries.iter_mut().filter(|(_, entry)| !entry.listener.is_inherited());
+        own.flat_map(|(id, entry)| entry.accept(*id, now, usize::MAX)).collect()
     }
 
     /// Whether nobody new gets in.
@@ -160,9 +186,11 @@ impl Door {
 
     /// Makes `epoll` report exactly the listeners that are `wanted`; the token is `base` + number.
     pub fn watch(&mut self, epoll: &OwnedFd, base: u64, now: Millis, wanted: impl Fn(ListenerId) -> bool) {
+        let shut = self.is_shut();
         for (id, entry) in &mut self.entries {
             entry.paused_until = entry.paused_until.filter(|until| *until > now);
-            let watch = entry.paused_until.is_none() && wanted(*id);
+            let left = shut && entry.listener.is_inherited();
+            let watch = !left && entry.paused_until.is_none() && wanted(*id);
             if watch == entry.watched {
                 continue;
             }
@@ -181,6 +209,11 @@ impl Door {
 }
 
 impl Entry {
+    /// Whether this is the same inherited socket.
+    fn is(&self, found: &Listener) -> bool {
+        self.listener.is_inherited() && self.listener.address() == found.address()
+    }
+
     fn accept(&mut self, listener: ListenerId, now: Millis, at_most: usize) -> Vec<Connection> {
         let mut connections = Vec::new();
         while connections.len() < at_most {

@@ -8,13 +8,14 @@
 //! workers get what is left in the queues. A drained worker may leave only when nothing is on the way to it.
 
 mod door;
+mod inherited;
 mod peer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub enum Request {
     Detach(WorkerId, Exit),
     /// A worker that gets nothing new and is to finish what it has.
     Drain(WorkerId),
+    /// All workers are to open their log files anew.
+    Reopen,
+    /// Set this: a sign that the thread turns.
+    Answer(Arc<AtomicBool>),
     /// Accept nothing new; answered once nobody new gets in.
     ShutDoor(oneshot::Sender<()>),
     /// Close everything and end the thread.
@@ -247,6 +252,8 @@ impl Loop {
                     let moving = !self.door.is_shut();
                     self.with_peer(worker, |peer| peer.drain(moving));
                 }
+                Request::Reopen => self.peers.values_mut().for_each(|peer| peer.order(&Order::Reopen)),
+                Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
             }
@@ -326,9 +333,10 @@ impl Loop {
                 let peers = &self.peers;
                 let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
                 let answer = match self.door.bind(&wanted, claimed) {
-                    Ok((listener, address)) => {
+                    Ok(listener) => {
                         self.with_peer(worker, |peer| peer.claim(listener));
-                        Order::Bound { seq, listener, address }
+                        let (address, path) = self.door.place(listener);
+                        Order::Bound { seq, listener, address, path }
                     }
                     Err(errno) => Order::BindFailed { seq, errno },
                 };

@@ -30,7 +30,8 @@ fn stage(policy: Balance) -> Stage {
     let mut door = Door::default();
     let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
     door.pin(&wanted).unwrap();
-    let (listener, address) = door.bind(&wanted, |_| true).unwrap();
+    let listener = door.bind(&wanted, |_| true).unwrap();
+    let (address, _) = door.place(listener);
     assert_eq!(listener, LISTENER);
     let port = address.unwrap().port;
     let (sender, reports) = channel();

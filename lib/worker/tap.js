@@ -1,0 +1,34 @@
+'use strict';
+
+// Stands between a worker's code and `write` of its standard streams: for what is told of it (last-lines.js), and for what is
+// written before each line (prefix.js). Standard output and error themselves stay what they are, a terminal, a pipe or a file:
+// what is written by other means than the stream's `write` is not seen here.
+
+/**
+ * From now on what `change` returns is written instead of what it gets.
+ * @param {'stdout' | 'stderr'} name
+ * @param {(chunk: *, encoding: *) => *} change gets whatever `write` gets, also what the stream will refuse
+ * @returns {() => void} takes it out again, unless somebody has wrapped it meanwhile, who then goes on calling it
+ */
+function tap(name, change) {
+  let stream;
+  try {
+    stream = process[name];
+  } catch {
+    // There is none that Node can write to.
+    return () => {};
+  }
+  const own = Object.getOwnPropertyDescriptor(stream, 'write');
+  const original = stream.write;
+  const write = function (chunk, encoding, ...rest) {
+    return Reflect.apply(original, this, [change(chunk, encoding), encoding, ...rest]);
+  };
+  stream.write = write;
+  return () => {
+    if (stream.write !== write) return;
+    if (own) Object.defineProperty(stream, 'write', own);
+    else delete stream.write;
+  };
+}
+
+module.exports = { tap };
