@@ -6,6 +6,7 @@ const path = require('node:path');
 const { adapt, isSecure } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
+const { inspectPort } = require('../inspect-port');
 const remote = require('../remote');
 const { about, beat, createApp, fail, onValidate, resolveHost, warn } = require('./common');
 
@@ -90,16 +91,15 @@ class MasterRole {
       const message = "option 'exec' must be the path of the workers' script, where the master is not a script itself; got nothing";
       throw createError({ code: 'CLUSTER2_ERR_OPTION_INVALID', message });
     }
+    const flags = execArgv ?? process.execArgv;
+    const variables = { ...process.env, ...env };
     const launch = {
       program: process.execPath,
-      args: [
-        ...['--require', PRELOAD],
-        ...(execArgv ?? process.execArgv),
-        script,
-        ...(args ?? process.argv.slice(2)),
-      ],
-      env: { ...process.env, ...env },
+      flags: ['--require', PRELOAD, ...flags],
+      args: [script, ...(args ?? process.argv.slice(2))],
+      env: variables,
       cwd: cwd ? path.resolve(cwd) : null,
+      inspectPort: inspectPort(flags, variables.NODE_OPTIONS),
     };
     this.#native = new addon.NativeMaster(
       JSON.stringify({ ...this.#config, ports }),

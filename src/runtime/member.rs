@@ -23,6 +23,8 @@ use crate::sys::spawn::{self, Command, IPC_FD};
 
 /// Messages that may wait for one worker to read them.
 const MAX_MESSAGES: usize = 1024;
+/// Ports below are for the super-user only.
+const FIRST_UNPRIVILEGED: u16 = 1024;
 /// The variable that makes a process a worker of ours; the preload removes it before the user's code runs.
 pub const ENV: &str = "CLUSTER2_WORKER";
 
@@ -32,8 +34,12 @@ pub const ENV: &str = "CLUSTER2_WORKER";
 pub struct Launch {
     /// Absolute path of Node.
     pub program: String,
-    /// Everything after it: Node's flags, the script, its arguments.
+    /// Node's flags.
+    pub flags: Vec<String>,
+    /// The script and its arguments.
     pub args: Vec<String>,
+    /// The master's debugger port, where Node's debugger is on: that of a worker is so far above it as its row says.
+    pub inspect_port: Option<u16>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Working directory, if not the master's.
@@ -58,6 +64,9 @@ pub struct Identity {
     pub beat: u64,
     /// The cluster's `pids` directory, absolute.
     pub pids: PathBuf,
+    /// Its debugger's port, where that was set for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub inspect_port: Option<u16>,
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,
@@ -122,6 +131,14 @@ impl Member {
     }
 }
 
+/// The debugger's port of the worker in a row: no other living process of the cluster has it, and the next in the row has it again.
+/// Beyond the last port it goes on where unprivileged ones begin.
+pub fn inspect_port(base: u16, row: usize) -> u16 {
+    let port = usize::from(base) + 1 + row;
+    let above = port.checked_sub(usize::from(u16::MAX) + 1);
+    above.map_or(port, |above| usize::from(FIRST_UNPRIVILEGED) + above) as u16
+}
+
 fn command(identity: &Identity, launch: &Launch) -> io::Result<Command> {
     let text = |text: &str| CString::new(text).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
     let identity_json = serde_json::to_string(identity)?;
@@ -131,14 +148,28 @@ fn command(identity: &Identity, launch: &Launch) -> io::Result<Command> {
         ("NODE_UNIQUE_ID", identity.id.to_string()),
         (ENV, identity_json),
     ];
+    // After the user's own flags, of which the last one counts.
+    let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
+    let args = std::iter::once(&launch.program).chain(&launch.flags).chain(&inspect).chain(&launch.args);
     let inherited = launch.env.iter().filter(|(name, _)| own.iter().all(|(ours, _)| ours != name));
     let variables = inherited.map(|(name, value)| (name.as_str(), value));
     Ok(Command {
         program: text(&launch.program)?,
-        args: std::iter::once(&launch.program).chain(&launch.args).map(|arg| text(arg)).collect::<io::Result<_>>()?,
+        args: args.map(|arg| text(arg)).collect::<io::Result<_>>()?,
         env: variables
             .chain(own.iter().map(|(name, value)| (*name, value)))
             .map(|(name, value)| text(&format!("{name}={value}")))
             .collect::<io::Result<_>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debugger_of_each_row_has_a_port_of_its_own() {
+        assert_eq!([inspect_port(9229, 0), inspect_port(9229, 1)], [9230, 9231]);
+        assert_eq!([inspect_port(65_534, 0), inspect_port(65_534, 1), inspect_port(65_535, 0)], [65_535, 1024, 1024]);
+    }
 }

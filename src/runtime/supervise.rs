@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
-use super::member::{Identity, Launch, Member};
+use super::member::{self, Identity, Launch, Member};
 use super::monitor::Monitor;
 use super::pids::Pids;
 use super::status;
@@ -252,11 +252,13 @@ impl Task {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
         let cwd = self.parts.launch.cwd.clone();
+        let inspect_port = self.parts.launch.inspect_port.map(|base| member::inspect_port(base, row.index()));
         // Several beats within the limit, so that one that is late harms nobody.
         let beat = (self.parts.facts.config.max_heartbeat_delay / 4).clamp(100, 1_000);
         let orphan_limit = self.parts.facts.config.shutdown_timeout;
         let pids = self.parts.facts.config.pids.clone();
-        let identity = Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, beat, pids, cwd };
+        let identity =
+            Identity { id: worker.0, slot, generation, row: row.index(), orphan_limit, beat, pids, inspect_port, cwd };
         let parts = &self.parts;
         match Member::start(&identity, &parts.launch, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
