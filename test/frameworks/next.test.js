@@ -4,28 +4,26 @@
 // builds it anew, from its own lock file.
 
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
-const fs = require('node:fs');
 const path = require('node:path');
+const { request } = require('../helpers/client');
 const { Clients } = require('../helpers/clients');
 const { Example, setUp, tearDown } = require('../helpers/examples');
-const { request } = require('../helpers/client');
-
-const BUILD = 300_000;
+const { INSTALL, install, npm } = require('../helpers/own-packages');
 
 describe('the example of Next.js', () => {
   let home;
 
   before(function () {
-    this.timeout(BUILD);
+    this.timeout(INSTALL);
     home = setUp();
     const app = path.join(home, 'next');
-    fs.cpSync(path.join(__dirname, '..', '..', 'examples', 'next'), app, { recursive: true });
-    const npm = (...args) => execFileSync('npm', args, { cwd: app, env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' } });
-    npm('ci', '--no-audit', '--no-fund');
-    npm('run', 'build');
+    install(path.join(__dirname, '..', '..', 'examples', 'next'), app);
+    npm(app, 'run', 'build');
   });
-  after(tearDown);
+  after(function () {
+    this.timeout(INSTALL);
+    tearDown();
+  });
 
   it('is served by both workers from its standalone output, loses no request when it is reloaded, and ends with code 0', async () => {
     const directory = path.join(home, 'next', '.next', 'standalone');

@@ -40,10 +40,11 @@ class Script {
    * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
    *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
-   *   `container`: it is process 1 of a pid namespace
+   *   `container`: it is process 1 of a pid namespace; `node`: path of another Node than this one
    */
   constructor(file, settings = {}) {
     const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false, descriptors, container } = settings;
+    const { node = process.execPath } = settings;
     this.port = port;
     this.#container = container;
     this.#own = cwd === undefined;
@@ -51,7 +52,7 @@ class Script {
     const script = path.resolve(FIXTURES, file);
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
     const first = container ? AS_FIRST : [];
-    const [program, ...rest] = [...first, ...limited, process.execPath, ...execArgv, script, ...args];
+    const [program, ...rest] = [...first, ...limited, node, ...execArgv, script, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,
       env: {
