@@ -4,7 +4,7 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
-  { ignores: ['target/', 'node_modules/'] },
+  { ignores: ['target/', 'node_modules/', 'examples/next/app/'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: { ...globals.node } },
@@ -20,11 +20,12 @@ module.exports = [
       'max-lines-per-function': ['error', { max: 60, skipComments: true }],
     },
   },
+  { files: ['**/*.mjs'], languageOptions: { sourceType: 'module' } },
   // The examples are the manual's own, as they were written.
   { files: ['templates/**/*.js'], languageOptions: { sourceType: 'script', globals: globals.browser } },
-  { files: ['examples/**/*.js'], rules: { 'no-var': 'off', strict: 'off', 'prefer-const': 'off', 'no-unused-vars': 'off' } },
+  { files: ['examples/**/*.{js,mjs}'], rules: { 'no-var': 'off', strict: 'off', 'prefer-const': 'off', 'no-unused-vars': 'off' } },
   {
-    files: ['test/**/*.js'],
+    files: ['test/**/*.{js,mjs}'],
     languageOptions: { globals: { ...globals.mocha } },
     rules: { 'max-lines-per-function': 'off' },
   },

@@ -6,19 +6,36 @@ const http = require('node:http');
 const { ClusterTypeError } = require('./errors');
 
 const KNOWN =
-  'a net, http, https, http2 or tls server, an Express, Connect, Koa or Fastify app, or an array of { app, port }';
+  'a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app, or an array of { app, port }';
 
 const isFunction = (value) => typeof value === 'function';
 
 // An Express 2 app is an http.Server itself; Express 3 to 5 and Connect make functions.
 function isServer(app) {
-  return typeof app === 'object' && isFunction(app.listen) && isFunction(app.address) && isFunction(app.on);
+  return typeof app === 'object' && app !== null && isFunction(app.listen) && isFunction(app.address) && isFunction(app.on);
 }
 
-// A Fastify instance has made its server, which serves once the instance is ready.
-function isFastify(app) {
-  return isFunction(app.ready) && isFunction(app.inject) && typeof app.server === 'object' && isServer(app.server);
-}
+/** Frameworks whose app has made its server itself: how it is known, its server, and what makes the server serve. */
+const OWNERS = [
+  {
+    is: (app) => isFunction(app.getHttpServer) && isFunction(app.getHttpAdapter) && isFunction(app.init),
+    serverOf: (nest) => nest.getHttpServer(),
+    // Nest on Fastify leaves the last step to its own listen().
+    ready: (nest) => nest.init().then(() => nest.getHttpAdapter().getInstance().ready?.()),
+  },
+  {
+    is: (app) => isFunction(app.initialize) && isFunction(app.inject) && typeof app.listener === 'object',
+    serverOf: (hapi) => hapi.listener,
+    ready: (hapi) => hapi.initialize(),
+  },
+  {
+    is: (app) => isFunction(app.ready) && isFunction(app.inject) && typeof app.server === 'object',
+    serverOf: (fastify) => fastify.server,
+    ready: (fastify) => fastify.ready(),
+  },
+];
+
+const ownerOf = (app) => OWNERS.find(({ is, serverOf }) => app && is(app) && isServer(serverOf(app)));
 
 /** Whether a server speaks TLS. */
 function isSecure(server) {
@@ -30,9 +47,9 @@ function isSecure(server) {
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
  */
 function toServer(app, name = 'the app') {
-  if (app && isServer(app)) return app;
+  if (isServer(app)) return app;
+  if (ownerOf(app)) return ownerOf(app).serverOf(app);
   if (isFunction(app)) return http.createServer(app);
-  if (app && isFastify(app)) return app.server;
   if (app && isFunction(app.callback) && isFunction(app.use)) return http.createServer(app.callback());
   const got = app === null ? 'null' : Array.isArray(app) ? 'an array' : typeof app;
   throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `${name} must be ${KNOWN}; got ${got}`);
@@ -62,7 +79,8 @@ function adapt(app, ports) {
 
 function entry(app, ports) {
   const server = toServer(app);
-  return { server, ports, ready: server === app.server && app !== server ? () => app.ready() : undefined };
+  const owner = server === app ? undefined : ownerOf(app);
+  return { server, ports, ready: owner && (() => owner.ready(app)) };
 }
 
 function isPort(port) {

@@ -10,5 +10,8 @@ if (identity && isMainThread) {
   delete process.env.CLUSTER2_WORKER;
   const at = process.execArgv.indexOf(__filename);
   if (at > 0) process.execArgv.splice(at - 1, 2);
-  require('./worker/session').enter(JSON.parse(identity));
+  const me = JSON.parse(identity);
+  // `--inspect-port`, the last of the flags.
+  if (me.inspectPort) process.execArgv.pop();
+  require('./worker/session').enter(me);
 }

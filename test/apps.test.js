@@ -77,6 +77,12 @@ describe('an app of the kind', () => {
     });
   }
 
+  it('Nest on Fastify is served by all workers', async () => {
+    const script = await new Script('nest-fastify.mjs', { port: await freePort() }).ready();
+    const hello = async () => ({ pid: Number((await request(script.port)).body.replace('hello from ', '')) });
+    await answersOfAll(script.workers(), hello);
+  });
+
   it('net is served by all workers, and both directions end on their own', async () => {
     const script = await serve('net');
     const connections = [];

@@ -13,6 +13,7 @@ const { Load } = require('./helpers/load');
 const { until } = require('./helpers/wait');
 
 const FOLDER = path.join(__dirname, '..', 'examples');
+const TESTS = ['examples.test.js', 'frameworks.test.js', 'frameworks/next.test.js', 'container.test.js'];
 const CLEAN = { code: 0, signal: null };
 const lines = ({ script }) => script.output.split('\n').filter(Boolean);
 
@@ -45,8 +46,9 @@ describe('the examples', () => {
   });
 
   it('are all run by these tests', () => {
-    const files = fs.readdirSync(FOLDER, { recursive: true }).filter((name) => name.endsWith('.js'));
-    const tests = [__filename, require.resolve('./container.test.js')].map((file) => fs.readFileSync(file, 'utf8')).join('');
+    const isScript = (name) => /\.(m?js|ts)$/.test(name) && fs.readFileSync(path.join(FOLDER, name), 'utf8').includes('cluster2-rs');
+    const files = fs.readdirSync(FOLDER, { recursive: true }).filter(isScript);
+    const tests = TESTS.map((name) => fs.readFileSync(path.join(__dirname, name), 'utf8')).join('\n');
     assert.deepStrictEqual(files.filter((name) => !tests.includes(`'${name}'`)), []);
   });
 

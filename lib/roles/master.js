@@ -84,12 +84,8 @@ class MasterRole {
     }
     const launch = {
       program: process.execPath,
-      args: [
-        ...['--require', PRELOAD],
-        ...(execArgv ?? process.execArgv),
-        script,
-        ...(args ?? process.argv.slice(2)),
-      ],
+      flags: ['--require', PRELOAD, ...(execArgv ?? process.execArgv)],
+      args: [script, ...(args ?? process.argv.slice(2))],
       env: { ...process.env, ...env },
       cwd: cwd ? path.resolve(cwd) : null,
     };

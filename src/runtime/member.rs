@@ -13,9 +13,9 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::dispatcher::Peer;
-use super::node_ipc;
 use super::notify::VARIABLES;
 use super::supervise::Input;
+use super::{inspect, node_ipc};
 use crate::config::{Ecv, Output};
 use crate::core::worker::WorkerId;
 use crate::sys::channel::Channel;
@@ -34,7 +34,9 @@ pub const ENV: &str = "CLUSTER2_WORKER";
 pub struct Launch {
     /// Absolute path of Node.
     pub program: String,
-    /// Everything after it: Node's flags, the script, its arguments.
+    /// Node's flags.
+    pub flags: Vec<String>,
+    /// The script and its arguments.
     pub args: Vec<String>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
@@ -43,6 +45,14 @@ pub struct Launch {
     /// Whether the script knows nothing of us, and is served as it listens.
     #[serde(default)]
     pub plain: bool,
+}
+
+impl Launch {
+    /// The debugger's port of the worker in a row, where Node's debugger is on.
+    pub fn inspect_port(&self, row: usize) -> Option<u16> {
+        let options = self.env.get("NODE_OPTIONS").map_or("", String::as_str);
+        inspect::base_port(&self.flags, options).map(|base| inspect::port(base, row))
+    }
 }
 
 /// The options that concern a worker whose script knows nothing of us.
@@ -76,6 +86,9 @@ pub struct Identity {
     pub output: Output,
     /// The directory of its log files, absolute; `None` if it has none.
     pub logs: Option<PathBuf>,
+    /// Its debugger's port, where that was set for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub inspect_port: Option<u16>,
     /// Where it is to run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cwd: Option<String>,
@@ -154,12 +167,15 @@ fn command(identity: &Identity, launch: &Launch) -> io::Result<Command> {
         ("NODE_UNIQUE_ID", identity.id.to_string()),
         (ENV, identity_json),
     ];
+    // After the user's own flags, of which the last one counts.
+    let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
+    let args = std::iter::once(&launch.program).chain(&launch.flags).chain(&inspect).chain(&launch.args);
     let is_masters = |name: &str| own.iter().any(|(ours, _)| *ours == name) || VARIABLES.contains(&name);
     let inherited = launch.env.iter().filter(|(name, _)| !is_masters(name));
     let variables = inherited.map(|(name, value)| (name.as_str(), value));
     Ok(Command {
         program: text(&launch.program)?,
-        args: std::iter::once(&launch.program).chain(&launch.args).map(|arg| text(arg)).collect::<io::Result<_>>()?,
+        args: args.map(|arg| text(arg)).collect::<io::Result<_>>()?,
         env: variables
             .chain(own.iter().map(|(name, value)| (*name, value)))
             .map(|(name, value)| text(&format!("{name}={value}")))

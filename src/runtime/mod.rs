@@ -9,6 +9,7 @@
 
 pub mod dispatcher;
 pub mod health;
+mod inspect;
 pub mod log;
 pub mod master;
 mod member;

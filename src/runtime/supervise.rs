@@ -323,6 +323,7 @@ impl Task {
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
+            inspect_port: self.parts.launch.inspect_port(row),
             cwd: self.parts.launch.cwd.clone(),
             serve: self.parts.launch.plain.then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
         }

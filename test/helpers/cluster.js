@@ -43,11 +43,12 @@ class Script {
    * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
    *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
-   *   `container`: it is process 1 of a pid namespace; `cli`: flags of `cluster2 start`, which then is its master
+   *   `container`: it is process 1 of a pid namespace; `cli`: flags of `cluster2 start`, which then is its master; `node`: path
+   *   of another Node than this one
    */
   constructor(file, settings = {}) {
     const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = settings;
-    const { descriptors, container, cli } = settings;
+    const { descriptors, container, cli, node = process.execPath } = settings;
     this.port = port;
     this.#container = container;
     this.#own = cwd === undefined;
@@ -56,7 +57,7 @@ class Script {
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
     const first = container ? AS_FIRST : [];
     this.#cli = cli !== undefined;
-    const own = cli ? [CLI, 'start', ...cli, script, '--'] : [process.execPath, ...execArgv, script];
+    const own = cli ? [CLI, 'start', ...cli, script, '--'] : [node, ...execArgv, script];
     const [program, ...rest] = [...first, ...limited, ...own, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,

@@ -2,6 +2,7 @@
 
 // Runs copies of the examples: in a directory of their own, on ports of their own, with the modules that they require.
 
+const assert = require('node:assert');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -9,15 +10,24 @@ const Cluster = require('../..');
 const { Script, freePort } = require('./cluster');
 
 const PROJECT = path.join(__dirname, '..', '..');
-const MODULES = { 'cluster2-rs': PROJECT, express: path.join(PROJECT, 'node_modules', 'express2') };
+const MODULES = path.join(PROJECT, 'node_modules');
+/** The examples of the manual are those of Express 2. */
+const MANUAL = { express: 'express2' };
 
 let home;
 
-/** Makes the directory that holds the directories of all examples, and the modules that they find there. */
+function link(directory, name, target) {
+  fs.mkdirSync(directory, { recursive: true });
+  fs.rmSync(path.join(directory, name), { force: true });
+  fs.symlinkSync(target, path.join(directory, name));
+}
+
+/** Makes the directory that holds the directories of all examples, and the modules that they find there. Returns its path. */
 function setUp() {
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-examples-'));
-  fs.mkdirSync(path.join(home, 'node_modules'));
-  for (const [name, target] of Object.entries(MODULES)) fs.symlinkSync(target, path.join(home, 'node_modules', name));
+  for (const name of fs.readdirSync(MODULES)) link(path.join(home, 'node_modules'), name, path.join(MODULES, name));
+  link(path.join(home, 'node_modules'), 'cluster2-rs', PROJECT);
+  return home;
 }
 
 const tearDown = () => fs.rmSync(home, { recursive: true, force: true });
@@ -32,30 +42,74 @@ function copyOf(name) {
 
 /** A running example; `run` starts another one in the same directory, as a person in another terminal would. */
 class Example {
-  static async start(name) {
+  /**
+   * @param {string} name a file in `examples`; the `tsconfig.json` beside it comes along
+   * @param {{ modules?: object, files?: object, execArgv?: string[], noWorkers?: number, directory?: string }} [settings]
+   *   `modules`: what it finds under the name of another one; `files`: what lies in its directory, by name; `noWorkers`: instead
+   *   of its own option; `directory`: where it runs, instead of a new one
+   */
+  static async start(name, { modules = MANUAL, files = {}, execArgv, noWorkers, directory } = {}) {
     const example = new Example();
-    example.directory = fs.mkdtempSync(path.join(home, 'example-'));
+    example.directory = directory ?? fs.mkdtempSync(path.join(home, 'example-'));
     example.port = await freePort();
     example.monPort = await freePort();
-    example.script = example.run(name);
-    const workers = os.availableParallelism();
+    for (const [as, module] of Object.entries(modules)) {
+      link(path.join(example.directory, 'node_modules'), as, path.join(MODULES, module));
+    }
+    for (const [file, text] of Object.entries(files)) fs.writeFileSync(path.join(example.directory, file), text);
+    const options = { port: example.port, monPort: example.monPort, noWorkers };
+    example.script = example.run(name, { options, execArgv });
+    const workers = noWorkers ?? os.availableParallelism();
     // Who has a worker can be asked; before that, nobody may answer yet.
     await example.script.until(`${workers} workers are ready`, () => example.isReady(workers));
     return example;
   }
 
-  run(name) {
+  run(name, { options = {}, execArgv } = {}) {
+    const source = path.join(PROJECT, 'examples', name);
     const copy = path.join(this.directory, path.basename(name));
-    const text = fs.readFileSync(path.join(PROJECT, 'examples', name), 'utf8');
-    fs.writeFileSync(copy, text.replace('port: 3000', `port: ${this.port}, monPort: ${this.monPort}`));
-    return new Script(copy, { cwd: this.directory });
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    const text = fs.readFileSync(source, 'utf8');
+    fs.writeFileSync(copy, text.replace('port: 3000', given.map(([option, value]) => `${option}: ${value}`).join(', ')));
+    const settings = path.join(path.dirname(source), 'tsconfig.json');
+    if (fs.existsSync(settings)) fs.copyFileSync(settings, path.join(this.directory, 'tsconfig.json'));
+    return new Script(copy, { cwd: this.directory, execArgv });
   }
 
-  /** Whether so many workers are ready. */
+  get #cluster() {
+    return new Cluster({ pids: this.script.pids });
+  }
+
+  status() {
+    return this.#cluster.status();
+  }
+
+  /** Whether so many workers are ready, and no other is left. */
   async isReady(count) {
-    if (this.script.workers().length !== count) return false;
-    const { workers } = await new Cluster({ pids: this.script.pids }).status();
-    return workers.filter(({ state }) => state === 'ready').length === count;
+    // tsx has a child of its own beside them.
+    if (this.script.workers().length < count) return false;
+    const { workers } = await this.status();
+    return workers.length === count && workers.every(({ state }) => state === 'ready');
+  }
+
+  /** Replaces both workers. */
+  async reload() {
+    assert.deepStrictEqual(await this.#cluster.reload(), { replaced: 2 });
+    await this.script.until('the old workers are gone', () => this.isReady(2));
+  }
+
+  /** Every worker has had a connection. */
+  async bothServe() {
+    const served = async () => (await this.status()).workers.every(({ connections }) => connections.total > 0);
+    await this.script.until('both workers have served', served);
+  }
+
+  /** On SIGTERM it leaves with code 0, without complaint, and nothing stays behind. */
+  async endsWell() {
+    this.script.kill('SIGTERM');
+    assert.deepStrictEqual(await this.script.ended(), { code: 0, signal: null });
+    assert.strictEqual(this.script.errors, '');
+    assert.deepStrictEqual(this.leftovers(), []);
   }
 
   /** What is left in the `pids` directory. */

