@@ -153,8 +153,8 @@ declare namespace Cluster {
   /** A number, also as a numeric string such as `process.env` holds. */
   export type Numeric = number | string;
 
-  /** What one server runs: a net, http, https, http2 or tls server, an Express, Connect, Koa or Fastify app. */
-  export type App = net.Server | http.RequestListener | KoaLike | FastifyLike;
+  /** What one server runs: a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app. */
+  export type App = net.Server | http.RequestListener | KoaLike | FastifyLike | HapiLike | NestLike;
 
   /** An app for the ports of the `port` option, or several apps with a port each. */
   export type Apps = App | ReadonlyArray<{ app: App; port: number | string }>;
@@ -170,6 +170,20 @@ declare namespace Cluster {
     server: net.Server;
     ready(): PromiseLike<unknown>;
     inject(...args: any[]): unknown;
+  }
+
+  /** What makes an object a Hapi server; its `initialize()` is awaited before it serves. */
+  export interface HapiLike {
+    listener: net.Server;
+    initialize(): PromiseLike<unknown>;
+    inject(...args: any[]): unknown;
+  }
+
+  /** What makes an object a Nest application; its `init()` is awaited before it serves. */
+  export interface NestLike {
+    getHttpServer(): any;
+    getHttpAdapter(): any;
+    init(): PromiseLike<unknown>;
   }
 
   /**

@@ -96,7 +96,7 @@ class Cluster extends EventEmitter {
     return this.#command({ command: 'status' });
   }
 
-  /** Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. Resolves to `{ disabled, since }`. */
+  /** Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. */
   disable() {
     return this.#command({ command: 'ecv', disabled: true });
   }

@@ -1,7 +1,8 @@
 //! Which worker gets a connection.
 //!
 //! Candidates are the workers that serve the connection's listener and may be given something. Workers whose event loop
-//! is known to be stuck (`stalled`) are chosen only where there is nobody else.
+//! is known to be stuck (`stalled`) are chosen only where there is nobody else, but for `ip-hash`: what a client has begun lives
+//! in its worker (a session of Socket.IO), which is of more use to it late than another one is at once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -38,7 +39,8 @@ impl Balancer {
     /// The chosen worker, or `None` without candidates. `client` is `None` on unix sockets, where `ip-hash` falls
     /// back to the fewest connections.
     pub fn choose(&mut self, candidates: &[Candidate], client: Option<IpAddr>) -> Option<WorkerId> {
-        let free = candidates.iter().any(|c| !c.stalled);
+        let bound = self.is_sticky() && client.is_some();
+        let free = !bound && candidates.iter().any(|c| !c.stalled);
         let able = candidates.iter().filter(|c| !free || !c.stalled);
         let chosen = match (self.policy, client) {
             (Balance::IpHash, Some(client)) => able.max_by_key(|c| affinity(client, c.slot)),
@@ -48,6 +50,11 @@ impl Balancer {
         .worker;
         self.last = chosen;
         Some(chosen)
+    }
+
+    /// Whether a connection rather waits for its worker than goes to another one.
+    pub fn is_sticky(&self) -> bool {
+        self.policy == Balance::IpHash
     }
 
     /// Smallest for the worker after the last one: ties go round.
@@ -105,6 +112,17 @@ mod tests {
         all[1].stalled = true;
         assert_eq!(balancer.choose(&all, None), Some(WorkerId(1)));
         assert_eq!(balancer.choose(&[], None), None);
+    }
+
+    #[test]
+    fn with_ip_hash_a_stalled_worker_keeps_its_clients() {
+        let mut balancer = Balancer::new(Balance::IpHash);
+        let client = Some(IpAddr::from([10, 0, 0, 1]));
+        let mut all = candidates(&[0, 0]);
+        let own = balancer.choose(&all, client).unwrap();
+        all.iter_mut().filter(|c| c.worker == own).for_each(|c| c.stalled = true);
+        assert_eq!(balancer.choose(&all, client), Some(own));
+        assert_ne!(balancer.choose(&all, None), Some(own), "clients without an address are not bound");
     }
 
     #[test]

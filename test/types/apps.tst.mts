@@ -2,6 +2,7 @@
 
 import express from 'express';
 import fastify from 'fastify';
+import { NestFactory } from '@nestjs/core';
 import * as http from 'node:http';
 import * as http2 from 'node:http2';
 import * as https from 'node:https';
@@ -23,10 +24,14 @@ test('servers of Node are apps', () => {
   expect(callback).type.toBeCallableWith(http2.createSecureServer());
 });
 
-test('apps of Express, Koa and Fastify are apps, and so is a listener', () => {
+test('apps of Express, Koa, Fastify, Hapi and Nest are apps, and so is a listener', async () => {
   expect(callback).type.toBeCallableWith(express());
   expect(callback).type.toBeCallableWith(new Koa());
   expect(callback).type.toBeCallableWith(fastify());
+  // Hapi's own types want those of a package that it does not bring.
+  const hapi = { listener: http.createServer(), initialize: async () => {}, inject: async () => ({}) };
+  expect(callback).type.toBeCallableWith(hapi);
+  expect(callback).type.toBeCallableWith(await NestFactory.create(class Module {}));
   expect(callback).type.toBeCallableWith((_request: http.IncomingMessage, response: http.ServerResponse) => response.end());
 });
 

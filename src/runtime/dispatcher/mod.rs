@@ -410,8 +410,12 @@ impl Loop {
 
     /// Takes connections back from workers that did not take them in time, where another worker is free.
     fn reclaim(&mut self, now: Millis) {
+        self.peers.values_mut().for_each(Peer::settle);
+        if self.balancer.is_sticky() {
+            return;
+        }
         let late: Vec<WorkerId> =
-            self.peers.values_mut().filter_map(|peer| peer.is_late(now, TAKE_WITHIN).then(|| peer.id())).collect();
+            self.peers.values().filter(|peer| peer.is_late(now, TAKE_WITHIN)).map(Peer::id).collect();
         for id in late {
             if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
                 continue;

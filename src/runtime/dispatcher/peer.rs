@@ -212,10 +212,14 @@ impl Peer {
         }
     }
 
+    /// Strikes off the ledger what it has taken by now.
+    pub fn settle(&mut self) {
+        self.ledger.taken(self.row.count(Field::Taken));
+    }
+
     /// Whether connections lie untaken for `bound` milliseconds or longer, in which the worker took nothing else either: one that
     /// works off a heap of them, cold after its start, is not stuck, and what is taken from it would never come back.
-    pub fn is_late(&mut self, now: Millis, bound: Millis) -> bool {
-        self.ledger.taken(self.row.count(Field::Taken));
+    pub fn is_late(&self, now: Millis, bound: Millis) -> bool {
         let beat = self.row.count(Field::Beat);
         self.ledger.oldest().is_some_and(|at| at.max(beat.min(now)) + bound <= now)
     }

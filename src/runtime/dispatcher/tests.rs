@@ -196,6 +196,28 @@ fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spa
 }
 
 #[test]
+fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
+    let stage = stage(Balance::IpHash);
+    let workers = [stage.worker(1), stage.worker(2)];
+    let _clients: Vec<TcpStream> = (0..8).map(|_| stage.client()).collect();
+    // Longer than any of them may wait by the other policies.
+    std::thread::sleep(Duration::from_millis(4 * TAKE_WITHIN));
+    let takes =
+        |worker: &Played| std::iter::from_fn(|| worker.next(Duration::from_millis(50))).map(|(_, fds)| fds.len()).sum();
+    let mut taken: [usize; 2] = workers.each_ref().map(takes);
+    taken.sort_unstable();
+    assert_eq!(taken, [0, 8], "all are of one address");
+    assert_eq!(stage.dispatcher.counts().reclaimed.load(Ordering::Relaxed), 0);
+    // What it has taken does not keep it from leaving.
+    for (index, worker) in workers.iter().enumerate() {
+        stage.dispatcher.send(Request::Drain(WorkerId(index as u32 + 1)));
+        assert!(matches!(worker.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain { .. })));
+        worker.report(&Report::Drained);
+        assert_eq!(worker.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Leave));
+    }
+}
+
+#[test]
 fn an_order_that_was_read_back_with_connections_still_arrives() {
     let stage = stage(Balance::RoundRobin);
     let (stuck, free) = (stage.worker(1), stage.worker(2));
