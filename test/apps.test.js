@@ -11,6 +11,7 @@ const Cluster = require('..');
 const { selfSigned } = require('./helpers/certificate');
 const { Connection, answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
+const { needNodeOf } = require('./helpers/node');
 const { until, within } = require('./helpers/wait');
 
 const BIG = 'x'.repeat(1024 * 1024);
@@ -46,7 +47,8 @@ async function shutDownWhileBusy(script, answer) {
 
 describe('an app of the kind', () => {
   for (const kind of ['http', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5', 'https']) {
-    it(`${kind} is served by all workers, which see the client's address`, async () => {
+    it(`${kind} is served by all workers, which see the client's address`, async function () {
+      needNodeOf(this, kind);
       const script = await serve(kind);
       const options = kind === 'https' ? trusting : {};
       await bothAnswer(script, async () => (await request(script.port, '/', options)).headers.who);
@@ -77,7 +79,8 @@ describe('an app of the kind', () => {
     });
   }
 
-  it('Nest on Fastify is served by all workers', async () => {
+  it('Nest on Fastify is served by all workers', async function () {
+    needNodeOf(this, 'fastify');
     const script = await new Script('nest-fastify.mjs', { port: await freePort() }).ready();
     const hello = async () => ({ pid: Number((await request(script.port)).body.replace('hello from ', '')) });
     await answersOfAll(script.workers(), hello);

@@ -10,6 +10,7 @@ const path = require('node:path');
 const { cluster2, startPlain } = require('./helpers/cli');
 const { request } = require('./helpers/client');
 const { CLI, Script, freePort } = require('./helpers/cluster');
+const { VERSION } = require('./helpers/node');
 const { until, within } = require('./helpers/wait');
 
 const NOWHERE = { status: 3, signal: null, stdout: '' };
@@ -26,7 +27,7 @@ describe('cluster2 status', () => {
     const script = await startPlain();
     const { status, stdout } = cluster2(script.cwd, 'status');
     assert.strictEqual(status, 0);
-    assert.match(stdout, new RegExp(`^cluster2 \\d+\\.\\d+\\.\\d+ on .+: master ${script.pid}, running, Node ${process.version}, up \\d+ s$`, 'm'));
+    assert.match(stdout, new RegExp(`^cluster2 \\d+\\.\\d+\\.\\d+ on .+: master ${script.pid}, running, Node ${VERSION}, up \\d+ s$`, 'm'));
     assert.match(stdout, new RegExp(`^listening on 127\\.0\\.0\\.1:${script.port}; monitor off$`, 'm'));
     assert.match(stdout, /^health check AVAILABLE$/m);
     const rows = stdout.split('\n').filter((line) => /^[01] /.test(line));

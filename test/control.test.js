@@ -8,6 +8,7 @@ const path = require('node:path');
 const { ask } = require('./helpers/ask');
 const { Script, freePort } = require('./helpers/cluster');
 const { attempt } = require('./helpers/load');
+const { VERSION } = require('./helpers/node');
 
 const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
@@ -43,7 +44,7 @@ describe('asking from another process', () => {
     const { ok: status } = await ask(script.cwd, 'status');
     assert.strictEqual(status.running, true);
     assert.strictEqual(status.master.pid, script.pid);
-    assert.strictEqual(status.master.node, process.version);
+    assert.strictEqual(status.master.node, VERSION);
     assert.ok(Math.abs(Date.now() - Date.parse(status.master.startedAt)) < 60_000, status.master.startedAt);
     assert.deepStrictEqual(status.workers.map((worker) => worker.pid).sort(), script.workers().sort());
     assert.deepStrictEqual(status.workers.map(({ slot, generation, state }) => ({ slot, generation, state })), [

@@ -10,6 +10,7 @@ const { once } = require('node:events');
 const { selfSigned } = require('./helpers/certificate');
 const { Connection, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
+const { needNodeOf } = require('./helpers/node');
 const { within } = require('./helpers/wait');
 
 const secure = selfSigned();
@@ -141,7 +142,8 @@ describe('the health check of an app of the kind', () => {
     new Script('kinds.js', { port: await freePort(), env: { KIND, TLS: JSON.stringify(secure) } }).ready();
 
   for (const kind of ['http', 'https', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5']) {
-    it(`${kind} has the headers and the body of the manual`, async () => {
+    it(`${kind} has the headers and the body of the manual`, async function () {
+      needNodeOf(this, kind);
       const { port } = await start(kind);
       const options = kind === 'https' ? { transport: https, host: 'localhost', family: 4, ca: secure.cert } : {};
       const { status, headers, body } = await request(port, '/ecv', options);

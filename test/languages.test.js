@@ -8,6 +8,7 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
+const { needNodeOf } = require('./helpers/node');
 const { serves } = require('./helpers/serves');
 
 const TSX = require.resolve('tsx/cli');
@@ -24,7 +25,8 @@ describe('master and workers run', () => {
     await serves(script);
   });
 
-  it('TypeScript by --import tsx', async () => {
+  it('TypeScript by --import tsx', async function () {
+    needNodeOf(this, 'tsx');
     await serves(new Script(TYPED, { port: await freePort(), execArgv: IMPORT_TSX }));
   });
 
@@ -32,7 +34,8 @@ describe('master and workers run', () => {
     await serves(new Script(TSX, { port: await freePort(), args: [TYPED] }));
   });
 
-  it('TypeScript by tsx in NODE_OPTIONS', async () => {
+  it('TypeScript by tsx in NODE_OPTIONS', async function () {
+    needNodeOf(this, 'tsx');
     await serves(new Script(TYPED, { port: await freePort(), env: { NODE_OPTIONS: IMPORT_TSX.join(' ') } }));
   });
 });

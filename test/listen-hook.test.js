@@ -8,6 +8,7 @@ const path = require('node:path');
 const Cluster = require('..');
 const { Connection, answersOfAll, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
+const { MAJOR } = require('./helpers/node');
 const { until } = require('./helpers/wait');
 
 const refused = (port, to) => assert.rejects(request(port, '/', to), { code: 'ECONNREFUSED' });
@@ -106,7 +107,7 @@ describe('another server of a worker', () => {
     assert.strictEqual((await listeners.told('extra', 'listening'))[0].address, 'extra.sock');
     await listeners.isServedByAll('extra', file);
     // Node passes the wish on since version 20.
-    if (Number.parseInt(process.versions.node) >= 20) assert.strictEqual(fs.statSync(file).mode & 0o222, 0o222);
+    if (MAJOR >= 20) assert.strictEqual(fs.statSync(file).mode & 0o222, 0o222);
     await listeners.all(['close', 'extra']);
     await until('the file is gone', () => !fs.existsSync(file));
   });
@@ -172,7 +173,8 @@ describe('closing a server of a worker', () => {
     await until('nobody listens there any more', () => refused(here).then(() => true, () => false));
   });
 
-  it('before it listens leaves nothing open', async () => {
+  it('before it listens leaves nothing open', async function () {
+    if (MAJOR < 20) this.skip(); // Node 18 itself refuses such a close, and listens all the same.
     const port = await freePort();
     const listeners = await Listeners.start({ AFTER: [['listen', 'extra', { port }], ['close', 'extra']] });
     await listeners.told('extra', 'close');
@@ -194,7 +196,8 @@ describe('closing a server of a worker', () => {
     await listeners.isServedByAll('extra', port);
   });
 
-  it('before it turns out that it cannot listen is no error', async () => {
+  it('before it turns out that it cannot listen is no error', async function () {
+    if (MAJOR < 20) this.skip(); // As above.
     const port = await freePort();
     await occupy(port);
     const taken = { port, host: '127.0.0.1' };

@@ -7,13 +7,14 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placeMain, removeFolders, write } = require('./helpers/installed');
+const { NODE, VERSION } = require('./helpers/node');
 
 /** Requires the package at this place in a process of its own, after `before` has run there: `loaded`, or the error. */
 function load(place, before = '') {
   const script = `${before};
     try { require(${JSON.stringify(place)}); console.log('loaded'); }
     catch ({ name, code, message }) { console.log(JSON.stringify({ name, code, message })); }`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(NODE, ['-e', script], { encoding: 'utf8' });
   assert.strictEqual(stderr, '');
   return stdout.startsWith('{') ? JSON.parse(stdout) : stdout.trim();
 }
@@ -54,14 +55,14 @@ describe('where there is no addon', () => {
   afterEach(removeFolders);
 
   it('a supported platform is told which package is missing, and how to build', () => {
-    const parts = [`${PLATFORM} (Node ${process.version})`, `cluster2-rs-${PLATFORM}`, 'optional dependencies', 'npm run build'];
+    const parts = [`${PLATFORM} (Node ${VERSION})`, `cluster2-rs-${PLATFORM}`, 'optional dependencies', 'npm run build'];
     assertPlatformError(load(place), ...parts);
   });
 
   it('another system or processor is told what is supported', () => {
     const supported = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl', 'npm run build'];
     const mac = `${pretend('platform', "'darwin'")};${pretend('arch', "'arm64'")}`;
-    assertPlatformError(load(place, mac), `darwin-arm64 (Node ${process.version})`, ...supported);
+    assertPlatformError(load(place, mac), `darwin-arm64 (Node ${VERSION})`, ...supported);
     assertPlatformError(load(place, pretend('arch', "'riscv64'")), PLATFORM.replace(process.arch, 'riscv64'), ...supported);
   });
 
@@ -73,7 +74,7 @@ describe('where there is no addon', () => {
 
   it('a file that is no addon is named, with the reason', () => {
     const { main } = lay('hoisted', { addon: 'no addon'.repeat(1000) });
-    assertPlatformError(load(main), `cluster2-rs.${PLATFORM}.node`, 'invalid ELF header', process.version);
+    assertPlatformError(load(main), `cluster2-rs.${PLATFORM}.node`, 'invalid ELF header', VERSION);
   });
 });
 

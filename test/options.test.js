@@ -4,6 +4,7 @@
 
 const assert = require('node:assert');
 const Cluster = require('..');
+const { NODE } = require('./helpers/node');
 
 const UNKNOWN = 'CLUSTER2_ERR_OPTION_UNKNOWN';
 const INVALID = 'CLUSTER2_ERR_OPTION_INVALID';
@@ -223,7 +224,7 @@ describe('requiring the module and making a Cluster', () => {
       console.log(JSON.stringify([before, count(), process.getActiveResourcesInfo(), require('fs').readdirSync('.')]));`;
     const { execFileSync } = require('node:child_process');
     const directory = require('node:fs').mkdtempSync('/tmp/cluster2-test-');
-    const [before, after, resources, files] = JSON.parse(execFileSync(process.execPath, ['-e', script], { cwd: directory }));
+    const [before, after, resources, files] = JSON.parse(execFileSync(NODE, ['-e', script], { cwd: directory }));
     require('node:fs').rmdirSync(directory);
     assert.deepStrictEqual(after, before);
     assert.ok(resources.every((resource) => resource === 'PipeWrap' || resource === 'TTYWrap'), String(resources));

@@ -107,15 +107,6 @@ describe('README.md', () => {
       assert.match(TYPES, new RegExp(`^  ${method}\\(`, 'm'), `index.d.ts: ${method}`);
     }
   });
-
-  it('links only to files and headings that exist', () => {
-    for (const link of matches(README, /\]\(([^)]+)\)/g)) {
-      if (link.startsWith('http')) continue;
-      const anchors = matches(README, /^#+ (.+)$/gm).map((title) => title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'));
-      if (link.startsWith('#')) assert.ok(anchors.includes(link.slice(1)), link);
-      else assert.ok(fs.existsSync(path.join(ROOT, link)), link);
-    }
-  });
 });
 
 describe('index.d.ts', () => {

@@ -4,7 +4,9 @@
 
 const assert = require('node:assert');
 const http = require('node:http');
+const Cluster = require('..');
 const { Script, freePort } = require('./helpers/cluster');
+const { VERSION } = require('./helpers/node');
 
 const get = (port, path) =>
   new Promise((resolve, reject) => {
@@ -23,5 +25,18 @@ describe('a cluster', () => {
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     assert.strictEqual(script.told('died').length, 2);
+  });
+
+  it(`runs on Node ${VERSION}, the master and each worker`, async () => {
+    const script = await new Script('http.js', { port: await freePort() }).ready();
+    const { master, workers } = await new Cluster({ pids: script.pids }).status();
+    assert.strictEqual(master.node, VERSION);
+    const seen = new Map();
+    for (let i = 0; i < 8; i++) {
+      const [pid, version] = (await get(script.port, '/node')).split(' ');
+      seen.set(Number(pid), version);
+    }
+    assert.deepStrictEqual([...seen.keys()].sort(), workers.map(({ pid }) => pid).sort());
+    assert.deepStrictEqual([...seen.values()], [VERSION, VERSION]);
   });
 });

@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
+const { NODE } = require('./node');
 const { until, within } = require('./wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
@@ -48,7 +49,7 @@ class Script {
    */
   constructor(file, settings = {}) {
     const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = settings;
-    const { descriptors, container, cli, node = process.execPath } = settings;
+    const { descriptors, container, cli, node = NODE } = settings;
     this.port = port;
     this.#container = container;
     this.#own = cwd === undefined;
@@ -57,7 +58,7 @@ class Script {
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
     const first = container ? AS_FIRST : [];
     this.#cli = cli !== undefined;
-    const own = cli ? [CLI, 'start', ...cli, script, '--'] : [node, ...execArgv, script];
+    const own = cli ? [CLI, 'start', '--node', node, ...cli, script, '--'] : [node, ...execArgv, script];
     const [program, ...rest] = [...first, ...limited, ...own, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,

@@ -1,0 +1,25 @@
+'use strict';
+
+// The Node that clusters under test run on: this one, unless `npm run test:nodes` names another. Mocha itself always runs on
+// this one.
+
+const { execFileSync } = require('node:child_process');
+
+const NODE = process.env.CLUSTER2_TEST_NODE ?? process.execPath;
+const VERSION = NODE === process.execPath ? process.version : execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
+// What a test starts is not to see it: workers are asked which variables of ours they have.
+delete process.env.CLUSTER2_TEST_NODE;
+
+const MAJOR = Number.parseInt(VERSION.slice(1));
+
+/** Since when Node has what frameworks and loaders of others need. */
+const SINCE = { fastify: [20, 0], tsx: [18, 18] };
+
+/** Skips a test, whose `this` is `context`, of what does not run on this Node even without us. */
+function needNodeOf(context, name) {
+  const [major, minor] = SINCE[name] ?? [0, 0];
+  const [isMajor, isMinor] = VERSION.slice(1).split('.').map(Number);
+  if (isMajor < major || (isMajor === major && isMinor < minor)) context.skip();
+}
+
+module.exports = { NODE, VERSION, MAJOR, needNodeOf };

@@ -1,0 +1,82 @@
+'use strict';
+
+// Runs the tests that tell one Node from another, once for each version of Node that this package supports. Mocha and its
+// clients run on the Node that runs this; clusters run on the other one (test/helpers/node.js). `npm run test:nodes -- 18 26`:
+// only these.
+
+const { execFileSync, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const ROOT = path.join(__dirname, '..', '..');
+/** Where versions of Node are kept; delete it for newer ones. */
+const KEPT = path.join(ROOT, 'target', 'nodes');
+/** The oldest that may be, and the last of each line. As npm takes versions. */
+const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
+/** Which tests: names of files in `test/`, without `.test.js`. */
+const TESTS = [
+  /^(smoke|continuity-.*|last-lines|listen-hook|apps|ecv|single|worker|messages|native)$/,
+  /^(inspector|languages|grandchildren|cli-.*)$/,
+];
+/** Of these, what is slow and mostly the master's; run on the last of the oldest and the newest line only. */
+const MASTERS = /^continuity-(blocked-master|container|hang|pressure|recycle|scale)$/;
+const THOROUGH = ['18', '26'];
+
+/** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */
+function fetch(version) {
+  const name = `node-linux-${process.arch}`;
+  const folder = path.join(KEPT, version);
+  const file = path.join(folder, 'node_modules', name, 'bin', 'node');
+  if (!fs.existsSync(file)) {
+    fs.mkdirSync(folder, { recursive: true });
+    const quiet = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
+    execFileSync('npm', ['install', ...quiet, '--prefix', folder, `${name}@${version}`], { encoding: 'utf8', stdio: 'pipe' });
+  }
+  const found = execFileSync(file, ['--version'], { encoding: 'utf8' }).trim();
+  if (!`${found}.`.startsWith(`v${version}.`)) throw new Error(`${file} is ${found}`);
+  return { node: file, found };
+}
+
+/** Runs all tests with clusters on that Node. */
+function test(node, version, isThorough) {
+  const report = path.join(KEPT, `${version}.json`);
+  fs.rmSync(report, { force: true });
+  const names = fs.readdirSync(path.join(ROOT, 'test')).map((file) => path.basename(file, '.test.js'));
+  const chosen = names.filter((name) => TESTS.some((pattern) => pattern.test(name)) && (isThorough || !MASTERS.test(name)));
+  const files = chosen.map((name) => `test/${name}.test.js`);
+  const mocha = [require.resolve('mocha/bin/mocha.js'), '--reporter', 'json', '--reporter-option', `output=${report}`, ...files];
+  // The command line finds its Node by the second one.
+  const env = { ...process.env, CLUSTER2_TEST_NODE: node, PATH: `${path.dirname(node)}:${process.env.PATH}` };
+  const { status, stderr } = spawnSync(process.execPath, mocha, { cwd: ROOT, encoding: 'utf8', env, stdio: ['ignore', 'ignore', 'pipe'] });
+  if (!fs.existsSync(report)) return { passed: 0, failures: [{ title: 'mocha itself', reason: stderr }] };
+  const { stats, failures } = JSON.parse(fs.readFileSync(report, 'utf8'));
+  const failed = failures.map(({ fullTitle, err }) => ({ title: fullTitle, reason: err.stack ?? err.message }));
+  if (stats.passes === 0) failed.push({ title: 'no test was run', reason: '' });
+  else if (status !== 0 && failed.length === 0) failed.push({ title: `mocha ended with ${status}`, reason: stderr });
+  return { passed: stats.passes, skipped: stats.pending, failures: failed };
+}
+
+/** What came of one version: how many tests passed, and which failed. */
+function result(version) {
+  const began = Date.now();
+  let what;
+  try {
+    const { node, found } = fetch(version);
+    what = { name: found, ...test(node, version, THOROUGH.includes(version)) };
+  } catch (error) {
+    const reason = `${error.message}\n${error.stderr ?? ''}`;
+    what = { name: `v${version}`, passed: 0, failures: [{ title: 'this Node cannot be had', reason }] };
+  }
+  const skipped = what.skipped ? `, ${what.skipped} skipped` : '';
+  const took = Math.round((Date.now() - began) / 1000);
+  console.log(`Node ${what.name}: ${what.passed} passed, ${what.failures.length} failed${skipped} (${took} s)`);
+  for (const { title, reason } of what.failures) console.log(`  ${title}\n    ${reason.trim().replaceAll('\n', '\n    ')}`);
+  return what;
+}
+
+const asked = process.argv.slice(2);
+const results = (asked.length > 0 ? asked : VERSIONS).map(result);
+const sum = (of) => results.reduce((total, one) => total + of(one), 0);
+const failed = sum(({ failures }) => failures.length);
+console.log(`${sum(({ passed }) => passed)} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
