@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('..');
 const { normalize } = require('../lib/options');
+const { cluster2 } = require('./helpers/cli');
 
 const ROOT = path.join(__dirname, '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
@@ -98,6 +99,14 @@ describe('README.md', () => {
     assertSame(shown, words, 'reasons table');
     const [, typed] = TYPES.match(/\n {4}reason: (.*);\n/) ?? [];
     assertSame(matches(typed ?? '', /'([a-z-]+)'/g), words, 'reasons in index.d.ts');
+  });
+
+  it('lists every command of the command line and every exit code, and no other', () => {
+    const { stdout } = cluster2(ROOT, '--help');
+    const [, commands, codes] = stdout.match(/^Commands:\n([^]*?)\n\n[^]*^Exit codes:\n([^]*)$/m);
+    const real = matches(commands, /^ {2}(\S+)/gm).filter((name) => name !== 'help');
+    assertSame(table('command', 'what').flatMap(([first]) => matches(first, /`([a-z-]+)/g)), real, 'commands');
+    assertSame(table('exit code', 'when').map(([code]) => code), matches(codes, /^ {2}(\d+)/gm), 'exit codes');
   });
 
   it('names every public method', () => {

@@ -95,6 +95,7 @@ function assertTaken(cwd, command) {
 /** A command that is only looked at. */
 function check(cwd, command) {
   const [program, first, second] = command.split(' ');
+  if (program === 'npx') return check(cwd, command.slice('npx '.length));
   if (program === 'cluster2') return assertTaken(cwd, command);
   assert.strictEqual(program, 'npm', `who checks '${command}'?`);
   if (first === 'run') return assert.ok(description.scripts[second], command);
