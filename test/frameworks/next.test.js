@@ -4,9 +4,12 @@
 // builds it anew, from its own lock file.
 
 const assert = require('node:assert');
+const fs = require('node:fs');
 const path = require('node:path');
+const { cluster2 } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { Clients } = require('../helpers/clients');
+const { Script, freePort } = require('../helpers/cluster');
 const { Example, setUp, tearDown } = require('../helpers/examples');
 const { INSTALL, install, npm } = require('../helpers/own-packages');
 
@@ -38,5 +41,20 @@ describe('the example of Next.js', () => {
     assert.deepStrictEqual(clients.troubles, []);
     assert.strictEqual((await request(example.port, '/missing')).status, 404);
     await example.endsWell();
+  });
+
+  it('is served as it is by `cluster2 start server.js`, and loses no request when it is reloaded', async () => {
+    const server = path.join(home, 'next', '.next', 'standalone', 'server.js');
+    const cwd = fs.mkdtempSync(path.join(home, 'run-'));
+    const cli = ['--workers', '2', '--mon-port', 'off'];
+    const script = await new Script(server, { cwd, port: await freePort(), cli, env: { HOSTNAME: '127.0.0.1' } }).ready();
+    const clients = new Clients('http', script.port, { expected: /<p>hello from \d+<\/p>/ });
+    await script.until('each client was answered', () => clients.all.every(({ answered }) => answered > 0));
+    assert.deepStrictEqual([cluster2(cwd, 'reload').status, cluster2(cwd, 'reload').status], [0, 0]);
+    await script.until('the old workers are gone', () => script.workers().length === 2);
+    await clients.stop();
+    assert.deepStrictEqual(clients.troubles, []);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
 });
