@@ -6,6 +6,7 @@ const assert = require('node:assert');
 const { ask } = require('./helpers/ask');
 const { Script, freePort } = require('./helpers/cluster');
 const { freePorts, goOn } = require('./helpers/debugger');
+const { needNodeOf } = require('./helpers/node');
 
 const start = async (settings) => new Script('inspect-port.js', { port: await freePort(), ...settings });
 /** Where debuggers listened, in the order in which processes became ready: `{ pid, port, execArgv }`. */
@@ -66,7 +67,8 @@ describe('a worker’s debugger', () => {
     assert.deepStrictEqual(portsOf(script), [base + 1, base + 2]);
   });
 
-  it('holds each process before its first line with --inspect-brk', async () => {
+  it('holds each process before its first line with --inspect-brk', async function () {
+    needNodeOf(this, 'inspect-brk');
     const base = await freePorts(3);
     const script = await start({ execArgv: [`--inspect-brk=${base}`] });
     for (const port of [base, base + 1, base + 2]) await goOn(port);
