@@ -62,7 +62,7 @@ class Session {
 
   // What found no room before, in the channel or for lack of descriptors.
   #catchUp() {
-    native(() => this.#native.flush());
+    native(() => this.#native.catchUp());
     this.#takeAll();
   }
 
@@ -133,8 +133,13 @@ class Session {
       if (taken.length === 0) return;
       if (taken[0] === ORPHANED) return this.#orphan();
       if (taken[0] === ORDER) this.#obey(JSON.parse(this.#native.order()));
-      else for (let i = 0; i < taken.length; i += 3) this.#connection(taken[i], taken[i + 1], taken[i + 2]);
+      // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
+      else return this.#connections(taken);
     }
+  }
+
+  #connections(taken) {
+    for (let i = 0; i < taken.length; i += 3) this.#connection(taken[i], taken[i + 1], taken[i + 2]);
   }
 
   #connection(fd, listener, idle) {

@@ -38,17 +38,18 @@ impl NativeWorker {
         Ok(Self { worker, order: None, notified: Arc::default() })
     }
 
-    /// Starts the watch; `notify` is called when there may be something to `take`. An orphan whose event loop is stuck is
+    /// Looks at the channel from now on; `notify` is called when there may be something to `take`. An orphan whose event loop is stuck is
     /// ended after `orphan_limit` milliseconds.
     #[napi]
-    pub fn watch(&self, orphan_limit: u32, notify: Notify) -> napi::Result<()> {
+    pub fn watch(&mut self, env: &Env, orphan_limit: u32, notify: Notify) -> napi::Result<()> {
         let notified = Arc::clone(&self.notified);
         let once = move || {
             if !notified.swap(true, Ordering::AcqRel) {
                 notify.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         };
-        self.worker.watch(Duration::from_millis(u64::from(orphan_limit)), once).map_err(fail)
+        let event_loop = env.get_uv_event_loop()?.cast();
+        self.worker.watch(event_loop, Duration::from_millis(u64::from(orphan_limit)), once).map_err(fail)
     }
 
     /// Takes one message off the channel: `[fd, listener, idle, fd, …]` (`Origin`); `[]` if there is none, `[-1]` for an order
@@ -89,10 +90,10 @@ impl NativeWorker {
         self.worker.report(&parse(&report)?).map_err(fail)
     }
 
-    /// Sends reports that found no room before.
+    /// Takes up again what was not possible before for lack of room or of descriptors.
     #[napi]
-    pub fn flush(&mut self) -> napi::Result<()> {
-        self.worker.flush().map_err(fail)
+    pub fn catch_up(&mut self) -> napi::Result<()> {
+        self.worker.catch_up().map_err(fail)
     }
 
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.

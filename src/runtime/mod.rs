@@ -2,8 +2,7 @@
 //!
 //! In the master there are two threads of ours, neither of which ever waits for JavaScript: the *supervisor* (a tokio
 //! runtime: processes, Node's IPC, control socket, deadlines) and the *dispatcher* (accepting and handing over). In a
-//! worker there is one, the *watch*, which tells JavaScript that something lies in the channel and ends the process if
-//! the master is gone and the event loop is stuck.
+//! worker there is one, the *watch*, which ends the process if the master is gone and the event loop is stuck.
 //!
 //! Whoever embeds a master (the addon, the command line) implements [`Front`].
 

@@ -1,13 +1,16 @@
 //! The worker's end: what JavaScript in a worker calls, and the watch.
 //!
-//! The *watch* is a thread that waits for the channel. It only ever tells JavaScript that something lies there; taking it
-//! off is a call made on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it
-//! has not taken to somebody else. If the master is gone, the watch gives the event loop `orphan_limit` to finish, and
-//! then ends the process itself.
+//! The channel lies on Node's own event loop, which only ever tells JavaScript that something is there; taking it off is a call made
+//! on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it has not taken to somebody
+//! else. The *watch* is a thread that waits for the end of the master. It then gives the event loop `orphan_limit` to finish, and
+//! ends the process itself.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +22,7 @@ use crate::sys;
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::scoreboard::{Field, Header, Row, Scoreboard};
 use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
+use crate::sys::uv::Poll;
 
 /// What one call took off the channel.
 #[derive(Debug)]
@@ -33,14 +37,26 @@ pub enum Taken {
     Orphaned,
 }
 
+/// Whether the event loop is to look at the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    Yes,
+    /// What lies there cannot be taken for lack of descriptors: it would be told again and again.
+    Starved,
+    /// Nobody is there any more who could send something.
+    Orphaned,
+}
+
 /// See the module's text.
-#[derive(Debug)]
 pub struct Worker {
     channel: Arc<Channel>,
     row: Row,
     header: Header,
     /// Reports that did not fit into the channel; sent before the next one.
     unsent: VecDeque<Vec<u8>>,
+    looking: Rc<Cell<Looking>>,
+    poll: Option<Poll>,
+    buffer: Box<[u8; MAX_BYTES]>,
 }
 
 /// Reports that may wait for room in the channel.
@@ -55,7 +71,15 @@ impl Worker {
         let header = board.header();
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        Ok(Self { channel: Arc::new(Channel::from(channel)), row, header, unsent: VecDeque::new() })
+        Ok(Self {
+            channel: Arc::new(Channel::from(channel)),
+            row,
+            header,
+            unsent: VecDeque::new(),
+            looking: Rc::new(Cell::new(Looking::Yes)),
+            poll: None,
+            buffer: Box::new([0; MAX_BYTES]),
+        })
     }
 
     /// This worker's row.
@@ -68,11 +92,25 @@ impl Worker {
         &self.header
     }
 
-    /// Starts the watch. `notify` is called on its thread when there may be something to take; it must not block.
-    pub fn watch(&self, orphan_limit: Duration, notify: impl Fn() + Send + 'static) -> Result<()> {
+    /// Starts to look, and the watch. `notify` is called when there may be something to take; it must not block. `event_loop` is
+    /// Node's own, of this thread.
+    pub fn watch(
+        &mut self,
+        event_loop: *mut c_void,
+        orphan_limit: Duration,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Result<()> {
+        let notify = Arc::new(notify);
+        let (tell, looking) = (Arc::clone(&notify), Rc::clone(&self.looking));
+        let readable = move || {
+            tell();
+            looking.get() == Looking::Yes
+        };
+        let poll = Poll::start(event_loop, self.channel.as_fd(), Box::new(readable));
+        self.poll = Some(poll.map_err(ClusterError::system("looking at the channel"))?);
         let watch = || -> io::Result<OwnedFd> {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+            let flags = epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
             epoll::add(&epoll, &*self.channel, epoll::EventData::new_u64(0), flags)?;
             Ok(epoll)
         };
@@ -82,7 +120,7 @@ impl Worker {
         std::thread::Builder::new()
             .name("cluster2-watch".into())
             .spawn(move || {
-                until_orphaned(&epoll, &notify);
+                until_orphaned(&epoll, &*notify);
                 drop(channel);
                 std::thread::sleep(orphan_limit);
                 tracing::error!("the master is gone and the event loop did not end in time");
@@ -94,15 +132,17 @@ impl Worker {
 
     /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
     pub fn take(&mut self) -> Result<Taken> {
-        let mut buffer = [0; MAX_BYTES];
-        let received = self.channel.receive(&mut buffer, MAX_FDS);
+        let received = self.channel.receive(&mut self.buffer, MAX_FDS);
         if !received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
             self.row.set(Field::Beat, sys::now() as f64);
         }
         let received = match received {
             Ok(Some(received)) => received,
             // What it cannot take, the master gives to somebody else.
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => return Ok(Taken::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                self.looking.set(Looking::Starved);
+                return Ok(Taken::Nothing);
+            }
             Ok(None) => return Ok(self.orphaned()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(self.orphaned()),
@@ -127,6 +167,7 @@ impl Worker {
 
     /// All workers are orphans now, and leave: load balancers are to know.
     fn orphaned(&self) -> Taken {
+        self.looking.set(Looking::Orphaned);
         self.header.leave(sys::wall());
         Taken::Orphaned
     }
@@ -137,7 +178,7 @@ impl Worker {
         self.channel.send_number(&frame, fd).map_err(ClusterError::system("giving a connection back"))
     }
 
-    /// Reports to the master. What finds no room is sent with the next report or the next `flush`.
+    /// Reports to the master. What finds no room is sent with the next report or the next `catch_up`.
     pub fn report(&mut self, report: &Report) -> Result<()> {
         if self.unsent.len() >= MAX_UNSENT {
             return Err(ClusterError::System {
@@ -149,8 +190,16 @@ impl Worker {
         self.flush()
     }
 
-    /// Sends what found no room before.
-    pub fn flush(&mut self) -> Result<()> {
+    /// Looks again for what could not be taken, and sends what found no room before.
+    pub fn catch_up(&mut self) -> Result<()> {
+        if let (Looking::Starved, Some(poll)) = (self.looking.get(), &self.poll) {
+            self.looking.set(Looking::Yes);
+            poll.resume().map_err(ClusterError::system("looking at the channel"))?;
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
         while let Some(frame) = self.unsent.front() {
             match self.channel.send(frame, &[]) {
                 Ok(()) => drop(self.unsent.pop_front()),

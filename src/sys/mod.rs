@@ -12,6 +12,7 @@ pub mod listener;
 pub mod process;
 pub mod scoreboard;
 pub mod spawn;
+pub mod uv;
 
 /// Milliseconds since 1970, by the machine's clock: for people, never for deadlines.
 pub fn wall() -> u64 {

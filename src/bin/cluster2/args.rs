@@ -74,6 +74,8 @@ fn ecv() -> Command {
 /// The whole.
 pub fn command() -> Command {
     Command::new("cluster2")
+        // The file itself is named after its platform.
+        .bin_name("cluster2")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .long_about(format!("{ABOUT}.\n\n{MORE}"))

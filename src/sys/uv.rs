@@ -1,0 +1,110 @@
+//! A descriptor on the event loop of Node, which is libuv's: what comes wakes the JavaScript thread itself, and no other thread on
+//! its way.
+//!
+//! Node exports libuv to addons, and libuv keeps its interface from version to version; the functions are looked up by name, so that
+//! the command line, which links this crate too, needs none of them. What always holds: everything here happens on the thread of
+//! the loop.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
+
+/// `UV_POLL` of libuv's `uv_handle_type`.
+const POLL: c_int = 8;
+/// `UV_READABLE`.
+const READABLE: c_int = 1;
+
+type OnEvent = extern "C" fn(*mut c_void, c_int, c_int);
+
+/// What is used of libuv.
+#[derive(Clone, Copy)]
+struct Api {
+    handle_size: extern "C" fn(c_int) -> usize,
+    poll_init: extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
+    poll_start: extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
+    poll_stop: extern "C" fn(*mut c_void) -> c_int,
+    unref: extern "C" fn(*mut c_void),
+    set_data: extern "C" fn(*mut c_void, *mut c_void),
+    get_data: extern "C" fn(*const c_void) -> *mut c_void,
+}
+
+impl Api {
+    /// `None` where this process has no libuv.
+    fn get() -> Option<Self> {
+        static API: OnceLock<Option<Api>> = OnceLock::new();
+        *API.get_or_init(|| {
+            Some(Self {
+                handle_size: function(c"uv_handle_size")?,
+                poll_init: function(c"uv_poll_init")?,
+                poll_start: function(c"uv_poll_start")?,
+                poll_stop: function(c"uv_poll_stop")?,
+                unref: function(c"uv_unref")?,
+                set_data: function(c"uv_handle_set_data")?,
+                get_data: function(c"uv_handle_get_data")?,
+            })
+        })
+    }
+}
+
+/// The function of libuv that has this name, and the type `F`.
+fn function<F: Copy>(name: &CStr) -> Option<F> {
+    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+    // SAFETY: the name ends with NUL, and the default handle is always valid.
+    #[allow(unsafe_code)]
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    // SAFETY: a function pointer is an address, and libuv's function of that name has had the signature `F` in all of its first version.
+    #[allow(unsafe_code)]
+    (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
+}
+
+/// Says whether to go on.
+type Readable = Box<dyn FnMut() -> bool>;
+
+struct State {
+    api: Api,
+    readable: Readable,
+}
+
+/// A descriptor that is watched; for as long as the process lives, since libuv may look at it to its end. It does not keep the loop
+/// alive.
+pub struct Poll {
+    api: Api,
+    handle: *mut c_void,
+}
+
+impl Poll {
+    /// Has `readable` called whenever something can be read from `fd`, which must stay open, until it says no. `event_loop` is the one
+    /// of this very thread, as Node-API tells it. Fails where there is no libuv (`Unsupported`).
+    pub fn start(event_loop: *mut c_void, fd: BorrowedFd<'_>, readable: Readable) -> io::Result<Self> {
+        let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
+        let words = (api.handle_size)(POLL).div_ceil(size_of::<u64>());
+        let handle = Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr().cast();
+        check((api.poll_init)(event_loop, handle, fd.as_raw_fd()))?;
+        (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable })).cast());
+        let poll = Self { api, handle };
+        poll.resume()?;
+        (api.unref)(handle);
+        Ok(poll)
+    }
+
+    /// Goes on after `readable` said no.
+    pub fn resume(&self) -> io::Result<()> {
+        check((self.api.poll_start)(self.handle, READABLE, on_event))
+    }
+}
+
+extern "C" fn on_event(handle: *mut c_void, status: c_int, _events: c_int) {
+    let Some(api) = Api::get() else { return };
+    // SAFETY: the state was put there before the handle was started, and lives as long as the process; libuv calls this on the one
+    // thread of its loop, and never from within itself.
+    #[allow(unsafe_code)]
+    let state = unsafe { &mut *(api.get_data)(handle).cast::<State>() };
+    if !(state.readable)() || status < 0 {
+        (state.api.poll_stop)(handle);
+    }
+}
+
+fn check(status: c_int) -> io::Result<()> {
+    if status < 0 { Err(io::Error::from_raw_os_error(-status)) } else { Ok(()) }
+}
