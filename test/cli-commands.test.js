@@ -3,6 +3,7 @@
 // The commands of the command line on a cluster that runs, whoever started it, and what they answer where something is wrong.
 
 const assert = require('node:assert');
+const { once } = require('node:events');
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -115,6 +116,24 @@ describe('the commands', () => {
   });
 });
 
+describe('output that nobody reads any more', () => {
+  it('ends a command that would go on for ever', async () => {
+    const script = await startPlain();
+    fs.mkdirSync(path.join(script.cwd, 'logs'));
+    fs.writeFileSync(path.join(script.cwd, 'logs', 'a.log'), 'line\n');
+    for (const command of ['status --watch', 'logs --follow a.log']) {
+      const running = spawn('sh', ['-c', `"$0" ${command} | head -n 1`, CLI], { cwd: script.cwd, stdio: 'ignore' });
+      // What is to be followed must be written for somebody to miss its reader.
+      const writing = setInterval(() => fs.appendFileSync(path.join(script.cwd, 'logs', 'a.log'), 'more\n'), 100);
+      try {
+        assert.deepStrictEqual(await within('it ends', once(running, 'exit'), 10_000), [0, null]);
+      } finally {
+        clearInterval(writing);
+      }
+    }
+  });
+});
+
 describe('cluster2 logs', () => {
   const logs = (...args) => cluster2(folder, 'logs', ...args);
 
@@ -189,7 +208,17 @@ describe('bad input to the command line', () => {
     refused(start(['server.js', '--config', 'none.json']), /^cluster2: cannot read the configuration file none\.json: /);
   });
 
-  it('a script or a Node that is not there is named', () => {
+  it('a configuration file that is wrong keeps nobody from asking or ending a cluster', async () => {
+    const script = await startPlain();
+    fs.writeFileSync(path.join(script.cwd, 'cluster2.json'), '{ "workers": 1 }');
+    assert.strictEqual(cluster2(script.cwd, 'status').status, 0);
+    assert.strictEqual(cluster2(script.cwd, 'stop').status, 0);
+    await script.ended();
+  });
+
+  it('a script, a directory or a Node that is not there is named', () => {
+    refused(start(['server.js', '--cwd', 'nowhere']), new RegExp(`^cluster2: --cwd must be a directory; got ${folder}/nowhere\\n$`));
+
     refused(start([]), /^cluster2: which script\?/);
     refused(start(['missing.js']), new RegExp(`^cluster2: there is no script ${folder}/missing\\.js\n$`));
     refused(start(['server.js', '--node', 'nowhere']), /^cluster2: --node, CLUSTER2_NODE: there is no program nowhere\n$/);
@@ -204,7 +233,7 @@ describe('bad input to the command line', () => {
     const script = await startPlain();
     const busy = start(['server.js', '--port', String(script.port)]);
     assert.strictEqual(busy.status, 255);
-    assert.match(busy.stderr, new RegExp(`^cluster2: address 0\\.0\\.0\\.0:${script.port} is already in use \\(CLUSTER2_ERR_PORT_IN_USE\\)\n$`));
+    assert.match(busy.stderr, new RegExp(`^cluster2: address \\[::\\]:${script.port} is already in use \\(CLUSTER2_ERR_PORT_IN_USE\\)\n$`));
     const second = start(['server.js', '--pids', script.pids]);
     assert.strictEqual(second.status, 255);
     assert.match(second.stderr, /\(CLUSTER2_ERR_ALREADY_RUNNING\)\n$/);

@@ -3,6 +3,7 @@
 // `cluster2 start`: a server that knows nothing of clusters is supervised by a process that is no Node.
 
 const assert = require('node:assert');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const { once } = require('node:events');
 const http = require('node:http');
@@ -10,10 +11,11 @@ const os = require('node:os');
 const path = require('node:path');
 const { cluster2, startPlain } = require('./helpers/cli');
 const { answersOfAll, request } = require('./helpers/client');
-const { Script, canContain, childrenOf, freePort, isAlive } = require('./helpers/cluster');
+const { CLI, Script, canContain, childrenOf, freePort, isAlive } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { change, versionOf } = require('./helpers/hammered');
-const { until } = require('./helpers/wait');
+const { Load } = require('./helpers/load');
+const { until, within } = require('./helpers/wait');
 
 const MIB = 1024 * 1024;
 const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
@@ -118,6 +120,25 @@ describe('cluster2 start', () => {
     assert.deepStrictEqual(status(script).workers.map(({ pid }) => pid).sort(), script.workers().sort());
   });
 
+  it('ends on SIGTERM also where nobody takes what it writes', async () => {
+    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+    fs.copyFileSync(path.join(__dirname, 'fixtures', 'plain.js'), path.join(cwd, 'plain.js'));
+    fs.copyFileSync(path.join(__dirname, 'fixtures', 'hammered-app.js'), path.join(cwd, 'hammered-app.js'));
+    // A pipe holds 64 KiB.
+    const full = 'mkfifo full; exec 3<>full; head -c 65536 /dev/zero >&3; exec "$0" start plain.js --workers 1 --mon-port off 2>&3';
+    const child = spawn('sh', ['-c', full, CLI], { cwd, env: { ...process.env, PORT: String(await freePort()) }, stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    try {
+      const isReady = () => (JSON.parse(cluster2(cwd, 'status', '--json').stdout).workers ?? []).some(({ state }) => state === 'ready');
+      await until('the worker is ready', isReady);
+      child.kill('SIGTERM');
+      assert.deepStrictEqual(await within('it ends', ended), [0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      fs.rmSync(cwd, { recursive: true });
+    }
+  });
+
   it('leaves workers that finish what they have when it is killed', async () => {
     const script = await startPlain();
     const workers = script.workers();
@@ -190,6 +211,41 @@ describe('a script under cluster2 start', () => {
       assert.strictEqual((await request(port, '/')).body, 'here');
       assert.strictEqual(status(script).master.listening.length, 1);
     }
+  });
+
+  it('listens where --host says also if it asks for all addresses, and early clients wait for it', async () => {
+    for (const host of ["'0.0.0.0'", 'undefined', "'127.0.0.1'"]) {
+      const port = await freePort();
+      const text = `setTimeout(() => require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host}), 300);`;
+      const flags = host === "'127.0.0.1'" ? [] : ['--host', '127.0.0.1'];
+      const script = await started(text, { flags: ['--port', String(port), ...flags] });
+      await script.until('the port is bound', () => script.errors.includes('1 worker of'));
+      const early = request(port, '/');
+      await script.ready(1);
+      assert.strictEqual((await early).body, 'here');
+      assert.deepStrictEqual(status(script).master.listening, [`127.0.0.1:${port}`]);
+    }
+  });
+
+  it('may listen on another port first: a reload waits until the new worker serves all that the old one does', async () => {
+    const other = await freePort();
+    const text = `const make = (text) => require('http').createServer((q, a) => a.end(text));
+      make('other').listen(${other}); setTimeout(() => make('main').listen(process.env.PORT), 400);`;
+    const port = await freePort();
+    const script = await (await started(text, { flags: ['--port', String(port)] })).ready(1);
+    await until('both are shown', () => status(script).master.listening.length === 2);
+    const load = new Load(port, [{ clients: 4 }]);
+    assert.strictEqual(cluster2(script.cwd, 'reload').status, 0);
+    await load.stop();
+    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+  });
+
+  it('may close before it listens, and listen elsewhere', async () => {
+    const other = await freePort();
+    const text = `const server = require('http').createServer((q, a) => a.end('here'));
+      server.listen(${other}); server.close(); server.listen(process.env.PORT);`;
+    const script = await (await started(text)).ready(1);
+    assert.strictEqual((await request(script.port, '/')).body, 'here');
   });
 
   it('may listen on several ports, and on one that comes later', async () => {

@@ -31,12 +31,13 @@ class MasterRole {
     SIGINT: () => this.#onSignal('SIGINT'),
     SIGTERM: () => this.#onSignal('SIGTERM'),
     SIGHUP: () => this.#onHangUp(),
-    SIGUSR2: () => this.#onRotated(),
   };
 
   constructor(cluster, config) {
     this.#cluster = cluster;
     this.#config = config;
+    // Only where there is something to rotate: to others, such as nodemon, this signal has to end the process.
+    if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#onRotated();
   }
 
   get running() {
@@ -178,7 +179,7 @@ class MasterRole {
     this.#ask({ command: 'reload' }).catch(() => {});
   }
 
-  // As `logrotate` tells it. Where workers write no files there is nothing to do; Node alone would end the process.
+  // As `logrotate` tells it.
   #onRotated() {
     this.#ask({ command: 'reopenLogs' }).catch(() => {});
   }

@@ -1,21 +1,21 @@
 'use strict';
 
 // A worker whose script knows nothing of us: it makes its servers and listens as it would alone (`cluster2 start`). Whatever
-// listens is served as an app is: health check, idle time-out, drain. What always holds: the worker is ready once, when a server
-// listens and none is about to; an error of a server is the script's own.
+// listens is served as an app is: health check, idle time-out, drain. What always holds: the worker says that it is ready when a
+// server listens and none is about to, and again when others do later; the master waits a moment longer where other workers serve
+// more. An error of a server is the script's own.
 
 const { errorMonitor } = require('node:events');
 const { IdleTimeout } = require('../idle-timeout');
-
-const OUTCOMES = ['listening', errorMonitor, 'close'];
 
 class PlainRole {
   #session;
   #check;
   #idle;
-  #starting = 0;
   #servers = new Set();
-  #isReady = false;
+  /** Servers that are about to listen. */
+  #starting = new Set();
+  #isClaimed = false;
   #endSignals;
 
   /**
@@ -31,26 +31,27 @@ class PlainRole {
   /** A server is about to listen on a port or a path. */
   adopt(server, port) {
     this.#endSignals ??= this.#session.onSignals(() => {});
-    if (!this.#servers.has(server)) this.#check.guard({ server, ports: [port] });
+    this.#starting.add(server);
+    if (this.#servers.has(server)) return;
     this.#servers.add(server);
-    this.#starting += 1;
+    this.#check.guard({ server, ports: [port] });
+    // It may close and listen again, as often as it likes.
     const settle = () => {
-      for (const event of OUTCOMES) server.off(event, settle);
-      this.#starting -= 1;
+      this.#starting.delete(server);
       setImmediate(() => this.#announce());
     };
-    for (const event of OUTCOMES) server.on(event, settle);
+    for (const event of ['listening', errorMonitor, 'close']) server.on(event, settle);
   }
 
   #announce() {
     const listening = [...this.#servers].filter((server) => server.listening);
-    if (this.#isReady || this.#starting > 0 || listening.length === 0) return;
-    this.#isReady = true;
-    this.#session.ready(listening);
+    if (this.#isClaimed || this.#starting.size > 0 || listening.length === 0) return;
+    this.#session.ready(listening, { settled: false });
   }
 
-  /** The script turned out to know us. */
+  /** The script turned out to know us: its own `Cluster` says when it is ready. */
   stop() {
+    this.#isClaimed = true;
     this.#idle.stop();
     this.#endSignals?.();
   }

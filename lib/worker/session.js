@@ -81,10 +81,10 @@ class Session {
     native(() => this.#native.report(JSON.stringify(report)));
   }
 
-  /** Reports that all servers of the app listen. */
-  ready(servers) {
+  /** Reports that all servers of the app listen. Not `settled`: others may follow, of which nobody knows yet. */
+  ready(servers, { settled = true } = {}) {
     this.#lastLines.end();
-    this.report({ type: 'ready', places: servers.map(placeOf) });
+    this.report({ type: 'ready', places: servers.map(placeOf), settled });
   }
 
   /**

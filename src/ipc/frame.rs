@@ -78,10 +78,12 @@ pub enum Report {
         /// Which.
         listener: ListenerId,
     },
-    /// All servers of the app listen.
+    /// All servers of the app listen; once more where others do later.
     Ready {
         /// Where.
         places: Vec<Place>,
+        /// False: it is a script that knows nothing of us, of which nobody can say whether it has more to come.
+        settled: bool,
     },
     /// It begins to drain by itself.
     Leaving,

@@ -1,5 +1,6 @@
 //! The log for who looks for a fault, on standard error.
 
+use std::io::Write;
 use std::sync::Once;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -17,7 +18,10 @@ pub fn start() {
                 // Fails only if somebody else in this process set a subscriber, whose log it then is.
                 let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
             }
-            Err(error) => eprintln!("cluster2: CLUSTER2_LOG={wanted} is no filter: {error}"),
+            Err(error) => {
+                // Standard error may be closed.
+                let _ = writeln!(std::io::stderr(), "cluster2: CLUSTER2_LOG={wanted} is no filter: {error}");
+            }
         }
     });
 }

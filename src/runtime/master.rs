@@ -1,6 +1,6 @@
 //! A running master, as its front holds it.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl Master {
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
         let notifier = Notifier::from_env()?;
         let pids = Pids::claim(&config.pids)?;
-        let bound = open_door(&config).and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config)?)));
+        let bound = open_door(&config, launch.plain)
+            .and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config)?)));
         let (door, bound, logs) = match bound {
             Ok(bound) => bound,
             Err(error) => {
@@ -263,12 +264,17 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Binds the app's ports, as far as they are known before there is a worker.
-fn open_door(config: &Config) -> Result<Door> {
-    let mut door = Door::default();
+fn open_door(config: &Config, plain: bool) -> Result<Door> {
+    let mut door = if plain { Door::loose() } else { Door::default() };
     let host = resolve(&config.host)?;
     for (index, port) in config.ports.iter().enumerate() {
         let zeros = config.ports[..index].iter().filter(|port| **port == Port::Tcp(0)).count() as u32;
-        door.pin(&wanted(port, host, zeros))?;
+        let mut wanted = wanted(port, host, zeros);
+        // As Node's own `listen` without a host: IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+        if plain && host == IpAddr::from(Ipv6Addr::UNSPECIFIED) && wanted.port.is_some() {
+            wanted.address = None;
+        }
+        door.pin(&wanted)?;
     }
     Ok(door)
 }

@@ -171,7 +171,7 @@ impl Task {
 
     fn on_input(&mut self, input: Input) {
         match input {
-            Input::Report(worker, Report::Ready { places }) => self.ready(worker, places),
+            Input::Report(worker, Report::Ready { places, .. }) => self.ready(worker, places),
             Input::Report(worker, Report::Leaving) => self.apply(Event::Leaving { worker }),
             Input::Report(worker, Report::Signal { signal }) => {
                 self.tell_of(worker, |pid| Told::Signal { pid, signal });

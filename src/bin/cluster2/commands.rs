@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Runs the command of that name.
 pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
     let (name, matches) = matches.subcommand().unwrap_or((name, matches));
-    let pids = settings::read(matches)?.pids;
+    let pids = settings::directory("pids", matches)?;
     let answer = match name {
         "reload" => watched(&pids, Command::Reload, &mut Replaced::default())?,
         "shutdown" if matches.get_flag("wait") => {

@@ -1,28 +1,81 @@
 //! Tells a person on standard error what happens to the cluster, in one line each.
 //!
-//! The lines are written by a thread of its own, so that a terminal which does not take them holds up nobody.
+//! The lines are written by a thread of its own, so that a terminal which does not take them holds up nobody: what it does not take
+//! in time is dropped, and the end of the cluster is the end of the process all the same.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use cluster2_rs::runtime::{Failure, Front, Told};
 
-/// Events that may wait to be written; more are dropped.
+/// Lines that may wait to be written; more are dropped.
 const WAITING: usize = 4096;
+/// How long the last lines may take.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const NOTE: Style = AnsiColor::Yellow.on_default();
 const PLAIN: Style = Style::new();
 
-/// See the module's text.
-pub struct Console(SyncSender<Told>);
+/// Takes lines.
+#[derive(Clone)]
+pub struct Console(SyncSender<(Style, String)>);
 
-impl Front for Console {
+impl Console {
+    /// A console, and what comes when everybody has let go of it and all is written.
+    pub fn open() -> std::io::Result<(Self, Written)> {
+        let (sender, lines) = sync_channel::<(Style, String)>(WAITING);
+        let (done, written) = sync_channel(1);
+        std::thread::Builder::new().name("console".into()).spawn(move || {
+            lines.iter().for_each(|(style, line)| say(style, &line));
+            // Whoever waits for it may be gone.
+            let _ = done.send(());
+        })?;
+        Ok((Self(sender), Written(written)))
+    }
+
+    /// Writes one line that is no event.
+    pub fn note(&self, line: String) {
+        let _ = self.0.try_send((PLAIN, line));
+    }
+}
+
+/// See [`Console::open`].
+pub struct Written(Receiver<()>);
+
+impl Written {
+    /// Waits for it, but not for a terminal that takes nothing.
+    pub fn wait(self) {
+        let _ = self.0.recv_timeout(LAST_LINES);
+    }
+}
+
+/// The front of a master that has no JavaScript. `on_end` is called when the cluster has ended and everybody has let go of it.
+pub struct Watcher<F: FnOnce() + Send + 'static> {
+    console: Console,
+    failure: Arc<Mutex<Option<Failure>>>,
+    on_end: Mutex<Option<F>>,
+}
+
+impl<F: FnOnce() + Send + 'static> Watcher<F> {
+    /// Why the cluster ended, if it was not asked to, is left in `failure`.
+    pub fn new(console: Console, failure: Arc<Mutex<Option<Failure>>>, on_end: F) -> Self {
+        Self { console, failure, on_end: Mutex::new(Some(on_end)) }
+    }
+}
+
+impl<F: FnOnce() + Send + 'static> Front for Watcher<F> {
     fn tell(&self, told: Told) {
-        let _ = self.0.try_send(told);
+        if let Told::Finished { error } = told {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        } else if let Some(line) = line(&told) {
+            let _ = self.console.0.try_send(line);
+        }
     }
 
     fn connect(&self, _connection: OwnedFd) -> bool {
@@ -30,41 +83,28 @@ impl Front for Console {
     }
 }
 
-/// A console, and what comes when everybody has let go of it: why the cluster ended, if it was not asked to. `on_end` is called then.
-pub fn open(on_end: impl FnOnce() + Send + 'static) -> std::io::Result<(Console, Receiver<Option<Failure>>)> {
-    let (sender, told) = sync_channel(WAITING);
-    let (end, ended) = sync_channel(1);
-    std::thread::Builder::new().name("console".into()).spawn(move || {
-        // Whoever waits for it may be gone.
-        let _ = end.send(write(&told));
-        on_end();
-    })?;
-    Ok((Console(sender), ended))
-}
-
-fn write(events: &Receiver<Told>) -> Option<Failure> {
-    let mut failure = None;
-    for told in events {
-        if let Told::Finished { error } = told {
-            failure = error;
-            continue;
-        }
-        if let Some((style, line)) = line(&told) {
-            say(style, &line);
+impl<F: FnOnce() + Send + 'static> Drop for Watcher<F> {
+    fn drop(&mut self) {
+        if let Some(on_end) = self.on_end.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            on_end();
         }
     }
-    failure
 }
 
-/// Writes one line.
+/// Writes one line. What other processes said is not to steer the terminal.
 fn say(style: Style, line: &str) {
     // Standard error may be closed: nobody is there to be told.
-    let _ = writeln!(anstream::stderr(), "cluster2: {style}{line}{style:#}");
+    let _ = writeln!(anstream::stderr(), "cluster2: {style}{}{style:#}", printable(line));
 }
 
-/// Writes one line that is no event.
+/// Writes one line of a command, which has nothing else to do meanwhile.
 pub fn note(line: &str) {
     say(PLAIN, line);
+}
+
+/// The text without what would steer a terminal.
+pub fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 fn line(told: &Told) -> Option<(Style, String)> {

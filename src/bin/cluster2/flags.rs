@@ -57,7 +57,13 @@ pub const OPTIONS: &[Flag] = &[
         "PORT",
         "TCP port or path of a unix socket that is bound before any worker starts; a single port is the workers' PORT too [default: whatever the script listens on]",
     ),
-    flag("host", "host", Kind::Value, "ADDRESS", "Where --port is bound [default: 0.0.0.0]"),
+    flag(
+        "host",
+        "host",
+        Kind::Value,
+        "ADDRESS",
+        "Where --port is bound, also for a script that asks for all addresses; by default all, IPv6 and IPv4",
+    ),
     flag(
         "balance",
         "balance",
@@ -171,7 +177,12 @@ impl Flag {
         if !is_given(matches, self.option) {
             return;
         }
-        let texts = || matches.get_many::<String>(self.option).into_iter().flatten();
+        let texts = || matches.try_get_many::<String>(self.option).ok().flatten().into_iter().flatten();
+        // What Kubernetes puts there where a service is called cluster2.
+        let is_variable = matches.value_source(self.option) == Some(ValueSource::EnvVariable);
+        if self.option == "port" && is_variable && texts().any(|text| text.starts_with("tcp://")) {
+            return;
+        }
         let value = match self.kind {
             Kind::Switch(_) if !matches.get_flag(self.option) => return,
             Kind::Switch(becomes) => json!(becomes),

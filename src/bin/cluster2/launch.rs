@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Port};
 use cluster2_rs::runtime::Launch;
 use cluster2_rs::runtime::status::About;
 
+use super::console::Console;
 use super::settings::absolute;
 use super::{Failed, flags};
 
@@ -21,18 +23,23 @@ const PRELOAD: &str = "lib/preload.js";
 /// What Node adds to a script's name where it is not found.
 const ENDINGS: &[&str] = &["", ".js", ".cjs", ".mjs", ".ts", ".json", ".node"];
 
+/// How long Node may take to say who it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often its answer is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// How workers are started, and what the monitor shows of it.
-pub fn launch(config: &Config, matches: &ArgMatches) -> Result<(Launch, About), Failed> {
+pub fn launch(config: &Config, matches: &ArgMatches, console: &Console) -> Result<(Launch, About), Failed> {
     let script = script(config)?;
     let node = node(matches)?;
     let preload = preload()?;
-    let version = version(&node)?;
+    let (version, node) = identify(&node)?;
     let mut flags = vec!["--require".to_owned(), text(&preload)?];
     flags.extend(config.exec_argv.iter().flatten().cloned());
     let mut args = vec![text(&script)?];
     args.extend(config.args.iter().flatten().cloned());
     let cwd = config.cwd.as_deref().map(text).transpose()?;
-    let launch = Launch { program: text(&node)?, flags, args, env: environment(config), cwd, plain: true };
+    let launch = Launch { program: text(&node)?, flags, args, env: environment(config, console), cwd, plain: true };
     Ok((launch, About { node: version, root: root(&script) }))
 }
 
@@ -73,13 +80,29 @@ fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
     }
 }
 
-/// Also tells whether it is Node at all.
-fn version(node: &Path) -> Result<String, Failed> {
+/// Which Node that is, and where it really lies: what is found may be a script that only calls it, and would die in its place. Also
+/// tells whether it is Node at all.
+fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
     let failed = |reason: String| Failed::start(format!("cannot run {}: {reason}", node.display()));
-    let output = Command::new(node).arg("--version").env_remove("NODE_OPTIONS").output();
-    let output = output.map_err(|error| failed(error.to_string()))?;
-    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if version.starts_with('v') { Ok(version) } else { Err(failed(format!("its version is {version:?}"))) }
+    let mut question = Command::new(node);
+    question.args(["-p", "process.version + '\\n' + process.execPath"]).env_remove("NODE_OPTIONS");
+    let mut child =
+        question.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| failed(error.to_string()))?;
+    let asked = Instant::now();
+    while child.try_wait()?.is_none() {
+        if asked.elapsed() > ANSWER_WITHIN {
+            child.kill()?;
+            child.wait()?;
+            return Err(failed(format!("it does not answer within {} s", ANSWER_WITHIN.as_secs())));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match text.trim_end().split_once('\n') {
+        Some((version, path)) if version.starts_with('v') => Ok((version.to_owned(), path.into())),
+        _ => Err(failed("it is no Node".to_owned())),
+    }
 }
 
 fn preload() -> Result<PathBuf, Failed> {
@@ -94,11 +117,16 @@ fn preload() -> Result<PathBuf, Failed> {
 }
 
 /// The workers' environment: ours without what is meant for this program, and what was asked for.
-fn environment(config: &Config) -> BTreeMap<String, String> {
+fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
     let ours: Vec<String> = flags::variables().chain([PACKAGE.to_owned()]).collect();
     let inherited = env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours.as_str()));
-    let mut variables: BTreeMap<String, String> =
-        inherited.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let mut variables = BTreeMap::new();
+    for (name, value) in inherited {
+        match (name.clone().into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => drop(variables.insert(name, value)),
+            _ => console.note(format!("workers do not get the variable {}: it is not UTF-8", name.display())),
+        }
+    }
     if let [Port::Tcp(port @ 1..)] = config.ports[..] {
         variables.insert("PORT".to_owned(), port.to_string());
     }

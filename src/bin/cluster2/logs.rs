@@ -11,14 +11,14 @@ use cluster2_rs::http::monitor::tail::{Follower, start_of_last};
 use cluster2_rs::sys::beneath::{self, Found};
 use tokio::sync::mpsc;
 
-use super::{Failed, print, settings};
+use super::{Failed, copy, print, settings};
 
 /// Read at once, bytes.
 const PIECE: usize = 64 * 1024;
 
 /// Shows them.
 pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
-    let root = settings::read(matches)?.logs;
+    let root = settings::directory("logs", matches)?;
     let names: Vec<&String> = matches.get_many("files").into_iter().flatten().collect();
     if matches.get_flag("list") {
         return list(&found(&root)?);
@@ -78,7 +78,7 @@ impl Printer {
             print(format!("{blank}==> {} <==\n", name.display()).as_bytes())?;
             self.last = Some(name.to_owned());
         }
-        print(piece)
+        copy(piece)
     }
 
     fn copy(&mut self, root: &Path, name: &Path, lines: u64) -> Result<(), Failed> {

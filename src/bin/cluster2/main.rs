@@ -42,6 +42,11 @@ impl Failed {
         Self { code: 255, text: text.into() }
     }
 
+    /// Whoever read the output has gone, such as `head`: it has what it wanted.
+    fn read_enough() -> Self {
+        Self { code: 0, text: String::new() }
+    }
+
     /// No cluster runs here.
     pub fn not_running(text: impl Into<String>) -> Self {
         Self { code: 3, text: text.into() }
@@ -69,8 +74,10 @@ fn main() -> ExitCode {
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed { code, text }) => {
-            // Standard error may be closed.
-            let _ = writeln!(io::stderr(), "cluster2: {text}");
+            if !text.is_empty() {
+                // Standard error may be closed.
+                let _ = writeln!(io::stderr(), "cluster2: {}", console::printable(&text));
+            }
             ExitCode::from(code)
         }
     }
@@ -107,10 +114,19 @@ fn man(matches: &ArgMatches) -> Result<(), Failed> {
     print(&page)
 }
 
-/// Writes to standard output; a reader that has gone, such as `head`, has what it wanted.
+/// Writes a text to standard output, with its colours on a terminal only.
 pub fn print(text: &[u8]) -> Result<(), Failed> {
-    match anstream::stdout().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+    write(&mut anstream::stdout(), text)
+}
+
+/// Writes bytes to standard output as they are.
+pub fn copy(bytes: &[u8]) -> Result<(), Failed> {
+    write(&mut io::stdout().lock(), bytes)
+}
+
+fn write(to: &mut impl Write, bytes: &[u8]) -> Result<(), Failed> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failed::read_enough()),
+        written => Ok(written?),
     }
 }

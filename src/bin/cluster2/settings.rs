@@ -29,7 +29,7 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
         }
     }
     flags::write(matches, &mut options);
-    let has_port = options.get("port").is_some_and(|port| !port.is_null());
+    let [has_port, has_host] = ["port", "host"].map(|name| options.get(name).is_some_and(|given| !given.is_null()));
     let named = |error: ClusterError| match error {
         ClusterError::OptionInvalid { name, expected, got } => {
             Failed::usage(format!("{} must be {expected}; got {got}", flags::origin(&name, matches, file.as_deref())))
@@ -40,10 +40,28 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     if !has_port {
         config.ports.clear();
     }
+    if !has_host {
+        config.host = "::".to_owned();
+    }
     config.pids = absolute(&config.pids)?;
     config.logs = absolute(&config.logs)?;
     config.cwd = config.cwd.as_deref().map(absolute).transpose()?;
+    if let Some(cwd) = config.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
+        let origin = flags::origin("cwd", matches, file.as_deref());
+        return Err(Failed::usage(format!("{origin} must be a directory; got {}", cwd.display())));
+    }
     Ok(config)
+}
+
+/// One of the directories, for a command that wants nothing else: whatever else is wrong with the options is no hindrance.
+pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> {
+    let mut given = Map::new();
+    flags::write(matches, &mut given);
+    if !given.contains_key(option) {
+        given = read_file(matches)?.1;
+    }
+    let named = given.get(option).and_then(Value::as_str).unwrap_or(option);
+    absolute(Path::new(named))
 }
 
 /// A path from the working directory.

@@ -1,20 +1,21 @@
 //! `cluster2 start`: this process is the master, until the cluster has ended.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use cluster2_rs::config::Config;
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::ipc::control::Command;
-use cluster2_rs::runtime::log;
 use cluster2_rs::runtime::master::Master;
+use cluster2_rs::runtime::{Failure, log};
 use cluster2_rs::sys::process;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::console::{Console, Watcher};
 use super::launch::launch;
-use super::{Failed, console, settings};
+use super::{Failed, settings};
 
 /// A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too).
 const TWICE: Duration = Duration::from_millis(500);
@@ -23,22 +24,23 @@ const TWICE: Duration = Duration::from_millis(500);
 pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     log::start();
     let config = settings::read(matches)?;
-    let (launch, about) = launch(&config, matches)?;
-    let greeting = greeting(&config);
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
+    let (console, written) = Console::open().map_err(cannot)?;
+    let (launch, about) = launch(&config, matches, &console)?;
+    let greeting = greeting(&config);
     // Before anything is started, so that no signal finds nobody.
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD]).map_err(cannot)?;
     let handle = signals.handle();
-    let (console, ended) = console::open(move || handle.close()).map_err(cannot)?;
+    let failure = Arc::default();
+    let front = Watcher::new(console.clone(), Arc::clone(&failure), move || handle.close());
     let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
-    let master = Master::start(config, launch, about, Arc::new(console)).map_err(failed)?;
-    console::note(&greeting);
-    serve(signals, &master);
-    match ended.recv() {
-        Ok(Some(failure)) => Err(Failed::start(format!("{} ({})", failure.message, failure.code))),
-        // Asked to, or its thread is gone with nothing to tell.
-        Ok(None) | Err(_) => Ok(()),
-    }
+    let master = Master::start(config, launch, about, Arc::new(front)).map_err(failed)?;
+    console.note(greeting);
+    serve(signals, &master, &console);
+    drop(console);
+    written.wait();
+    let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failure.map_or(Ok(()), |Failure { code, message }| Err(Failed::start(format!("{message} ({code})"))))
 }
 
 fn greeting(config: &Config) -> String {
@@ -49,7 +51,7 @@ fn greeting(config: &Config) -> String {
 }
 
 /// Passes on what signals mean, until the cluster has ended.
-fn serve(mut signals: Signals, master: &Master) {
+fn serve(mut signals: Signals, master: &Master, console: &Console) {
     let mut leaving = None;
     for signal in signals.forever() {
         match (signal, leaving) {
@@ -59,12 +61,12 @@ fn serve(mut signals: Signals, master: &Master) {
             (SIGCHLD, _) if std::process::id() == 1 => process::reap_adopted(),
             (SIGINT | SIGTERM, None) => {
                 leaving = Some(Instant::now());
-                console::note("shutting down");
                 ask(master, Command::Shutdown { wait: false });
+                console.note("shutting down".to_owned());
             }
             (SIGINT, Some(since)) if since.elapsed() > TWICE => {
-                console::note("stopping at once");
                 ask(master, Command::Stop);
+                console.note("stopping at once".to_owned());
             }
             _ => {}
         }

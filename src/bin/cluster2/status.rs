@@ -11,6 +11,7 @@ use cluster2_rs::ipc::control::Command;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
+use super::console::printable;
 use super::{Failed, commands, print, settings};
 
 /// Between two pictures of `--watch`.
@@ -21,7 +22,7 @@ const COLUMNS: &str = "slot\tpid\tgen\tstate\tup\tconnections\trequests\treq/s\t
 
 /// Shows it.
 pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
-    let pids = settings::read(matches)?.pids;
+    let pids = settings::directory("pids", matches)?;
     let look = || commands::ask(&pids, &Command::Status);
     let shown = |status: &Value, before: Option<&(Value, Instant)>| {
         if matches.get_flag("json") { Ok(format!("{status:#}\n")) } else { picture(status, before) }
@@ -72,7 +73,7 @@ fn bold(columns: &str) -> String {
 
 fn whole(status: &Value) -> String {
     let master = &status["master"];
-    let text = |name: &str| master[name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| printable(master[name].as_str().unwrap_or_default());
     let listening: Vec<&str> = master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut lines = String::new();
     // Writing to a text cannot fail.
@@ -106,7 +107,10 @@ fn rotation(ecv: &Value) -> String {
     let unhealthy = ecv["unhealthy"].as_array().and_then(|unhealthy| unhealthy.first());
     let (color, words) = match unhealthy {
         _ if ecv["disabled"] == true => (AnsiColor::Yellow, format!("DISABLED for {}", since(&ecv["since"]))),
-        Some(found) => (AnsiColor::Red, format!("WARNING: {}", found["reason"].as_str().unwrap_or_default())),
+        Some(found) => {
+            let reason = printable(found["reason"].as_str().unwrap_or_default());
+            (AnsiColor::Red, format!("WARNING: {reason}"))
+        }
         None => (AnsiColor::Green, "AVAILABLE".to_owned()),
     };
     let style = color.on_default();

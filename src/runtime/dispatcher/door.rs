@@ -31,6 +31,8 @@ const DEFAULT_BACKLOG: u16 = 511;
 struct Entry {
     wanted: Wanted,
     listener: Listener,
+    /// Bound before any worker asked for it.
+    pinned: bool,
     watched: bool,
     paused_until: Option<Millis>,
 }
@@ -51,9 +53,18 @@ pub struct Door {
     entries: BTreeMap<ListenerId, Entry>,
     last: ListenerId,
     state: State,
+    /// Whether who asks for all addresses gets what was pinned on that port, whatever its address is.
+    loose: bool,
+    /// Connections of listeners that had to go, for those that took their place.
+    rescued: Vec<Connection>,
 }
 
 impl Door {
+    /// For scripts that know nothing of what was pinned: who asks for all addresses gets that.
+    pub fn loose() -> Self {
+        Self { loose: true, ..Self::default() }
+    }
+
     /// Binds one of the app's own addresses, before there is any worker; returns where it really listens.
     pub fn pin(&mut self, wanted: &Wanted) -> Result<Address> {
         let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
@@ -63,17 +74,24 @@ impl Door {
             Err(source) => ClusterError::from_listen(shown, source),
         };
         let id = self.open(wanted, &address).map_err(failed)?;
+        self.entries.entry(id).and_modify(|entry| entry.pinned = true);
         Ok(self.entries.get(&id).map_or(address, |entry| entry.listener.address().clone()))
     }
 
     /// The listener a worker asks for: the one that exists, or a new one. One that is in its way and that no worker has
-    /// `claimed` was pinned for it under another address of the same port, and goes. Fails with the kernel's error number.
+    /// `claimed` was pinned for it under another address of the same port, and goes; see `take_rescued`. Fails with the kernel's
+    /// error number.
     pub fn bind(
         &mut self,
         wanted: &Wanted,
         claimed: impl Fn(ListenerId) -> bool,
     ) -> std::result::Result<ListenerId, i32> {
-        let same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
+        let anywhere = wanted.address.as_deref().is_none_or(|host| matches!(host, "0.0.0.0" | "::"));
+        let is_meant = |entry: &Entry| {
+            self.loose && entry.pinned && anywhere && wanted.port.is_some() && entry.wanted.port == wanted.port
+        };
+        let is_same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
+        let same = |entry: &Entry| is_same(entry) || is_meant(entry);
         let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
         let opened = known.map_or_else(|| self.open_instead(wanted, claimed), Ok);
         opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
@@ -92,13 +110,36 @@ impl Door {
         let address = address(wanted)?;
         match self.open(wanted, &address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && wanted.port.is_some() => {
-                let before = self.entries.len();
-                let other = |entry: &Entry| entry.wanted.port != wanted.port || entry.listener.is_inherited();
-                self.entries.retain(|id, entry| other(entry) || claimed(*id));
-                if self.entries.len() == before { Err(error) } else { self.open(wanted, &address) }
+                let in_the_way = |(id, entry): &(&ListenerId, &Entry)| {
+                    entry.wanted.port == wanted.port && !entry.listener.is_inherited() && !claimed(**id)
+                };
+                let going: Vec<ListenerId> = self.entries.iter().filter(in_the_way).map(|(id, _)| *id).collect();
+                if going.is_empty() {
+                    return Err(error);
+                }
+                let mut queued = Vec::new();
+                for id in going {
+                    queued.extend(
+                        self.entries.remove(&id).into_iter().flat_map(|mut entry| entry.accept(id, 0, usize::MAX)),
+                    );
+                }
+                let id = self.open(wanted, &address)?;
+                queued.iter_mut().for_each(|connection| connection.origin.listener = id);
+                self.rescued.extend(queued);
+                Ok(id)
             }
             opened => opened,
         }
+    }
+
+    /// Who was in the queue of a listener that had to go.
+    pub fn take_rescued(&mut self) -> Vec<Connection> {
+        std::mem::take(&mut self.rescued)
+    }
+
+    /// The listeners that were bound before any worker asked for them.
+    pub fn pinned(&self) -> impl Iterator<Item = ListenerId> {
+        self.entries.iter().filter(|(_, entry)| entry.pinned).map(|(id, _)| *id)
     }
 
     fn open(&mut self, wanted: &Wanted, address: &Address) -> io::Result<ListenerId> {
@@ -116,7 +157,7 @@ impl Door {
         };
         tracing::info!(address = %listener.address(), inherited = listener.is_inherited(), "listening");
         self.last += 1;
-        let entry = Entry { wanted: wanted.clone(), listener, watched: false, paused_until: None };
+        let entry = Entry { wanted: wanted.clone(), listener, pinned: false, watched: false, paused_until: None };
         self.entries.insert(self.last, entry);
         Ok(self.last)
     }

@@ -11,7 +11,7 @@ mod door;
 mod inherited;
 mod peer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::core::Millis;
 use crate::core::balance::{Balancer, Candidate};
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{Order, Report};
+use crate::ipc::frame::{ListenerId, Order, Report};
 use crate::sys;
 pub use door::Door;
 use peer::Received;
@@ -37,6 +37,9 @@ pub use peer::{Connection, Peer};
 const TAKE_WITHIN: Millis = 25;
 /// How long the emptied queues are watched after the door was shut, for handshakes that were under way, milliseconds.
 const DOOR_GRACE: Millis = 100;
+/// How long a worker's readiness is kept back while it does not serve yet what the others serve, milliseconds: what takes longer is
+/// taken for a change of the script.
+const SETTLE_WITHIN: Millis = 5_000;
 /// Retry interval while connections wait and every worker is full, milliseconds.
 const RETRY: Millis = 5;
 
@@ -335,6 +338,7 @@ impl Loop {
                 let answer = match self.door.bind(&wanted, claimed) {
                     Ok(listener) => {
                         self.with_peer(worker, |peer| peer.claim(listener));
+                        self.waiting.extend(self.door.take_rescued());
                         let (address, path) = self.door.place(listener);
                         Order::Bound { seq, listener, address, path }
                     }
@@ -342,19 +346,38 @@ impl Loop {
                 };
                 self.with_peer(worker, |peer| peer.order(&answer));
             }
-            Report::Serve { listener } => self.with_peer(worker, |peer| peer.serve(listener)),
+            Report::Serve { listener } => {
+                self.with_peer(worker, |peer| peer.serve(listener));
+                self.announce_settled(sys::now());
+            }
             Report::Unserve { listener } => {
                 self.with_peer(worker, |peer| peer.unserve(listener));
                 self.release_unserved();
             }
             Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
-            report => {
-                if matches!(report, Report::Ready { .. }) {
-                    self.with_peer(worker, Peer::set_ready);
-                    self.release_unserved();
-                }
-                (self.tell)(worker, Heard::Report(report));
+            report @ Report::Ready { settled: false, .. } if !self.peers.get(&worker).is_some_and(Peer::is_ready) => {
+                self.with_peer(worker, |peer| peer.keep_back(report, sys::now() + SETTLE_WITHIN));
+                self.announce_settled(sys::now());
             }
+            report @ Report::Ready { .. } => self.announce(worker, report),
+            report => (self.tell)(worker, Heard::Report(report)),
+        }
+    }
+
+    fn announce(&mut self, worker: WorkerId, ready: Report) {
+        self.with_peer(worker, Peer::set_ready);
+        self.release_unserved();
+        (self.tell)(worker, Heard::Report(ready));
+    }
+
+    /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
+    fn announce_settled(&mut self, now: Millis) {
+        let others: BTreeSet<ListenerId> =
+            self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
+        let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
+        let settled = self.peers.values_mut().filter_map(|peer| Some((peer.id(), peer.settled(&expected, now)?)));
+        for (worker, ready) in settled.collect::<Vec<_>>() {
+            self.announce(worker, ready);
         }
     }
 
@@ -397,6 +420,7 @@ impl Loop {
             self.place(connection, None);
         }
         self.empty_departed();
+        self.announce_settled(now);
         for _ in 0..self.waiting.len() {
             if let Some(connection) = self.waiting.pop_front() {
                 self.place(connection, None);
@@ -457,8 +481,9 @@ impl Loop {
         // Waiting for a worker to come needs no clock; waiting for one to take something does.
         let full = (!self.waiting.is_empty() && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
         let unsent = self.peers.values().any(Peer::must_retry).then(|| now + RETRY);
+        let kept_back = self.peers.values().filter_map(Peer::kept_back_until);
         let departed = (!self.departed.is_empty()).then(|| now + RETRY);
-        late.chain(full).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
+        late.chain(full).chain(kept_back).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
     }
 }
 

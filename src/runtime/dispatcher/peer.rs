@@ -73,6 +73,8 @@ pub struct Peer {
     /// Listeners it was told of, served or not yet.
     claims: BTreeSet<ListenerId>,
     serves: BTreeSet<ListenerId>,
+    /// The report that it is ready, and until when it is not told.
+    kept_back: Option<(Report, Millis)>,
     /// When it last failed to take its connections; it counts as stuck until its beat is younger.
     stalled_since: Option<Millis>,
     /// What it gave back could not be received for lack of descriptors.
@@ -96,6 +98,7 @@ impl Peer {
             outbox: VecDeque::new(),
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
+            kept_back: None,
             stalled_since: None,
             starved: false,
             blocked: false,
@@ -132,6 +135,29 @@ impl Peer {
     pub fn unserve(&mut self, listener: ListenerId) {
         self.claims.remove(&listener);
         self.serves.remove(&listener);
+    }
+
+    /// It says that it is ready; that is not to be told before it serves all that is expected, or before it is time.
+    pub fn keep_back(&mut self, ready: Report, until: Millis) {
+        let until = self.kept_back_until().unwrap_or(until);
+        self.kept_back = Some((ready, until));
+    }
+
+    /// Its readiness that was kept back, if it serves all that is `expected` by now, or if it is time.
+    pub fn settled(&mut self, expected: &[ListenerId], now: Millis) -> Option<Report> {
+        let until = self.kept_back_until()?;
+        let serves_all = expected.iter().all(|listener| self.serves.contains(listener));
+        (serves_all || until <= now).then(|| self.kept_back.take())?.map(|(ready, _)| ready)
+    }
+
+    /// Until when its readiness is kept back, if it is.
+    pub fn kept_back_until(&self) -> Option<Millis> {
+        self.kept_back.as_ref().map(|(_, until)| *until)
+    }
+
+    /// What it serves.
+    pub fn serves(&self) -> impl Iterator<Item = ListenerId> {
+        self.serves.iter().copied()
     }
 
     /// All servers of its app listen.

@@ -52,8 +52,8 @@ impl Stage {
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
         let played = Played { end: theirs, row };
         played.report(&Report::Serve { listener: LISTENER });
-        played.report(&Report::Ready { places: Vec::new() });
-        let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new() }));
+        played.report(&Report::Ready { places: Vec::new(), settled: true });
+        let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new(), settled: true }));
         while self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard") != ready {}
         played
     }
