@@ -2,6 +2,8 @@
 //!
 //! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
 
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
-use super::health::{self, Judge};
+use super::health::Judge;
 use super::member::{Identity, Launch, Member, Serve};
 use super::monitor::Monitor;
 use super::notify::{self, Notifier};
@@ -30,7 +32,7 @@ use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
 use crate::ipc::place::Place;
-use crate::ipc::status::{Status, Totals, Unhealthy};
+use crate::ipc::status::{Status, Totals};
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
 
@@ -144,15 +146,6 @@ impl Supervise {
         }
         task.end()
     }
-}
-
-/// A message that is one line of JSON, as Node's IPC wants it.
-fn one_line(message: String) -> Result<String> {
-    if !message.contains('\n') && serde_json::from_str::<&RawValue>(&message).is_ok() {
-        return Ok(message);
-    }
-    let got = message.chars().take(60).collect();
-    Err(ClusterError::OptionInvalid { name: "message".into(), expected: "one line of JSON".into(), got })
 }
 
 async fn sleep(wait: Option<Millis>) {
@@ -389,112 +382,6 @@ impl Task {
         for reply in std::mem::take(&mut self.at_reload) {
             reply(answer());
         }
-    }
-
-    fn on_command(&mut self, command: Command, reply: Reply) {
-        tracing::debug!(?command, "asked");
-        match command {
-            Command::Status => reply(Ok(json!(self.status()))),
-            Command::Stop => {
-                self.at_end.push(reply);
-                self.apply(Event::Stop);
-            }
-            Command::Shutdown { wait } => {
-                self.parts.board.header().leave(sys::wall());
-                match (wait, self.door_shut) {
-                    (true, _) => self.at_end.push(reply),
-                    (false, true) => reply(Ok(self.parts.facts.left())),
-                    (false, false) => self.at_door.push(reply),
-                }
-                self.apply(Event::Shutdown);
-            }
-            Command::Reload if self.parts.supervisor.is_running() => {
-                self.at_reload.push(reply);
-                self.parts.notifier.reload_asked();
-                self.apply(Event::Reload);
-            }
-            Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
-            Command::Ecv { disabled } => reply(self.switch(disabled)),
-            Command::ReopenLogs => self.reopen_logs(reply),
-            Command::Scale { workers } => reply(self.scale(workers)),
-            Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
-            Command::Broadcast { message } => reply(one_line(message).map(|message| {
-                let sent = self.members.values().filter(|member| member.send(&message)).count();
-                json!({ "sent": sent })
-            })),
-        }
-    }
-
-    fn switch(&mut self, disabled: bool) -> Result<Value> {
-        let header = self.parts.board.header();
-        let mut by = None;
-        let answer = health::switch(&self.parts.facts.config, &header, disabled, |who| by = Some(who));
-        by.into_iter().for_each(|by| self.apply(Event::Switched { disabled, by }));
-        answer
-    }
-
-    fn reopen_logs(&mut self, reply: Reply) {
-        if self.parts.logs.is_none() {
-            let state = "not writing log files (option 'output')";
-            return reply(Err(ClusterError::WrongState { command: "reopen logs", state }));
-        }
-        self.parts.dispatcher.send(Request::Reopen);
-        self.at_reopen.wait(self.members.keys().copied().collect(), reply);
-    }
-
-    fn scale(&mut self, workers: u32) -> Result<Value> {
-        if !(1..=crate::config::MAX_WORKERS).contains(&workers) {
-            return Err(ClusterError::OptionInvalid {
-                name: "workers".into(),
-                expected: format!("a whole number from 1 to {}", crate::config::MAX_WORKERS),
-                got: workers.to_string(),
-            });
-        }
-        if !self.parts.supervisor.is_running() {
-            return Err(ClusterError::WrongState { command: "scale", state: "shutting down" });
-        }
-        let before = self.parts.supervisor.target();
-        self.apply(Event::Scale { workers });
-        Ok(json!({ "before": before, "workers": workers }))
-    }
-
-    fn send(&self, pid: u32, message: &str) -> Result<Value> {
-        match self.members.values().find(|member| member.pid == pid) {
-            None => Err(ClusterError::WorkerUnknown { pid }),
-            Some(member) if member.send(message) => Ok(json!({ "sent": 1 })),
-            Some(_) => Err(ClusterError::WorkerBusy { pid }),
-        }
-    }
-
-    fn status(&self) -> Status {
-        let supervisor = &self.parts.supervisor;
-        let workers = supervisor.workers().filter_map(|(id, worker)| {
-            let member = self.members.get(&id)?;
-            Some(status::worker(worker, member, supervisor.restarts(worker.slot)))
-        });
-        let mut workers: Vec<_> = workers.collect();
-        workers.sort_by_key(|worker| (worker.slot, worker.generation));
-        let own = supervisor.master_problem().map(|problem| (std::process::id(), problem));
-        let problems = supervisor.problems().chain(own);
-        let problems = problems.map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
-        Status {
-            running: true,
-            master: self.parts.facts.master(supervisor.is_running(), supervisor.target(), &self.places),
-            workers,
-            ecv: status::ecv(&self.parts.board.header(), problems.collect()),
-            totals: self.totals(),
-        }
-    }
-
-    fn totals(&self) -> Totals {
-        let mut totals = self.past.clone();
-        self.members.values().for_each(|member| status::add(&mut totals, &member.row));
-        let counts = self.parts.dispatcher.counts();
-        totals.handed = counts.handed.load(Ordering::Relaxed);
-        totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
-        totals.moved = counts.moved.load(Ordering::Relaxed);
-        totals.waiting = counts.waiting.load(Ordering::Relaxed);
-        totals
     }
 
     fn end(self) -> Arc<dyn Front> {
