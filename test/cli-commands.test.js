@@ -86,6 +86,15 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
+  it('do not wait for a master that is stopped', async () => {
+    const script = await startPlain();
+    script.kill('SIGSTOP');
+    const { status, stderr } = cluster2(script.cwd, 'shutdown', '--wait');
+    script.kill('SIGCONT');
+    assert.strictEqual(status, 1);
+    assert.match(stderr, /does not answer: its master is stuck or stopped; `cluster2 stop` ends it \(CLUSTER2_ERR_CONTROL\)\n$/);
+  });
+
   it('a reload that fails says why, and ends with 1', async () => {
     const script = await startPlain();
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");

@@ -178,7 +178,7 @@ describe('what the documentation shows', function () {
       const here = await place();
       write(here, SERVER);
       const [begin, ask, reload, end] = commands(block);
-      assert.deepStrictEqual([begin, reload, end], ['node server.js &', 'kill -HUP %1', 'kill %1']);
+      assert.deepStrictEqual([begin, reload, end], ['node server.js & sleep 1', 'kill -HUP %1', 'kill %1']);
       // Where a person would look, the shell waits until a file says that the test has.
       const looked = (name) => `until [ -e ${name} ]; do sleep 0.05; done`;
       const look = (name) => fs.writeFileSync(path.join(here.cwd, name), '');

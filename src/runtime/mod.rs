@@ -44,6 +44,8 @@ pub enum Told {
     Listening {
         /// It.
         pid: u32,
+        /// Where the app listens, `host:port` or a path each.
+        places: Vec<String>,
     },
     /// A worker is gone.
     Died {

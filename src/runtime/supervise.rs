@@ -336,7 +336,9 @@ impl Task {
     fn tell(&mut self, notice: Notice) {
         let told = match notice {
             Notice::Forked { pid } => Told::Forked { pid },
-            Notice::Listening { pid } => Told::Listening { pid },
+            Notice::Listening { pid } => {
+                Told::Listening { pid, places: self.places.iter().map(|place| place.at.to_string()).collect() }
+            }
             Notice::Died { pid, exit, cause } => {
                 self.count_death(cause);
                 let (code, signal) = match exit {

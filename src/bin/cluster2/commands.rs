@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use cluster2_rs::error::ClusterError;
@@ -15,6 +15,8 @@ use super::{Failed, console, print, settings};
 
 /// How long an answer may take. What may take long has its own limits in the master, whose end is seen at once.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// A master that tells nothing of its state for so long is stuck.
+const SILENT: Duration = Duration::from_secs(10);
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -48,8 +50,8 @@ fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String
         return format!("no cluster is running in {}", pids.display());
     }
     match name {
-        "reload" => format!("all {} workers are new", answer["replaced"]),
-        "scale" => format!("from {} to {} workers", answer["before"], answer["workers"]),
+        "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
+        "scale" => format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker")),
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
         "reopen-logs" => format!("{} workers have opened their log files anew", answer["workers"]),
@@ -72,11 +74,15 @@ trait Progress {
 
 /// Asks for something that takes its time, and tells meanwhile how far it is.
 fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result<Value, Failed> {
+    let mut heard = Instant::now();
     let mut look = |pids: &Path| {
         if let Ok(status) = remote::ask(pids, &Command::Status, LOOK_EVERY) {
+            heard = Instant::now();
             progress.look(&status).iter().for_each(|line| console::note(line));
         }
+        heard.elapsed() < SILENT
     };
+    let lost = |reason: &str| Failed::from(ClusterError::Control { pids: pids.into(), reason: reason.to_owned() });
     look(pids);
     let (sender, answered) = channel();
     let directory = pids.to_owned();
@@ -88,13 +94,18 @@ fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result
                 look(pids);
                 return Ok(answer?);
             }
-            Err(RecvTimeoutError::Timeout) => look(pids),
-            Err(RecvTimeoutError::Disconnected) => {
-                let reason = "whoever asked is gone".to_owned();
-                return Err(ClusterError::Control { pids: pids.into(), reason }.into());
+            Err(RecvTimeoutError::Timeout) if look(pids) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(lost("its master is stuck or stopped; `cluster2 stop` ends it"));
             }
+            Err(RecvTimeoutError::Disconnected) => return Err(lost("whoever asked is gone")),
         }
     }
+}
+
+/// A number of things, in words.
+fn counted(number: &Value, thing: &str) -> String {
+    format!("{number} {thing}{}", if *number == 1 { "" } else { "s" })
 }
 
 fn workers(status: &Value) -> impl Iterator<Item = &Value> {
@@ -138,7 +149,12 @@ impl Progress for Left {
         let left = workers(status).count();
         let requests: u64 = workers(status).filter_map(|worker| worker["requests"]["active"].as_u64()).sum();
         let connections: u64 = workers(status).filter_map(|worker| worker["connections"]["active"].as_u64()).sum();
-        let line = format!("{left} workers left, with {requests} requests and {connections} connections");
+        let line = format!(
+            "{} left, with {} and {}",
+            counted(&left.into(), "worker"),
+            counted(&requests.into(), "request"),
+            counted(&connections.into(), "connection")
+        );
         if line == self.last {
             return Vec::new();
         }

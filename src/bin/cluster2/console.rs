@@ -109,7 +109,7 @@ pub fn printable(text: &str) -> String {
 
 fn line(told: &Told) -> Option<(Style, String)> {
     Some(match told {
-        Told::Listening { pid } => (GOOD, format!("worker {pid} is ready")),
+        Told::Listening { pid, places } => (GOOD, format!("worker {pid} is ready, listening on {}", places.join(", "))),
         Told::Died { pid, code, signal, reason } => {
             let how = match (code, signal) {
                 (Some(code), _) => format!("exit code {code}"),

@@ -76,7 +76,7 @@ pub const OPTIONS: &[Flag] = &[
         "timeout",
         Kind::Value,
         "MS",
-        "A connection on which nothing moved for so long is ended; 0 turns it off [default: 30000]",
+        "A connection on which nothing moved for so long is ended, also while the server is still busy with it; by default none is",
     ),
     flag(
         "output",

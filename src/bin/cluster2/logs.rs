@@ -41,7 +41,9 @@ fn found(root: &Path) -> Result<Vec<Found>, Failed> {
     let mut found = beneath::list(root, DEPTH, LOOKED_AT)
         .map_err(|error| Failed::new(format!("cannot read the logs directory {}: {error}", root.display())))?;
     if found.is_empty() {
-        return Err(Failed::new(format!("there are no files in the logs directory {}", root.display())));
+        let text =
+            format!("there are no files in the logs directory {}: `start --output files` writes some", root.display());
+        return Err(Failed::new(text));
     }
     found.sort_by_key(|found| found.modified);
     Ok(found)

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use cluster2_rs::config::Config;
+use cluster2_rs::config::{Config, Port};
 use cluster2_rs::error::ClusterError;
 use serde_json::{Map, Value};
 
@@ -29,7 +29,8 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
         }
     }
     flags::write(matches, &mut options);
-    let [has_port, has_host] = ["port", "host"].map(|name| options.get(name).is_some_and(|given| !given.is_null()));
+    let [has_port, has_host, has_timeout] =
+        ["port", "host", "timeout"].map(|name| options.get(name).is_some_and(|given| !given.is_null()));
     let named = |error: ClusterError| match error {
         ClusterError::OptionInvalid { name, expected, got } => {
             Failed::usage(format!("{} must be {expected}; got {got}", flags::origin(&name, matches, file.as_deref())))
@@ -43,6 +44,15 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     if !has_host {
         config.host = "::".to_owned();
     }
+    // A server that knows nothing of us goes on as it would alone.
+    if !has_timeout {
+        config.timeout = 0;
+    }
+    for (option, port) in
+        config.ports.iter().map(|port| ("port", port)).chain(config.mon_port.iter().map(|port| ("monPort", port)))
+    {
+        check_port(option, port, matches, file.as_deref())?;
+    }
     config.pids = absolute(&config.pids)?;
     config.logs = absolute(&config.logs)?;
     config.cwd = config.cwd.as_deref().map(absolute).transpose()?;
@@ -51,6 +61,17 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
         return Err(Failed::usage(format!("{origin} must be a directory; got {}", cwd.display())));
     }
     Ok(config)
+}
+
+/// A port with a slip of the finger is no path of a socket.
+fn check_port(option: &str, port: &Port, matches: &ArgMatches, file: Option<&str>) -> Result<(), Failed> {
+    match port {
+        Port::Unix(path) if !path.contains('/') && !path.starts_with("systemd:") => Err(Failed::usage(format!(
+            "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; got {path}",
+            flags::origin(option, matches, file)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// One of the directories, for a command that wants nothing else: whatever else is wrong with the options is no hindrance.
@@ -81,5 +102,34 @@ fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>
         Ok(Value::Object(options)) => Ok((Some(name.to_owned()), options)),
         Ok(_) => Err(Failed::usage(format!("the configuration file {name} must hold a JSON object"))),
         Err(error) => Err(Failed::usage(format!("the configuration file {name} is no JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_line(line: &str) -> Result<Config, Failed> {
+        let matches = super::super::args::command().get_matches_from(line.split(' '));
+        read(matches.subcommand().unwrap().1)
+    }
+
+    #[test]
+    fn a_script_that_knows_nothing_of_us_goes_on_as_it_would_alone() {
+        let config = read_line("cluster2 start server.js").unwrap();
+        assert_eq!((config.timeout, config.ports.as_slice(), config.host.as_str()), (0, &[][..], "::"));
+        let config = read_line("cluster2 start server.js --timeout 5 --port 1,2 --host ::1").unwrap();
+        assert_eq!((config.timeout, config.ports.as_slice()), (5, &[Port::Tcp(1), Port::Tcp(2)][..]));
+        assert_eq!(config.host, "::1");
+    }
+
+    #[test]
+    fn a_port_with_a_slip_of_the_finger_is_no_socket() {
+        let message = |line: &str| read_line(line).unwrap_err().text;
+        assert!(
+            message("cluster2 start x.js --port 300O").starts_with("--port must be a port (0 to 65535), or the path")
+        );
+        assert!(message("cluster2 start x.js --mon-port o").starts_with("--mon-port must be a port"));
+        assert!(read_line("cluster2 start x.js --port ./app.sock").is_ok());
     }
 }

@@ -4,18 +4,22 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::Config;
+use cluster2_rs::config::{Config, Port};
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::master::Master;
 use cluster2_rs::runtime::{Failure, log};
 use cluster2_rs::sys::process;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
 
 use super::console::{Console, Watcher};
 use super::launch::launch;
 use super::{Failed, settings};
+
+type Signals = SignalsInfo<WithOrigin>;
 
 /// A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too).
 const TWICE: Duration = Duration::from_millis(500);
@@ -47,13 +51,24 @@ fn greeting(config: &Config) -> String {
     let workers = config.no_workers;
     let plural = if workers == 1 { "" } else { "s" };
     let script = config.exec.as_deref().unwrap_or_default();
-    format!("{workers} worker{plural} of {script}, master {}, in {}", std::process::id(), config.pids.display())
+    let monitor = match &config.mon_port {
+        Some(Port::Tcp(port @ 1..)) => format!(", monitor on http://{}:{port}{}", config.mon_host, config.mon_path),
+        _ => String::new(),
+    };
+    format!(
+        "{workers} worker{plural} of {script}, master {}, in {}{monitor}",
+        std::process::id(),
+        config.pids.display()
+    )
 }
 
 /// Passes on what signals mean, until the cluster has ended.
 fn serve(mut signals: Signals, master: &Master, console: &Console) {
     let mut leaving = None;
-    for signal in signals.forever() {
+    for origin in signals.forever() {
+        // From the kernel it says that the terminal is gone, and with it whoever looked on.
+        let is_hang_up = origin.signal == SIGHUP && origin.cause == Cause::Kernel;
+        let signal = if is_hang_up { SIGTERM } else { origin.signal };
         match (signal, leaving) {
             (SIGHUP, _) => ask(master, Command::Reload),
             (SIGUSR2, _) => ask(master, Command::ReopenLogs),
@@ -62,7 +77,8 @@ fn serve(mut signals: Signals, master: &Master, console: &Console) {
             (SIGINT | SIGTERM, None) => {
                 leaving = Some(Instant::now());
                 ask(master, Command::Shutdown { wait: false });
-                console.note("shutting down".to_owned());
+                let hint = if signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
+                console.note(format!("shutting down{hint}"));
             }
             (SIGINT, Some(since)) if since.elapsed() > TWICE => {
                 ask(master, Command::Stop);

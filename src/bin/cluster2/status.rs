@@ -89,7 +89,7 @@ fn whole(status: &Value) -> String {
     );
     let nowhere = if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
     let _ = writeln!(lines, "listening on {nowhere}; monitor {}", master["monitor"].as_str().unwrap_or("off"));
-    let _ = writeln!(lines, "{}", rotation(&status["ecv"]));
+    let _ = writeln!(lines, "{}", rotation(&status["ecv"], master["state"] == "leaving"));
     let totals = &status["totals"];
     let _ = writeln!(
         lines,
@@ -103,9 +103,10 @@ fn whole(status: &Value) -> String {
     lines
 }
 
-fn rotation(ecv: &Value) -> String {
+fn rotation(ecv: &Value, is_leaving: bool) -> String {
     let unhealthy = ecv["unhealthy"].as_array().and_then(|unhealthy| unhealthy.first());
     let (color, words) = match unhealthy {
+        _ if is_leaving => (AnsiColor::Yellow, "DISABLED: the cluster is shutting down".to_owned()),
         _ if ecv["disabled"] == true => (AnsiColor::Yellow, format!("DISABLED for {}", since(&ecv["since"]))),
         Some(found) => {
             let reason = printable(found["reason"].as_str().unwrap_or_default());
