@@ -11,6 +11,7 @@ const { cluster2 } = require('./helpers/cli');
 const { answersOfAll, request } = require('./helpers/client');
 const { Clients } = require('./helpers/clients');
 const { Script, freePort } = require('./helpers/cluster');
+const { needNodeOf } = require('./helpers/node');
 
 const MODULES = path.join(__dirname, '..', 'node_modules');
 
@@ -49,7 +50,8 @@ describe('a server that listens by itself, under cluster2 start', () => {
   after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
   for (const [name, text] of Object.entries(SERVERS)) {
-    it(`${name} is served by both workers, loses no request when it is reloaded, and ends with code 0`, async () => {
+    it(`${name} is served by both workers, loses no request when it is reloaded, and ends with code 0`, async function () {
+      needNodeOf(this, name.toLowerCase());
       const file = path.join(folder, `${name}.js`);
       fs.writeFileSync(file, text);
       const cwd = fs.mkdtempSync(path.join(folder, 'run-'));

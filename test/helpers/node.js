@@ -13,7 +13,7 @@ delete process.env.CLUSTER2_TEST_NODE;
 const MAJOR = Number.parseInt(VERSION.slice(1));
 
 /** Since when Node has what others need. With --inspect-brk 16 of 104 plain processes of 18.7.0 crashed, and none of 18.20.8. */
-const SINCE = { fastify: [20, 0], tsx: [18, 18], 'inspect-brk': [18, 20] };
+const SINCE = { fastify: [20, 0], nest: [20, 19], tsx: [18, 18], 'inspect-brk': [18, 20] };
 
 /** Skips a test, whose `this` is `context`, of what does not run on this Node even without us. */
 function needNodeOf(context, name) {
