@@ -106,7 +106,8 @@ describe('workers that have no descriptors left', () => {
   }
 
   it('lose no connection and do not end; those that wait are served when others are gone', async () => {
-    const script = await startServer({ descriptors: 64 });
+    // Node 26 alone has about 28 open; a worker takes what comes only where a whole batch has room.
+    const script = await startServer({ descriptors: 80 });
     const all = await fill(script);
     const used = await load(script.pid);
     const lost = all.filter(({ closed, received }) => closed && !received.includes('first'));

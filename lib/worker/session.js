@@ -20,6 +20,9 @@ const { prefix } = require('./prefix');
 
 const ORDER = -1;
 const ORPHANED = -2;
+const STARVED = -3;
+/** When descriptors are lacking, it is tried again after this time, milliseconds: others may be closed meanwhile. */
+const RETRY = 20;
 /** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
 const GRACE = 500;
 
@@ -35,6 +38,7 @@ class Session {
   #orphaned = false;
   #mayLeave = false;
   #left = false;
+  #retrying;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -58,6 +62,11 @@ class Session {
     this.counters.start(this.identity.beat, () => this.#catchUp());
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
+  }
+
+  #retry() {
+    clearTimeout(this.#retrying);
+    this.#retrying = setTimeout(() => this.#catchUp(), RETRY).unref();
   }
 
   // What found no room before, in the channel or for lack of descriptors.
@@ -132,6 +141,7 @@ class Session {
       const taken = native(() => this.#native.take());
       if (taken.length === 0) return;
       if (taken[0] === ORPHANED) return this.#orphan();
+      if (taken[0] === STARVED) return this.#retry();
       if (taken[0] === ORDER) this.#obey(JSON.parse(this.#native.order()));
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);

@@ -53,13 +53,14 @@ impl NativeWorker {
     }
 
     /// Takes one message off the channel: `[fd, listener, idle, fd, …]` (`Origin`); `[]` if there is none, `[-1]` for an order
-    /// (then call `order`), `[-2]` when the master is gone. The descriptors are the caller's to close.
+    /// (then call `order`), `[-2]` when the master is gone, `[-3]` when descriptors are lacking. The descriptors are the caller's to close.
     #[napi]
     pub fn take(&mut self) -> napi::Result<Vec<i32>> {
         self.notified.store(false, Ordering::Release);
         Ok(match self.worker.take().map_err(fail)? {
             Taken::Nothing => Vec::new(),
             Taken::Orphaned => vec![-2],
+            Taken::Starved => vec![-3],
             Taken::Order(order) => {
                 self.order = Some(order);
                 vec![-1]

@@ -33,6 +33,8 @@ pub enum Taken {
     Order(Order),
     /// Nothing is there.
     Nothing,
+    /// What is there cannot be taken for lack of descriptors; the event loop does not look again before `catch_up`.
+    Starved,
     /// The master is gone.
     Orphaned,
 }
@@ -141,7 +143,7 @@ impl Worker {
             // What it cannot take, the master gives to somebody else.
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
                 self.looking.set(Looking::Starved);
-                return Ok(Taken::Nothing);
+                return Ok(Taken::Starved);
             }
             Ok(None) => return Ok(self.orphaned()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
