@@ -65,8 +65,8 @@ impl Door {
         Self { loose: true, ..Self::default() }
     }
 
-    /// Binds one of the app's own addresses, before there is any worker; returns where it really listens.
-    pub fn pin(&mut self, wanted: &Wanted) -> Result<Address> {
+    /// Binds one of the app's own addresses, before there is any worker.
+    pub fn pin(&mut self, wanted: &Wanted) -> Result<()> {
         let address = address(wanted).map_err(|source| ClusterError::from_listen(show(wanted), source))?;
         let shown = address.to_string();
         let failed = |error: io::Error| match error.downcast() {
@@ -75,7 +75,7 @@ impl Door {
         };
         let id = self.open(wanted, &address).map_err(failed)?;
         self.entries.entry(id).and_modify(|entry| entry.pinned = true);
-        Ok(self.entries.get(&id).map_or(address, |entry| entry.listener.address().clone()))
+        Ok(())
     }
 
     /// The listener a worker asks for: the one that exists, or a new one. One that is in its way and that no worker has

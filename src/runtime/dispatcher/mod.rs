@@ -372,6 +372,10 @@ impl Loop {
 
     /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
     fn announce_settled(&mut self, now: Millis) {
+        // Asked in every turn, and true in nearly all of them.
+        if self.peers.values().all(|peer| peer.kept_back_until().is_none()) {
+            return;
+        }
         let others: BTreeSet<ListenerId> =
             self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
         let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
