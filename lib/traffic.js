@@ -7,6 +7,7 @@ const diagnostics = require('node:diagnostics_channel');
 const http = require('node:http');
 const https = require('node:https');
 const { INDEX } = require('./counters');
+const { LinkedSet } = require('./linked-set');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
@@ -16,10 +17,10 @@ const isHttp1 = (server) => server instanceof http.Server || server instanceof h
 const isHttp2 = (server) => typeof server.updateSettings === 'function';
 
 class Traffic {
-  sockets = new Set();
+  sockets = new LinkedSet();
   /** Those of `sockets` that are no HTTP/1 of a watched server. */
-  others = new Set();
-  streams = new Set();
+  others = new LinkedSet();
+  streams = new LinkedSet();
   sessions = new Set();
   servers = new Set();
   /** Where a stream keeps its state: of each instance's own, as Node's channels tell of all streams of the process. */
@@ -98,7 +99,10 @@ class Traffic {
       if (state === undefined || state.active === 0) return;
       state.active -= 1;
       row[requestsActive] -= 1;
-      if (state.active === 0) this.#follower?.onIdle();
+      if (state.active > 0) return;
+      // A connection that lives on must not keep what it has answered.
+      state.last = undefined;
+      this.#follower?.onIdle();
     };
     this.#subscriptions = Object.entries({ 'http.server.request.start': start, 'http.server.response.finish': finish });
     for (const [name, listener] of this.#subscriptions) diagnostics.subscribe(name, listener);
@@ -125,8 +129,7 @@ class Traffic {
   }
 
   #connection(socket, speaksHttp1) {
-    if (this.sockets.has(socket)) return;
-    this.sockets.add(socket);
+    if (!this.sockets.add(socket)) return;
     if (!speaksHttp1) this.others.add(socket);
     socket.on('close', this.#onSocketClose);
   }

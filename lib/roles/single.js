@@ -160,7 +160,7 @@ class SingleRole {
 
   async #stop() {
     this.#closeListeners();
-    this.#traffic.sockets.forEach((socket) => socket.destroy());
+    for (const socket of this.#traffic.sockets) socket.destroy();
     this.#ended();
     return { running: true, pid: process.pid };
   }
@@ -190,7 +190,7 @@ class SingleRole {
     const limit = this.#config.shutdownTimeout;
     warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
     drain.stop();
-    this.#traffic.sockets.forEach((socket) => socket.destroy());
+    for (const socket of this.#traffic.sockets) socket.destroy();
   }
 }
 
