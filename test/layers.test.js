@@ -90,9 +90,9 @@ describe('the rules of the house in Rust', () => {
   /** Lines with the word `unsafe` as code, not as part of a lint's name. */
   const unsafeLines = (source) => source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
 
-  it('unsafe stands only in sys, and once in binding/mod.rs', () => {
+  it('unsafe stands only in sys, and in the two places where the binding calls Node-API itself', () => {
     const elsewhere = rust.filter((source) => moduleOf(source) !== 'sys' && unsafeLines(source).length > 0);
-    assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/mod.rs: 1']);
+    assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/callback.rs: 2', 'src/binding/mod.rs: 1']);
   });
 
   it('each unsafe has its reason directly above, after SAFETY:', () => {

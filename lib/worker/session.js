@@ -32,6 +32,8 @@ class Session {
   counters;
   traffic;
   #native;
+  /** What the addon took off the channel last. */
+  #batch = new Int32Array(addon.NativeWorker.batchSize());
   #hook = new ListenHook(this);
   #drain;
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
@@ -138,18 +140,19 @@ class Session {
 
   #takeAll() {
     for (;;) {
-      const taken = native(() => this.#native.take());
-      if (taken.length === 0) return;
-      if (taken[0] === ORPHANED) return this.#orphan();
-      if (taken[0] === STARVED) return this.#retry();
-      if (taken[0] === ORDER) this.#obey(JSON.parse(this.#native.order()));
+      const taken = native(() => this.#native.take(this.#batch));
+      if (taken === 0) return;
+      if (taken === ORPHANED) return this.#orphan();
+      if (taken === STARVED) return this.#retry();
+      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()));
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);
     }
   }
 
-  #connections(taken) {
-    for (let i = 0; i < taken.length; i += 3) this.#connection(taken[i], taken[i + 1], taken[i + 2]);
+  #connections(count) {
+    const batch = this.#batch;
+    for (let i = 0; i < 3 * count; i += 3) this.#connection(batch[i], batch[i + 1], batch[i + 2]);
   }
 
   #connection(fd, listener, idle) {

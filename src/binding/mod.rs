@@ -2,6 +2,7 @@
 //!
 //! Errors are thrown with a JSON message (`{"code", "message"}`), which `lib/errors.js` turns into a `ClusterError`.
 
+mod callback;
 pub mod ecv;
 mod front;
 pub mod master;

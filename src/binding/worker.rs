@@ -1,15 +1,13 @@
 //! The worker's end for JavaScript.
 
-use std::os::fd::{IntoRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
-use napi::bindgen_prelude::ArrayBuffer;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Status};
+use napi::Env;
+use napi::bindgen_prelude::{ArrayBuffer, Function};
 use napi_derive::napi;
 
+use super::callback::Callback;
 use super::ecv::NativeEcv;
 use super::{fail, parse, print};
 use crate::ipc::frame::{Order, Origin};
@@ -17,15 +15,19 @@ use crate::runtime::worker::{Taken, Worker};
 use crate::runtime::{log, output};
 use crate::sys::scoreboard::Field;
 
-type Notify = ThreadsafeFunction<(), (), (), Status, false, true, 2>;
+/// What `take` says instead of a number of connections.
+const ORDER: i32 = -1;
+const ORPHANED: i32 = -2;
+const STARVED: i32 = -3;
+
+/// An `Int32Array`. By this name, since napi-derive takes a plain `&mut` for one of its own objects.
+type Batch<'a> = &'a mut [i32];
 
 /// This process as a worker.
 #[napi]
 pub struct NativeWorker {
     worker: Worker,
     order: Option<Order>,
-    /// JavaScript was notified and has not looked yet.
-    notified: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -35,40 +37,44 @@ impl NativeWorker {
     pub fn new(row: u32) -> napi::Result<Self> {
         log::start();
         let worker = Worker::enter(row as usize).map_err(fail)?;
-        Ok(Self { worker, order: None, notified: Arc::default() })
+        Ok(Self { worker, order: None })
     }
 
     /// Looks at the channel from now on; `notify` is called when there may be something to `take`. An orphan whose event loop is stuck is
     /// ended after `orphan_limit` milliseconds.
     #[napi]
-    pub fn watch(&mut self, env: &Env, orphan_limit: u32, notify: Notify) -> napi::Result<()> {
-        let notified = Arc::clone(&self.notified);
-        let once = move || {
-            if !notified.swap(true, Ordering::AcqRel) {
-                notify.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        };
+    pub fn watch(&mut self, env: &Env, orphan_limit: u32, notify: Function<'_, (), ()>) -> napi::Result<()> {
+        let notify = Callback::new(env, &notify)?;
         let event_loop = env.get_uv_event_loop()?.cast();
-        self.worker.watch(event_loop, Duration::from_millis(u64::from(orphan_limit)), once).map_err(fail)
+        let limit = Duration::from_millis(u64::from(orphan_limit));
+        self.worker.watch(event_loop, limit, move || notify.call()).map_err(fail)
     }
 
-    /// Takes one message off the channel: `[fd, listener, idle, fd, …]` (`Origin`); `[]` if there is none, `[-1]` for an order
-    /// (then call `order`), `[-2]` when the master is gone, `[-3]` when descriptors are lacking. The descriptors are the caller's to close.
+    /// The numbers of one `take` at most: three for each connection.
     #[napi]
-    pub fn take(&mut self) -> napi::Result<Vec<i32>> {
-        self.notified.store(false, Ordering::Release);
+    pub fn batch_size() -> u32 {
+        3 * Worker::MAX_TAKEN as u32
+    }
+
+    /// Takes one message off the channel. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
+    /// descriptor, listener, idle time (`Origin`); the descriptors are the caller's to close. 0: nothing is there, -1: an order
+    /// (then call `order`), -2: the master is gone, -3: descriptors are lacking.
+    #[napi]
+    pub fn take(&mut self, batch: Batch<'_>) -> napi::Result<i32> {
         Ok(match self.worker.take().map_err(fail)? {
-            Taken::Nothing => Vec::new(),
-            Taken::Orphaned => vec![-2],
-            Taken::Starved => vec![-3],
+            Taken::Nothing => 0,
+            Taken::Orphaned => ORPHANED,
+            Taken::Starved => STARVED,
             Taken::Order(order) => {
                 self.order = Some(order);
-                vec![-1]
+                ORDER
             }
             Taken::Connections(connections) => {
-                let numbers =
-                    |(fd, origin): (OwnedFd, Origin)| [fd.into_raw_fd(), origin.listener as i32, origin.idle as i32];
-                connections.into_iter().flat_map(numbers).collect()
+                let count = connections.len() as i32;
+                for ((fd, origin), place) in connections.into_iter().zip(batch.chunks_exact_mut(3)) {
+                    place.copy_from_slice(&[fd.into_raw_fd(), origin.listener as i32, origin.idle as i32]);
+                }
+                count
             }
         })
     }

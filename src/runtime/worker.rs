@@ -94,18 +94,17 @@ impl Worker {
         &self.header
     }
 
-    /// Starts to look, and the watch. `notify` is called when there may be something to take; it must not block. `event_loop` is
-    /// Node's own, of this thread.
+    /// Starts to look, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is Node's
+    /// own, of this thread.
     pub fn watch(
         &mut self,
         event_loop: *mut c_void,
         orphan_limit: Duration,
-        notify: impl Fn() + Send + Sync + 'static,
+        notify: impl Fn() + 'static,
     ) -> Result<()> {
-        let notify = Arc::new(notify);
-        let (tell, looking) = (Arc::clone(&notify), Rc::clone(&self.looking));
+        let looking = Rc::clone(&self.looking);
         let readable = move || {
-            tell();
+            notify();
             looking.get() == Looking::Yes
         };
         let poll = Poll::start(event_loop, self.channel.as_fd(), Box::new(readable));
@@ -122,7 +121,7 @@ impl Worker {
         std::thread::Builder::new()
             .name("cluster2-watch".into())
             .spawn(move || {
-                until_orphaned(&epoll, &*notify);
+                until_orphaned(&epoll);
                 drop(channel);
                 std::thread::sleep(orphan_limit);
                 tracing::error!("the master is gone and the event loop did not end in time");
@@ -220,19 +219,12 @@ impl Worker {
     pub const MAX_TAKEN: usize = MAX_FDS;
 }
 
-fn until_orphaned(epoll: &OwnedFd, notify: &impl Fn()) {
+fn until_orphaned(epoll: &OwnedFd) {
     let mut events = Vec::with_capacity(1);
-    loop {
-        events.clear();
+    while events.is_empty() {
         match epoll::wait(epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the watch cannot wait"),
-        }
-        if !events.is_empty() {
-            notify();
-        }
-        if events.iter().any(|event| { event.flags }.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP)) {
-            return;
         }
     }
 }
