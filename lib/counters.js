@@ -3,6 +3,8 @@
 // The numbers that a process reports about itself. In a worker they lie in the scoreboard (`src/sys/scoreboard.rs`), so that
 // writing them is all there is to reporting; in a single process, in plain memory.
 
+const { now } = require('./clock');
+
 const FIELDS = [
   'taken',
   'beat',
@@ -42,12 +44,12 @@ class Counters {
   /** Measures the process every `interval` milliseconds, without keeping it alive. `also` is called with each measurement. */
   start(interval = 1000, also = () => {}) {
     if (this.#timer) return;
-    this.#due = performance.now() + interval;
+    this.#due = now() + interval;
     this.#measure();
     this.#timer = setInterval(() => {
-      const now = performance.now();
-      this.eventLoopDelay = Math.max(0, now - this.#due);
-      this.#due = now + interval;
+      const at = now();
+      this.eventLoopDelay = Math.max(0, at - this.#due);
+      this.#due = at + interval;
       this.#measure();
       also();
     }, interval).unref();
@@ -59,9 +61,8 @@ class Counters {
   }
 
   #measure() {
-    const [seconds, nanoseconds] = process.hrtime();
     const cpu = process.cpuUsage();
-    this.beat = seconds * 1e3 + nanoseconds / 1e6;
+    this.beat = now();
     this.rss = process.memoryUsage.rss();
     this.cpu = (cpu.user + cpu.system) / 1e3;
   }

@@ -5,6 +5,8 @@
 // holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the user's own code set a
 // time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds and not ours.
 
+const { now } = require('./clock');
+
 const STATE = Symbol('cluster2-rs.idle');
 const SHORTEST = 20;
 const LONGEST = 1000;
@@ -35,8 +37,8 @@ class IdleTimeout {
   }
 
   #look() {
-    const now = performance.now();
-    const late = (stream) => this.#isLate(stream, now);
+    const at = now();
+    const late = (stream) => this.#isLate(stream, at);
     for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);
     const lateStreams = [...this.#traffic.streams].filter(late);
     if (lateStreams.length === 0) return;
@@ -45,15 +47,15 @@ class IdleTimeout {
   }
 
   // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the user's.
-  #isLate(socket, now) {
+  #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
-    const state = (socket[STATE] ??= { moved, since: now });
+    const state = (socket[STATE] ??= { moved, since: at });
     if (state.moved !== moved) {
       state.moved = moved;
-      state.since = now;
+      state.since = at;
     }
     const theirs = this.#traffic.others.has(socket) && socket.timeout > 0;
-    return !theirs && now - state.since >= this.#limit;
+    return !theirs && at - state.since >= this.#limit;
   }
 
   #end(socket) {

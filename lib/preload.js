@@ -3,10 +3,8 @@
 // The first of our code in a worker (`node --require`): what makes a process a worker is taken out of the environment before
 // the user's code runs, so that nothing the worker starts inherits it. In any other process this does nothing.
 
-const { isMainThread } = require('node:worker_threads');
-
 const identity = process.env.CLUSTER2_WORKER;
-if (identity && isMainThread) {
+if (identity && require('node:cluster').isWorker) {
   delete process.env.CLUSTER2_WORKER;
   const at = process.execArgv.indexOf(__filename);
   if (at > 0) process.execArgv.splice(at - 1, 2);

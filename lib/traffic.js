@@ -4,8 +4,7 @@
 // open connections of all watched servers, and `streams` those that speak HTTP/1, through TLS where there is TLS.
 
 const diagnostics = require('node:diagnostics_channel');
-const http = require('node:http');
-const https = require('node:https');
+const { isSecure } = require('./adapt');
 const { INDEX } = require('./counters');
 const { LinkedSet } = require('./linked-set');
 
@@ -13,8 +12,9 @@ const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
 const PASSES_ON = Symbol('cluster2-rs.passes-on');
 
-const isHttp1 = (server) => server instanceof http.Server || server instanceof https.Server;
+// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
 const isHttp2 = (server) => typeof server.updateSettings === 'function';
+const isHttp1 = (server) => typeof server.closeIdleConnections === 'function' && !isHttp2(server);
 
 class Traffic {
   sockets = new LinkedSet();
@@ -61,7 +61,7 @@ class Traffic {
     if (this.servers.has(server) || server[PASSES_ON]) return;
     this.servers.add(server);
     const speaksHttp1 = isHttp1(server);
-    const isPlain = speaksHttp1 && !(server instanceof https.Server);
+    const isPlain = speaksHttp1 && !isSecure(server);
     server.prependListener('connection', (socket) => {
       this.#connection(socket, speaksHttp1);
       if (isPlain) this.#stream(socket);

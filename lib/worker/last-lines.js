@@ -5,6 +5,7 @@
 // made, because a process whose event loop is stuck tells nothing later; after `end` nothing of this is in the way any more.
 
 const { stripVTControlCharacters } = require('node:util');
+const { now } = require('../clock');
 const { tap } = require('./tap');
 
 /** No more than this is remembered, after colours and the like were taken out. */
@@ -22,7 +23,7 @@ class LastLines {
   #text = '';
   #untold = false;
   #allowed = BURST;
-  #since = performance.now();
+  #since = now();
   #timer;
   #atExit = () => this.#untold && this.#tell();
 
@@ -60,9 +61,9 @@ class LastLines {
   }
 
   #mayTell() {
-    const now = performance.now();
-    this.#allowed = Math.min(BURST, this.#allowed + (now - this.#since) / PAUSE);
-    this.#since = now;
+    const at = now();
+    this.#allowed = Math.min(BURST, this.#allowed + (at - this.#since) / PAUSE);
+    this.#since = at;
     if (this.#allowed < 1) return false;
     this.#allowed -= 1;
     return true;

@@ -4,6 +4,7 @@
 //! from a file is signalled through a pidfd after its start time matched, so that a reused number is never hit.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -54,6 +55,22 @@ pub fn signal_name(number: i32) -> &'static str {
 /// Sends SIGKILL. A process that is gone already is as good as killed.
 pub fn kill(pidfd: impl AsFd) -> io::Result<()> {
     signal(pidfd, Signal::KILL)
+}
+
+/// From now on this thread waits for a processor until one is free or its turn comes (`SCHED_BATCH`), instead of taking it from
+/// whoever works as soon as there is something to do. Threads that have another policy than the usual one keep it.
+pub fn let_others_work() -> io::Result<()> {
+    let (mut policy, mut parameters) = (0, MaybeUninit::<libc::sched_param>::uninit());
+    // SAFETY: of this very thread; the two places are written and not read.
+    #[allow(unsafe_code)]
+    let read = unsafe { libc::pthread_getschedparam(libc::pthread_self(), &mut policy, parameters.as_mut_ptr()) };
+    if read != 0 || policy != libc::SCHED_OTHER {
+        return Ok(());
+    }
+    // SAFETY: of this very thread, with the parameters that it has, which were read above.
+    #[allow(unsafe_code)]
+    let set = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_BATCH, parameters.as_ptr()) };
+    if set == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(set)) }
 }
 
 /// Ends this process as nothing else can, whatever its event loop does.
@@ -134,6 +151,19 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_thread_that_asks_waits_for_its_turn() {
+        let policy = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit(')').next().unwrap().split(' ').nth(39).unwrap().parse::<i32>().unwrap()
+        };
+        let patient = std::thread::spawn(move || {
+            let_others_work().unwrap();
+            policy()
+        });
+        assert_eq!((patient.join().unwrap(), policy()), (libc::SCHED_BATCH, libc::SCHED_OTHER));
+    }
 
     #[test]
     fn a_process_is_found_by_number_and_start_time_together() {

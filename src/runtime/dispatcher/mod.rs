@@ -195,6 +195,11 @@ impl Loop {
     }
 
     fn run(&mut self) {
+        // Where a processor is free it runs at once. Where all are busy, the workers have enough to do: woken in their stead for each
+        // connection, it would hand over one at a time, and cost them as much as the requests.
+        if let Err(error) = sys::process::let_others_work() {
+            tracing::debug!(%error, "the dispatcher's thread cannot be made patient");
+        }
         let mut events = Vec::with_capacity(256);
         while !self.ended {
             let timeout = self.next_wake().map(|at| {
