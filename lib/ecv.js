@@ -55,6 +55,9 @@ class Ecv {
   #health;
   #addon;
   #running;
+  /** What was asked last, and what came of it: load balancers ask the same all the time. */
+  #routed = {};
+  #answered = {};
 
   /** See `guard`. */
   constructor(config, { server, ports }, tell, health, makeNative) {
@@ -87,8 +90,16 @@ class Ecv {
     };
   }
 
+  #route(method, target) {
+    const last = this.#routed;
+    if (last.method === method && last.target === target) return last.route;
+    const route = this.#addon?.route(method, target) ?? 0;
+    if (this.#addon) this.#routed = { method, target, route };
+    return route;
+  }
+
   #serve(request, response) {
-    const route = this.#addon?.route(request.method, request.url) ?? 0;
+    const route = this.#route(request.method, request.url);
     if (route === 0) return false;
     request.resume();
     this.#answer(route, request.socket, request.headers, (answer) => write(request, response, answer));
@@ -96,7 +107,7 @@ class Ecv {
   }
 
   #serveStream(stream, headers) {
-    const route = this.#addon?.route(headers[':method'], headers[':path']) ?? 0;
+    const route = this.#route(headers[':method'], headers[':path']);
     if (route === 0) return false;
     stream.resume();
     // A client that goes away while its answer is being found is nobody's error.
@@ -105,12 +116,26 @@ class Ecv {
     return true;
   }
 
-  async #answer(route, socket, headers, write) {
-    const { localAddress, localPort, remoteAddress } = socket;
-    if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(remoteAddress), headers));
-    const problem = this.#addon.isDisabled() ? undefined : await this.#problem();
+  #answer(route, socket, headers, write) {
+    if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), headers));
+    const finding = this.#addon.state() < 0 ? undefined : this.#problem();
+    if (finding === undefined) return write(this.#check(socket));
+    return finding.then((problem) => write(this.#check(socket, problem)));
+  }
+
+  // The same for all who ask within a second, as that is how exactly it tells the time.
+  #check({ localAddress, localPort }, problem) {
+    const last = this.#answered;
+    const state = this.#addon.state();
+    const second = Math.floor(Date.now() / 1000);
+    if (
+      last.state === state && last.second === second && last.problem === problem &&
+      last.address === localAddress && last.port === localPort
+    ) return last.answer;
     const port = localPort ?? this.#server.address() ?? '';
-    write(this.#addon.answer(plain(localAddress) ?? '127.0.0.1', String(port), problem));
+    const answer = toAnswer(this.#addon.answer(plain(localAddress) ?? '127.0.0.1', String(port), problem));
+    this.#answered = { state, second, problem, address: localAddress, port: localPort, answer };
+    return answer;
   }
 
   // A client that has reset its connection has no address any more: that must not make it one of a unix socket, which may.
@@ -119,11 +144,11 @@ class Ecv {
     const refused = this.#addon.refusal(client, authorization, origin !== undefined);
     if (refused) {
       if (refused.warning) this.#try(() => this.#tell.warn(refused.warning));
-      return refused.answer;
+      return toAnswer(refused.answer);
     }
     const { changed, answer } = this.#addon.switch(disabled);
     if (changed) this.#try(() => this.#tell.switched(disabled, address ?? (this.#onlyUnix ? 'a unix socket' : 'somebody')));
-    return answer;
+    return toAnswer(answer);
   }
 
   // A master that takes no reports does not keep the answer from the client.
@@ -157,20 +182,28 @@ class Ecv {
   }
 }
 
-// Node adds only what the manual shows too: `Transfer-Encoding: chunked`.
-function write(request, response, [status, reason, body, ...headers]) {
-  if (response.destroyed) return;
+/** What the addon answers (`print` of `src/binding/ecv.rs`), as it is written. */
+function toAnswer([status, reason, body, ...headers]) {
   const connection = headers.indexOf('Connection') + 1;
-  if (!response.shouldKeepAlive || request.httpVersion === '1.0') headers[connection] = 'close';
-  response.sendDate = false;
-  response.writeHead(Number(status), reason, headers);
-  if (body !== '') response.write(body);
-  response.end();
+  const closing = headers.map((text, index) => (index === connection ? 'close' : text));
+  const chunk = `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  return { status: Number(status), reason, headers, closing, body, chunk };
 }
 
-function writeStream(stream, request, [status, , body, ...headers]) {
+// Node adds only what the manual shows too: `Transfer-Encoding: chunked`. The one chunk is written as such here, so that head and
+// body are one write; Node would make six of them.
+function write(request, response, { status, reason, headers, closing, body, chunk }) {
+  if (response.destroyed) return;
+  response.sendDate = false;
+  response.writeHead(status, reason, response.shouldKeepAlive && request.httpVersion !== '1.0' ? headers : closing);
+  if (!response.chunkedEncoding) return response.end(body);
+  response.chunkedEncoding = false;
+  response.end(chunk);
+}
+
+function writeStream(stream, request, { status, headers, body }) {
   if (stream.destroyed) return;
-  const fields = { ':status': Number(status) };
+  const fields = { ':status': status };
   for (let i = 0; i < headers.length; i += 2) {
     // Of one connection, which HTTP/2 manages itself.
     if (headers[i] !== 'Connection') fields[headers[i].toLowerCase()] = headers[i + 1];

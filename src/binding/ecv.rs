@@ -53,10 +53,12 @@ impl NativeEcv {
         }
     }
 
-    /// Whether the answer is DISABLED whatever a probe would find.
+    /// What an answer depends on besides what a probe finds: since when it is as it is, milliseconds since 1970; negative if it is
+    /// DISABLED whatever a probe would find.
     #[napi]
-    pub fn is_disabled(&self) -> bool {
-        self.check.is_disabled()
+    pub fn state(&self) -> f64 {
+        let (disabled, since) = self.check.state();
+        if disabled { -(since.max(1) as f64) } else { since as f64 }
     }
 
     /// The answer to a check that came in at our `ip` and `port` and found `problem`; see `print`.

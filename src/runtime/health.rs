@@ -77,17 +77,22 @@ impl Check {
 
     /// Whether the answer is DISABLED whatever a probe would find.
     pub fn is_disabled(&self) -> bool {
-        self.header.leaving().is_some() || self.header.switched().0
+        self.state().0
+    }
+
+    /// Whether the answer is DISABLED whatever a probe would find, and since when it is as it is, milliseconds since 1970.
+    pub fn state(&self) -> (bool, u64) {
+        let switched = self.header.switched();
+        self.header.leaving().map_or(switched, |since| (true, since))
     }
 
     /// The answer to a check that came in at `ip` and `port` and found `problem`.
     pub fn answer(&self, ip: &str, port: &str, problem: Option<&str>) -> Answer {
-        let (disabled, switched) = self.header.switched();
-        let (verdict, since) = match (self.header.leaving(), disabled, problem) {
-            (Some(since), ..) => (Verdict::Disabled, since),
-            (None, true, _) => (Verdict::Disabled, switched),
-            (None, false, Some(_)) => (Verdict::Warning, switched),
-            (None, false, None) => (Verdict::Available, switched),
+        let (disabled, since) = self.state();
+        let verdict = match (disabled, problem) {
+            (true, _) => Verdict::Disabled,
+            (false, Some(_)) => Verdict::Warning,
+            (false, None) => Verdict::Available,
         };
         Ecv::check(verdict, since, sys::wall(), &ecv::Place { ip, port, hostname: &self.hostname })
     }
