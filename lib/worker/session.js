@@ -61,20 +61,17 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(this.identity.beat, () => this.#catchUp());
+    this.counters.start(this.identity.beat, () => native(() => this.#native.catchUp()));
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
   }
 
   #retry() {
     clearTimeout(this.#retrying);
-    this.#retrying = setTimeout(() => this.#catchUp(), RETRY).unref();
-  }
-
-  // What found no room before, in the channel or for lack of descriptors.
-  #catchUp() {
-    native(() => this.#native.catchUp());
-    this.#takeAll();
+    this.#retrying = setTimeout(() => {
+      native(() => this.#native.catchUp());
+      this.#takeAll();
+    }, RETRY).unref();
   }
 
   /** The health check on the app's port; `config`: the options. */
