@@ -3,13 +3,16 @@
 //!
 //! `cargo bench --bench dispatcher`
 
+// As in tests: what fails here ends the measurement.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster2_rs::config::Balance;
-use cluster2_rs::core::balance::Balancer;
+use cluster2_rs::core::balance::{Balancer, Look};
 use cluster2_rs::core::worker::WorkerId;
 use cluster2_rs::ipc::frame::{self, Report, Wanted};
 use cluster2_rs::runtime::dispatcher::{Dispatcher, Door, Peer, Request};
@@ -67,20 +70,21 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
     if !fits(workers) {
         return;
     }
-    let crew = crew(workers);
+    let mut crew = crew(workers);
     let mut balancer = Balancer::new(policy);
-    let mut candidates = Vec::new();
+    for (id, peer) in &mut crew.peers {
+        balancer.join(*id, peer.slot(), peer.look(false));
+    }
     let mut random = fastrand::Rng::with_seed(7);
     bencher.bench_local(|| {
         // Somewhere a connection ends.
         let ending = &crew.rows[random.usize(..crew.rows.len())];
         ending.set(Field::ConnectionsActive, (ending.get(Field::ConnectionsActive) - 1.0).max(0.0));
         let client = IpAddr::from(random.u32(..).to_be_bytes());
-        candidates.clear();
-        candidates.extend(crew.peers.values().filter(|peer| peer.can_take(LISTENER, false)).map(Peer::candidate));
-        let chosen = balancer.choose(&candidates, Some(client)).unwrap();
-        assert!(crew.peers.get(&chosen).is_some());
+        let mut look = |id| crew.peers.get_mut(&id).map_or(Look::FULL, |peer| peer.look(false));
+        let chosen = balancer.choose(Some(client), None, &mut look).unwrap();
         crew.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
+        balancer.note(chosen, look(chosen));
     });
 }
 
