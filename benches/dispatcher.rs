@@ -1,5 +1,6 @@
 //! What a connection costs the dispatcher, for 1 to 1,024 workers: the choice alone, and a whole turn over real sockets. Workers
-//! are played: their numbers are written here, and here is the other end of their channels.
+//! are played: their numbers are written here, and here is the other end of their channels. Below stands what whole turns cost in
+//! processor time of the dispatcher's own thread, which neither clients nor other programs disturb much.
 //!
 //! `cargo bench --bench dispatcher`
 
@@ -33,6 +34,25 @@ fn main() {
     // What is lacking is told where it is missed.
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     divan::main();
+    // Not when it is only tried out, or something else was asked for.
+    if std::env::args().skip(1).eq(["--bench"]) {
+        print_turns();
+    }
+}
+
+/// Processor time per connection, where each turn brings one of them, and where they come together.
+fn print_turns() {
+    println!("| workers | one a turn | {BATCH} at once |\n| ---: | ---: | ---: |");
+    for workers in WORKERS.into_iter().filter(|workers| fits(*workers)) {
+        let mut stage = stage(workers);
+        let [single, batch] = [1, BATCH].map(|size| {
+            stage.serve(size, 1_000);
+            let (before, count) = (stage.dispatcher_time(), 20_000);
+            stage.serve(size, count);
+            (stage.dispatcher_time() - before) / count as u64
+        });
+        println!("| {workers} | {:.1} µs | {:.1} µs |", single as f64 / 1e3, batch as f64 / 1e3);
+    }
 }
 
 /// Whether there are descriptors for so many workers: four each.
@@ -144,6 +164,25 @@ impl Stage {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         stream
+    }
+
+    /// So many connections or a few more, of which always `size` come together.
+    fn serve(&mut self, size: usize, count: usize) {
+        for _ in 0..count.div_ceil(size) {
+            let _clients: Vec<TcpStream> = (0..size).map(|_| self.client()).collect();
+            self.take(size);
+        }
+    }
+
+    /// Nanoseconds for which the dispatcher's thread has run.
+    fn dispatcher_time(&self) -> u64 {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+        let is_it = |path: &std::path::PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("cluster2-dispat"))
+        };
+        let its = threads.into_iter().find(is_it).unwrap();
+        let times = std::fs::read_to_string(its.join("schedstat")).unwrap();
+        times.split(' ').next().unwrap().parse().unwrap()
     }
 
     /// Takes `count` connections, and ends them.
