@@ -304,6 +304,42 @@ fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
     assert!(TcpStream::connect(("127.0.0.1", stage.port)).is_err());
 }
 
+#[test]
+fn what_a_full_worker_cannot_get_waits_until_it_takes_something() {
+    let stage = stage(Balance::LeastConnections);
+    let worker = stage.worker(1);
+    // However long it takes nothing, nobody else is free.
+    let mut clients: Vec<TcpStream> = (0..200).map(|_| stage.client()).collect();
+    let begun = Instant::now();
+    while stage.dispatcher.counts().handed.load(Ordering::Relaxed) < 128 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(2 * TAKE_WITHIN));
+    assert_eq!(stage.dispatcher.counts().handed.load(Ordering::Relaxed), 128);
+    answered(worker.take(200), &mut clients);
+}
+
+#[test]
+fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
+    let stage = stage(Balance::LeastConnections);
+    let (both, one) = (stage.worker(1), stage.worker(2));
+    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 1 };
+    both.report(&Report::Bind { seq: 1, wanted });
+    let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) = both.next(Duration::from_secs(5)) else {
+        panic!("no answer");
+    };
+    both.report(&Report::Serve { listener });
+    let connect = || TcpStream::connect(("127.0.0.1", address.as_ref().unwrap().port)).unwrap();
+    let mut clients: Vec<TcpStream> = (0..6).map(|_| connect()).collect();
+    answered(both.take(6), &mut clients);
+    assert!(one.next(Duration::ZERO).is_none());
+    // It gets no more of them either, and those who come wait for somebody who does.
+    both.report(&Report::Unserve { listener: LISTENER });
+    let mut others: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
+    answered(one.take(6), &mut others);
+}
+
 /// The loop without its thread, on one of the test.
 fn still(policy: Balance, workers: u32) -> (Loop, Vec<Played>, u16) {
     let (door, port) = door();
