@@ -21,7 +21,10 @@ pub struct Ledger {
 impl Ledger {
     /// Enters `count` connections that went into the channel at `now`.
     pub fn hand(&mut self, count: u32, now: Millis) {
-        self.handed.push_back((now, count));
+        match self.handed.back_mut() {
+            Some((at, before)) if *at == now => *before += count,
+            _ => self.handed.push_back((now, count)),
+        }
         self.untaken += count;
     }
 

@@ -3,12 +3,17 @@
 //! A message is one frame. Connections travel as a list of listener numbers beside as many descriptors; all else is JSON.
 //! Orders do not depend on each other: the master may read one back together with connections and send it again.
 
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 
 const CONNECTIONS: u8 = 1;
 const JSON: u8 = 2;
+
+/// The most connections in one frame.
+pub const MAX_CONNECTIONS: usize = 32;
 
 /// Names a listening socket of the master.
 pub type ListenerId = u32;
@@ -185,12 +190,29 @@ pub fn has_descriptors(first: u8) -> bool {
     first == CONNECTIONS
 }
 
-/// The frame for connections, in the order of their descriptors.
-pub fn connections(origins: impl Iterator<Item = Origin>) -> Vec<u8> {
-    let mut frame = vec![CONNECTIONS];
-    for origin in origins {
-        frame.extend(origin.listener.to_le_bytes());
-        frame.extend(origin.idle.to_le_bytes());
+/// The bytes of a frame for connections, on the stack: one is made for every few connections.
+#[derive(Debug)]
+pub struct Connections {
+    bytes: [u8; 1 + 8 * MAX_CONNECTIONS],
+    length: usize,
+}
+
+impl Deref for Connections {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The frame for at most [`MAX_CONNECTIONS`] connections, in the order of their descriptors.
+pub fn connections(origins: impl Iterator<Item = Origin>) -> Connections {
+    let mut frame = Connections { bytes: [CONNECTIONS; 1 + 8 * MAX_CONNECTIONS], length: 1 };
+    let (places, _) = frame.bytes[1..].as_chunks_mut::<8>();
+    for (place, origin) in places.iter_mut().zip(origins) {
+        place[..4].copy_from_slice(&origin.listener.to_le_bytes());
+        place[4..].copy_from_slice(&origin.idle.to_le_bytes());
+        frame.length += 8;
     }
     frame
 }

@@ -21,7 +21,7 @@ use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Wanted};
 use crate::sys::listener::{Address, Listener};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
 const PAUSE: Millis = 100;
 /// What Node passes when the user names no backlog.
@@ -119,9 +119,9 @@ impl Door {
                 }
                 let mut queued = Vec::new();
                 for id in going {
-                    queued.extend(
-                        self.entries.remove(&id).into_iter().flat_map(|mut entry| entry.accept(id, 0, usize::MAX)),
-                    );
+                    if let Some(mut entry) = self.entries.remove(&id) {
+                        queued.extend(std::iter::from_fn(|| entry.accept(id, 0)));
+                    }
                 }
                 let id = self.open(wanted, &address)?;
                 queued.iter_mut().for_each(|connection| connection.origin.listener = id);
@@ -168,11 +168,10 @@ impl Door {
         self.entries.retain(|id, entry| entry.listener.is_inherited() || served(*id));
     }
 
-    /// A batch of connections of one listener.
-    pub fn accept(&mut self, id: ListenerId, now: Millis) -> Vec<Connection> {
+    /// The next connection of one listener.
+    pub fn accept(&mut self, id: ListenerId, now: Millis) -> Option<Connection> {
         let shut = self.is_shut();
-        let entry = self.entries.get_mut(&id).filter(|entry| !(shut && entry.listener.is_inherited()));
-        entry.map(|entry| entry.accept(id, now, BATCH)).unwrap_or_default()
+        self.entries.get_mut(&id).filter(|entry| !(shut && entry.listener.is_inherited()))?.accept(id, now)
     }
 
     /// Lets nobody new in, and returns who was in the queues. The sockets stay until `grace_ends`.
@@ -204,7 +203,7 @@ impl Door {
 
     fn empty_queues(&mut self, now: Millis) -> Vec<Connection> {
         let own = self.entries.iter_mut().filter(|(_, entry)| !entry.listener.is_inherited());
-        own.flat_map(|(id, entry)| entry.accept(*id, now, usize::MAX)).collect()
+        own.flat_map(|(id, entry)| std::iter::from_fn(|| entry.accept(*id, now))).collect()
     }
 
     /// Whether nobody new gets in.
@@ -255,24 +254,22 @@ impl Entry {
         self.listener.is_inherited() && self.listener.address() == found.address()
     }
 
-    fn accept(&mut self, listener: ListenerId, now: Millis, at_most: usize) -> Vec<Connection> {
-        let mut connections = Vec::new();
-        while connections.len() < at_most {
+    fn accept(&mut self, listener: ListenerId, now: Millis) -> Option<Connection> {
+        loop {
             match self.listener.accept() {
-                Ok((fd, client)) => connections.push(Connection { fd, origin: Origin { listener, idle: 0 }, client }),
+                Ok((fd, client)) => return Some(Connection { fd, origin: Origin { listener, idle: 0 }, client }),
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::WOULDBLOCK | Errno::INVAL) => break,
+                    Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
                     Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                         tracing::warn!(%error, address = %self.listener.address(), "cannot accept; trying again");
                         self.paused_until = Some(now + PAUSE);
-                        break;
+                        return None;
                     }
                     // Whatever else accept(2) names is one client's trouble, not the listener's.
                     _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
                 },
             }
         }
-        connections
     }
 }
 

@@ -1,17 +1,21 @@
 //! The dispatcher: the master's thread that owns the listening sockets, accepts, and hands connections to workers.
 //!
 //! One epoll loop; it never waits for anybody. What always holds: an accepted connection is in exactly one place, which is
-//! `waiting`, a peer's outbox, a peer's channel (a departed one's too), or a worker that took it. So whatever happens to a worker, each
+//! a line, a peer's outbox, a peer's channel (a departed one's too), or a worker that took it. So whatever happens to a worker, each
 //! connection that it did not take is still here, or can be read back from its channel, and goes to another one.
+//!
+//! A turn of the loop walks over no worker that has nothing to do with it: `unsent` and `busy` name those that have.
 //!
 //! A worker gets connections of a listener from its `Serve` on, until it drains. While the door is being shut, draining
 //! workers get what is left in the queues. A drained worker may leave only when nothing is on the way to it.
 
 mod door;
+mod hand_over;
 mod inherited;
+mod lines;
 mod peer;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,12 +28,13 @@ use tokio::sync::oneshot;
 
 use crate::config::{Balance, MAX_WORKERS};
 use crate::core::Millis;
-use crate::core::balance::{Balancer, Candidate};
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{ListenerId, Order, Report};
 use crate::sys;
+use door::BATCH;
 pub use door::Door;
+use lines::Lines;
 use peer::Received;
 pub use peer::{Connection, Peer};
 
@@ -152,15 +157,21 @@ struct Loop {
     inbox: Receiver<Request>,
     tell: Tell,
     door: Door,
-    balancer: Balancer,
+    lines: Lines,
     peers: BTreeMap<WorkerId, Peer>,
+    /// Workers for whom something lies in their outboxes, in ascending order.
+    unsent: Vec<WorkerId>,
+    /// Workers that have to be looked at again (`Peer::next_look`), in ascending order; and when the first of them.
+    busy: Vec<WorkerId>,
+    look_at: Millis,
     /// Workers that are gone, but whose channels are not empty yet.
     departed: Vec<Peer>,
-    waiting: VecDeque<Connection>,
-    candidates: Vec<Candidate>,
     counts: Arc<Counts>,
     ended: bool,
 }
+
+/// Later than anything.
+const NEVER: Millis = Millis::MAX;
 
 /// Epoll tokens: the kind in the upper half, the number in the lower.
 const WAKE: u64 = 0;
@@ -184,11 +195,12 @@ impl Loop {
             inbox,
             tell,
             door,
-            balancer: Balancer::new(policy),
+            lines: Lines::new(policy),
             peers: BTreeMap::new(),
+            unsent: Vec::new(),
+            busy: Vec::new(),
+            look_at: NEVER,
             departed: Vec::new(),
-            waiting: VecDeque::new(),
-            candidates: Vec::new(),
             counts,
             ended: false,
         })
@@ -202,27 +214,33 @@ impl Loop {
         }
         let mut events = Vec::with_capacity(256);
         while !self.ended {
-            let timeout = self.next_wake().map(|at| {
-                let wait = Duration::from_millis(at.saturating_sub(sys::now()));
-                Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) }
-            });
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    tracing::error!(%error, "the dispatcher cannot wait");
-                    return;
-                }
+            if let Err(error) = self.turn(&mut events) {
+                tracing::error!(%error, "the dispatcher cannot wait");
+                return;
             }
-            let now = sys::now();
-            for event in &events {
-                self.on_event(event.data.u64(), event.flags, now);
-            }
-            self.on_time(now);
-            self.flush(now);
-            self.watch_listeners(now);
-            self.counts.waiting.store(self.waiting.len() as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Waits for something to do, and does it. `events` is room for what epoll says.
+    fn turn(&mut self, events: &mut Vec<epoll::Event>) -> rustix::io::Result<()> {
+        let timeout = self.next_wake().map(|at| {
+            let wait = Duration::from_millis(at.saturating_sub(sys::now()));
+            Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) }
+        });
+        events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let now = sys::now();
+        for event in &*events {
+            self.on_event(event.data.u64(), event.flags, now);
+        }
+        self.on_time(now);
+        self.flush(now);
+        self.watch_listeners(now);
+        self.counts.waiting.store(self.lines.waiting() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn on_event(&mut self, token: u64, flags: epoll::EventFlags, now: Millis) {
@@ -244,7 +262,20 @@ impl Loop {
     fn with_peer(&mut self, worker: WorkerId, action: impl FnOnce(&mut Peer)) {
         if let Some(peer) = self.peers.get_mut(&worker) {
             action(peer);
+            self.attend(worker);
         }
+    }
+
+    /// Puts a worker into the lines that it may be given connections of, after any of that has changed.
+    fn enrol(&mut self, worker: WorkerId) {
+        let leaving = self.door.is_shut();
+        if let Some(peer) = self.peers.get_mut(&worker) {
+            self.lines.enrol(peer, leaving);
+        }
+    }
+
+    fn all_workers(&self) -> Vec<WorkerId> {
+        self.peers.keys().copied().collect()
     }
 
     fn read_inbox(&mut self, now: Millis) {
@@ -259,8 +290,14 @@ impl Loop {
                 Request::Drain(worker) => {
                     let moving = !self.door.is_shut();
                     self.with_peer(worker, |peer| peer.drain(moving));
+                    self.enrol(worker);
+                    self.look_at = 0;
                 }
-                Request::Reopen => self.peers.values_mut().for_each(|peer| peer.order(&Order::Reopen)),
+                Request::Reopen => {
+                    for worker in self.all_workers() {
+                        self.with_peer(worker, |peer| peer.order(&Order::Reopen));
+                    }
+                }
                 Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
@@ -281,20 +318,22 @@ impl Loop {
         while self.hear(worker) {}
         if let Some(peer) = self.peers.remove(&worker) {
             self.departed.push(peer);
+            self.lines.strike(worker);
             self.empty_departed();
             self.release_unserved();
+            self.look_at = 0;
         }
     }
 
     /// Takes back what workers that are gone left in their channels, as far as there are descriptors for it.
     fn empty_departed(&mut self) {
-        let (waiting, counts) = (&mut self.waiting, &self.counts);
+        let (lines, counts) = (&mut self.lines, &self.counts);
         self.departed.retain_mut(|peer| {
             // There is something left only if descriptors were lacking when it was detached.
             while let Some(received) = peer.receive() {
                 if let Received::Connections(back) = received {
                     Counts::add(&counts.moved, back.len());
-                    waiting.extend(back);
+                    back.into_iter().for_each(|connection| lines.wait(connection));
                 }
             }
             let (left, all) = peer.take_back();
@@ -302,7 +341,7 @@ impl Loop {
                 tracing::info!(worker = peer.id().0, connections = left.len(), "reclaimed from a worker that is gone");
             }
             Counts::add(&counts.reclaimed, left.len());
-            waiting.extend(left);
+            left.into_iter().for_each(|connection| lines.wait(connection));
             !all
         });
     }
@@ -316,7 +355,7 @@ impl Loop {
         }
         let served = |listener| self.peers.values().any(|peer| peer.claims(listener));
         self.door.release_unserved(served);
-        self.waiting.retain(|connection| served(connection.origin.listener));
+        self.lines.release_unserved(served);
     }
 
     /// Reads what came from a worker, a bounded number of frames at a time. False: there was nothing more.
@@ -326,8 +365,11 @@ impl Loop {
                 Some(Received::Report(report)) => self.on_report(worker, report),
                 Some(Received::Connections(back)) => {
                     Counts::add(&self.counts.moved, back.len());
-                    back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
-                    self.release_unserved();
+                    for connection in back {
+                        if !self.place(connection, Some(worker)) {
+                            self.release_unserved();
+                        }
+                    }
                 }
                 None => return false,
             }
@@ -343,7 +385,7 @@ impl Loop {
                 let answer = match self.door.bind(&wanted, claimed) {
                     Ok(listener) => {
                         self.with_peer(worker, |peer| peer.claim(listener));
-                        self.waiting.extend(self.door.take_rescued());
+                        self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
                         let (address, path) = self.door.place(listener);
                         Order::Bound { seq, listener, address, path }
                     }
@@ -353,13 +395,20 @@ impl Loop {
             }
             Report::Serve { listener } => {
                 self.with_peer(worker, |peer| peer.serve(listener));
+                self.enrol(worker);
                 self.announce_settled(sys::now());
             }
             Report::Unserve { listener } => {
                 self.with_peer(worker, |peer| peer.unserve(listener));
+                self.enrol(worker);
                 self.release_unserved();
+                self.look_at = 0;
             }
-            Report::Drained => self.with_peer(worker, Peer::ask_to_leave),
+            Report::Drained => {
+                self.with_peer(worker, Peer::ask_to_leave);
+                self.enrol(worker);
+                self.look_at = 0;
+            }
             report @ Report::Ready { settled: false, .. } if !self.peers.get(&worker).is_some_and(Peer::is_ready) => {
                 self.with_peer(worker, |peer| peer.keep_back(report, sys::now() + SETTLE_WITHIN));
                 self.announce_settled(sys::now());
@@ -377,49 +426,43 @@ impl Loop {
 
     /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
     fn announce_settled(&mut self, now: Millis) {
-        // Asked in every turn, and true in nearly all of them.
-        if self.peers.values().all(|peer| peer.kept_back_until().is_none()) {
+        let is_kept_back = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.kept_back_until().is_some());
+        let kept_back: Vec<WorkerId> = self.busy.iter().copied().filter(is_kept_back).collect();
+        if kept_back.is_empty() {
             return;
         }
         let others: BTreeSet<ListenerId> =
             self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
         let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
-        let settled = self.peers.values_mut().filter_map(|peer| Some((peer.id(), peer.settled(&expected, now)?)));
-        for (worker, ready) in settled.collect::<Vec<_>>() {
-            self.announce(worker, ready);
+        for worker in kept_back {
+            if let Some(ready) = self.peers.get_mut(&worker).and_then(|peer| peer.settled(&expected, now)) {
+                self.announce(worker, ready);
+            }
         }
     }
 
     fn accept(&mut self, listener: u32, now: Millis) {
-        for connection in self.door.accept(listener, now) {
+        for _ in 0..BATCH {
+            let Some(connection) = self.door.accept(listener, now) else { return };
             self.place(connection, None);
-        }
-    }
-
-    /// Gives a connection to the best worker, rather not to `not`, or lets it wait.
-    fn place(&mut self, connection: Connection, not: Option<WorkerId>) {
-        let leaving = self.door.is_shut();
-        self.candidates.clear();
-        let able = self.peers.values().filter(|peer| peer.can_take(connection.origin.listener, leaving));
-        self.candidates.extend(able.map(Peer::candidate));
-        if self.candidates.len() > 1 || !leaving {
-            self.candidates.retain(|candidate| Some(candidate.worker) != not);
-        }
-        match self.balancer.choose(&self.candidates, connection.client).and_then(|id| self.peers.get_mut(&id)) {
-            Some(peer) => {
-                Counts::add(&self.counts.handed, 1);
-                peer.give(connection);
-            }
-            None => self.waiting.push_back(connection),
         }
     }
 
     fn shut_door(&mut self, now: Millis, done: oneshot::Sender<()>) {
-        for connection in self.door.shut(now + DOOR_GRACE) {
+        let queued = self.door.shut(now + DOOR_GRACE);
+        let workers = self.all_workers();
+        workers.iter().for_each(|worker| self.enrol(*worker));
+        for connection in queued {
             self.place(connection, None);
         }
         // Whoever is in the middle of moving its connections has nobody to move them to any more.
-        self.peers.values_mut().filter(|peer| !peer.is_open()).for_each(|peer| peer.drain(false));
+        for worker in workers {
+            self.with_peer(worker, |peer| {
+                if !peer.is_open() {
+                    peer.drain(false)
+                }
+            });
+        }
         // Who asked may have gone in the meantime.
         let _ = done.send(());
     }
@@ -429,70 +472,28 @@ impl Loop {
             self.place(connection, None);
         }
         self.empty_departed();
-        self.announce_settled(now);
-        for _ in 0..self.waiting.len() {
-            if let Some(connection) = self.waiting.pop_front() {
-                self.place(connection, None);
-            }
+        if self.look_at <= now {
+            self.look_at_busy(now);
         }
-        self.reclaim(now);
-        if !self.door.is_closing() {
-            self.peers.values_mut().for_each(Peer::grant_leave);
-        }
-    }
-
-    /// Takes connections back from workers that did not take them in time, where another worker is free.
-    fn reclaim(&mut self, now: Millis) {
-        self.peers.values_mut().for_each(Peer::settle);
-        if self.balancer.is_sticky() {
-            return;
-        }
-        let late: Vec<WorkerId> =
-            self.peers.values().filter(|peer| peer.is_late(now, TAKE_WITHIN)).map(Peer::id).collect();
-        for id in late {
-            if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
-                continue;
-            }
-            let Some(back) = self.peers.get_mut(&id).map(|peer| peer.reclaim(now)) else { continue };
-            tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that is busy");
-            Counts::add(&self.counts.reclaimed, back.len());
-            for connection in back {
-                self.place(connection, Some(id));
-            }
-        }
-    }
-
-    fn flush(&mut self, now: Millis) {
-        for peer in self.peers.values_mut() {
-            if let Some(blocked) = peer.flush(now) {
-                let flags =
-                    if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
-                let token = epoll::EventData::new_u64(PEER | u64::from(peer.id().0));
-                if let Err(error) = epoll::modify(&self.epoll, peer.channel(), token, flags) {
-                    tracing::error!(%error, "cannot watch a worker's channel");
-                }
-            }
-        }
+        self.place_waiting();
     }
 
     /// Listens only to sockets whose connections somebody could take: the others' wait in the kernel's queue.
     fn watch_listeners(&mut self, now: Millis) {
-        let waits = |listener| self.waiting.iter().any(|connection| connection.origin.listener == listener);
-        self.door.watch(&self.epoll, LISTENER, now, |listener| {
-            !waits(listener) && self.peers.values().any(|peer| peer.can_take(listener, false))
-        });
+        let wanted = |listener| self.lines.are_open(listener);
+        let shut = self.door.is_shut();
+        self.door.watch(&self.epoll, LISTENER, now, |listener| !shut && wanted(listener));
     }
 
     fn next_wake(&self) -> Option<Millis> {
         let now = sys::now();
-        let late =
-            self.peers.values().filter_map(|peer| peer.oldest_untaken()).map(|at| (at + TAKE_WITHIN).max(now + RETRY));
+        let look = (self.look_at != NEVER).then_some(self.look_at);
         // Waiting for a worker to come needs no clock; waiting for one to take something does.
-        let full = (!self.waiting.is_empty() && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
-        let unsent = self.peers.values().any(Peer::must_retry).then(|| now + RETRY);
-        let kept_back = self.peers.values().filter_map(Peer::kept_back_until);
+        let full = (self.lines.waiting() > 0 && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
+        let must_retry = |worker| self.peers.get(worker).is_some_and(Peer::must_retry);
+        let unsent = self.unsent.iter().any(must_retry).then(|| now + RETRY);
         let departed = (!self.departed.is_empty()).then(|| now + RETRY);
-        late.chain(full).chain(kept_back).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
+        look.into_iter().chain(full).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
     }
 }
 

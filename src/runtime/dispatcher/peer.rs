@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use crate::core::Millis;
-use crate::core::balance::Candidate;
+use crate::core::balance::{Look, Standing};
 use crate::core::ledger::Ledger;
 use crate::core::worker::WorkerId;
 use crate::ipc::frame::{self, FromMaster, FromWorker, ListenerId, Order, Origin, Report};
@@ -17,6 +17,8 @@ use crate::sys::scoreboard::{Field, Row};
 
 /// Connections on the way to one worker; more wait where every worker can still get them.
 const MAX_UNTAKEN: usize = 128;
+
+const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS);
 
 /// How long the dispatcher pauses when the master has no descriptor left for what a worker gives back.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
@@ -175,20 +177,31 @@ impl Peer {
         self.state == State::Open
     }
 
-    /// Whether it could get one more; with `leaving`, a draining one too, however full.
-    pub fn can_take(&self, listener: ListenerId, leaving: bool) -> bool {
+    /// Its place.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Whether it is among those that connections of `listener` go to; with `leaving`, a draining one too.
+    pub fn may_take(&self, listener: ListenerId, leaving: bool) -> bool {
         let may = match self.state {
-            State::Open => leaving || self.on_the_way() < MAX_UNTAKEN,
+            State::Open => true,
             State::Draining | State::AskedToLeave => leaving,
             State::Left => false,
         };
         may && self.serves.contains(&listener)
     }
 
-    /// How it looks to the balancer.
-    pub fn candidate(&self) -> Candidate {
+    /// How it looks to the balancer; with `leaving` it is never full.
+    pub fn look(&mut self, leaving: bool) -> Look {
+        self.settle();
         let load = self.row.count(Field::ConnectionsActive) + self.on_the_way() as u64;
-        Candidate { worker: self.id, slot: self.slot, load, stalled: self.is_stalled() }
+        let standing = match () {
+            () if !leaving && self.on_the_way() >= MAX_UNTAKEN => Standing::Full,
+            () if self.is_stalled() => Standing::Stalled,
+            () => Standing::Free,
+        };
+        Look { standing, load }
     }
 
     /// Whether connections that somebody else cannot take are well placed here.
@@ -230,16 +243,18 @@ impl Peer {
         }
     }
 
-    /// Lets it go, if it asked and nothing is on the way to it.
-    pub fn grant_leave(&mut self) {
-        if self.state == State::AskedToLeave && self.on_the_way() == 0 {
+    /// Lets it go, if it asked and nothing is on the way to it; and whether it does so.
+    pub fn grant_leave(&mut self) -> bool {
+        let granted = self.state == State::AskedToLeave && self.on_the_way() == 0;
+        if granted {
             self.state = State::Left;
             self.order(&Order::Leave);
         }
+        granted
     }
 
     /// Strikes off the ledger what it has taken by now.
-    pub fn settle(&mut self) {
+    fn settle(&mut self) {
         self.ledger.taken(self.row.count(Field::Taken));
     }
 
@@ -250,9 +265,13 @@ impl Peer {
         self.ledger.oldest().is_some_and(|at| at.max(beat.min(now)) + bound <= now)
     }
 
-    /// When the oldest untaken connection was handed over.
-    pub fn oldest_untaken(&self) -> Option<Millis> {
-        self.ledger.oldest()
+    /// When the dispatcher has to look at it again, at the `earliest` if it is full or wants to leave. `None`: nothing was handed to
+    /// it that it did not take, and nothing of it is kept back. `bound` as in `is_late`.
+    pub fn next_look(&self, bound: Millis, earliest: Millis) -> Option<Millis> {
+        let soon = self.state == State::AskedToLeave || self.on_the_way() >= MAX_UNTAKEN;
+        let untaken = self.ledger.oldest().map(|at| at + bound);
+        let next = soon.then_some(earliest).into_iter().chain(untaken).chain(self.kept_back_until()).min()?;
+        Some(next.max(earliest))
     }
 
     /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
@@ -332,9 +351,14 @@ impl Peer {
         self.blocked = false;
     }
 
+    /// Whether something is still to be sent.
+    pub fn has_mail(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Whether something could not be sent for a reason that epoll does not report.
     pub fn must_retry(&self) -> bool {
-        !self.blocked && !self.outbox.is_empty()
+        !self.blocked && self.has_mail()
     }
 
     /// Sends what it can. `Some(blocked)`: whether to wait for room has to be told to epoll.
@@ -359,23 +383,34 @@ impl Peer {
 
     /// Sends the first order, or the first connections together, and only then takes them out of the outbox.
     fn send_next(&mut self, now: Millis) -> io::Result<()> {
-        let batch: Vec<&Connection> = self
-            .outbox
+        let count = match self.outbox.front() {
+            Some(Mail::Connection(first)) => {
+                let count = self.first_connections().count();
+                let mut fds = [first.fd.as_fd(); MAX_FDS];
+                for (fd, connection) in fds.iter_mut().zip(self.first_connections()) {
+                    *fd = connection.fd.as_fd();
+                }
+                let origins = self.first_connections().map(|connection| connection.origin);
+                self.channel.send(&frame::connections(origins), &fds[..count])?;
+                self.ledger.hand(count as u32, now);
+                count
+            }
+            Some(Mail::Order(order)) => {
+                self.channel.send(order, &[])?;
+                1
+            }
+            None => return Ok(()),
+        };
+        self.outbox.drain(..count);
+        Ok(())
+    }
+
+    /// The connections at the front of the outbox that go together.
+    fn first_connections(&self) -> impl Iterator<Item = &Connection> {
+        self.outbox
             .iter()
             .map_while(|mail| if let Mail::Connection(connection) = mail { Some(connection) } else { None })
             .take(MAX_FDS)
-            .collect();
-        let count = batch.len();
-        match self.outbox.front() {
-            Some(Mail::Order(order)) => self.channel.send(order, &[])?,
-            _ => {
-                let fds: Vec<BorrowedFd<'_>> = batch.iter().map(|connection| connection.fd.as_fd()).collect();
-                self.channel.send(&frame::connections(batch.iter().map(|connection| connection.origin)), &fds)?;
-                self.ledger.hand(count as u32, now);
-            }
-        }
-        self.outbox.drain(..count.max(1));
-        Ok(())
     }
 }
 

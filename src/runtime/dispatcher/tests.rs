@@ -26,14 +26,19 @@ struct Stage {
 
 const LISTENER: u32 = 1;
 
-fn stage(policy: Balance) -> Stage {
+/// A door with one listener, and its port.
+fn door() -> (Door, u16) {
     let mut door = Door::default();
     let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
     door.pin(&wanted).unwrap();
     let listener = door.bind(&wanted, |_| true).unwrap();
     let (address, _) = door.place(listener);
     assert_eq!(listener, LISTENER);
-    let port = address.unwrap().port;
+    (door, address.unwrap().port)
+}
+
+fn stage(policy: Balance) -> Stage {
+    let (door, port) = door();
     let (sender, reports) = channel();
     let tell: Tell = Box::new(move |worker, report| sender.send((worker, report)).unwrap_or_default());
     Stage {
@@ -44,13 +49,18 @@ fn stage(policy: Balance) -> Stage {
     }
 }
 
+/// A worker of the board, and the dispatcher's end of it.
+fn play(board: &Arc<Scoreboard>, id: u32) -> (Played, Peer) {
+    let (ours, theirs) = Channel::pair().unwrap();
+    let row = board.row(id as usize).unwrap();
+    let peer = Peer::new(WorkerId(id), id, ours, theirs.duplicate().unwrap(), row.clone());
+    (Played { end: theirs, row }, peer)
+}
+
 impl Stage {
     fn worker(&self, id: u32) -> Played {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let row = self.board.row(id as usize).unwrap();
-        let peer = Peer::new(WorkerId(id), id, ours, theirs.duplicate().unwrap(), row.clone());
+        let (played, peer) = play(&self.board, id);
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
-        let played = Played { end: theirs, row };
         played.report(&Report::Serve { listener: LISTENER });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
         let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new(), settled: true }));
@@ -92,6 +102,17 @@ impl Played {
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
             poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&left)).unwrap();
         }
+    }
+
+    /// Takes, and ends, the connections that are there; how many.
+    fn take_all(&self) -> usize {
+        let mut buffer = [0; MAX_BYTES];
+        let mut taken = 0;
+        while let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
+            self.row.add(Field::Taken, received.fds.len() as f64);
+            taken += received.fds.len();
+        }
+        taken
     }
 
     /// Takes connections until `count` are there.
@@ -281,4 +302,101 @@ fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
     assert_eq!(taken.len(), 20);
     answered(taken, &mut clients);
     assert!(TcpStream::connect(("127.0.0.1", stage.port)).is_err());
+}
+
+#[test]
+fn what_a_full_worker_cannot_get_waits_until_it_takes_something() {
+    let stage = stage(Balance::LeastConnections);
+    let worker = stage.worker(1);
+    // However long it takes nothing, nobody else is free.
+    let mut clients: Vec<TcpStream> = (0..200).map(|_| stage.client()).collect();
+    let begun = Instant::now();
+    while stage.dispatcher.counts().handed.load(Ordering::Relaxed) < 128 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(2 * TAKE_WITHIN));
+    assert_eq!(stage.dispatcher.counts().handed.load(Ordering::Relaxed), 128);
+    answered(worker.take(200), &mut clients);
+}
+
+#[test]
+fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
+    let stage = stage(Balance::LeastConnections);
+    let (both, one) = (stage.worker(1), stage.worker(2));
+    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 1 };
+    both.report(&Report::Bind { seq: 1, wanted });
+    let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) = both.next(Duration::from_secs(5)) else {
+        panic!("no answer");
+    };
+    both.report(&Report::Serve { listener });
+    let connect = || TcpStream::connect(("127.0.0.1", address.as_ref().unwrap().port)).unwrap();
+    let mut clients: Vec<TcpStream> = (0..6).map(|_| connect()).collect();
+    answered(both.take(6), &mut clients);
+    assert!(one.next(Duration::ZERO).is_none());
+    // It gets no more of them either, and those who come wait for somebody who does.
+    both.report(&Report::Unserve { listener: LISTENER });
+    let mut others: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
+    answered(one.take(6), &mut others);
+}
+
+/// The loop without its thread, on one of the test.
+fn still(policy: Balance, workers: u32) -> (Loop, Vec<Played>, u16) {
+    let (door, port) = door();
+    let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap());
+    let (_, inbox) = sync_channel(1);
+    let mut run = Loop::new(door, policy, wake, inbox, Box::new(|_, _| {}), Arc::default()).unwrap();
+    let board = Scoreboard::create(workers as usize + 1).unwrap();
+    let play = |id| {
+        let (played, peer) = play(&board, id);
+        run.attach(peer);
+        played.report(&Report::Serve { listener: LISTENER });
+        run.hear(WorkerId(id));
+        // However long this thread pauses, it is no stuck worker.
+        played.row.set(Field::Beat, sys::now() as f64 + 1e9);
+        played
+    };
+    let played = (1..=workers).map(play).collect();
+    run.watch_listeners(0);
+    (run, played, port)
+}
+
+#[test]
+fn in_the_long_run_nothing_is_allocated_for_a_connection() {
+    for policy in [Balance::LeastConnections, Balance::RoundRobin, Balance::IpHash] {
+        let (mut run, workers, port) = still(policy, 4);
+        let mut events = Vec::with_capacity(256);
+        let mut allocated = 0;
+        for round in 1..=60 {
+            let _clients: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+            let turns = allocation_counter::measure(|| {
+                while run.counts.handed.load(Ordering::Relaxed) < round * 20 {
+                    run.turn(&mut events).unwrap();
+                }
+            });
+            // The first ones make room.
+            allocated += if round > 10 { turns.count_total } else { 0 };
+            let taken: usize = workers.iter().map(|worker| worker.take_all()).sum();
+            assert_eq!(taken, 20);
+        }
+        assert_eq!(allocated, 0, "with {policy:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_nothing_goes_to_is_not_looked_at() {
+    let (mut run, workers, port) = still(Balance::LeastConnections, 6);
+    assert_eq!((&run.busy, &run.unsent, run.next_wake()), (&Vec::new(), &Vec::new(), None));
+    let mut events = Vec::with_capacity(256);
+    let _clients = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", port)).unwrap());
+    while run.counts.handed.load(Ordering::Relaxed) < 2 {
+        run.turn(&mut events).unwrap();
+    }
+    assert_eq!((&run.busy, &run.unsent), (&vec![WorkerId(1), WorkerId(2)], &Vec::new()));
+    assert_eq!(workers.iter().map(|worker| worker.take_all()).sum::<usize>(), 2);
+    // When it would be late.
+    while run.next_wake().is_some() {
+        run.turn(&mut events).unwrap();
+    }
+    assert!(run.busy.is_empty());
 }

@@ -1,0 +1,153 @@
+//! The way of a connection through the loop: a worker is chosen, gets it by its outbox, and is looked at until it took it.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll;
+
+use super::peer::{Connection, Peer};
+use super::{Counts, Loop, NEVER, PEER, RETRY, TAKE_WITHIN};
+use crate::core::Millis;
+use crate::core::balance::Look;
+use crate::core::worker::WorkerId;
+use crate::sys;
+
+impl Loop {
+    /// Gives a connection to the best worker, rather not to `not`, or lets it wait. False: it waits.
+    pub(super) fn place(&mut self, connection: Connection, not: Option<WorkerId>) -> bool {
+        match self.choose(&connection, not) {
+            Some(worker) => {
+                self.give(connection, worker);
+                true
+            }
+            None => {
+                self.lines.wait(connection);
+                false
+            }
+        }
+    }
+
+    fn choose(&mut self, connection: &Connection, not: Option<WorkerId>) -> Option<WorkerId> {
+        let leaving = self.door.is_shut();
+        let mut look = |worker| self.peers.get_mut(&worker).map_or(Look::FULL, |peer| peer.look(leaving));
+        let chosen = self.lines.choose(connection, not, &mut look);
+        // Once the door is shut, who gives a connection back may be the last one there is.
+        chosen.or_else(|| leaving.then(|| self.lines.choose(connection, None, &mut look))?)
+    }
+
+    fn give(&mut self, connection: Connection, worker: WorkerId) {
+        let leaving = self.door.is_shut();
+        if let Some(peer) = self.peers.get_mut(&worker) {
+            Counts::add(&self.counts.handed, 1);
+            peer.give(connection);
+            enlist(&mut self.unsent, worker);
+            self.lines.note(worker, peer.look(leaving));
+        }
+    }
+
+    /// Gives those that wait to workers that can take them by now.
+    pub(super) fn place_waiting(&mut self) {
+        for listener in self.lines.busy() {
+            while let Some(connection) = self.lines.next(listener) {
+                match self.choose(&connection, None) {
+                    Some(worker) => self.give(connection, worker),
+                    // Nobody else in this line is better off.
+                    None => {
+                        self.lines.wait_on(connection);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Remembers what is to be done for a worker, if there is something.
+    pub(super) fn attend(&mut self, worker: WorkerId) {
+        let Some(peer) = self.peers.get(&worker) else { return };
+        if peer.has_mail() {
+            enlist(&mut self.unsent, worker);
+        }
+        if let Some(at) = peer.next_look(TAKE_WITHIN, sys::now() + RETRY) {
+            enlist(&mut self.busy, worker);
+            self.look_at = self.look_at.min(at);
+        }
+    }
+
+    /// Looks at the workers for which it may be time for something.
+    pub(super) fn look_at_busy(&mut self, now: Millis) {
+        let leaving = self.door.is_shut();
+        for worker in &self.busy {
+            if let Some(peer) = self.peers.get_mut(worker) {
+                self.lines.note(*worker, peer.look(leaving));
+            }
+        }
+        self.announce_settled(now);
+        self.reclaim(now);
+        let may_leave = !self.door.is_closing();
+        self.look_at = NEVER;
+        self.busy.retain(|worker| {
+            let Some(peer) = self.peers.get_mut(worker) else { return false };
+            if may_leave && peer.grant_leave() {
+                self.lines.strike(*worker);
+                enlist(&mut self.unsent, *worker);
+            }
+            let next = peer.next_look(TAKE_WITHIN, now + RETRY);
+            self.look_at = self.look_at.min(next.unwrap_or(NEVER));
+            next.is_some()
+        });
+    }
+
+    /// Takes connections back from workers that did not take them in time, where another worker is free.
+    fn reclaim(&mut self, now: Millis) {
+        if self.lines.are_sticky() {
+            return;
+        }
+        let is_late = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.is_late(now, TAKE_WITHIN));
+        let late: Vec<WorkerId> = self.busy.iter().copied().filter(is_late).collect();
+        for id in late {
+            if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
+                continue;
+            }
+            let leaving = self.door.is_shut();
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let back = peer.reclaim(now);
+            self.lines.note(id, peer.look(leaving));
+            // Its orders are sent anew.
+            self.attend(id);
+            tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that is busy");
+            Counts::add(&self.counts.reclaimed, back.len());
+            for connection in back {
+                self.place(connection, Some(id));
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self, now: Millis) {
+        self.unsent.retain(|worker| {
+            let Some(peer) = self.peers.get_mut(worker) else { return false };
+            if let Some(blocked) = peer.flush(now) {
+                watch_channel(&self.epoll, peer, blocked);
+            }
+            if let Some(at) = peer.next_look(TAKE_WITHIN, now + RETRY) {
+                enlist(&mut self.busy, *worker);
+                self.look_at = self.look_at.min(at);
+            }
+            peer.has_mail()
+        });
+    }
+}
+
+/// Enters a worker in an ascending list, if it is not there.
+fn enlist(list: &mut Vec<WorkerId>, worker: WorkerId) {
+    if let Err(place) = list.binary_search(&worker) {
+        list.insert(place, worker);
+    }
+}
+
+/// Makes epoll report what comes from a worker; and, where its channel is `blocked`, room in it.
+fn watch_channel(epoll: &OwnedFd, peer: &Peer, blocked: bool) {
+    let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+    let token = epoll::EventData::new_u64(PEER | u64::from(peer.id().0));
+    if let Err(error) = epoll::modify(epoll, peer.channel(), token, flags) {
+        tracing::error!(%error, "cannot watch a worker's channel");
+    }
+}
