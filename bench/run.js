@@ -2,14 +2,15 @@
 // `npm run bench`: measures cluster2-rs beside its peers, in turn, and prints Markdown.
 
 const fs = require('node:fs');
-const wrk = require('./lib/wrk');
 const { HELP, parseOptions } = require('./lib/options');
-const { SCENARIOS, METRICS } = require('./lib/scenarios');
-const { PEERS, withPeer, removeDirectories } = require('./lib/peer');
+const { SCENARIOS, workersIn } = require('./lib/scenarios');
+const { PEERS, withPeer } = require('./lib/peer');
 const { describeMachine, describeVersions } = require('./lib/machine');
+const { removeDirectories } = require('./lib/directories');
 const { killAllNow } = require('./lib/processes');
 const { summarize, judge } = require('./lib/stats');
-const { markdown, number } = require('./lib/report');
+const { markdown, describe } = require('./lib/report');
+const { plot } = require('./lib/plot');
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
@@ -37,22 +38,16 @@ function makePlan(options) {
   return steps;
 }
 
-function describeValues(values) {
-  return Object.entries(values)
-    .filter(([name]) => name in METRICS)
-    .map(([name, value]) => `${name} ${number(value, METRICS[name].digits)}`)
-    .join(', ');
-}
-
 // A failed measurement does not end the run: it is told, the others go on, the exit code is 1.
 async function measure({ scenario, round, peer }, options, problems) {
   const onProblem = (text) => {
-    problems.push(`${scenario}, round ${round}, ${PEERS[peer].label}: ${text}`);
+    problems.push({ scenario, round, peer, text });
     progress(`PROBLEM ${text}; `);
   };
   try {
-    const values = await withPeer(peer, (running) => SCENARIOS[scenario].run(running, options, onProblem), onProblem);
-    progress(`${describeValues(values)}\n`);
+    const { run } = SCENARIOS[scenario];
+    const values = await withPeer(peer, workersIn(scenario), async (running) => run(running, options, onProblem), onProblem);
+    progress(`${describe(values)}\n`);
     return [{ scenario, round, peer, values }];
   } catch (err) {
     onProblem(err.message);
@@ -77,12 +72,15 @@ async function measureAll(plan, options) {
 async function main() {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return console.log(HELP);
-  const versions = describeVersions(await wrk.version());
   const plan = makePlan(options);
+  const versions = await describeVersions({
+    usesWrk: plan.some(({ scenario }) => SCENARIOS[scenario].usesWrk),
+    usesPm2: plan.some(({ peer }) => PEERS[peer].usesPm2),
+  });
   cleanUpAtExit();
   const date = new Date().toISOString();
   const { samples, problems } = await measureAll(plan, options);
-  const { json, help: _help, ...settings } = options;
+  const { json, svg, help: _help, ...settings } = options;
   const result = {
     date,
     machine: describeMachine(),
@@ -95,6 +93,7 @@ async function main() {
   };
   console.log(markdown(result));
   if (json) fs.writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
+  if (svg) fs.writeFileSync(svg, plot(result));
   if (problems.length) process.exitCode = 1;
 }
 

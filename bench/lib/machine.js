@@ -3,6 +3,8 @@
 
 const os = require('node:os');
 const { version: cluster2 } = require('../../package.json');
+const { PM2 } = require('./pm2');
+const wrk = require('./wrk');
 
 function describeMachine() {
   return {
@@ -13,4 +15,14 @@ function describeMachine() {
   };
 }
 
-module.exports = { describeMachine, describeVersions: (wrk) => ({ cluster2, node: process.version, wrk }) };
+// Only of what takes part.
+async function describeVersions({ usesWrk, usesPm2 }) {
+  return {
+    cluster2,
+    node: process.version,
+    ...(usesWrk && { wrk: await wrk.version() }),
+    ...(usesPm2 && { pm2: PM2.split('@')[1] }),
+  };
+}
+
+module.exports = { describeMachine, describeVersions };
