@@ -3,7 +3,7 @@
 
 const fs = require('node:fs');
 const { HELP, parseOptions } = require('./lib/options');
-const { SCENARIOS, workersIn } = require('./lib/scenarios');
+const { SCENARIOS, roundsOf, workersIn } = require('./lib/scenarios');
 const { PEERS, withPeer } = require('./lib/peer');
 const { describeMachine, describeVersions } = require('./lib/machine');
 const { removeDirectories } = require('./lib/directories');
@@ -30,8 +30,9 @@ function makePlan(options) {
   const steps = [];
   for (const scenario of options.scenarios) {
     const peers = SCENARIOS[scenario].peers.filter((peer) => options.peers.includes(peer));
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const peer of peers) steps.push({ scenario, round, peer });
+    const rounds = roundsOf(scenario, options);
+    for (let round = 1; round <= rounds; round++) {
+      for (const peer of peers) steps.push({ scenario, round, rounds, peer });
     }
   }
   if (steps.length === 0) throw new Error('none of these peers takes part in these scenarios');
@@ -44,11 +45,12 @@ async function measure({ scenario, round, peer }, options, problems) {
     problems.push({ scenario, round, peer, text });
     progress(`PROBLEM ${text}; `);
   };
+  const begin = performance.now();
   try {
     const { run } = SCENARIOS[scenario];
     const values = await withPeer(peer, workersIn(scenario), async (running) => run(running, options, onProblem), onProblem);
     progress(`${describe(values)}\n`);
-    return [{ scenario, round, peer, values }];
+    return [{ scenario, round, peer, seconds: (performance.now() - begin) / 1000, values }];
   } catch (err) {
     onProblem(err.message);
     progress('no result\n');
@@ -63,7 +65,7 @@ async function measureAll(plan, options) {
   progress(`${plan.length} measurements, about ${Math.ceil(seconds / 60)} min\n`);
   for (const [index, step] of plan.entries()) {
     const place = `[${String(index + 1).padStart(String(plan.length).length)}/${plan.length}]`;
-    progress(`${place} ${step.scenario}, round ${step.round}/${options.rounds}, ${step.peer}: `);
+    progress(`${place} ${step.scenario}, round ${step.round}/${step.rounds}, ${step.peer}: `);
     samples.push(...await measure(step, options, problems));
   }
   return { samples, problems };

@@ -4,14 +4,15 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { PEERS } = require('./peer');
-const { SCENARIOS } = require('./scenarios');
+const { SCENARIOS, ROUNDS, FEWER_ROUNDS } = require('./scenarios');
+const { REFERENCE, isPlotted } = require('./plot');
 
-const DEFAULTS = { rounds: 5, seconds: 3, idleSeconds: 10 };
+const DEFAULTS = { seconds: 3, idleSeconds: 10 };
 const QUICK = { rounds: 1, seconds: 1, idleSeconds: 3 };
 
 const HELP = `Usage: npm run bench -- [options]
 
-  --rounds N     rounds of each scenario (default ${DEFAULTS.rounds})
+  --rounds N     rounds of each scenario (default ${ROUNDS}, ${FEWER_ROUNDS} of what takes long)
   --seconds N    length of each measured load (default ${DEFAULTS.seconds})
   --quick        ${QUICK.rounds} round, loads of ${QUICK.seconds} s: shows that all works, says little about speed
   --only a,b     scenarios: ${Object.keys(SCENARIOS).join(', ')}
@@ -59,17 +60,22 @@ function writable(name, file) {
 
 function parseOptions(argv) {
   const { values } = parseArgs({ args: argv, options: SPEC });
+  const known = Object.keys(SCENARIOS);
   const otherwise = values.quick ? QUICK : DEFAULTS;
-  return {
+  const options = {
     help: values.help,
     rounds: count('rounds', values.rounds, otherwise.rounds),
     seconds: count('seconds', values.seconds, otherwise.seconds),
     idleSeconds: otherwise.idleSeconds,
-    scenarios: choice('only', values.only, Object.keys(SCENARIOS)),
+    scenarios: choice('only', values.only, known),
     peers: choice('peers', values.peers, Object.keys(PEERS)),
     json: writable('json', values.json),
     svg: writable('svg', values.svg),
   };
+  if (options.svg && !(options.peers.includes(REFERENCE) && options.scenarios.some(isPlotted))) {
+    throw new Error(`--svg: the plot needs the peer ${REFERENCE} and some of the scenarios ${known.filter(isPlotted).join(', ')}`);
+  }
+  return options;
 }
 
 module.exports = { HELP, parseOptions };

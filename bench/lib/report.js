@@ -3,7 +3,7 @@
 
 const { PEERS } = require('./peer');
 const { SUBJECT } = require('./stats');
-const { SCENARIOS, METRICS, workersIn } = require('./scenarios');
+const { SCENARIOS, METRICS, roundsOf, workersIn } = require('./scenarios');
 
 const NOTHING = '–';
 const ARROWS = { more: '↑', less: '↓' };
@@ -48,13 +48,20 @@ const describeVersions = ({ cluster2, node, wrk, pm2 }) =>
 
 const describeMachine = ({ cores, cpu, memoryGb, kernel }) => `${cores} cores, ${cpu}, ${memoryGb} GB memory, Linux ${kernel}`;
 
+const unique = (values) => [...new Set(values)];
+
+function describeRounds(options) {
+  const rounds = unique(options.scenarios.map((scenario) => roundsOf(scenario, options))).join(' or ');
+  return `${rounds} ${rounds === '1' ? 'round' : 'rounds'}, loads of ${options.seconds} s`;
+}
+
 function facts({ date, machine, versions, options }) {
-  const workers = [...new Set(options.scenarios.map(workersIn))].join(' or ');
+  const workers = unique(options.scenarios.map(workersIn)).join(' or ');
   return [
     `- date: ${date}`,
     `- machine: ${describeMachine(machine)}`,
     `- versions: ${describeVersions(versions)}`,
-    `- workers: ${workers}, rounds: ${options.rounds}, seconds of each load: ${options.seconds}; the load generator runs on the same machine: read the ratios`,
+    `- workers: ${workers}, ${describeRounds(options)}; the load generator runs on the same machine: read the ratios`,
     '- each value is a median, with the least and the greatest in parentheses; ↑ more is better, ↓ less is better; ÷ is cluster2-rs ÷ this peer',
   ].join('\n');
 }
@@ -66,7 +73,7 @@ function problemLines(problems) {
     const key = `${PEERS[peer].label}: ${text}`;
     places.set(key, [...(places.get(key) ?? []), scenario]);
   }
-  return [...places].map(([key, scenarios]) => `- ${key} (${scenarios.length} ×: ${[...new Set(scenarios)].join(', ')})`);
+  return [...places].map(([key, scenarios]) => `- ${key} (${scenarios.length} ×: ${unique(scenarios).join(', ')})`);
 }
 
 function markdown(result) {
@@ -83,4 +90,4 @@ const describe = (values) => Object.entries(values)
   .map(([name, value]) => `${name} ${number(value, METRICS[name].digits)}`)
   .join(', ');
 
-module.exports = { markdown, describe, number, describeMachine, describeVersions };
+module.exports = { markdown, describe, number, describeMachine, describeRounds, describeVersions };

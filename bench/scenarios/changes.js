@@ -88,7 +88,8 @@ module.exports = {
   reload: {
     title: `${RELOADS} reloads under load`,
     peers: [...CLUSTERS, 'pm2-graceful'],
-    seconds: () => 8,
+    fewer: true,
+    seconds: () => 6,
     run: async (peer) => named('reload', await underLoad(peer, reloads)),
     metrics: counted('reload', 'SIGHUP until the old ones are gone'),
   },
@@ -104,6 +105,8 @@ module.exports = {
     peers: [...CLUSTERS, 'single'],
     seconds: () => 3,
     run: replacement,
-    metrics: { replacementMs: time('SIGKILL until all answer again; of one process: its start') },
+    metrics: {
+      replacementMs: { ...time('SIGKILL until all answer again; of one process: its start'), plot: 'Replacement of a killed worker' },
+    },
   },
 };

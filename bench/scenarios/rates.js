@@ -11,7 +11,7 @@ const IDLE_CONNECTIONS = 256;
 const ASKS_EVERY_MS = 1000;
 const BESIDE = { connections: 16, headers: [wrk.CLOSE] };
 
-const OVERHEAD_SECONDS = 2; // start and stop
+const OVERHEAD_SECONDS = 1; // start and stop
 const seconds = (options) => options.seconds + WARM_UP_SECONDS + OVERHEAD_SECONDS;
 
 const RATE = { digits: 0, better: 'more', ratio: true };
@@ -75,7 +75,10 @@ module.exports = {
     usesWrk: true,
     seconds,
     run: oneShot,
-    metrics: { oneShot: { ...RATE, label: 'req/s' }, oneShotCpu: cost('request') },
+    metrics: { 
+      oneShot: { ...RATE, label: 'req/s', plot: 'One request a connection: rate' },
+      oneShotCpu: { ...cost('request'), plot: 'One request a connection: processor time' },
+    },
   },
   'keep-alive': {
     title: 'request after request on connections that stay',
@@ -83,7 +86,10 @@ module.exports = {
     usesWrk: true,
     seconds,
     run: keepAlive,
-    metrics: { keepAlive: { ...RATE, label: 'req/s' }, keepAliveCpu: cost('request') },
+    metrics: { 
+      keepAlive: { ...RATE, label: 'req/s', plot: 'Keep-alive: rate' },
+      keepAliveCpu: { ...cost('request'), plot: 'Keep-alive: processor time' },
+    },
   },
   'idle-connections': {
     title: `one request a connection beside ${IDLE_CONNECTIONS} mostly idle connections`,
@@ -94,7 +100,7 @@ module.exports = {
     metrics: {
       besideIdle: { ...RATE, label: 'req/s' },
       besideIdleP99: { ...COST, label: 'p99, ms', digits: 2 },
-      besideIdleCpu: cost('request'),
+      besideIdleCpu: { ...cost('request'), plot: `Beside ${IDLE_CONNECTIONS} mostly idle connections: processor time` },
       mostlyIdleP99: { ...COST, label: 'p99 of the mostly idle, ms', digits: 2 },
     },
   },

@@ -84,9 +84,10 @@ module.exports = {
     title: `start of ${MANY} workers`,
     peers: STARTING.filter((peer) => peer !== 'single'),
     workers: MANY,
+    fewer: true,
     seconds: () => 3,
     run: ({ startMs }) => ({ startMany: startMs }),
-    metrics: { startMany: less('spawn until all workers have answered, ms', 0) },
+    metrics: { startMany: { ...less('spawn until all workers have answered, ms', 0), plot: `Start of ${MANY} workers` } },
   },
   fairness: {
     title: `${CONNECTIONS} connections at once`,
@@ -98,19 +99,20 @@ module.exports = {
   memory: {
     title: `memory after ${MEMORY.requestsOfEach} requests to each worker`,
     peers: [...MASTERS, 'single'],
-    seconds: () => 3,
+    seconds: () => 2,
     run: memory,
     metrics: {
       rss: less('master, RSS, MB', 1),
       pss: less('master, PSS, MB', 1),
-      serverRss: less('one worker, or the one process, RSS, MB', 1),
+      serverRss: { ...less('one worker, or the one process, RSS, MB', 1), plot: 'Memory of one worker' },
     },
   },
   idle: {
     title: `${MANY} workers that nobody asks`,
-    peers: MASTERS,
+    peers: MASTERS.filter((peer) => peer !== 'pm2'),
     workers: MANY,
-    seconds: ({ idleSeconds }) => idleSeconds + 5,
+    fewer: true,
+    seconds: ({ idleSeconds }) => idleSeconds + 4,
     run: idle,
     metrics: {
       idleCpu: less('processor, all processes, %', 2),
