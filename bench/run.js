@@ -80,13 +80,11 @@ async function main() {
     usesPm2: plan.some(({ peer }) => PEERS[peer].usesPm2),
   });
   cleanUpAtExit();
-  const date = new Date().toISOString();
+  const where = { date: new Date().toISOString(), machine: describeMachine(), versions };
   const { samples, problems } = await measureAll(plan, options);
   const { json, svg, help: _help, ...settings } = options;
   const result = {
-    date,
-    machine: describeMachine(),
-    versions,
+    ...where,
     options: settings,
     summary: summarize(samples),
     targets: judge(samples),

@@ -8,7 +8,7 @@ const wrk = require('./wrk');
 
 function describeMachine() {
   return {
-    cores: os.availableParallelism(),
+    cores: os.availableParallelism?.() ?? os.cpus().length, // the former from Node 18.14 on
     cpu: os.cpus()[0]?.model ?? 'unknown CPU',
     memoryGb: Math.round(os.totalmem() / 2 ** 30),
     kernel: os.release(),
