@@ -62,7 +62,7 @@ async function measureAll(plan, options) {
   const samples = [];
   const problems = [];
   const seconds = plan.reduce((sum, step) => sum + SCENARIOS[step.scenario].seconds(options), 0);
-  progress(`${plan.length} measurements, about ${Math.ceil(seconds / 60)} min\n`);
+  progress(`${plan.length} ${plan.length === 1 ? 'measurement' : 'measurements'}, about ${Math.ceil(seconds / 60)} min\n`);
   for (const [index, step] of plan.entries()) {
     const place = `[${String(index + 1).padStart(String(plan.length).length)}/${plan.length}]`;
     progress(`${place} ${step.scenario}, round ${step.round}/${step.rounds}, ${step.peer}: `);

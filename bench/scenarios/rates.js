@@ -9,6 +9,7 @@ const { WARM_UP_SECONDS, wrkLoad, warmedLoad } = require('../lib/load');
 const SERVERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport', 'pm2', 'single'];
 const IDLE_CONNECTIONS = 256;
 const ASKS_EVERY_MS = 1000;
+const PARTS = 2; // of the load, in turn
 const BESIDE = { connections: 16, headers: [wrk.CLOSE] };
 
 const OVERHEAD_SECONDS = 1; // start and stop
@@ -50,7 +51,6 @@ async function idleConnections(peer, options, onProblem) {
 async function ecv(peer, options, onProblem) {
   const paths = { hello: '/', ecv: '/ecv' };
   const sums = { hello: { rate: 0, cpuMicros: 0 }, ecv: { rate: 0, cpuMicros: 0 } };
-  const PARTS = 2;
   for (const path of Object.values(paths)) await wrkLoad(peer, WARM_UP_SECONDS, { path }, onProblem);
   for (let part = 0; part < PARTS; part++) {
     for (const [name, path] of Object.entries(paths)) {
@@ -95,6 +95,7 @@ module.exports = {
     title: `one request a connection beside ${IDLE_CONNECTIONS} mostly idle connections`,
     peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'single'],
     usesWrk: true,
+    fewer: true,
     seconds: (options) => seconds(options) + 1,
     run: idleConnections,
     metrics: {
@@ -107,8 +108,9 @@ module.exports = {
   ecv: {
     title: 'health checks',
     peers: ['cluster2', 'cluster2-kernel'],
+    fewer: true,
     usesWrk: true,
-    seconds: (options) => 2 * options.seconds + 2 * WARM_UP_SECONDS + OVERHEAD_SECONDS,
+    seconds: (options) => PARTS * 2 * Math.ceil(options.seconds / PARTS) + 2 * WARM_UP_SECONDS + OVERHEAD_SECONDS,
     run: ecv,
     metrics: {
       ecv: { ...RATE, label: 'checks/s', ratio: false },

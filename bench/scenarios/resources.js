@@ -74,7 +74,7 @@ const STARTING = ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'p
 
 module.exports = {
   start: {
-    title: 'start',
+    title: 'from nothing to a cluster that serves',
     peers: STARTING,
     seconds: () => 1,
     run: ({ startMs }) => ({ start: startMs }),
@@ -112,7 +112,7 @@ module.exports = {
     peers: MASTERS.filter((peer) => peer !== 'pm2'),
     workers: MANY,
     fewer: true,
-    seconds: ({ idleSeconds }) => idleSeconds + 4,
+    seconds: ({ idleSeconds }) => idleSeconds + 2,
     run: idle,
     metrics: {
       idleCpu: less('processor, all processes, %', 2),
