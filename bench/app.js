@@ -5,11 +5,17 @@ const http = require('node:http');
 
 const BODY = 'hello';
 
-function answer(req, res) {
+// What only the benchmark's own client asks for.
+function special(req, res) {
   // The header names the worker only where a client asks for it: it must cost nothing on `/`.
   if (req.url === '/pid') res.setHeader('x-worker', process.pid);
-  // For bench/continuity.js: an event loop that is stuck for a while.
-  if (req.url === '/block') for (const end = Date.now() + 3000; Date.now() < end; );
+  const [, ms] = /^\/block\/(\d+)$/.exec(req.url) ?? [];
+  // An event loop that is stuck for a while.
+  if (ms) for (const end = performance.now() + Number(ms); performance.now() < end; );
+}
+
+function answer(req, res) {
+  if (req.url !== '/') special(req, res);
   res.setHeader('content-length', BODY.length);
   res.end(BODY);
 }

@@ -2,14 +2,15 @@
 // `npm run bench`: measures cluster2-rs beside its peers, in turn, and prints Markdown.
 
 const fs = require('node:fs');
-const wrk = require('./lib/wrk');
 const { HELP, parseOptions } = require('./lib/options');
-const { SCENARIOS, METRICS } = require('./lib/scenarios');
-const { PEERS, withPeer, removeDirectories } = require('./lib/peer');
+const { SCENARIOS, roundsOf, workersIn } = require('./lib/scenarios');
+const { PEERS, withPeer } = require('./lib/peer');
 const { describeMachine, describeVersions } = require('./lib/machine');
+const { removeDirectories } = require('./lib/directories');
 const { killAllNow } = require('./lib/processes');
 const { summarize, judge } = require('./lib/stats');
-const { markdown, number } = require('./lib/report');
+const { markdown, describe } = require('./lib/report');
+const { plot } = require('./lib/plot');
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
@@ -29,31 +30,27 @@ function makePlan(options) {
   const steps = [];
   for (const scenario of options.scenarios) {
     const peers = SCENARIOS[scenario].peers.filter((peer) => options.peers.includes(peer));
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const peer of peers) steps.push({ scenario, round, peer });
+    const rounds = roundsOf(scenario, options);
+    for (let round = 1; round <= rounds; round++) {
+      for (const peer of peers) steps.push({ scenario, round, rounds, peer });
     }
   }
   if (steps.length === 0) throw new Error('none of these peers takes part in these scenarios');
   return steps;
 }
 
-function describeValues(values) {
-  return Object.entries(values)
-    .filter(([name]) => name in METRICS)
-    .map(([name, value]) => `${name} ${number(value, METRICS[name].digits)}`)
-    .join(', ');
-}
-
 // A failed measurement does not end the run: it is told, the others go on, the exit code is 1.
 async function measure({ scenario, round, peer }, options, problems) {
   const onProblem = (text) => {
-    problems.push(`${scenario}, round ${round}, ${PEERS[peer].label}: ${text}`);
+    problems.push({ scenario, round, peer, text });
     progress(`PROBLEM ${text}; `);
   };
+  const begin = performance.now();
   try {
-    const values = await withPeer(peer, (running) => SCENARIOS[scenario].run(running, options, onProblem), onProblem);
-    progress(`${describeValues(values)}\n`);
-    return [{ scenario, round, peer, values }];
+    const { run } = SCENARIOS[scenario];
+    const values = await withPeer(peer, workersIn(scenario), async (running) => run(running, options, onProblem), onProblem);
+    progress(`${describe(values)}\n`);
+    return [{ scenario, round, peer, seconds: (performance.now() - begin) / 1000, values }];
   } catch (err) {
     onProblem(err.message);
     progress('no result\n');
@@ -65,10 +62,10 @@ async function measureAll(plan, options) {
   const samples = [];
   const problems = [];
   const seconds = plan.reduce((sum, step) => sum + SCENARIOS[step.scenario].seconds(options), 0);
-  progress(`${plan.length} measurements, about ${Math.ceil(seconds / 60)} min\n`);
+  progress(`${plan.length} ${plan.length === 1 ? 'measurement' : 'measurements'}, about ${Math.ceil(seconds / 60)} min\n`);
   for (const [index, step] of plan.entries()) {
     const place = `[${String(index + 1).padStart(String(plan.length).length)}/${plan.length}]`;
-    progress(`${place} ${step.scenario}, round ${step.round}/${options.rounds}, ${step.peer}: `);
+    progress(`${place} ${step.scenario}, round ${step.round}/${step.rounds}, ${step.peer}: `);
     samples.push(...await measure(step, options, problems));
   }
   return { samples, problems };
@@ -77,16 +74,17 @@ async function measureAll(plan, options) {
 async function main() {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return console.log(HELP);
-  const versions = describeVersions(await wrk.version());
   const plan = makePlan(options);
+  const versions = await describeVersions({
+    usesWrk: plan.some(({ scenario }) => SCENARIOS[scenario].usesWrk),
+    usesPm2: plan.some(({ peer }) => PEERS[peer].usesPm2),
+  });
   cleanUpAtExit();
-  const date = new Date().toISOString();
+  const where = { date: new Date().toISOString(), machine: describeMachine(), versions };
   const { samples, problems } = await measureAll(plan, options);
-  const { json, help: _help, ...settings } = options;
+  const { json, svg, help: _help, ...settings } = options;
   const result = {
-    date,
-    machine: describeMachine(),
-    versions,
+    ...where,
     options: settings,
     summary: summarize(samples),
     targets: judge(samples),
@@ -95,6 +93,7 @@ async function main() {
   };
   console.log(markdown(result));
   if (json) fs.writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
+  if (svg) fs.writeFileSync(svg, plot(result));
   if (problems.length) process.exitCode = 1;
 }
 

@@ -1,43 +1,52 @@
 'use strict';
-// A small HTTP client that wants to know which worker answers.
+// Questions of the benchmark itself: which workers answer, and how many connections each of them holds.
 
-const http = require('node:http');
+const { Connection } = require('./connection');
 
 const DEADLINE_MS = 2000;
 
-function workerOf(port, agent) {
-  return new Promise((resolve, reject) => {
-    const req = http.get({ host: '127.0.0.1', port, path: '/pid', agent, signal: AbortSignal.timeout(DEADLINE_MS) });
-    req.on('error', reject);
-    req.on('response', (res) => {
-      res.on('error', reject);
-      res.on('end', () => resolve({ worker: res.headers['x-worker'], socket: req.socket }));
-      res.resume();
-    });
-  });
-}
+// Asks which workers answer, by a connection for each question. One that gets no answer holds up no other.
+class Inquiry {
+  workers = new Set();
+  #port;
+  #connections = new Set();
 
-// The workers that answer `count` connections made at once, each closed again after its request.
-async function workersThatAnswer(port, count) {
-  const requests = Array.from({ length: count }, () => workerOf(port, false));
-  const settled = await Promise.allSettled(requests);
-  return new Set(settled.filter((one) => one.status === 'fulfilled').map((one) => one.value.worker));
-}
+  constructor(port) {
+    this.#port = port;
+  }
 
-// Opens `count` connections at once, keeps all of them until the last has its answer, and
-// counts how many each worker holds.
-async function connectionsByWorker(port, count) {
-  const agent = new http.Agent({ keepAlive: true, maxFreeSockets: count });
-  try {
-    const replies = await Promise.all(Array.from({ length: count }, () => workerOf(port, agent)));
-    const sockets = new Set(replies.map((reply) => reply.socket));
-    if (sockets.size !== count) throw new Error(`${sockets.size} connections instead of ${count}`);
-    const held = new Map();
-    for (const { worker } of replies) held.set(worker, (held.get(worker) ?? 0) + 1);
-    return held;
-  } finally {
-    agent.destroy();
+  // Asks until `atOnce` questions are on their way.
+  ask(atOnce) {
+    while (this.#connections.size < atOnce) this.#one(new Connection(this.#port, DEADLINE_MS));
+  }
+
+  end() {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  async #one(connection) {
+    this.#connections.add(connection);
+    const worker = await connection.ask('/pid', { last: true }).catch(() => null);
+    if (worker) this.workers.add(Number(worker));
+    await connection.close();
+    this.#connections.delete(connection);
   }
 }
 
-module.exports = { workersThatAnswer, connectionsByWorker };
+// Opens `count` connections at once, keeps all of them until the last has its answer, and gives `use` those of each
+// worker by its pid.
+async function withConnections(port, count, use) {
+  const connections = Array.from({ length: count }, () => new Connection(port));
+  try {
+    const byWorker = new Map();
+    await Promise.all(connections.map(async (connection) => {
+      const worker = Number(await connection.ask('/pid'));
+      byWorker.set(worker, [...(byWorker.get(worker) ?? []), connection]);
+    }));
+    return await use(byWorker);
+  } finally {
+    await Promise.all(connections.map((connection) => connection.close()));
+  }
+}
+
+module.exports = { Inquiry, withConnections };

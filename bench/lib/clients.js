@@ -1,98 +1,104 @@
 'use strict';
-// Clients that go on asking while something happens to the workers, and count what it costs them.
-// Keep-alive clients are raw sockets, so that each new connection is seen; a request counts as
-// lost when it was sent and its connection ended without the answer.
+// Clients that go on asking, for what wrk cannot tell: what a change of workers costs, and how long single kinds of
+// requests take. A request counts as lost when it was sent and its connection ended without the answer.
 
-const http = require('node:http');
-const net = require('node:net');
+const { setMaxListeners } = require('node:events');
+const { createHistogram } = require('node:perf_hooks');
+const { setTimeout: pause } = require('node:timers/promises');
+const { Connection } = require('./connection');
 
 const SLOW_MS = 500;
-const GIVE_UP_MS = 8000;
-const REQUEST = 'GET / HTTP/1.1\r\nhost: bench\r\n\r\n';
-const ANSWER_END = 'hello';
+const LONGEST_MS = 60_000;
+const AFTER_REFUSAL_MS = 1;
+
+// Times in microseconds, in memory of a fixed size.
+class Latencies {
+  #histogram = createHistogram({ lowest: 1, highest: LONGEST_MS * 1000, figures: 3 });
+
+  record(ms) {
+    this.#histogram.record(Math.max(1, Math.round(ms * 1000)));
+  }
+
+  // In milliseconds; none of it is a number where nothing was recorded.
+  summary() {
+    if (this.#histogram.count === 0) return { p50: NaN, p90: NaN, p99: NaN, max: NaN };
+    const ms = (percent) => this.#histogram.percentile(percent) / 1000;
+    return { p50: ms(50), p90: ms(90), p99: ms(99), max: this.#histogram.max / 1000 };
+  }
+}
 
 class Clients {
   counts = { ok: 0, lost: 0, refused: 0, reconnects: 0, slow: 0 };
+  latencies = new Latencies();
   #port;
-  #stopped = false;
+  #stop = new AbortController();
   #running = [];
+  #blocking;
+  #asked = 0;
+  #everyMs;
 
-  constructor(port) {
+  // `blocking`: one of `every` requests blocks its worker for `ms`; their latencies are not among those recorded.
+  // `everyMs`: each client asks once in this time, instead of again and again.
+  constructor(port, { blocking = { every: Infinity }, everyMs = 0 } = {}) {
+    setMaxListeners(0, this.#stop.signal); // each client's pause listens to it
     this.#port = port;
+    this.#blocking = blocking;
+    this.#everyMs = everyMs;
   }
 
   start({ keepAlive = 0, oneShot = 0 }) {
-    for (let i = 0; i < keepAlive; i++) this.#running.push(this.#keepAlive());
-    for (let i = 0; i < oneShot; i++) this.#running.push(this.#oneShot());
+    for (let i = 0; i < keepAlive; i++) this.#running.push(this.#client(false, i / keepAlive));
+    for (let i = 0; i < oneShot; i++) this.#running.push(this.#client(true, i / oneShot));
     return this;
   }
 
+  // What came until now is forgotten: the warm-up is over.
+  reset() {
+    for (const name of Object.keys(this.counts)) this.counts[name] = 0;
+    this.latencies = new Latencies();
+  }
+
   async stop() {
-    this.#stopped = true;
+    this.#stop.abort();
     await Promise.all(this.#running);
     return this.counts;
   }
 
-  async #keepAlive() {
+  get #stopped() {
+    return this.#stop.signal.aborted;
+  }
+
+  // `phase` spreads the clients over the time in which each of them asks once.
+  async #client(oneShot, phase) {
+    await this.#wait(phase * this.#everyMs);
     for (let first = true; !this.#stopped; first = false) {
-      if (!first) this.counts.reconnects += 1;
-      await this.#conversation();
+      if (!first && !oneShot) this.counts.reconnects += 1;
+      const connection = new Connection(this.#port);
+      try {
+        do await this.#ask(connection, oneShot); while (!oneShot && connection.open && !this.#stopped);
+      } catch ({ code }) {
+        this.counts[code === 'ECONNREFUSED' ? 'refused' : 'lost'] += 1;
+        // Nobody listens: without a pause this would be all that the machine does.
+        if (code === 'ECONNREFUSED') await this.#wait(AFTER_REFUSAL_MS);
+      }
+      await connection.close();
     }
   }
 
-  // One connection: request after request, until it ends.
-  #conversation() {
-    return new Promise((resolve) => {
-      const socket = net.connect(this.#port, '127.0.0.1');
-      // An answer that never comes is as lost as one cut off.
-      socket.setTimeout(GIVE_UP_MS, () => socket.destroy(new Error('no answer')));
-      let sentAt = 0;
-      const ask = () => {
-        if (this.#stopped) return socket.end();
-        sentAt = performance.now();
-        socket.write(REQUEST);
-      };
-      let answer = '';
-      socket.setEncoding('latin1').on('connect', ask).on('data', (text) => {
-        answer += text;
-        if (!answer.endsWith(ANSWER_END)) return;
-        this.#count(sentAt);
-        answer = '';
-        sentAt = 0;
-        ask();
-      });
-      socket.on('error', (error) => this.#failed(error));
-      socket.on('close', (failed) => {
-        if (sentAt > 0 && !failed) this.counts.lost += 1;
-        resolve();
-      });
-    });
-  }
-
-  async #oneShot() {
-    while (!this.#stopped) {
-      const sentAt = performance.now();
-      await new Promise((resolve) => {
-        const request = http.get({ host: '127.0.0.1', port: this.#port, agent: false }, (response) => {
-          response.resume().on('end', () => this.#count(sentAt)).on('error', (error) => this.#failed(error)).on('close', resolve);
-        });
-        request.setTimeout(GIVE_UP_MS, () => request.destroy(new Error('no answer')));
-        request.on('error', (error) => {
-          this.#failed(error);
-          resolve();
-        });
-      });
-    }
-  }
-
-  #count(sentAt) {
+  async #ask(connection, last) {
+    const blocks = ++this.#asked % this.#blocking.every === 0;
+    const begin = performance.now();
+    await connection.ask(blocks ? `/block/${this.#blocking.ms}` : '/', { last });
+    const ms = performance.now() - begin;
     this.counts.ok += 1;
-    if (performance.now() - sentAt > SLOW_MS) this.counts.slow += 1;
+    if (ms > SLOW_MS) this.counts.slow += 1;
+    if (!blocks) this.latencies.record(ms);
+    await this.#wait(this.#everyMs - ms);
   }
 
-  #failed({ code }) {
-    this.counts[code === 'ECONNREFUSED' ? 'refused' : 'lost'] += 1;
+  async #wait(ms) {
+    if (ms > 0) await pause(ms, null, { signal: this.#stop.signal }).catch(() => {});
   }
 }
 
-module.exports = { Clients };
+module.exports = { Clients, Latencies };

@@ -3,14 +3,26 @@
 
 const os = require('node:os');
 const { version: cluster2 } = require('../../package.json');
+const { PM2 } = require('./pm2');
+const wrk = require('./wrk');
 
 function describeMachine() {
   return {
-    cores: os.availableParallelism(),
+    cores: os.availableParallelism?.() ?? os.cpus().length, // the former from Node 18.14 on
     cpu: os.cpus()[0]?.model ?? 'unknown CPU',
     memoryGb: Math.round(os.totalmem() / 2 ** 30),
     kernel: os.release(),
   };
 }
 
-module.exports = { describeMachine, describeVersions: (wrk) => ({ cluster2, node: process.version, wrk }) };
+// Only of what takes part.
+async function describeVersions({ usesWrk, usesPm2 }) {
+  return {
+    cluster2,
+    node: process.version,
+    ...(usesWrk && { wrk: await wrk.version() }),
+    ...(usesPm2 && { pm2: PM2.split('@')[1] }),
+  };
+}
+
+module.exports = { describeMachine, describeVersions };

@@ -3,28 +3,37 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { PEERS, WORKERS } = require('./peer');
-const { SCENARIOS } = require('./scenarios');
+const { PEERS } = require('./peer');
+const { SCENARIOS, ROUNDS, FEWER_ROUNDS } = require('./scenarios');
+const { REFERENCE, isPlotted } = require('./plot');
+
+const DEFAULTS = { seconds: 3, idleSeconds: 10 };
+const QUICK = { rounds: 1, seconds: 1, idleSeconds: 3 };
 
 const HELP = `Usage: npm run bench -- [options]
 
-  --rounds N     rounds of each scenario (default 5)
-  --seconds N    length of each measured load (default 3)
+  --rounds N     rounds of each scenario (default ${ROUNDS}, ${FEWER_ROUNDS} of what takes long)
+  --seconds N    length of each measured load (default ${DEFAULTS.seconds})
+  --quick        ${QUICK.rounds} round, loads of ${QUICK.seconds} s: shows that all works, says little about speed
   --only a,b     scenarios: ${Object.keys(SCENARIOS).join(', ')}
   --peers a,b    peers: ${Object.keys(PEERS).join(', ')}
   --json FILE    write all samples and the summary there
+  --svg FILE     write a plot of the ratios there
   --help         this text`;
 
 const SPEC = {
-  rounds: { type: 'string', default: '5' },
-  seconds: { type: 'string', default: '3' },
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  quick: { type: 'boolean', default: false },
   only: { type: 'string' },
   peers: { type: 'string' },
   json: { type: 'string' },
+  svg: { type: 'string' },
   help: { type: 'boolean', default: false },
 };
 
-function count(name, text) {
+function count(name, text, otherwise) {
+  if (text === undefined) return otherwise;
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`--${name}: expected a whole number from 1 to 9999, got "${text}"`);
   return Number(text);
 }
@@ -38,28 +47,35 @@ function choice(name, text, known) {
 }
 
 // Looked at before the run, not minutes later when it has something to write.
-function writable(file) {
+function writable(name, file) {
   if (file === undefined) return undefined;
   const folder = path.dirname(path.resolve(file));
   try {
     fs.accessSync(folder, fs.constants.W_OK);
   } catch {
-    throw new Error(`--json: cannot write to ${folder}`);
+    throw new Error(`--${name}: cannot write to ${folder}`);
   }
   return file;
 }
 
 function parseOptions(argv) {
   const { values } = parseArgs({ args: argv, options: SPEC });
-  return {
+  const known = Object.keys(SCENARIOS);
+  const otherwise = values.quick ? QUICK : DEFAULTS;
+  const options = {
     help: values.help,
-    rounds: count('rounds', values.rounds),
-    seconds: count('seconds', values.seconds),
-    scenarios: choice('only', values.only, Object.keys(SCENARIOS)),
+    rounds: count('rounds', values.rounds, otherwise.rounds),
+    seconds: count('seconds', values.seconds, otherwise.seconds),
+    idleSeconds: otherwise.idleSeconds,
+    scenarios: choice('only', values.only, known),
     peers: choice('peers', values.peers, Object.keys(PEERS)),
-    json: writable(values.json),
-    workers: WORKERS,
+    json: writable('json', values.json),
+    svg: writable('svg', values.svg),
   };
+  if (options.svg && !(options.peers.includes(REFERENCE) && options.scenarios.some(isPlotted))) {
+    throw new Error(`--svg: the plot needs the peer ${REFERENCE} and some of the scenarios ${known.filter(isPlotted).join(', ')}`);
+  }
+  return options;
 }
 
 module.exports = { HELP, parseOptions };

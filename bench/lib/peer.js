@@ -4,42 +4,34 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
-const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
 const { until } = require('./poll');
 const { openConnections } = require('./proc');
-const { workersThatAnswer } = require('./client');
-const { spawnTagged, livingPids, signal } = require('./processes');
+const { Inquiry } = require('./client');
+const { makeDirectory } = require('./directories');
+const { pm2Environment } = require('./pm2');
+const { spawnTagged, livingPids, isAlive, signal } = require('./processes');
 
-const WORKERS = 2;
-const PROBES = 16; // at once, as a single one could always meet the same worker
-const START_DEADLINE_MS = 20_000;
+const QUESTIONS_A_WORKER = 2; // at once, as a single one could always meet the same worker
+const ANSWER_DEADLINE_MS = 20_000;
+const LOOK_EVERY_MS = 5;
 const QUIET_DEADLINE_MS = 5_000;
 const TERM_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 5_000;
 
+// `processes`: how many of them serve, where that is not the number of workers asked for.
 const PEERS = {
-  cluster2: { label: 'cluster2-rs', workers: WORKERS },
-  'node-cluster': { label: 'node:cluster (default)', workers: WORKERS },
-  'node-cluster-none': { label: 'node:cluster SCHED_NONE', workers: WORKERS },
-  'node-cluster-rolling': { label: 'node:cluster (default)', workers: WORKERS },
-  pm2: { label: 'PM2', workers: WORKERS },
-  'pm2-graceful': { label: 'PM2, graceful app', workers: WORKERS },
-  single: { label: 'one process', workers: 1 },
-  bare: { label: 'bare node', workers: 0 },
+  cluster2: { label: 'cluster2-rs' },
+  'cluster2-kernel': { label: "cluster2-rs, balance: 'kernel'" },
+  'node-cluster': { label: 'node:cluster (default)' },
+  'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
+  reuseport: { label: 'bare processes, SO_REUSEPORT' },
+  pm2: { label: 'PM2', usesPm2: true },
+  'pm2-graceful': { label: 'PM2, app closes on SIGINT', usesPm2: true },
+  single: { label: 'one process', processes: 1 },
+  bare: { label: 'bare node', processes: 0 },
 };
-
-const root = { dir: null };
-
-function makeDirectory() {
-  root.dir ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-bench-'));
-  return fs.mkdtempSync(path.join(root.dir, 'peer-'));
-}
-
-function removeDirectories() {
-  if (root.dir) fs.rmSync(root.dir, { recursive: true, force: true });
-}
 
 // A fresh port each time: no state of the last peer's connections comes into the next run.
 async function freePort() {
@@ -51,18 +43,21 @@ async function freePort() {
   return port;
 }
 
-async function launch(name) {
+async function launch(name, workers) {
   const port = await freePort();
-  const dir = makeDirectory();
+  const dir = makeDirectory('peer-');
+  const { processes = workers, usesPm2 } = PEERS[name];
+  const env = { PORT: String(port), WORKERS: String(workers), PIDS: path.join(dir, 'pids'), ...(usesPm2 && await pm2Environment(dir)) };
   const output = fs.openSync(path.join(dir, 'output.txt'), 'a');
+  const launchedAt = performance.now();
   const child = spawnTagged(process.execPath, [path.join(__dirname, '..', 'peers', `${name}.js`)], {
     cwd: dir,
-    env: { PORT: String(port), WORKERS: String(WORKERS), PIDS: path.join(dir, 'pids') },
+    env,
     stdio: ['ignore', output, output],
   });
   fs.closeSync(output);
   await once(child, 'spawn');
-  return { name, child, pid: child.pid, port, dir };
+  return { name, child, pid: child.pid, port, dir, processes, launchedAt };
 }
 
 // The line that names the error, out of what the peer has printed before it gave up.
@@ -77,18 +72,27 @@ function assertRunning(running) {
   throw new Error(`the peer ended by itself (${signalCode ?? `exit code ${exitCode}`}): ${lastWords(running)}`);
 }
 
-async function serves({ name, port, dir }) {
-  const { workers } = PEERS[name];
-  if (workers === 0) return fs.existsSync(path.join(dir, 'ready'));
-  return (await workersThatAnswer(port, PROBES)).size === workers;
+// Waits until `count` workers answer, of which none is in `gone`, and gives back their pids.
+async function answering(running, { gone = new Set(), count = running.processes } = {}) {
+  const inquiry = new Inquiry(running.port);
+  const found = () => [...inquiry.workers].filter((pid) => !gone.has(pid) && isAlive(pid));
+  try {
+    return await until(`${count} workers answer`, ANSWER_DEADLINE_MS, () => {
+      assertRunning(running);
+      // While nobody has started yet, one question is enough, and takes little of the machine from those who start.
+      inquiry.ask(gone.size + inquiry.workers.size === 0 ? 1 : QUESTIONS_A_WORKER * running.processes);
+      return found().length >= count && new Set(found());
+    }, LOOK_EVERY_MS);
+  } finally {
+    inquiry.end();
+  }
 }
 
 // Ready means that every worker has answered, and that no connection of this question is left.
 async function waitUntilReady(running) {
-  await until('all workers answer', START_DEADLINE_MS, () => {
-    assertRunning(running);
-    return serves(running);
-  });
+  if (running.processes > 0) running.workers = await answering(running);
+  else await until('the peer is ready', ANSWER_DEADLINE_MS, () => assertRunning(running) ?? fs.existsSync(path.join(running.dir, 'ready')));
+  running.startMs = performance.now() - running.launchedAt;
   await until('connections closed', QUIET_DEADLINE_MS, () => openConnections(running.port) === 0);
 }
 
@@ -107,8 +111,8 @@ async function stop({ pid, dir }) {
   return clean;
 }
 
-async function withPeer(name, use, onProblem) {
-  const running = await launch(name);
+async function withPeer(name, workers, use, onProblem) {
+  const running = await launch(name, workers);
   try {
     await waitUntilReady(running);
     // Where the peer itself is gone, that is the error, and not what came of it.
@@ -119,4 +123,4 @@ async function withPeer(name, use, onProblem) {
   }
 }
 
-module.exports = { PEERS, WORKERS, withPeer, removeDirectories };
+module.exports = { PEERS, withPeer, answering };

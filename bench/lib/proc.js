@@ -1,9 +1,8 @@
 'use strict';
-// What the kernel says about a process, read from /proc.
+// What the kernel says about processes, read from /proc.
 
 const fs = require('node:fs');
 
-const TICKS_PER_SECOND = 100; // USER_HZ: the same on every Linux that Node runs on
 const LISTENING = '0A';
 const TIME_WAIT = '06';
 
@@ -15,31 +14,32 @@ function memory(pid) {
   return { rss: megabytes('Rss'), pss: megabytes('Pss') };
 }
 
-// User and system time of all threads together, in seconds.
-function cpuSeconds(pid) {
-  const text = read(`/proc/${pid}/stat`);
-  // The name, in parentheses, may itself contain spaces: count from behind it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-// Voluntary context switches by thread id: /proc/PID/status alone would be the main thread only.
-function switchesByThread(pid) {
-  const switches = new Map();
-  for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
-    try {
-      const text = read(`/proc/${pid}/task/${tid}/status`);
-      switches.set(tid, Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(text)[1]));
-    } catch (err) {
-      if (err.code !== 'ENOENT' && err.code !== 'ESRCH') throw err; // a thread that has ended
+// What each thread of these processes has used so far. The times of schedstat are nanoseconds; those of
+// /proc/PID/stat are steps of 10 ms, too coarse for what idles.
+function usage(pids) {
+  const threads = new Map();
+  for (const pid of pids) {
+    for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
+      try {
+        const cpu = Number(read(`/proc/${pid}/task/${tid}/schedstat`).split(' ')[0]) / 1e9;
+        const status = read(`/proc/${pid}/task/${tid}/status`);
+        threads.set(tid, { cpu, switches: Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)[1]) });
+      } catch (err) {
+        if (err.code !== 'ENOENT' && err.code !== 'ESRCH') throw err; // a thread that has ended
+      }
     }
   }
-  return switches;
+  return threads;
 }
 
-function switchesBetween(before, after) {
-  let sum = 0;
-  for (const [tid, count] of after) sum += count - (before.get(tid) ?? 0);
+// Processor time, in seconds, and voluntary context switches between two looks.
+function used(before, after) {
+  const sum = { cpu: 0, switches: 0 };
+  for (const [tid, { cpu, switches }] of after) {
+    const begin = before.get(tid) ?? { cpu: 0, switches: 0 };
+    sum.cpu += cpu - begin.cpu;
+    sum.switches += switches - begin.switches;
+  }
   return sum;
 }
 
@@ -62,4 +62,4 @@ function openConnections(port) {
   }).length;
 }
 
-module.exports = { memory, cpuSeconds, switchesByThread, switchesBetween, openConnections };
+module.exports = { memory, usage, used, openConnections };

@@ -38,6 +38,15 @@ function livingPids() {
   return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter(isTagged);
 }
 
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function signal(pid, name) {
   try {
     process.kill(pid, name);
@@ -55,4 +64,4 @@ function killAllNow(deadlineMs = 3000) {
   }
 }
 
-module.exports = { spawnTagged, livingPids, signal, killAllNow };
+module.exports = { spawnTagged, livingPids, isAlive, signal, killAllNow };

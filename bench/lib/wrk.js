@@ -6,7 +6,9 @@ const { execFile } = require('node:child_process');
 const { spawnTagged, signal } = require('./processes');
 
 const CONNECTIONS = 64;
+const CLOSE = 'Connection: close';
 const GRACE_MS = 15_000; // beyond its own duration
+const MS = { us: 1e-3, ms: 1, s: 1e3, m: 60e3 };
 
 // `wrk -v` prints its version and ends with 1, so only ENOENT means that it is missing.
 function version() {
@@ -20,19 +22,20 @@ function version() {
 
 function parse(report) {
   const rate = /^Requests\/sec:\s+([\d.]+)/m.exec(report);
-  if (!rate) throw new Error(`wrk gave no rate: ${report.trim().split('\n').at(-1)}`);
+  const requests = /^\s*(\d+) requests in /m.exec(report);
+  const p99 = /^\s*99%\s+([\d.]+)(us|ms|s|m)$/m.exec(report);
+  if (!rate || !requests || !p99) throw new Error(`wrk gave no rate: ${report.trim().split('\n').at(-1)}`);
   const errors = [];
   const socket = /^\s*Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/m.exec(report);
   if (socket) errors.push(socket[0].trim());
   const status = /^\s*Non-2xx or 3xx responses: \d+/m.exec(report);
   if (status) errors.push(status[0].trim());
-  return { rate: Number(rate[1]), errors };
+  return { rate: Number(rate[1]), requests: Number(requests[1]), p99: Number(p99[1]) * MS[p99[2]], errors };
 }
 
-async function run(port, seconds, headers) {
-  const args = ['-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`];
-  for (const header of headers) args.push('-H', header);
-  const child = spawnTagged('wrk', [...args, `http://127.0.0.1:${port}/`], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function run(port, seconds, { path = '/', connections = CONNECTIONS, headers = [] } = {}) {
+  const args = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--latency', ...headers.flatMap((header) => ['-H', header])];
+  const child = spawnTagged('wrk', [...args, `http://127.0.0.1:${port}${path}`], { stdio: ['ignore', 'pipe', 'pipe'] });
   let report = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => { report += text; });
@@ -44,4 +47,4 @@ async function run(port, seconds, headers) {
   return parse(report);
 }
 
-module.exports = { CONNECTIONS, version, run };
+module.exports = { CONNECTIONS, CLOSE, version, run };

@@ -8,6 +8,7 @@ const cluster = new Cluster({
   noWorkers: Number(process.env.WORKERS),
   pids: process.env.PIDS,
   monPort: 0,
+  balance: process.env.BALANCE,
 });
 
 cluster.listen((cb) => cb(server));

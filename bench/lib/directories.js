@@ -1,0 +1,19 @@
+'use strict';
+// All that a run writes, but for its results, is below one temporary directory.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+let root;
+
+function makeDirectory(prefix) {
+  root ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-bench-'));
+  return fs.mkdtempSync(path.join(root, prefix));
+}
+
+function removeDirectories() {
+  if (root) fs.rmSync(root, { recursive: true, force: true });
+}
+
+module.exports = { makeDirectory, removeDirectories };

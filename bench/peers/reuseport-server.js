@@ -1,0 +1,3 @@
+'use strict';
+
+require('../app')().listen({ fd: 3 });

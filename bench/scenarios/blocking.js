@@ -1,0 +1,98 @@
+'use strict';
+// Workers whose event loop is stuck for a while, and what others notice of it.
+
+const { setTimeout: pause } = require('node:timers/promises');
+const { Clients } = require('../lib/clients');
+const { Connection } = require('../lib/connection');
+const { WARM_UP_SECONDS } = require('../lib/load');
+
+const CLIENTS = 16;
+const BLOCKING = { every: 50, ms: 100 };
+// 100 requests a second: a worker is stuck in a fifth of the time, two of them at once hardly ever.
+const EVERY_MS = 160;
+const BLOCKED_SECONDS = 3;
+const OVERHEAD_SECONDS = 1;
+// Blocking requests are few: in less time than this, the percentiles would be luck.
+const MIXED_TIMES = 2;
+
+const mixedSeconds = (options) => MIXED_TIMES * options.seconds;
+
+async function mixedLoad(peer, seconds, everyMs, onProblem) {
+  const clients = new Clients(peer.port, { blocking: BLOCKING, everyMs }).start({ oneShot: CLIENTS });
+  try {
+    await pause(WARM_UP_SECONDS * 1000);
+    clients.reset();
+    await pause(seconds * 1000); // the time that is measured
+  } finally {
+    await clients.stop();
+  }
+  const { lost, refused } = clients.counts;
+  if (lost + refused > 0) onProblem(`${lost} lost, ${refused} refused`);
+  return clients.latencies.summary();
+}
+
+async function mixed(peer, options, onProblem) {
+  const { p50, p90, p99, max } = await mixedLoad(peer, mixedSeconds(options), EVERY_MS, onProblem);
+  return { mixedP50: p50, mixedP90: p90, mixedP99: p99, mixedMax: max };
+}
+
+// Each client asks again at once: then all workers are stuck most of the time, and what counts is how the queue is shared.
+async function mixedFull(peer, options, onProblem) {
+  const { p50, p90, p99, max } = await mixedLoad(peer, mixedSeconds(options), 0, onProblem);
+  return { fullP50: p50, fullP90: p90, fullP99: p99, fullMax: max };
+}
+
+async function blocked(peer) {
+  const clients = new Clients(peer.port).start({ oneShot: CLIENTS });
+  const blocking = new Connection(peer.port);
+  try {
+    await pause(WARM_UP_SECONDS * 1000);
+    clients.reset();
+    await blocking.ask(`/block/${BLOCKED_SECONDS * 1000}`);
+  } finally {
+    await clients.stop();
+    await blocking.close();
+  }
+  const { slow, lost, refused, ok } = clients.counts;
+  return { blockedSlow: slow, blockedLost: lost + refused, blockedOk: ok };
+}
+
+const latency = (label) => ({ label: `${label}, ms`, digits: 1, better: 'less', ratio: true });
+
+const MIX = `1 in ${BLOCKING.every} blocks its worker for ${BLOCKING.ms} ms: latency of the others`;
+const seconds = (options) => mixedSeconds(options) + WARM_UP_SECONDS + OVERHEAD_SECONDS;
+
+module.exports = {
+  mixed: {
+    title: `${(CLIENTS * 1000) / EVERY_MS} requests a second, one a connection, ${MIX}`,
+    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport', 'single'],
+    seconds,
+    run: mixed,
+    metrics: {
+      mixedP50: latency('p50'),
+      mixedP90: latency('p90'),
+      mixedP99: { ...latency('p99'), plot: 'Beside requests that block: latency' },
+      mixedMax: latency('max'),
+    },
+  },
+  'mixed-full': {
+    title: `${CLIENTS} clients without a pause, one request a connection, ${MIX}`,
+    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport'],
+    fewer: true,
+    seconds,
+    run: mixedFull,
+    metrics: { fullP50: latency('p50'), fullP90: latency('p90'), fullP99: latency('p99'), fullMax: latency('max') },
+  },
+  blocked: {
+    title: `one worker blocked for ${BLOCKED_SECONDS} s, under load`,
+    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'pm2'],
+    fewer: true,
+    seconds: () => BLOCKED_SECONDS + WARM_UP_SECONDS + OVERHEAD_SECONDS,
+    run: blocked,
+    metrics: {
+      blockedSlow: { label: 'requests over 0.5 s', digits: 0, better: 'less' },
+      blockedLost: { label: 'lost or refused', digits: 0, better: 'less' },
+      blockedOk: { label: 'answered', digits: 0, better: 'more' },
+    },
+  },
+};

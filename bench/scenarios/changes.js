@@ -1,0 +1,112 @@
+'use strict';
+// What a change of workers costs those who ask meanwhile, and how long it takes.
+
+const { answering } = require('../lib/peer');
+const { Clients } = require('../lib/clients');
+const { until } = require('../lib/poll');
+const { isAlive, signal } = require('../lib/processes');
+const { median } = require('../lib/numbers');
+
+const LOAD = { keepAlive: 32, oneShot: 8 };
+const RELOADS = 4;
+const KILLS = 4;
+const DEADLINE_MS = 20_000;
+const CLUSTERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'pm2'];
+
+async function underLoad(peer, change) {
+  const clients = new Clients(peer.port).start(LOAD);
+  try {
+    await until('load', DEADLINE_MS, () => clients.counts.ok > 1000);
+    const ms = await change(peer);
+    return { ms, ...await clients.stop() };
+  } finally {
+    await clients.stop();
+  }
+}
+
+// The median time of one reload. What an old worker does to its clients at its end is part of what it costs them.
+async function reloads(peer) {
+  const times = [];
+  let { workers } = peer;
+  for (let i = 0; i < RELOADS; i++) {
+    const old = workers;
+    const begin = performance.now();
+    signal(peer.pid, 'SIGHUP');
+    workers = await answering(peer, { gone: old });
+    await until('the old workers are gone', DEADLINE_MS, () => ![...old].some(isAlive));
+    times.push(performance.now() - begin);
+  }
+  return median(times);
+}
+
+// The median time from a SIGKILL until all workers answer again, that is until a new one does: under load it may well be
+// the only one that gets new connections.
+async function kills(peer) {
+  const times = [];
+  const workers = [...peer.workers];
+  for (let i = 0; i < KILLS; i++) {
+    const before = new Set(workers);
+    const begin = performance.now();
+    // Whose clients are how many depends on their ages: always the older one, or luck decides what a kill costs.
+    signal(workers.shift(), 'SIGKILL');
+    workers.push(...await answering(peer, { gone: before, count: 1 }));
+    times.push(performance.now() - begin);
+  }
+  return median(times);
+}
+
+async function replacement(peer) {
+  return { replacementMs: peer.name === 'single' ? peer.startMs : await kills(peer) };
+}
+
+const count = (label) => ({ label, digits: 0, better: 'less' });
+const time = (label) => ({ label: `${label}, ms`, digits: 0, better: 'less', ratio: true });
+
+// The same columns for each kind of change, by metrics of its own.
+function counted(prefix, label) {
+  const columns = {
+    Lost: count('lost'),
+    Refused: count('refused'),
+    Reconnects: count(`reconnects of ${LOAD.keepAlive} keep-alive clients`),
+    Slow: count('over 0.5 s'),
+    Ok: { label: 'answered', digits: 0, better: 'more' },
+    Ms: time(label),
+  };
+  return Object.fromEntries(Object.entries(columns).map(([name, metric]) => [prefix + name, metric]));
+}
+
+const named = (prefix, { lost, refused, reconnects, slow, ok, ms }) => ({
+  [`${prefix}Lost`]: lost,
+  [`${prefix}Refused`]: refused,
+  [`${prefix}Reconnects`]: reconnects,
+  [`${prefix}Slow`]: slow,
+  [`${prefix}Ok`]: ok,
+  [`${prefix}Ms`]: ms,
+});
+
+module.exports = {
+  reload: {
+    title: `${RELOADS} reloads under load`,
+    peers: [...CLUSTERS, 'pm2-graceful'],
+    fewer: true,
+    seconds: () => 8,
+    run: async (peer) => named('reload', await underLoad(peer, reloads)),
+    metrics: counted('reload', 'SIGHUP until the old ones are gone'),
+  },
+  kill: {
+    title: `SIGKILL of ${KILLS} workers under load`,
+    peers: CLUSTERS,
+    seconds: () => 5,
+    run: async (peer) => named('kill', await underLoad(peer, kills)),
+    metrics: counted('kill', 'SIGKILL until all answer again'),
+  },
+  replacement: {
+    title: 'replacement of a killed worker, without load',
+    peers: [...CLUSTERS, 'single'],
+    seconds: () => 2,
+    run: replacement,
+    metrics: {
+      replacementMs: { ...time('SIGKILL until all answer again; of one process: its start'), plot: 'Replacement of a killed worker' },
+    },
+  },
+};

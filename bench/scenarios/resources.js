@@ -1,0 +1,123 @@
+'use strict';
+// What a cluster takes of the machine: its start, its memory, what it does while nobody asks; and how it spreads.
+
+const { setTimeout: pause } = require('node:timers/promises');
+const proc = require('../lib/proc');
+const { until } = require('../lib/poll');
+const { withConnections } = require('../lib/client');
+const { median } = require('../lib/numbers');
+const { livingPids } = require('../lib/processes');
+
+const CONNECTIONS = 64;
+const MANY = 16;
+const MEMORY = { connectionsOfEach: 8, requestsOfEach: 500 };
+const SETTLE_DEADLINE_MS = 15_000;
+const SETTLE_SAMPLES = 8;
+
+const less = (label, digits) => ({ label, digits, better: 'less', ratio: true });
+const MASTERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'pm2', 'bare'];
+
+async function fairness(peer) {
+  const counts = await withConnections(peer.port, CONNECTIONS, (byWorker) => [...byWorker.values()].map((held) => held.length));
+  while (counts.length < peer.processes) counts.push(0); // a worker that got none
+  return { fairness: Math.max(...counts) / Math.min(...counts) };
+}
+
+// Processes have settled when the memory of all of them stays within 1 % for a while.
+async function settled(pids) {
+  const last = [];
+  return until('memory settles', SETTLE_DEADLINE_MS, () => {
+    last.push(pids.map(proc.memory));
+    if (last.length > SETTLE_SAMPLES) last.shift();
+    const sums = last.map((look) => look.reduce((sum, { rss }) => sum + rss, 0));
+    const still = last.length === SETTLE_SAMPLES && Math.max(...sums) <= Math.min(...sums) * 1.01;
+    return still ? last.at(-1) : null;
+  }, 100);
+}
+
+// Every worker answers equally many requests, and so does the one process beside which it is held.
+function exercise(peer) {
+  return withConnections(peer.port, MEMORY.connectionsOfEach * peer.processes, async (byWorker) => {
+    for (const [connection] of byWorker.values()) {
+      for (let i = 0; i < MEMORY.requestsOfEach; i++) await connection.ask('/');
+    }
+    return [...byWorker.keys()];
+  });
+}
+
+async function memory(peer) {
+  const workers = peer.processes > 0 ? await exercise(peer) : [];
+  const isMaster = !workers.includes(peer.pid);
+  const [master, ...others] = await settled([peer.pid, ...workers]);
+  return {
+    ...(isMaster && { rss: master.rss, pss: master.pss }),
+    ...(others.length > 0 && { serverRss: median(others.map(({ rss }) => rss)) }),
+  };
+}
+
+async function idle(peer, { idleSeconds }) {
+  const pids = livingPids();
+  await settled(pids);
+  const begin = performance.now();
+  const [all, master] = [proc.usage(pids), proc.usage([peer.pid])];
+  await pause(idleSeconds * 1000); // the time that is measured
+  const seconds = (performance.now() - begin) / 1000;
+  const ofMaster = proc.used(master, proc.usage([peer.pid]));
+  return {
+    idleCpu: (proc.used(all, proc.usage(pids)).cpu / seconds) * 100,
+    idleMasterCpu: (ofMaster.cpu / seconds) * 100,
+    idleSwitches: ofMaster.switches / seconds,
+  };
+}
+
+const STARTING = ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'pm2', 'single'];
+
+module.exports = {
+  start: {
+    title: 'from nothing to a cluster that serves',
+    peers: STARTING,
+    seconds: () => 1,
+    run: ({ startMs }) => ({ start: startMs }),
+    metrics: { start: less('spawn until all workers have answered, ms', 0) },
+  },
+  'start-16': {
+    title: `start of ${MANY} workers`,
+    peers: STARTING.filter((peer) => peer !== 'single'),
+    workers: MANY,
+    fewer: true,
+    seconds: () => 3,
+    run: ({ startMs }) => ({ startMany: startMs }),
+    metrics: { startMany: { ...less('spawn until all workers have answered, ms', 0), plot: `Start of ${MANY} workers` } },
+  },
+  fairness: {
+    title: `${CONNECTIONS} connections at once`,
+    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport'],
+    seconds: () => 1,
+    run: fairness,
+    metrics: { fairness: less('connections of the busiest worker ÷ those of the other', 2) },
+  },
+  memory: {
+    title: `memory after ${MEMORY.requestsOfEach} requests to each worker`,
+    peers: [...MASTERS, 'single'],
+    seconds: () => 2,
+    run: memory,
+    metrics: {
+      rss: less('master, RSS, MB', 1),
+      pss: less('master, PSS, MB', 1),
+      serverRss: { ...less('one worker, or the one process, RSS, MB', 1), plot: 'Memory of one worker' },
+    },
+  },
+  idle: {
+    title: `${MANY} workers that nobody asks`,
+    peers: MASTERS.filter((peer) => peer !== 'pm2'),
+    workers: MANY,
+    fewer: true,
+    seconds: ({ idleSeconds }) => idleSeconds + 2,
+    run: idle,
+    metrics: {
+      idleCpu: less('processor, all processes, %', 2),
+      idleMasterCpu: less('processor, master, %', 2),
+      idleSwitches: less('voluntary context switches of the master, 1/s', 1),
+    },
+  },
+};
