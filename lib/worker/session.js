@@ -217,6 +217,8 @@ class Session {
         return this.#drained();
       case 'reopen':
         return this.#reopenLogs();
+      case 'beat':
+        return undefined;
       default:
         return this.#hook.answer(order);
     }

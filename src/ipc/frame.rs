@@ -49,6 +49,8 @@ pub enum Order {
     Leave,
     /// Open your log files anew, then report `Reopened`.
     Reopen,
+    /// Nothing: to have taken it is the sign of life.
+    Beat,
 }
 
 /// Address of a TCP listener as Node shows it.

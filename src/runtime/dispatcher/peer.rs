@@ -278,7 +278,12 @@ impl Peer {
     /// stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
         self.stalled_since = Some(now);
-        self.take_back().0
+        let connections = self.take_back().0;
+        // Idle afterwards, it would beat only once a second, and for so long be taken for stuck.
+        if self.outbox.is_empty() {
+            self.order(&Order::Beat);
+        }
+        connections
     }
 
     /// Everything it did not take, from outbox and channel; and whether that was all: without free descriptors the rest

@@ -202,6 +202,8 @@ fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spa
     let begun = Instant::now();
     let streams = free.take(8);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Taken, this tells that it is not stuck any more: an idle worker beats by itself once a second only.
+    assert_eq!(stuck.next(Duration::from_secs(1)).unwrap().0, FromMaster::Order(Order::Beat));
     assert!(stuck.next(Duration::ZERO).is_none(), "nothing is left for the stuck one");
     for client in &mut clients {
         client.write_all(b"?").unwrap();
