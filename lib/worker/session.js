@@ -5,7 +5,7 @@
 
 const cluster = require('node:cluster');
 const fs = require('node:fs');
-const { Counters } = require('../counters');
+const { Counters, INDEX } = require('../counters');
 const { CURRENT } = require('../current');
 const { Drain } = require('../drain');
 const { HealthCheck, placeOf } = require('../ecv');
@@ -141,7 +141,7 @@ class Session {
       if (taken === 0) return;
       if (taken === ORPHANED) return this.#orphan();
       if (taken === STARVED) return this.#retry();
-      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()));
+      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);
     }
@@ -168,6 +168,21 @@ class Session {
     this.traffic.origin = undefined;
     // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
     if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;
+  }
+
+  /** A connection came by the lane of `listening`: it is counted here, as `take` of the addon counts the others. */
+  accepted(listening, connection) {
+    const { row } = this.counters;
+    row[INDEX.connectionsActive] += 1;
+    row[INDEX.connectionsTotal] += 1;
+    const before = this.traffic.sockets.size;
+    this.traffic.origin = listening.origin;
+    try {
+      listening.onconnection(0, connection);
+    } finally {
+      this.traffic.origin = undefined;
+      if (this.traffic.sockets.size === before) row[INDEX.connectionsActive] -= 1;
+    }
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
@@ -208,9 +223,10 @@ class Session {
     }
   }
 
-  #obey(order) {
+  #obey(order, lane) {
     switch (order.type) {
       case 'drain':
+        this.#closeLanes();
         return this.#drain.start(order.moving ? this : undefined);
       case 'leave':
         this.#mayLeave = true;
@@ -218,8 +234,13 @@ class Session {
       case 'reopen':
         return this.#reopenLogs();
       default:
-        return this.#hook.answer(order);
+        return this.#hook.answer(order, lane);
     }
+  }
+
+  // Who waits there is accepted by the master, or was refused when the master died.
+  #closeLanes() {
+    for (const handle of this.handles.values()) handle.closeLane();
   }
 
   // Where that fails, this worker goes on writing into the files that it has.
@@ -238,6 +259,7 @@ class Session {
     if (this.#orphaned) return;
     this.#orphaned = true;
     this.#mayLeave = true;
+    this.#closeLanes();
     this.#drain.start();
     this.#drained();
   }

@@ -9,7 +9,9 @@
 
 mod door;
 mod inherited;
+mod lanes;
 mod peer;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -147,7 +149,7 @@ impl Drop for Dispatcher {
 }
 
 struct Loop {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     wake: Arc<OwnedFd>,
     inbox: Receiver<Request>,
     tell: Tell,
@@ -176,7 +178,7 @@ impl Loop {
         tell: Tell,
         counts: Arc<Counts>,
     ) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         Ok(Self {
             epoll,
@@ -340,19 +342,21 @@ impl Loop {
             Report::Bind { seq, wanted } => {
                 let peers = &self.peers;
                 let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
-                let answer = match self.door.bind(&wanted, claimed) {
+                let (answer, lane) = match self.door.bind(&wanted, claimed) {
                     Ok(listener) => {
+                        let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
+                        let lane = slot.and_then(|slot| self.door.lane(listener, slot));
                         self.with_peer(worker, |peer| peer.claim(listener));
                         self.waiting.extend(self.door.take_rescued());
                         let (address, path) = self.door.place(listener);
-                        Order::Bound { seq, listener, address, path }
+                        (Order::Bound { seq, listener, address, path }, lane)
                     }
-                    Err(errno) => Order::BindFailed { seq, errno },
+                    Err(errno) => (Order::BindFailed { seq, errno }, None),
                 };
-                self.with_peer(worker, |peer| peer.order(&answer));
+                self.with_peer(worker, |peer| peer.order_with(&answer, lane));
             }
-            Report::Serve { listener } => {
-                self.with_peer(worker, |peer| peer.serve(listener));
+            Report::Serve { listener, lane } => {
+                self.with_peer(worker, |peer| peer.serve(listener, lane));
                 self.announce_settled(sys::now());
             }
             Report::Unserve { listener } => {
@@ -435,6 +439,7 @@ impl Loop {
                 self.place(connection, None);
             }
         }
+        self.look_at_lanes(now);
         self.reclaim(now);
         if !self.door.is_closing() {
             self.peers.values_mut().for_each(Peer::grant_leave);
@@ -473,14 +478,6 @@ impl Loop {
                 }
             }
         }
-    }
-
-    /// Listens only to sockets whose connections somebody could take: the others' wait in the kernel's queue.
-    fn watch_listeners(&mut self, now: Millis) {
-        let waits = |listener| self.waiting.iter().any(|connection| connection.origin.listener == listener);
-        self.door.watch(&self.epoll, LISTENER, now, |listener| {
-            !waits(listener) && self.peers.values().any(|peer| peer.can_take(listener, false))
-        });
     }
 
     fn next_wake(&self) -> Option<Millis> {

@@ -44,7 +44,8 @@ pub enum Received {
 #[derive(Debug)]
 enum Mail {
     Connection(Connection),
-    Order(Vec<u8>),
+    /// With a lane's descriptor, if one belongs to it.
+    Order(Vec<u8>, Option<OwnedFd>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +74,13 @@ pub struct Peer {
     /// Listeners it was told of, served or not yet.
     claims: BTreeSet<ListenerId>,
     serves: BTreeSet<ListenerId>,
+    /// Of those, where it accepts on its slot's lane by itself.
+    lanes: BTreeSet<ListenerId>,
     /// The report that it is ready, and until when it is not told.
     kept_back: Option<(Report, Millis)>,
-    /// When it last failed to take its connections; it counts as stuck until its beat is younger.
-    stalled_since: Option<Millis>,
+    /// When it last failed to take its connections, and how many it had ever had then; it counts as stuck until its beat is younger, or
+    /// it has more.
+    stalled: Option<(Millis, u64)>,
     /// What it gave back could not be received for lack of descriptors.
     starved: bool,
     /// The channel is full; the epoll loop waits for room.
@@ -98,8 +102,9 @@ impl Peer {
             outbox: VecDeque::new(),
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
+            lanes: BTreeSet::new(),
             kept_back: None,
-            stalled_since: None,
+            stalled: None,
             starved: false,
             blocked: false,
         }
@@ -125,16 +130,22 @@ impl Peer {
         self.claims.contains(&listener)
     }
 
-    /// From now on it gets connections of `listener`.
-    pub fn serve(&mut self, listener: ListenerId) {
+    /// From now on it gets connections of `listener`; with `lane` it takes those of its slot's lane by itself.
+    pub fn serve(&mut self, listener: ListenerId, lane: bool) {
         self.claims.insert(listener);
         self.serves.insert(listener);
+        if lane {
+            self.lanes.insert(listener)
+        } else {
+            self.lanes.remove(&listener)
+        };
     }
 
     /// From now on it gets no connections of `listener`.
     pub fn unserve(&mut self, listener: ListenerId) {
         self.claims.remove(&listener);
         self.serves.remove(&listener);
+        self.lanes.remove(&listener);
     }
 
     /// It says that it is ready; that is not to be told before it serves all that is expected, or before it is time.
@@ -158,6 +169,22 @@ impl Peer {
     /// What it serves.
     pub fn serves(&self) -> impl Iterator<Item = ListenerId> {
         self.serves.iter().copied()
+    }
+
+    /// The lanes on which it accepts: the listeners and its slot. A draining worker is told not to.
+    pub fn lanes(&self) -> impl Iterator<Item = (ListenerId, u32)> {
+        let open = if self.is_open() { Some(&self.lanes) } else { None };
+        open.into_iter().flatten().map(|listener| (*listener, self.slot))
+    }
+
+    /// Its place.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// How many connections it ever had.
+    pub fn progress(&self) -> u64 {
+        self.row.count(Field::ConnectionsTotal)
     }
 
     /// All servers of its app listen.
@@ -196,8 +223,14 @@ impl Peer {
         self.is_open() && !self.is_stalled() && self.on_the_way() < MAX_UNTAKEN / 2
     }
 
-    fn is_stalled(&self) -> bool {
-        self.stalled_since.is_some_and(|at| self.row.count(Field::Beat) < at)
+    /// Whether it is known to be stuck.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some_and(|(at, had)| self.row.count(Field::Beat) < at && self.progress() == had)
+    }
+
+    /// It counts as stuck from now on, until it shows a sign of life.
+    pub fn stall(&mut self, now: Millis) {
+        self.stalled = Some((now, self.progress()));
     }
 
     fn on_the_way(&self) -> usize {
@@ -211,7 +244,12 @@ impl Peer {
 
     /// Puts an order into the outbox.
     pub fn order(&mut self, order: &Order) {
-        self.outbox.push_back(Mail::Order(frame::order(order)));
+        self.order_with(order, None);
+    }
+
+    /// Puts an order into the outbox, and the descriptor of a lane with it.
+    pub fn order_with(&mut self, order: &Order, lane: Option<OwnedFd>) {
+        self.outbox.push_back(Mail::Order(frame::order(order), lane));
     }
 
     /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle. Told again
@@ -258,7 +296,7 @@ impl Peer {
     /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
     /// stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
-        self.stalled_since = Some(now);
+        self.stall(now);
         self.take_back().0
     }
 
@@ -276,7 +314,9 @@ impl Peer {
                         self.ledger.read_back(received.fds.len() as u32);
                         connections.extend(returned(received.fds, origins));
                     }
-                    Ok(FromMaster::Order(order)) => orders.push_back(Mail::Order(frame::order(&order))),
+                    Ok(FromMaster::Order(order)) => {
+                        orders.push_back(Mail::Order(frame::order(&order), received.fds.into_iter().next()));
+                    }
                     Err(error) => tracing::error!(%error, "our own frame came back broken"),
                 },
                 Ok(None) => break,
@@ -291,7 +331,7 @@ impl Peer {
         for mail in self.outbox.drain(..) {
             match mail {
                 Mail::Connection(connection) => connections.push(connection),
-                order @ Mail::Order(_) => orders.push_back(order),
+                order @ Mail::Order(..) => orders.push_back(order),
             }
         }
         self.outbox = orders;
@@ -367,7 +407,8 @@ impl Peer {
             .collect();
         let count = batch.len();
         match self.outbox.front() {
-            Some(Mail::Order(order)) => self.channel.send(order, &[])?,
+            Some(Mail::Order(order, None)) => self.channel.send(order, &[])?,
+            Some(Mail::Order(order, Some(lane))) => self.channel.send(order, &[lane.as_fd()])?,
             _ => {
                 let fds: Vec<BorrowedFd<'_>> = batch.iter().map(|connection| connection.fd.as_fd()).collect();
                 self.channel.send(&frame::connections(batch.iter().map(|connection| connection.origin)), &fds)?;

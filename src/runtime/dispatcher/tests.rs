@@ -27,10 +27,9 @@ struct Stage {
 const LISTENER: u32 = 1;
 
 fn stage(policy: Balance) -> Stage {
-    let mut door = Door::default();
-    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
-    door.pin(&wanted).unwrap();
-    let listener = door.bind(&wanted, |_| true).unwrap();
+    let mut door = if policy == Balance::Kernel { Door::default().with_lanes() } else { Door::default() };
+    door.pin(&wanted()).unwrap();
+    let listener = door.bind(&wanted(), |_| true).unwrap();
     let (address, _) = door.place(listener);
     assert_eq!(listener, LISTENER);
     let port = address.unwrap().port;
@@ -44,6 +43,10 @@ fn stage(policy: Balance) -> Stage {
     }
 }
 
+fn wanted() -> Wanted {
+    Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 }
+}
+
 impl Stage {
     fn worker(&self, id: u32) -> Played {
         let (ours, theirs) = Channel::pair().unwrap();
@@ -51,7 +54,7 @@ impl Stage {
         let peer = Peer::new(WorkerId(id), id, ours, theirs.duplicate().unwrap(), row.clone());
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
         let played = Played { end: theirs, row };
-        played.report(&Report::Serve { listener: LISTENER });
+        played.report(&Report::Serve { listener: LISTENER, lane: false });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
         let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new(), settled: true }));
         while self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard") != ready {}
@@ -282,3 +285,6 @@ fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
     answered(taken, &mut clients);
     assert!(TcpStream::connect(("127.0.0.1", stage.port)).is_err());
 }
+
+#[path = "lanes_tests.rs"]
+mod lanes;
