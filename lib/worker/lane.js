@@ -26,16 +26,12 @@ class Lane {
    * Accepts from now on.
    * @param {number} backlog how many connections may wait
    * @param {(connection: object) => void} taken gets the handle of each connection
-   * @param {() => void} failed it accepts no more
+   * @param {() => void} failed it cannot accept
    */
   listen(backlog, taken, failed) {
     if (!this.#isOpen) return;
-    this.#handle.onconnection = (error, connection) => {
-      if (!error) return taken(connection);
-      // Node would have the server tell it, which ends most apps; but somebody else can accept.
-      this.close();
-      failed();
-    };
+    // Node would have the server tell an error, which ends most apps; but here somebody else can accept.
+    this.#handle.onconnection = (error, connection) => (error ? failed(error) : taken(connection));
     if (this.#handle.listen(backlog)) this.close();
     // The worker lives as long as its channel to the master.
     else this.#handle.unref();

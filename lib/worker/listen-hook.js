@@ -53,7 +53,13 @@ class ListenHandle {
   }
 
   #serve(backlog) {
-    this.#lane?.listen(backlog, (connection) => this.#hook.taken(this, connection), () => this.#hook.serve(this));
+    this.#lane?.listen(backlog, (connection) => this.#hook.taken(this, connection), () => this.leaveLane());
+    this.#hook.serve(this);
+  }
+
+  /** From now on connections come from the master alone, which is told. */
+  leaveLane() {
+    this.closeLane();
     this.#hook.serve(this);
   }
 
@@ -62,7 +68,7 @@ class ListenHandle {
     return this.#lane?.isOpen ?? false;
   }
 
-  /** From now on connections come from the master alone. */
+  /** As `leaveLane`, where the master knows. */
   closeLane() {
     this.#lane?.close();
   }

@@ -41,6 +41,7 @@ class Session {
   #mayLeave = false;
   #left = false;
   #retrying;
+  #lastDescriptor;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -61,7 +62,8 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(this.identity.beat, () => native(() => this.#native.catchUp()));
+    this.counters.start(this.identity.beat, () => this.#onBeat());
+    this.#onBeat();
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
   }
@@ -72,6 +74,12 @@ class Session {
       native(() => this.#native.catchUp());
       this.#takeAll();
     }, RETRY).unref();
+  }
+
+  #onBeat() {
+    native(() => this.#native.catchUp());
+    // An administrator may change the limit at any time.
+    this.#lastDescriptor = addon.NativeWorker.lastDescriptor();
   }
 
   /** The health check on the app's port; `config`: the options. */
@@ -173,6 +181,8 @@ class Session {
   /** A connection came by the lane of `listening`: it is counted here, as `take` of the addon counts the others. */
   accepted(listening, connection) {
     const { row } = this.counters;
+    // Where descriptors are lacking, libuv would end who waits on the lane; the master hands over what has room.
+    if (connection.fd >= this.#lastDescriptor) listening.leaveLane();
     row[INDEX.connectionsActive] += 1;
     row[INDEX.connectionsTotal] += 1;
     const before = this.traffic.sockets.size;

@@ -106,6 +106,12 @@ impl NativeWorker {
         self.worker.catch_up().map_err(fail)
     }
 
+    /// From which number on a new descriptor says that this process has no room for many more.
+    #[napi]
+    pub fn last_descriptor() -> f64 {
+        Worker::last_descriptor() as f64
+    }
+
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.
     #[napi]
     pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {

@@ -59,6 +59,8 @@ pub struct Worker {
     unsent: VecDeque<Vec<u8>>,
     looking: Rc<Cell<Looking>>,
     poll: Option<Poll>,
+    /// Connections that were counted when `account` last looked.
+    accounted: u64,
     /// A descriptor of each lane that JavaScript has, for the watch.
     lanes: Arc<Mutex<BTreeMap<ListenerId, OwnedFd>>>,
     buffer: Box<[u8; MAX_BYTES]>,
@@ -83,6 +85,7 @@ impl Worker {
             unsent: VecDeque::new(),
             looking: Rc::new(Cell::new(Looking::Yes)),
             poll: None,
+            accounted: 0,
             lanes: Arc::default(),
             buffer: Box::new([0; MAX_BYTES]),
         })
@@ -96,6 +99,11 @@ impl Worker {
     /// What concerns all workers.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// From which number on a new descriptor says that there is no more room for what may come together.
+    pub fn last_descriptor() -> usize {
+        sys::descriptors::limit().saturating_sub(MAX_FDS + sys::descriptors::MARGIN)
     }
 
     /// Starts to look, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is Node's
@@ -141,6 +149,7 @@ impl Worker {
 
     /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
     pub fn take(&mut self) -> Result<Taken> {
+        self.account();
         let received = self.channel.receive(&mut self.buffer, MAX_FDS);
         if !received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
             self.row.set(Field::Beat, sys::now() as f64);
@@ -173,9 +182,17 @@ impl Worker {
                 // A connection that was moved here has been counted where it was first.
                 let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
                 self.row.add(Field::ConnectionsTotal, fresh as f64);
+                self.accounted += fresh as u64;
                 Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
             }
         }
+    }
+
+    /// What JavaScript accepted on its lanes since the last time has used up descriptors, too.
+    fn account(&mut self) {
+        let total = self.row.count(Field::ConnectionsTotal);
+        sys::descriptors::spend(total.saturating_sub(self.accounted) as usize);
+        self.accounted = total;
     }
 
     /// Without a descriptor of its own the watch does nothing, and JavaScript closes the lane alone.

@@ -211,7 +211,7 @@ impl Listener {
     /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
     pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
         let (fd, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        descriptors::spend();
+        descriptors::spend(1);
         Ok((fd, peer.and_then(ip)))
     }
 
