@@ -9,7 +9,7 @@ const SUITES = ['reload', 'crash', 'hang', 'scale', 'shutdown', 'orphan', 'recyc
 
 describe("with balance: 'kernel'", () => {
   before(() => usePolicy('kernel'));
-  after(() => usePolicy(undefined));
+  after(() => usePolicy(process.env.BALANCE));
 
   for (const name of SUITES) {
     const file = require.resolve(`./continuity-${name}.test.js`);
