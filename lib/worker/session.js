@@ -241,6 +241,8 @@ class Session {
       case 'leave':
         this.#mayLeave = true;
         return this.#drained();
+      case 'beat':
+        return;
       case 'reopen':
         return this.#reopenLogs();
       default:

@@ -43,6 +43,8 @@ pub enum Order {
     },
     /// Nothing is on the way to you: end.
     Leave,
+    /// Nothing is to be done: to take this is the sign of life that is asked for.
+    Beat,
     /// Open your log files anew, then report `Reopened`.
     Reopen,
 }

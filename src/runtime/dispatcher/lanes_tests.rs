@@ -24,7 +24,6 @@ impl Stage {
         let (order, fds) = played.next(SOON).expect("the answer");
         assert!(matches!(order, FromMaster::Order(Order::Bound { listener: LISTENER, .. })), "{order:?}");
         let [lane] = <[TcpStream; 1]>::try_from(fds).expect("a lane");
-        [Field::Taken, Field::ConnectionsActive].into_iter().for_each(|field| played.row.set(field, 0.0));
         played.report(&Report::Serve { listener: LISTENER, lane: true });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
         while self.reports.recv_timeout(SOON).expect("it is heard").0 != WorkerId(id) {}
@@ -91,15 +90,27 @@ fn what_waits_on_the_lane_of_a_dead_or_draining_worker_goes_to_another() {
 }
 
 #[test]
-fn what_a_stuck_worker_leaves_on_its_lane_goes_to_a_free_one() {
+fn what_a_stuck_worker_leaves_on_its_lane_goes_to_a_free_one_until_it_shows_a_sign_of_life() {
     let stage = stage(Balance::Kernel);
-    let (_stuck, free) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
+    let (stuck, free) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
     let mut clients = stage.clients(40);
     let begun = Instant::now();
     let mut servers = free.accept();
     servers.extend(free.played.take(40 - servers.len()));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     answered(servers, &mut clients);
+    // To take the order is the sign.
+    assert_eq!(stuck.played.next(SOON).unwrap().0, FromMaster::Order(Order::Beat));
+    // The dispatcher sees it with the next that comes.
+    let mut clients = stage.clients(40);
+    let mut servers = free.accept();
+    while servers.len() < 40 {
+        servers.extend(stuck.accept());
+        servers.extend(free.accept());
+        servers.extend(free.played.next(Duration::from_millis(1)).into_iter().flat_map(|(_, fds)| fds));
+    }
+    answered(servers, &mut clients);
+    assert!(stuck.played.row.count(Field::ConnectionsTotal) > 0);
 }
 
 #[test]

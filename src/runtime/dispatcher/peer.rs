@@ -228,8 +228,17 @@ impl Peer {
         self.stalled.is_some_and(|(at, had)| self.row.count(Field::Beat) < at && self.progress() == had)
     }
 
+    /// It counts as stuck from now on; the sign of life that ends this is asked for, since the next would be up to a second away, and
+    /// many only have to wait for a processor.
+    pub fn stall_and_ask(&mut self, now: Millis) {
+        if !self.is_stalled() {
+            self.stall(now);
+            self.order(&Order::Beat);
+        }
+    }
+
     /// It counts as stuck from now on, until it shows a sign of life.
-    pub fn stall(&mut self, now: Millis) {
+    fn stall(&mut self, now: Millis) {
         self.stalled = Some((now, self.progress()));
     }
 
@@ -270,7 +279,9 @@ impl Peer {
 
     /// Lets it go, if it asked and nothing is on the way to it.
     pub fn grant_leave(&mut self) {
-        if self.state == State::AskedToLeave && self.on_the_way() == 0 {
+        // An order that still waits in the outbox comes before `Leave`, and may be all that is there: nothing would ask again.
+        let is_connection = |mail: &Mail| matches!(mail, Mail::Connection(_));
+        if self.state == State::AskedToLeave && self.ledger.untaken() == 0 && !self.outbox.iter().any(is_connection) {
             self.state = State::Left;
             self.order(&Order::Leave);
         }

@@ -84,8 +84,10 @@ impl Played {
             if let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
-                self.row.add(Field::Taken, streams.len() as f64);
-                self.row.add(Field::ConnectionsActive, streams.len() as f64);
+                if matches!(message, FromMaster::Connections(_)) {
+                    self.row.add(Field::Taken, streams.len() as f64);
+                    self.row.add(Field::ConnectionsActive, streams.len() as f64);
+                }
                 return Some((message, streams));
             }
             let left = deadline.saturating_duration_since(Instant::now());
