@@ -272,7 +272,8 @@ declare namespace Cluster {
     memThreshold?: Numeric | null | undefined;
     /**
      * Who gets a connection: the worker with the fewest open ones; one after another; the same worker for the same client
-     * address, while the set of workers stays.
+     * address, while the set of workers stays; whom the kernel picks (`SO_REUSEPORT`), for the most connections a second, and not
+     * fair.
      * @default 'least-connections'
      */
     balance?: Balance | null | undefined;
@@ -331,7 +332,7 @@ declare namespace Cluster {
   }
 
   /** How connections are spread over the workers. */
-  export type Balance = 'least-connections' | 'round-robin' | 'ip-hash';
+  export type Balance = 'least-connections' | 'round-robin' | 'ip-hash' | 'kernel';
 
   /** The `ecv` option. */
   export interface EcvOptions {

@@ -78,7 +78,7 @@ fn crew(workers: u32) -> Crew {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
         let mut peer = Peer::new(WorkerId(id), id - 1, ours, theirs.duplicate().unwrap(), row.clone());
-        peer.serve(LISTENER);
+        peer.serve(LISTENER, false);
         crew.peers.insert(WorkerId(id), peer);
         crew.rows.push(row);
         crew._ends.push(theirs);
@@ -149,7 +149,7 @@ fn stage(workers: u32) -> Stage {
         let row = board.row(id as usize - 1).unwrap();
         let peer = Peer::new(WorkerId(id), id - 1, ours, theirs.duplicate().unwrap(), row.clone());
         assert!(dispatcher.send(Request::Attach(Box::new(peer))));
-        theirs.send(&frame::report(&Report::Serve { listener }), &[]).unwrap();
+        theirs.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
         theirs.send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[]).unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(5)), Ok(WorkerId(id)));
         epoll::add(&epoll, &theirs, epoll::EventData::new_u64(u64::from(id) - 1), epoll::EventFlags::IN).unwrap();

@@ -54,7 +54,7 @@ const OPTIONS = {
   connThreshold: 'a whole number from 1',
   uptimeThreshold: 'a whole number from 1',
   memThreshold: 'a whole number from 1',
-  balance: "one of 'least-connections', 'round-robin', 'ip-hash'",
+  balance: "one of 'least-connections', 'round-robin', 'ip-hash', 'kernel'",
   startTimeout: 'a whole number from 1',
   shutdownTimeout: 'a whole number from 1',
   heartbeatInterval: 'a whole number from 10',

@@ -11,10 +11,10 @@ const kinds = new Map();
 
 // Node shows the classes of its handles only on sockets: the first connection of each kind is opened by a socket of its own,
 // whose handle is taken over; from then on the class is known.
-function openHandle(fd, kind) {
+function openHandle(fd, kind, type = SOCKET) {
   const Known = kinds.get(kind);
   if (Known) {
-    const handle = new Known(SOCKET);
+    const handle = new Known(type);
     const error = handle.open(fd);
     if (error) throw new Error(`open: errno ${-error}`);
     return handle;
@@ -44,4 +44,4 @@ function intake(fd, listening) {
   return true;
 }
 
-module.exports = { intake };
+module.exports = { intake, openHandle };

@@ -8,6 +8,7 @@ const cluster = require('node:cluster');
 const fs = require('node:fs');
 const os = require('node:os');
 const { isInherited, socketPath } = require('../socket-path');
+const { Lane } = require('./lane');
 
 const UV_TCP_IPV6ONLY = 1;
 const UV_TCP_REUSEPORT = 2;
@@ -22,11 +23,15 @@ class ListenHandle {
   #listener;
   #address;
   #closed = false;
+  #lane;
+  #origin;
 
-  constructor(hook, { listener, address }) {
+  constructor(hook, { listener, address }, lane) {
     this.#hook = hook;
     this.#listener = listener;
     this.#address = address;
+    this.#lane = lane;
+    this.#origin = { listener, idle: 0 };
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
     if (!address) this.getsockname = undefined;
   }
@@ -35,14 +40,41 @@ class ListenHandle {
     return this.#listener;
   }
 
+  /** Where connections of the lane come from (`Origin` of `src/ipc/frame.rs`). */
+  get origin() {
+    return this.#origin;
+  }
+
   // Node asks for the tick in which it emits 'listening' right after this call. Only from then on an HTTP server keeps account
   // of its connections: one that came before would never count as idle, and so never be moved.
-  listen() {
-    process.nextTick(process.nextTick, () => this.#closed || this.#hook.serve(this));
+  listen(backlog) {
+    process.nextTick(process.nextTick, () => this.#closed || this.#serve(backlog));
     return 0;
   }
 
+  #serve(backlog) {
+    this.#lane?.listen(backlog, (connection) => this.#hook.taken(this, connection), () => this.leaveLane());
+    this.#hook.serve(this);
+  }
+
+  /** From now on connections come from the master alone, which is told. */
+  leaveLane() {
+    this.closeLane();
+    this.#hook.serve(this);
+  }
+
+  /** Whether connections come by a lane, too. */
+  get hasLane() {
+    return this.#lane?.isOpen ?? false;
+  }
+
+  /** As `leaveLane`, where the master knows. */
+  closeLane() {
+    this.#lane?.close();
+  }
+
   close(callback) {
+    this.closeLane();
     if (!this.#closed) this.#hook.release(this);
     this.#closed = true;
     if (typeof callback === 'function') process.nextTick(callback);
@@ -82,7 +114,7 @@ class ListenHook {
     this.#session.onListen(server, query.addressType === -1 ? query.address : query.port);
     const wanted = this.#wanted(query, flags);
     const seq = ++this.#seq;
-    this.#pending.set(seq, (answer) => this.#answered(server, query, answer, callback));
+    this.#pending.set(seq, (...answer) => this.#answered(server, query, callback, ...answer));
     this.#session.report({ type: 'bind', seq, wanted });
   }
 
@@ -93,16 +125,21 @@ class ListenHook {
     return { ...common, address: address || null, port, index, v6Only: (flags & UV_TCP_IPV6ONLY) !== 0 };
   }
 
-  /** The master's answer to a `bind`. */
-  answer(order) {
+  /** The master's answer to a `bind`, with the descriptor of the lane, or -1. */
+  answer(order, fd) {
     const pending = this.#pending.get(order.seq);
     this.#pending.delete(order.seq);
-    pending?.(order);
+    const lane = fd < 0 ? undefined : laneOf(fd);
+    pending?.(order, lane);
     this.#tellReleased();
   }
 
-  serve({ listener }) {
-    this.#session.report({ type: 'serve', listener });
+  serve({ listener, hasLane }) {
+    this.#session.report({ type: 'serve', listener, lane: hasLane });
+  }
+
+  taken(handle, connection) {
+    this.#session.accepted(handle, connection);
   }
 
   release({ listener }) {
@@ -120,18 +157,31 @@ class ListenHook {
     this.#released.clear();
   }
 
-  #answered(server, query, answer, callback) {
+  #answered(server, query, callback, answer, lane) {
     // The cluster is leaving, and the order to leave comes to this worker too: no error, it just never listens.
     if (answer.errno === ECANCELED) return;
     if (answer.type === 'bindFailed') return callback(-answer.errno, NO_HANDLE);
-    if (this.#session.handles.has(answer.listener)) return callback(-EADDRINUSE, NO_HANDLE);
-    const handle = new ListenHandle(this, answer);
+    if (this.#session.handles.has(answer.listener)) {
+      lane?.close();
+      return callback(-EADDRINUSE, NO_HANDLE);
+    }
+    const handle = new ListenHandle(this, answer, lane);
     this.#session.handles.set(handle.listener, handle);
     // Asked for by its name, `server.address()` tells where it is all the same.
     if (isInherited(query.address)) server._pipeName = answer.path ?? undefined;
     const error = widen(query);
     if (error) handle.close();
     callback(error, error ? NO_HANDLE : handle);
+  }
+}
+
+/** Without a lane all connections come from the master. */
+function laneOf(fd) {
+  try {
+    return new Lane(fd);
+  } catch {
+    fs.close(fd, () => {});
+    return undefined;
   }
 }
 

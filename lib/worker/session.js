@@ -5,7 +5,7 @@
 
 const cluster = require('node:cluster');
 const fs = require('node:fs');
-const { Counters } = require('../counters');
+const { Counters, INDEX } = require('../counters');
 const { CURRENT } = require('../current');
 const { Drain } = require('../drain');
 const { HealthCheck, placeOf } = require('../ecv');
@@ -41,6 +41,7 @@ class Session {
   #mayLeave = false;
   #left = false;
   #retrying;
+  #lastDescriptor;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -61,7 +62,8 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(this.identity.beat, () => native(() => this.#native.catchUp()));
+    this.counters.start(this.identity.beat, () => this.#onBeat());
+    this.#onBeat();
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
   }
@@ -72,6 +74,12 @@ class Session {
       native(() => this.#native.catchUp());
       this.#takeAll();
     }, RETRY).unref();
+  }
+
+  #onBeat() {
+    native(() => this.#native.catchUp());
+    // An administrator may change the limit at any time.
+    this.#lastDescriptor = addon.NativeWorker.lastDescriptor();
   }
 
   /** The health check on the app's port; `config`: the options. */
@@ -141,7 +149,7 @@ class Session {
       if (taken === 0) return;
       if (taken === ORPHANED) return this.#orphan();
       if (taken === STARVED) return this.#retry();
-      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()));
+      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);
     }
@@ -168,6 +176,23 @@ class Session {
     this.traffic.origin = undefined;
     // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
     if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;
+  }
+
+  /** A connection came by the lane of `listening`: it is counted here, as `take` of the addon counts the others. */
+  accepted(listening, connection) {
+    const { row } = this.counters;
+    // Where descriptors are lacking, libuv would end who waits on the lane; the master hands over what has room.
+    if (connection.fd >= this.#lastDescriptor) listening.leaveLane();
+    row[INDEX.connectionsActive] += 1;
+    row[INDEX.connectionsTotal] += 1;
+    const before = this.traffic.sockets.size;
+    this.traffic.origin = listening.origin;
+    try {
+      listening.onconnection(0, connection);
+    } finally {
+      this.traffic.origin = undefined;
+      if (this.traffic.sockets.size === before) row[INDEX.connectionsActive] -= 1;
+    }
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
@@ -208,20 +233,26 @@ class Session {
     }
   }
 
-  #obey(order) {
+  #obey(order, lane) {
     switch (order.type) {
       case 'drain':
+        this.#closeLanes();
         return this.#drain.start(order.moving ? this : undefined);
       case 'leave':
         this.#mayLeave = true;
         return this.#drained();
+      case 'beat':
+        return;
       case 'reopen':
         return this.#reopenLogs();
-      case 'beat':
-        return undefined;
       default:
-        return this.#hook.answer(order);
+        return this.#hook.answer(order, lane);
     }
+  }
+
+  // Who waits there is accepted by the master, or was refused when the master died.
+  #closeLanes() {
+    for (const handle of this.handles.values()) handle.closeLane();
   }
 
   // Where that fails, this worker goes on writing into the files that it has.
@@ -240,6 +271,7 @@ class Session {
     if (this.#orphaned) return;
     this.#orphaned = true;
     this.#mayLeave = true;
+    this.#closeLanes();
     this.#drain.start();
     this.#drained();
   }

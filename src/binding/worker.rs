@@ -58,15 +58,18 @@ impl NativeWorker {
 
     /// Takes one message off the channel. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
     /// descriptor, listener, idle time (`Origin`); the descriptors are the caller's to close. 0: nothing is there, -1: an order
-    /// (then call `order`), -2: the master is gone, -3: descriptors are lacking.
+    /// (then call `order`), of which the first number of `batch` is the lane, or -1, -2: the master is gone, -3: descriptors are lacking.
     #[napi]
     pub fn take(&mut self, batch: Batch<'_>) -> napi::Result<i32> {
         Ok(match self.worker.take().map_err(fail)? {
             Taken::Nothing => 0,
             Taken::Orphaned => ORPHANED,
             Taken::Starved => STARVED,
-            Taken::Order(order) => {
+            Taken::Order(order, lane) => {
                 self.order = Some(order);
+                if let Some(place) = batch.first_mut() {
+                    *place = lane.map_or(-1, IntoRawFd::into_raw_fd);
+                }
                 ORDER
             }
             Taken::Connections(connections) => {
@@ -101,6 +104,12 @@ impl NativeWorker {
     #[napi]
     pub fn catch_up(&mut self) -> napi::Result<()> {
         self.worker.catch_up().map_err(fail)
+    }
+
+    /// From which number on a new descriptor says that this process has no room for many more.
+    #[napi]
+    pub fn last_descriptor() -> f64 {
+        Worker::last_descriptor() as f64
     }
 
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.

@@ -41,6 +41,8 @@ pub enum Balance {
     RoundRobin,
     /// The same worker for the same client address, while the set of workers stays.
     IpHash,
+    /// The kernel's own choice among one listening socket for each worker, where no worker is missing.
+    Kernel,
 }
 
 /// Where workers' standard output and error go.
@@ -168,6 +170,7 @@ impl Config {
                     ("least-connections", Balance::LeastConnections),
                     ("round-robin", Balance::RoundRobin),
                     ("ip-hash", Balance::IpHash),
+                    ("kernel", Balance::Kernel),
                 ],
             )?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
@@ -289,7 +292,9 @@ mod tests {
         assert!(error(json!({ "ecv": { "allow": [] } })).contains("at least one"));
         assert!(error(json!({ "ecv": { "token": "secret " } })).contains("without blanks around it"));
         assert!(error(json!({ "ecv": { "allow": ["10.0.0.0/33"] } })).contains("a list of addresses and CIDRs"));
-        assert!(error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash'"));
+        assert!(
+            error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash', 'kernel'")
+        );
         assert!(
             error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance")
         );

@@ -1,7 +1,8 @@
 //! What goes over the channel between master and worker.
 //!
 //! A message is one frame. Connections travel as a list of listener numbers beside as many descriptors; all else is JSON.
-//! Orders do not depend on each other: the master may read one back together with connections and send it again.
+//! Orders do not depend on each other: the master may read one back together with connections and send it again. Beside the answer to
+//! `Bind` may travel the descriptor of the worker's lane.
 
 use std::ops::Deref;
 
@@ -47,10 +48,10 @@ pub enum Order {
     },
     /// Nothing is on the way to you: end.
     Leave,
+    /// Nothing is to be done: to take this is the sign of life that is asked for.
+    Beat,
     /// Open your log files anew, then report `Reopened`.
     Reopen,
-    /// Nothing: to have taken it is the sign of life.
-    Beat,
 }
 
 /// Address of a TCP listener as Node shows it.
@@ -79,6 +80,9 @@ pub enum Report {
     Serve {
         /// Which.
         listener: ListenerId,
+        /// Whether the worker accepts on its lane by itself.
+        #[serde(default)]
+        lane: bool,
     },
     /// Connections of this listener may come no more.
     Unserve {
@@ -242,7 +246,8 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
     if let Some(origins) = read_connections(frame, fds) {
         return Ok(FromMaster::Connections(origins));
     }
-    read_json(frame, fds).map(FromMaster::Order).ok_or(malformed)
+    let order = read_json(frame).filter(|order| fds == 0 || fds == 1 && matches!(order, Order::Bound { .. }));
+    order.map(FromMaster::Order).ok_or(malformed)
 }
 
 /// Reads a frame from a worker that came with `fds` descriptors.
@@ -251,7 +256,7 @@ pub fn from_worker(frame: &[u8], fds: usize) -> Result<FromWorker, Malformed> {
     if let Some(origins) = read_connections(frame, fds) {
         return Ok(FromWorker::Connections(origins));
     }
-    read_json(frame, fds).map(FromWorker::Report).ok_or(malformed)
+    read_json(frame).filter(|_| fds == 0).map(FromWorker::Report).ok_or(malformed)
 }
 
 fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
@@ -261,9 +266,8 @@ fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
     Some(pairs.iter().map(|[a, b]| Origin { listener: u32::from_le_bytes(*a), idle: u32::from_le_bytes(*b) }).collect())
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(frame: &[u8], fds: usize) -> Option<T> {
-    let text = frame.strip_prefix(&[JSON]).filter(|_| fds == 0)?;
-    serde_json::from_slice(text).ok()
+fn read_json<T: serde::de::DeserializeOwned>(frame: &[u8]) -> Option<T> {
+    serde_json::from_slice(frame.strip_prefix(&[JSON])?).ok()
 }
 
 #[cfg(test)]
@@ -288,6 +292,9 @@ mod tests {
         assert!(from_master(&frame, 1).is_err());
         assert!(from_master(&frame[..12], 2).is_err());
         assert!(from_master(&json(&Order::Leave), 1).is_err());
+        let bound = json(&Order::Bound { seq: 1, listener: 1, address: None, path: None });
+        assert!(from_master(&bound, 1).is_ok(), "with its lane");
+        assert!(from_master(&bound, 2).is_err());
     }
 
     #[test]

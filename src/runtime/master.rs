@@ -19,7 +19,7 @@ use super::output::Logs;
 use super::pids::Pids;
 use super::status::{About, Facts};
 use super::supervise::{Input, Reply, Supervise};
-use crate::config::{Config, INHERITED, MAX_WORKERS, Port};
+use crate::config::{Balance, Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
@@ -266,6 +266,9 @@ fn limits(config: &Config) -> Limits {
 /// Binds the app's ports, as far as they are known before there is a worker.
 fn open_door(config: &Config, plain: bool) -> Result<Door> {
     let mut door = if plain { Door::loose() } else { Door::default() };
+    if config.balance == Balance::Kernel {
+        door = door.with_lanes();
+    }
     let host = resolve(&config.host)?;
     for (index, port) in config.ports.iter().enumerate() {
         let zeros = config.ports[..index].iter().filter(|port| **port == Port::Tcp(0)).count() as u32;

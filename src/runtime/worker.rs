@@ -2,24 +2,25 @@
 //!
 //! The channel lies on Node's own event loop, which only ever tells JavaScript that something is there; taking it off is a call made
 //! on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it has not taken to somebody
-//! else. The *watch* is a thread that waits for the end of the master. It then gives the event loop `orphan_limit` to finish, and
-//! ends the process itself.
+//! else. The *watch* is a thread that waits for the end of the master. It then has the lanes listen no more, as the master's other
+//! sockets do, gives the event loop `orphan_limit` to finish, and ends the process itself.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::event::epoll;
 
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{self, FromMaster, Order, Origin, Report};
+use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Origin, Report};
 use crate::sys;
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::listener;
 use crate::sys::scoreboard::{Field, Header, Row, Scoreboard};
 use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
 use crate::sys::uv::Poll;
@@ -29,8 +30,8 @@ use crate::sys::uv::Poll;
 pub enum Taken {
     /// Connections, each with where it came from.
     Connections(Vec<(OwnedFd, Origin)>),
-    /// An order.
-    Order(Order),
+    /// An order, and beside the answer to `Bind` perhaps a lane.
+    Order(Order, Option<OwnedFd>),
     /// Nothing is there.
     Nothing,
     /// What is there cannot be taken for lack of descriptors; the event loop does not look again before `catch_up`.
@@ -58,6 +59,10 @@ pub struct Worker {
     unsent: VecDeque<Vec<u8>>,
     looking: Rc<Cell<Looking>>,
     poll: Option<Poll>,
+    /// Connections that were counted when `account` last looked.
+    accounted: u64,
+    /// A descriptor of each lane that JavaScript has, for the watch.
+    lanes: Arc<Mutex<BTreeMap<ListenerId, OwnedFd>>>,
     buffer: Box<[u8; MAX_BYTES]>,
 }
 
@@ -80,6 +85,8 @@ impl Worker {
             unsent: VecDeque::new(),
             looking: Rc::new(Cell::new(Looking::Yes)),
             poll: None,
+            accounted: 0,
+            lanes: Arc::default(),
             buffer: Box::new([0; MAX_BYTES]),
         })
     }
@@ -92,6 +99,11 @@ impl Worker {
     /// What concerns all workers.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// From which number on a new descriptor says that there is no more room for what may come together.
+    pub fn last_descriptor() -> usize {
+        sys::descriptors::limit().saturating_sub(MAX_FDS + sys::descriptors::MARGIN)
     }
 
     /// Starts to look, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is Node's
@@ -118,10 +130,14 @@ impl Worker {
         let epoll = watch().map_err(ClusterError::system("watching the channel"))?;
         // Held by the thread, so that the descriptor is not closed under it.
         let channel = Arc::clone(&self.channel);
+        let lanes = Arc::clone(&self.lanes);
         std::thread::Builder::new()
             .name("cluster2-watch".into())
             .spawn(move || {
                 until_orphaned(&epoll);
+                if let Ok(lanes) = lanes.lock() {
+                    lanes.values().for_each(listener::stop_listening);
+                }
                 drop(channel);
                 std::thread::sleep(orphan_limit);
                 tracing::error!("the master is gone and the event loop did not end in time");
@@ -133,6 +149,7 @@ impl Worker {
 
     /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
     pub fn take(&mut self) -> Result<Taken> {
+        self.account();
         let received = self.channel.receive(&mut self.buffer, MAX_FDS);
         if !received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
             self.row.set(Field::Beat, sys::now() as f64);
@@ -154,15 +171,36 @@ impl Worker {
             source: io::Error::other(error),
         };
         match frame::from_master(received.bytes, received.fds.len()).map_err(malformed)? {
-            FromMaster::Order(order) => Ok(Taken::Order(order)),
+            FromMaster::Order(order) => {
+                let lane = received.fds.into_iter().next();
+                self.remember_lane(&order, lane.as_ref());
+                Ok(Taken::Order(order, lane))
+            }
             FromMaster::Connections(origins) => {
                 self.row.add(Field::Taken, received.fds.len() as f64);
                 self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
                 // A connection that was moved here has been counted where it was first.
                 let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
                 self.row.add(Field::ConnectionsTotal, fresh as f64);
+                self.accounted += fresh as u64;
                 Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
             }
+        }
+    }
+
+    /// What JavaScript accepted on its lanes since the last time has used up descriptors, too.
+    fn account(&mut self) {
+        let total = self.row.count(Field::ConnectionsTotal);
+        sys::descriptors::spend(total.saturating_sub(self.accounted) as usize);
+        self.accounted = total;
+    }
+
+    /// Without a descriptor of its own the watch does nothing, and JavaScript closes the lane alone.
+    fn remember_lane(&self, order: &Order, lane: Option<&OwnedFd>) {
+        if let (Order::Bound { listener, .. }, Some(Ok(lane)), Ok(mut lanes)) =
+            (order, lane.map(OwnedFd::try_clone), self.lanes.lock())
+        {
+            lanes.insert(*listener, lane);
         }
     }
 
@@ -186,6 +224,9 @@ impl Worker {
                 doing: "reporting to the master",
                 source: io::ErrorKind::WouldBlock.into(),
             });
+        }
+        if let (Report::Unserve { listener }, Ok(mut lanes)) = (report, self.lanes.lock()) {
+            lanes.remove(listener);
         }
         self.unsent.push_back(frame::report(report));
         self.flush()

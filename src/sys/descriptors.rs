@@ -7,11 +7,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Left for whatever else the process opens meanwhile.
-const MARGIN: usize = 4;
+pub const MARGIN: usize = 4;
 
 static UNCOUNTED: AtomicUsize = AtomicUsize::new(0);
 /// The limit at the last count; an administrator may change it at any time.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
+
+/// How many descriptors this process may have.
+pub fn limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize)
+}
 
 /// Whether `wanted` more descriptors will fit. Answers true only if they do.
 pub fn fit(wanted: usize) -> bool {
@@ -28,15 +34,10 @@ pub fn fit(wanted: usize) -> bool {
     free >= wanted + MARGIN
 }
 
-/// One more was opened by other means.
-pub fn spend() {
+/// So many more were opened by other means.
+pub fn spend(count: usize) {
     // Nothing is left of an empty account; the next question counts anew.
-    let _ = UNCOUNTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-}
-
-fn limit() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| limit as usize)
+    let _ = UNCOUNTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(count)));
 }
 
 fn free(limit: usize) -> usize {

@@ -1,8 +1,12 @@
 //! Listening sockets of the master.
 //!
-//! Each is bound once, non-blocking and close-on-exec; workers never see it. A unix socket's path belongs to whoever
+//! Each is bound once, non-blocking and close-on-exec; workers never see it, but for lanes. A unix socket's path belongs to whoever
 //! listens on it: a path that still answers is in use, one that does not is stale and replaced, and on close the path is
 //! removed only if it is still ours.
+//!
+//! A *lane* is one of several sockets on one TCP port (`SO_REUSEPORT`), among which the kernel spreads the connections. What always
+//! holds: the first lane is bound only where nobody else is, whatever options they have set; and a lane that we let go of listens
+//! no more, whoever else has a descriptor of it.
 //!
 //! One that was inherited from a service manager is shared with it: we only stop accepting, so that who comes then waits in
 //! its queue for the next one who does, and its path is never ours.
@@ -15,6 +19,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::descriptors;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
@@ -72,36 +77,73 @@ pub struct Listener {
     file: Option<(u64, u64)>,
     /// Somebody else has it too, and will go on with it.
     inherited: bool,
+    /// Others listen on the same port, and a worker may have it too, but must not go on with it.
+    lane: bool,
+}
+
+/// How a TCP socket comes to its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// For itself.
+    Alone,
+    /// For itself, but others may join.
+    First,
+    /// Beside the first.
+    Joining,
 }
 
 impl Listener {
     /// Binds and listens. `backlog` is how many connections may wait unaccepted.
     pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
-            Address::Tcp { host: Some(host), port, v6_only } => {
-                Self::tcp(SocketAddr::new(*host, *port), *v6_only, backlog)
-            }
-            Address::Tcp { host: None, port, v6_only } => {
-                match Self::tcp((Ipv6Addr::UNSPECIFIED, *port).into(), *v6_only, backlog) {
-                    Err(error) if no_ipv6(&error) => Self::tcp((Ipv4Addr::UNSPECIFIED, *port).into(), false, backlog),
-                    other => other,
-                }
-            }
+            Address::Tcp { host, port, v6_only } => Self::tcp_on(*host, *port, *v6_only, backlog, Sharing::Alone),
             Address::Unix(path) => Self::unix(path, backlog),
         }
     }
 
-    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32) -> io::Result<Self> {
+    /// As `bind`, for the first lane of a TCP port; a unix socket has no lanes, and is bound as ever.
+    pub fn bind_first_lane(address: &Address, backlog: i32) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host, port, v6_only } => Self::tcp_on(*host, *port, *v6_only, backlog, Sharing::First),
+            Address::Unix(_) => Self::bind(address, backlog),
+        }
+    }
+
+    /// One more lane beside this one.
+    pub fn bind_further_lane(&self, backlog: i32) -> io::Result<Self> {
+        match self.address {
+            Address::Tcp { host, port, v6_only } if self.lane => {
+                Self::tcp_on(host, port, v6_only, backlog, Sharing::Joining)
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn tcp_on(host: Option<IpAddr>, port: u16, v6_only: bool, backlog: i32, sharing: Sharing) -> io::Result<Self> {
+        let tcp = |host: IpAddr, v6_only| Self::tcp(SocketAddr::new(host, port), v6_only, backlog, sharing);
+        match host {
+            Some(host) => tcp(host, v6_only),
+            None => match tcp(Ipv6Addr::UNSPECIFIED.into(), v6_only) {
+                Err(error) if no_ipv6(&error) => tcp(Ipv4Addr::UNSPECIFIED.into(), false),
+                other => other,
+            },
+        }
+    }
+
+    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32, sharing: Sharing) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(wanted), Type::STREAM.nonblocking(), None)?;
         socket.set_reuse_address(true)?;
         if wanted.is_ipv6() {
             socket.set_only_v6(v6_only)?;
         }
+        // The first is bound without it: else it would join whoever listens there with it, of the same user, and say nothing.
+        socket.set_reuse_port(sharing == Sharing::Joining)?;
         socket.bind(&wanted.into())?;
+        socket.set_reuse_port(sharing != Sharing::Alone)?;
         socket.listen(backlog)?;
         let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
-        Ok(Self { socket, address, file: None, inherited: false })
+        Ok(Self { socket, address, file: None, inherited: false, lane: sharing != Sharing::Alone })
     }
 
     fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
@@ -116,7 +158,7 @@ impl Listener {
         }
         socket.listen(backlog)?;
         let file = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))?;
-        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file), inherited: false })
+        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file), inherited: false, lane: false })
     }
 
     /// One that listens already. `InvalidInput` for what is no listening stream socket of TCP or a path.
@@ -142,12 +184,23 @@ impl Listener {
         };
         // Shared with whoever has the socket too, who must be ready for it: systemd sets it anew for each that it starts.
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address, file: None, inherited: true })
+        Ok(Self { socket, address, file: None, inherited: true, lane: false })
     }
 
     /// Whether it was inherited.
     pub fn is_inherited(&self) -> bool {
         self.inherited
+    }
+
+    /// Whether others may listen beside it.
+    pub fn is_lane(&self) -> bool {
+        self.lane
+    }
+
+    /// Whether somebody waits in its queue.
+    pub fn has_waiting(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Where it really listens: for port 0, the port that the kernel chose.
@@ -158,7 +211,7 @@ impl Listener {
     /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
     pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
         let (fd, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        descriptors::spend();
+        descriptors::spend(1);
         Ok((fd, peer.and_then(ip)))
     }
 
@@ -199,7 +252,16 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.remove_path();
+        if self.lane {
+            stop_listening(&self.socket);
+        }
     }
+}
+
+/// A listening TCP socket listens no more, whoever else has a descriptor of it, and its port is free; who is in its queue is reset.
+pub fn stop_listening(socket: impl AsFd) {
+    // It fails where it did not listen, which is as good.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
 }
 
 /// The client at the other end of an accepted connection; `None` on unix sockets and when it is gone.
@@ -338,6 +400,33 @@ mod tests {
         let (connected, _other) = UnixStream::pair().unwrap();
         for fd in [OwnedFd::from(file), datagrams.into(), connected.into()] {
             assert!(Listener::inherit(fd).is_err());
+        }
+    }
+
+    #[test]
+    fn lanes_share_a_port_and_one_that_is_let_go_of_listens_no_more() {
+        let first = Listener::bind_first_lane(&local(0), 64).unwrap();
+        let address = bound(&first);
+        let second = first.bind_further_lane(64).unwrap();
+        assert_eq!(bound(&second), address);
+        let clients: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let accepted = [&first, &second].map(|lane| std::iter::from_fn(|| lane.accept().ok()).count());
+        assert_eq!(accepted.iter().sum::<usize>(), clients.len());
+        assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
+        // As a worker's, which is stuck.
+        let copies = [&first, &second].map(|lane| lane.as_fd().try_clone_to_owned().unwrap());
+        drop((first, second));
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(Listener::bind_first_lane(&local(address.port()), 8).is_ok(), "the port is free");
+        drop(copies);
+    }
+
+    #[test]
+    fn a_first_lane_joins_nobody() {
+        let others = Listener::bind_first_lane(&local(0), 8).unwrap();
+        let port = bound(&others).port();
+        for bound in [Listener::bind_first_lane(&local(port), 8), Listener::bind(&local(port), 8)] {
+            assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }
     }
 

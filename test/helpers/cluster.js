@@ -16,6 +16,9 @@ const CLI = path.join(__dirname, '..', '..', 'bin', 'cluster2');
 /** Runs a program as process 1 of a namespace of its own, which ends with it. */
 const AS_FIRST = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
 const running = new Set();
+/** The `balance` of all clusters that say none of their own. */
+let policy = process.env.BALANCE;
+const usePolicy = (balance) => (policy = balance);
 
 /** A port that nobody uses at this moment. Ports are given out once in a test run. */
 const given = new Set();
@@ -65,7 +68,8 @@ class Script {
       env: {
         ...process.env,
         ...(port === undefined ? {} : { PORT: String(port) }),
-        OPTIONS: JSON.stringify(options),
+        OPTIONS: JSON.stringify({ ...(policy && { balance: policy }), ...options }),
+        ...(cli && policy && { CLUSTER2_BALANCE: policy }),
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -215,4 +219,4 @@ async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }
 
-module.exports = { CLI, Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive };
+module.exports = { CLI, Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive, usePolicy };

@@ -16,10 +16,10 @@ const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** Which tests: names of files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(smoke|continuity-.*|last-lines|listen-hook|apps|ecv|single|worker|messages|native)$/,
-  /^(inspector|languages|grandchildren|cli-.*)$/,
+  /^(inspector|languages|grandchildren|balance-kernel|cli-.*)$/,
 ];
 /** Of these, what is slow and mostly the master's; run on the last of the oldest and the newest line only. */
-const MASTERS = /^continuity-(blocked-master|container|hang|pressure|recycle|scale)$/;
+const MASTERS = /^continuity-(blocked-master|container|hang|kernel|pressure|recycle|scale)$/;
 const THOROUGH = ['18', '26'];
 
 /** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */

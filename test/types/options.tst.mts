@@ -42,6 +42,7 @@ test('a validator gets the answer of the monitor URI, and may be async', () => {
 test('what is misspelled or of the wrong kind is refused', () => {
   expect(Cluster).type.not.toBeConstructableWith({ workers: 2 });
   expect(Cluster).type.not.toBeConstructableWith({ noWorkers: true });
+  expect(Cluster).type.toBeConstructableWith({ balance: 'kernel' });
   expect(Cluster).type.not.toBeConstructableWith({ balance: 'random' });
   expect(Cluster).type.not.toBeConstructableWith({ ecv: { monitor: 1 } });
   expect(Cluster).type.not.toBeConstructableWith({ env: { NAME: true } });

@@ -69,7 +69,7 @@ pub const OPTIONS: &[Flag] = &[
         "balance",
         Kind::Value,
         "POLICY",
-        "Who gets a connection: least-connections, round-robin or ip-hash [default: least-connections]",
+        "Who gets a connection: least-connections, round-robin, ip-hash or kernel [default: least-connections]",
     ),
     flag(
         "timeout",

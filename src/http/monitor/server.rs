@@ -100,7 +100,7 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                descriptors::spend();
+                descriptors::spend(1);
                 // A response goes out in few writes, and none should wait for the acknowledgement of another. A socket that
                 // refuses an option is as good.
                 let _ = stream.set_nodelay(true);
@@ -110,7 +110,7 @@ impl Accepting {
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                descriptors::spend();
+                descriptors::spend(1);
                 Ok(Stream::Unix(stream))
             }
         }

@@ -4,17 +4,20 @@
 //! that resets nobody: first nobody new gets in, then the queues are emptied, and after a grace for handshakes that were
 //! under way the sockets are closed. A socket that was inherited is only left alone, with whoever is in its queue: somebody else
 //! will accept them.
+//!
+//! A listener is known by the number of its first socket. With lanes (see there) it has one socket for each slot that asked.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::inherited;
 use super::peer::Connection;
+use super::watch::{Attention, Progress, Watch};
+use super::{TAKE_WITHIN, inherited};
 use crate::core::Millis;
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Wanted};
@@ -29,11 +32,15 @@ const DEFAULT_BACKLOG: u16 = 511;
 
 #[derive(Debug)]
 struct Entry {
+    /// The listener that it is a socket of.
+    of: ListenerId,
+    /// Whose lane it is.
+    slot: Option<u32>,
     wanted: Wanted,
     listener: Listener,
     /// Bound before any worker asked for it.
     pinned: bool,
-    watched: bool,
+    watch: Watch,
     paused_until: Option<Millis>,
 }
 
@@ -55,6 +62,8 @@ pub struct Door {
     state: State,
     /// Whether who asks for all addresses gets what was pinned on that port, whatever its address is.
     loose: bool,
+    /// Whether each slot gets a lane of its own of each TCP listener.
+    lanes: bool,
     /// Connections of listeners that had to go, for those that took their place.
     rescued: Vec<Connection>,
 }
@@ -63,6 +72,16 @@ impl Door {
     /// For scripts that know nothing of what was pinned: who asks for all addresses gets that.
     pub fn loose() -> Self {
         Self { loose: true, ..Self::default() }
+    }
+
+    /// Each slot gets a lane of its own of each TCP listener.
+    pub fn with_lanes(self) -> Self {
+        Self { lanes: true, ..self }
+    }
+
+    /// Whether there may be lanes.
+    pub fn has_lanes(&self) -> bool {
+        self.lanes
     }
 
     /// Binds one of the app's own addresses, before there is any worker.
@@ -90,6 +109,7 @@ impl Door {
         let is_meant = |entry: &Entry| {
             self.loose && entry.pinned && anywhere && wanted.port.is_some() && entry.wanted.port == wanted.port
         };
+        // The first socket of a listener is found first, and its number is the listener's.
         let is_same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
         let same = |entry: &Entry| is_same(entry) || is_meant(entry);
         let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
@@ -110,8 +130,8 @@ impl Door {
         let address = address(wanted)?;
         match self.open(wanted, &address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && wanted.port.is_some() => {
-                let in_the_way = |(id, entry): &(&ListenerId, &Entry)| {
-                    entry.wanted.port == wanted.port && !entry.listener.is_inherited() && !claimed(**id)
+                let in_the_way = |(_, entry): &(&ListenerId, &Entry)| {
+                    entry.wanted.port == wanted.port && !entry.listener.is_inherited() && !claimed(entry.of)
                 };
                 let going: Vec<ListenerId> = self.entries.iter().filter(in_the_way).map(|(id, _)| *id).collect();
                 if going.is_empty() {
@@ -120,7 +140,7 @@ impl Door {
                 let mut queued = Vec::new();
                 for id in going {
                     if let Some(mut entry) = self.entries.remove(&id) {
-                        queued.extend(std::iter::from_fn(|| entry.accept(id, 0)));
+                        queued.extend(std::iter::from_fn(|| entry.accept(0)));
                     }
                 }
                 let id = self.open(wanted, &address)?;
@@ -146,32 +166,73 @@ impl Door {
         if self.is_shut() {
             return Err(Errno::CANCELED.into());
         }
-        let backlog = if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog };
+        let backlog = backlog(wanted);
         let listener = match inherited::find(address).map_err(io::Error::other)? {
             Some(found) => match self.entries.iter().find(|(_, entry)| entry.is(&found)) {
                 // Asked for in another way.
                 Some((id, _)) => return Ok(*id),
                 None => found,
             },
-            None => Listener::bind(address, i32::from(backlog))?,
+            None if self.lanes => Listener::bind_first_lane(address, backlog)?,
+            None => Listener::bind(address, backlog)?,
         };
         tracing::info!(address = %listener.address(), inherited = listener.is_inherited(), "listening");
+        Ok(self.add(self.last + 1, None, wanted.clone(), listener))
+    }
+
+    fn add(&mut self, of: ListenerId, slot: Option<u32>, wanted: Wanted, listener: Listener) -> ListenerId {
         self.last += 1;
-        let entry = Entry { wanted: wanted.clone(), listener, pinned: false, watched: false, paused_until: None };
+        let entry = Entry { of, slot, wanted, listener, pinned: false, watch: Watch::new(), paused_until: None };
         self.entries.insert(self.last, entry);
-        Ok(self.last)
+        self.last
+    }
+
+    /// A descriptor of the lane of a listener that belongs to `slot`; made where there is none yet. `None`: it has no lanes, or there
+    /// can be no more, and the dispatcher accepts for that slot too.
+    pub fn lane(&mut self, listener: ListenerId, slot: u32) -> Option<OwnedFd> {
+        if self.is_shut() {
+            return None;
+        }
+        let is_own = |entry: &&mut Entry| entry.of == listener && entry.slot == Some(slot);
+        let is_free = |entry: &&mut Entry| entry.of == listener && entry.slot.is_none() && entry.listener.is_lane();
+        let found = match self.entries.values_mut().find(is_own) {
+            Some(own) => Some(own),
+            None => self.entries.values_mut().find(is_free),
+        };
+        let lane = if let Some(entry) = found {
+            entry.slot = Some(slot);
+            entry.listener.as_fd().try_clone_to_owned()
+        } else {
+            let first = self.entries.get(&listener).filter(|first| first.listener.is_lane())?;
+            let wanted = first.wanted.clone();
+            first.listener.bind_further_lane(backlog(&wanted)).and_then(|further| {
+                let theirs = further.as_fd().try_clone_to_owned()?;
+                self.add(listener, Some(slot), wanted, further);
+                Ok(theirs)
+            })
+        };
+        lane.inspect_err(|error| tracing::warn!(%error, slot, "no lane; its worker gets connections from the master"))
+            .ok()
+    }
+
+    /// The lanes that it is time to look at, on which somebody waits and whose worker made no progress: `is_idle` says so.
+    pub fn take_unaccepted(&mut self, now: Millis, is_idle: impl Fn(&Progress) -> bool) -> Vec<(ListenerId, Progress)> {
+        let due = self.entries.values_mut().filter_map(|entry| Some((entry.watch.take_due(now)?, entry)));
+        let late = due.filter(|(before, entry)| is_idle(before) && entry.listener.has_waiting());
+        late.map(|(before, entry)| (entry.of, before)).collect()
     }
 
     /// Closes the listeners that nobody serves. Inherited ones stay, unwatched: closing our descriptor of one would not end its
     /// watch, since others have it too.
     pub fn release_unserved(&mut self, served: impl Fn(ListenerId) -> bool) {
-        self.entries.retain(|id, entry| entry.listener.is_inherited() || served(*id));
+        self.entries.retain(|_, entry| entry.listener.is_inherited() || served(entry.of));
     }
 
-    /// The next connection of one listener.
+    /// The next connection of one socket; none where a worker accepts, who is looked at later.
     pub fn accept(&mut self, id: ListenerId, now: Millis) -> Option<Connection> {
         let shut = self.is_shut();
-        self.entries.get_mut(&id).filter(|entry| !(shut && entry.listener.is_inherited()))?.accept(id, now)
+        let entry = self.entries.get_mut(&id).filter(|entry| !(shut && entry.listener.is_inherited()))?;
+        if entry.watch.came(now + TAKE_WITHIN) { entry.accept(now) } else { None }
     }
 
     /// Lets nobody new in, and returns who was in the queues. The sockets stay until `grace_ends`.
@@ -203,7 +264,7 @@ impl Door {
 
     fn empty_queues(&mut self, now: Millis) -> Vec<Connection> {
         let own = self.entries.iter_mut().filter(|(_, entry)| !entry.listener.is_inherited());
-        own.flat_map(|(id, entry)| std::iter::from_fn(|| entry.accept(*id, now))).collect()
+        own.flat_map(|(_, entry)| std::iter::from_fn(|| entry.accept(now))).collect()
     }
 
     /// Whether nobody new gets in.
@@ -216,33 +277,30 @@ impl Door {
         matches!(self.state, State::Closing { .. })
     }
 
-    /// When `close_after_grace` or a paused listener has something to do.
+    /// When `close_after_grace`, a paused listener or a lane has something to do.
     pub fn next_wake(&self) -> Option<Millis> {
         match self.state {
             State::Closing { until } => Some(until),
-            _ => self.entries.values().filter_map(|entry| entry.paused_until).min(),
+            _ => self.entries.values().flat_map(|entry| [entry.paused_until, entry.watch.due()]).flatten().min(),
         }
     }
 
-    /// Makes `epoll` report exactly the listeners that are `wanted`; the token is `base` + number.
-    pub fn watch(&mut self, epoll: &OwnedFd, base: u64, now: Millis, wanted: impl Fn(ListenerId) -> bool) {
+    /// Has `epoll` watch each socket as is `wanted` for its listener and slot; the token is `base` + number.
+    pub fn watch(
+        &mut self,
+        epoll: &Arc<OwnedFd>,
+        base: u64,
+        now: Millis,
+        wanted: impl Fn(ListenerId, Option<u32>) -> Attention,
+    ) {
         let shut = self.is_shut();
         for (id, entry) in &mut self.entries {
             entry.paused_until = entry.paused_until.filter(|until| *until > now);
             let left = shut && entry.listener.is_inherited();
-            let watch = !left && entry.paused_until.is_none() && wanted(*id);
-            if watch == entry.watched {
-                continue;
-            }
-            let token = epoll::EventData::new_u64(base | u64::from(*id));
-            let done = if watch {
-                epoll::add(epoll, &entry.listener, token, epoll::EventFlags::IN)
-            } else {
-                epoll::delete(epoll, &entry.listener)
-            };
-            match done {
-                Ok(()) => entry.watched = watch,
-                Err(error) => tracing::error!(%error, address = %entry.listener.address(), "cannot watch a listener"),
+            let idle = left || entry.paused_until.is_some();
+            let attention = if idle { Attention::Off } else { wanted(entry.of, entry.slot) };
+            if let Err(error) = entry.watch.set(&entry.listener, attention, epoll, base | u64::from(*id)) {
+                tracing::error!(%error, address = %entry.listener.address(), "cannot watch a listener");
             }
         }
     }
@@ -254,10 +312,11 @@ impl Entry {
         self.listener.is_inherited() && self.listener.address() == found.address()
     }
 
-    fn accept(&mut self, listener: ListenerId, now: Millis) -> Option<Connection> {
+    fn accept(&mut self, now: Millis) -> Option<Connection> {
+        let origin = Origin { listener: self.of, idle: 0 };
         loop {
             match self.listener.accept() {
-                Ok((fd, client)) => return Some(Connection { fd, origin: Origin { listener, idle: 0 }, client }),
+                Ok((fd, client)) => return Some(Connection { fd, origin, client }),
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
                     Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
@@ -271,6 +330,17 @@ impl Entry {
             }
         }
     }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // Where that fails, it was not watched any more.
+        let _ = self.watch.end(&self.listener);
+    }
+}
+
+fn backlog(wanted: &Wanted) -> i32 {
+    i32::from(if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog })
 }
 
 fn address(wanted: &Wanted) -> io::Result<Address> {

@@ -12,8 +12,10 @@
 mod door;
 mod hand_over;
 mod inherited;
+mod lanes;
 mod lines;
 mod peer;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -152,7 +154,7 @@ impl Drop for Dispatcher {
 }
 
 struct Loop {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     wake: Arc<OwnedFd>,
     inbox: Receiver<Request>,
     tell: Tell,
@@ -187,7 +189,7 @@ impl Loop {
         tell: Tell,
         counts: Arc<Counts>,
     ) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         Ok(Self {
             epoll,
@@ -382,19 +384,21 @@ impl Loop {
             Report::Bind { seq, wanted } => {
                 let peers = &self.peers;
                 let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
-                let answer = match self.door.bind(&wanted, claimed) {
+                let (answer, lane) = match self.door.bind(&wanted, claimed) {
                     Ok(listener) => {
+                        let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
+                        let lane = slot.and_then(|slot| self.door.lane(listener, slot));
                         self.with_peer(worker, |peer| peer.claim(listener));
                         self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
                         let (address, path) = self.door.place(listener);
-                        Order::Bound { seq, listener, address, path }
+                        (Order::Bound { seq, listener, address, path }, lane)
                     }
-                    Err(errno) => Order::BindFailed { seq, errno },
+                    Err(errno) => (Order::BindFailed { seq, errno }, None),
                 };
-                self.with_peer(worker, |peer| peer.order(&answer));
+                self.with_peer(worker, |peer| peer.order_with(&answer, lane));
             }
-            Report::Serve { listener } => {
-                self.with_peer(worker, |peer| peer.serve(listener));
+            Report::Serve { listener, lane } => {
+                self.with_peer(worker, |peer| peer.serve(listener, lane));
                 self.enrol(worker);
                 self.announce_settled(sys::now());
             }
@@ -472,17 +476,11 @@ impl Loop {
             self.place(connection, None);
         }
         self.empty_departed();
+        self.look_at_lanes(now);
         if self.look_at <= now {
             self.look_at_busy(now);
         }
         self.place_waiting();
-    }
-
-    /// Listens only to sockets whose connections somebody could take: the others' wait in the kernel's queue.
-    fn watch_listeners(&mut self, now: Millis) {
-        let wanted = |listener| self.lines.are_open(listener);
-        let shut = self.door.is_shut();
-        self.door.watch(&self.epoll, LISTENER, now, |listener| !shut && wanted(listener));
     }
 
     fn next_wake(&self) -> Option<Millis> {

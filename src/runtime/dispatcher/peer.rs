@@ -46,7 +46,8 @@ pub enum Received {
 #[derive(Debug)]
 enum Mail {
     Connection(Connection),
-    Order(Vec<u8>),
+    /// With a lane's descriptor, if one belongs to it.
+    Order(Vec<u8>, Option<OwnedFd>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +76,13 @@ pub struct Peer {
     /// Listeners it was told of, served or not yet.
     claims: BTreeSet<ListenerId>,
     serves: BTreeSet<ListenerId>,
+    /// Of those, where it accepts on its slot's lane by itself.
+    lanes: BTreeSet<ListenerId>,
     /// The report that it is ready, and until when it is not told.
     kept_back: Option<(Report, Millis)>,
-    /// When it last failed to take its connections; it counts as stuck until its beat is younger.
-    stalled_since: Option<Millis>,
+    /// When it last failed to take its connections, and how many it had ever had then; it counts as stuck until its beat is younger, or
+    /// it has more.
+    stalled: Option<(Millis, u64)>,
     /// What it gave back could not be received for lack of descriptors.
     starved: bool,
     /// The channel is full; the epoll loop waits for room.
@@ -100,8 +104,9 @@ impl Peer {
             outbox: VecDeque::new(),
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
+            lanes: BTreeSet::new(),
             kept_back: None,
-            stalled_since: None,
+            stalled: None,
             starved: false,
             blocked: false,
         }
@@ -127,16 +132,22 @@ impl Peer {
         self.claims.contains(&listener)
     }
 
-    /// From now on it gets connections of `listener`.
-    pub fn serve(&mut self, listener: ListenerId) {
+    /// From now on it gets connections of `listener`; with `lane` it takes those of its slot's lane by itself.
+    pub fn serve(&mut self, listener: ListenerId, lane: bool) {
         self.claims.insert(listener);
         self.serves.insert(listener);
+        if lane {
+            self.lanes.insert(listener)
+        } else {
+            self.lanes.remove(&listener)
+        };
     }
 
     /// From now on it gets no connections of `listener`.
     pub fn unserve(&mut self, listener: ListenerId) {
         self.claims.remove(&listener);
         self.serves.remove(&listener);
+        self.lanes.remove(&listener);
     }
 
     /// It says that it is ready; that is not to be told before it serves all that is expected, or before it is time.
@@ -162,6 +173,22 @@ impl Peer {
         self.serves.iter().copied()
     }
 
+    /// The lanes on which it accepts: the listeners and its slot. A draining worker is told not to.
+    pub fn lanes(&self) -> impl Iterator<Item = (ListenerId, u32)> {
+        let open = if self.is_open() { Some(&self.lanes) } else { None };
+        open.into_iter().flatten().map(|listener| (*listener, self.slot))
+    }
+
+    /// Its place.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// How many connections it ever had.
+    pub fn progress(&self) -> u64 {
+        self.row.count(Field::ConnectionsTotal)
+    }
+
     /// All servers of its app listen.
     pub fn set_ready(&mut self) {
         self.ready = true;
@@ -175,11 +202,6 @@ impl Peer {
     /// Whether it is not draining.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
-    }
-
-    /// Its place.
-    pub fn slot(&self) -> u32 {
-        self.slot
     }
 
     /// Whether it is among those that connections of `listener` go to; with `leaving`, a draining one too.
@@ -209,8 +231,23 @@ impl Peer {
         self.is_open() && !self.is_stalled() && self.on_the_way() < MAX_UNTAKEN / 2
     }
 
-    fn is_stalled(&self) -> bool {
-        self.stalled_since.is_some_and(|at| self.row.count(Field::Beat) < at)
+    /// Whether it is known to be stuck.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some_and(|(at, had)| self.row.count(Field::Beat) < at && self.progress() == had)
+    }
+
+    /// It counts as stuck from now on; the sign of life that ends this is asked for, since the next would be up to a second away, and
+    /// many only have to wait for a processor.
+    pub fn stall_and_ask(&mut self, now: Millis) {
+        if !self.is_stalled() {
+            self.stall(now);
+            self.order(&Order::Beat);
+        }
+    }
+
+    /// It counts as stuck from now on, until it shows a sign of life.
+    fn stall(&mut self, now: Millis) {
+        self.stalled = Some((now, self.progress()));
     }
 
     fn on_the_way(&self) -> usize {
@@ -224,7 +261,12 @@ impl Peer {
 
     /// Puts an order into the outbox.
     pub fn order(&mut self, order: &Order) {
-        self.outbox.push_back(Mail::Order(frame::order(order)));
+        self.order_with(order, None);
+    }
+
+    /// Puts an order into the outbox, and the descriptor of a lane with it.
+    pub fn order_with(&mut self, order: &Order, lane: Option<OwnedFd>) {
+        self.outbox.push_back(Mail::Order(frame::order(order), lane));
     }
 
     /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle. Told again
@@ -245,7 +287,10 @@ impl Peer {
 
     /// Lets it go, if it asked and nothing is on the way to it; and whether it does so.
     pub fn grant_leave(&mut self) -> bool {
-        let granted = self.state == State::AskedToLeave && self.on_the_way() == 0;
+        // An order that still waits in the outbox comes before `Leave`, and may be all that is there: nothing would ask again.
+        let is_connection = |mail: &Mail| matches!(mail, Mail::Connection(_));
+        let has_connections = self.ledger.untaken() > 0 || self.outbox.iter().any(is_connection);
+        let granted = self.state == State::AskedToLeave && !has_connections;
         if granted {
             self.state = State::Left;
             self.order(&Order::Leave);
@@ -277,7 +322,7 @@ impl Peer {
     /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
     /// stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
-        self.stalled_since = Some(now);
+        self.stall(now);
         let connections = self.take_back().0;
         // Idle afterwards, it would beat only once a second, and for so long be taken for stuck.
         if self.outbox.is_empty() {
@@ -300,7 +345,9 @@ impl Peer {
                         self.ledger.read_back(received.fds.len() as u32);
                         connections.extend(returned(received.fds, origins));
                     }
-                    Ok(FromMaster::Order(order)) => orders.push_back(Mail::Order(frame::order(&order))),
+                    Ok(FromMaster::Order(order)) => {
+                        orders.push_back(Mail::Order(frame::order(&order), received.fds.into_iter().next()));
+                    }
                     Err(error) => tracing::error!(%error, "our own frame came back broken"),
                 },
                 Ok(None) => break,
@@ -315,7 +362,7 @@ impl Peer {
         for mail in self.outbox.drain(..) {
             match mail {
                 Mail::Connection(connection) => connections.push(connection),
-                order @ Mail::Order(_) => orders.push_back(order),
+                order @ Mail::Order(..) => orders.push_back(order),
             }
         }
         self.outbox = orders;
@@ -400,8 +447,9 @@ impl Peer {
                 self.ledger.hand(count as u32, now);
                 count
             }
-            Some(Mail::Order(order)) => {
-                self.channel.send(order, &[])?;
+            Some(Mail::Order(order, lane)) => {
+                let lane = lane.as_ref().map(OwnedFd::as_fd);
+                self.channel.send(order, lane.as_slice())?;
                 1
             }
             None => return Ok(()),

@@ -27,18 +27,17 @@ struct Stage {
 const LISTENER: u32 = 1;
 
 /// A door with one listener, and its port.
-fn door() -> (Door, u16) {
-    let mut door = Door::default();
-    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 };
-    door.pin(&wanted).unwrap();
-    let listener = door.bind(&wanted, |_| true).unwrap();
+fn door(policy: Balance) -> (Door, u16) {
+    let mut door = if policy == Balance::Kernel { Door::default().with_lanes() } else { Door::default() };
+    door.pin(&wanted()).unwrap();
+    let listener = door.bind(&wanted(), |_| true).unwrap();
     let (address, _) = door.place(listener);
     assert_eq!(listener, LISTENER);
     (door, address.unwrap().port)
 }
 
 fn stage(policy: Balance) -> Stage {
-    let (door, port) = door();
+    let (door, port) = door(policy);
     let (sender, reports) = channel();
     let tell: Tell = Box::new(move |worker, report| sender.send((worker, report)).unwrap_or_default());
     Stage {
@@ -57,11 +56,15 @@ fn play(board: &Arc<Scoreboard>, id: u32) -> (Played, Peer) {
     (Played { end: theirs, row }, peer)
 }
 
+fn wanted() -> Wanted {
+    Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 }
+}
+
 impl Stage {
     fn worker(&self, id: u32) -> Played {
         let (played, peer) = play(&self.board, id);
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
-        played.report(&Report::Serve { listener: LISTENER });
+        played.report(&Report::Serve { listener: LISTENER, lane: false });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
         let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new(), settled: true }));
         while self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard") != ready {}
@@ -91,8 +94,10 @@ impl Played {
             if let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
-                self.row.add(Field::Taken, streams.len() as f64);
-                self.row.add(Field::ConnectionsActive, streams.len() as f64);
+                if matches!(message, FromMaster::Connections(_)) {
+                    self.row.add(Field::Taken, streams.len() as f64);
+                    self.row.add(Field::ConnectionsActive, streams.len() as f64);
+                }
                 return Some((message, streams));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -331,7 +336,7 @@ fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
     let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) = both.next(Duration::from_secs(5)) else {
         panic!("no answer");
     };
-    both.report(&Report::Serve { listener });
+    both.report(&Report::Serve { listener, lane: false });
     let connect = || TcpStream::connect(("127.0.0.1", address.as_ref().unwrap().port)).unwrap();
     let mut clients: Vec<TcpStream> = (0..6).map(|_| connect()).collect();
     answered(both.take(6), &mut clients);
@@ -344,7 +349,7 @@ fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
 
 /// The loop without its thread, on one of the test.
 fn still(policy: Balance, workers: u32) -> (Loop, Vec<Played>, u16) {
-    let (door, port) = door();
+    let (door, port) = door(policy);
     let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap());
     let (_, inbox) = sync_channel(1);
     let mut run = Loop::new(door, policy, wake, inbox, Box::new(|_, _| {}), Arc::default()).unwrap();
@@ -352,7 +357,7 @@ fn still(policy: Balance, workers: u32) -> (Loop, Vec<Played>, u16) {
     let play = |id| {
         let (played, peer) = play(&board, id);
         run.attach(peer);
-        played.report(&Report::Serve { listener: LISTENER });
+        played.report(&Report::Serve { listener: LISTENER, lane: false });
         run.hear(WorkerId(id));
         // However long this thread pauses, it is no stuck worker.
         played.row.set(Field::Beat, sys::now() as f64 + 1e9);
@@ -402,3 +407,6 @@ fn a_worker_that_nothing_goes_to_is_not_looked_at() {
     }
     assert!(run.busy.is_empty());
 }
+
+#[path = "lanes_tests.rs"]
+mod lanes;

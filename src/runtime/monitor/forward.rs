@@ -105,8 +105,8 @@ impl<B: Switching> FrontDoor<B> {
         }
         let (ours, theirs) =
             StdUnixStream::pair().inspect_err(|_| self.parts.app.taken()).map_err(|error| error.to_string())?;
-        descriptors::spend();
-        descriptors::spend();
+        descriptors::spend(1);
+        descriptors::spend(1);
         if !self.parts.front.upgrade().is_some_and(|front| front.connect(theirs.into())) {
             self.parts.app.taken();
             return Err("the script takes nothing: it ends".to_owned());
