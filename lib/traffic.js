@@ -41,18 +41,21 @@ class Traffic {
     const key = this.#state;
     const traffic = this;
     this.#row = row;
-    this.#onSocketClose = function () {
-      traffic.sockets.delete(this);
-      traffic.others.delete(this);
-      row[connectionsActive] -= 1;
-      traffic.#follower?.onClose();
-    };
-    this.#onStreamClose = function () {
+    const onStreamClose = function () {
       traffic.streams.delete(this);
       // Responses that did not finish tell of no end of their own.
       const state = this[key];
       row[requestsActive] -= state.active;
       state.active = 0;
+    };
+    this.#onStreamClose = onStreamClose;
+    this.#onSocketClose = function () {
+      // Without TLS the two are one.
+      if (this[key] !== undefined) onStreamClose.call(this);
+      traffic.sockets.delete(this);
+      traffic.others.delete(this);
+      row[connectionsActive] -= 1;
+      traffic.#follower?.onClose();
     };
   }
 
@@ -68,7 +71,9 @@ class Traffic {
     });
     if (speaksHttp1) {
       this.#subscribe();
-      if (!isPlain) server.prependListener('secureConnection', (stream) => this.#stream(stream));
+      if (!isPlain) {
+        server.prependListener('secureConnection', (stream) => this.#stream(stream)?.on('close', this.#onStreamClose));
+      }
     } else if (isHttp2(server)) {
       server.prependListener('request', (_request, response) => this.#http2Request(response));
       server.on('session', (session) => {
@@ -134,8 +139,9 @@ class Traffic {
     socket.on('close', this.#onSocketClose);
   }
 
+  /** @returns {Duplex|undefined} `undefined` if it was known before */
   #stream(stream) {
-    if (stream[this.#state]) return;
+    if (stream[this.#state]) return undefined;
     const { listener, idle = 0 } = this.origin ?? {};
     const state = { active: 0, last: undefined, fresh: stream.bytesRead, listener, moved: idle > 0 };
     stream[this.#state] = state;
@@ -143,7 +149,7 @@ class Traffic {
     // Node would give a connection that comes with nothing to read the time of a first request, and no more.
     if (state.moved) stream.setTimeout(idle);
     this.#follower?.onIdle();
-    stream.on('close', this.#onStreamClose);
+    return stream;
   }
 
   #http2Request(response) {
