@@ -101,7 +101,6 @@ class Ecv {
   #serve(request, response) {
     const route = this.#route(request.method, request.url);
     if (route === 0) return false;
-    request.resume();
     this.#answer(route, request.socket, request.headers, (answer) => write(request, response, answer));
     return true;
   }
@@ -118,15 +117,15 @@ class Ecv {
 
   #answer(route, socket, headers, write) {
     if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), headers));
-    const finding = this.#addon.state() < 0 ? undefined : this.#problem();
-    if (finding === undefined) return write(this.#check(socket));
-    return finding.then((problem) => write(this.#check(socket, problem)));
+    const state = this.#addon.state();
+    const finding = state < 0 ? undefined : this.#problem();
+    if (finding === undefined) return write(this.#check(socket, state));
+    return finding.then((problem) => write(this.#check(socket, this.#addon.state(), problem)));
   }
 
   // The same for all who ask within a second, as that is how exactly it tells the time.
-  #check({ localAddress, localPort }, problem) {
+  #check({ localAddress, localPort }, state, problem) {
     const last = this.#answered;
-    const state = this.#addon.state();
     const second = Math.floor(Date.now() / 1000);
     if (
       last.state === state && last.second === second && last.problem === problem &&
@@ -190,8 +189,8 @@ function toAnswer([status, reason, body, ...headers]) {
   return { status: Number(status), reason, headers, closing, body, chunk };
 }
 
-// Node adds only what the manual shows too: `Transfer-Encoding: chunked`. The one chunk is written as such here, so that head and
-// body are one write; Node would make six of them.
+// Node reads what the request may still bring, once it is answered, and adds only what the manual shows too: `Transfer-Encoding:
+// chunked`. The one chunk is written as such here, so that head and body are one write; Node would make six of them.
 function write(request, response, { status, reason, headers, closing, body, chunk }) {
   if (response.destroyed) return;
   response.sendDate = false;
