@@ -98,9 +98,10 @@ class Example {
     await this.script.until('the old workers are gone', () => this.isReady(2));
   }
 
-  /** Every worker has had a connection. */
+  /** Every worker has had a connection, or a request: one that was moved to it was counted where it came first. */
   async bothServe() {
-    const served = async () => (await this.status()).workers.every(({ connections }) => connections.total > 0);
+    const hasServed = ({ connections, requests }) => connections.total + requests.total > 0;
+    const served = async () => (await this.status()).workers.every(hasServed);
     await this.script.until('both workers have served', served);
   }
 
