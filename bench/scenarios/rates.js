@@ -75,7 +75,7 @@ module.exports = {
     usesWrk: true,
     seconds,
     run: oneShot,
-    metrics: { 
+    metrics: {
       oneShot: { ...RATE, label: 'req/s', plot: 'One request a connection: rate' },
       oneShotCpu: { ...cost('request'), plot: 'One request a connection: processor time' },
     },
@@ -86,7 +86,7 @@ module.exports = {
     usesWrk: true,
     seconds,
     run: keepAlive,
-    metrics: { 
+    metrics: {
       keepAlive: { ...RATE, label: 'req/s', plot: 'Keep-alive: rate' },
       keepAliveCpu: { ...cost('request'), plot: 'Keep-alive: processor time' },
     },

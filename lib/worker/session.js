@@ -163,19 +163,27 @@ class Session {
   #connection(fd, listener, idle) {
     const listening = this.handles.get(listener);
     if (!listening) return this.#giveBack(fd, listener, idle);
-    const before = this.traffic.sockets.size;
-    this.traffic.origin = { listener, idle };
     try {
-      intake(fd, listening);
+      this.#admit({ listener, idle }, () => intake(fd, listening));
     } catch (error) {
       // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
       setImmediate(() => {
         throw error;
       });
     }
-    this.traffic.origin = undefined;
-    // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
-    if (this.traffic.sockets.size === before) this.counters.connectionsActive -= 1;
+  }
+
+  /** Has `enter` give a connection to its server. It was counted as active before. */
+  #admit(origin, enter) {
+    const before = this.traffic.sockets.size;
+    this.traffic.origin = origin;
+    try {
+      enter();
+    } finally {
+      this.traffic.origin = undefined;
+      // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
+      if (this.traffic.sockets.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
+    }
   }
 
   /** A connection came by the lane of `listening`: it is counted here, as `take` of the addon counts the others. */
@@ -185,14 +193,7 @@ class Session {
     if (connection.fd >= this.#lastDescriptor) listening.leaveLane();
     row[INDEX.connectionsActive] += 1;
     row[INDEX.connectionsTotal] += 1;
-    const before = this.traffic.sockets.size;
-    this.traffic.origin = listening.origin;
-    try {
-      listening.onconnection(0, connection);
-    } finally {
-      this.traffic.origin = undefined;
-      if (this.traffic.sockets.size === before) row[INDEX.connectionsActive] -= 1;
-    }
+    this.#admit(listening.origin, () => listening.onconnection(0, connection));
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
