@@ -42,7 +42,11 @@ impl Loop {
         for (listener, before) in self.door.take_unaccepted(now, is_idle) {
             if is_another_free(&self.peers, before.worker, listener) {
                 tracing::debug!(worker = before.worker.0, listener, "it is busy; others get what comes on its lane");
-                self.with_peer(before.worker, |peer| peer.stall_and_ask(now));
+                self.with_peer(before.worker, |peer| {
+                    if !peer.is_stalled() {
+                        peer.stall(now)
+                    }
+                });
                 self.enrol(before.worker);
             }
         }

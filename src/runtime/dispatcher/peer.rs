@@ -236,18 +236,13 @@ impl Peer {
         self.stalled.is_some_and(|(at, had)| self.row.count(Field::Beat) < at && self.progress() == had)
     }
 
-    /// It counts as stuck from now on; the sign of life that ends this is asked for, since the next would be up to a second away, and
-    /// many only have to wait for a processor.
-    pub fn stall_and_ask(&mut self, now: Millis) {
-        if !self.is_stalled() {
-            self.stall(now);
+    /// It counts as stuck from now on. The sign of life that ends this is asked for, where nothing else that it has to take is on the
+    /// way: idle, it would beat only once a second, and many only have to wait for a processor.
+    pub fn stall(&mut self, now: Millis) {
+        self.stalled = Some((now, self.progress()));
+        if self.on_the_way() == 0 {
             self.order(&Order::Beat);
         }
-    }
-
-    /// It counts as stuck from now on, until it shows a sign of life.
-    fn stall(&mut self, now: Millis) {
-        self.stalled = Some((now, self.progress()));
     }
 
     fn on_the_way(&self) -> usize {
@@ -322,12 +317,8 @@ impl Peer {
     /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
     /// stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
-        self.stall(now);
         let connections = self.take_back().0;
-        // Idle afterwards, it would beat only once a second, and for so long be taken for stuck.
-        if self.outbox.is_empty() {
-            self.order(&Order::Beat);
-        }
+        self.stall(now);
         connections
     }
 
