@@ -101,7 +101,7 @@ class Ecv {
   #serve(request, response) {
     const route = this.#route(request.method, request.url);
     if (route === 0) return false;
-    this.#answer(route, request.socket, request.headers, (answer) => write(request, response, answer));
+    this.#answer(route, request.socket, request, (answer) => write(request, response, answer));
     return true;
   }
 
@@ -111,12 +111,13 @@ class Ecv {
     stream.resume();
     // A client that goes away while its answer is being found is nobody's error.
     stream.on('error', () => {});
-    this.#answer(route, stream.session.socket, headers, (answer) => writeStream(stream, headers, answer));
+    this.#answer(route, stream.session.socket, { headers }, (answer) => writeStream(stream, headers, answer));
     return true;
   }
 
-  #answer(route, socket, headers, write) {
-    if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), headers));
+  // Node parses the headers of an HTTP/1 request when they are asked for: a check is answered without.
+  #answer(route, socket, request, write) {
+    if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), request.headers));
     const state = this.#addon.state();
     const finding = state < 0 ? undefined : this.#problem();
     if (finding === undefined) return write(this.#check(socket, state));
@@ -185,19 +186,22 @@ class Ecv {
 function toAnswer([status, reason, body, ...headers]) {
   const connection = headers.indexOf('Connection') + 1;
   const closing = headers.map((text, index) => (index === connection ? 'close' : text));
-  const chunk = `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-  return { status: Number(status), reason, headers, closing, body, chunk };
+  const size = Buffer.byteLength(body);
+  const chunk = `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  // Of plain ASCII, Node need not find out how long it is as UTF-8.
+  const encoding = size === body.length ? 'latin1' : 'utf8';
+  return { status: Number(status), reason, headers, closing, body, chunk, encoding };
 }
 
 // Node reads what the request may still bring, once it is answered, and adds only what the manual shows too: `Transfer-Encoding:
 // chunked`. The one chunk is written as such here, so that head and body are one write; Node would make six of them.
-function write(request, response, { status, reason, headers, closing, body, chunk }) {
+function write(request, response, { status, reason, headers, closing, body, chunk, encoding }) {
   if (response.destroyed) return;
   response.sendDate = false;
   response.writeHead(status, reason, response.shouldKeepAlive && request.httpVersion !== '1.0' ? headers : closing);
   if (!response.chunkedEncoding) return response.end(body);
   response.chunkedEncoding = false;
-  response.end(chunk);
+  response.end(chunk, encoding);
 }
 
 function writeStream(stream, request, { status, headers, body }) {

@@ -6,7 +6,7 @@
 const identity = process.env.CLUSTER2_WORKER;
 if (identity && require('node:cluster').isWorker) {
   delete process.env.CLUSTER2_WORKER;
-  const at = process.execArgv.indexOf(__filename);
+  const at = process.execArgv.indexOf(require('./paths').PRELOAD);
   if (at > 0) process.execArgv.splice(at - 1, 2);
   const me = JSON.parse(identity);
   // `--inspect-port`, the last of the flags.

@@ -13,6 +13,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { NapiCli, parseTriple } = require('@napi-rs/cli');
 const { build, hostTarget } = require('./build');
+const { bundle } = require('./bundle');
 
 const ROOT = path.join(__dirname, '..');
 const DIST = path.join(ROOT, 'dist');
@@ -28,11 +29,13 @@ const writeJson = (file, value) => fs.writeFileSync(file, `${JSON.stringify(valu
 const run = (program, ...args) => execFileSync(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
 const platformOf = (target) => parseTriple(target).platformArchABI;
 
-/** The main package: what npm would take from the clone, without the binaries, and without what only a clone needs. */
+/** The main package: what npm would take from the clone, its modules in one, without the binaries and what only a clone needs. */
 function stageMain() {
   const { scripts: _scripts, devDependencies: _tools, overrides: _overrides, napi, ...released } = readJson(path.join(ROOT, 'package.json'));
   const files = released.files.filter((name) => !name.includes('*'));
-  for (const name of [...files, 'README.md', 'LICENSE']) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  const copied = [...files.filter((name) => !['index.js', 'lib/'].includes(name)), 'README.md', 'LICENSE'];
+  for (const name of copied) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  bundle(MAIN);
   // Not by napi's pre-publish, which needs all platforms to be built here.
   const optionalDependencies = Object.fromEntries(
     napi.targets.map((target) => [`cluster2-rs-${platformOf(target)}`, released.version]));

@@ -142,6 +142,11 @@ describe('the modules in JavaScript', () => {
     assert.deepStrictEqual(others, []);
   });
 
+  it('where a module lies is asked only right in lib, where a release has all of them', () => {
+    const asking = filesIn(LIB, '.js').filter((file) => /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')));
+    assert.deepStrictEqual(asking.filter((file) => path.dirname(file) !== LIB).map(relative), []);
+  });
+
   it('the addon is loaded in one place', () => {
     const loading = filesIn(LIB, '.js').filter((file) => /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')));
     assert.deepStrictEqual(loading.map(relative), ['lib/native.js']);

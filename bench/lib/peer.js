@@ -10,6 +10,7 @@ const { until } = require('./poll');
 const { openConnections } = require('./proc');
 const { Inquiry } = require('./client');
 const { makeDirectory } = require('./directories');
+const { packageFolder } = require('./package');
 const { pm2Environment } = require('./pm2');
 const { spawnTagged, livingPids, isAlive, signal } = require('./processes');
 
@@ -22,8 +23,8 @@ const KILL_DEADLINE_MS = 5_000;
 
 // `processes`: how many of them serve, where that is not the number of workers asked for.
 const PEERS = {
-  cluster2: { label: 'cluster2-rs' },
-  'cluster2-kernel': { label: "cluster2-rs, balance: 'kernel'" },
+  cluster2: { label: 'cluster2-rs', isOurs: true },
+  'cluster2-kernel': { label: "cluster2-rs, balance: 'kernel'", isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
@@ -46,8 +47,10 @@ async function freePort() {
 async function launch(name, workers) {
   const port = await freePort();
   const dir = makeDirectory('peer-');
-  const { processes = workers, usesPm2 } = PEERS[name];
-  const env = { PORT: String(port), WORKERS: String(workers), PIDS: path.join(dir, 'pids'), ...(usesPm2 && await pm2Environment(dir)) };
+  const { processes = workers, usesPm2, isOurs } = PEERS[name];
+  const env = { PORT: String(port), WORKERS: String(workers), PIDS: path.join(dir, 'pids') };
+  if (usesPm2) Object.assign(env, await pm2Environment(dir));
+  if (isOurs) env.CLUSTER2_RS = packageFolder();
   const output = fs.openSync(path.join(dir, 'output.txt'), 'a');
   const launchedAt = performance.now();
   const child = spawnTagged(process.execPath, [path.join(__dirname, '..', 'peers', `${name}.js`)], {

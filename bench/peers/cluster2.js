@@ -1,6 +1,6 @@
 'use strict';
 
-const Cluster = require('../..');
+const Cluster = require(process.env.CLUSTER2_RS ?? '../..');
 const server = require('../app')();
 
 const cluster = new Cluster({

@@ -6,10 +6,10 @@ const path = require('node:path');
 const { adapt } = require('../adapt');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
+const { PRELOAD } = require('../paths');
 const remote = require('../remote');
 const { about, beat, createApp, fail, onValidate, warn } = require('./common');
 
-const PRELOAD = path.join(__dirname, '..', 'preload.js');
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
 const TWICE = 500;
 /** What else keeps the master's script alive after the cluster has ended gets this long, milliseconds. */

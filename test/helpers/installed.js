@@ -5,10 +5,11 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { bundle } = require('../../scripts/bundle');
 
 const ROOT = path.join(__dirname, '..', '..');
-/** What the released package has of a clone. */
-const RELEASED = ['index.js', 'lib', 'bin', 'package.json'];
+/** What the released package has of a clone, beside its JavaScript. */
+const RELEASED = ['bin', 'package.json'];
 
 /** The platform of this machine as the files of the build name it, such as `linux-x64-gnu`. */
 const PLATFORM = fs.readdirSync(ROOT).map((name) => name.match(/^cluster2-rs\.(.+)\.node$/)?.[1]).find(Boolean);
@@ -33,6 +34,7 @@ function write(files) {
 /** The released package, without binaries, at this place. */
 function placeMain(place) {
   for (const name of RELEASED) fs.cpSync(path.join(ROOT, name), path.join(place, name), { recursive: true });
+  bundle(place);
 }
 
 /**
