@@ -83,7 +83,7 @@ class Drain {
   }
 
   #check() {
-    if (this.#traffic.sockets.size === 0) this.#onDrained();
+    if (this.#traffic.size === 0) this.#onDrained();
   }
 
   // Closes what was idle a whole interval long.

@@ -40,7 +40,7 @@ class IdleTimeout {
     const at = now();
     const late = (stream) => this.#isLate(stream, at);
     for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);
-    const lateStreams = [...this.#traffic.streams].filter(late);
+    const lateStreams = this.#traffic.streams.filter(late);
     if (lateStreams.length === 0) return;
     const http = this.#traffic.httpStreams();
     for (const stream of lateStreams) if (http.has(stream) && !(stream.server?.timeout > 0)) this.#end(stream);

@@ -1,54 +1,57 @@
 'use strict';
 
-// A set of objects that come and go by the thousands a second. A `Set` grows old itself and then makes the collector look at all
+// Sets of objects that come and go by the thousands a second. A `Set` grows old itself and then makes the collector look at all
 // that passes through it: with one request a connection it doubled the time of the collection. Here the objects are linked to
-// each other only, by a link that each has of its own. What always holds: what is not in the set is not held by it.
+// each other only, by a link that each has of its own. What always holds: of the sets that share a key, an object is in one at
+// most; and what is in none is held by none.
 
 class Link {
   before = this;
   after = this;
-
-  constructor(item) {
-    this.item = item;
-  }
+  set;
+  item;
+  /** What the owner of the set keeps for the object. */
+  state;
 }
 
 class LinkedSet {
   size = 0;
-  /** Where an object keeps its link: of each set's own. */
-  #key = Symbol('cluster2-rs.link');
+  #key;
   #end = new Link();
 
-  /** @returns {boolean} false if it was there before */
-  add(item) {
-    const key = this.#key;
-    if (item[key] !== undefined) return false;
-    const link = new Link(item);
+  /** @param {symbol} key where an object keeps its link */
+  constructor(key) {
+    this.#key = key;
+  }
+
+  /** Adds what is in no set of this key, with something to be kept for it. */
+  add(item, state) {
+    const link = new Link();
     const end = this.#end;
+    link.set = this;
+    link.item = item;
+    link.state = state;
     link.before = end.before;
     link.after = end;
     end.before.after = link;
     end.before = link;
-    item[key] = link;
+    item[this.#key] = link;
     this.size += 1;
-    return true;
   }
 
-  /** @returns {boolean} false if it was not there */
+  /** Takes out what is in it. */
   delete(item) {
     const link = item[this.#key];
-    if (link === undefined) return false;
     item[this.#key] = undefined;
     link.before.after = link.after;
     link.after.before = link.before;
     // A link that is dead but old would keep its neighbours alive.
     link.before = link.after = undefined;
     this.size -= 1;
-    return true;
   }
 
   has(item) {
-    return item[this.#key] !== undefined;
+    return item[this.#key]?.set === this;
   }
 
   /** All of them as they are now, the oldest first; they may come and go meanwhile. */

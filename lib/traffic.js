@@ -1,7 +1,8 @@
 'use strict';
 
-// Watches the connections and requests of servers, for the counters and for the drain. What always holds: `sockets` are the
-// open connections of all watched servers, and `streams` those that speak HTTP/1, through TLS where there is TLS.
+// Watches the connections and requests of servers, for the counters and for the drain. What always holds: each open connection
+// of a watched server is in one of three sets, whatever servers it passes through; and `streams` are those that speak HTTP/1,
+// through TLS where there is TLS.
 
 const diagnostics = require('node:diagnostics_channel');
 const { isSecure } = require('./adapt');
@@ -17,46 +18,58 @@ const isHttp2 = (server) => typeof server.updateSettings === 'function';
 const isHttp1 = (server) => typeof server.closeIdleConnections === 'function' && !isHttp2(server);
 
 class Traffic {
-  sockets = new LinkedSet();
-  /** Those of `sockets` that are no HTTP/1 of a watched server. */
-  others = new LinkedSet();
-  streams = new LinkedSet();
+  /** Where connections and streams keep their links: of each instance's own, as Node's channels tell of the whole process. */
+  #key = Symbol('cluster2-rs.connection');
+  /** Connections that speak HTTP/1 themselves. */
+  #plain = new LinkedSet(this.#key);
+  /** Those that speak it through TLS, and their streams. */
+  #wrapped = new LinkedSet(this.#key);
+  #secure = new LinkedSet(this.#key);
+  /** All others. */
+  others = new LinkedSet(this.#key);
   sessions = new Set();
   servers = new Set();
-  /** Where a stream keeps its state: of each instance's own, as Node's channels tell of all streams of the process. */
-  #state = Symbol('cluster2-rs.stream');
   #row;
   #follower;
   #subscriptions = [];
   /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`). */
   origin;
 
-  // One function for all sockets: one each would show where every request has a connection of its own.
-  #onSocketClose;
-  #onStreamClose;
+  /** One function for all: one each would show where every request has a connection of its own. */
+  #onClose;
 
   /** @param {Counters} counters where open connections and requests are counted */
   constructor(counters) {
     const row = counters.row;
-    const key = this.#state;
+    const key = this.#key;
     const traffic = this;
     this.#row = row;
-    const onStreamClose = function () {
-      traffic.streams.delete(this);
+    this.#onClose = function () {
+      const link = this[key];
+      if (link === undefined) return;
+      const { set, state } = link;
+      set.delete(this);
       // Responses that did not finish tell of no end of their own.
-      const state = this[key];
-      row[requestsActive] -= state.active;
-      state.active = 0;
-    };
-    this.#onStreamClose = onStreamClose;
-    this.#onSocketClose = function () {
-      // Without TLS the two are one.
-      if (this[key] !== undefined) onStreamClose.call(this);
-      traffic.sockets.delete(this);
-      traffic.others.delete(this);
+      if (state !== undefined) row[requestsActive] -= state.active;
+      if (set === traffic.#secure) return;
       row[connectionsActive] -= 1;
       traffic.#follower?.onClose();
     };
+  }
+
+  /** How many connections are open. */
+  get size() {
+    return this.#plain.size + this.#wrapped.size + this.others.size;
+  }
+
+  /** The open connections. */
+  get sockets() {
+    return [...this.#plain, ...this.#wrapped, ...this.others];
+  }
+
+  /** What speaks HTTP/1 on them. */
+  get streams() {
+    return [...this.#plain, ...this.#secure];
   }
 
   /** Watches a server from now on; a second call does nothing. */
@@ -65,15 +78,11 @@ class Traffic {
     this.servers.add(server);
     const speaksHttp1 = isHttp1(server);
     const isPlain = speaksHttp1 && !isSecure(server);
-    server.prependListener('connection', (socket) => {
-      this.#connection(socket, speaksHttp1);
-      if (isPlain) this.#stream(socket);
-    });
+    const set = isPlain ? this.#plain : speaksHttp1 ? this.#wrapped : this.others;
+    server.prependListener('connection', (socket) => this.#enter(set, socket));
     if (speaksHttp1) {
       this.#subscribe();
-      if (!isPlain) {
-        server.prependListener('secureConnection', (stream) => this.#stream(stream)?.on('close', this.#onStreamClose));
-      }
+      if (!isPlain) server.prependListener('secureConnection', (stream) => this.#enter(this.#secure, stream));
     } else if (isHttp2(server)) {
       server.prependListener('request', (_request, response) => this.#http2Request(response));
       server.on('session', (session) => {
@@ -88,9 +97,9 @@ class Traffic {
   #subscribe() {
     if (this.#subscriptions.length > 0) return;
     const row = this.#row;
-    const key = this.#state;
+    const key = this.#key;
     const start = ({ socket, response }) => {
-      const state = socket[key];
+      const state = socket[key]?.state;
       if (state === undefined) return;
       if (state.moved) settle(socket, state);
       this.#follower?.onResponse(response, state.active > 0 ? state.last : undefined);
@@ -100,7 +109,7 @@ class Traffic {
       row[requestsActive] += 1;
     };
     const finish = ({ socket }) => {
-      const state = socket?.[key];
+      const state = socket?.[key]?.state;
       if (state === undefined || state.active === 0) return;
       state.active -= 1;
       row[requestsActive] -= 1;
@@ -127,29 +136,30 @@ class Traffic {
   follow(follower) {
     this.#follower = follower;
     for (const stream of this.streams) {
-      const { active, last } = stream[this.#state];
+      const { active, last } = stream[this.#key].state;
       if (active > 0) follower.onResponse(last);
     }
     this.sessions.forEach((session) => follower.onSession(session));
   }
 
-  #connection(socket, speaksHttp1) {
-    if (!this.sockets.add(socket)) return;
-    if (!speaksHttp1) this.others.add(socket);
-    socket.on('close', this.#onSocketClose);
+  #enter(set, stream) {
+    const link = stream[this.#key];
+    if (link === undefined) stream.on('close', this.#onClose);
+    // A server may pass on what came to it, to one that speaks HTTP/1.
+    else if (link.set === this.others && set !== this.others) this.others.delete(stream);
+    else return;
+    if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
+    else set.add(stream);
   }
 
-  /** @returns {Duplex|undefined} `undefined` if it was known before */
-  #stream(stream) {
-    if (stream[this.#state]) return undefined;
+  // It speaks HTTP/1.
+  #speak(set, stream) {
     const { listener, idle = 0 } = this.origin ?? {};
     const state = { active: 0, last: undefined, fresh: stream.bytesRead, listener, moved: idle > 0 };
-    stream[this.#state] = state;
-    this.streams.add(stream);
+    set.add(stream, state);
     // Node would give a connection that comes with nothing to read the time of a first request, and no more.
     if (state.moved) stream.setTimeout(idle);
     this.#follower?.onIdle();
-    return stream;
   }
 
   #http2Request(response) {
@@ -162,7 +172,7 @@ class Traffic {
   idleStreams() {
     const idle = this.#known('closeIdleConnections');
     for (const stream of this.streams) {
-      const { active, fresh } = stream[this.#state];
+      const { active, fresh } = stream[this.#key].state;
       // Node calls idle, too, what has ended its answer but not sent it yet, to a client that reads slowly.
       if (active > 0) idle.delete(stream);
       else if (stream.bytesRead === fresh) idle.add(stream);
@@ -172,7 +182,7 @@ class Traffic {
 
   /** The listener by which an HTTP/1 connection came that can be moved; `undefined` for TLS, whose state lives here. */
   listenerOf(stream) {
-    return stream.encrypted ? undefined : stream[this.#state].listener;
+    return stream.encrypted ? undefined : stream[this.#key]?.state.listener;
   }
 
   /** The connections that still speak HTTP/1: all but those that were upgraded. */

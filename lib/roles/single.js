@@ -186,7 +186,7 @@ class SingleRole {
   }
 
   #cut(drain) {
-    const { size } = this.#traffic.sockets;
+    const { size } = this.#traffic;
     const limit = this.#config.shutdownTimeout;
     warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
     drain.stop();

@@ -175,14 +175,14 @@ class Session {
 
   /** Has `enter` give a connection to its server. It was counted as active before. */
   #admit(origin, enter) {
-    const before = this.traffic.sockets.size;
+    const before = this.traffic.size;
     this.traffic.origin = origin;
     try {
       enter();
     } finally {
       this.traffic.origin = undefined;
       // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
-      if (this.traffic.sockets.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
+      if (this.traffic.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
     }
   }
 
@@ -278,7 +278,7 @@ class Session {
   }
 
   #drained() {
-    if (this.traffic.sockets.size > 0 || this.#left) return;
+    if (this.traffic.size > 0 || this.#left) return;
     if (!this.#mayLeave) return this.report({ type: 'drained' });
     this.#left = true;
     this.#drain.stop();
