@@ -20,8 +20,8 @@ impl Loop {
     pub(super) fn watch_listeners(&mut self, now: Millis) {
         let (peers, lines) = (&self.peers, &self.lines);
         let (shut, has_lanes) = (self.door.is_shut(), self.door.has_lanes());
-        // While a worker is replaced, both may be there: the later one counts.
-        let with_lanes = peers.values().filter(|_| has_lanes);
+        // While a worker is replaced, both may be there: the later one counts. Without lanes, a turn walks over no worker.
+        let with_lanes = has_lanes.then(|| peers.values()).into_iter().flatten();
         let served: BTreeMap<(ListenerId, u32), &Peer> =
             with_lanes.flat_map(|peer| peer.lanes().map(move |lane| (lane, peer))).collect();
         let attention = |listener, slot: Option<u32>| match slot.and_then(|slot| served.get(&(listener, slot))) {
