@@ -3,21 +3,22 @@
 //! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
 
 mod commands;
+mod spawning;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::dispatcher::{Dispatcher, Request};
 use super::health::Judge;
-use super::member::{Identity, Launch, Member, Serve};
+use super::member::{Launch, Member};
 use super::monitor::Monitor;
 use super::notify::{self, Notifier};
 use super::output::{Logs, Reopening};
@@ -25,9 +26,9 @@ use super::pids::Pids;
 use super::status;
 use super::{Failure, Front, Told};
 use crate::core::Millis;
-use crate::core::event::{Action, Event, Notice, Outcome, Reading};
+use crate::core::event::{Action, Event, Outcome, Reading};
 use crate::core::supervisor::Supervisor;
-use crate::core::worker::{Cause, Exit, State, WorkerId};
+use crate::core::worker::{Exit, State, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
@@ -275,53 +276,6 @@ impl Task {
         None
     }
 
-    fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
-        let failed = |reason: String| Event::SpawnFailed { worker, reason };
-        let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
-            Ok(output) => output,
-            Err(error) => return failed(error.to_string()),
-        };
-        let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index)) else {
-            return failed("the scoreboard is full: too many workers are still draining".into());
-        };
-        let identity = self.identity(worker, slot, generation, row.index());
-        let parts = &self.parts;
-        let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
-        match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
-            Ok((member, peer)) => {
-                tracing::info!(pid = member.pid, slot, generation, "a worker was started");
-                parts.dispatcher.send(Request::Attach(Box::new(peer)));
-                parts.pids.add_worker(member.pid);
-                let pid = member.pid;
-                self.members.insert(worker, member);
-                Event::Spawned { worker, pid }
-            }
-            Err(error) => {
-                self.free_rows.insert(row.index());
-                failed(format!("{}: {error}", self.parts.launch.program))
-            }
-        }
-    }
-
-    fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> Identity {
-        let config = &self.parts.facts.config;
-        Identity {
-            id: worker.0,
-            slot,
-            generation,
-            row,
-            orphan_limit: config.shutdown_timeout,
-            // Several beats within the limit, so that one that is late harms nobody.
-            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
-            pids: config.pids.clone(),
-            output: config.output,
-            logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
-            inspect_port: self.parts.launch.inspect_port(row),
-            cwd: self.parts.launch.cwd.clone(),
-            serve: self.parts.launch.plain.then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
-        }
-    }
-
     fn shut_door(&mut self) {
         let (done, shut) = oneshot::channel();
         self.parts.dispatcher.send(Request::ShutDoor(done));
@@ -331,59 +285,6 @@ impl Task {
             let _ = shut.await;
             let _ = inputs.send(Input::DoorShut).await;
         });
-    }
-
-    fn tell(&mut self, notice: Notice) {
-        let told = match notice {
-            Notice::Forked { pid } => Told::Forked { pid },
-            Notice::Listening { pid } => {
-                Told::Listening { pid, places: self.places.iter().map(|place| place.at.to_string()).collect() }
-            }
-            Notice::Died { pid, exit, cause } => {
-                self.count_death(cause);
-                let (code, signal) = match exit {
-                    Exit::Code(code) => (Some(code), None),
-                    Exit::Signal(signal) => (None, Some(signal)),
-                };
-                Told::Died { pid, code, signal, reason: cause.word() }
-            }
-            Notice::Cut { worker, pid } => {
-                let connections = self.members.get(&worker).map_or(0, |m| m.row.count(Field::ConnectionsActive));
-                let limit = self.parts.facts.config.shutdown_timeout;
-                let message = format!(
-                    "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with {connections} open connections"
-                );
-                Told::Warning { message }
-            }
-            Notice::Reloading { slot, pid, replaced, total } => Told::Reloading { slot, pid, replaced, total },
-            Notice::Reloaded { replaced } => {
-                self.past.reloads += 1;
-                self.answer_reload(|| Ok(json!({ "replaced": replaced })));
-                Told::Reload { replaced }
-            }
-            Notice::ReloadFailed { reason } => {
-                self.past.reloads_failed += 1;
-                let error = || ClusterError::ReloadFailed { reason: reason.clone() };
-                self.answer_reload(|| Err(error()));
-                Told::Warning { message: error().to_string() }
-            }
-            Notice::Recycling { pid, reason } => Told::Recycle { pid, reason },
-            Notice::Unresponsive { pid, age } => Told::Unresponsive { pid, age },
-            Notice::Disabled { pid, reason } => Told::Disable { pid, reason },
-            Notice::Enabled => Told::Enable,
-            Notice::Warning(message) => Told::Warning { message },
-        };
-        self.parts.front.tell(told);
-    }
-
-    fn count_death(&mut self, cause: Cause) {
-        *self.past.deaths.entry(cause.word()).or_default() += 1;
-    }
-
-    fn answer_reload(&mut self, answer: impl Fn() -> Result<Value>) {
-        for reply in std::mem::take(&mut self.at_reload) {
-            reply(answer());
-        }
     }
 
     fn end(self) -> Arc<dyn Front> {

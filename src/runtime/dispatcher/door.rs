@@ -7,43 +7,26 @@
 //!
 //! A listener is known by the number of its first socket. With lanes (see there) it has one socket for each slot that asked.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use self::entry::{Entry, address, backlog, bound_address, show};
 use super::peer::Connection;
 use super::watch::{Attention, Progress, Watch};
 use super::{TAKE_WITHIN, inherited};
 use crate::core::Millis;
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Wanted};
+use crate::ipc::frame::{BoundAddress, ListenerId, Wanted};
 use crate::sys::listener::{Address, Listener};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 pub(super) const BATCH: usize = 64;
-/// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
-const PAUSE: Millis = 100;
-/// What Node passes when the user names no backlog.
-const DEFAULT_BACKLOG: u16 = 511;
-
-#[derive(Debug)]
-struct Entry {
-    /// The listener that it is a socket of.
-    of: ListenerId,
-    /// Whose lane it is.
-    slot: Option<u32>,
-    wanted: Wanted,
-    listener: Listener,
-    /// Bound before any worker asked for it.
-    pinned: bool,
-    watch: Watch,
-    paused_until: Option<Millis>,
-}
-
 #[derive(Debug, Default)]
 enum State {
     #[default]
@@ -303,70 +286,5 @@ impl Door {
                 tracing::error!(%error, address = %entry.listener.address(), "cannot watch a listener");
             }
         }
-    }
-}
-
-impl Entry {
-    /// Whether this is the same inherited socket.
-    fn is(&self, found: &Listener) -> bool {
-        self.listener.is_inherited() && self.listener.address() == found.address()
-    }
-
-    fn accept(&mut self, now: Millis) -> Option<Connection> {
-        let origin = Origin { listener: self.of, idle: 0 };
-        loop {
-            match self.listener.accept() {
-                Ok((fd, client)) => return Some(Connection { fd, origin, client }),
-                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
-                    Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                        tracing::warn!(%error, address = %self.listener.address(), "cannot accept; trying again");
-                        self.paused_until = Some(now + PAUSE);
-                        return None;
-                    }
-                    // Whatever else accept(2) names is one client's trouble, not the listener's.
-                    _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
-                },
-            }
-        }
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        // Where that fails, it was not watched any more.
-        let _ = self.watch.end(&self.listener);
-    }
-}
-
-fn backlog(wanted: &Wanted) -> i32 {
-    i32::from(if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog })
-}
-
-fn address(wanted: &Wanted) -> io::Result<Address> {
-    let invalid = || io::Error::from(Errno::INVAL);
-    match (wanted.port, &wanted.address) {
-        (Some(port), host) => {
-            let host: Option<IpAddr> = host.as_deref().map(str::parse).transpose().map_err(|_| invalid())?;
-            Ok(Address::Tcp { host, port, v6_only: wanted.v6_only })
-        }
-        (None, Some(path)) => Ok(Address::Unix(path.into())),
-        (None, None) => Err(invalid()),
-    }
-}
-
-fn show(wanted: &Wanted) -> String {
-    let host = wanted.address.as_deref().unwrap_or("*");
-    wanted.port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn bound_address(address: &Address) -> Option<BoundAddress> {
-    match address {
-        Address::Tcp { host: Some(host), port, .. } => Some(BoundAddress {
-            address: host.to_string(),
-            family: if host.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
-            port: *port,
-        }),
-        _ => None,
     }
 }

@@ -9,6 +9,7 @@
 //! A worker gets connections of a listener from its `Serve` on, until it drains. While the door is being shut, draining
 //! workers get what is left in the queues. A drained worker may leave only when nothing is on the way to it.
 
+mod crew;
 mod door;
 mod hand_over;
 mod inherited;
@@ -17,7 +18,7 @@ mod lines;
 mod peer;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,12 +33,11 @@ use crate::config::{Balance, MAX_WORKERS};
 use crate::core::Millis;
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{ListenerId, Order, Report};
+use crate::ipc::frame::{Order, Report};
 use crate::sys;
 use door::BATCH;
 pub use door::Door;
 use lines::Lines;
-use peer::Received;
 pub use peer::{Connection, Peer};
 
 /// A connection that its worker did not take in this time goes to a free one, milliseconds.
@@ -303,144 +303,6 @@ impl Loop {
                 Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
                 Request::ShutDoor(done) => self.shut_door(now, done),
                 Request::End => self.ended = true,
-            }
-        }
-    }
-
-    fn attach(&mut self, peer: Peer) {
-        let token = PEER | u64::from(peer.id().0);
-        match epoll::add(&self.epoll, peer.channel(), epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
-            Ok(()) => drop(self.peers.insert(peer.id(), peer)),
-            Err(error) => tracing::error!(%error, "cannot watch a worker's channel"),
-        }
-    }
-
-    fn detach(&mut self, worker: WorkerId) {
-        // Its last reports still lie in the channel, and maybe connections that it gave back.
-        while self.hear(worker) {}
-        if let Some(peer) = self.peers.remove(&worker) {
-            self.departed.push(peer);
-            self.lines.strike(worker);
-            self.empty_departed();
-            self.release_unserved();
-            self.look_at = 0;
-        }
-    }
-
-    /// Takes back what workers that are gone left in their channels, as far as there are descriptors for it.
-    fn empty_departed(&mut self) {
-        let (lines, counts) = (&mut self.lines, &self.counts);
-        self.departed.retain_mut(|peer| {
-            // There is something left only if descriptors were lacking when it was detached.
-            while let Some(received) = peer.receive() {
-                if let Received::Connections(back) = received {
-                    Counts::add(&counts.moved, back.len());
-                    back.into_iter().for_each(|connection| lines.wait(connection));
-                }
-            }
-            let (left, all) = peer.take_back();
-            if !left.is_empty() {
-                tracing::info!(worker = peer.id().0, connections = left.len(), "reclaimed from a worker that is gone");
-            }
-            Counts::add(&counts.reclaimed, left.len());
-            left.into_iter().for_each(|connection| lines.wait(connection));
-            !all
-        });
-    }
-
-    /// Closes what nobody serves any more, once it is sure that nobody will: every worker that may still serve is ready.
-    /// Connections that wait there would wait for ever.
-    fn release_unserved(&mut self) {
-        let mut open = self.peers.values().filter(|peer| peer.is_open()).peekable();
-        if open.peek().is_none() || !open.all(Peer::is_ready) {
-            return;
-        }
-        let served = |listener| self.peers.values().any(|peer| peer.claims(listener));
-        self.door.release_unserved(served);
-        self.lines.release_unserved(served);
-    }
-
-    /// Reads what came from a worker, a bounded number of frames at a time. False: there was nothing more.
-    fn hear(&mut self, worker: WorkerId) -> bool {
-        for _ in 0..64 {
-            match self.peers.get_mut(&worker).and_then(Peer::receive) {
-                Some(Received::Report(report)) => self.on_report(worker, report),
-                Some(Received::Connections(back)) => {
-                    Counts::add(&self.counts.moved, back.len());
-                    for connection in back {
-                        if !self.place(connection, Some(worker)) {
-                            self.release_unserved();
-                        }
-                    }
-                }
-                None => return false,
-            }
-        }
-        true
-    }
-
-    fn on_report(&mut self, worker: WorkerId, report: Report) {
-        match report {
-            Report::Bind { seq, wanted } => {
-                let peers = &self.peers;
-                let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
-                let (answer, lane) = match self.door.bind(&wanted, claimed) {
-                    Ok(listener) => {
-                        let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
-                        let lane = slot.and_then(|slot| self.door.lane(listener, slot));
-                        self.with_peer(worker, |peer| peer.claim(listener));
-                        self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
-                        let (address, path) = self.door.place(listener);
-                        (Order::Bound { seq, listener, address, path }, lane)
-                    }
-                    Err(errno) => (Order::BindFailed { seq, errno }, None),
-                };
-                self.with_peer(worker, |peer| peer.order_with(&answer, lane));
-            }
-            Report::Serve { listener, lane } => {
-                self.with_peer(worker, |peer| peer.serve(listener, lane));
-                self.enrol(worker);
-                self.announce_settled(sys::now());
-            }
-            Report::Unserve { listener } => {
-                self.with_peer(worker, |peer| peer.unserve(listener));
-                self.enrol(worker);
-                self.release_unserved();
-                self.look_at = 0;
-            }
-            Report::Drained => {
-                self.with_peer(worker, Peer::ask_to_leave);
-                self.enrol(worker);
-                self.look_at = 0;
-            }
-            report @ Report::Ready { settled: false, .. } if !self.peers.get(&worker).is_some_and(Peer::is_ready) => {
-                self.with_peer(worker, |peer| peer.keep_back(report, sys::now() + SETTLE_WITHIN));
-                self.announce_settled(sys::now());
-            }
-            report @ Report::Ready { .. } => self.announce(worker, report),
-            report => (self.tell)(worker, Heard::Report(report)),
-        }
-    }
-
-    fn announce(&mut self, worker: WorkerId, ready: Report) {
-        self.with_peer(worker, Peer::set_ready);
-        self.release_unserved();
-        (self.tell)(worker, Heard::Report(ready));
-    }
-
-    /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
-    fn announce_settled(&mut self, now: Millis) {
-        let is_kept_back = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.kept_back_until().is_some());
-        let kept_back: Vec<WorkerId> = self.busy.iter().copied().filter(is_kept_back).collect();
-        if kept_back.is_empty() {
-            return;
-        }
-        let others: BTreeSet<ListenerId> =
-            self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
-        let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
-        for worker in kept_back {
-            if let Some(ready) = self.peers.get_mut(&worker).and_then(|peer| peer.settled(&expected, now)) {
-                self.announce(worker, ready);
             }
         }
     }

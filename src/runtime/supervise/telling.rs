@@ -1,0 +1,65 @@
+//! What the supervisor tells its front, and whoever waits for a reload.
+
+use serde_json::{Value, json};
+
+use super::Task;
+use crate::core::event::Notice;
+use crate::core::worker::{Cause, Exit};
+use crate::error::{ClusterError, Result};
+use crate::runtime::Told;
+use crate::sys::scoreboard::Field;
+
+impl Task {
+    pub(super) fn tell(&mut self, notice: Notice) {
+        let told = match notice {
+            Notice::Forked { pid } => Told::Forked { pid },
+            Notice::Listening { pid } => {
+                Told::Listening { pid, places: self.places.iter().map(|place| place.at.to_string()).collect() }
+            }
+            Notice::Died { pid, exit, cause } => {
+                self.count_death(cause);
+                let (code, signal) = match exit {
+                    Exit::Code(code) => (Some(code), None),
+                    Exit::Signal(signal) => (None, Some(signal)),
+                };
+                Told::Died { pid, code, signal, reason: cause.word() }
+            }
+            Notice::Cut { worker, pid } => {
+                let connections = self.members.get(&worker).map_or(0, |m| m.row.count(Field::ConnectionsActive));
+                let limit = self.parts.facts.config.shutdown_timeout;
+                let message = format!(
+                    "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with {connections} open connections"
+                );
+                Told::Warning { message }
+            }
+            Notice::Reloading { slot, pid, replaced, total } => Told::Reloading { slot, pid, replaced, total },
+            Notice::Reloaded { replaced } => {
+                self.past.reloads += 1;
+                self.answer_reload(|| Ok(json!({ "replaced": replaced })));
+                Told::Reload { replaced }
+            }
+            Notice::ReloadFailed { reason } => {
+                self.past.reloads_failed += 1;
+                let error = || ClusterError::ReloadFailed { reason: reason.clone() };
+                self.answer_reload(|| Err(error()));
+                Told::Warning { message: error().to_string() }
+            }
+            Notice::Recycling { pid, reason } => Told::Recycle { pid, reason },
+            Notice::Unresponsive { pid, age } => Told::Unresponsive { pid, age },
+            Notice::Disabled { pid, reason } => Told::Disable { pid, reason },
+            Notice::Enabled => Told::Enable,
+            Notice::Warning(message) => Told::Warning { message },
+        };
+        self.parts.front.tell(told);
+    }
+
+    fn count_death(&mut self, cause: Cause) {
+        *self.past.deaths.entry(cause.word()).or_default() += 1;
+    }
+
+    fn answer_reload(&mut self, answer: impl Fn() -> Result<Value>) {
+        for reply in std::mem::take(&mut self.at_reload) {
+            reply(answer());
+        }
+    }
+}
