@@ -4,10 +4,8 @@
 
 const assert = require('node:assert');
 const { ask } = require('./helpers/ask');
-const { Connection } = require('./helpers/client');
 const hammer = require('./helpers/hammer');
 const { answerOf, assertCleanEnd, callInMaster, change, startServer, versionOf } = require('./helpers/hammered');
-const { until } = require('./helpers/wait');
 
 const pidsOf = (script, name) => script.told(name).map(([pid]) => pid);
 
@@ -117,20 +115,6 @@ describe('reload() under the hammer', () => {
     await load.answered(60);
     const report = await load.stop();
     hammer.assertClean(report);
-  });
-
-  it('counts a connection once that is moved before its first request', async () => {
-    const script = await startServer();
-    const client = new Connection(script.port);
-    const connections = async () => {
-      const { workers, totals } = (await ask(script.cwd, 'status')).ok;
-      return { active: workers.reduce((sum, worker) => sum + worker.connections.active, 0), total: totals.connections };
-    };
-    await until('it is there', async () => (await connections()).active === 1);
-    await ask(script.cwd, 'reload');
-    await until('the old workers are gone', () => script.told('died').length === 2);
-    assert.deepStrictEqual(await connections(), { active: 1, total: 1 });
-    client.socket.destroy();
   });
 });
 

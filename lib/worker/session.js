@@ -215,8 +215,6 @@ class Session {
   move(fd, listener, idle) {
     try {
       native(() => this.#native.giveBack(fd, listener, idle));
-      // Whoever gets it counts it as new.
-      if (idle === 0) this.counters.connectionsTotal -= 1;
       return true;
     } catch {
       return false;
