@@ -62,6 +62,11 @@ class Traffic {
     return this.#plain.size + this.#wrapped.size + this.others.size;
   }
 
+  /** Whether it is an open connection, or the stream of one. */
+  has(stream) {
+    return stream[this.#key] !== undefined;
+  }
+
   /** The open connections. */
   get sockets() {
     return [...this.#plain, ...this.#wrapped, ...this.others];
@@ -144,6 +149,8 @@ class Traffic {
 
   #enter(set, stream) {
     const link = stream[this.#key];
+    // Passed on too late: it would never end.
+    if (stream.closed) return;
     if (link === undefined) stream.on('close', this.#onClose);
     // A server may pass on what came to it, to one that speaks HTTP/1.
     else if (link.set === this.others && set !== this.others) this.others.delete(stream);

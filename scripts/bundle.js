@@ -28,9 +28,10 @@ module.exports.Cluster = Cluster;
 module.exports.ClusterError = Cluster.ClusterError;
 `;
 
+// Node runs it in each thread that a worker starts, too.
 const PRELOAD = `'use strict';
 
-require('./${path.basename(BUNDLE)}').preload();
+if (process.env.CLUSTER2_WORKER) require('./${path.basename(BUNDLE)}').preload();
 `;
 
 /** Writes `index.js` and `lib/` into a folder. */

@@ -52,6 +52,17 @@ describe('the JavaScript of a release', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
+  it('is not loaded by the threads of a worker, in which Node runs the preload too', () => {
+    const { folder, main } = lay('hoisted');
+    const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('all.js')).length;
+      const { Worker, isMainThread } = require('node:worker_threads');
+      if (isMainThread) new Worker(__filename); else console.log(loaded());`;
+    write({ [path.join(folder, 'thread.js')]: code });
+    const flags = ['--require', path.join(main, 'lib', 'preload.js')];
+    const { stdout, stderr } = spawnSync(NODE, [...flags, path.join(folder, 'thread.js')], { encoding: 'utf8' });
+    assert.deepStrictEqual([stdout.trim(), stderr], ['0', '']);
+  });
+
   it('is imported by name', () => {
     const { folder } = lay('hoisted');
     const code = `import Default, { Cluster, ClusterError } from 'cluster2-rs';

@@ -71,6 +71,20 @@ describe('a single process', () => {
     assert.strictEqual((await request(port)).body, 'express');
   });
 
+  it('counts a connection once that one of its servers passes on to another', async () => {
+    const { server } = patient();
+    const front = net.createServer((socket) => server.emit('connection', socket));
+    const [port, other] = [await freePort(), await freePort()];
+    const cluster = await start([{ app: front, port }, { app: server, port: other }]);
+    const client = new Connection(port);
+    await client.say(GET, 'hello');
+    const counted = async () => (await cluster.status()).workers[0].connections;
+    assert.deepStrictEqual(await counted(), { active: 1, total: 1, timedOut: 0 });
+    client.socket.end();
+    await until('the end is counted', async () => (await counted()).active === 0);
+    await cluster.shutdown({ wait: true });
+  });
+
   it('listens on several ports, and on unix sockets', async () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const ports = [await freePort(), await freePort(), path.join(directory, 'app.sock')];

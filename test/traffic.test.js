@@ -48,6 +48,17 @@ describe('a connection that one server passes on to another', () => {
     assert.deepStrictEqual([counters.connectionsActive, traffic.sockets.length], [0, 0]);
   });
 
+  it('is forgotten if it has closed before it is passed on', async () => {
+    const [passing] = front.listeners('connection').slice(-1);
+    front.removeListener('connection', passing);
+    const [socket] = await once(front, 'connection');
+    socket.resume();
+    client.destroy();
+    await once(socket, 'close');
+    passing(socket);
+    assert.deepStrictEqual([traffic.size, traffic.streams.length], [0, 0]);
+  });
+
   it('ends with a request under way, which counts no more', async () => {
     client.write('GET /never HTTP/1.1\r\nHost: a\r\n\r\n');
     await until('the request is there', () => counters.requestsActive === 1);

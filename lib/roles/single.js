@@ -73,7 +73,8 @@ class SingleRole {
     this.#traffic = new Traffic(this.#counters);
     for (const { server } of apps) {
       this.#traffic.watch(server);
-      server.prependListener('connection', () => this.#count());
+      // Before it is watched, but for one that another server passed on.
+      server.prependListener('connection', (socket) => socket.closed || this.#traffic.has(socket) || this.#count());
     }
     const tell = {
       checked: (problem) => this.#native.checked(problem ?? undefined),

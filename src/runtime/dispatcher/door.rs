@@ -27,6 +27,7 @@ use crate::sys::listener::{Address, Listener};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 pub(super) const BATCH: usize = 64;
+
 #[derive(Debug, Default)]
 enum State {
     #[default]
