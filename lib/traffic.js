@@ -38,12 +38,18 @@ class Traffic {
   /** One function for all: one each would show where every request has a connection of its own. */
   #onClose;
 
-  /** @param {Counters} counters where open connections and requests are counted */
-  constructor(counters) {
+  #onNew;
+
+  /**
+   * @param {Counters} counters where open connections and requests are counted
+   * @param {() => void} [onNew] called once for each connection, whatever servers it passes through
+   */
+  constructor(counters, onNew) {
     const row = counters.row;
     const key = this.#key;
     const traffic = this;
     this.#row = row;
+    this.#onNew = onNew;
     this.#onClose = function () {
       const link = this[key];
       if (link === undefined) return;
@@ -60,11 +66,6 @@ class Traffic {
   /** How many connections are open. */
   get size() {
     return this.#plain.size + this.#wrapped.size + this.others.size;
-  }
-
-  /** Whether it is an open connection, or the stream of one. */
-  has(stream) {
-    return stream[this.#key] !== undefined;
   }
 
   /** The open connections. */
@@ -148,13 +149,18 @@ class Traffic {
   }
 
   #enter(set, stream) {
-    const link = stream[this.#key];
     // Passed on too late: it would never end.
     if (stream.closed) return;
-    if (link === undefined) stream.on('close', this.#onClose);
-    // A server may pass on what came to it, to one that speaks HTTP/1.
-    else if (link.set === this.others && set !== this.others) this.others.delete(stream);
-    else return;
+    const link = stream[this.#key];
+    if (link === undefined) {
+      stream.on('close', this.#onClose);
+      if (set !== this.#secure) this.#onNew?.();
+    } else if (link.set === this.others && set !== this.others) {
+      // A server may pass on what came to it, to one that speaks HTTP/1.
+      this.others.delete(stream);
+    } else {
+      return;
+    }
     if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
     else set.add(stream);
   }

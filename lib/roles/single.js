@@ -70,12 +70,8 @@ class SingleRole {
     const told = (text) => this.#told(JSON.parse(text));
     this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), told));
     this.#counters = new Counters(this.#native.row());
-    this.#traffic = new Traffic(this.#counters);
-    for (const { server } of apps) {
-      this.#traffic.watch(server);
-      // Before it is watched, but for one that another server passed on.
-      server.prependListener('connection', (socket) => socket.closed || this.#traffic.has(socket) || this.#count());
-    }
+    this.#traffic = new Traffic(this.#counters, () => this.#count());
+    for (const { server } of apps) this.#traffic.watch(server);
     const tell = {
       checked: (problem) => this.#native.checked(problem ?? undefined),
       switched: (disabled, by) => this.#native.switched(disabled, by),
