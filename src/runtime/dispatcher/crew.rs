@@ -9,10 +9,8 @@ use rustix::event::epoll;
 
 use super::peer::{Peer, Received};
 use super::{Counts, Heard, Loop, PEER, SETTLE_WITHIN};
-use crate::core::Millis;
 use crate::core::worker::WorkerId;
 use crate::ipc::frame::{ListenerId, Order, Report};
-use crate::sys;
 
 impl Loop {
     pub(super) fn attach(&mut self, peer: Peer) {
@@ -108,7 +106,7 @@ impl Loop {
             Report::Serve { listener, lane } => {
                 self.with_peer(worker, |peer| peer.serve(listener, lane));
                 self.enrol(worker);
-                self.announce_settled(sys::now());
+                self.announce_settled();
             }
             Report::Unserve { listener } => {
                 self.with_peer(worker, |peer| peer.unserve(listener));
@@ -122,8 +120,9 @@ impl Loop {
                 self.look_at = 0;
             }
             report @ Report::Ready { settled: false, .. } if !self.peers.get(&worker).is_some_and(Peer::is_ready) => {
-                self.with_peer(worker, |peer| peer.keep_back(report, sys::now() + SETTLE_WITHIN));
-                self.announce_settled(sys::now());
+                let until = self.now + SETTLE_WITHIN;
+                self.with_peer(worker, |peer| peer.keep_back(report, until));
+                self.announce_settled();
             }
             report @ Report::Ready { .. } => self.announce(worker, report),
             report => (self.tell)(worker, Heard::Report(report)),
@@ -137,7 +136,7 @@ impl Loop {
     }
 
     /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
-    pub(super) fn announce_settled(&mut self, now: Millis) {
+    pub(super) fn announce_settled(&mut self) {
         let is_kept_back = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.kept_back_until().is_some());
         let kept_back: Vec<WorkerId> = self.busy.iter().copied().filter(is_kept_back).collect();
         if kept_back.is_empty() {
@@ -147,7 +146,7 @@ impl Loop {
             self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
         let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
         for worker in kept_back {
-            if let Some(ready) = self.peers.get_mut(&worker).and_then(|peer| peer.settled(&expected, now)) {
+            if let Some(ready) = self.peers.get_mut(&worker).and_then(|peer| peer.settled(&expected, self.now)) {
                 self.announce(worker, ready);
             }
         }

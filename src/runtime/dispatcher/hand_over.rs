@@ -6,10 +6,8 @@ use rustix::event::epoll;
 
 use super::peer::{Connection, Peer};
 use super::{Counts, Loop, NEVER, PEER, RETRY, TAKE_WITHIN};
-use crate::core::Millis;
 use crate::core::balance::Look;
 use crate::core::worker::WorkerId;
-use crate::sys;
 
 impl Loop {
     /// Gives a connection to the best worker, rather not to `not`, or lets it wait. False: it waits.
@@ -66,22 +64,22 @@ impl Loop {
         if peer.has_mail() {
             enlist(&mut self.unsent, worker);
         }
-        if let Some(at) = peer.next_look(TAKE_WITHIN, sys::now() + RETRY) {
+        if let Some(at) = peer.next_look(TAKE_WITHIN, self.now + RETRY) {
             enlist(&mut self.busy, worker);
             self.look_at = self.look_at.min(at);
         }
     }
 
     /// Looks at the workers for which it may be time for something.
-    pub(super) fn look_at_busy(&mut self, now: Millis) {
+    pub(super) fn look_at_busy(&mut self) {
         let leaving = self.door.is_shut();
         for worker in &self.busy {
             if let Some(peer) = self.peers.get_mut(worker) {
                 self.lines.note(*worker, peer.look(leaving));
             }
         }
-        self.announce_settled(now);
-        self.reclaim(now);
+        self.announce_settled();
+        self.reclaim();
         let may_leave = !self.door.is_closing();
         self.look_at = NEVER;
         self.busy.retain(|worker| {
@@ -90,18 +88,18 @@ impl Loop {
                 self.lines.strike(*worker);
                 enlist(&mut self.unsent, *worker);
             }
-            let next = peer.next_look(TAKE_WITHIN, now + RETRY);
+            let next = peer.next_look(TAKE_WITHIN, self.now + RETRY);
             self.look_at = self.look_at.min(next.unwrap_or(NEVER));
             next.is_some()
         });
     }
 
     /// Takes connections back from workers that did not take them in time, where another worker is free.
-    fn reclaim(&mut self, now: Millis) {
+    fn reclaim(&mut self) {
         if self.lines.are_sticky() {
             return;
         }
-        let is_late = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.is_late(now, TAKE_WITHIN));
+        let is_late = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.is_late(self.now, TAKE_WITHIN));
         let late: Vec<WorkerId> = self.busy.iter().copied().filter(is_late).collect();
         for id in late {
             if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
@@ -109,7 +107,7 @@ impl Loop {
             }
             let leaving = self.door.is_shut();
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let back = peer.reclaim(now);
+            let back = peer.reclaim(self.now);
             self.lines.note(id, peer.look(leaving));
             // Its orders are sent anew.
             self.attend(id);
@@ -121,13 +119,13 @@ impl Loop {
         }
     }
 
-    pub(super) fn flush(&mut self, now: Millis) {
+    pub(super) fn flush(&mut self) {
         self.unsent.retain(|worker| {
             let Some(peer) = self.peers.get_mut(worker) else { return false };
-            if let Some(blocked) = peer.flush(now) {
+            if let Some(blocked) = peer.flush(self.now) {
                 watch_channel(&self.epoll, peer, blocked);
             }
-            if let Some(at) = peer.next_look(TAKE_WITHIN, now + RETRY) {
+            if let Some(at) = peer.next_look(TAKE_WITHIN, self.now + RETRY) {
                 enlist(&mut self.busy, *worker);
                 self.look_at = self.look_at.min(at);
             }

@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 
 use super::watch::{Attention, Progress};
 use super::{LISTENER, Loop, Peer};
-use crate::core::Millis;
 use crate::core::worker::WorkerId;
 use crate::ipc::frame::ListenerId;
 
 impl Loop {
     /// Watches sockets of which somebody could take the connections: the others' wait in the kernel's queue.
-    pub(super) fn watch_listeners(&mut self, now: Millis) {
+    pub(super) fn watch_listeners(&mut self) {
         let (peers, lines) = (&self.peers, &self.lines);
         let (shut, has_lanes) = (self.door.is_shut(), self.door.has_lanes());
         // While a worker is replaced, both may be there: the later one counts. Without lanes, a turn walks over no worker.
@@ -31,12 +30,12 @@ impl Loop {
             _ if !shut && lines.are_open(listener) => Attention::Accept,
             _ => Attention::Off,
         };
-        self.door.watch(&self.epoll, LISTENER, now, attention);
+        self.door.watch(&self.epoll, LISTENER, self.now, attention);
     }
 
     /// Looks whether the workers of lanes to which somebody came have accepted since.
-    pub(super) fn look_at_lanes(&mut self, now: Millis) {
-        let peers = &self.peers;
+    pub(super) fn look_at_lanes(&mut self) {
+        let (peers, now) = (&self.peers, self.now);
         let is_idle =
             |before: &Progress| peers.get(&before.worker).is_some_and(|peer| peer.progress() == before.connections);
         for (listener, before) in self.door.take_unaccepted(now, is_idle) {

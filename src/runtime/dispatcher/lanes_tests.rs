@@ -3,9 +3,8 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
+use super::still::Still;
 use super::*;
-
-const SOON: Duration = Duration::from_secs(5);
 
 /// A worker that accepts on the lane of its slot.
 struct OnLane {
@@ -13,29 +12,18 @@ struct OnLane {
     lane: TcpListener,
 }
 
-impl Stage {
-    fn on_lane(&self, id: u32, slot: u32) -> OnLane {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let row = self.board.row(id as usize).unwrap();
-        let peer = Peer::new(WorkerId(id), slot, ours, theirs.duplicate().unwrap(), row.clone());
-        assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
-        let played = Played { end: theirs, row };
+impl Still {
+    fn on_lane(&mut self, id: u32, slot: u32) -> OnLane {
+        let played = self.attach(id, slot);
         played.report(&Report::Bind { seq: 1, wanted: wanted() });
-        let (order, fds) = played.next(SOON).expect("the answer");
+        self.settle();
+        let (order, fds) = played.next(Duration::ZERO).expect("the answer");
         assert!(matches!(order, FromMaster::Order(Order::Bound { listener: LISTENER, .. })), "{order:?}");
         let [lane] = <[TcpStream; 1]>::try_from(fds).expect("a lane");
         played.report(&Report::Serve { listener: LISTENER, lane: true });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
-        while self.reports.recv_timeout(SOON).expect("it is heard").0 != WorkerId(id) {}
+        self.settle();
         OnLane { played, lane: TcpListener::from(OwnedFd::from(lane)) }
-    }
-
-    fn clients(&self, count: usize) -> Vec<TcpStream> {
-        (0..count).map(|_| self.client()).collect()
-    }
-
-    fn handed(&self) -> u64 {
-        self.dispatcher.counts().handed.load(Ordering::Relaxed)
     }
 }
 
@@ -46,119 +34,134 @@ impl OnLane {
         self.played.row.add(Field::ConnectionsTotal, accepted.len() as f64);
         accepted
     }
+
+    /// What the dispatcher has handed to it.
+    fn take(&self) -> Vec<TcpStream> {
+        std::iter::from_fn(|| self.played.next(Duration::ZERO)).flat_map(|(_, streams)| streams).collect()
+    }
+}
+
+fn joined(mut some: Vec<TcpStream>, more: Vec<TcpStream>) -> Vec<TcpStream> {
+    some.extend(more);
+    some
 }
 
 #[test]
 fn each_worker_accepts_on_its_own_lane_and_the_dispatcher_hands_over_nothing() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let (a, b) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
     let mut clients = stage.clients(64);
+    stage.settle();
     let (first, second) = (a.accept(), b.accept());
     assert!(!first.is_empty() && !second.is_empty(), "{} {}", first.len(), second.len());
-    answered(first.into_iter().chain(second).collect(), &mut clients);
+    stage.pass(TAKE_WITHIN);
+    answered(joined(first, second), &mut clients);
     assert_eq!(stage.handed(), 0);
 }
 
 #[test]
 fn a_lane_keeps_its_queue_when_its_worker_dies_and_the_replacement_takes_it_over() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let dead = stage.on_lane(1, 0);
     let mut clients = stage.clients(20);
     drop(dead);
-    stage.dispatcher.send(Request::Detach(WorkerId(1), Exit::Code(0)));
+    stage.ask(Request::Detach(WorkerId(1), Exit::Code(0)));
     answered(stage.on_lane(2, 0).accept(), &mut clients);
     assert_eq!(stage.handed(), 0);
 }
 
 #[test]
 fn what_waits_on_the_lane_of_a_dead_or_draining_worker_goes_to_another() {
-    for draining in [false, true] {
-        let stage = stage(Balance::Kernel);
-        let (leaving, other) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
+    for request in [Request::Drain(WorkerId(1)), Request::Detach(WorkerId(1), Exit::Code(0))] {
+        let mut stage = Still::new(Balance::Kernel);
+        let (_leaving, other) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
         let mut clients = stage.clients(40);
-        let mut servers = other.accept();
-        let queued = 40 - servers.len();
-        assert!(queued > 0);
-        stage.dispatcher.send(match draining {
-            true => Request::Drain(WorkerId(1)),
-            false => Request::Detach(WorkerId(1), Exit::Code(0)),
-        });
-        servers.extend(other.played.take(queued));
-        answered(servers, &mut clients);
-        drop(leaving);
+        let own = other.accept();
+        stage.ask(request);
+        assert_eq!(stage.handed(), 40 - own.len() as u64);
+        assert!(stage.handed() > 0);
+        answered(joined(own, other.take()), &mut clients);
     }
 }
 
 #[test]
 fn what_a_stuck_worker_leaves_on_its_lane_goes_to_a_free_one_until_it_shows_a_sign_of_life() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let (stuck, free) = (stage.on_lane(1, 0), stage.on_lane(2, 1));
     let mut clients = stage.clients(40);
-    let begun = Instant::now();
-    let mut servers = free.accept();
-    servers.extend(free.played.take(40 - servers.len()));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    answered(servers, &mut clients);
+    stage.settle();
+    let own = free.accept();
+    stage.pass(TAKE_WITHIN - 1);
+    assert_eq!(stage.handed(), 0, "it has its time");
+    stage.pass(1);
+    assert!(stage.handed() > 0);
+    answered(joined(own, free.take()), &mut clients);
     // To take the order is the sign.
-    assert_eq!(stuck.played.next(SOON).unwrap().0, FromMaster::Order(Order::Beat));
-    // The dispatcher sees it with the next that comes.
+    assert_eq!(stuck.played.next(Duration::ZERO).unwrap().0, FromMaster::Order(Order::Beat));
+    stage.settle();
+    let handed = stage.handed();
     let mut clients = stage.clients(40);
-    let mut servers = free.accept();
-    while servers.len() < 40 {
-        servers.extend(stuck.accept());
-        servers.extend(free.accept());
-        servers.extend(free.played.next(Duration::from_millis(1)).into_iter().flat_map(|(_, fds)| fds));
-    }
-    answered(servers, &mut clients);
-    assert!(stuck.played.row.count(Field::ConnectionsTotal) > 0);
+    stage.settle();
+    let (own, others) = (stuck.accept(), free.accept());
+    assert!(!own.is_empty());
+    answered(joined(own, others), &mut clients);
+    assert_eq!(stage.handed(), handed);
 }
 
 #[test]
 fn a_worker_that_makes_progress_keeps_its_lane_and_so_does_one_where_nobody_else_is_free() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let busy = stage.on_lane(1, 0);
     let mut clients = stage.clients(5);
+    stage.settle();
     // Alone: longer than it would be left with its queue otherwise.
-    std::thread::sleep(Duration::from_millis(4 * TAKE_WITHIN));
+    for _ in 0..4 {
+        stage.pass(TAKE_WITHIN);
+    }
     let other = stage.on_lane(2, 1);
     for _ in 0..40 {
         busy.played.row.add(Field::ConnectionsTotal, 1.0);
-        std::thread::sleep(Duration::from_millis(TAKE_WITHIN / 5));
+        stage.pass(TAKE_WITHIN);
     }
-    assert!(other.played.next(Duration::ZERO).is_none());
-    answered(busy.accept(), &mut clients);
     assert_eq!(stage.handed(), 0);
+    answered(busy.accept(), &mut clients);
+    // Without progress it would not have kept it; when it is looked at next, it has had these five.
+    let mut clients = stage.clients(40);
+    stage.settle();
+    let own = other.accept();
+    stage.pass(TAKE_WITHIN);
+    stage.pass(TAKE_WITHIN);
+    answered(joined(own, other.take()), &mut clients);
 }
 
 #[test]
 fn a_worker_that_accepts_no_more_by_itself_gets_what_comes_on_its_lane_from_the_dispatcher() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let worker = stage.on_lane(1, 0);
     worker.played.report(&Report::Serve { listener: LISTENER, lane: false });
     let mut clients = stage.clients(10);
-    answered(worker.played.take(10), &mut clients);
+    stage.settle();
+    answered(worker.take(), &mut clients);
 }
 
 #[test]
 fn shutting_the_door_empties_all_lanes_and_leaves_the_port_free_whoever_has_them() {
-    let stage = stage(Balance::Kernel);
+    let mut stage = Still::new(Balance::Kernel);
     let workers = [stage.on_lane(1, 0), stage.on_lane(2, 1)];
     let mut clients = stage.clients(30);
-    let (done, shut) = oneshot::channel();
-    stage.dispatcher.send(Request::ShutDoor(done));
-    shut.blocking_recv().unwrap();
-    let mut taken = Vec::new();
+    let (done, mut shut) = oneshot::channel();
+    stage.ask(Request::ShutDoor(done));
+    shut.try_recv().unwrap();
     for (index, worker) in workers.iter().enumerate() {
-        stage.dispatcher.send(Request::Drain(WorkerId(index as u32 + 1)));
+        stage.ask(Request::Drain(WorkerId(index as u32 + 1)));
         worker.played.report(&Report::Drained);
-        while let Some((order, fds)) = worker.played.next(SOON) {
-            taken.extend(fds);
-            if order == FromMaster::Order(Order::Leave) {
-                break;
-            }
-        }
     }
-    answered(taken, &mut clients);
-    let refused = TcpStream::connect(("127.0.0.1", stage.port)).unwrap_err();
+    stage.pass(DOOR_GRACE);
+    answered(workers.iter().flat_map(OnLane::take).collect(), &mut clients);
+    stage.pass(RETRY);
+    for worker in &workers {
+        assert_eq!(worker.played.next(Duration::ZERO).unwrap().0, FromMaster::Order(Order::Leave));
+    }
+    let refused = TcpStream::connect(("127.0.0.1", stage.port())).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }

@@ -169,6 +169,8 @@ struct Loop {
     /// Workers that are gone, but whose channels are not empty yet.
     departed: Vec<Peer>,
     counts: Arc<Counts>,
+    /// The time of this turn.
+    now: Millis,
     ended: bool,
 }
 
@@ -204,6 +206,7 @@ impl Loop {
             look_at: NEVER,
             departed: Vec::new(),
             counts,
+            now: sys::now(),
             ended: false,
         })
     }
@@ -234,21 +237,26 @@ impl Loop {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error),
         }
-        let now = sys::now();
-        for event in &*events {
-            self.on_event(event.data.u64(), event.flags, now);
-        }
-        self.on_time(now);
-        self.flush(now);
-        self.watch_listeners(now);
-        self.counts.waiting.store(self.lines.waiting() as u64, Ordering::Relaxed);
+        self.act(events, sys::now());
         Ok(())
     }
 
-    fn on_event(&mut self, token: u64, flags: epoll::EventFlags, now: Millis) {
+    /// Does what there is to do for `events`, and what it is time for.
+    fn act(&mut self, events: &[epoll::Event], now: Millis) {
+        self.now = now;
+        for event in events {
+            self.on_event(event.data.u64(), event.flags);
+        }
+        self.on_time();
+        self.flush();
+        self.watch_listeners();
+        self.counts.waiting.store(self.lines.waiting() as u64, Ordering::Relaxed);
+    }
+
+    fn on_event(&mut self, token: u64, flags: epoll::EventFlags) {
         let number = token as u32;
         match token & !u64::from(u32::MAX) {
-            LISTENER => self.accept(number, now),
+            LISTENER => self.accept(number),
             PEER => {
                 if flags.intersects(epoll::EventFlags::OUT) {
                     self.with_peer(WorkerId(number), Peer::unblock);
@@ -257,7 +265,7 @@ impl Loop {
                     self.hear(WorkerId(number));
                 }
             }
-            _ => self.read_inbox(now),
+            _ => self.read_inbox(),
         }
     }
 
@@ -280,7 +288,7 @@ impl Loop {
         self.peers.keys().copied().collect()
     }
 
-    fn read_inbox(&mut self, now: Millis) {
+    fn read_inbox(&mut self) {
         let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         while let Ok(request) = self.inbox.try_recv() {
             match request {
@@ -301,21 +309,21 @@ impl Loop {
                     }
                 }
                 Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
-                Request::ShutDoor(done) => self.shut_door(now, done),
+                Request::ShutDoor(done) => self.shut_door(done),
                 Request::End => self.ended = true,
             }
         }
     }
 
-    fn accept(&mut self, listener: u32, now: Millis) {
+    fn accept(&mut self, listener: u32) {
         for _ in 0..BATCH {
-            let Some(connection) = self.door.accept(listener, now) else { return };
+            let Some(connection) = self.door.accept(listener, self.now) else { return };
             self.place(connection, None);
         }
     }
 
-    fn shut_door(&mut self, now: Millis, done: oneshot::Sender<()>) {
-        let queued = self.door.shut(now + DOOR_GRACE);
+    fn shut_door(&mut self, done: oneshot::Sender<()>) {
+        let queued = self.door.shut(self.now + DOOR_GRACE);
         let workers = self.all_workers();
         workers.iter().for_each(|worker| self.enrol(*worker));
         for connection in queued {
@@ -333,20 +341,20 @@ impl Loop {
         let _ = done.send(());
     }
 
-    fn on_time(&mut self, now: Millis) {
-        for connection in self.door.close_after_grace(now) {
+    fn on_time(&mut self) {
+        for connection in self.door.close_after_grace(self.now) {
             self.place(connection, None);
         }
         self.empty_departed();
-        self.look_at_lanes(now);
-        if self.look_at <= now {
-            self.look_at_busy(now);
+        self.look_at_lanes();
+        if self.look_at <= self.now {
+            self.look_at_busy();
         }
         self.place_waiting();
     }
 
     fn next_wake(&self) -> Option<Millis> {
-        let now = sys::now();
+        let now = self.now;
         let look = (self.look_at != NEVER).then_some(self.look_at);
         // Waiting for a worker to come needs no clock; waiting for one to take something does.
         let full = (self.lines.waiting() > 0 && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);

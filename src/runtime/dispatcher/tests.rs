@@ -1,8 +1,10 @@
 //! The dispatcher with real sockets, and workers that are played by the test: it holds the other end of their channels.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver as TestReceiver, channel};
 use std::time::Instant;
 
@@ -15,6 +17,8 @@ use crate::sys::scoreboard::{Field, Row, Scoreboard};
 struct Played {
     end: Channel,
     row: Row,
+    /// The test's clock, if it has one.
+    clock: Option<Rc<Cell<Millis>>>,
 }
 
 struct Stage {
@@ -49,20 +53,26 @@ fn stage(policy: Balance) -> Stage {
 }
 
 /// A worker of the board, and the dispatcher's end of it.
-fn play(board: &Arc<Scoreboard>, id: u32) -> (Played, Peer) {
+fn play(board: &Arc<Scoreboard>, id: u32, slot: u32) -> (Played, Peer) {
     let (ours, theirs) = Channel::pair().unwrap();
     let row = board.row(id as usize).unwrap();
-    let peer = Peer::new(WorkerId(id), id, ours, theirs.duplicate().unwrap(), row.clone());
-    (Played { end: theirs, row }, peer)
+    let peer = Peer::new(WorkerId(id), slot, ours, theirs.duplicate().unwrap(), row.clone());
+    (Played { end: theirs, row, clock: None }, peer)
 }
 
 fn wanted() -> Wanted {
     Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 128, index: 0 }
 }
 
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream
+}
+
 impl Stage {
     fn worker(&self, id: u32) -> Played {
-        let (played, peer) = play(&self.board, id);
+        let (played, peer) = play(&self.board, id, id);
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
         played.report(&Report::Serve { listener: LISTENER, lane: false });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
@@ -72,9 +82,7 @@ impl Stage {
     }
 
     fn client(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream
+        connect(self.port)
     }
 }
 
@@ -90,7 +98,7 @@ impl Played {
         let mut buffer = [0; MAX_BYTES];
         loop {
             // As the real one: to look is a sign of life.
-            self.row.set(Field::Beat, sys::now() as f64);
+            self.row.set(Field::Beat, self.clock.as_ref().map_or_else(sys::now, |clock| clock.get()) as f64);
             if let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
@@ -111,13 +119,7 @@ impl Played {
 
     /// Takes, and ends, the connections that are there; how many.
     fn take_all(&self) -> usize {
-        let mut buffer = [0; MAX_BYTES];
-        let mut taken = 0;
-        while let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
-            self.row.add(Field::Taken, received.fds.len() as f64);
-            taken += received.fds.len();
-        }
-        taken
+        std::iter::from_fn(|| self.next(Duration::ZERO)).map(|(_, streams)| streams.len()).sum()
     }
 
     /// Takes connections until `count` are there.
@@ -347,66 +349,8 @@ fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
     answered(one.take(6), &mut others);
 }
 
-/// The loop without its thread, on one of the test.
-fn still(policy: Balance, workers: u32) -> (Loop, Vec<Played>, u16) {
-    let (door, port) = door(policy);
-    let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap());
-    let (_, inbox) = sync_channel(1);
-    let mut run = Loop::new(door, policy, wake, inbox, Box::new(|_, _| {}), Arc::default()).unwrap();
-    let board = Scoreboard::create(workers as usize + 1).unwrap();
-    let play = |id| {
-        let (played, peer) = play(&board, id);
-        run.attach(peer);
-        played.report(&Report::Serve { listener: LISTENER, lane: false });
-        run.hear(WorkerId(id));
-        // However long this thread pauses, it is no stuck worker.
-        played.row.set(Field::Beat, sys::now() as f64 + 1e9);
-        played
-    };
-    let played = (1..=workers).map(play).collect();
-    run.watch_listeners(0);
-    (run, played, port)
-}
-
-#[test]
-fn in_the_long_run_nothing_is_allocated_for_a_connection() {
-    for policy in [Balance::LeastConnections, Balance::RoundRobin, Balance::IpHash] {
-        let (mut run, workers, port) = still(policy, 4);
-        let mut events = Vec::with_capacity(256);
-        let mut allocated = 0;
-        for round in 1..=60 {
-            let _clients: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-            let turns = allocation_counter::measure(|| {
-                while run.counts.handed.load(Ordering::Relaxed) < round * 20 {
-                    run.turn(&mut events).unwrap();
-                }
-            });
-            // The first ones make room.
-            allocated += if round > 10 { turns.count_total } else { 0 };
-            let taken: usize = workers.iter().map(|worker| worker.take_all()).sum();
-            assert_eq!(taken, 20);
-        }
-        assert_eq!(allocated, 0, "with {policy:?}");
-    }
-}
-
-#[test]
-fn a_worker_that_nothing_goes_to_is_not_looked_at() {
-    let (mut run, workers, port) = still(Balance::LeastConnections, 6);
-    assert_eq!((&run.busy, &run.unsent, run.next_wake()), (&Vec::new(), &Vec::new(), None));
-    let mut events = Vec::with_capacity(256);
-    let _clients = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", port)).unwrap());
-    while run.counts.handed.load(Ordering::Relaxed) < 2 {
-        run.turn(&mut events).unwrap();
-    }
-    assert_eq!((&run.busy, &run.unsent), (&vec![WorkerId(1), WorkerId(2)], &Vec::new()));
-    assert_eq!(workers.iter().map(|worker| worker.take_all()).sum::<usize>(), 2);
-    // When it would be late.
-    while run.next_wake().is_some() {
-        run.turn(&mut events).unwrap();
-    }
-    assert!(run.busy.is_empty());
-}
+#[path = "still_tests.rs"]
+mod still;
 
 #[path = "lanes_tests.rs"]
 mod lanes;
