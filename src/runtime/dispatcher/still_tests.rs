@@ -1,6 +1,9 @@
 //! The dispatcher's loop on the test's own thread, by the test's clock: however long the machine holds the test up, no worker that it
 //! plays looks stuck for that.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
 use super::*;
 
 pub(super) struct Still {
@@ -71,17 +74,18 @@ impl Still {
         clients
     }
 
-    /// How many wait in the queues of all sockets that listen on the port, by the kernel's table.
+    /// How many wait in the queues of all sockets that listen on the port, by the kernel's table: it begins with those that listen.
     fn queued(&self) -> usize {
         const LISTENS: &str = "0A";
         let port = format!(":{:04X}", self.port);
-        let queue = |line: &str| {
+        let queue = |line: String| {
             let columns: Vec<&str> = line.split_whitespace().take(5).collect();
             let [_, local, _, LISTENS, queues] = columns[..] else { return None };
-            let (_, waiting) = queues.split_once(':').filter(|_| local.ends_with(&port))?;
+            let (_, waiting) = queues.split_once(':').filter(|_| local.ends_with(&port)).unwrap_or(("", "0"));
             Some(usize::from_str_radix(waiting, 16).unwrap())
         };
-        std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().filter_map(queue).sum()
+        let table = BufReader::new(File::open("/proc/self/net/tcp").unwrap());
+        table.lines().skip(1).map_while(|line| queue(line.unwrap())).sum()
     }
 
     pub(super) fn port(&self) -> u16 {
