@@ -13,6 +13,9 @@ const { describe, shorten } = require('./words');
 const CHECK = 1;
 const DISABLE = 3;
 const SLASH = '/'.charCodeAt(0);
+// Numbers of the cluster, in `NativeEcv.header`.
+const SWITCHED = 0;
+const LEAVING = 1;
 
 /** An address for people: IPv4 as such also where it came in on an IPv6 socket. */
 const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
@@ -54,6 +57,7 @@ class Ecv {
   #tell;
   #health;
   #addon;
+  #header;
   #running;
   /** What was asked last, and what came of it: load balancers ask the same all the time. */
   #routed = {};
@@ -67,7 +71,10 @@ class Ecv {
     this.#onlyUnix = ports.every((port) => typeof port === 'string');
     this.#tell = tell;
     this.#health = health;
-    const make = () => (this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
+    const make = () => {
+      this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server)));
+      this.#header = new Float64Array(this.#addon.header());
+    };
     server.prependOnceListener('listening', make);
     this.#hook();
   }
@@ -118,23 +125,26 @@ class Ecv {
   // Node parses the headers of an HTTP/1 request when they are asked for: a check is answered without.
   #answer(route, socket, request, write) {
     if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), request.headers));
-    const state = this.#addon.state();
-    const finding = state < 0 ? undefined : this.#problem();
-    if (finding === undefined) return write(this.#check(socket, state));
-    return finding.then((problem) => write(this.#check(socket, this.#addon.state(), problem)));
+    // DISABLED it is whatever a probe would find.
+    const isDisabled = this.#header[SWITCHED] < 0 || this.#header[LEAVING] > 0;
+    const finding = isDisabled ? undefined : this.#problem();
+    if (finding === undefined) return write(this.#check(socket));
+    return finding.then((problem) => write(this.#check(socket, problem)));
   }
 
   // The same for all who ask within a second, as that is how exactly it tells the time.
-  #check({ localAddress, localPort }, state, problem) {
+  #check({ localAddress, localPort }, problem) {
     const last = this.#answered;
     const second = Math.floor(Date.now() / 1000);
+    const switched = this.#header[SWITCHED];
+    const leaving = this.#header[LEAVING];
     if (
-      last.state === state && last.second === second && last.problem === problem &&
+      last.switched === switched && last.leaving === leaving && last.second === second && last.problem === problem &&
       last.address === localAddress && last.port === localPort
     ) return last.answer;
     const port = localPort ?? this.#server.address() ?? '';
     const answer = toAnswer(this.#addon.answer(plain(localAddress) ?? '127.0.0.1', String(port), problem));
-    this.#answered = { state, second, problem, address: localAddress, port: localPort, answer };
+    this.#answered = { switched, leaving, second, problem, address: localAddress, port: localPort, answer };
     return answer;
   }
 

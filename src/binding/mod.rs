@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::error::ClusterError;
-use crate::sys::scoreboard::{ROW_BYTES, Row};
+use crate::sys::scoreboard::{Header, ROW_BYTES, Row};
 
 /// Checks the user's options and fills in the defaults; see `Config::from_json`.
 #[napi]
@@ -33,12 +33,21 @@ pub fn resolve_host(host: String) -> napi::Result<String> {
 
 /// A row of the scoreboard for JavaScript, as the shared memory itself.
 fn row<'env>(env: &'env napi::Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
-    let row = row.clone();
-    // SAFETY: the row is ROW_BYTES of shared memory that stay mapped while `row` lives, which is until the finalizer drops
+    shared(env, row.address(), row.clone())
+}
+
+/// The scoreboard's header for JavaScript, likewise.
+fn header<'env>(env: &'env napi::Env, header: &Header) -> napi::Result<ArrayBuffer<'env>> {
+    shared(env, header.address(), header.clone())
+}
+
+/// `owner` is a row or the header, which lies at `address`.
+fn shared<T: 'static>(env: &napi::Env, address: *mut u8, owner: T) -> napi::Result<ArrayBuffer<'_>> {
+    // SAFETY: at `address` are ROW_BYTES of shared memory that stay mapped while `owner` lives, which is until the finalizer drops
     // it; all other accesses are atomic, and JavaScript's are whole, aligned doubles.
     #[allow(unsafe_code)]
     unsafe {
-        ArrayBuffer::from_external(env, row.address(), ROW_BYTES, row, |_, row| drop(row))
+        ArrayBuffer::from_external(env, address, ROW_BYTES, owner, |_, owner| drop(owner))
     }
 }
 

@@ -172,7 +172,7 @@ impl Drop for Scoreboard {
 #[derive(Debug, Clone)]
 pub struct Header(Arc<Scoreboard>);
 
-/// The header's fields.
+/// The header's fields, in the order that `lib/ecv.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
 
@@ -195,6 +195,11 @@ impl Header {
     pub fn leave(&self, now: u64) {
         let first = |old: u64| (old == 0).then_some((now as f64).to_bits());
         let _ = self.0.cell(0, LEAVING).fetch_update(Ordering::AcqRel, Ordering::Acquire, first);
+    }
+
+    /// Where it lies, for JavaScript: `ROW_BYTES` bytes that stay mapped while this `Header` lives.
+    pub fn address(&self) -> *mut u8 {
+        std::ptr::from_ref(self.0.cell(0, 0)).cast_mut().cast()
     }
 
     /// Since when the cluster shuts down, milliseconds since 1970.
