@@ -117,6 +117,19 @@ describe('standard error of a worker that starts', () => {
     assert.strictEqual(script.errors, 'text ü \ufffd\ufffd \ufffd b last');
   });
 
+  it('is opened by the app only: that would cost each start half a millisecond', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `${say}
+      const streams = () => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+      const before = streams();
+      process.stderr.write('one\\n');
+      say('streams', { opened: streams() - before });`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    const streams = await script.until('it is told', () => heard(script, 'streams'));
+    assert.deepStrictEqual(streams, { opened: 1 });
+    await script.until('it is written', () => script.errors === 'one\n');
+  });
+
   it('is left alone from the moment that it is ready, also where the app has wrapped it', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}
