@@ -24,8 +24,11 @@ const ROW_BYTES = 128;
 /** One row of numbers; each field is a property. Where it must be fast, `row[INDEX.field]`. */
 class Counters {
   row;
+  /** Milliseconds between two measurements. */
+  interval = 1000;
   #timer;
   #due = 0;
+  #onMeasured = new Set();
 
   /** @param {ArrayBuffer} [memory] the row; by default memory of its own */
   constructor(memory = new ArrayBuffer(ROW_BYTES)) {
@@ -41,9 +44,10 @@ class Counters {
     });
   }
 
-  /** Measures the process every `interval` milliseconds, without keeping it alive. `also` is called with each measurement. */
-  start(interval = 1000, also = () => {}) {
+  /** Measures the process every `interval` milliseconds, without keeping it alive. */
+  start(interval = this.interval) {
     if (this.#timer) return;
+    this.interval = interval;
     this.#due = now() + interval;
     this.#measure();
     this.#timer = setInterval(() => {
@@ -51,8 +55,17 @@ class Counters {
       this.eventLoopDelay = Math.max(0, at - this.#due);
       this.#due = at + interval;
       this.#measure();
-      also();
+      this.#onMeasured.forEach((look) => look());
     }, interval).unref();
+  }
+
+  /**
+   * Has `look` called with each measurement: a process that has nothing to do wakes for all that is to be looked at together.
+   * @returns {() => void} ends it
+   */
+  onMeasured(look) {
+    this.#onMeasured.add(look);
+    return () => this.#onMeasured.delete(look);
   }
 
   stop() {

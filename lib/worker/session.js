@@ -62,7 +62,8 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.start(this.identity.beat, () => this.#onBeat());
+    this.counters.onMeasured(() => this.#onBeat());
+    this.counters.start(this.identity.beat);
     this.#onBeat();
     native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
