@@ -1,21 +1,21 @@
 'use strict';
 
 // The idle socket time-out: a connection on which nothing moves for so long is ended and counted. One timer looks at all
-// connections now and then, that of the counters if it is often enough; a timer for each connection, set anew with each request,
-// would show on keep-alive. What always holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later.
-// Where the user's own code set a time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds
-// and not ours.
+// connections now and then, while there are any; a timer for each connection, set anew with each request, would show on
+// keep-alive. What always holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the
+// user's own code set a time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds, not ours.
 
 const { now } = require('./clock');
 
 const STATE = Symbol('cluster2-rs.idle');
 const SHORTEST = 20;
+const LONGEST = 1000;
 
 class IdleTimeout {
   #traffic;
   #counters;
   #limit;
-  #stop;
+  #timer;
 
   /**
    * @param {Traffic} traffic the connections
@@ -26,20 +26,24 @@ class IdleTimeout {
     this.#traffic = traffic;
     this.#counters = counters;
     this.#limit = limit;
-    if (limit > 0) this.#stop = this.#start(limit / 10);
+    if (limit > 0) this.#begin();
   }
 
-  #start(interval) {
-    if (interval >= this.#counters.interval) return this.#counters.onMeasured(() => this.#look());
-    const timer = setInterval(() => this.#look(), Math.max(SHORTEST, interval)).unref();
-    return () => clearInterval(timer);
+  #begin() {
+    const interval = Math.min(LONGEST, Math.max(SHORTEST, this.#limit / 10));
+    this.#traffic.whenUsed(() => (this.#timer = setInterval(() => this.#look(), interval).unref()));
   }
 
   stop() {
-    this.#stop?.();
+    clearInterval(this.#timer);
+    this.#traffic.whenUsed();
   }
 
   #look() {
+    if (this.#traffic.size === 0) {
+      clearInterval(this.#timer);
+      return this.#begin();
+    }
     const at = now();
     const late = (stream) => this.#isLate(stream, at);
     for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);

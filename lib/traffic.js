@@ -39,6 +39,7 @@ class Traffic {
   #onClose;
 
   #onNew;
+  #onUsed;
 
   /**
    * @param {Counters} counters where open connections and requests are counted
@@ -76,6 +77,18 @@ class Traffic {
   /** What speaks HTTP/1 on them. */
   get streams() {
     return [...this.#plain, ...this.#secure];
+  }
+
+  /** Calls `used` once, as soon as there is a connection; instead of what was given before, if that still waits. */
+  whenUsed(used) {
+    this.#onUsed = used;
+    if (this.size > 0) this.#tellUsed();
+  }
+
+  #tellUsed() {
+    const used = this.#onUsed;
+    this.#onUsed = undefined;
+    used?.();
   }
 
   /** Watches a server from now on; a second call does nothing. */
@@ -163,6 +176,7 @@ class Traffic {
     }
     if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
     else set.add(stream);
+    if (this.#onUsed !== undefined) this.#tellUsed();
   }
 
   // It speaks HTTP/1.

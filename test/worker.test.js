@@ -5,7 +5,9 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
+const { ask } = require('./helpers/ask');
 const { Script, freePort } = require('./helpers/cluster');
+const { change, startServer } = require('./helpers/hammered');
 
 const FIXTURE = path.join(__dirname, 'fixtures', 'inspect.js');
 
@@ -51,6 +53,21 @@ describe('a worker', () => {
     for (const fd of [0, 1, 2]) {
       assert.strictEqual(fs.readlinkSync(`/proc/${worker}/fd/${fd}`), fs.readlinkSync(`/proc/${script.pid}/fd/${fd}`), String(fd));
     }
+  });
+
+  it('runs no JavaScript of ours while nobody is connected, and is none the less known to live', async () => {
+    // Its own timer is the one turn that is counted.
+    const count = `
+      let turns = 0;
+      const hook = require('node:async_hooks').createHook({ before: () => turns++ });
+      const tell = () => console.log('event ' + JSON.stringify({ from: process.pid, event: ['turns', turns] }));
+      setTimeout(() => { hook.enable(); setTimeout(tell, 2500); }, 500);`;
+    const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 1000, heartbeatInterval: 60_000 } });
+    change(script, count);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    const [, turns] = await script.until('it has counted', () => script.events({ everybody: true }).find(([name]) => name === 'turns'));
+    assert.strictEqual(turns, 1);
+    assert.deepStrictEqual(script.told('unresponsive'), []);
   });
 
   it('may fork, and the child is no worker', async () => {

@@ -16,6 +16,8 @@ const { about, beat, createApp, onValidate, resolveHost, warn } = require('./com
 
 /** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
 const GRACE = 200;
+/** As a worker's, milliseconds. */
+const BEAT = 1000;
 
 class SingleRole {
   #cluster;
@@ -26,6 +28,7 @@ class SingleRole {
   #servers = [];
   #monitorApp;
   #heartbeat;
+  #beats;
   #idle;
   #drained;
   #state = 'idle';
@@ -58,7 +61,9 @@ class SingleRole {
     }
     this.#state = 'running';
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
-    this.#counters.start();
+    const makeBeat = () => this.#native.beat(BEAT);
+    makeBeat();
+    this.#beats = setInterval(makeBeat, BEAT).unref();
     this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
     callback?.(app, monApp);
@@ -145,7 +150,7 @@ class SingleRole {
     this.#state = 'leaving';
     this.#native.leave();
     clearInterval(this.#heartbeat);
-    this.#counters.stop();
+    clearInterval(this.#beats);
     this.#idle.stop();
     // Only the listening handle: http.Server's own close would also end idle connections, in the middle of their next request.
     for (const server of this.#servers) {

@@ -21,7 +21,7 @@ const { prefix } = require('./prefix');
 const ORDER = -1;
 const ORPHANED = -2;
 const STARVED = -3;
-/** When descriptors are lacking, it is tried again after this time, milliseconds: others may be closed meanwhile. */
+/** When descriptors, or room for a report, are lacking, it is tried again after this time, milliseconds. */
 const RETRY = 20;
 /** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
 const GRACE = 500;
@@ -41,7 +41,6 @@ class Session {
   #mayLeave = false;
   #left = false;
   #retrying;
-  #lastDescriptor;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -62,25 +61,16 @@ class Session {
     // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
-    this.counters.onMeasured(() => this.#onBeat());
-    this.counters.start(this.identity.beat);
-    this.#onBeat();
-    native(() => this.#native.watch(this.identity.orphanLimit, () => this.#takeAll()));
+    native(() => this.#native.watch(this.identity.beat, this.identity.orphanLimit, () => this.#takeAll()));
     if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
   }
 
   #retry() {
     clearTimeout(this.#retrying);
     this.#retrying = setTimeout(() => {
-      native(() => this.#native.catchUp());
+      if (!native(() => this.#native.catchUp())) this.#retry();
       this.#takeAll();
     }, RETRY).unref();
-  }
-
-  #onBeat() {
-    native(() => this.#native.catchUp());
-    // An administrator may change the limit at any time.
-    this.#lastDescriptor = addon.NativeWorker.lastDescriptor();
   }
 
   /** The health check on the app's port; `config`: the options. */
@@ -95,7 +85,7 @@ class Session {
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
   report(report) {
-    native(() => this.#native.report(JSON.stringify(report)));
+    if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
   }
 
   /** Reports that all servers of the app listen. Not `settled`: others may follow, of which nobody knows yet. */
@@ -191,7 +181,7 @@ class Session {
   accepted(listening, connection) {
     const { row } = this.counters;
     // Where descriptors are lacking, libuv would end who waits on the lane; the master hands over what has room.
-    if (connection.fd >= this.#lastDescriptor) listening.leaveLane();
+    if (connection.fd >= row[INDEX.lastDescriptor]) listening.leaveLane();
     row[INDEX.connectionsActive] += 1;
     row[INDEX.connectionsTotal] += 1;
     this.#admit(listening.origin, () => listening.onconnection(0, connection));
@@ -283,7 +273,6 @@ class Session {
     if (!this.#mayLeave) return this.report({ type: 'drained' });
     this.#left = true;
     this.#drain.stop();
-    this.counters.stop();
     process.channel?.unref();
     setTimeout(() => process.exit(), GRACE).unref();
   }

@@ -1,6 +1,7 @@
 //! A process without workers, for JavaScript.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
@@ -75,6 +76,13 @@ impl NativeSingle {
         if let Some(judge) = &self.judge {
             judge.validated(id, problem);
         }
+    }
+
+    /// Makes a beat; to be called each `interval` milliseconds. In a worker the event loop does so itself; a single process may be a thread's,
+    /// whose event loop ends before the process does.
+    #[napi]
+    pub fn beat(&mut self, interval: u32) {
+        self.single.beat(Duration::from_millis(u64::from(interval)));
     }
 
     /// What `status()` answers, as JSON.

@@ -40,14 +40,14 @@ impl NativeWorker {
         Ok(Self { worker, order: None })
     }
 
-    /// Looks at the channel from now on; `notify` is called when there may be something to `take`. An orphan whose event loop is stuck is
-    /// ended after `orphan_limit` milliseconds.
+    /// Looks at the channel from now on; `notify` is called when there may be something to `take`. A beat is made each `beat`
+    /// milliseconds. An orphan whose event loop is stuck is ended after `orphan_limit` milliseconds.
     #[napi]
-    pub fn watch(&mut self, env: &Env, orphan_limit: u32, notify: Function<'_, (), ()>) -> napi::Result<()> {
+    pub fn watch(&mut self, env: &Env, beat: u32, orphan_limit: u32, notify: Function<'_, (), ()>) -> napi::Result<()> {
         let notify = Callback::new(env, &notify)?;
         let event_loop = env.get_uv_event_loop()?.cast();
-        let limit = Duration::from_millis(u64::from(orphan_limit));
-        self.worker.watch(event_loop, limit, move || notify.call()).map_err(fail)
+        let [beat, limit] = [beat, orphan_limit].map(|time| Duration::from_millis(u64::from(time)));
+        self.worker.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
     }
 
     /// The numbers of one `take` at most: three for each connection.
@@ -94,22 +94,16 @@ impl NativeWorker {
         self.worker.give_back(fd, Origin { listener, idle }).map_err(fail)
     }
 
-    /// Reports to the master; `report` is JSON.
+    /// Reports to the master; `report` is JSON. False: it waits for room, until the next report or `catch_up`.
     #[napi]
-    pub fn report(&mut self, report: String) -> napi::Result<()> {
+    pub fn report(&mut self, report: String) -> napi::Result<bool> {
         self.worker.report(&parse(&report)?).map_err(fail)
     }
 
-    /// Takes up again what was not possible before for lack of room or of descriptors.
+    /// Takes up again what was not possible before for lack of room or of descriptors. False: a report still waits.
     #[napi]
-    pub fn catch_up(&mut self) -> napi::Result<()> {
+    pub fn catch_up(&mut self) -> napi::Result<bool> {
         self.worker.catch_up().map_err(fail)
-    }
-
-    /// From which number on a new descriptor says that this process has no room for many more.
-    #[napi]
-    pub fn last_descriptor() -> f64 {
-        Worker::last_descriptor() as f64
     }
 
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.

@@ -6,6 +6,7 @@
 //!
 //! Whoever embeds a master (the addon, the command line) implements [`Front`].
 
+mod beat;
 pub mod dispatcher;
 pub mod health;
 mod inspect;

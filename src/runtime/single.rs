@@ -5,9 +5,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::beat::Beats;
 use super::health::{self, Check, Judge};
 use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
 use super::status::{self, About, Facts};
@@ -39,6 +41,7 @@ pub struct Single {
     monitor: Option<Monitor>,
     judge: Option<Arc<Judge>>,
     monitor_app: Arc<MonitorApp>,
+    beats: Option<Beats>,
 }
 
 impl Single {
@@ -52,7 +55,7 @@ impl Single {
         let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
         let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
         let process = Arc::new(Process { facts, board, row, places: OnceLock::new(), leaving, problem, front });
-        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default() })
+        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default(), beats: None })
     }
 
     /// The app listens at `places`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
@@ -87,6 +90,14 @@ impl Single {
     /// The user's monitor app took a request.
     pub fn visitor_taken(&self) {
         self.monitor_app.taken();
+    }
+
+    /// Makes a beat, for which its owner's event loop is to call each `interval`.
+    pub fn beat(&mut self, interval: Duration) {
+        match &mut self.beats {
+            Some(beats) => beats.beat(),
+            None => self.beats = Some(Beats::begin(self.process.row.clone(), interval)),
+        }
     }
 
     /// The row that JavaScript writes.

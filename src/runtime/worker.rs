@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rustix::event::epoll;
 
+use super::beat::Beats;
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Origin, Report};
 use crate::sys;
@@ -23,7 +24,7 @@ use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::listener;
 use crate::sys::scoreboard::{Field, Header, Row, Scoreboard};
 use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
-use crate::sys::uv::Poll;
+use crate::sys::uv::{self, Poll};
 
 /// What one call took off the channel.
 #[derive(Debug)]
@@ -101,16 +102,12 @@ impl Worker {
         &self.header
     }
 
-    /// From which number on a new descriptor says that there is no more room for what may come together.
-    pub fn last_descriptor() -> usize {
-        sys::descriptors::limit().saturating_sub(MAX_FDS + sys::descriptors::MARGIN)
-    }
-
-    /// Starts to look, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is Node's
-    /// own, of this thread.
+    /// Starts to look, the beats, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is
+    /// Node's own, of this thread.
     pub fn watch(
         &mut self,
         event_loop: *mut c_void,
+        beat: Duration,
         orphan_limit: Duration,
         notify: impl Fn() + 'static,
     ) -> Result<()> {
@@ -121,6 +118,9 @@ impl Worker {
         };
         let poll = Poll::start(event_loop, self.channel.as_fd(), Box::new(readable));
         self.poll = Some(poll.map_err(ClusterError::system("looking at the channel"))?);
+        let mut beats = Beats::begin(self.row.clone(), beat);
+        let started = uv::each(event_loop, beat, move || beats.beat());
+        started.map_err(ClusterError::system("starting the beats"))?;
         let watch = || -> io::Result<OwnedFd> {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
             let flags = epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
@@ -217,8 +217,8 @@ impl Worker {
         self.channel.send_number(&frame, fd).map_err(ClusterError::system("giving a connection back"))
     }
 
-    /// Reports to the master. What finds no room is sent with the next report or the next `catch_up`.
-    pub fn report(&mut self, report: &Report) -> Result<()> {
+    /// Reports to the master. False: it finds no room, and is sent with the next report or the next `catch_up`.
+    pub fn report(&mut self, report: &Report) -> Result<bool> {
         if self.unsent.len() >= MAX_UNSENT {
             return Err(ClusterError::System {
                 doing: "reporting to the master",
@@ -232,8 +232,8 @@ impl Worker {
         self.flush()
     }
 
-    /// Looks again for what could not be taken, and sends what found no room before.
-    pub fn catch_up(&mut self) -> Result<()> {
+    /// Looks again for what could not be taken, and sends what found no room before. False: something still finds none.
+    pub fn catch_up(&mut self) -> Result<bool> {
         if let (Looking::Starved, Some(poll)) = (self.looking.get(), &self.poll) {
             self.looking.set(Looking::Yes);
             poll.resume().map_err(ClusterError::system("looking at the channel"))?;
@@ -241,11 +241,11 @@ impl Worker {
         self.flush()
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<bool> {
         while let Some(frame) = self.unsent.front() {
             match self.channel.send(frame, &[]) {
                 Ok(()) => drop(self.unsent.pop_front()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // An orphan has nobody to report to; that it is one is told by `take`.
                 Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                     self.unsent.clear();
@@ -253,7 +253,7 @@ impl Worker {
                 Err(source) => return Err(ClusterError::System { doing: "reporting to the master", source }),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The most connections that one `take` can bring.

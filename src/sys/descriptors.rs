@@ -7,14 +7,19 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Left for whatever else the process opens meanwhile.
-pub const MARGIN: usize = 4;
+const MARGIN: usize = 4;
 
 static UNCOUNTED: AtomicUsize = AtomicUsize::new(0);
 /// The limit at the last count; an administrator may change it at any time.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
+/// From which number on a new descriptor says that there is no room for `wanted` more.
+pub fn last(wanted: usize) -> usize {
+    limit().saturating_sub(wanted + MARGIN)
+}
+
 /// How many descriptors this process may have.
-pub fn limit() -> usize {
+fn limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize)
 }

@@ -43,11 +43,13 @@ pub enum Field {
     Rss,
     /// Processor time used since the start, milliseconds.
     Cpu,
+    /// From which number on a new descriptor says that the process has no room for many more.
+    LastDescriptor,
 }
 
 impl Field {
     /// The names in order, for the comparison with JavaScript.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "taken",
         "beat",
         "connectionsActive",
@@ -58,6 +60,7 @@ impl Field {
         "eventLoopDelay",
         "rss",
         "cpu",
+        "lastDescriptor",
     ];
 }
 

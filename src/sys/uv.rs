@@ -1,5 +1,5 @@
-//! A descriptor on the event loop of Node, which is libuv's: what comes wakes the JavaScript thread itself, and no other thread on
-//! its way.
+//! A descriptor and a timer on the event loop of Node, which is libuv's: what comes wakes the JavaScript thread itself, and no other
+//! thread on its way; and what needs no JavaScript wakes none.
 //!
 //! Node exports libuv to addons, and libuv keeps its interface from version to version; the functions are looked up by name, so that
 //! the command line, which links this crate too, needs none of them. What always holds: everything here happens on the thread of
@@ -9,13 +9,17 @@ use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// `UV_POLL` of libuv's `uv_handle_type`.
 const POLL: c_int = 8;
+/// `UV_TIMER`, likewise.
+const TIMER: c_int = 13;
 /// `UV_READABLE`.
 const READABLE: c_int = 1;
 
 type OnEvent = extern "C" fn(*mut c_void, c_int, c_int);
+type OnTime = extern "C" fn(*mut c_void);
 
 /// What is used of libuv.
 #[derive(Clone, Copy)]
@@ -24,6 +28,8 @@ struct Api {
     poll_init: extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
     poll_start: extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
     poll_stop: extern "C" fn(*mut c_void) -> c_int,
+    timer_init: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+    timer_start: extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
     unref: extern "C" fn(*mut c_void),
     set_data: extern "C" fn(*mut c_void, *mut c_void),
     get_data: extern "C" fn(*const c_void) -> *mut c_void,
@@ -39,11 +45,19 @@ impl Api {
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
                 poll_stop: function(c"uv_poll_stop")?,
+                timer_init: function(c"uv_timer_init")?,
+                timer_start: function(c"uv_timer_start")?,
                 unref: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 get_data: function(c"uv_handle_get_data")?,
             })
         })
+    }
+
+    /// Memory for a handle; for as long as the process lives, since libuv may look at it to its end.
+    fn allocate(&self, kind: c_int) -> *mut c_void {
+        let words = (self.handle_size)(kind).div_ceil(size_of::<u64>());
+        Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr().cast()
     }
 }
 
@@ -66,8 +80,7 @@ struct State {
     readable: Readable,
 }
 
-/// A descriptor that is watched; for as long as the process lives, since libuv may look at it to its end. It does not keep the loop
-/// alive.
+/// A descriptor that is watched, for as long as the process lives. It does not keep the loop alive.
 pub struct Poll {
     api: Api,
     handle: *mut c_void,
@@ -78,8 +91,7 @@ impl Poll {
     /// of this very thread, as Node-API tells it. Fails where there is no libuv (`Unsupported`).
     pub fn start(event_loop: *mut c_void, fd: BorrowedFd<'_>, readable: Readable) -> io::Result<Self> {
         let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
-        let words = (api.handle_size)(POLL).div_ceil(size_of::<u64>());
-        let handle = Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr().cast();
+        let handle = api.allocate(POLL);
         check((api.poll_init)(event_loop, handle, fd.as_raw_fd()))?;
         (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable })).cast());
         let poll = Self { api, handle };
@@ -103,6 +115,27 @@ extern "C" fn on_event(handle: *mut c_void, status: c_int, _events: c_int) {
     if !(state.readable)() || status < 0 {
         (state.api.poll_stop)(handle);
     }
+}
+
+/// Has `beat` called each `interval` for as long as the process lives, without keeping the loop alive. `event_loop` as for `Poll`.
+pub fn each(event_loop: *mut c_void, interval: Duration, beat: impl FnMut() + 'static) -> io::Result<()> {
+    let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
+    let handle = api.allocate(TIMER);
+    check((api.timer_init)(event_loop, handle))?;
+    let beat: Box<dyn FnMut()> = Box::new(beat);
+    (api.set_data)(handle, Box::into_raw(Box::new(beat)).cast());
+    let interval = interval.as_millis() as u64;
+    check((api.timer_start)(handle, on_time, interval, interval))?;
+    (api.unref)(handle);
+    Ok(())
+}
+
+extern "C" fn on_time(handle: *mut c_void) {
+    let Some(api) = Api::get() else { return };
+    // SAFETY: as in `on_event`.
+    #[allow(unsafe_code)]
+    let beat = unsafe { &mut *(api.get_data)(handle).cast::<Box<dyn FnMut()>>() };
+    beat();
 }
 
 fn check(status: c_int) -> io::Result<()> {

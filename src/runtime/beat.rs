@@ -1,0 +1,61 @@
+//! What a process tells about itself in its row: that its event loop turns, and what it uses.
+//!
+//! What always holds: a beat is made on the JavaScript thread, between two turns of its event loop, so that one that is stuck makes none;
+//! and it runs no JavaScript, which would cost a process that has nothing to do several times as much.
+
+use std::time::Duration;
+
+use crate::sys;
+use crate::sys::channel::MAX_FDS;
+use crate::sys::scoreboard::{Field, Row};
+
+/// The beats of one process.
+#[derive(Debug)]
+pub struct Beats {
+    row: Row,
+    interval: Duration,
+    /// When the next one is due, microseconds on the monotonic clock.
+    due: u64,
+}
+
+impl Beats {
+    /// From now on, one each `interval`; the first is made here.
+    pub fn begin(row: Row, interval: Duration) -> Self {
+        let mut beats = Self { row, interval, due: u64::MAX };
+        beats.beat();
+        beats
+    }
+
+    /// One more.
+    pub fn beat(&mut self) {
+        let now = sys::now_micros();
+        let (rss, cpu) = sys::process::usage();
+        self.row.set(Field::Beat, now as f64 / 1e3);
+        self.row.set(Field::EventLoopDelay, now.saturating_sub(self.due) as f64 / 1e3);
+        self.row.set(Field::Rss, rss as f64);
+        self.row.set(Field::Cpu, cpu);
+        self.row.set(Field::LastDescriptor, sys::descriptors::last(MAX_FDS) as f64);
+        self.due = now + self.interval.as_micros() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scoreboard::Scoreboard;
+
+    #[test]
+    fn a_beat_tells_what_the_process_uses_and_how_late_it_was() {
+        let row = Scoreboard::create(1).unwrap().row(0).unwrap();
+        let before = sys::now();
+        let mut beats = Beats::begin(row.clone(), Duration::from_millis(10));
+        assert!(row.count(Field::Beat) >= before);
+        assert_eq!(row.get(Field::EventLoopDelay), 0.0, "the first is never late");
+        assert!(row.get(Field::Rss) > 1e5 && row.get(Field::Cpu) > 0.0 && row.get(Field::LastDescriptor) > 0.0);
+        std::thread::sleep(Duration::from_millis(30));
+        beats.beat();
+        assert!(row.get(Field::EventLoopDelay) >= 20.0, "{}", row.get(Field::EventLoopDelay));
+        beats.beat();
+        assert_eq!(row.get(Field::EventLoopDelay), 0.0, "before its time");
+    }
+}
