@@ -15,6 +15,20 @@ const { until } = require('./helpers/wait');
 const PHONE = { width: 360, height: 740 };
 const DOCS = path.join(__dirname, '..', 'docs');
 const PAGES = ['', 'logs', 'deps'];
+/** What a busy worker may show. */
+const WIDEST = {
+  'Requests / s': '123,456',
+  'Active requests': '9,999',
+  'Connections': '99,999',
+  'Accepted': '1,234,567,890',
+  'Loop delay': '999\xa0ms',
+  'CPU': '1,600 %',
+  'Memory': '999\xa0MiB',
+  'Uptime': '23\xa0h\xa059\xa0min',
+  'Restarts': '9,999',
+  'Generation': '999',
+  'Pid': '4194304',
+};
 
 /** A cluster with a monitor, some requests in its past, and a browser. */
 async function begin(options = {}) {
@@ -94,11 +108,15 @@ describe('the monitor in a browser', function () {
     assert.strictEqual(new Set(grounds).size, 2, 'all pages have the same two grounds');
   });
 
-  it('fits on a phone, and on small screens', async () => {
+  it('fits on a phone, and on small screens, also with large numbers', async () => {
     const { address, browser } = await begin();
-    for (const viewport of [PHONE, ...[1024, 1101].map((width) => ({ width, height: 768 }))]) {
+    for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
       for (const name of PAGES) {
         const page = await open(browser, address + name, { viewport, isMobile: viewport === PHONE });
+        await page.evaluate((widest) => {
+          document.querySelector('#pause')?.click();
+          for (const cell of document.querySelectorAll('.workers td')) cell.lastChild.textContent = widest[cell.dataset.name] ?? cell.lastChild.textContent;
+        }, WIDEST);
         const width = await page.evaluate(() => document.documentElement.scrollWidth);
         const narrow = await page.locator('tbody th, tbody td, .chart p').evaluateAll((places) =>
           places.filter((place) => place.scrollWidth > place.clientWidth).map((place) => place.innerText));
