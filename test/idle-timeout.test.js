@@ -3,12 +3,17 @@
 // The option `timeout`: what is idle for so long is ended and counted; what is in use, or has a time-out of its own, is not.
 
 const assert = require('node:assert');
+const { once } = require('node:events');
+const net = require('node:net');
 const tls = require('node:tls');
 const Cluster = require('..');
+const { Counters } = require('../lib/counters');
+const { IdleTimeout } = require('../lib/idle-timeout');
+const { Traffic } = require('../lib/traffic');
 const { selfSigned } = require('./helpers/certificate');
 const { Connection } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
-const { until } = require('./helpers/wait');
+const { until, within } = require('./helpers/wait');
 
 const TIMEOUT = 400;
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -125,5 +130,31 @@ describe('the idle time-out', () => {
     await timedOut(1);
     await until('it is gone', async () => (await status()).workers[0].connections.active === 0);
     deaf.socket.destroy();
+  });
+});
+
+describe('the idle time-out of a process without connections', () => {
+  it('looks at nothing, and at the next connection again', async () => {
+    const counters = new Counters();
+    const traffic = new Traffic(counters);
+    const server = net.createServer();
+    traffic.watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const whenUsed = traffic.whenUsed.bind(traffic);
+    let pauses = 0;
+    traffic.whenUsed = (used) => {
+      pauses += 1;
+      whenUsed(used);
+    };
+    const idle = new IdleTimeout(traffic, counters, 100);
+    for (const round of [1, 2]) {
+      assert.strictEqual(pauses, round);
+      const client = net.connect(server.address().port, '127.0.0.1').resume();
+      await within('its end', once(client, 'close'));
+      await until('there is a pause again', () => pauses === round + 1);
+      assert.strictEqual(counters.connectionsTimedOut, round);
+    }
+    idle.stop();
+    server.close();
   });
 });
