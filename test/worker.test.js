@@ -56,15 +56,17 @@ describe('a worker', () => {
   });
 
   it('runs no JavaScript of ours while nobody is connected, and is none the less known to live', async () => {
-    // Its own timer is the one turn that is counted.
+    // Once its start is over, of which the signal tells. Its own timer is the one turn that is counted.
     const count = `
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });
       const tell = () => console.log('event ' + JSON.stringify({ from: process.pid, event: ['turns', turns] }));
-      setTimeout(() => { hook.enable(); setTimeout(tell, 2500); }, 500);`;
+      process.once('SIGUSR2', () => { hook.enable(); setTimeout(tell, 2500); });`;
     const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 1000, heartbeatInterval: 60_000 } });
     change(script, count);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    const [worker] = script.told('listening').at(-1);
+    process.kill(worker, 'SIGUSR2');
     const [, turns] = await script.until('it has counted', () => script.events({ everybody: true }).find(([name]) => name === 'turns'));
     assert.strictEqual(turns, 1);
     assert.deepStrictEqual(script.told('unresponsive'), []);
