@@ -13,7 +13,7 @@ const { describe, shorten } = require('./words');
 const CHECK = 1;
 const DISABLE = 3;
 const SLASH = '/'.charCodeAt(0);
-// Numbers of the cluster, in `NativeEcv.header`.
+// Numbers of `Header` (`src/sys/scoreboard.rs`).
 const SWITCHED = 0;
 const LEAVING = 1;
 
@@ -64,17 +64,15 @@ class Ecv {
   #answered = {};
 
   /** See `guard`. */
-  constructor(config, { server, ports }, tell, health, makeNative) {
+  constructor(config, { server, ports }, tell, health, { header, makeNative }) {
     this.#config = config;
     this.#path = config.ecv.path.replace(/\/+$/, '');
     this.#server = server;
     this.#onlyUnix = ports.every((port) => typeof port === 'string');
     this.#tell = tell;
     this.#health = health;
-    const make = () => {
-      this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server)));
-      this.#header = new Float64Array(this.#addon.header());
-    };
+    this.#header = header;
+    const make = () => (this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
     server.prependOnceListener('listening', make);
     this.#hook();
   }
@@ -229,19 +227,20 @@ function writeStream(stream, request, { status, headers, body }) {
 class HealthCheck {
   #config;
   #tell;
-  #makeNative;
+  #process;
   #health;
 
   /**
    * @param {object} config the options; without `ecv` there is none
    * @param {{ checked: Function, switched: Function, warn: Function }} tell told of health (a problem or `null`), of a switch,
    *   and of refusals
-   * @param {(config: string, place: string) => NativeEcv} makeNative
+   * @param {{ header: Float64Array, makeNative: (config: string, place: string) => NativeEcv }} process the scoreboard's header,
+   *   of which there is one in a process, as V8 wants it of shared memory
    */
-  constructor(config, tell, makeNative) {
+  constructor(config, tell, process) {
     this.#config = config;
     this.#tell = tell;
-    this.#makeNative = makeNative;
+    this.#process = process;
     this.#health = new Health(tell);
   }
 
@@ -251,7 +250,7 @@ class HealthCheck {
    */
   guard(app) {
     if (!this.#config.ecv || !(isHttp1(app.server) || isHttp2(app.server))) return;
-    new Ecv(this.#config, app, this.#tell, this.#health, this.#makeNative);
+    new Ecv(this.#config, app, this.#tell, this.#health, this.#process);
   }
 }
 

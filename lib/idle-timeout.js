@@ -16,6 +16,7 @@ class IdleTimeout {
   #counters;
   #limit;
   #timer;
+  #cancel;
 
   /**
    * @param {Traffic} traffic the connections
@@ -31,12 +32,16 @@ class IdleTimeout {
 
   #begin() {
     const interval = Math.min(LONGEST, Math.max(SHORTEST, this.#limit / 10));
-    this.#traffic.whenUsed(() => (this.#timer = setInterval(() => this.#look(), interval).unref()));
+    this.#cancel = this.#traffic.whenUsed(() => {
+      this.#timer = setInterval(() => this.#look(), interval).unref();
+      // From its arrival on the first one is idle.
+      this.#look();
+    });
   }
 
   stop() {
     clearInterval(this.#timer);
-    this.#traffic.whenUsed();
+    this.#cancel?.();
   }
 
   #look() {

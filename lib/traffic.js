@@ -39,7 +39,8 @@ class Traffic {
   #onClose;
 
   #onNew;
-  #onUsed;
+  /** Called as soon as there is a connection. */
+  #waiting = new Set();
 
   /**
    * @param {Counters} counters where open connections and requests are counted
@@ -79,16 +80,20 @@ class Traffic {
     return [...this.#plain, ...this.#secure];
   }
 
-  /** Calls `used` once, as soon as there is a connection; instead of what was given before, if that still waits. */
+  /**
+   * Calls `used` once, as soon as there is a connection.
+   * @returns {() => void} it is not called any more
+   */
   whenUsed(used) {
-    this.#onUsed = used;
+    this.#waiting.add(used);
     if (this.size > 0) this.#tellUsed();
+    return () => this.#waiting.delete(used);
   }
 
   #tellUsed() {
-    const used = this.#onUsed;
-    this.#onUsed = undefined;
-    used?.();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    waiting.forEach((used) => used());
   }
 
   /** Watches a server from now on; a second call does nothing. */
@@ -176,7 +181,7 @@ class Traffic {
     }
     if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
     else set.add(stream);
-    if (this.#onUsed !== undefined) this.#tellUsed();
+    if (this.#waiting.size > 0) this.#tellUsed();
   }
 
   // It speaks HTTP/1.

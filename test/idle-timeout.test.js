@@ -144,7 +144,7 @@ describe('the idle time-out of a process without connections', () => {
     let pauses = 0;
     traffic.whenUsed = (used) => {
       pauses += 1;
-      whenUsed(used);
+      return whenUsed(used);
     };
     const idle = new IdleTimeout(traffic, counters, 100);
     for (const round of [1, 2]) {

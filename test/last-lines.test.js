@@ -130,6 +130,13 @@ describe('standard error of a worker that starts', () => {
     await script.until('it is written', () => script.errors === 'one\n');
   });
 
+  it('keeps no worker from being ready where the app has made it unchangeable', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `Object.defineProperty(process, 'stderr', { configurable: false }); console.error('one'); console.error('two');`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('it is written', () => script.errors === 'one\ntwo\n');
+  });
+
   it('is left alone from the moment that it is ready, also where the app has wrapped it', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}

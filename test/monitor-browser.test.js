@@ -48,6 +48,17 @@ async function rows(page) {
   return cells.map(Object.fromEntries);
 }
 
+/** Has the page stand still, and every cell show the widest that it may. */
+async function widen(page) {
+  const widened = await page.evaluate((widest) => {
+    document.querySelector('#pause').click();
+    const cells = [...document.querySelectorAll('.workers td')].filter((cell) => cell.dataset.name in widest);
+    for (const cell of cells) cell.lastChild.textContent = widest[cell.dataset.name];
+    return cells.map((cell) => cell.dataset.name);
+  }, WIDEST);
+  assert.deepStrictEqual(new Set(widened), new Set(Object.keys(WIDEST)));
+}
+
 /** How many requests there were since the start, as the page says. */
 async function requests(page) {
   const text = await page.locator('.totals div', { has: page.getByText('Requests', { exact: true }) }).locator('dd').innerText();
@@ -113,10 +124,7 @@ describe('the monitor in a browser', function () {
     for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
       for (const name of PAGES) {
         const page = await open(browser, address + name, { viewport, isMobile: viewport === PHONE });
-        await page.evaluate((widest) => {
-          document.querySelector('#pause')?.click();
-          for (const cell of document.querySelectorAll('.workers td')) cell.lastChild.textContent = widest[cell.dataset.name] ?? cell.lastChild.textContent;
-        }, WIDEST);
+        if (name === '') await widen(page);
         const width = await page.evaluate(() => document.documentElement.scrollWidth);
         const narrow = await page.locator('tbody th, tbody td, .chart p').evaluateAll((places) =>
           places.filter((place) => place.scrollWidth > place.clientWidth).map((place) => place.innerText));

@@ -61,11 +61,11 @@ describe('a worker', () => {
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });
       const tell = () => console.log('event ' + JSON.stringify({ from: process.pid, event: ['turns', turns] }));
-      process.once('SIGUSR2', () => { hook.enable(); setTimeout(tell, 2500); });`;
-    const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 1000, heartbeatInterval: 60_000 } });
+      process.once('SIGUSR2', () => { hook.enable(); setTimeout(tell, 4000); });`;
+    const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 2000, heartbeatInterval: 60_000 } });
     change(script, count);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    const [worker] = script.told('listening').at(-1);
+    const [, [worker]] = await script.until('it is told', () => script.told('listening')[1] && script.told('listening'));
     process.kill(worker, 'SIGUSR2');
     const [, turns] = await script.until('it has counted', () => script.events({ everybody: true }).find(([name]) => name === 'turns'));
     assert.strictEqual(turns, 1);

@@ -82,7 +82,9 @@ class SingleRole {
       switched: (disabled, by) => this.#native.switched(disabled, by),
       warn: (message) => warn(this.#cluster, message),
     };
-    const check = new HealthCheck(this.#config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    const header = new Float64Array(this.#native.header());
+    const makeNative = (...args) => native(() => this.#native.ecv(...args));
+    const check = new HealthCheck(this.#config, tell, { header, makeNative });
     apps.forEach((app) => check.guard(app));
   }
 

@@ -32,6 +32,7 @@ class Session {
   counters;
   traffic;
   #native;
+  #header;
   /** What the addon took off the channel last. */
   #batch = new Int32Array(addon.NativeWorker.batchSize());
   #hook = new ListenHook(this);
@@ -48,6 +49,7 @@ class Session {
     this.identity = identity;
     this.#native = native(() => new addon.NativeWorker(identity.row));
     this.counters = new Counters(this.#native.row());
+    this.#header = new Float64Array(this.#native.header());
     this.traffic = new Traffic(this.counters);
     this.#drain = new Drain(this.traffic, () => this.#drained());
   }
@@ -66,8 +68,9 @@ class Session {
   }
 
   #retry() {
-    clearTimeout(this.#retrying);
+    if (this.#retrying) return;
     this.#retrying = setTimeout(() => {
+      this.#retrying = undefined;
       if (!native(() => this.#native.catchUp())) this.#retry();
       this.#takeAll();
     }, RETRY).unref();
@@ -80,7 +83,8 @@ class Session {
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
-    return new HealthCheck(config, tell, (...args) => native(() => this.#native.ecv(...args)));
+    const makeNative = (...args) => native(() => this.#native.ecv(...args));
+    return new HealthCheck(config, tell, { header: this.#header, makeNative });
   }
 
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */

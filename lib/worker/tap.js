@@ -16,7 +16,9 @@ function tap(name, change) {
   if (!before?.get) return before?.value ? wrap(before.value, change) : () => {};
   let ended = false;
   let unwrap;
-  const close = () => Object.getOwnPropertyDescriptor(process, name).get === open && Object.defineProperty(process, name, before);
+  // Where the app has made it unchangeable, it stays, and `change` is left out once it is ended.
+  const isThere = () => Object.getOwnPropertyDescriptor(process, name)?.get === open;
+  const close = () => isThere() && Reflect.defineProperty(process, name, before);
   // If there is none that Node can write to, this throws as Node's own would.
   const open = () => {
     close();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{ArrayBuffer, Object};
+use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 use serde_json::json;
@@ -51,13 +51,6 @@ impl NativeEcv {
             Some(Route::Switch { disabled: false }) => 2,
             Some(Route::Switch { disabled: true }) => 3,
         }
-    }
-
-    /// What an answer depends on besides what a probe finds, as shared memory: the first two numbers are those of `Header`, since when
-    /// it is switched as it is, milliseconds since 1970, negative if off, and since when the cluster shuts down, or 0.
-    #[napi]
-    pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        super::header(env, self.check.header())
     }
 
     /// The answer to a check that came in at our `ip` and `port` and found `problem`; see `print`.

@@ -103,6 +103,14 @@ impl NativeSingle {
         self.single.end();
     }
 
+    /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first
+    /// two numbers are since when it is switched as it is, milliseconds since 1970, negative if off, and since when the cluster shuts
+    /// down, or 0.
+    #[napi]
+    pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        super::header(env, &self.single.header())
+    }
+
     /// The row of numbers, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {

@@ -112,6 +112,14 @@ impl NativeWorker {
         output::reopen(logs.as_ref(), slot).map_err(fail)
     }
 
+    /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first
+    /// two numbers are since when it is switched as it is, milliseconds since 1970, negative if off, and since when the cluster shuts
+    /// down, or 0.
+    #[napi]
+    pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        super::header(env, self.worker.header())
+    }
+
     /// This worker's row of the scoreboard, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {

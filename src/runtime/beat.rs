@@ -35,7 +35,10 @@ impl Beats {
         let (rss, cpu) = sys::process::usage();
         self.row.set(Field::Beat, now as f64 / 1e3);
         self.row.set(Field::EventLoopDelay, now.saturating_sub(self.due) as f64 / 1e3);
-        self.row.set(Field::Rss, rss as f64);
+        // Without a descriptor to look with, what was seen last holds.
+        if rss > 0 {
+            self.row.set(Field::Rss, rss as f64);
+        }
         self.row.set(Field::Cpu, cpu);
         self.row.set(Field::LastDescriptor, sys::descriptors::last(MAX_FDS) as f64);
         self.due = now + self.interval.as_micros() as u64;

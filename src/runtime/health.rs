@@ -80,11 +80,6 @@ impl Check {
         self.state().0
     }
 
-    /// What is the same for all processes of the cluster.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
     /// Whether the answer is DISABLED whatever a probe would find, and since when it is as it is, milliseconds since 1970.
     fn state(&self) -> (bool, u64) {
         let switched = self.header.switched();

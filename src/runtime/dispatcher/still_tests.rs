@@ -120,10 +120,14 @@ fn in_the_long_run_nothing_is_allocated_for_a_connection() {
         let mut allocated = 0;
         for round in 1..=60 {
             let _clients = still.clients(20);
-            let turns = allocation_counter::measure(|| still.settle());
-            // The first ones make room.
-            allocated += if round > 10 { turns.count_total } else { 0 };
+            let handing_over = allocation_counter::measure(|| still.settle());
             assert_eq!(all_taken_by(&workers), 20);
+            let looking = allocation_counter::measure(|| {
+                still.pass(TAKE_WITHIN);
+                assert_eq!(still.run.next_wake(), None);
+            });
+            // The first ones make room.
+            allocated += if round > 10 { handing_over.count_total + looking.count_total } else { 0 };
         }
         assert_eq!(allocated, 0, "with {policy:?}");
     }
