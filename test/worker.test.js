@@ -5,6 +5,7 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
+const Cluster = require('..');
 const { ask } = require('./helpers/ask');
 const { Script, freePort } = require('./helpers/cluster');
 const { change, startServer } = require('./helpers/hammered');
@@ -56,16 +57,23 @@ describe('a worker', () => {
   });
 
   it('runs no JavaScript of ours while nobody is connected, and is none the less known to live', async () => {
-    // Once its start is over, of which the signal tells. Its own timer is the one turn that is counted.
+    // From the first signal on, when its start is over, to the second one, which is the one turn that is counted.
     const count = `
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });
       const tell = () => console.log('event ' + JSON.stringify({ from: process.pid, event: ['turns', turns] }));
-      process.once('SIGUSR2', () => { hook.enable(); setTimeout(tell, 4000); });`;
+      process.on('SIGUSR2', () => (turns > 0 ? tell() : hook.enable()));`;
     const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 2000, heartbeatInterval: 60_000 } });
     change(script, count);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [, [worker]] = await script.until('it is told', () => script.told('listening')[1] && script.told('listening'));
+    const cpu = async () => (await new Cluster({ pids: script.pids }).status()).workers.find(({ pid }) => pid === worker).cpu;
+    process.kill(worker, 'SIGUSR2');
+    // Each beat tells a processor time of its own.
+    for (let beats = 0, last = await cpu(); beats < 8; beats += 1) {
+      await script.until('the next beat', async () => (await cpu()) !== last);
+      last = await cpu();
+    }
     process.kill(worker, 'SIGUSR2');
     const [, turns] = await script.until('it has counted', () => script.events({ everybody: true }).find(([name]) => name === 'turns'));
     assert.strictEqual(turns, 1);
