@@ -13,25 +13,22 @@ use crate::sys::scoreboard::{Field, Row};
 #[derive(Debug)]
 pub struct Beats {
     row: Row,
-    interval: Duration,
     /// When the next one is due, microseconds on the monotonic clock.
     due: u64,
 }
 
 impl Beats {
-    /// From now on, one each `interval`; the first is made here.
-    pub fn begin(row: Row, interval: Duration) -> Self {
-        let mut beats = Self { row, interval, due: u64::MAX };
-        beats.beat();
-        beats
+    /// None yet.
+    pub fn new(row: Row) -> Self {
+        Self { row, due: u64::MAX }
     }
 
-    /// One more.
-    pub fn beat(&mut self) {
-        self.beat_at(sys::now_micros());
+    /// Makes one; the next is due after `interval`.
+    pub fn beat(&mut self, interval: Duration) {
+        self.beat_at(sys::now_micros(), interval);
     }
 
-    fn beat_at(&mut self, now: u64) {
+    fn beat_at(&mut self, now: u64, interval: Duration) {
         let (rss, cpu) = sys::process::usage();
         self.row.set(Field::Beat, now as f64 / 1e3);
         self.row.set(Field::EventLoopDelay, now.saturating_sub(self.due) as f64 / 1e3);
@@ -41,7 +38,7 @@ impl Beats {
         }
         self.row.set(Field::Cpu, cpu);
         self.row.set(Field::LastDescriptor, sys::descriptors::last(MAX_FDS) as f64);
-        self.due = now + self.interval.as_micros() as u64;
+        self.due = now + interval.as_micros() as u64;
     }
 }
 
@@ -53,12 +50,14 @@ mod tests {
     #[test]
     fn a_beat_tells_what_the_process_uses_and_how_late_it_was() {
         let row = Scoreboard::create(1).unwrap().row(0).unwrap();
-        let mut beats = Beats::begin(row.clone(), Duration::from_millis(10));
+        let mut beats = Beats::new(row.clone());
+        let interval = Duration::from_millis(10);
+        beats.beat(interval);
         assert!(row.count(Field::Beat) > 0);
         assert_eq!(row.get(Field::EventLoopDelay), 0.0, "the first is never late");
         assert!(row.get(Field::Rss) > 1e5 && row.get(Field::Cpu) > 0.0 && row.get(Field::LastDescriptor) > 0.0);
         for (now, beat, delay) in [(1_000_000, 1_000.0, 0.0), (1_012_500, 1_012.5, 2.5), (1_013_000, 1_013.0, 0.0)] {
-            beats.beat_at(now);
+            beats.beat_at(now, interval);
             assert_eq!((row.get(Field::Beat), row.get(Field::EventLoopDelay)), (beat, delay));
         }
     }

@@ -41,7 +41,7 @@ pub struct Single {
     monitor: Option<Monitor>,
     judge: Option<Arc<Judge>>,
     monitor_app: Arc<MonitorApp>,
-    beats: Option<Beats>,
+    beats: Beats,
 }
 
 impl Single {
@@ -53,9 +53,10 @@ impl Single {
         let row = board.row(0).ok_or(std::io::ErrorKind::NotFound).map_err(ClusterError::system("finding a row"))?;
         board.header().switch(false, sys::wall());
         let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
+        let beats = Beats::new(row.clone());
         let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
         let process = Arc::new(Process { facts, board, row, places: OnceLock::new(), leaving, problem, front });
-        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default(), beats: None })
+        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default(), beats })
     }
 
     /// The app listens at `places`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
@@ -94,10 +95,7 @@ impl Single {
 
     /// Makes a beat, for which its owner's event loop is to call each `interval`.
     pub fn beat(&mut self, interval: Duration) {
-        match &mut self.beats {
-            Some(beats) => beats.beat(),
-            None => self.beats = Some(Beats::begin(self.process.row.clone(), interval)),
-        }
+        self.beats.beat(interval);
     }
 
     /// The row that JavaScript writes.

@@ -118,8 +118,9 @@ impl Worker {
         };
         let poll = Poll::start(event_loop, self.channel.as_fd(), Box::new(readable));
         self.poll = Some(poll.map_err(ClusterError::system("looking at the channel"))?);
-        let mut beats = Beats::begin(self.row.clone(), beat);
-        let started = uv::each(event_loop, beat, move || beats.beat());
+        let mut beats = Beats::new(self.row.clone());
+        beats.beat(beat);
+        let started = uv::each(event_loop, beat, move || beats.beat(beat));
         started.map_err(ClusterError::system("starting the beats"))?;
         let watch = || -> io::Result<OwnedFd> {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;

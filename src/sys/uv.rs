@@ -54,6 +54,11 @@ impl Api {
         })
     }
 
+    /// For handles on `event_loop`. Fails where there is no libuv (`Unsupported`).
+    fn of(event_loop: *mut c_void) -> io::Result<Self> {
+        Self::get().filter(|_| !event_loop.is_null()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
     /// Memory for a handle; for as long as the process lives, since libuv may look at it to its end.
     fn allocate(&self, kind: c_int) -> *mut c_void {
         let words = (self.handle_size)(kind).div_ceil(size_of::<u64>());
@@ -90,7 +95,7 @@ impl Poll {
     /// Has `readable` called whenever something can be read from `fd`, which must stay open, until it says no. `event_loop` is the one
     /// of this very thread, as Node-API tells it. Fails where there is no libuv (`Unsupported`).
     pub fn start(event_loop: *mut c_void, fd: BorrowedFd<'_>, readable: Readable) -> io::Result<Self> {
-        let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
+        let api = Api::of(event_loop)?;
         let handle = api.allocate(POLL);
         check((api.poll_init)(event_loop, handle, fd.as_raw_fd()))?;
         (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable })).cast());
@@ -119,7 +124,7 @@ extern "C" fn on_event(handle: *mut c_void, status: c_int, _events: c_int) {
 
 /// Has `beat` called each `interval` for as long as the process lives, without keeping the loop alive. `event_loop` as for `Poll`.
 pub fn each(event_loop: *mut c_void, interval: Duration, beat: impl FnMut() + 'static) -> io::Result<()> {
-    let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
+    let api = Api::of(event_loop)?;
     let handle = api.allocate(TIMER);
     check((api.timer_init)(event_loop, handle))?;
     let beat: Box<dyn FnMut()> = Box::new(beat);
