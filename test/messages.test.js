@@ -45,6 +45,22 @@ describe('messages', () => {
     assert.strictEqual((await ask(script.cwd, 'send', [gone, 'hello'])).error.code, 'CLUSTER2_ERR_WORKER_UNKNOWN');
   });
 
+  it('beyond 8 MiB are dropped and told of, and those before and after them arrive', async () => {
+    const LIMIT = 8 * 1024 * 1024;
+    const script = await start('long-messages.js', 1);
+    const [[worker]] = script.told('listening');
+    await script.until('the last one arrives', () => script.told('got').some(([message]) => message === 'last'));
+    assert.deepStrictEqual(script.told('got').flat(), [LIMIT, LIMIT, 'between', LIMIT, 'last']);
+    const warnings = script.told('warning').map(([{ message }]) => message);
+    // Node sends a message with a handle in an envelope.
+    const sizes = [`${LIMIT + 1}`, `${40 * 1024 * 1024}`, '\\d+'];
+    assert.strictEqual(warnings.length, sizes.length);
+    for (const [index, size] of sizes.entries()) {
+      assert.match(warnings[index], new RegExp(`worker ${worker} sent a message of ${size} bytes.* ${LIMIT} bytes`));
+    }
+    assert.deepStrictEqual(script.told('died'), []);
+  });
+
   it('sent by a worker just before it ends arrive before its died, none is missing', async () => {
     const script = await start('last-words.js', 1);
     await attempt({ port: script.port });

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// The longest line that is accepted, bytes.
+/// The longest line that is accepted, bytes, without its line break.
 pub const MAX_LINE: usize = 8 * 1024 * 1024;
 
 /// What a line from a worker means.
@@ -41,6 +41,16 @@ struct Envelope {
     msg: Option<Box<RawValue>>,
 }
 
+/// What to send back for a line that was skipped for its length, given its beginning. Node sends nothing after a message
+/// with a handle until that was answered.
+pub fn answer_to_skipped(beginning: &[u8]) -> Option<String> {
+    beginning.starts_with(br#"{"cmd":"NODE_HANDLE","#).then(handle_taken)
+}
+
+fn handle_taken() -> String {
+    json!({ "cmd": "NODE_HANDLE_ACK" }).to_string()
+}
+
 /// Reads one line. Messages are not changed in any way.
 pub fn read(line: &str) -> Line {
     let Ok(message) = serde_json::from_str::<Box<RawValue>>(line) else { return Line::Malformed };
@@ -49,10 +59,7 @@ pub fn read(line: &str) -> Line {
     }
     let Ok(Envelope { cmd, act, seq, msg }) = serde_json::from_str(line) else { return Line::Message(message) };
     match cmd.as_str().unwrap_or_default() {
-        "NODE_HANDLE" => Line::MessageWithHandle {
-            message: msg.unwrap_or(message),
-            answer: json!({ "cmd": "NODE_HANDLE_ACK" }).to_string(),
-        },
+        "NODE_HANDLE" => Line::MessageWithHandle { message: msg.unwrap_or(message), answer: handle_taken() },
         // `cluster.worker.disconnect()` goes on only after this acknowledgement.
         "NODE_CLUSTER" if act == "exitedAfterDisconnect" => {
             Line::Internal(Some(json!({ "cmd": "NODE_CLUSTER", "ack": seq }).to_string()))
@@ -101,5 +108,7 @@ mod tests {
             panic!("a handle")
         };
         assert_eq!((message.get(), answer.as_str()), (r#"{"a":1}"#, r#"{"cmd":"NODE_HANDLE_ACK"}"#));
+        assert_eq!(answer_to_skipped(br#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":""#), Some(answer));
+        assert_eq!(answer_to_skipped(br#""xxxxx"#), None);
     }
 }

@@ -1,12 +1,13 @@
 //! One task for each worker: Node's own IPC lines in both directions, and the end of the process.
 //!
-//! What a worker sent before it ended is told before its end.
+//! What a worker sent before it ended is told before its end. A line longer than `MAX_LINE` is skipped, is never held
+//! in memory as a whole, and costs only itself: the supervisor is told of it, and what comes after it is read.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -16,6 +17,8 @@ use crate::core::worker::{Exit, WorkerId};
 use crate::ipc::node::{self, Line, MAX_LINE};
 use crate::sys::process::{Exited, reap, signal_name};
 
+/// What is kept of the buffer for lines between two of them, bytes.
+const SMALL_LINE: usize = 64 * 1024;
 /// How long a dead worker's last words are listened to.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -66,13 +69,21 @@ async fn read(worker: WorkerId, reader: OwnedReadHalf, answers: mpsc::Sender<Str
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut line).await.unwrap_or(0);
+        line.shrink_to(SMALL_LINE);
+        let most = MAX_LINE as u64 + 1;
+        let length = (&mut reader).take(most).read_until(b'\n', &mut line).await.unwrap_or(0);
         if length == 0 {
             return;
         }
-        if line.pop() != Some(b'\n') {
-            tracing::error!(worker = worker.0, length, "a message without end; no more is read from this worker");
-            return;
+        if line.pop_if(|last| *last == b'\n').is_none() {
+            let Some(rest) = skip_line(&mut reader).await else { return };
+            if let Some(answer) = node::answer_to_skipped(&line) {
+                let _ = answers.try_send(answer);
+            }
+            if inputs.send(Input::MessageTooLong(worker, length as u64 + rest)).await.is_err() {
+                return;
+            }
+            continue;
         }
         let (message, answer) = match std::str::from_utf8(&line).map_or(Line::Malformed, node::read) {
             Line::Message(message) => (Some(message), None),
@@ -93,6 +104,24 @@ async fn read(worker: WorkerId, reader: OwnedReadHalf, answers: mpsc::Sender<Str
             && inputs.send(Input::Message(worker, message)).await.is_err()
         {
             return;
+        }
+    }
+}
+
+/// Reads past the next line break. Returns how many bytes came before it; `None` if none came.
+async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<u64> {
+    let mut skipped = 0;
+    loop {
+        let bytes = reader.fill_buf().await.ok()?;
+        let line_break = bytes.iter().position(|byte| *byte == b'\n');
+        let (before, used) = line_break.map_or((bytes.len(), bytes.len()), |at| (at, at + 1));
+        if used == 0 {
+            return None;
+        }
+        reader.consume(used);
+        skipped += before as u64;
+        if line_break.is_some() {
+            return Some(skipped);
         }
     }
 }

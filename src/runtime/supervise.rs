@@ -46,6 +46,8 @@ pub enum Input {
     Report(WorkerId, Report),
     /// A worker sent a message over Node's IPC.
     Message(WorkerId, Box<RawValue>),
+    /// A worker sent a message of so many bytes over Node's IPC, which is more than is read.
+    MessageTooLong(WorkerId, u64),
     /// A worker's process has ended.
     Exited(WorkerId, Exit),
     /// And the dispatcher has heard it to the end.
@@ -183,6 +185,7 @@ impl Task {
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
             Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
+            Input::MessageTooLong(worker, length) => self.tell_of(worker, |pid| telling::message_too_long(pid, length)),
             Input::Exited(worker, exit) => {
                 // What it reported last, such as why it ended, comes before its end.
                 if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {

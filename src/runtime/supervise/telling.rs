@@ -6,8 +6,18 @@ use super::Task;
 use crate::core::event::Notice;
 use crate::core::worker::{Cause, Exit};
 use crate::error::{ClusterError, Result};
+use crate::ipc::node::MAX_LINE;
 use crate::runtime::Told;
 use crate::sys::scoreboard::Field;
+
+/// Worker `pid` sent a message of `length` bytes, which was skipped.
+pub(super) fn message_too_long(pid: u32, length: u64) -> Told {
+    let message = format!(
+        "worker {pid} sent a message of {length} bytes by process.send(), and the limit is {MAX_LINE} bytes of JSON (8 MiB); \
+         it was dropped: send it in parts, or pass a file's name"
+    );
+    Told::Warning { message }
+}
 
 impl Task {
     pub(super) fn tell(&mut self, notice: Notice) {
