@@ -4,9 +4,12 @@
 
 const assert = require('node:assert');
 const { setTimeout: pass } = require('node:timers/promises');
+const { ask } = require('./helpers/ask');
 const { Connection, request } = require('./helpers/client');
+const { isAlive } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
-const { Log, assertCleanEnd, startServer } = require('./helpers/hammered');
+const { Log, assertCleanEnd, change, startServer } = require('./helpers/hammered');
+const { until } = require('./helpers/wait');
 
 /** Makes a worker block for so long, and returns its pid, and what becomes of the request that did it. */
 async function block(script, ms) {
@@ -140,6 +143,41 @@ describe('a process that is stopped for a while', () => {
     await load.answered(100);
     await stopFor(3000, script.pid, ...script.workers());
     await assertNobodyDied(script, load);
+  });
+
+  it('the master, for longer than startTimeout: a replacement that was ready in time takes over', async () => {
+    const script = await start({ noWorkers: 1, startTimeout: 1500 });
+    change(script, 'exports.begin = (go) => setTimeout(go, 500);');
+    const reloaded = ask(script.cwd, 'reload');
+    await script.until('the replacement starts', () => script.told('forked').length === 2);
+    await stopFor(2000, script.pid);
+    assert.deepStrictEqual((await reloaded).ok, { replaced: 1 });
+    assert.deepStrictEqual(script.told('warning'), []);
+  });
+
+  for (const who of ['the master', 'the whole cluster']) {
+    it(`${who}, for longer than shutdownTimeout: a drain still has the time that it had left`, async () => {
+      const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
+      const answered = request(script.port, '/late/l/1000');
+      await script.until('it is taken', () => log.portsOf(script.workers()[0]).size > 0);
+      await ask(script.cwd, 'shutdown');
+      await stopFor(1600, script.pid, ...(who === 'the master' ? [] : script.workers()));
+      assert.match((await answered).body, /^l /);
+      await assertCleanEnd(script);
+      assert.deepStrictEqual(script.told('died').map(([, { reason, signal }]) => [reason, signal]), [['shutdown', null]]);
+    });
+  }
+
+  it('a worker whose master is gone: it still has its time', async () => {
+    const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
+    const [worker] = script.workers();
+    const answered = request(script.port, '/late/l/1000');
+    await script.until('it is taken', () => log.portsOf(worker).size > 0);
+    script.kill('SIGKILL');
+    await script.exited();
+    await stopFor(1600, worker);
+    assert.match((await answered).body, /^l /);
+    await until('the orphan has ended', () => !isAlive(worker));
   });
 
   it('a worker with half a request: the rest is answered when it goes on', async () => {

@@ -97,7 +97,7 @@ pub enum Event {
 pub struct Reading {
     /// Which.
     pub worker: WorkerId,
-    /// When its event loop last turned.
+    /// When its event loop last turned, on the machine's monotonic clock.
     pub beat: Millis,
     /// Connections it ever served.
     pub connections: u64,

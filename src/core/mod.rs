@@ -6,6 +6,7 @@
 pub mod affinity;
 pub mod backoff;
 pub mod balance;
+pub mod clock;
 pub mod event;
 pub mod ledger;
 pub mod replace;

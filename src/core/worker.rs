@@ -105,6 +105,8 @@ pub struct Worker {
     pub state: State,
     /// Its own share of the thresholds' jitter, 0 to 1.
     pub stretch: f64,
+    /// When its event loop last turned, as far as samples told.
+    pub beat: Millis,
     /// What it said of its own failure, if it came to that.
     pub last_words: Option<String>,
     /// What its last health check found wrong.

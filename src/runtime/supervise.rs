@@ -139,7 +139,7 @@ impl Supervise {
         samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signs_of_life = task.parts.notifier.ticks();
         while task.outcome.is_none() {
-            let wait = task.parts.supervisor.next_deadline().map(|at| at.saturating_sub(sys::now()));
+            let wait = task.parts.supervisor.next_tick().map(|at| at.saturating_sub(sys::now()));
             tokio::select! {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),

@@ -17,6 +17,8 @@ use std::time::Duration;
 use rustix::event::epoll;
 
 use super::beat::Beats;
+use crate::core::Millis;
+use crate::core::clock::{Clock, LOOK};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Origin, Report};
 use crate::sys;
@@ -140,7 +142,7 @@ impl Worker {
                     lanes.values().for_each(listener::stop_listening);
                 }
                 drop(channel);
-                std::thread::sleep(orphan_limit);
+                grant(orphan_limit);
                 tracing::error!("the master is gone and the event loop did not end in time");
                 sys::process::kill_self();
             })
@@ -259,6 +261,21 @@ impl Worker {
 
     /// The most connections that one `take` can bring.
     pub const MAX_TAKEN: usize = MAX_FDS;
+}
+
+/// Waits for so long, not counting time in which this process was stopped.
+fn grant(limit: Duration) {
+    let mut clock = Clock::default();
+    let end = clock.turn(sys::now()) + limit.as_millis() as Millis;
+    loop {
+        let machine = sys::now();
+        let wait = end.saturating_sub(clock.turn(machine)).min(LOOK);
+        if wait == 0 {
+            return;
+        }
+        clock.wait(machine, wait);
+        std::thread::sleep(Duration::from_millis(wait));
+    }
 }
 
 fn until_orphaned(epoll: &OwnedFd) {

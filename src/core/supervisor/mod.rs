@@ -8,7 +8,8 @@
 //! - each worker is forked once, and once forked it dies exactly once, whatever else happens;
 //! - while running, every slot that has no worker has a time at which it gets one;
 //! - after `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when nobody is left;
-//! - every wait has a deadline, but for the kernel's word after SIGKILL.
+//! - every wait has a deadline, but for the kernel's word after SIGKILL; time in which the master did not run counts for none
+//!   (see `clock`).
 
 mod health;
 mod leaving;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 use super::Millis;
 use super::backoff::Backoff;
+use super::clock::{Clock, LOOK};
 use super::event::{Action, Event, Notice, Outcome};
 use super::replace::{Replacing, Thresholds};
 use super::worker::{Cause, Exit, State, Worker, WorkerId};
@@ -78,9 +80,10 @@ pub struct Supervisor {
     master_problem: Option<String>,
     /// When a delayed shutdown begins.
     leave_at: Option<Millis>,
-    last_sample: Option<Millis>,
-    /// Silence before this time is not held against anybody: the master itself was asleep.
-    no_blame_before: Millis,
+    /// All times here are of this clock, but for those in readings.
+    clock: Clock,
+    /// When the latest sample was taken, on the machine's clock and on ours.
+    last_sample: (Millis, Millis),
 }
 
 impl Supervisor {
@@ -99,14 +102,15 @@ impl Supervisor {
             unhealthy: false,
             master_problem: None,
             leave_at: None,
-            last_sample: None,
-            no_blame_before: 0,
+            clock: Clock::default(),
+            last_sample: (0, 0),
         }
     }
 
     /// Takes one event and answers what to do, in order. Events about workers that are gone are ignored: they are
-    /// races, not errors.
-    pub fn on_event(&mut self, event: Event, now: Millis) -> Vec<Action> {
+    /// races, not errors. `machine` is the time on the machine's monotonic clock.
+    pub fn on_event(&mut self, event: Event, machine: Millis) -> Vec<Action> {
+        let now = self.clock.turn(machine);
         let of_master = matches!(event, Event::MasterChecked { .. });
         match event {
             Event::Start => self.start(now),
@@ -128,7 +132,7 @@ impl Supervisor {
                     worker.last_lines = lines;
                 }
             }
-            Event::Sample { readings } => self.sample(&readings, now),
+            Event::Sample { readings } => self.sample(&readings, machine, now),
             Event::Reload => self.reload(now),
             Event::Scale { workers } => self.scale(workers, now),
             Event::Shutdown => self.ask_to_leave(now),
@@ -139,11 +143,18 @@ impl Supervisor {
         self.advance_reload(now);
         self.judge_health(of_master);
         self.finish();
+        let wait = if self.deadline().is_some() { LOOK } else { Millis::MAX };
+        self.clock.wait(machine, wait.min(self.sample_interval()));
         std::mem::take(&mut self.actions)
     }
 
-    /// When to send `Tick` if nothing happens before.
-    pub fn next_deadline(&self) -> Option<Millis> {
+    /// When to send `Tick` if nothing happens before, on the machine's clock; often, while there is a deadline.
+    pub fn next_tick(&self) -> Option<Millis> {
+        let at = self.clock.on_machine(self.deadline()?);
+        Some(self.clock.due().map_or(at, |due| at.min(due)))
+    }
+
+    fn deadline(&self) -> Option<Millis> {
         let workers = self.workers.values().filter_map(Worker::deadline);
         let refills = self.slots.iter().filter_map(|slot| slot.refill_at);
         workers.chain(refills).chain(self.leave_at).min()
@@ -313,7 +324,7 @@ impl Supervisor {
         let (last_words, last_lines, problem, checked) = (None, Vec::new(), None, false);
         self.workers.insert(
             id,
-            Worker { slot, generation, pid: None, state, stretch, last_words, last_lines, problem, checked },
+            Worker { slot, generation, pid: None, state, stretch, beat: 0, last_words, last_lines, problem, checked },
         );
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id

@@ -8,9 +8,6 @@ use crate::core::event::{Notice, Reading};
 use crate::core::replace::Replacement;
 use crate::core::worker::{Cause, State, WorkerId};
 
-/// A gap between two samples that is longer by so much means that the master was stopped, milliseconds.
-const ASLEEP: Millis = 1_000;
-
 impl Supervisor {
     /// How often `Sample` is to be sent, milliseconds.
     pub fn sample_interval(&self) -> Millis {
@@ -96,18 +93,19 @@ impl Supervisor {
     }
 
     /// Looks for stuck workers and for those that passed a threshold.
-    pub(super) fn sample(&mut self, readings: &[Reading], now: Millis) {
-        let asleep = self.last_sample.is_some_and(|last| now > last + 2 * self.sample_interval() + ASLEEP);
-        if asleep {
-            self.no_blame_before = now;
-        }
-        self.last_sample = Some(now);
+    pub(super) fn sample(&mut self, readings: &[Reading], machine: Millis, now: Millis) {
+        let (last_sample, then) = std::mem::replace(&mut self.last_sample, (machine, now));
         if !self.is_running() {
             return;
         }
         for reading in readings {
             let Some((since, pid)) = self.ready_since(reading.worker) else { continue };
-            let age = now.saturating_sub(reading.beat.max(since).max(self.no_blame_before));
+            let Some(worker) = self.workers.get_mut(&reading.worker) else { continue };
+            if reading.beat > last_sample {
+                let ago = machine.saturating_sub(reading.beat);
+                worker.beat = now.saturating_sub(ago).max(then);
+            }
+            let age = now.saturating_sub(worker.beat.max(since));
             if age > self.limits.max_heartbeat_delay {
                 self.tell(Notice::Unresponsive { pid, age });
                 self.kill(reading.worker, Cause::Unresponsive);

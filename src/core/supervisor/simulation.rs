@@ -24,6 +24,10 @@ struct World {
     supervisor: Supervisor,
     random: fastrand::Rng,
     now: Millis,
+    /// Time in which the master ran, or may believe that it did.
+    awake: Millis,
+    /// Since when each worker starts or drains, on that clock.
+    waits_since: BTreeMap<WorkerId, (bool, Millis)>,
     next_pid: u32,
     /// Spawned and not gone: the kernel's view.
     alive: BTreeMap<WorkerId, u32>,
@@ -46,6 +50,8 @@ impl World {
             supervisor,
             random,
             now: 0,
+            awake: 0,
+            waits_since: BTreeMap::new(),
             next_pid: 100,
             alive: BTreeMap::new(),
             unanswered: Vec::new(),
@@ -67,7 +73,46 @@ impl World {
         for action in actions {
             self.execute(action);
         }
+        self.note_waits();
         self.check();
+    }
+
+    fn advance(&mut self, to: Millis) {
+        let to = to.max(self.now);
+        self.awake += to - self.now;
+        self.now = to;
+    }
+
+    /// The master is stopped, perhaps the whole machine.
+    fn stop_for(&mut self, time: Millis) {
+        self.now += time;
+        self.awake += LOOK.min(time);
+    }
+
+    fn note_waits(&mut self) {
+        let Self { supervisor, waits_since, awake, .. } = self;
+        waits_since.retain(|id, _| supervisor.worker(*id).is_some());
+        for (id, worker) in supervisor.workers() {
+            let drains = matches!(worker.state, State::Draining { .. });
+            let since = waits_since.entry(id).or_insert((drains, *awake));
+            if since.0 != drains {
+                *since = (drains, *awake);
+            }
+        }
+    }
+
+    /// Nobody is killed for being late who did not have the time.
+    fn check_killed(&self, worker: WorkerId) {
+        let Some(killed) = self.supervisor.worker(worker) else { return };
+        let Some((drained, since)) = self.waits_since.get(&worker).copied() else { return };
+        let limit = match killed.state {
+            State::Killed { cause: Cause::StartTimeout } => LIMITS.start_timeout,
+            State::Killed { cause: Cause::Stop | Cause::Unresponsive } => return,
+            State::Killed { .. } if drained => LIMITS.shutdown_timeout,
+            _ => return,
+        };
+        let had = self.awake - since;
+        assert!(had >= limit, "{worker:?} had only {had} of {limit} ms");
     }
 
     fn execute(&mut self, action: Action) {
@@ -83,6 +128,7 @@ impl World {
                     "{worker:?} is ordered about but does not exist"
                 );
                 self.check_replaced(worker);
+                self.check_killed(worker);
             }
             Action::CloseDoor => self.leaving = true,
             Action::Tell(notice) => self.hear(notice),
@@ -154,7 +200,7 @@ impl World {
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
             let killed = self.supervisor.workers().any(|(_, w)| matches!(w.state, State::Killed { .. }));
-            assert!(killed || self.supervisor.next_deadline().is_some(), "an empty slot is forgotten");
+            assert!(killed || self.supervisor.next_tick().is_some(), "an empty slot is forgotten");
         }
     }
 
@@ -195,7 +241,12 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.now += self.random.u64(0..200);
+        let to = self.now + self.random.u64(0..200);
+        self.advance(to);
+        if self.random.u32(0..100) == 0 {
+            let time = self.random.u64(0..100_000);
+            self.stop_for(time);
+        }
         let worker = self.some_worker();
         match self.random.u32(0..1000) {
             0..=299 if !self.unanswered.is_empty() => {
@@ -223,8 +274,8 @@ impl World {
             750 => self.send(Event::Shutdown),
             751 => self.send(Event::Stop),
             _ => {
-                if let Some(at) = self.supervisor.next_deadline() {
-                    self.now = self.now.max(at);
+                if let Some(at) = self.supervisor.next_tick() {
+                    self.advance(at);
                 }
                 self.send(Event::Tick);
             }
@@ -245,8 +296,8 @@ impl World {
                 self.send(Event::Ready { worker });
             } else if let Some(worker) = self.first(|w| !w.holds_slot()) {
                 self.exit(worker);
-            } else if let Some(at) = self.supervisor.next_deadline() {
-                self.now = self.now.max(at);
+            } else if let Some(at) = self.supervisor.next_tick() {
+                self.advance(at);
                 self.send(Event::Tick);
             } else {
                 return;

@@ -21,6 +21,19 @@ fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
     Action::Tell(Notice::Died { pid, exit, cause })
 }
 
+/// Lets time pass until `to` as the runtime does, with a sign of life of all `beating`. Returns what is to be done meanwhile.
+fn pass(supervisor: &mut Supervisor, from: Millis, to: Millis, beating: &[WorkerId]) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let mut now = from;
+    while now < to {
+        now = (now + LOOK).min(to);
+        let readings = beating.iter().map(|worker| reading(*worker, now, 0)).collect();
+        actions.extend(supervisor.on_event(Event::Sample { readings }, now));
+        actions.extend(supervisor.on_event(Event::Tick, now));
+    }
+    actions
+}
+
 /// A supervisor with `workers` ready workers whose pids are 100 + id.
 fn running(workers: u32) -> Supervisor {
     let mut supervisor = Supervisor::new(workers, LIMITS, 1);
@@ -60,12 +73,15 @@ fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     let mut supervisor = running(2);
     supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(1) }, 10);
     supervisor.on_event(Event::Spawned { worker: WorkerId(3), pid: 103 }, 10);
-    assert_eq!(supervisor.next_deadline(), Some(1_010));
+    assert_eq!(supervisor.deadline(), Some(1_010));
+    assert_eq!(supervisor.next_tick(), Some(10 + LOOK), "looked at often, to notice gaps");
+    assert_eq!(pass(&mut supervisor, 10, 1_009, &[TWO]), []);
+    assert_eq!(supervisor.next_tick(), Some(1_010));
     let actions = supervisor.on_event(Event::Tick, 1_010);
     assert!(matches!(actions[..], [Action::Tell(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]));
     let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
     assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout)]);
-    let at = supervisor.next_deadline().expect("a time for the replacement");
+    let at = supervisor.next_tick().expect("a time for the replacement");
     assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(4, 0, 3)]);
 }
 
@@ -102,6 +118,7 @@ fn shutdown_closes_the_door_before_it_drains_and_finishes_after_the_last_death()
 fn a_drain_that_takes_too_long_is_cut_and_told() {
     let mut supervisor = running(1);
     supervisor.on_event(Event::Shutdown, 10);
+    assert_eq!(pass(&mut supervisor, 10, 2_009, &[]), []);
     assert_eq!(
         supervisor.on_event(Event::Tick, 2_010),
         [Action::Tell(Notice::Cut { worker: ONE, pid: 101 }), Action::Kill { worker: ONE }]
@@ -235,9 +252,9 @@ fn a_worker_above_a_threshold_is_recycled_one_at_a_time() {
 fn a_silent_worker_is_told_killed_and_replaced_at_once() {
     let mut supervisor = running(1);
     let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
-    assert_eq!(supervisor.on_event(sample(0), 1_000), []);
-    assert_eq!(supervisor.on_event(sample(0), 2_000), []);
-    assert_eq!(supervisor.on_event(sample(0), 3_000), []);
+    for at in [700, 1_400, 2_100, 2_800] {
+        assert_eq!(supervisor.on_event(sample(0), at), []);
+    }
     assert_eq!(
         supervisor.on_event(sample(0), 3_500),
         [Action::Tell(Notice::Unresponsive { pid: 101, age: 3_500 }), Action::Kill { worker: ONE }, spawn(2, 0, 2)]
@@ -248,12 +265,43 @@ fn a_silent_worker_is_told_killed_and_replaced_at_once() {
 fn a_master_that_was_stopped_blames_nobody_for_the_time_it_slept() {
     let mut supervisor = running(1);
     let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
-    supervisor.on_event(sample(900), 1_000);
-    assert_eq!(supervisor.on_event(sample(900), 60_000), [], "both were stopped for a minute");
-    assert_eq!(supervisor.on_event(sample(900), 61_000), []);
-    supervisor.on_event(sample(900), 62_500);
-    let actions = supervisor.on_event(sample(900), 63_200);
-    assert!(matches!(actions[0], Action::Tell(Notice::Unresponsive { age: 3_200, .. })), "{actions:?}");
+    supervisor.on_event(sample(500), 700);
+    for at in [60_000, 60_700, 61_400, 62_000] {
+        assert_eq!(supervisor.on_event(sample(500), at), [], "both were stopped for a minute");
+    }
+    let actions = supervisor.on_event(sample(500), 62_700);
+    assert!(matches!(actions[0], Action::Tell(Notice::Unresponsive { age: 3_525, .. })), "{actions:?}");
+}
+
+#[test]
+fn no_deadline_passes_while_the_master_is_stopped() {
+    // A start, a drain, a wait for the next worker, and a delayed shutdown; each is due after the stop, later by the stop.
+    type Begin = fn(&mut Supervisor);
+    let begun: [(&str, Begin); 4] = [
+        ("start", |supervisor| {
+            supervisor.on_event(Event::Reload, 100);
+            born(supervisor, 3, false, 100);
+        }),
+        ("drain", |supervisor| drop(supervisor.on_event(Event::Leaving { worker: ONE }, 100))),
+        ("backoff", |supervisor| {
+            supervisor.slots[0].refill_at = Some(1_100);
+            supervisor.on_event(Event::Tick, 100);
+        }),
+        ("shutdown", |supervisor| {
+            supervisor.limits.shutdown_delay = 1_000;
+            supervisor.on_event(Event::Shutdown, 100);
+        }),
+    ];
+    for (name, begin) in begun {
+        let mut supervisor = running(2);
+        begin(&mut supervisor);
+        let due = supervisor.deadline().expect(name);
+        assert_eq!(supervisor.on_event(Event::Tick, 90_000), [], "{name}");
+        let at = supervisor.clock.on_machine(due);
+        assert!((90_000 + due - 100 - LOOK..90_000 + due).contains(&at), "{name}: {at}");
+        assert_eq!(pass(&mut supervisor, 90_000, at - 1, &[ONE, TWO]), [], "{name}");
+        assert_ne!(supervisor.on_event(Event::Tick, at), [], "{name}");
+    }
 }
 
 #[test]
@@ -262,8 +310,9 @@ fn a_delayed_shutdown_keeps_serving_until_its_time() {
     let mut supervisor = Supervisor { limits, ..running(1) };
     assert_eq!(supervisor.on_event(Event::Shutdown, 10), []);
     assert!(supervisor.is_running() && supervisor.is_delaying());
-    assert_eq!(supervisor.next_deadline(), Some(510));
+    assert_eq!(supervisor.deadline(), Some(510));
     assert_eq!(supervisor.on_event(Event::Shutdown, 100), []);
+    assert_eq!(pass(&mut supervisor, 100, 500, &[ONE]), []);
     assert_eq!(supervisor.on_event(Event::Tick, 510), [Action::CloseDoor, Action::Drain { worker: ONE }]);
 }
 
