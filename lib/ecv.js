@@ -28,9 +28,10 @@ function placeOf(server) {
   return { address: address.address, port: address.port, secure };
 }
 
-/** The health of a process' servers together, told when it changes, and with the first check. */
+/** The health of a process' listening servers together, told when it changes, and with the first check. */
 class Health {
   #tell;
+  /** What the last check of each server found; `null`: nothing. */
   #problems = new Map();
   #told;
 
@@ -39,9 +40,20 @@ class Health {
   }
 
   found(server, problem) {
-    if (problem) this.#problems.set(server, problem);
-    else this.#problems.delete(server);
-    const [worst = null] = this.#problems.values();
+    this.#problems.set(server, problem ?? null);
+    this.#judge();
+  }
+
+  /** A server was closed: what was wrong with it is wrong no more. */
+  closed(server) {
+    if (this.#problems.delete(server)) this.#judge();
+  }
+
+  // Without a server that was checked, nobody knows.
+  #judge() {
+    for (const server of this.#problems.keys()) if (!server.listening) this.#problems.delete(server);
+    if (this.#problems.size === 0) return;
+    const worst = [...this.#problems.values()].find((problem) => problem !== null) ?? null;
     const isWell = worst === null;
     if (isWell === this.#told) return;
     this.#told = isWell;
@@ -85,11 +97,14 @@ class Ecv {
     const mayBe = (target) => target.startsWith(path) || target.charCodeAt(0) !== SLASH;
     const serve = (request, response) => this.#serve(request, response);
     const serveStream = (stream, headers) => this.#serveStream(stream, headers);
+    const closed = () => this.#try(() => this.#health.closed(this.#server));
     this.#server.emit = function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
         if (mayBe(first.url) && serve(first, second)) return true;
       } else if (event === 'stream' && isHttp2(this) && second[':path']?.startsWith(path) && serveStream(first, second)) {
         return true;
+      } else if (event === 'close' && !this.listening) {
+        closed();
       }
       return emit.apply(this, arguments);
     };

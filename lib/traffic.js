@@ -8,6 +8,7 @@ const diagnostics = require('node:diagnostics_channel');
 const { isSecure } = require('./adapt');
 const { INDEX } = require('./counters');
 const { LinkedSet } = require('./linked-set');
+const { idleAmong, speaksHttp1 } = require('./node-internals');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
@@ -28,7 +29,9 @@ class Traffic {
   /** All others. */
   others = new LinkedSet(this.#key);
   sessions = new Set();
+  /** The servers that listen or are about to; and those that are watched, until nobody has them any more. */
   servers = new Set();
+  #watched = new WeakSet();
   #row;
   #follower;
   #subscriptions = [];
@@ -96,10 +99,12 @@ class Traffic {
     waiting.forEach((used) => used());
   }
 
-  /** Watches a server from now on; a second call does nothing. */
+  /** Watches a server from now on, which is about to listen, perhaps once more. */
   watch(server) {
-    if (this.servers.has(server) || server[PASSES_ON]) return;
+    if (server[PASSES_ON]) return;
     this.servers.add(server);
+    if (this.#watched.has(server)) return;
+    this.#watched.add(server);
     const speaksHttp1 = isHttp1(server);
     const isPlain = speaksHttp1 && !isSecure(server);
     const set = isPlain ? this.#plain : speaksHttp1 ? this.#wrapped : this.others;
@@ -115,6 +120,11 @@ class Traffic {
         session.once('close', () => this.sessions.delete(session));
       });
     }
+  }
+
+  /** The server was closed; what it still has is watched as before. */
+  forget(server) {
+    this.servers.delete(server);
   }
 
   // Node's own channels cost less than a listener on each server and each response, which would show on keep-alive.
@@ -202,7 +212,7 @@ class Traffic {
 
   /** The HTTP/1 connections that are between two messages, or on which nothing was read yet (Node calls those active). */
   idleStreams() {
-    const idle = this.#known('closeIdleConnections');
+    const idle = idleAmong(this.streams);
     for (const stream of this.streams) {
       const { active, fresh } = stream[this.#key].state;
       // Node calls idle, too, what has ended its answer but not sent it yet, to a client that reads slowly.
@@ -219,20 +229,7 @@ class Traffic {
 
   /** The connections that still speak HTTP/1: all but those that were upgraded. */
   httpStreams() {
-    return this.#known('closeAllConnections');
-  }
-
-  // Node knows which connections are which, but tells only by destroying them: for the time of the call, `destroy` is set
-  // aside.
-  #known(close) {
-    const known = new Set();
-    for (const stream of this.streams) stream.destroy = () => known.add(stream);
-    try {
-      for (const server of this.servers) if (isHttp1(server)) server[close]();
-    } finally {
-      for (const stream of this.streams) delete stream.destroy;
-    }
-    return known;
+    return new Set(this.streams.filter(speaksHttp1));
   }
 }
 

@@ -52,6 +52,20 @@ describe('the health check is WARNING', () => {
     });
   }
 
+  for (const cluster of [true, false]) {
+    it(`of a server until it is closed; it is well again with the others then, if 'cluster' is ${cluster}`, async () => {
+      const ports = [await freePort(), await freePort()];
+      const script = new Script('two-apps.js', { env: { PORTS: JSON.stringify(ports) }, options: { cluster } });
+      await script.until('it serves', () => script.output.includes('served'));
+      assert.deepStrictEqual([await check(ports[0]), await check(ports[1])], [200, 500]);
+      await script.until('it is told', () => script.told('disable').length === 1);
+      await request(ports[1], '/close');
+      await script.until('it is told', () => script.told('enable').length === 1);
+      assert.strictEqual(await check(ports[0]), 200);
+      assert.deepStrictEqual([script.told('disable').length, script.told('enable').length], [1, 1]);
+    });
+  }
+
   it('also when the validator fails with more words than a report can carry, and half a character', async () => {
     const script = await serve({ VALIDATOR: 'babbles' });
     sick(script);

@@ -263,3 +263,16 @@ describe('a server of a worker that cannot listen', () => {
     });
   }
 });
+
+describe('a server that was closed, or could not listen', () => {
+  for (const cli of [undefined, ['--workers', '1', '--mon-port', 'off', '--exec-argv=--expose-gc']]) {
+    it(`is forgotten: ${cli ? 'by the command line' : 'in a worker of a cluster'}`, async () => {
+      const KIND = cli ? 'plain' : 'cluster';
+      const port = await freePort();
+      const script = new Script('closes.js', { port, cli: cli && [...cli, '--port', String(port)], env: { KIND } });
+      await script.until('it has closed them all', () => /left \d+ of 200/.test(script.output));
+      const [, left] = /left (\d+)/.exec(script.output);
+      assert.ok(Number(left) < 10, script.output);
+    });
+  }
+});

@@ -12,7 +12,9 @@ class PlainRole {
   #session;
   #check;
   #idle;
+  /** Servers that listen or are about to; and those that are served, until nobody has them any more. */
   #servers = new Set();
+  #adopted = new WeakSet();
   /** Servers that are about to listen. */
   #starting = new Set();
   #isClaimed = false;
@@ -32,8 +34,9 @@ class PlainRole {
   adopt(server, port) {
     this.#endSignals ??= this.#session.onSignals(() => {});
     this.#starting.add(server);
-    if (this.#servers.has(server)) return;
     this.#servers.add(server);
+    if (this.#adopted.has(server)) return;
+    this.#adopted.add(server);
     this.#check.guard({ server, ports: [port] });
     // It may close and listen again, as often as it likes.
     const settle = () => {
@@ -41,6 +44,11 @@ class PlainRole {
       setImmediate(() => this.#announce());
     };
     for (const event of ['listening', errorMonitor, 'close']) server.on(event, settle);
+  }
+
+  /** The server listens no more, or never did. */
+  forget(server) {
+    this.#servers.delete(server);
   }
 
   #announce() {

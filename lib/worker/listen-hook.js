@@ -25,9 +25,11 @@ class ListenHandle {
   #closed = false;
   #lane;
   #origin;
+  #server;
 
-  constructor(hook, { listener, address }, lane) {
+  constructor(hook, server, { listener, address }, lane) {
     this.#hook = hook;
+    this.#server = server;
     this.#listener = listener;
     this.#address = address;
     this.#lane = lane;
@@ -38,6 +40,10 @@ class ListenHandle {
 
   get listener() {
     return this.#listener;
+  }
+
+  get server() {
+    return this.#server;
   }
 
   /** Where connections of the lane come from (`Origin` of `src/ipc/frame.rs`). */
@@ -142,8 +148,9 @@ class ListenHook {
     this.#session.accepted(handle, connection);
   }
 
-  release({ listener }) {
+  release({ listener, server }) {
     this.#session.handles.delete(listener);
+    this.#session.onClosed(server);
     this.#released.add(listener);
     this.#tellReleased();
   }
@@ -160,18 +167,23 @@ class ListenHook {
   #answered(server, query, callback, answer, lane) {
     // The cluster is leaving, and the order to leave comes to this worker too: no error, it just never listens.
     if (answer.errno === ECANCELED) return;
-    if (answer.type === 'bindFailed') return callback(-answer.errno, NO_HANDLE);
+    if (answer.type === 'bindFailed') return this.#refused(server, callback, answer.errno);
     if (this.#session.handles.has(answer.listener)) {
       lane?.close();
-      return callback(-EADDRINUSE, NO_HANDLE);
+      return this.#refused(server, callback, EADDRINUSE);
     }
-    const handle = new ListenHandle(this, answer, lane);
+    const handle = new ListenHandle(this, server, answer, lane);
     this.#session.handles.set(handle.listener, handle);
     // Asked for by its name, `server.address()` tells where it is all the same.
     if (isInherited(query.address)) server._pipeName = answer.path ?? undefined;
     const error = widen(query);
     if (error) handle.close();
     callback(error, error ? NO_HANDLE : handle);
+  }
+
+  #refused(server, callback, errno) {
+    this.#session.onClosed(server);
+    callback(-errno, NO_HANDLE);
   }
 }
 

@@ -126,6 +126,12 @@ class Session {
     this.#plain?.adopt(server, port);
   }
 
+  /** A server listens no more, or never did. */
+  onClosed(server) {
+    this.traffic.forget(server);
+    this.#plain?.forget(server);
+  }
+
   /** Reports why this worker never will be ready. */
   failed(error) {
     // Who prints the error now only repeats it.
