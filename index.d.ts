@@ -442,6 +442,8 @@ declare namespace Cluster {
       state: 'running' | 'leaving';
       /** How many workers there should be; 0 with `cluster: false`. */
       target: number;
+      /** How far a reload is; `again`: another one follows, which was asked for meanwhile. `null`: none runs. */
+      reload: { replaced: number; total: number; again: boolean } | null;
       /** Where the app listens, `host:port` or a path each; empty until a worker is ready. */
       listening: string[];
       /** Where the monitor listens, `host:port` or a path; `null`: it is off. */
@@ -521,7 +523,7 @@ declare namespace Cluster {
     SIGKILL: [info: SignalInfo];
     /** Master: a reload starts the replacement of this worker; `replaced` of `total` are done. */
     reloading: [pid: number, progress: { slot: number; replaced: number; total: number }];
-    /** Master: a reload is complete. */
+    /** Master: a reload is complete; one that was asked for while it ran follows, and is told too. */
     reload: [result: { replaced: number }];
     /** Master: a worker passed a threshold, which `reason` names; its replacement is started. */
     recycle: [pid: number, cause: { reason: string }];

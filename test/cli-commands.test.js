@@ -95,6 +95,19 @@ describe('the commands', () => {
     assert.match(stderr, /does not answer: its master is stuck or stopped; `cluster2 stop` ends it \(CLUSTER2_ERR_CONTROL\)\n$/);
   });
 
+  it('a reload during a reload says that it comes after that one', async () => {
+    const script = await startPlain();
+    fs.writeFileSync(path.join(script.cwd, 'app.js'), 'exports.begin = (go) => setTimeout(go, 500);');
+    script.kill('SIGHUP');
+    await script.until('a reload is under way', () => script.errors.includes('reload 1 of 2'));
+    assert.match(cluster2(script.cwd, 'status').stdout, /^reload: 0 of 2 workers are new$/m);
+    const { stdout, stderr } = cluster2(script.cwd, 'reload');
+    assert.strictEqual(stdout, 'all 2 workers are new\n');
+    assert.match(stderr, /^cluster2: a reload is under way; all workers are replaced once more after it\n/);
+    const told = /all 2 workers are new; once more, as was asked for meanwhile[^]*all 2 workers are new\n/;
+    await script.until('both are told', () => told.test(script.errors));
+  });
+
   it('a reload that fails says why, and ends with 1', async () => {
     const script = await startPlain();
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");

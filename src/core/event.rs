@@ -77,7 +77,7 @@ pub enum Event {
         /// All that live.
         readings: Vec<Reading>,
     },
-    /// Replace all workers, one after another.
+    /// Replace all workers, one after another; while that is being done, do it once more after it.
     Reload,
     /// The number of slots is to change.
     Scale {
@@ -175,13 +175,19 @@ pub enum Notice {
         /// How many there are.
         total: u32,
     },
-    /// A reload is complete.
+    /// A round of a reload is complete.
     Reloaded {
+        /// Its number.
+        round: u32,
         /// How many workers are new.
         replaced: u32,
+        /// Whether a further one follows.
+        again: bool,
     },
-    /// A reload was given up; the workers that were not replaced yet stay.
+    /// A round of a reload was given up; the workers that were not replaced yet stay.
     ReloadFailed {
+        /// Its number, or that of the last one, if none is to follow any more.
+        round: u32,
         /// Why.
         reason: String,
     },

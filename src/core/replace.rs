@@ -2,7 +2,8 @@
 //!
 //! What always holds: at most one replacement is under way; the old worker drains only after its successor is ready; a
 //! successor that fails leaves the old worker where it was. So capacity never falls below the target because of a
-//! replacement. This part knows only *whose turn it is*; the supervisor moves the workers.
+//! replacement. A reload that is asked for while one runs is a further round after it, since workers that were replaced before run what
+//! lay there before; any number of such requests is one round. This part knows only *whose turn it is*; the supervisor moves the workers.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -54,6 +55,17 @@ pub struct Replacement {
     pub cause: Cause,
 }
 
+/// How far a reload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How many workers this round has replaced.
+    pub replaced: u32,
+    /// How many it is about.
+    pub total: u32,
+    /// Whether another round follows.
+    pub again: bool,
+}
+
 /// Whose turn it is.
 #[derive(Debug, Default)]
 pub struct Replacing {
@@ -63,17 +75,36 @@ pub struct Replacing {
     reload: Option<VecDeque<WorkerId>>,
     replaced: u32,
     total: u32,
+    /// Rounds that began; a request that comes now is for the next one.
+    rounds: u32,
+    /// Another round was asked for while one runs.
+    again: bool,
     no_recycle_before: Millis,
 }
 
 impl Replacing {
-    /// Begins a reload of these workers, in this order. A reload that already runs goes on instead.
+    /// Begins a round of these workers, in this order.
     pub fn begin_reload(&mut self, workers: VecDeque<WorkerId>) {
-        if self.reload.is_none() {
-            self.replaced = 0;
-            self.total = workers.len() as u32;
-            self.reload = Some(workers);
-        }
+        self.rounds += 1;
+        self.again = false;
+        self.replaced = 0;
+        self.total = workers.len() as u32;
+        self.reload = Some(workers);
+    }
+
+    /// Has a further round follow the one that runs.
+    pub fn reload_again(&mut self) {
+        self.again = true;
+    }
+
+    /// Whether a further round has to follow, or to begin now.
+    pub fn has_further_round(&self) -> bool {
+        self.again
+    }
+
+    /// The number of the round that began last.
+    pub fn round(&self) -> u32 {
+        self.rounds
     }
 
     /// Whether a reload runs.
@@ -81,9 +112,10 @@ impl Replacing {
         self.reload.is_some()
     }
 
-    /// How many the reload replaced so far, and how many it is about.
-    pub fn progress(&self) -> (u32, u32) {
-        (self.replaced, self.total)
+    /// How far the reload is, if one runs.
+    pub fn progress(&self) -> Option<Progress> {
+        let progress = Progress { replaced: self.replaced, total: self.total, again: self.again };
+        self.reload.as_ref().map(|_| progress)
     }
 
     /// The next worker that the reload is to replace, if its turn has come. Workers that are gone meanwhile are skipped:
@@ -132,10 +164,12 @@ impl Replacing {
         None
     }
 
-    /// Gives everything up, because the cluster leaves. Whether a reload was running.
-    pub fn cancel(&mut self) -> bool {
+    /// Gives everything up, because the cluster leaves. The last round that somebody waits for, if
+    /// anybody does.
+    pub fn cancel(&mut self) -> Option<u32> {
         self.current = None;
-        self.reload.take().is_some()
+        let again = std::mem::take(&mut self.again);
+        (self.reload.take().is_some() || again).then(|| self.rounds + u32::from(again))
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Master {
     pub state: &'static str,
     /// How many workers there should be; 0 with `cluster: false`.
     pub target: u32,
+    /// How far a reload is; none: none runs.
+    pub reload: Option<Reload>,
     /// Where the app listens, `host:port` or a path each; empty until a worker is ready.
     pub listening: Vec<String>,
     /// Where the monitor listens, `host:port` or a path; none: it is off.
@@ -79,6 +81,17 @@ pub struct Master {
     pub rss: u64,
     /// Processor time it used, milliseconds.
     pub cpu: f64,
+}
+
+/// A reload under way.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Reload {
+    /// How many workers it has replaced.
+    pub replaced: u32,
+    /// How many it is about.
+    pub total: u32,
+    /// Whether another one follows, which was asked for meanwhile.
+    pub again: bool,
 }
 
 /// One worker.

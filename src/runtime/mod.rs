@@ -88,6 +88,8 @@ pub enum Told {
     Reload {
         /// How many workers are new.
         replaced: u32,
+        /// Whether another one follows, which was asked for meanwhile.
+        again: bool,
     },
     /// A worker passed a threshold and is being replaced.
     Recycle {

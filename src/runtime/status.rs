@@ -60,6 +60,7 @@ impl Facts {
             os: process::system_name(),
             state: if running { "running" } else { "leaving" },
             target,
+            reload: None,
             listening: places.iter().map(|place| place.at.to_string()).collect(),
             monitor: self.monitor.clone(),
             rss,

@@ -107,8 +107,8 @@ struct Task {
     at_door: Vec<Reply>,
     /// Who waits for the end.
     at_end: Vec<Reply>,
-    /// Who waits for the reload.
-    at_reload: Vec<Reply>,
+    /// Who waits for the end of which round of a reload.
+    at_reload: Vec<(u32, Reply)>,
     /// Who waits for log files.
     at_reopen: Reopening,
     door_shut: bool,

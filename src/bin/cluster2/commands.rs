@@ -1,6 +1,6 @@
 //! Commands to a cluster that runs: what they ask, how far it is, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -116,19 +116,26 @@ fn workers(status: &Value) -> impl Iterator<Item = &Value> {
 #[derive(Default)]
 struct Replaced {
     slots: BTreeMap<u64, u64>,
-    done: usize,
+    /// Slots whose workers are new; each comes once in a round.
+    done: BTreeSet<u64>,
+    looked: bool,
 }
 
 impl Progress for Replaced {
     fn look(&mut self, status: &Value) -> Vec<String> {
         let mut lines = Vec::new();
+        if !std::mem::replace(&mut self.looked, true) && status["master"]["reload"].is_object() {
+            lines.push("a reload is under way; all workers are replaced once more after it".to_owned());
+        }
         for worker in workers(status).filter(|worker| worker["state"] == "ready") {
             let (Some(slot), Some(pid)) = (worker["slot"].as_u64(), worker["pid"].as_u64()) else { continue };
             // The old one is ready too until it has been told to drain; pictures show it first.
             if let Some(old) = self.slots.insert(slot, pid).filter(|old| *old != pid) {
-                self.done += 1;
-                let total = &status["master"]["target"];
-                lines.push(format!("slot {slot}: worker {pid} is ready in place of {old} ({} of {total})", self.done));
+                if !self.done.insert(slot) {
+                    self.done = [slot].into();
+                }
+                let (done, total) = (self.done.len(), &status["master"]["target"]);
+                lines.push(format!("slot {slot}: worker {pid} is ready in place of {old} ({done} of {total})"));
             }
         }
         lines

@@ -122,7 +122,10 @@ fn line(told: &Told) -> Option<(Style, String)> {
         Told::Reloading { slot, pid, replaced, total } => {
             (PLAIN, format!("reload {} of {total}: replacing worker {pid} in slot {slot}", replaced + 1))
         }
-        Told::Reload { replaced } => (GOOD, format!("reload: all {replaced} workers are new")),
+        Told::Reload { replaced, again } => {
+            let next = if *again { "; once more, as was asked for meanwhile" } else { "" };
+            (GOOD, format!("reload: all {replaced} workers are new{next}"))
+        }
         Told::Recycle { pid, reason } => (PLAIN, format!("worker {pid} is being recycled: {reason}")),
         Told::Unresponsive { pid, age } => {
             (BAD, format!("worker {pid} hangs, its event loop did not turn for {age} ms; it is replaced"))

@@ -89,6 +89,10 @@ fn whole(status: &Value) -> String {
     );
     let nowhere = if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
     let _ = writeln!(lines, "listening on {nowhere}; monitor {}", master["monitor"].as_str().unwrap_or("off"));
+    if let Some(reload) = master["reload"].as_object() {
+        let again = if reload["again"] == true { "; once more after that" } else { "" };
+        let _ = writeln!(lines, "reload: {} of {} workers are new{again}", reload["replaced"], reload["total"]);
+    }
     let _ = writeln!(lines, "{}", rotation(&status["ecv"], master["state"] == "leaving"));
     let totals = &status["totals"];
     let _ = writeln!(

@@ -21,7 +21,7 @@ use super::Millis;
 use super::backoff::Backoff;
 use super::clock::{Clock, LOOK};
 use super::event::{Action, Event, Notice, Outcome};
-use super::replace::{Replacing, Thresholds};
+use super::replace::{Progress, Replacing, Thresholds};
 use super::worker::{Cause, Exit, State, Worker, WorkerId};
 
 /// The limits that supervision keeps, milliseconds.
@@ -178,6 +178,16 @@ impl Supervisor {
     /// Whether a reload runs.
     pub fn is_reloading(&self) -> bool {
         self.replacing.is_reloading()
+    }
+
+    /// The round of a reload that serves a request which comes now.
+    pub fn next_round(&self) -> u32 {
+        self.replacing.round() + 1
+    }
+
+    /// How far the reload is, if one runs.
+    pub fn reload_progress(&self) -> Option<Progress> {
+        self.replacing.progress()
     }
 
     /// Who holds the slot.

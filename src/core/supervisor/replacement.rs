@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Supervisor;
 use crate::core::Millis;
 use crate::core::event::{Notice, Reading};
-use crate::core::replace::Replacement;
+use crate::core::replace::{Progress, Replacement};
 use crate::core::worker::{Cause, State, WorkerId};
 
 impl Supervisor {
@@ -19,6 +19,9 @@ impl Supervisor {
         if !self.is_running() {
             return;
         }
+        if self.replacing.is_reloading() {
+            return self.replacing.reload_again();
+        }
         // Slots that wait for their next worker have nothing old to keep, and need not wait any longer.
         for slot in &mut self.slots[..self.target] {
             slot.refill_at = slot.refill_at.map(|_| now);
@@ -31,22 +34,27 @@ impl Supervisor {
         self.slots[..self.target].iter().filter_map(|slot| slot.holder).collect()
     }
 
-    /// Starts the next replacement of a reload, or ends it.
+    /// Starts the next replacement of a reload, or ends its round; begins the next one where that was asked for.
     pub(super) fn advance_reload(&mut self, now: Millis) {
+        if !self.replacing.is_reloading() && self.replacing.has_further_round() {
+            self.reload(now);
+        }
         if !self.replacing.is_reloading() {
             return;
         }
         let alive: BTreeSet<WorkerId> = self.holders().into_iter().collect();
         if let Some(old) = self.replacing.next_of_reload(&alive) {
-            let (replaced, total) = self.replacing.progress();
-            if let Some(worker) = self.workers.get(&old) {
+            if let (Some(worker), Some(progress)) = (self.workers.get(&old), self.replacing.progress()) {
+                let Progress { replaced, total, .. } = progress;
                 let (slot, pid) = (worker.slot, worker.pid.unwrap_or_default());
                 self.tell(Notice::Reloading { slot, pid, replaced, total });
             }
             self.replace(old, Cause::Reload, now);
         }
         if let Some(replaced) = self.replacing.finish_reload() {
-            self.tell(Notice::Reloaded { replaced });
+            let (round, again) = (self.replacing.round(), self.replacing.has_further_round());
+            self.tell(Notice::Reloaded { round, replaced, again });
+            self.advance_reload(now);
         }
     }
 
@@ -72,7 +80,7 @@ impl Supervisor {
         let Some(current) = self.replacing.current.filter(|current| current.new == id) else { return };
         self.replacing.failed(now);
         if current.cause == Cause::Reload {
-            self.tell(Notice::ReloadFailed { reason: reason.to_owned() });
+            self.tell(Notice::ReloadFailed { round: self.replacing.round(), reason: reason.to_owned() });
         } else {
             self.tell(Notice::Warning(format!("a recycle failed, the old worker stays: {reason}")));
         }
@@ -87,8 +95,8 @@ impl Supervisor {
     }
 
     pub(super) fn cancel_reload(&mut self) {
-        if self.replacing.cancel() {
-            self.tell(Notice::ReloadFailed { reason: "the cluster is shutting down".into() });
+        if let Some(round) = self.replacing.cancel() {
+            self.tell(Notice::ReloadFailed { round, reason: "the cluster is shutting down".into() });
         }
     }
 

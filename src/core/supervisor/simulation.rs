@@ -36,7 +36,8 @@ struct World {
     listening: BTreeSet<u32>,
     died: BTreeSet<u32>,
     leaving: bool,
-    reloads: i64,
+    /// The round that whoever asked last waits for, and the last one that has ended.
+    reloads: (u32, u32),
     /// Told that a health check failed, and of no recovery since.
     unhealthy: bool,
     finished: u32,
@@ -59,7 +60,7 @@ impl World {
             listening: BTreeSet::new(),
             died: BTreeSet::new(),
             leaving: false,
-            reloads: 0,
+            reloads: (0, 0),
             unhealthy: false,
             finished: 0,
         }
@@ -67,8 +68,9 @@ impl World {
 
     fn send(&mut self, event: Event) {
         self.leaving |= event == Event::Stop;
-        self.reloads +=
-            i64::from(event == Event::Reload && self.supervisor.is_running() && !self.supervisor.is_reloading());
+        if event == Event::Reload && self.supervisor.is_running() {
+            self.reloads.0 = self.supervisor.next_round();
+        }
         let actions = self.supervisor.on_event(event, self.now);
         for action in actions {
             self.execute(action);
@@ -159,9 +161,10 @@ impl World {
                 assert!(self.forked.contains(&pid), "{pid} died unborn");
                 assert!(self.died.insert(pid), "{pid} died twice");
             }
-            Notice::Reloaded { .. } | Notice::ReloadFailed { .. } => {
-                self.reloads -= 1;
-                assert!(self.reloads >= 0, "a reload ended that never began");
+            Notice::Reloaded { round, .. } | Notice::ReloadFailed { round, .. } => {
+                let (asked, ended) = self.reloads;
+                assert!(ended < round && round <= asked, "round {round} ended that never began, or twice");
+                self.reloads.1 = round;
             }
             Notice::Disabled { .. } => {
                 assert!(!self.unhealthy, "unhealthy twice");
@@ -317,12 +320,12 @@ fn run(seed: u64) {
     if world.supervisor.is_running() {
         let ready = world.supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
         assert_eq!(ready, world.supervisor.target() as usize, "at rest, every slot has a ready worker");
-        assert_eq!(world.reloads, 0, "at rest, no reload is left");
+        assert_eq!(world.reloads.0, world.reloads.1, "at rest, no reload is left");
         world.send(Event::Shutdown);
         world.settle();
     }
     assert_eq!(world.finished, 1, "it ends once");
-    assert_eq!(world.reloads, 0, "every reload has an end");
+    assert_eq!(world.reloads.0, world.reloads.1, "every reload has an end");
     assert_eq!(world.forked, world.died, "everybody who was forked has died");
 }
 

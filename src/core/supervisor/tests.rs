@@ -167,7 +167,6 @@ fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new
     let mut supervisor = running(2);
     let reloading = |slot, pid, replaced| Action::Tell(Notice::Reloading { slot, pid, replaced, total: 2 });
     assert_eq!(supervisor.on_event(Event::Reload, 10), [reloading(0, 101, 0), spawn(3, 0, 2)]);
-    assert_eq!(supervisor.on_event(Event::Reload, 11), [], "a second reload joins the first");
     born(&mut supervisor, 3, false, 12);
     let next = [
         Action::Tell(Notice::Listening { pid: 103 }),
@@ -177,9 +176,48 @@ fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new
     ];
     assert_eq!(supervisor.on_event(Event::Ready { worker: WorkerId(3) }, 20), next);
     let actions = born(&mut supervisor, 4, true, 30);
-    assert_eq!(actions[2..], [Action::Drain { worker: TWO }, Action::Tell(Notice::Reloaded { replaced: 2 })]);
+    assert_eq!(actions[2..], [Action::Drain { worker: TWO }, reloaded(1, 2, false)]);
     let exit = Exit::Code(0);
     assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 40), [died(101, exit, Cause::Reload)]);
+}
+
+fn reloaded(round: u32, replaced: u32, again: bool) -> Action {
+    Action::Tell(Notice::Reloaded { round, replaced, again })
+}
+
+fn reload_failed(round: u32, reason: &str) -> Action {
+    Action::Tell(Notice::ReloadFailed { round, reason: reason.to_owned() })
+}
+
+#[test]
+fn a_reload_during_a_reload_is_one_further_round_however_many_ask_for_it() {
+    let mut supervisor = running(1);
+    let reloading = |pid| Action::Tell(Notice::Reloading { slot: 0, pid, replaced: 0, total: 1 });
+    assert_eq!(supervisor.next_round(), 1);
+    assert_eq!(supervisor.on_event(Event::Reload, 10), [reloading(101), spawn(2, 0, 2)]);
+    assert_eq!(supervisor.next_round(), 2, "who asks now waits for another one");
+    for _ in 0..3 {
+        assert_eq!(supervisor.on_event(Event::Reload, 11), []);
+    }
+    let actions = born(&mut supervisor, 2, true, 20);
+    assert_eq!(actions[2..], [Action::Drain { worker: ONE }, reloaded(1, 1, true), reloading(102), spawn(3, 0, 3)]);
+    assert_eq!(supervisor.next_round(), 3);
+    assert_eq!(born(&mut supervisor, 3, true, 30).last(), Some(&reloaded(2, 1, false)));
+    assert!(!supervisor.is_reloading());
+}
+
+#[test]
+fn a_further_round_follows_a_reload_that_failed_and_none_follows_a_shutdown() {
+    let mut supervisor = running(1);
+    supervisor.on_event(Event::Reload, 10);
+    supervisor.on_event(Event::Reload, 11);
+    born(&mut supervisor, 2, false, 12);
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Code(1) }, 13);
+    assert_eq!(actions[1], reload_failed(1, "worker 102 exited with code 1"));
+    assert!(supervisor.is_reloading());
+    supervisor.on_event(Event::Reload, 14);
+    let actions = supervisor.on_event(Event::Shutdown, 15);
+    assert_eq!(actions[0], reload_failed(3, "the cluster is shutting down"), "whoever waits is answered");
 }
 
 #[test]
@@ -189,10 +227,9 @@ fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_work
     born(&mut supervisor, 3, false, 10);
     supervisor.on_event(Event::LastWords { worker: WorkerId(3), words: "Error: boom".into() }, 11);
     let exit = Exit::Code(1);
-    let reason = "worker 103 exited with code 1: Error: boom".to_owned();
     assert_eq!(
         supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
-        [died(103, exit, Cause::Crash), Action::Tell(Notice::ReloadFailed { reason })]
+        [died(103, exit, Cause::Crash), reload_failed(1, "worker 103 exited with code 1: Error: boom")]
     );
     assert!(!supervisor.is_reloading());
     let ready = supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
@@ -209,9 +246,9 @@ fn what_a_worker_last_wrote_belongs_to_the_reason_of_a_start_that_failed() {
     supervisor.on_event(wrote(&["connecting"]), 11);
     supervisor.on_event(wrote(&["connecting", "no database"]), 12);
     let exit = Exit::Code(3);
-    let reason = "worker 102 exited with code 3; its last lines on stderr: connecting | no database".to_owned();
+    let reason = "worker 102 exited with code 3; its last lines on stderr: connecting | no database";
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
-    assert_eq!(actions, [died(102, exit, Cause::Crash), Action::Tell(Notice::ReloadFailed { reason })]);
+    assert_eq!(actions, [died(102, exit, Cause::Crash), reload_failed(1, reason)]);
 }
 
 #[test]
@@ -231,7 +268,7 @@ fn an_old_worker_that_dies_during_its_replacement_leaves_the_slot_to_the_success
     let exit = Exit::Code(1);
     assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 11), [died(101, exit, Cause::Crash)]);
     let actions = born(&mut supervisor, 2, true, 12);
-    assert_eq!(actions.last(), Some(&Action::Tell(Notice::Reloaded { replaced: 1 })));
+    assert_eq!(actions.last(), Some(&reloaded(1, 1, false)));
     assert_eq!(supervisor.holder(0), Some(TWO));
 }
 

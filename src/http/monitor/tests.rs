@@ -65,6 +65,7 @@ pub fn status() -> Status {
             os: "Linux 6.18 x86_64".into(),
             state: "running",
             target: 2,
+            reload: None,
             listening: vec!["0.0.0.0:3000".into()],
             monitor: None,
             rss: 80 << 20,

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::{Reply, Task};
 use crate::core::event::Event;
+use crate::core::replace::Progress;
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
-use crate::ipc::status::{Status, Totals, Unhealthy};
+use crate::ipc::status::{Master, Reload, Status, Totals, Unhealthy};
 use crate::runtime::dispatcher::Request;
 use crate::runtime::{health, status};
 use crate::sys;
@@ -42,7 +43,7 @@ impl Task {
                 self.apply(Event::Shutdown);
             }
             Command::Reload if self.parts.supervisor.is_running() => {
-                self.at_reload.push(reply);
+                self.at_reload.push((self.parts.supervisor.next_round(), reply));
                 self.parts.notifier.reload_asked();
                 self.apply(Event::Reload);
             }
@@ -112,11 +113,18 @@ impl Task {
         let problems = problems.map(|(pid, problem)| Unhealthy { pid, reason: problem.to_owned() });
         Status {
             running: true,
-            master: self.parts.facts.master(supervisor.is_running(), supervisor.target(), &self.places),
+            master: self.master(),
             workers,
             ecv: status::ecv(&self.parts.board.header(), problems.collect()),
             totals: self.totals(),
         }
+    }
+
+    fn master(&self) -> Master {
+        let supervisor = &self.parts.supervisor;
+        let reload =
+            supervisor.reload_progress().map(|Progress { replaced, total, again }| Reload { replaced, total, again });
+        Master { reload, ..self.parts.facts.master(supervisor.is_running(), supervisor.target(), &self.places) }
     }
 
     fn totals(&self) -> Totals {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Task;
+use super::{Reply, Task};
 use crate::core::event::Notice;
 use crate::core::worker::{Cause, Exit};
 use crate::error::{ClusterError, Result};
@@ -43,15 +43,15 @@ impl Task {
                 Told::Warning { message }
             }
             Notice::Reloading { slot, pid, replaced, total } => Told::Reloading { slot, pid, replaced, total },
-            Notice::Reloaded { replaced } => {
+            Notice::Reloaded { round, replaced, again } => {
                 self.past.reloads += 1;
-                self.answer_reload(|| Ok(json!({ "replaced": replaced })));
-                Told::Reload { replaced }
+                self.answer_reload(round, || Ok(json!({ "replaced": replaced })));
+                Told::Reload { replaced, again }
             }
-            Notice::ReloadFailed { reason } => {
+            Notice::ReloadFailed { round, reason } => {
                 self.past.reloads_failed += 1;
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
-                self.answer_reload(|| Err(error()));
+                self.answer_reload(round, || Err(error()));
                 Told::Warning { message: error().to_string() }
             }
             Notice::Recycling { pid, reason } => Told::Recycle { pid, reason },
@@ -67,9 +67,11 @@ impl Task {
         *self.past.deaths.entry(cause.word()).or_default() += 1;
     }
 
-    fn answer_reload(&mut self, answer: impl Fn() -> Result<Value>) {
-        for reply in std::mem::take(&mut self.at_reload) {
-            reply(answer());
-        }
+    /// Answers those who wait for `round`.
+    fn answer_reload(&mut self, round: u32, answer: impl Fn() -> Result<Value>) {
+        let (over, later) = std::mem::take(&mut self.at_reload).into_iter().partition(|(of, _)| *of <= round);
+        self.at_reload = later;
+        let over: Vec<(u32, Reply)> = over;
+        over.into_iter().for_each(|(_, reply)| reply(answer()));
     }
 }
