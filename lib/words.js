@@ -14,4 +14,12 @@ function describe(thrown) {
   }
 }
 
-module.exports = { describe, shorten };
+/** An error that nobody caught, as the last words of its process, with the place where it is. */
+function lastWords(error) {
+  // The stack of a SyntaxError begins with the place and not with the message.
+  const [first] = String(error?.stack ?? '').split('\n');
+  const message = String(error);
+  return shorten(first && !first.startsWith(message.split('\n')[0]) ? `${message} (${first})` : message);
+}
+
+module.exports = { describe, lastWords, shorten };

@@ -173,8 +173,7 @@ describe('closing a server of a worker', () => {
     await until('nobody listens there any more', () => refused(here).then(() => true, () => false));
   });
 
-  it('before it listens leaves nothing open', async function () {
-    if (MAJOR < 20) this.skip(); // Node 18 itself refuses such a close, and listens all the same.
+  it('before it listens leaves nothing open', async () => {
     const port = await freePort();
     const listeners = await Listeners.start({ AFTER: [['listen', 'extra', { port }], ['close', 'extra']] });
     await listeners.told('extra', 'close');
@@ -189,15 +188,16 @@ describe('closing a server of a worker', () => {
     const port = await freePort();
     const again = [['listen', 'extra', { port }], ['close', 'extra'], ['listen', 'extra', { port }]];
     const listeners = await Listeners.start({ AFTER: again });
-    await listeners.told('extra', 'listening');
+    // Each of them says so twice, as Node has it.
+    await listeners.told('extra', 'listening', 4);
     await listeners.isServedByAll('extra', port);
     await listeners.all(['close', 'extra'], ...again);
-    await listeners.told('extra', 'listening', 4);
+    await listeners.told('extra', 'listening', 8);
     await listeners.isServedByAll('extra', port);
   });
 
   it('before it turns out that it cannot listen is no error', async function () {
-    if (MAJOR < 20) this.skip(); // As above.
+    if (MAJOR < 20) this.skip(); // Node 18 itself refuses such a close while a name is looked up, and listens all the same.
     const port = await freePort();
     await occupy(port);
     const taken = { port, host: '127.0.0.1' };
@@ -253,7 +253,7 @@ describe('a server of a worker that cannot listen', () => {
 
   for (const [code, options] of Object.entries({
     EADDRNOTAVAIL: { port: 0, host: '192.0.2.1' },
-    ENOENT: { path: '/nowhere/extra.sock' },
+    EACCES: { path: '/nowhere/extra.sock' },
   })) {
     it(`emits ${code} as without a cluster, and the app goes on`, async () => {
       const listeners = await Listeners.start({ BEFORE: [['listen', 'extra', options]] });

@@ -2,40 +2,57 @@
 
 // The one place that touches what Node does not document: in a cluster worker every net server's `listen()` goes through
 // `cluster._getServer(server, query, callback)` (Node's lib/net.js, listenInCluster; lib/internal/cluster/child.js). Here it
-// asks our master instead, and answers with a handle that has just what net.Server calls on it.
+// asks our master instead, and gives the server a handle with what net.Server calls on it.
+//
+// What always holds: `listen()` and `close()` are as synchronous as in a process of its own. The server has its handle, and so
+// its address, when `listen()` returns; errors are Node's own (`listen EADDRINUSE: …`, in the next tick); and when `close()`
+// returns, nobody is let in any more. Only where the master does not answer in time does the handle come later, as it does
+// with node:cluster.
 
 const cluster = require('node:cluster');
 const fs = require('node:fs');
+const net = require('node:net');
 const os = require('node:os');
 const { isInherited, socketPath } = require('../socket-path');
 const { Lane } = require('./lane');
 
 const UV_TCP_IPV6ONLY = 1;
-const UV_TCP_REUSEPORT = 2;
-const { EADDRINUSE, ECANCELED, ENOTSUP } = os.constants.errno;
+const UV_READABLE = 1;
+const UV_WRITABLE = 2;
+const { EACCES, EADDRINUSE, ECANCELED, ENOENT, ENOTSUP } = os.constants.errno;
 
-/** What Node closes instead of a handle, if the server was closed before it turned out that it cannot listen. */
-const NO_HANDLE = { close() {} };
+/** A handle that cannot listen, for an error number of Node's: with it, Node itself makes and emits the error. */
+const failing = (error, close) => ({ listen: () => error, close });
+
+/** A handle that never listens, but has an address: what was asked for. */
+function silent({ address, port }) {
+  const asked = { address: address ?? '::', family: net.isIPv4(address ?? '') ? 'IPv4' : 'IPv6', port };
+  const getsockname = (out) => Object.assign(out, asked) && 0;
+  return { getsockname: port < 0 ? undefined : getsockname, close() {}, ref() {}, unref() {} };
+}
 
 /** What `net.Server` takes for its listening handle. */
 class ListenHandle {
   #hook;
   #listener;
   #address;
+  #path;
   #closed = false;
   #lane;
   #origin;
   #server;
 
-  constructor(hook, server, { listener, address }, lane) {
+  constructor(hook, server, { listener, address, path }, lane) {
     this.#hook = hook;
     this.#server = server;
     this.#listener = listener;
     this.#address = address;
+    this.#path = path;
     this.#lane = lane;
     this.#origin = { listener, idle: 0 };
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
     if (!address) this.getsockname = undefined;
+    else this.fchmod = undefined;
   }
 
   get listener() {
@@ -91,6 +108,17 @@ class ListenHandle {
     return 0;
   }
 
+  /** Widens the rights to a unix socket by `UV_READABLE` and `UV_WRITABLE`. Returns an error number of Node's, or 0. */
+  fchmod(mode) {
+    const bits = (mode & UV_READABLE ? 0o444 : 0) | (mode & UV_WRITABLE ? 0o222 : 0);
+    try {
+      fs.chmodSync(this.#path, fs.statSync(this.#path).mode | bits);
+      return 0;
+    } catch (error) {
+      return error.errno;
+    }
+  }
+
   // The worker lives as long as its channel to the master, as with node:cluster.
   ref() {}
   unref() {}
@@ -114,29 +142,34 @@ class ListenHook {
 
   #getServer(server, query, callback) {
     if (typeof query.addressType === 'string') return process.nextTick(callback, -ENOTSUP, null);
-    const flags = query.flags ?? 0;
-    // An inherited descriptor and `reusePort` are the worker's own business: without a handle, Node makes one itself.
-    if (query.fd >= 0 || flags & UV_TCP_REUSEPORT) return process.nextTick(callback, 0, null);
+    // An inherited descriptor is the worker's own business: without a handle, Node makes one itself.
+    if (query.fd >= 0) return callback(0, null);
     this.#session.onListen(server, query.addressType === -1 ? query.address : query.port);
-    const wanted = this.#wanted(query, flags);
-    const seq = ++this.#seq;
-    this.#pending.set(seq, (...answer) => this.#answered(server, query, callback, ...answer));
-    this.#session.report({ type: 'bind', seq, wanted });
+    const { _listeningId } = server;
+    const bind = { type: 'bind', seq: ++this.#seq, wanted: this.#wanted(query) };
+    const answer = this.#session.ask(bind);
+    if (answer) return this.#answered(server, query, answer);
+    this.#pending.set(bind.seq, (late) => {
+      // Closed meanwhile, or listening elsewhere. Node counts its calls since version 20.
+      const mode = (query.readableAll ? UV_READABLE : 0) | (query.writableAll ? UV_WRITABLE : 0);
+      if (server._listeningId === _listeningId) this.#answered(server, query, late, mode);
+      else this.#decline(late);
+    });
+    this.#session.report(bind);
   }
 
-  #wanted({ address, port, addressType, backlog }, flags) {
+  #wanted({ address, port, addressType, backlog, flags }) {
     const common = { backlog: Math.min(backlog > 0 ? backlog : 0, 65535) };
     if (addressType === -1) return { ...common, address: socketPath(address), port: null };
     const index = port === 0 ? this.#zeros++ : 0;
     return { ...common, address: address || null, port, index, v6Only: (flags & UV_TCP_IPV6ONLY) !== 0 };
   }
 
-  /** The master's answer to a `bind`, with the descriptor of the lane, or -1. */
-  answer(order, fd) {
+  /** The master's answer to a `bind` that came late, with the descriptor of the lane, or -1. */
+  answer(order, lane) {
     const pending = this.#pending.get(order.seq);
     this.#pending.delete(order.seq);
-    const lane = fd < 0 ? undefined : laneOf(fd);
-    pending?.(order, lane);
+    pending?.({ order, lane });
     this.#tellReleased();
   }
 
@@ -159,31 +192,50 @@ class ListenHook {
   #tellReleased() {
     if (this.#pending.size > 0) return;
     for (const listener of this.#released) {
-      if (!this.#session.handles.has(listener)) this.#session.report({ type: 'unserve', listener });
+      const unserve = { type: 'unserve', listener };
+      if (!this.#session.handles.has(listener) && !this.#session.ask(unserve)) this.#session.report(unserve);
     }
     this.#released.clear();
   }
 
-  #answered(server, query, callback, answer, lane) {
+  // As Node does with what the primary answers, but that the server has an address and not `null` (`listenInCluster`). With a
+  // `mode`, Node asks for the rights of the unix socket no more.
+  #answered(server, query, answer, mode = 0) {
+    const { errno, address: bound, path } = answer.order;
     // The cluster is leaving, and the order to leave comes to this worker too: no error, it just never listens.
-    if (answer.errno === ECANCELED) return;
-    if (answer.type === 'bindFailed') return this.#refused(server, callback, answer.errno);
-    if (this.#session.handles.has(answer.listener)) {
-      lane?.close();
-      return this.#refused(server, callback, EADDRINUSE);
+    if (errno === ECANCELED) return (server._handle = silent(query));
+    server._handle = this.#take(server, answer);
+    const error = mode && server._handle.fchmod?.(mode);
+    if (error) {
+      server._handle.close();
+      server._handle = failing(error, () => {});
     }
-    const handle = new ListenHandle(this, server, answer, lane);
-    this.#session.handles.set(handle.listener, handle);
     // Asked for by its name, `server.address()` tells where it is all the same.
-    if (isInherited(query.address)) server._pipeName = answer.path ?? undefined;
-    const error = widen(query);
-    if (error) handle.close();
-    callback(error, error ? NO_HANDLE : handle);
+    if (isInherited(query.address)) server._pipeName = path ?? undefined;
+    const { port, backlog, fd, flags } = query;
+    if (query.address !== null) return server._listen2(query.address, port, query.addressType, backlog, fd, flags);
+    // Of all addresses Node tries those of IPv6 first, and learns from `listen` that they are in use.
+    const isIPv6 = bound ? bound.family === 'IPv6' : errno === undefined || errno === EADDRINUSE;
+    server._listen2(isIPv6 ? '::' : '0.0.0.0', port, isIPv6 ? 6 : 4, backlog, fd, flags);
   }
 
-  #refused(server, callback, errno) {
-    this.#session.onClosed(server);
-    callback(-errno, NO_HANDLE);
+  #decline({ order, lane }) {
+    if (lane >= 0) fs.close(lane, () => {});
+    if (order.type === 'bound') this.#released.add(order.listener);
+  }
+
+  #take(server, { order, lane: fd }) {
+    const refused = (errno) => failing(-errno, () => this.#session.onClosed(server));
+    const lane = fd < 0 ? undefined : laneOf(fd);
+    // libuv tells of a path that is not there as of one without rights, for the sake of Windows.
+    if (order.type === 'bindFailed') return refused(order.errno === ENOENT ? EACCES : order.errno);
+    if (this.#session.handles.has(order.listener)) {
+      lane?.close();
+      return refused(EADDRINUSE);
+    }
+    const handle = new ListenHandle(this, server, order, lane);
+    this.#session.handles.set(handle.listener, handle);
+    return handle;
   }
 }
 
@@ -194,17 +246,6 @@ function laneOf(fd) {
   } catch {
     fs.close(fd, () => {});
     return undefined;
-  }
-}
-
-/** Does what `readableAll` and `writableAll` of a unix socket ask for; returns an error number of Node's, or 0. */
-function widen({ address, readableAll, writableAll }) {
-  const bits = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
-  try {
-    if (bits) fs.chmodSync(address, fs.statSync(address).mode | bits);
-    return 0;
-  } catch (error) {
-    return error.errno;
   }
 }
 

@@ -12,7 +12,7 @@ const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
-const { shorten } = require('../words');
+const { lastWords } = require('../words');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
@@ -90,6 +90,12 @@ class Session {
   /** Sends a report to the master (`Report` of `src/ipc/frame.rs`). */
   report(report) {
     if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
+  }
+
+  /** As `report`, and waits for the answer, which is an order and perhaps a lane; without one, it is to be reported. */
+  ask(report) {
+    const answer = native(() => this.#native.ask(JSON.stringify(report)));
+    return answer ? { ...answer, order: JSON.parse(answer.order) } : undefined;
   }
 
   /** Reports that all servers of the app listen. Not `settled`: others may follow, of which nobody knows yet. */
@@ -224,12 +230,8 @@ class Session {
 
   /** Reports why this process is about to end, for whoever waits for it to become ready. */
   #lastWords(error) {
-    // The stack of a SyntaxError begins with the place and not with the message.
-    const [first] = String(error?.stack ?? '').split('\n');
-    const message = String(error);
-    const words = shorten(first && !first.startsWith(message.split('\n')[0]) ? `${message} (${first})` : message);
     try {
-      this.report({ type: 'lastWords', words });
+      this.report({ type: 'lastWords', words: lastWords(error) });
     } catch {
       // The error itself is what matters, and Node prints it.
     }

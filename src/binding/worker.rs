@@ -23,6 +23,15 @@ const STARVED: i32 = -3;
 /// An `Int32Array`. By this name, since napi-derive takes a plain `&mut` for one of its own objects.
 type Batch<'a> = &'a mut [i32];
 
+/// The master's answer to a question.
+#[napi(object)]
+pub struct Answer {
+    /// An order, as JSON.
+    pub order: String,
+    /// The descriptor beside it, which is the caller's to close, or -1.
+    pub lane: i32,
+}
+
 /// This process as a worker.
 #[napi]
 pub struct NativeWorker {
@@ -98,6 +107,14 @@ impl NativeWorker {
     #[napi]
     pub fn report(&mut self, report: String) -> napi::Result<bool> {
         self.worker.report(&parse(&report)?).map_err(fail)
+    }
+
+    /// Reports to the master, and waits for its answer; `report` is JSON. `null`: there is none, since the master is busy or gone,
+    /// or descriptors are lacking; then nothing is to be relied on, and a `report` does the same.
+    #[napi]
+    pub fn ask(&mut self, report: String) -> napi::Result<Option<Answer>> {
+        let Some((order, lane)) = self.worker.ask(&parse(&report)?).map_err(fail)? else { return Ok(None) };
+        Ok(Some(Answer { order: print(&order)?, lane: lane.map_or(-1, IntoRawFd::into_raw_fd) }))
     }
 
     /// Takes up again what was not possible before for lack of room or of descriptors. False: a report still waits.

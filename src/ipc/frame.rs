@@ -3,6 +3,9 @@
 //! A message is one frame. Connections travel as a list of listener numbers beside as many descriptors; all else is JSON.
 //! Orders do not depend on each other: the master may read one back together with connections and send it again. Beside the answer to
 //! `Bind` may travel the descriptor of the worker's lane.
+//!
+//! A *question* is a report whose answer the worker waits for. The end of a socket pair travels beside it, on which the master
+//! sends the order that answers. So whatever else lies in the channel stays there meanwhile, where the master can read it back.
 
 use std::ops::Deref;
 
@@ -12,6 +15,7 @@ use super::place::Place;
 
 const CONNECTIONS: u8 = 1;
 const JSON: u8 = 2;
+const QUESTION: u8 = 3;
 
 /// The most connections in one frame.
 pub const MAX_CONNECTIONS: usize = 32;
@@ -41,6 +45,8 @@ pub enum Order {
         /// The kernel's error number, positive.
         errno: i32,
     },
+    /// The answer to `Unserve`, where it is a question.
+    Unserved,
     /// Finish what you have, then report `Drained`.
     Drain {
         /// Whether idle connections are to be given back, because there is somebody to take them.
@@ -181,6 +187,8 @@ pub enum FromWorker {
     Connections(Vec<Origin>),
     /// A report.
     Report(Report),
+    /// A report that is answered on the descriptor beside it.
+    Question(Report),
 }
 
 /// A frame that cannot be read.
@@ -193,7 +201,7 @@ pub struct Malformed {
 
 /// Whether a frame that begins with this byte comes with descriptors.
 pub fn has_descriptors(first: u8) -> bool {
-    first == CONNECTIONS
+    first == CONNECTIONS || first == QUESTION
 }
 
 /// The bytes of a frame for connections, on the stack: one is made for every few connections.
@@ -225,16 +233,21 @@ pub fn connections(origins: impl Iterator<Item = Origin>) -> Connections {
 
 /// The frame for an order.
 pub fn order(order: &Order) -> Vec<u8> {
-    json(order)
+    json(JSON, order)
 }
 
 /// The frame for a report.
 pub fn report(report: &Report) -> Vec<u8> {
-    json(report)
+    json(JSON, report)
 }
 
-fn json(message: &impl Serialize) -> Vec<u8> {
-    let mut frame = vec![JSON];
+/// The frame for a question; the descriptor of the socket for its answer goes beside it.
+pub fn question(report: &Report) -> Vec<u8> {
+    json(QUESTION, report)
+}
+
+fn json(kind: u8, message: &impl Serialize) -> Vec<u8> {
+    let mut frame = vec![kind];
     // Writing plain structs to memory cannot fail; an empty frame would be refused by the other side.
     let _ = serde_json::to_writer(&mut frame, message);
     frame
@@ -246,7 +259,7 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<FromMaster, Malformed> {
     if let Some(origins) = read_connections(frame, fds) {
         return Ok(FromMaster::Connections(origins));
     }
-    let order = read_json(frame).filter(|order| fds == 0 || fds == 1 && matches!(order, Order::Bound { .. }));
+    let order = read_json(JSON, frame).filter(|order| fds == 0 || fds == 1 && matches!(order, Order::Bound { .. }));
     order.map(FromMaster::Order).ok_or(malformed)
 }
 
@@ -256,7 +269,12 @@ pub fn from_worker(frame: &[u8], fds: usize) -> Result<FromWorker, Malformed> {
     if let Some(origins) = read_connections(frame, fds) {
         return Ok(FromWorker::Connections(origins));
     }
-    read_json(frame).filter(|_| fds == 0).map(FromWorker::Report).ok_or(malformed)
+    let read = match fds {
+        0 => read_json(JSON, frame).map(FromWorker::Report),
+        1 => read_json(QUESTION, frame).map(FromWorker::Question),
+        _ => None,
+    };
+    read.ok_or(malformed)
 }
 
 fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
@@ -266,8 +284,8 @@ fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
     Some(pairs.iter().map(|[a, b]| Origin { listener: u32::from_le_bytes(*a), idle: u32::from_le_bytes(*b) }).collect())
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(frame: &[u8]) -> Option<T> {
-    serde_json::from_slice(frame.strip_prefix(&[JSON])?).ok()
+fn read_json<T: serde::de::DeserializeOwned>(kind: u8, frame: &[u8]) -> Option<T> {
+    serde_json::from_slice(frame.strip_prefix(&[kind])?).ok()
 }
 
 #[cfg(test)]
@@ -280,10 +298,11 @@ mod tests {
         let frame = connections(origins.into_iter());
         assert_eq!(from_master(&frame, 3).unwrap(), FromMaster::Connections(origins.to_vec()));
         let order = Order::BindFailed { seq: 3, errno: 98 };
-        assert_eq!(from_master(&json(&order), 0).unwrap(), FromMaster::Order(order));
+        assert_eq!(from_master(&super::order(&order), 0).unwrap(), FromMaster::Order(order));
         let wanted = Wanted { address: None, port: Some(0), v6_only: false, backlog: 511, index: 2 };
         let report = Report::Bind { seq: 1, wanted };
-        assert_eq!(from_worker(&json(&report), 0).unwrap(), FromWorker::Report(report));
+        assert_eq!(from_worker(&question(&report), 1).unwrap(), FromWorker::Question(report.clone()));
+        assert_eq!(from_worker(&super::report(&report), 0).unwrap(), FromWorker::Report(report));
     }
 
     #[test]
@@ -291,8 +310,10 @@ mod tests {
         let frame = connections([1, 2].map(|listener| Origin { listener, idle: 0 }).into_iter());
         assert!(from_master(&frame, 1).is_err());
         assert!(from_master(&frame[..12], 2).is_err());
-        assert!(from_master(&json(&Order::Leave), 1).is_err());
-        let bound = json(&Order::Bound { seq: 1, listener: 1, address: None, path: None });
+        assert!(from_master(&order(&Order::Leave), 1).is_err());
+        assert!(from_worker(&report(&Report::Drained), 1).is_err());
+        assert!(from_worker(&question(&Report::Drained), 0).is_err(), "without a socket for its answer");
+        let bound = order(&Order::Bound { seq: 1, listener: 1, address: None, path: None });
         assert!(from_master(&bound, 1).is_ok(), "with its lane");
         assert!(from_master(&bound, 2).is_err());
     }
@@ -303,7 +324,7 @@ mod tests {
         for _ in 0..50_000 {
             let mut bytes: Vec<u8> = (0..random.usize(0..40)).map(|_| random.u8(..)).collect();
             if let Some(first) = bytes.first_mut() {
-                *first %= 4;
+                *first %= 5;
             }
             let _ = from_master(&bytes, random.usize(0..5));
             let _ = from_worker(&bytes, random.usize(0..2));

@@ -5,6 +5,8 @@
 //! else. The *watch* is a thread that waits for the end of the master. It then has the lanes listen no more, as the master's other
 //! sockets do, gives the event loop `orphan_limit` to finish, and ends the process itself.
 
+mod ask;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
@@ -64,6 +66,8 @@ pub struct Worker {
     poll: Option<Poll>,
     /// Connections that were counted when `account` last looked.
     accounted: u64,
+    /// The master left a question unanswered, and has not been heard of since.
+    silent: bool,
     /// A descriptor of each lane that JavaScript has, for the watch.
     lanes: Arc<Mutex<BTreeMap<ListenerId, OwnedFd>>>,
     buffer: Box<[u8; MAX_BYTES]>,
@@ -78,20 +82,24 @@ impl Worker {
         let [channel, board] = sys::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD])
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board = Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
-        let header = board.header();
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        Ok(Self {
-            channel: Arc::new(Channel::from(channel)),
+        Ok(Self::new(Channel::from(channel), row, board.header()))
+    }
+
+    fn new(channel: Channel, row: Row, header: Header) -> Self {
+        Self {
+            channel: Arc::new(channel),
             row,
             header,
             unsent: VecDeque::new(),
             looking: Rc::new(Cell::new(Looking::Yes)),
             poll: None,
             accounted: 0,
+            silent: false,
             lanes: Arc::default(),
             buffer: Box::new([0; MAX_BYTES]),
-        })
+        }
     }
 
     /// This worker's row.
@@ -173,6 +181,7 @@ impl Worker {
             doing: "reading the channel",
             source: io::Error::other(error),
         };
+        self.silent = false;
         match frame::from_master(received.bytes, received.fds.len()).map_err(malformed)? {
             FromMaster::Order(order) => {
                 let lane = received.fds.into_iter().next();
@@ -207,6 +216,12 @@ impl Worker {
         }
     }
 
+    fn forget_lane(&self, report: &Report) {
+        if let (Report::Unserve { listener }, Ok(mut lanes)) = (report, self.lanes.lock()) {
+            lanes.remove(listener);
+        }
+    }
+
     /// All workers are orphans now, and leave: load balancers are to know.
     fn orphaned(&self) -> Taken {
         self.looking.set(Looking::Orphaned);
@@ -228,9 +243,7 @@ impl Worker {
                 source: io::ErrorKind::WouldBlock.into(),
             });
         }
-        if let (Report::Unserve { listener }, Ok(mut lanes)) = (report, self.lanes.lock()) {
-            lanes.remove(listener);
-        }
+        self.forget_lane(report);
         self.unsent.push_back(frame::report(report));
         self.flush()
     }

@@ -1,13 +1,16 @@
 //! The channel between master and worker: a SEQPACKET socket pair, on which messages keep their borders and carry
 //! descriptors (`SCM_RIGHTS`).
 //!
-//! All calls are non-blocking. The master keeps a second descriptor of the worker's end: what the worker has not taken
+//! No call waits, but for those whose names say so, and they have a deadline. The master keeps a second descriptor of the worker's end: what the worker has not taken
 //! can so be read back, by whoever comes first; each message goes to exactly one reader.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -102,6 +105,28 @@ impl Channel {
         let mut first = [0];
         let (length, _) = rustix::net::recv(&self.0, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT).ok()?;
         (length > 0).then_some(first[0])
+    }
+
+    /// Waits until something can be read, or the other side is gone. False: `deadline` came first.
+    pub fn wait_readable(&self, deadline: Instant) -> io::Result<bool> {
+        self.wait(PollFlags::IN, deadline)
+    }
+
+    /// Waits until there is room for a message, or the other side is gone. False: `deadline` came first.
+    pub fn wait_writable(&self, deadline: Instant) -> io::Result<bool> {
+        self.wait(PollFlags::OUT, deadline)
+    }
+
+    fn wait(&self, what: PollFlags, deadline: Instant) -> io::Result<bool> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            match rustix::event::poll(&mut [PollFd::new(&self.0, what)], Some(&left)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// A second descriptor of the same end.

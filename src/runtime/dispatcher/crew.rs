@@ -4,13 +4,15 @@
 //! there are descriptors again; and who waits where nobody will ever serve is let go as soon as that is sure.
 
 use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll;
 
 use super::peer::{Peer, Received};
 use super::{Counts, Heard, Loop, PEER, SETTLE_WITHIN};
 use crate::core::worker::WorkerId;
-use crate::ipc::frame::{ListenerId, Order, Report};
+use crate::ipc::frame::{self, ListenerId, Order, Report, Wanted};
+use crate::sys::channel::Channel;
 
 impl Loop {
     pub(super) fn attach(&mut self, peer: Peer) {
@@ -70,7 +72,8 @@ impl Loop {
     pub(super) fn hear(&mut self, worker: WorkerId) -> bool {
         for _ in 0..64 {
             match self.peers.get_mut(&worker).and_then(Peer::receive) {
-                Some(Received::Report(report)) => self.on_report(worker, report),
+                Some(Received::Report(report)) => self.on_report(worker, report, None),
+                Some(Received::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
                 Some(Received::Connections(back)) => {
                     Counts::add(&self.counts.moved, back.len());
                     for connection in back {
@@ -85,23 +88,15 @@ impl Loop {
         true
     }
 
-    fn on_report(&mut self, worker: WorkerId, report: Report) {
+    /// `asker`: where the worker waits for the answer, if it does.
+    fn on_report(&mut self, worker: WorkerId, report: Report, asker: Option<&Channel>) {
         match report {
             Report::Bind { seq, wanted } => {
-                let peers = &self.peers;
-                let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
-                let (answer, lane) = match self.door.bind(&wanted, claimed) {
-                    Ok(listener) => {
-                        let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
-                        let lane = slot.and_then(|slot| self.door.lane(listener, slot));
-                        self.with_peer(worker, |peer| peer.claim(listener));
-                        self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
-                        let (address, path) = self.door.place(listener);
-                        (Order::Bound { seq, listener, address, path }, lane)
-                    }
-                    Err(errno) => (Order::BindFailed { seq, errno }, None),
-                };
-                self.with_peer(worker, |peer| peer.order_with(&answer, lane));
+                let (answer, lane) = self.bind(worker, seq, &wanted);
+                match asker {
+                    Some(asker) => reply(asker, &answer, lane),
+                    None => self.with_peer(worker, |peer| peer.order_with(&answer, lane)),
+                }
             }
             Report::Serve { listener, lane } => {
                 self.with_peer(worker, |peer| peer.serve(listener, lane));
@@ -113,6 +108,9 @@ impl Loop {
                 self.enrol(worker);
                 self.release_unserved();
                 self.look_at = 0;
+                if let Some(asker) = asker {
+                    reply(asker, &Order::Unserved, None);
+                }
             }
             Report::Drained => {
                 self.with_peer(worker, Peer::ask_to_leave);
@@ -126,6 +124,22 @@ impl Loop {
             }
             report @ Report::Ready { .. } => self.announce(worker, report),
             report => (self.tell)(worker, Heard::Report(report)),
+        }
+    }
+
+    fn bind(&mut self, worker: WorkerId, seq: u32, wanted: &Wanted) -> (Order, Option<OwnedFd>) {
+        let peers = &self.peers;
+        let claimed = |listener| peers.values().any(|peer| peer.claims(listener));
+        match self.door.bind(wanted, claimed) {
+            Ok(listener) => {
+                let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
+                let lane = slot.and_then(|slot| self.door.lane(listener, slot));
+                self.with_peer(worker, |peer| peer.claim(listener));
+                self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
+                let (address, path) = self.door.place(listener);
+                (Order::Bound { seq, listener, address, path }, lane)
+            }
+            Err(errno) => (Order::BindFailed { seq, errno }, None),
         }
     }
 
@@ -150,5 +164,13 @@ impl Loop {
                 self.announce(worker, ready);
             }
         }
+    }
+}
+
+/// Answers a question. A worker that waits no more has asked again by a report.
+fn reply(asker: &Channel, answer: &Order, lane: Option<OwnedFd>) {
+    let lane = lane.as_ref().map(OwnedFd::as_fd);
+    if let Err(error) = asker.send(&frame::order(answer), lane.as_slice()) {
+        tracing::debug!(%error, "a worker does not wait for its answer any more");
     }
 }

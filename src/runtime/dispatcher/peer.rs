@@ -33,6 +33,8 @@ pub struct Connection {
 pub enum Received {
     /// A report.
     Report(Report),
+    /// A report whose answer it waits for, and the socket for that.
+    Question(Report, Channel),
     /// Connections that it gives back.
     Connections(Vec<Connection>),
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Connection, Mail, Peer, Received};
 use crate::core::Millis;
 use crate::ipc::frame::{self, FromMaster, FromWorker, Origin};
-use crate::sys::channel::{MAX_BYTES, MAX_FDS};
+use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::listener;
 
 const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS);
@@ -62,11 +62,15 @@ impl Peer {
         self.starved = false;
         let mut buffer = [0; MAX_BYTES];
         loop {
-            // A worker gives connections back one by one, and its reports need no descriptor.
+            // A worker gives connections back one by one, and asks by one descriptor; its reports need none.
             let fds = usize::from(self.channel.peek().is_some_and(frame::has_descriptors));
             match self.channel.receive(&mut buffer, fds) {
                 Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
                     Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
+                    Ok(FromWorker::Question(report)) => {
+                        let asker = received.fds.into_iter().next().map(Channel::from)?;
+                        return Some(Received::Question(report, asker));
+                    }
                     Ok(FromWorker::Connections(origins)) => {
                         return Some(Received::Connections(returned(received.fds, origins)));
                     }
