@@ -75,21 +75,51 @@ describe('a worker that is killed under load', () => {
 });
 
 describe('a worker that dies again and again', () => {
-  it('is replaced at once the first time, and then with longer and longer pauses', async () => {
-    const script = new Script('crash-loop.js', { port: await freePort() });
-    await script.until('it has died often', () => script.told('died at').length >= 6, 15_000);
-    const forked = script.told('forked at').map(([at]) => at);
-    const died = script.told('died at').map(([at]) => at);
-    const pauses = died.slice(0, 5).map((at, index) => Math.round(forked[index + 1] - at));
-    assert.ok(pauses[0] < 75, `${pauses}`);
+  /** A cluster in which whoever follows the first two ends at once, when one of these is killed. */
+  async function startLoop(WHEN) {
+    const script = await new Script('crash-loop.js', { port: await freePort(), env: { WHEN } }).ready();
+    process.kill(script.workers()[1], 'SIGKILL');
+    return script;
+  }
+
+  /** From each of the deaths to the fork after it. */
+  async function pauses(script, deaths) {
+    await script.until('it has died often', () => script.told('forked at').length >= 2 + deaths, 15_000);
+    const forked = script.told('forked at').slice(2);
+    assert.ok(script.told('died at').every(([, reason]) => reason === 'crash'));
+    return script.told('died at').slice(0, deaths).map(([at], index) => Math.round(forked[index][0] - at));
+  }
+
+  it('before it is ready is replaced at once the first time, and then with longer and longer pauses', async () => {
+    const script = await startLoop('start');
+    const [killed, first, ...others] = await pauses(script, 6);
+    assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
     // Three quarters of the doubled pause is the least; the machine may be slow.
-    [75, 150, 300, 600].forEach((least, index) => assert.ok(pauses[index + 1] >= least - 5, `${pauses}`));
-    assert.ok(script.told('died at').every(([, code, reason]) => code === 1 && reason === 'crash'));
+    [75, 150, 300, 600].forEach((least, index) => assert.ok(others[index] >= least - 5, `${others}`));
     assert.strictEqual((await ask(script.cwd, 'status')).ok.running, true, 'and the master lives');
   });
 
+  it('after it was ready is replaced at once three times, and then within a second', async () => {
+    const script = await startLoop('ready');
+    const all = await pauses(script, 8);
+    assert.ok(all.slice(0, 3).every((pause) => pause < 75), `${all}`);
+    [75, 150, 300, 600, 750].forEach((least, index) => assert.ok(all[index + 3] >= least - 5, `${all}`));
+    assert.ok(all.every((pause) => pause < 1300), `${all}`);
+  });
+
+  it('when no other one is ready either, is replaced at once', async () => {
+    const script = await startLoop('ready');
+    await script.until('it pauses', () => script.told('died at').length >= 7);
+    const before = script.told('forked at').length;
+    const [other] = script.workers();
+    const killed = performance.now();
+    process.kill(other, 'SIGKILL');
+    await script.until('both places have a new one', () => script.told('forked at').length >= before + 2);
+    assert.ok(performance.now() - killed < 400, 'the other one had 600 ms to wait');
+  });
+
   it('does not delay the end of the cluster', async () => {
-    const script = new Script('crash-loop.js', { port: await freePort() });
+    const script = await startLoop('ready');
     await script.until('it pauses', () => script.told('died at').length >= 4);
     const { took } = await ask(script.cwd, 'shutdown', [{ wait: true }]);
     assert.ok(took < 1500, `took ${took} ms`);

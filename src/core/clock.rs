@@ -39,6 +39,12 @@ impl Clock {
         self.now
     }
 
+    /// The time of the latest turn.
+    #[cfg(test)]
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
     /// The turn of `machine` is over; the next one comes within `wait`.
     pub fn wait(&mut self, machine: Millis, wait: Millis) {
         self.due = Some(machine + wait);

@@ -57,7 +57,7 @@ impl Supervisor {
     /// Starts a drain. The slot is free at once, so that a replacement need not wait for the drain.
     pub(super) fn drain(&mut self, id: WorkerId, cause: Cause, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.holds_slot()) else { return };
-        let ready_for = if let State::Ready { since } = worker.state { now.saturating_sub(since) } else { 0 };
+        let ready_for = if let State::Ready { since } = worker.state { Some(now.saturating_sub(since)) } else { None };
         worker.state = State::Draining { cause, deadline: now + self.limits.shutdown_timeout };
         self.actions.push(Action::Drain { worker: id });
         self.vacate(id, ready_for, now);

@@ -227,7 +227,7 @@ impl Supervisor {
     fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
         if self.workers.remove(&id).is_some() {
             self.tell(Notice::Warning(format!("cannot start a worker: {reason}")));
-            self.vacate(id, 0, now);
+            self.vacate(id, None, now);
             self.replacement_failed(id, &reason, now);
             self.count_failed_start(reason);
         }
@@ -248,10 +248,10 @@ impl Supervisor {
     fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
         let Some(worker) = self.workers.remove(&id) else { return };
         let (cause, ready_for, failed_start) = match worker.state {
-            State::Starting { .. } => (Cause::Crash, 0, true),
-            State::Ready { since } => (Cause::Crash, now.saturating_sub(since), false),
-            State::Draining { cause, .. } => (cause, 0, false),
-            State::Killed { cause } => (cause, 0, cause == Cause::StartTimeout),
+            State::Starting { .. } => (Cause::Crash, None, true),
+            State::Ready { since } => (Cause::Crash, Some(now.saturating_sub(since)), false),
+            State::Draining { cause, .. } => (cause, None, false),
+            State::Killed { cause } => (cause, None, cause == Cause::StartTimeout),
         };
         if let Some(pid) = worker.pid {
             self.tell(Notice::Died { pid, exit, cause });
@@ -265,8 +265,8 @@ impl Supervisor {
         }
     }
 
-    /// Empties the slot that `id` held, if it did, and sets the time of its refill.
-    fn vacate(&mut self, id: WorkerId, ready_for: Millis, now: Millis) {
+    /// Empties the slot that `id` held, if it did, and sets the time of its refill. `ready_for`: how long the worker had been ready.
+    fn vacate(&mut self, id: WorkerId, ready_for: Option<Millis>, now: Millis) {
         let jitter = self.random.u64(..);
         let successor = self.replacing.current.filter(|current| current.old == id).map(|current| current.new);
         let Some((index, slot)) = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.holder == Some(id)) else {
@@ -277,7 +277,11 @@ impl Supervisor {
         if successor.is_some() {
             return;
         }
-        slot.refill_at = (index < self.target).then(|| now + slot.backoff.after_death(ready_for, jitter));
+        let wait = match ready_for {
+            Some(ready_for) => slot.backoff.after_loss(ready_for, jitter),
+            None => slot.backoff.after_failed_start(jitter),
+        };
+        slot.refill_at = (index < self.target).then_some(now + wait);
     }
 
     /// A first start in which as many workers failed as there are slots, and none was ever ready, has failed.
@@ -310,14 +314,16 @@ impl Supervisor {
         self.workers.keys().copied().collect()
     }
 
-    /// Gives every empty slot whose time has come a worker.
+    /// Gives every empty slot whose time has come a worker. While none is ready, that is at once where the latest one had been.
     fn refill(&mut self, now: Millis) {
         if !self.is_running() {
             self.slots.iter_mut().for_each(|slot| slot.refill_at = None);
             return;
         }
+        let serves = self.workers.values().any(|worker| matches!(worker.state, State::Ready { .. }));
         for index in 0..self.slots.len() {
-            if self.slots[index].refill_at.is_some_and(|at| at <= now) {
+            let slot = &self.slots[index];
+            if slot.refill_at.is_some_and(|at| at <= now || (!serves && slot.backoff.is_after_loss())) {
                 self.slots[index].refill_at = None;
                 self.slots[index].holder = Some(self.spawn(index, now));
             }

@@ -117,7 +117,7 @@ impl Supervisor {
             if age > self.limits.max_heartbeat_delay {
                 self.tell(Notice::Unresponsive { pid, age });
                 self.kill(reading.worker, Cause::Unresponsive);
-                self.vacate(reading.worker, now.saturating_sub(since), now);
+                self.vacate(reading.worker, Some(now.saturating_sub(since)), now);
             }
         }
         if self.replacing.may_recycle(now) {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::core::backoff::LOSS_CAP;
 use crate::core::event::Reading;
 
 const LIMITS: Limits = Limits {
@@ -200,10 +201,22 @@ impl World {
             let ill = self.supervisor.problems().next().is_some() || self.supervisor.master_problem().is_some();
             assert!(!ill || self.unhealthy, "a problem was not told");
         }
+        self.check_waits();
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
             let killed = self.supervisor.workers().any(|(_, w)| matches!(w.state, State::Killed { .. }));
             assert!(killed || self.supervisor.next_tick().is_some(), "an empty slot is forgotten");
+        }
+    }
+
+    /// A slot whose worker had been ready waits for a second at most, and for nothing while no worker is ready.
+    fn check_waits(&self) {
+        let serves = self.supervisor.workers().any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        let now = self.supervisor.clock.now();
+        for slot in self.supervisor.slots.iter().filter(|slot| slot.backoff.is_after_loss()) {
+            let Some(at) = slot.refill_at else { continue };
+            assert!(serves, "a slot waits while no worker is ready");
+            assert!(at <= now + LOSS_CAP, "a slot waits for {} ms", at - now);
         }
     }
 

@@ -69,6 +69,21 @@ fn a_dead_worker_is_replaced_at_once_in_its_slot_with_the_next_generation() {
 }
 
 #[test]
+fn a_worker_that_is_lost_again_and_again_waits_a_little_but_not_while_no_other_is_ready() {
+    let mut supervisor = running(2);
+    let exit = Exit::Signal("SIGKILL");
+    for id in 2..5 {
+        let actions = supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, 10);
+        assert_eq!(actions[1], spawn(id + 1, 1, id), "at once");
+        born(&mut supervisor, id + 1, true, 10);
+    }
+    assert_eq!(supervisor.on_event(Event::Exited { worker: WorkerId(5), exit }, 10).len(), 1);
+    assert!((85..=110).contains(&supervisor.deadline().unwrap_or_default()));
+    let actions = supervisor.on_event(Event::Exited { worker: ONE, exit }, 10);
+    assert_eq!(actions[1..], [spawn(6, 0, 2), spawn(7, 1, 5)], "none is ready, and none waits");
+}
+
+#[test]
 fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     let mut supervisor = running(2);
     supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(1) }, 10);
@@ -80,9 +95,12 @@ fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     let actions = supervisor.on_event(Event::Tick, 1_010);
     assert!(matches!(actions[..], [Action::Tell(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]));
     let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
-    assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout)]);
-    let at = supervisor.next_tick().expect("a time for the replacement");
-    assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(4, 0, 3)]);
+    assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout), spawn(4, 0, 3)]);
+    supervisor.on_event(Event::Spawned { worker: WorkerId(4), pid: 104 }, 1_020);
+    supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 1_030);
+    let at = supervisor.next_tick().expect("a time for the next replacement");
+    assert!((1_105..=1_130).contains(&at), "{at}");
+    assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(5, 0, 4)]);
 }
 
 #[test]
