@@ -113,6 +113,7 @@ declare namespace Cluster {
     | 'CLUSTER2_ERR_NOT_RUNNING'
     | 'CLUSTER2_ERR_OPTION_INVALID'
     | 'CLUSTER2_ERR_OPTION_UNKNOWN'
+    | 'CLUSTER2_ERR_PIDS_UNREADABLE'
     | 'CLUSTER2_ERR_PIDS_UNWRITABLE'
     | 'CLUSTER2_ERR_PLATFORM'
     | 'CLUSTER2_ERR_PORT_DENIED'
@@ -391,6 +392,8 @@ declare namespace Cluster {
   /** The answer where no cluster runs. */
   export interface NotRunning {
     running: false;
+    /** Why that is known, where there is not even the `pids` directory. */
+    reason?: string;
   }
 
   /** The answer to `stop()` and `shutdown()`; `pid` is the master's. */

@@ -56,7 +56,7 @@ class Cluster extends EventEmitter {
 
   #command(command) {
     if (this.#role?.running) return this.#role.command(command);
-    return remote.ask(this.#config.pids, command, this.#config);
+    return remote.ask(this.#config.pids, command);
   }
 
   /** Kills all workers, and the master if it is another process. Resolves when they are gone. */

@@ -63,6 +63,14 @@ pub enum ClusterError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// The `pids` directory cannot be looked into, so nobody knows whether a cluster runs there.
+    #[error("cannot look into {path}: {source} (option 'pids'); ask as the user of the cluster, or as root")]
+    PidsUnreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A log file of a worker cannot be opened.
     #[error("cannot write {path}: {source} (option 'logs', for output: 'files')")]
     LogsUnwritable {
@@ -86,10 +94,13 @@ pub enum ClusterError {
         reason: String,
     },
     /// No cluster runs where one is needed.
-    #[error("no cluster is running in {pids}")]
+    #[error("{} {pids}{}", if *is_missing { "there is no directory" } else { "no cluster is running in" },
+        if *is_missing { " (option 'pids')" } else { "" })]
     NotRunning {
         /// The `pids` directory that was asked.
         pids: PathBuf,
+        /// Whether there is not even the directory.
+        is_missing: bool,
     },
     /// A pid that is not one of the cluster's workers.
     #[error("pid {pid} is not a worker of this cluster")]
@@ -154,6 +165,7 @@ impl ClusterError {
             Self::PortDenied { .. } => "CLUSTER2_ERR_PORT_DENIED",
             Self::Listen { .. } => "CLUSTER2_ERR_LISTEN",
             Self::PidsUnwritable { .. } => "CLUSTER2_ERR_PIDS_UNWRITABLE",
+            Self::PidsUnreadable { .. } => "CLUSTER2_ERR_PIDS_UNREADABLE",
             Self::LogsUnwritable { .. } => "CLUSTER2_ERR_LOGS_UNWRITABLE",
             Self::AlreadyRunning { .. } => "CLUSTER2_ERR_ALREADY_RUNNING",
             Self::StartFailed { .. } => "CLUSTER2_ERR_START_FAILED",

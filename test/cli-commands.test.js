@@ -117,13 +117,17 @@ describe('the commands', () => {
   });
 
   it('where no cluster runs, those that want one end with 3, and those that want none have what they want', () => {
-    for (const args of [['status'], ['reload'], ['scale', '2'], ['ecv', 'enable']]) {
-      const { stderr, ...rest } = cluster2(folder, ...args);
-      assert.deepStrictEqual(rest, NOWHERE, args.join(' '));
-      assert.match(stderr, new RegExp(`^cluster2: no cluster is running in ${folder}/pids`));
-    }
-    for (const args of [['stop'], ['shutdown'], ['shutdown', '--wait']]) {
-      assert.deepStrictEqual(cluster2(folder, ...args), { status: 0, signal: null, stdout: `no cluster is running in ${folder}/pids\n`, stderr: '' });
+    for (const reason of [`there is no directory ${folder}/pids (option 'pids')`, `no cluster is running in ${folder}/pids`]) {
+      for (const args of [['status'], ['status', '--watch'], ['reload'], ['scale', '2'], ['ecv', 'enable'], ['reopen-logs']]) {
+        const { stderr, ...rest } = cluster2(folder, ...args);
+        assert.deepStrictEqual(rest, NOWHERE, args.join(' '));
+        assert.ok(stderr.startsWith(`cluster2: ${reason}`), stderr);
+      }
+      for (const args of [['stop'], ['shutdown'], ['shutdown', '--wait']]) {
+        const { status, stdout, stderr } = cluster2(folder, ...args);
+        assert.deepStrictEqual([status, stdout.endsWith(`${reason}\n`), stderr], [0, true, ''], stdout);
+      }
+      fs.mkdirSync(path.join(folder, 'pids'), { recursive: true });
     }
   });
 

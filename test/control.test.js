@@ -4,11 +4,13 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { ask } = require('./helpers/ask');
 const { Script, freePort } = require('./helpers/cluster');
 const { attempt } = require('./helpers/load');
 const { VERSION } = require('./helpers/node');
+const { until } = require('./helpers/wait');
 
 const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
@@ -23,8 +25,10 @@ describe('asking where no cluster runs', () => {
   for (const [method, ...args] of [['status'], ['stop'], ['shutdown'], ['shutdown', { wait: true }]]) {
     it(`${method}(${args.map((arg) => JSON.stringify(arg))}) is no error, and leaves the directory as it was`, async () => {
       const { ok } = await ask(directory, method, args);
-      assert.deepStrictEqual(ok, { running: false });
+      assert.deepStrictEqual(ok, { running: false, reason: `there is no directory ${directory}/pids (option 'pids')` });
       assert.deepStrictEqual(fs.readdirSync(directory), []);
+      fs.mkdirSync(path.join(directory, 'pids'));
+      assert.deepStrictEqual((await ask(directory, method, args)).ok, { running: false });
     });
   }
 
@@ -97,6 +101,32 @@ describe('asking from another process', () => {
     const script = await start();
     const { mode } = fs.statSync(path.join(script.pids, 'control.sock'));
     assert.strictEqual((mode & 0o777).toString(8), '600');
+  });
+
+  it('silent clients by the thousand, some in the midst of a request, keep nobody waiting', async () => {
+    const script = await start();
+    const socket = path.join(script.pids, 'control.sock');
+    const reload = ask(script.cwd, 'reload');
+    const limit = Number(fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1]);
+    const silent = [];
+    const connect = () => silent.push(net.connect(socket).on('error', () => {}));
+    // More at once than may wait to be accepted are refused.
+    const more = () => {
+      const connecting = silent.filter((client) => client.connecting).length;
+      for (let count = connecting; count < 100; count += 1) connect();
+      return silent.length >= Math.min(2000, limit - 200);
+    };
+    try {
+      await until('all have come', more);
+      for (const client of silent.slice(-20)) client.write('POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n{');
+      const { ok, took } = await ask(script.cwd, 'status');
+      assert.strictEqual(ok.master.pid, script.pid);
+      assert.ok(took < 2000, `it took ${took} ms`);
+      assert.deepStrictEqual((await reload).ok, { replaced: 2 }, 'who had asked before is answered');
+      assert.ok(fs.readdirSync(`/proc/${script.pid}/fd`).length < 300, 'the master has few of them');
+    } finally {
+      silent.forEach((client) => client.destroy());
+    }
   });
 
   it('many who ask at once are all answered', async () => {

@@ -189,7 +189,7 @@ class MasterRole {
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
     // What the supervisor was asked too late is answered as it is to any process: nothing runs any more.
-    for (const { command, resolve } of this.#answers.values()) resolve(remote.ask(this.#config.pids, command, this.#config));
+    for (const { command, resolve } of this.#answers.values()) resolve(remote.ask(this.#config.pids, command));
     this.#answers.clear();
     if (error) return this.#fail(createError(error));
     // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.

@@ -1,7 +1,6 @@
 //! Commands to a cluster in another process, for JavaScript: a promise, worked off on libuv's pool.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
@@ -15,7 +14,6 @@ use crate::runtime::remote;
 pub struct Ask {
     pids: PathBuf,
     command: Command,
-    patience: Duration,
 }
 
 impl Task for Ask {
@@ -23,7 +21,7 @@ impl Task for Ask {
     type JsValue = String;
 
     fn compute(&mut self) -> napi::Result<String> {
-        print(&remote::ask(&self.pids, &self.command, self.patience).map_err(fail)?)
+        print(&remote::ask(&self.pids, &self.command).map_err(fail)?)
     }
 
     fn resolve(&mut self, _env: Env, output: String) -> napi::Result<String> {
@@ -31,10 +29,8 @@ impl Task for Ask {
     }
 }
 
-/// Asks the cluster that runs in the directory `pids`; resolves to the answer as JSON. `patience`: milliseconds that
-/// waiting for the end of a shutdown may take.
+/// Asks the cluster that runs in the directory `pids`; resolves to the answer as JSON.
 #[napi]
-pub fn ask(pids: String, command: String, patience: u32) -> napi::Result<AsyncTask<Ask>> {
-    let patience = Duration::from_millis(u64::from(patience));
-    Ok(AsyncTask::new(Ask { pids: pids.into(), command: parse(&command)?, patience }))
+pub fn ask(pids: String, command: String) -> napi::Result<AsyncTask<Ask>> {
+    Ok(AsyncTask::new(Ask { pids: pids.into(), command: parse(&command)? }))
 }

@@ -3,3 +3,4 @@
 pub mod control;
 pub mod ecv;
 pub mod monitor;
+pub mod room;

@@ -3,11 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Front;
 use super::dispatcher::{Dispatcher, Door, Heard};
@@ -23,7 +20,6 @@ use crate::config::{Balance, Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
 use crate::error::{ClusterError, Result};
-use crate::http::control;
 use crate::http::monitor::Backend;
 use crate::ipc::control::Command;
 use crate::ipc::frame::Wanted;
@@ -33,10 +29,6 @@ use crate::sys::scoreboard::Scoreboard;
 
 /// What may wait in the supervisor's inbox.
 const INBOX: usize = 4096;
-/// Clients of the control socket served at the same time; further ones wait.
-const CONTROL_CLIENTS: usize = 64;
-/// How long the last answers on the control socket may take to be written.
-const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// See the module's text.
 pub struct Master {
@@ -50,7 +42,7 @@ impl Master {
     /// wrong fails here, before anything was forked.
     pub fn start(config: Config, launch: Launch, about: About, front: Arc<dyn Front>) -> Result<Self> {
         let notifier = Notifier::from_env()?;
-        let pids = Pids::claim(&config.pids)?;
+        let mut pids = Pids::claim(&config.pids)?;
         let bound = open_door(&config, launch.plain)
             .and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config)?)));
         let (door, bound, logs) = match bound {
@@ -112,10 +104,9 @@ impl Master {
             monitor,
             notifier,
         };
-        let asked = inputs.clone();
         std::thread::Builder::new()
             .name("cluster2-super".into())
-            .spawn(move || runtime.block_on(run(supervise, inbox, control, asked)))
+            .spawn(move || drop(runtime.block_on(supervise.run(inbox, control))))
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
         Ok(Self { inputs, judge, app: monitor_app })
     }
@@ -186,66 +177,6 @@ impl Switching for Cluster {
 
     async fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
-    }
-}
-
-async fn run(
-    supervise: Supervise,
-    inbox: mpsc::Receiver<Input>,
-    control: std::os::unix::net::UnixListener,
-    inputs: mpsc::Sender<Input>,
-) {
-    let clients = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
-    let accepting = tokio::spawn(accept_control(control, inputs, Arc::clone(&clients)));
-    // Held until the last answers are out: without it the process may end.
-    let _front = supervise.run(inbox).await;
-    accepting.abort();
-    let mut clients = clients.lock().await;
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while clients.join_next().await.is_some() {} }).await;
-}
-
-async fn accept_control(
-    listener: std::os::unix::net::UnixListener,
-    inputs: mpsc::Sender<Input>,
-    clients: Arc<tokio::sync::Mutex<JoinSet<()>>>,
-) {
-    let listener = match UnixListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "the control socket cannot be served"),
-    };
-    let places = Arc::new(Semaphore::new(CONTROL_CLIENTS));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let inputs = inputs.clone();
-                let mut clients = clients.lock().await;
-                while clients.try_join_next().is_some() {}
-                clients.spawn(async move {
-                    serve_control(stream, inputs).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket cannot accept; trying again");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn serve_control(stream: UnixStream, inputs: mpsc::Sender<Input>) {
-    let execute = |command: Command| {
-        let inputs = inputs.clone();
-        async move {
-            let (answer, answered) = oneshot::channel();
-            let reply: Reply = Box::new(move |result| drop(answer.send(result)));
-            let ended = || ClusterError::WrongState { command: "do that", state: "ended" };
-            inputs.send(Input::Command(command, reply)).await.map_err(|_| ended())?;
-            answered.await.map_err(|_| ended())?
-        }
-    };
-    if let Err(error) = control::serve(stream, execute).await {
-        tracing::debug!(%error, "a client of the control socket");
     }
 }
 

@@ -7,6 +7,7 @@
 //! Whoever embeds a master (the addon, the command line) implements [`Front`].
 
 mod beat;
+mod control;
 pub mod dispatcher;
 pub mod health;
 mod inspect;

@@ -7,6 +7,7 @@ mod spawning;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+use super::control::Control;
 use super::dispatcher::{Dispatcher, Request};
 use super::health::Judge;
 use super::member::{Launch, Member};
@@ -36,6 +38,9 @@ use crate::ipc::place::Place;
 use crate::ipc::status::{Status, Totals};
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
+
+/// How often it is looked whether others still find this cluster.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes the answer to a command.
 pub type Reply = Box<dyn FnOnce(Result<Value>) + Send>;
@@ -99,6 +104,9 @@ pub struct Supervise {
 /// The task's own state.
 struct Task {
     parts: Supervise,
+    control: Control,
+    /// Why others do not find this cluster in its directory, if they do not.
+    hidden: Option<String>,
     members: BTreeMap<WorkerId, Member>,
     free_rows: BTreeSet<usize>,
     /// What was counted, but for what living workers and the dispatcher count themselves.
@@ -118,11 +126,15 @@ struct Task {
 }
 
 impl Supervise {
-    /// Runs the cluster until it has ended, and gives the front back: letting go of it lets the process end.
-    pub async fn run(self, mut inbox: mpsc::Receiver<Input>) -> Arc<dyn Front> {
+    /// Runs the cluster until it has ended and the last answers are out, and gives the front back: letting go of it lets the
+    /// process end.
+    pub async fn run(self, mut inbox: mpsc::Receiver<Input>, control: UnixListener) -> Arc<dyn Front> {
+        let control = Control::start(control, self.inputs.clone());
         let free_rows = (0..self.board.rows()).collect();
         let mut task = Task {
             parts: self,
+            control,
+            hidden: None,
             members: BTreeMap::new(),
             free_rows,
             past: Totals::default(),
@@ -137,6 +149,8 @@ impl Supervise {
         task.apply(Event::Start);
         let mut samples = tokio::time::interval(Duration::from_millis(task.parts.supervisor.sample_interval()));
         samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signs_of_life = task.parts.notifier.ticks();
         while task.outcome.is_none() {
             let wait = task.parts.supervisor.next_tick().map(|at| at.saturating_sub(sys::now()));
@@ -144,10 +158,13 @@ impl Supervise {
                 Some(input) = inbox.recv() => task.on_input(input),
                 () = sleep(wait) => task.apply(Event::Tick),
                 _ = samples.tick() => task.sample(),
+                _ = looks.tick() => task.stay_found(),
                 () = notify::tick(&mut signs_of_life) => task.give_sign_of_life(),
             }
         }
-        task.end()
+        let (front, control) = task.end();
+        control.end().await;
+        front
     }
 }
 
@@ -290,8 +307,25 @@ impl Task {
         });
     }
 
-    fn end(self) -> Arc<dyn Front> {
-        let Self { parts, at_door, at_end, outcome, .. } = self;
+    /// Makes again what somebody removed from the `pids` directory.
+    fn stay_found(&mut self) {
+        let problem = match self.parts.pids.restore() {
+            Ok(None) => None,
+            Ok(Some(socket)) => {
+                tracing::info!("the control socket was made again");
+                self.control.renew(socket);
+                None
+            }
+            Err(error) => Some(format!("others do not find this cluster any more: {error}")),
+        };
+        if let Some(message) = problem.clone().filter(|_| problem != self.hidden) {
+            self.parts.front.tell(Told::Warning { message });
+        }
+        self.hidden = problem;
+    }
+
+    fn end(self) -> (Arc<dyn Front>, Control) {
+        let Self { parts, control, at_door, at_end, outcome, .. } = self;
         drop(parts.dispatcher);
         drop(parts.monitor);
         parts.pids.release();
@@ -307,6 +341,6 @@ impl Task {
         };
         tracing::info!("the cluster has ended");
         parts.front.tell(Told::Finished { error });
-        parts.front
+        (parts.front, control)
     }
 }

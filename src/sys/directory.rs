@@ -1,21 +1,18 @@
 //! A directory of pid files and sockets, which several users of one machine may try to play tricks with.
 //!
-//! Files are opened relative to the directory and never through a symlink. A pid file is locked for as long as its
-//! owner lives, so that whether somebody runs is the kernel's word and not a guess about a number.
+//! Files are opened relative to the directory and never through a symlink. Whether somebody runs is a lock, and so the
+//! kernel's word, also between pid namespaces, and not a guess about a number. Only the owner's user and root can open a
+//! lock file, so that nobody else can hold its lock. Who asks takes no lock, and so is in nobody's way.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use nix::fcntl::{FcntlArg, fcntl};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::process::Identity;
-
-/// How often a lock is tried that nobody alive seems to hold, and the pause between two tries.
-const LOCK_ATTEMPTS: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open directory.
 #[derive(Debug)]
@@ -24,10 +21,16 @@ pub struct Directory {
     path: PathBuf,
 }
 
-/// A pid file of this process's own; the lock goes with it.
+/// A lock file of this process's own, which names this process; the lock goes with it.
 #[derive(Debug)]
-pub struct PidFile {
-    _locked: File,
+pub struct Lock(OwnedFd);
+
+/// Which file that is, by device and inode.
+pub type FileId = (u64, u64);
+
+/// A lock of the whole file, which belongs to the open file and not to the process.
+fn whole_file(kind: i32) -> libc::flock {
+    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 impl Directory {
@@ -53,27 +56,19 @@ impl Directory {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
     }
 
-    /// Creates and locks a pid file for `identity`. `Ok(None)`: the process that it names is alive and holds it.
-    ///
-    /// Whoever can read the file can lock it for reading, and who asks whether somebody runs does so for a moment. A lock
-    /// without an owner who is alive is waited for, and then left behind with its file.
-    pub fn lock_pid_file(&self, name: &str, identity: Identity) -> io::Result<Option<PidFile>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        for attempt in 1.. {
-            let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?;
-            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let owner = self.read_pid_file(name).map(Identity::open).transpose()?.flatten();
-                    if owner.is_some() {
-                        return Ok(None);
-                    }
-                    if attempt >= LOCK_ATTEMPTS && self.names(name, &fd)? {
-                        self.remove(name)?;
-                    }
-                    std::thread::sleep(LOCK_PAUSE);
-                    continue;
-                }
-                other => other?,
+    /// Whether its path still leads here: somebody may have moved or removed it.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        Ok(identify(rustix::fs::stat(&self.path))? == identify(rustix::fs::fstat(&self.fd))?)
+    }
+
+    /// Creates the file `name` (0600) and locks it for `owner`. `Ok(None)`: somebody else holds it.
+    pub fn lock(&self, name: &str, owner: Identity) -> io::Result<Option<Lock>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        loop {
+            let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
+            match fcntl(&fd, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => return Ok(None),
+                other => drop(other?),
             }
             // Between open and lock the last owner may have removed it: then the lock is on a file without a name.
             if !self.names(name, &fd)? {
@@ -81,29 +76,46 @@ impl Directory {
             }
             let mut file = File::from(fd);
             file.set_len(0)?;
-            writeln!(file, "{}\n{}", identity.pid, identity.started)?;
-            return Ok(Some(PidFile { _locked: file }));
+            write_to(&mut file, owner)?;
+            return Ok(Some(Lock(file.into())));
         }
-        Ok(None)
     }
 
-    /// Whether somebody alive holds the pid file.
-    pub fn is_locked(&self, name: &str) -> bool {
+    /// Whether somebody holds the lock file `name`. Fails where it may not be opened; that there is none is no failure.
+    pub fn is_locked(&self, name: &str) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(fd) = rustix::fs::openat(&self.fd, name, flags, Mode::empty()) else { return false };
-        rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(false),
+            other => other?,
+        };
+        let mut found = whole_file(libc::F_RDLCK);
+        fcntl(&fd, FcntlArg::F_OFD_GETLK(&mut found))?;
+        Ok(i32::from(found.l_type) != libc::F_UNLCK)
     }
 
-    /// Writes a pid file that nobody holds a lock on, replacing a stale one.
-    pub fn write_pid_file(&self, name: &str, identity: Identity) -> io::Result<()> {
+    /// Whether the lock file is still found under its name.
+    pub fn has_lock(&self, name: &str, lock: &Lock) -> io::Result<bool> {
+        self.names(name, &lock.0)
+    }
+
+    /// Writes a pid file for people and scripts: one line, the number.
+    pub fn write_pid(&self, name: &str, pid: u32) -> io::Result<()> {
+        writeln!(self.replace(name)?, "{pid}")
+    }
+
+    /// Writes who a process is, for [`Directory::read_identity`].
+    pub fn write_identity(&self, name: &str, identity: Identity) -> io::Result<()> {
+        write_to(&mut self.replace(name)?, identity)
+    }
+
+    fn replace(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?;
-        writeln!(File::from(fd), "{}\n{}", identity.pid, identity.started)
+        Ok(rustix::fs::openat(&self.fd, name, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o644))?.into())
     }
 
-    /// Who a pid file names. `None` for a missing one, nonsense, or a file that belongs neither to root nor to
-    /// the owner of the process.
-    pub fn read_pid_file(&self, name: &str) -> Option<Identity> {
+    /// Who that file names. `None` for a missing one, nonsense, or a file that belongs neither to root nor to the owner of
+    /// the process.
+    pub fn read_identity(&self, name: &str) -> Option<Identity> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok()?;
         let owner = rustix::fs::fstat(&fd).ok()?.st_uid;
@@ -146,15 +158,27 @@ impl Directory {
         }
     }
 
-    /// Whether `name` is the open file `fd`.
-    fn names(&self, name: &str, fd: &OwnedFd) -> io::Result<bool> {
-        let open = rustix::fs::fstat(fd)?;
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(named) => Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// Which file `name` is; `None` if there is none.
+    pub fn file(&self, name: &str) -> io::Result<Option<FileId>> {
+        identify(rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW))
     }
+
+    /// Whether `name` is the open file `fd`.
+    fn names(&self, name: &str, fd: impl AsFd) -> io::Result<bool> {
+        Ok(self.file(name)? == identify(rustix::fs::fstat(fd))?)
+    }
+}
+
+fn identify(stat: rustix::io::Result<rustix::fs::Stat>) -> io::Result<Option<FileId>> {
+    match stat {
+        Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_to(file: &mut File, identity: Identity) -> io::Result<()> {
+    writeln!(file, "{}\n{}", identity.pid, identity.started)
 }
 
 #[cfg(test)]
@@ -166,27 +190,58 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_file_is_held_by_one_and_a_stale_one_is_taken_over() {
+    fn a_lock_is_held_by_one_and_a_stale_file_is_taken_over() {
         let temp = tempfile::tempdir().unwrap();
         let directory = Directory::create(&temp.path().join("pids")).unwrap();
-        std::fs::write(directory.path("master.pid"), "999999\n1\n").unwrap();
-        let held = directory.lock_pid_file("master.pid", me()).unwrap().expect("stale: nobody holds the lock");
-        assert_eq!(directory.read_pid_file("master.pid"), Some(me()));
-        assert!(directory.lock_pid_file("master.pid", me()).unwrap().is_none());
+        assert!(!directory.is_locked("lock").unwrap(), "there is no such file");
+        std::fs::write(directory.path("lock"), "999999\n1\n and more\n").unwrap();
+        let held = directory.lock("lock", me()).unwrap().expect("nobody holds the lock");
+        assert_eq!(directory.read_identity("lock"), Some(me()));
+        assert!(directory.is_locked("lock").unwrap());
+        assert!(directory.lock("lock", me()).unwrap().is_none());
+        assert!(directory.has_lock("lock", &held).unwrap());
+        directory.remove("lock").unwrap();
+        assert!(!directory.has_lock("lock", &held).unwrap());
         drop(held);
-        assert!(directory.lock_pid_file("master.pid", me()).unwrap().is_some());
+        assert!(directory.lock("lock", me()).unwrap().is_some());
+        let mode = rustix::fs::stat(directory.path("lock")).unwrap().st_mode;
+        assert_eq!(mode & 0o777, 0o600, "nobody else can lock it");
     }
 
     #[test]
-    fn a_symlink_in_place_of_a_pid_file_is_not_followed() {
+    fn a_lock_that_is_only_read_keeps_nobody_away() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = Directory::open(temp.path()).unwrap();
+        drop(directory.lock("lock", me()).unwrap());
+        let held = directory.lock("lock", me()).unwrap().unwrap();
+        assert!(directory.is_locked("lock").unwrap(), "who asks holds nothing afterwards");
+        drop(held);
+        assert!(!directory.is_locked("lock").unwrap());
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_away_is_not_in_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = Directory::create(&temp.path().join("pids")).unwrap();
+        assert!(directory.is_in_place().unwrap());
+        std::fs::rename(temp.path().join("pids"), temp.path().join("elsewhere")).unwrap();
+        assert!(!directory.is_in_place().unwrap());
+        std::fs::create_dir(temp.path().join("pids")).unwrap();
+        assert!(!directory.is_in_place().unwrap(), "another one");
+    }
+
+    #[test]
+    fn a_symlink_in_place_of_a_file_is_not_followed() {
         let temp = tempfile::tempdir().unwrap();
         let victim = temp.path().join("victim");
         std::fs::write(&victim, "precious").unwrap();
         let directory = Directory::open(temp.path()).unwrap();
-        std::os::unix::fs::symlink(&victim, directory.path("master.pid")).unwrap();
-        assert!(directory.lock_pid_file("master.pid", me()).is_err());
-        assert!(directory.write_pid_file("master.pid", me()).is_err());
-        assert!(directory.read_pid_file("master.pid").is_none());
+        std::os::unix::fs::symlink(&victim, directory.path("link")).unwrap();
+        assert!(directory.lock("link", me()).is_err());
+        assert!(directory.is_locked("link").is_err());
+        assert!(directory.write_pid("link", 1).is_err());
+        assert!(directory.write_identity("link", me()).is_err());
+        assert!(directory.read_identity("link").is_none());
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
     }
 
@@ -211,12 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_in_a_pid_file_names_nobody() {
+    fn nonsense_in_a_file_names_nobody() {
         let temp = tempfile::tempdir().unwrap();
         let directory = Directory::open(temp.path()).unwrap();
         for nonsense in ["", "12", "-1\n5\n", "x\ny\n", "99999999999999999999\n1\n"] {
-            std::fs::write(directory.path("a.pid"), nonsense).unwrap();
-            assert_eq!(directory.read_pid_file("a.pid"), None, "{nonsense:?}");
+            std::fs::write(directory.path("a.start"), nonsense).unwrap();
+            assert_eq!(directory.read_identity("a.start"), None, "{nonsense:?}");
         }
     }
 }

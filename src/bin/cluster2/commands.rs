@@ -3,20 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ArgMatches;
-use cluster2_rs::error::ClusterError;
 use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::remote;
 use serde_json::Value;
 
 use super::{Failed, console, print, settings};
 
-/// How long an answer may take. What may take long has its own limits in the master, whose end is seen at once.
-const PATIENCE: Duration = Duration::from_secs(3600);
-/// A master that tells nothing of its state for so long is stuck.
-const SILENT: Duration = Duration::from_secs(10);
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -47,7 +42,10 @@ fn command(name: &str, matches: &ArgMatches) -> Command {
 
 fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
     if answer["running"] == false {
-        return format!("no cluster is running in {}", pids.display());
+        return match answer["reason"].as_str() {
+            Some(reason) => format!("nothing to end: {reason}"),
+            None => format!("no cluster is running in {}", pids.display()),
+        };
     }
     match name {
         "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
@@ -63,7 +61,7 @@ fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String
 
 /// Asks the cluster of that directory.
 pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
-    Ok(remote::ask(pids, command, PATIENCE)?)
+    Ok(remote::ask(pids, command)?)
 }
 
 /// Says how far something is, from one picture of the cluster to the next.
@@ -74,31 +72,24 @@ trait Progress {
 
 /// Asks for something that takes its time, and tells meanwhile how far it is.
 fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result<Value, Failed> {
-    let mut heard = Instant::now();
-    let mut look = |pids: &Path| {
-        if let Ok(status) = remote::ask(pids, &Command::Status, LOOK_EVERY) {
-            heard = Instant::now();
+    let mut look = || {
+        if let Some(status) = remote::glance(pids) {
             progress.look(&status).iter().for_each(|line| console::note(line));
         }
-        heard.elapsed() < SILENT
     };
-    let lost = |reason: &str| Failed::from(ClusterError::Control { pids: pids.into(), reason: reason.to_owned() });
-    look(pids);
+    look();
     let (sender, answered) = channel();
     let directory = pids.to_owned();
     // Whoever waits for it may have been interrupted.
-    std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command, PATIENCE))));
+    std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command))));
     loop {
         match answered.recv_timeout(LOOK_EVERY) {
             Ok(answer) => {
-                look(pids);
+                look();
                 return Ok(answer?);
             }
-            Err(RecvTimeoutError::Timeout) if look(pids) => {}
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(lost("its master is stuck or stopped; `cluster2 stop` ends it"));
-            }
-            Err(RecvTimeoutError::Disconnected) => return Err(lost("whoever asked is gone")),
+            Err(RecvTimeoutError::Timeout) => look(),
+            Err(RecvTimeoutError::Disconnected) => return Err(Failed::new("whoever asked is gone")),
         }
     }
 }

@@ -30,13 +30,13 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
     if !matches.get_flag("watch") {
         let status = look()?;
         print(shown(&status, None)?.as_bytes())?;
-        return if status["running"] == true { Ok(()) } else { Err(not_running(&pids)) };
+        return if status["running"] == true { Ok(()) } else { Err(not_running(&pids, &status)) };
     }
     let mut before: Option<(Value, Instant)> = None;
     loop {
         let status = look()?;
         if status["running"] != true {
-            return Err(not_running(&pids));
+            return Err(not_running(&pids, &status));
         }
         let clear = if matches.get_flag("json") { "" } else { CLEAR };
         print(format!("{clear}{}", shown(&status, before.as_ref())?).as_bytes())?;
@@ -45,8 +45,9 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
     }
 }
 
-fn not_running(pids: &std::path::Path) -> Failed {
-    Failed::not_running(format!("no cluster is running in {}", pids.display()))
+fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
+    let reason = status["reason"].as_str().map(str::to_owned);
+    Failed::not_running(reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display())))
 }
 
 /// A few lines about the whole and a table of the workers. `before`: an older picture, to tell what happens in a second.

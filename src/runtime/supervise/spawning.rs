@@ -19,7 +19,7 @@ impl Task {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
         let identity = self.identity(worker, slot, generation, row.index());
-        let parts = &self.parts;
+        let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
         match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
             Ok((member, peer)) => {
