@@ -16,7 +16,9 @@ const { until } = require('./helpers/wait');
 
 /** Longer than the monitor waits for a request's head, and for a reader that is stuck: 10 s. */
 const CUT_WITHIN = 20_000;
-const MANY = 2000;
+const MANY = 3000;
+/** Less than silent clients are waited for, milliseconds. */
+const PROMPT = 4000;
 /** How many connections the monitor has at a time. */
 const CONNECTIONS = 128;
 const SECRET = 'hush-hush';
@@ -116,6 +118,9 @@ const ATTACKS = {
     const before = descriptors(script.pid);
     const idle = connect(port, Math.min(MANY, limit - 200));
     await until('the monitor has as many as it takes', () => descriptors(script.pid) >= before + CONNECTIONS);
+    const begun = performance.now();
+    assert.strictEqual((await request(port, '/status.json')).status, 200);
+    assert.ok(performance.now() - begun < PROMPT, 'and who asks something does not wait for the silent');
     return async () => {
       assert.ok(descriptors(script.pid) <= before + CONNECTIONS + 10, 'it takes no more');
       destroy(idle);

@@ -1,29 +1,31 @@
 //! Accepts the monitor's connections and keeps their limits: how many, how long a request may take to come, how long a
-//! response may be stuck.
+//! response may be stuck. Who comes when there are as many as may be takes the place of whoever has been idle for longest.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
 use super::Backend;
 use super::respond::{Body, TEXT, whole};
 use super::router::Router;
+use crate::http::room::{Place, Room};
 use crate::sys::descriptors;
 
 /// Size of a request's line and headers together, and how many headers.
@@ -41,7 +43,7 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// What clients may take of the monitor.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at a time; further ones wait in the kernel's queue.
+    /// Connections at a time; a further one takes the place of an idle one.
     pub connections: usize,
     /// Time for a request's head, from the end of the response before it on.
     pub head_within: Duration,
@@ -135,59 +137,89 @@ pub async fn serve_within<B: Backend>(
 }
 
 async fn accept<B: Backend>(limits: Limits, listener: Accepting, router: Arc<Router<B>>, before: Arc<impl Before>) {
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let room = Room::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
-        let accept = async {
-            // Never closed, so never an error.
-            let place = room.clone().acquire_owned().await.ok();
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = accept => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        let (router, before) = (router.clone(), before.clone());
-        match accepted {
-            Ok(stream) => connections.spawn(async move {
-                let _place = place;
-                match stream {
-                    Stream::Tcp(stream, remote) => attend(limits, stream, remote, router, before).await,
-                    Stream::Unix(stream) => attend(limits, stream, None, router, before).await,
-                }
-            }),
+        match listener.accept().await {
+            Ok(stream) => {
+                let place = room.enter().await;
+                while connections.try_join_next().is_some() {}
+                let answers = Answers { router: router.clone(), before: before.clone(), place: Arc::new(place) };
+                connections.spawn(async move {
+                    match stream {
+                        Stream::Tcp(stream, remote) => attend(limits, stream, remote, answers).await,
+                        Stream::Unix(stream) => attend(limits, stream, None, answers).await,
+                    }
+                });
+            }
             Err(error) => {
                 tracing::debug!(%error, "the monitor cannot accept");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
             }
-        };
+        }
+        // Whoever has already asked is busy before the next one needs a place.
+        tokio::task::yield_now().await;
     }
 }
 
-/// Answers the requests of one client until it, or a limit, ends the connection.
-async fn attend<B: Backend, S>(
-    limits: Limits,
-    stream: S,
-    remote: Remote,
+/// What answers the requests of one client.
+struct Answers<B, F> {
     router: Arc<Router<B>>,
-    before: Arc<impl Before>,
-) where
+    before: Arc<F>,
+    place: Arc<Place>,
+}
+
+impl<B: Backend, F: Before> Answers<B, F> {
+    /// The client is busy until the response has been taken to its end.
+    async fn answer(&self, request: Request<Incoming>, remote: Remote) -> Response<Body> {
+        let busy = self.place.busy();
+        if request.body().size_hint().lower() > BODY_SIZE as u64 {
+            return too_large();
+        }
+        let response = match self.before.answer(request, remote).await {
+            ControlFlow::Break(response) => response,
+            ControlFlow::Continue(request) => self.router.answer(request).await,
+        };
+        response.map(|body| Held { body, _kept: busy }.boxed_unsync())
+    }
+}
+
+/// A body, and what is kept until it is dropped.
+struct Held<T> {
+    body: Body,
+    _kept: T,
+}
+
+impl<T: Unpin> hyper::body::Body for Held<T> {
+    type Data = <Body as hyper::body::Body>::Data;
+    type Error = <Body as hyper::body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Answers the requests of one client until it, a limit, or somebody who needs the place ends the connection.
+async fn attend<B: Backend, F: Before, S>(limits: Limits, stream: S, remote: Remote, answers: Answers<B, F>)
+where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(limits.stuck_within));
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
-        let (router, before) = (&router, &before);
-        async move {
-            if request.body().size_hint().lower() > BODY_SIZE as u64 {
-                return Ok::<_, Infallible>(too_large());
-            }
-            Ok(match before.answer(request, remote).await {
-                ControlFlow::Break(response) => response,
-                ControlFlow::Continue(request) => router.answer(request).await,
-            })
-        }
+        let answers = &answers;
+        async move { Ok::<_, Infallible>(answers.answer(request, remote).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -195,7 +227,12 @@ async fn attend<B: Backend, S>(
         .max_buf_size(HEAD_SIZE)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    let ended = tokio::select! {
+        biased;
+        ended = connection => ended,
+        () = answers.place.is_wanted() => return tracing::debug!("an idle connection of the monitor goes for another one"),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection of the monitor ended");
     }
 }

@@ -114,19 +114,46 @@ fn a_head_that_is_too_large_or_too_slow_ends_the_connection() {
 }
 
 #[test]
-fn a_connection_too_many_waits_for_another_to_end() {
+fn a_connection_too_many_takes_the_place_of_the_one_that_has_been_idle_for_longest() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         let patient = Limits { head_within: PATIENCE, ..limits() };
         let monitor = Monitor::within(patient, settings(directory.path()), Arc::new(())).await;
-        let first = monitor.connect().await;
-        let _second = monitor.connect().await;
+        let request = b"GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut first = monitor.connect().await;
+        let mut silent = monitor.connect().await;
+        // It has asked since, and is idle for less long.
+        first.write_all(request).await.unwrap();
+        read_until(&mut first, "HTTP/1.1 200").await;
+        let mut third = monitor.connect().await;
+        third.write_all(request).await.unwrap();
+        read_until(&mut third, "HTTP/1.1 200").await;
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0, "it is closed");
+        first.write_all(request).await.unwrap();
+        read_until(&mut first, "HTTP/1.1 200").await;
+    });
+}
+
+#[test]
+fn where_all_are_being_answered_a_connection_too_many_waits_for_one_to_end() {
+    on_a_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("logs")).unwrap();
+        std::fs::write(directory.path().join("logs/quiet"), "begin").unwrap();
+        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let mut followers = Vec::new();
+        for _ in 0..2 {
+            let mut follower = monitor.connect().await;
+            follower.write_all(b"GET /logs/quiet?follow=1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            read_until(&mut follower, "begin").await;
+            followers.push(follower);
+        }
         let mut third = monitor.connect().await;
         third.write_all(b"GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut byte = [0];
         let early = tokio::time::timeout(SHORT, third.read(&mut byte)).await;
         assert!(early.is_err(), "there is no place for it yet");
-        drop(first);
+        followers.pop();
         read_until(&mut third, "HTTP/1.1 200").await;
     });
 }
