@@ -493,7 +493,7 @@ declare namespace Cluster {
     signal: NodeJS.Signals | 'SIGRT' | null;
     /**
      * `crash`: nobody asked it to; `start-timeout`: it did not listen within `startTimeout`; `leave`: it got a SIGTERM of its
-     * own; `recycle`: it passed a threshold; `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`:
+     * own, or a SIGINT that its script handles; `recycle`: it passed a threshold; `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`:
      * the method of that name, or a signal that means the same.
      */
     reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop';

@@ -32,8 +32,13 @@ class Drain {
     return this.#timer !== undefined;
   }
 
+  /** Whether there is somebody to move connections to. */
+  get isMoving() {
+    return this.#mover !== undefined;
+  }
+
   /**
-   * Begins. Servers emit `close` now, while requests may still come, as the manual says. A second call only changes the mover.
+   * Begins. What is idle now is moved before this returns. A second call only changes the mover.
    * @param {{ move: Function }} [mover] gives connections to other workers; without one they all end here
    */
   start(mover) {
@@ -45,13 +50,13 @@ class Drain {
       onIdle: () => this.#moveSoon(),
       // GOAWAY: the streams under way finish, and no other begins.
       onSession: (session) => session.close(),
-      onClose: () => this.#check(),
+      onClose: () => this.check(),
     });
+    this.#moveIdle();
     this.#moveSoon();
     if (!first) return;
     this.#remember();
-    for (const server of this.#traffic.servers) server.emit('close');
-    setImmediate(() => this.#check());
+    setImmediate(() => this.check());
   }
 
   #isMovable(stream) {
@@ -72,7 +77,8 @@ class Drain {
     if (!this.#mover) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
-      if (!(fd >= 0) || !this.#isMovable(stream) || stream.writableLength > 0) continue;
+      // What the script has ended, its client is about to leave.
+      if (!(fd >= 0) || !this.#isMovable(stream) || stream.writableLength > 0 || stream.writableEnded) continue;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
       if (this.#mover.move(fd, this.#traffic.listenerOf(stream), idleLeft(stream))) stream.destroy();
     }
@@ -82,7 +88,8 @@ class Drain {
     clearInterval(this.#timer);
   }
 
-  #check() {
+  /** Looks whether anything is left. */
+  check() {
     if (this.#traffic.size === 0) this.#onDrained();
   }
 
@@ -94,7 +101,7 @@ class Drain {
       if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();
     }
     this.#remember();
-    this.#check();
+    this.check();
   }
 
   #remember() {

@@ -1,7 +1,8 @@
 'use strict';
 
-// What Node knows of an HTTP/1 connection and documents nowhere. Each function says in which versions it was read, and what
-// happens where a later Node has it no more. What always holds: nothing here leaves a trace on an object of the app.
+// What Node does not document and what is no part of the listen hook or the intake: one small function
+// each, which says in which versions of Node it was read, and what happens where a later one has it no
+// more. What always holds: nothing here leaves a trace on an object of the app.
 
 let connectionsKey;
 
@@ -55,4 +56,39 @@ function speaksHttp1(stream) {
   return Boolean(stream.parser);
 }
 
-module.exports = { idleAmong, speaksHttp1 };
+/**
+ * Calls `called` when somebody closes a server that listens now, before Node emits anything. `net.Server#close` calls
+ * `_handle.close()` after it has added its callback as a listener (lib/net.js of Node 18 to 26).
+ */
+function onHandleClose(server, called) {
+  const handle = server._handle;
+  const { close } = handle;
+  handle.close = function (...args) {
+    handle.close = close;
+    called();
+    return close.apply(this, args);
+  };
+}
+
+/**
+ * The descriptor of a listening socket that is Node's own; `undefined` where there is none (HandleWrap, src/stream_base.cc of
+ * Node 18 to 26).
+ */
+function listeningDescriptor(server) {
+  const fd = server._handle?.fd;
+  return fd >= 0 ? fd : undefined;
+}
+
+/**
+ * Closes the listening socket of a server. Its connections live on, and to its script it is a server that listens: `close()`
+ * works as ever, `address()` answers what it did. Closing a handle twice does nothing (src/handle_wrap.cc of Node 18 to 26).
+ */
+function closeListeningSocket(server) {
+  const handle = server._handle;
+  if (!handle) return;
+  const address = {};
+  if (handle.getsockname?.(address) === 0) handle.getsockname = (out) => (Object.assign(out, address), 0);
+  Object.getPrototypeOf(handle).close.call(handle);
+}
+
+module.exports = { closeListeningSocket, idleAmong, listeningDescriptor, onHandleClose, speaksHttp1 };

@@ -30,18 +30,25 @@ function giveHandle(passing, server) {
   if (owner) handle[owner] = server;
 }
 
+function closeAll(servers) {
+  servers.forEach((server) => server.close());
+  return [];
+}
+
 /**
- * Listens.
+ * Listens, unless it turns out meanwhile that nobody wants that.
  * @param {ReturnType<adapt>} apps from `adapt`
  * @param {string} host IP address for TCP ports
- * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, none does
+ * @param {() => boolean} [isWanted] asked before each of them listens, and after the last one does
+ * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, or is not wanted, none does
  */
-async function serve(apps, host) {
+async function serve(apps, host, isWanted = () => true) {
   const servers = [];
   try {
     for (const { server, ports, ready } of apps) {
       await ready?.();
       for (const [index, port] of ports.entries()) {
+        if (!isWanted()) break;
         const listening = index === 0 ? server : companion(server);
         await listenOn(listening, host, port);
         if (listening !== server) giveHandle(listening, server);
@@ -49,10 +56,10 @@ async function serve(apps, host) {
       }
     }
   } catch (error) {
-    servers.forEach((server) => server.close());
+    closeAll(servers);
     throw error;
   }
-  return servers;
+  return isWanted() ? servers : closeAll(servers);
 }
 
 module.exports = { serve };

@@ -32,7 +32,7 @@ class PlainRole {
 
   /** A server is about to listen on a port or a path. */
   adopt(server, port) {
-    this.#endSignals ??= this.#session.onSignals(() => {});
+    this.#endSignals ??= this.#session.leaving.onSignals(() => {});
     this.#starting.add(server);
     this.#servers.add(server);
     if (this.#adopted.has(server)) return;

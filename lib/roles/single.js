@@ -1,13 +1,22 @@
 'use strict';
 
-// A `Cluster` with `cluster: false`: the app in this very process, without workers.
+// A `Cluster` with `cluster: false`: the app in this very process, without workers. What always holds:
+// who was through the handshake before a shutdown is served, as in a cluster (src/sys/listener.rs); and
+// after a shutdown that came before the app listens, it never does.
+
+const fs = require('node:fs');
+const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises');
 
 const { adapt } = require('../adapt');
+const { CloseEvent } = require('../close-event');
 const { Counters } = require('../counters');
 const { Drain } = require('../drain');
 const { HealthCheck, placeOf } = require('../ecv');
 const { ClusterError, native } = require('../errors');
+const { closeListeningSocket, listeningDescriptor } = require('../node-internals');
+const remote = require('../remote');
 const { serve } = require('../serve');
+const { scriptHandles } = require('../signals');
 const { IdleTimeout } = require('../idle-timeout');
 const { MonitorApp } = require('../monitor-app');
 const addon = require('../native');
@@ -16,6 +25,8 @@ const { about, beat, createApp, onValidate, resolveHost, warn } = require('./com
 
 /** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
 const GRACE = 200;
+/** For handshakes that were under way when the door was shut, as `DOOR_GRACE` of `src/runtime/dispatcher`, milliseconds. */
+const DOOR_GRACE = 100;
 /** As a worker's, milliseconds. */
 const BEAT = 1000;
 
@@ -31,7 +42,13 @@ class SingleRole {
   #beats;
   #idle;
   #drained;
+  #closeEvent = new CloseEvent();
+  /** `idle`, `starting`, `running`, `leaving`, `ended`. */
   #state = 'idle';
+  /** The start, from when the app is known. */
+  #serving;
+  /** Nobody asked for an end before the app listened. */
+  #isWanted = true;
   #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
 
   constructor(cluster, config) {
@@ -40,18 +57,30 @@ class SingleRole {
   }
 
   get running() {
-    return this.#state === 'running' || this.#state === 'leaving';
+    return this.#state !== 'idle' && this.#state !== 'ended';
   }
 
   async listen(create, callback) {
+    this.#state = 'starting';
     let apps;
-    const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports))).catch((error) => {
+      this.#state = 'ended';
+      throw error;
+    });
+    if (this.#state === 'ended') return;
+    this.#serving = this.#serve(apps, monApp);
+    await this.#serving;
+    if (this.#isWanted) callback?.(app, monApp);
+  }
+
+  async #serve(apps, monApp) {
     if (monApp) this.#monitorApp = new MonitorApp(monApp);
-    this.#enter(apps);
     try {
-      this.#servers = await serve(apps, resolveHost(this.#config.host)).catch((error) => {
+      this.#enter(apps);
+      this.#servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
         throw asClusterError(error);
       });
+      if (!this.#isWanted) return this.#ended();
       const places = JSON.stringify(this.#servers.map(placeOf));
       native(() => this.#native.serve(places, this.#monitorApp !== undefined));
     } catch (error) {
@@ -60,13 +89,13 @@ class SingleRole {
       throw error;
     }
     this.#state = 'running';
-    for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
+    this.#closeEvent.tellEarly(apps.map(({ server }) => server));
+    for (const [signal, handler] of Object.entries(this.#signals)) process.prependListener(signal, handler);
     const makeBeat = () => this.#native.beat(BEAT);
     makeBeat();
     this.#beats = setInterval(makeBeat, BEAT).unref();
     this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
-    callback?.(app, monApp);
   }
 
   // The monitor's port is bound here, before the app's: what a user can get wrong fails before anybody is served.
@@ -109,7 +138,22 @@ class SingleRole {
     this.#counters.connectionsTotal += 1;
   }
 
-  command({ command, wait, disabled }) {
+  command(command) {
+    return this.#state === 'starting' ? this.#commandAtStart(command) : this.#command(command);
+  }
+
+  // As long as nothing listens there is nothing to end; a start that has gone further is ended when it is done.
+  async #commandAtStart(command) {
+    const isEnd = command.command === 'stop' || command.command === 'shutdown';
+    if (!isEnd) return remote.ask(this.#config.pids, command, this.#config);
+    this.#isWanted = false;
+    if (!this.#serving) this.#state = 'ended';
+    // Whoever called `listen` is told why it failed.
+    else await this.#serving.catch(() => {});
+    return { running: true, pid: process.pid };
+  }
+
+  #command({ command, wait, disabled }) {
     switch (command) {
       case 'ecv':
         return this.#switch(disabled);
@@ -134,35 +178,48 @@ class SingleRole {
     return JSON.parse(this.#native.status());
   }
 
-  // The process goes when its work is done, as it would have gone at once without us.
+  // The process goes when its work is done, as it would have gone at once without us; but where the
+  // script handles the signal itself, it decides.
   async #onSignal(signal) {
+    const isHandled = scriptHandles(signal, 1);
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     await this.#shutdown(true);
-    setTimeout(() => process.exit(), GRACE).unref();
+    if (!isHandled) setTimeout(() => process.exit(), GRACE).unref();
   }
 
   #ended() {
+    if (this.#state === 'ended') return;
     this.#state = 'ended';
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
-    this.#traffic.close();
-    this.#native.end();
+    this.#traffic?.close();
+    this.#native?.end();
+    this.#closeEvent.finish(this.#traffic?.servers ?? []);
   }
 
-  #closeListeners() {
+  #leave() {
     this.#state = 'leaving';
     this.#native.leave();
     clearInterval(this.#heartbeat);
     clearInterval(this.#beats);
     this.#idle.stop();
-    // Only the listening handle: http.Server's own close would also end idle connections, in the middle of their next request.
-    for (const server of this.#servers) {
-      server._handle?.close();
-      server._handle = null;
-    }
+  }
+
+  // Closing a listening socket resets who is in its queue: nobody new gets in, then they are accepted.
+  async #closeDoor() {
+    const onTcp = this.#servers.filter(refuseNew);
+    if (onTcp.length > 0) await sleep(DOOR_GRACE);
+    while (this.#servers.some(hasWaiting)) await turn();
+    this.#closeListeners();
+  }
+
+  // Only the sockets: http.Server's own close would also end idle connections, in the middle of their next request.
+  #closeListeners() {
+    this.#servers.forEach(closeListeningSocket);
     this.#servers = [];
   }
 
   async #stop() {
+    if (this.#state === 'running') this.#leave();
     this.#closeListeners();
     for (const socket of this.#traffic.sockets) socket.destroy();
     this.#ended();
@@ -177,15 +234,23 @@ class SingleRole {
 
   #drain() {
     return new Promise((resolve) => {
+      let isShut = false;
       const drain = new Drain(this.#traffic, () => {
+        if (!isShut || this.#traffic.size > 0) return;
         clearTimeout(deadline);
         drain.stop();
         this.#ended();
         resolve();
       });
       const deadline = setTimeout(() => this.#cut(drain), this.#config.shutdownTimeout);
-      this.#closeListeners();
+      this.#leave();
       drain.start();
+      // Not before the script's own handlers of a signal, which may close servers.
+      setImmediate(() => this.#closeEvent.start());
+      this.#closeDoor().then(() => {
+        isShut = true;
+        drain.check();
+      });
     });
   }
 
@@ -196,6 +261,25 @@ class SingleRole {
     drain.stop();
     for (const socket of this.#traffic.sockets) socket.destroy();
   }
+}
+
+/** Lets nobody new in; whether that takes a while, as on TCP. */
+function refuseNew(server) {
+  const fd = listeningDescriptor(server);
+  if (fd === undefined) return false;
+  const address = server.address();
+  if (typeof address === 'object') {
+    native(() => addon.NativeSingle.refuseNew(fd));
+    return true;
+  }
+  // Node would remove it when it closes the socket. An abstract one has no file.
+  if (!address.startsWith('\0')) fs.rmSync(address, { force: true });
+  return false;
+}
+
+function hasWaiting(server) {
+  const fd = listeningDescriptor(server);
+  return fd !== undefined && native(() => addon.NativeSingle.hasWaiting(fd));
 }
 
 function asClusterError(error) {

@@ -36,7 +36,7 @@ class WorkerRole {
   }
 
   async #listen(create, callback) {
-    this.#session.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
+    this.#session.leaving.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     let apps;
@@ -44,6 +44,7 @@ class WorkerRole {
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
     const check = this.#session.healthCheck(this.#config);
     apps.forEach((app) => check.guard(app));
+    this.#session.leaving.tellEarly(apps.map(({ server }) => server));
     const servers = await serve(apps, resolveHost(this.#config.host));
     this.#session.ready(servers);
     callback?.(app, monApp);

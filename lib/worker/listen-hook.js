@@ -63,6 +63,16 @@ class ListenHandle {
     return this.#server;
   }
 
+  /** Whether its server has not closed it. */
+  get isOpen() {
+    return !this.#closed;
+  }
+
+  /** Whether its server has connections: as long as it has, Node does not emit `close`. */
+  get hasConnections() {
+    return this.#server._connections > 0;
+  }
+
   /** Where connections of the lane come from (`Origin` of `src/ipc/frame.rs`). */
   get origin() {
     return this.#origin;
@@ -181,9 +191,15 @@ class ListenHook {
     this.#session.accepted(handle, connection);
   }
 
-  release({ listener, server }) {
+  /** A server closes. A worker that leaves keeps the address until another one serves there. */
+  release(handle) {
+    this.#session.onClosed(handle.server);
+    if (!this.#session.leaving.isActive) this.forget(handle);
+  }
+
+  /** The master hands over no more connections of it, and closes it where nobody serves it. */
+  forget({ listener }) {
     this.#session.handles.delete(listener);
-    this.#session.onClosed(server);
     this.#released.add(listener);
     this.#tellReleased();
   }
@@ -229,7 +245,7 @@ class ListenHook {
     const lane = fd < 0 ? undefined : laneOf(fd);
     // libuv tells of a path that is not there as of one without rights, for the sake of Windows.
     if (order.type === 'bindFailed') return refused(order.errno === ENOENT ? EACCES : order.errno);
-    if (this.#session.handles.has(order.listener)) {
+    if (this.#session.handles.get(order.listener)?.isOpen) {
       lane?.close();
       return refused(EADDRINUSE);
     }

@@ -7,7 +7,6 @@ const cluster = require('node:cluster');
 const fs = require('node:fs');
 const { Counters, INDEX } = require('../counters');
 const { CURRENT } = require('../current');
-const { Drain } = require('../drain');
 const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
@@ -15,6 +14,7 @@ const { Traffic } = require('../traffic');
 const { lastWords } = require('../words');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
+const { Leaving } = require('./leaving');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./prefix');
 
@@ -23,8 +23,6 @@ const ORPHANED = -2;
 const STARVED = -3;
 /** When descriptors, or room for a report, are lacking, it is tried again after this time, milliseconds. */
 const RETRY = 20;
-/** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
-const GRACE = 500;
 
 class Session {
   identity;
@@ -36,11 +34,9 @@ class Session {
   /** What the addon took off the channel last. */
   #batch = new Int32Array(addon.NativeWorker.batchSize());
   #hook = new ListenHook(this);
-  #drain;
+  /** How it ends. */
+  leaving;
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
-  #orphaned = false;
-  #mayLeave = false;
-  #left = false;
   #retrying;
   /** Serves a script that knows nothing of us. */
   #plain;
@@ -51,7 +47,7 @@ class Session {
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());
     this.traffic = new Traffic(this.counters);
-    this.#drain = new Drain(this.traffic, () => this.#drained());
+    this.leaving = new Leaving(this);
   }
 
   start() {
@@ -104,22 +100,6 @@ class Session {
     this.report({ type: 'ready', places: servers.map(placeOf), settled });
   }
 
-  /**
-   * Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
-   * that worker. Each is reported, and told.
-   * @returns {() => void} ends it
-   */
-  onSignals(tell) {
-    const signals = ['SIGHUP', 'SIGINT', 'SIGTERM'];
-    const heard = (signal) => {
-      this.report({ type: 'signal', signal });
-      tell(signal);
-      if (signal === 'SIGTERM') this.leave();
-    };
-    for (const signal of signals) process.on(signal, heard);
-    return () => signals.forEach((signal) => process.off(signal, heard));
-  }
-
   /** The script has a `Cluster` of its own: it is served as that says. */
   claim() {
     this.#plain?.stop();
@@ -145,16 +125,11 @@ class Session {
     this.#lastWords(error);
   }
 
-  /** Asks to leave, for a signal to this worker alone. The master answers with the order to drain. */
-  leave() {
-    if (!this.#drain.active) this.report({ type: 'leaving' });
-  }
-
   #takeAll() {
     for (;;) {
       const taken = native(() => this.#native.take(this.#batch));
       if (taken === 0) return;
-      if (taken === ORPHANED) return this.#orphan();
+      if (taken === ORPHANED) return this.leaving.orphan();
       if (taken === STARVED) return this.#retry();
       if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
@@ -169,7 +144,7 @@ class Session {
 
   #connection(fd, listener, idle) {
     const listening = this.handles.get(listener);
-    if (!listening) return this.#giveBack(fd, listener, idle);
+    if (!this.#mayTake(listening)) return this.#giveBack(fd, listener, idle);
     try {
       this.#admit({ listener, idle }, () => intake(fd, listening));
     } catch (error) {
@@ -178,6 +153,17 @@ class Session {
         throw error;
       });
     }
+  }
+
+  // What comes while a script ends itself goes to another worker. Where none is left, it is taken like
+  // what came just before, by a closed server as long as Node waits for other connections of it.
+  #mayTake(handle) {
+    const { leaving } = this;
+    if (!handle || (leaving.isUpToScript && leaving.isMoving)) return false;
+    if (handle.isOpen) return true;
+    if (leaving.isMoving || !leaving.isActive) return false;
+    if (!handle.hasConnections) this.#hook.forget(handle);
+    return handle.hasConnections;
   }
 
   /** Has `enter` give a connection to its server. It was counted as active before. */
@@ -240,11 +226,9 @@ class Session {
   #obey(order, lane) {
     switch (order.type) {
       case 'drain':
-        this.#closeLanes();
-        return this.#drain.start(order.moving ? this : undefined);
+        return this.leaving.start(order);
       case 'leave':
-        this.#mayLeave = true;
-        return this.#drained();
+        return this.leaving.allow();
       case 'beat':
         return;
       case 'reopen':
@@ -254,8 +238,8 @@ class Session {
     }
   }
 
-  // Who waits there is accepted by the master, or was refused when the master died.
-  #closeLanes() {
+  /** Who waits there is accepted by the master, or was refused when the master died. */
+  closeLanes() {
     for (const handle of this.handles.values()) handle.closeLane();
   }
 
@@ -268,25 +252,6 @@ class Session {
       this.report({ type: 'warning', message: `worker ${process.pid} goes on with its old log files: ${message}` });
     }
     this.report({ type: 'reopened' });
-  }
-
-  // Nobody is left to ask: finish and go. The watch's own deadline holds even if this never runs.
-  #orphan() {
-    if (this.#orphaned) return;
-    this.#orphaned = true;
-    this.#mayLeave = true;
-    this.#closeLanes();
-    this.#drain.start();
-    this.#drained();
-  }
-
-  #drained() {
-    if (this.traffic.size > 0 || this.#left) return;
-    if (!this.#mayLeave) return this.report({ type: 'drained' });
-    this.#left = true;
-    this.#drain.stop();
-    process.channel?.unref();
-    setTimeout(() => process.exit(), GRACE).unref();
   }
 }
 

@@ -10,9 +10,11 @@ use napi_derive::napi;
 use super::ecv::NativeEcv;
 use super::front::{AddonFront, Weak};
 use super::{fail, parse, print};
+use crate::error::ClusterError;
 use crate::runtime::health::Judge;
 use crate::runtime::log;
 use crate::runtime::single::Single;
+use crate::sys::node_listener;
 
 /// This process, serving alone.
 #[napi]
@@ -95,6 +97,18 @@ impl NativeSingle {
     #[napi]
     pub fn leave(&self) {
         self.single.leave();
+    }
+
+    /// Lets nobody new in on a listening TCP socket, of which Node goes on to accept who is in the queue.
+    #[napi]
+    pub fn refuse_new(fd: i32) -> napi::Result<()> {
+        node_listener::refuse_new(fd).map_err(ClusterError::system("refusing new connections")).map_err(fail)
+    }
+
+    /// Whether somebody waits in the queue of a listening socket.
+    #[napi]
+    pub fn has_waiting(fd: i32) -> napi::Result<bool> {
+        node_listener::has_waiting(fd).map_err(ClusterError::system("looking into a queue")).map_err(fail)
     }
 
     /// Ends the monitor.

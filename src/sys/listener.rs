@@ -274,7 +274,7 @@ fn ip(address: SocketAddrAny) -> Option<IpAddr> {
 }
 
 /// Classic BPF over the TCP header: drop what has SYN and not ACK, pass the rest.
-static DROP_SYN: [SockFilter; 5] = [
+pub(super) static DROP_SYN: [SockFilter; 5] = [
     SockFilter::new(0x30, 0, 0, 13),          // A = flags
     SockFilter::new(0x54, 0, 0, 0x12),        // A &= SYN | ACK
     SockFilter::new(0x15, 0, 1, 0x02),        // SYN alone?

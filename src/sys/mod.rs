@@ -9,6 +9,7 @@ pub mod channel;
 pub mod descriptors;
 pub mod directory;
 pub mod listener;
+pub mod node_listener;
 pub mod process;
 pub mod scoreboard;
 pub mod spawn;

@@ -23,6 +23,14 @@ impl Loop {
         }
     }
 
+    /// Hands a worker nothing more, and has it finish what it has.
+    pub(super) fn drain(&mut self, worker: WorkerId) {
+        let moving = !self.door.is_shut();
+        self.with_peer(worker, |peer| peer.drain(moving));
+        self.enrol(worker);
+        self.look_at = 0;
+    }
+
     pub(super) fn detach(&mut self, worker: WorkerId) {
         // Its last reports still lie in the channel, and maybe connections that it gave back.
         while self.hear(worker) {}
@@ -111,6 +119,11 @@ impl Loop {
                 if let Some(asker) = asker {
                     reply(asker, &Order::Unserved, None);
                 }
+            }
+            Report::Leaving => {
+                // The supervisor will say so; what its script closes meanwhile stays open for whoever comes after it.
+                self.drain(worker);
+                (self.tell)(worker, Heard::Report(report));
             }
             Report::Drained => {
                 self.with_peer(worker, Peer::ask_to_leave);

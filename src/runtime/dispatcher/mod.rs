@@ -297,12 +297,7 @@ impl Loop {
                     self.detach(worker);
                     (self.tell)(worker, Heard::Gone(exit));
                 }
-                Request::Drain(worker) => {
-                    let moving = !self.door.is_shut();
-                    self.with_peer(worker, |peer| peer.drain(moving));
-                    self.enrol(worker);
-                    self.look_at = 0;
-                }
+                Request::Drain(worker) => self.drain(worker),
                 Request::Reopen => {
                     for worker in self.all_workers() {
                         self.with_peer(worker, |peer| peer.order(&Order::Reopen));

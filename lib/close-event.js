@@ -1,0 +1,49 @@
+'use strict';
+
+// The event `close` of the servers of a process that leaves. What always holds: a server emits
+// `close` where Node does, after its last connection, once its script has closed it, or we have at
+// the very end. An app that was passed to `Cluster#listen` is told once more at the start, as the
+// manual says, but only while its server listens; who was told then is not told again when that
+// server closes.
+
+const net = require('node:net');
+const { onHandleClose } = require('./node-internals');
+
+class CloseEvent {
+  #early = new Set();
+
+  /** These servers emit `close` at the start of a drain too. */
+  tellEarly(servers) {
+    servers.forEach((server) => this.#early.add(server));
+  }
+
+  /** A drain has begun. */
+  start() {
+    const listening = [...this.#early].filter((server) => server.listening);
+    this.#early.clear();
+    for (const server of listening) {
+      const told = server.rawListeners('close');
+      onHandleClose(server, () => remove(server, told));
+      server.emit('close');
+    }
+  }
+
+  /** Nothing is left to do: closes the servers that still listen. */
+  finish(servers) {
+    // Of Node's class: an instance's own `close` may do more, and closing connections is not wanted here.
+    for (const server of servers) if (server.listening) net.Server.prototype.close.call(server);
+  }
+}
+
+// By hand: `removeListener` takes the last one of several that are the same, which may be the callback of `close()`.
+function remove(server, told) {
+  const others = server.rawListeners('close');
+  for (const listener of told) {
+    const at = others.indexOf(listener);
+    if (at >= 0) others.splice(at, 1);
+  }
+  server.removeAllListeners('close');
+  others.forEach((listener) => server.on('close', listener));
+}
+
+module.exports = { CloseEvent };

@@ -1,0 +1,108 @@
+'use strict';
+
+// How a worker leaves: by the master's order, by a signal to itself, or because its master is gone.
+// It drains, says when nothing is left, and ends when the master lets it. What always holds:
+// - what comes to a server that the script has closed meanwhile goes to another worker, and the
+//   address stays taken until another worker serves there or this process is gone;
+// - a script that handles the signal itself ends the process itself, by the master's deadline.
+
+const { CloseEvent } = require('../close-event');
+const { Drain } = require('../drain');
+const { Signals } = require('./signals');
+
+/** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
+const GRACE = 500;
+
+class Leaving {
+  #session;
+  #drain;
+  #closeEvent = new CloseEvent();
+  #signals;
+  #isOrphan = false;
+  #mayEnd = false;
+  #hasLeft = false;
+
+  /** @param {Session} session whose `move` gives connections to other workers */
+  constructor(session) {
+    this.#session = session;
+    this.#drain = new Drain(session.traffic, () => this.#drained());
+  }
+
+  /** These servers emit `close` at the start of a drain too: they belong to an app that was passed to `Cluster#listen`. */
+  tellEarly(servers) {
+    this.#closeEvent.tellEarly(servers);
+  }
+
+  /**
+   * Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
+   * that worker, and so does a Ctrl-C that its script handles itself. Each is reported, and told.
+   * @returns {() => void} ends it
+   */
+  onSignals(tell) {
+    const heard = (signal) => {
+      this.#session.report({ type: 'signal', signal });
+      tell(signal);
+      if (signal === 'SIGTERM' || this.#signals.areHandled) this.#leave();
+    };
+    const signals = new Signals(heard, () => this.#hasLeft && process.exit());
+    this.#signals = signals;
+    return () => signals.stop();
+  }
+
+  // The master hands over nothing more from the report on, and starts another worker.
+  #leave() {
+    if (this.#drain.active) return;
+    this.#session.report({ type: 'leaving' });
+    this.start({ moving: true });
+  }
+
+  /** Drains. `moving`: other workers take what is idle. */
+  start({ moving }) {
+    const isFirst = !this.#drain.active;
+    this.#session.closeLanes();
+    this.#drain.start(moving ? this.#session : undefined);
+    // Not before the script's own handlers of a signal, which may close servers.
+    if (isFirst) setImmediate(() => this.#closeEvent.start());
+  }
+
+  /** The master lets it end. */
+  allow() {
+    this.#mayEnd = true;
+    this.#drained();
+  }
+
+  /** Nobody is left to ask: finish and go. The watch's own deadline holds even if this never runs. */
+  orphan() {
+    if (this.#isOrphan) return;
+    this.#isOrphan = true;
+    this.start({ moving: false });
+    this.allow();
+  }
+
+  /** Whether it does. */
+  get isActive() {
+    return this.#drain.active;
+  }
+
+  /** Whether others may take connections that come here. */
+  get isMoving() {
+    return this.#drain.isMoving;
+  }
+
+  /** Whether the script ends the process itself. */
+  get isUpToScript() {
+    return this.#drain.active && Boolean(this.#signals?.areHandled);
+  }
+
+  #drained() {
+    if (this.#session.traffic.size > 0 || this.#hasLeft) return;
+    if (!this.#mayEnd) return this.#session.report({ type: 'drained' });
+    this.#hasLeft = true;
+    this.#drain.stop();
+    process.channel?.unref();
+    this.#closeEvent.finish(this.#session.traffic.servers);
+    if (!this.isUpToScript) setTimeout(() => process.exit(), GRACE).unref();
+  }
+}
+
+module.exports = { Leaving };

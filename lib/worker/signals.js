@@ -1,0 +1,49 @@
+'use strict';
+
+// The signals that a worker hears. What always holds: our handler is the first, so that the master
+// knows that the worker leaves, and has its idle connections, before the script closes anything; and
+// what handlers of the script mean holds until it sends itself the signal again with none left.
+
+const { scriptHandles } = require('../signals');
+
+const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'];
+/** Those by which a script that handles them ends; at SIGHUP many only read their settings anew. */
+const ENDING = new Set(['SIGINT', 'SIGTERM']);
+
+class Signals {
+  #tell;
+  #onOver;
+  #handled = new Set();
+  #hear = (signal) => this.#heard(signal);
+
+  /**
+   * @param {(signal: string) => void} tell called with each signal
+   * @param {() => void} onOver called when the script has done what it does for a signal
+   */
+  constructor(tell, onOver) {
+    this.#tell = tell;
+    this.#onOver = onOver;
+    for (const signal of SIGNALS) process.prependListener(signal, this.#hear);
+  }
+
+  /** Whether the script handles a signal by which it ends, and has not said that it is done. */
+  get areHandled() {
+    return this.#handled.size > 0;
+  }
+
+  #heard(signal) {
+    const isHandled = ENDING.has(signal) && scriptHandles(signal, 1);
+    // Packages that clean up remove their handler, and send the signal once more.
+    const isOver = !isHandled && this.#handled.has(signal);
+    if (isHandled) this.#handled.add(signal);
+    if (isOver) this.#handled.clear();
+    this.#tell(signal);
+    if (isOver) this.#onOver();
+  }
+
+  stop() {
+    for (const signal of SIGNALS) process.off(signal, this.#hear);
+  }
+}
+
+module.exports = { Signals };

@@ -1,0 +1,70 @@
+'use strict';
+
+// The ways in which a server that ends itself by signals is told to, in plain Node and under
+// `cluster2 start`, while it has requests. Its script says `got` for each request to `/slow`, which
+// it answers half a second later, and `listens` (once in each process).
+
+const assert = require('node:assert');
+const http = require('node:http');
+const { ask } = require('./ask');
+const { request } = require('./client');
+const { Script, freePort } = require('./cluster');
+const { Load } = require('./load');
+
+const FLAGS = ['--workers', '2', '--mon-port', 'off'];
+const REQUESTS = 20;
+const DONE = { code: 0, signal: null };
+
+const count = (text, word) => text.split(`${word}\n`).length - 1;
+const toAll = (pids, signal) => pids.forEach((pid) => process.kill(pid, signal));
+
+/** By name: who is signalled or asked, and whether the service goes on. */
+const WAYS = {
+  'SIGTERM in plain Node': { plain: 'SIGTERM', leave: (script) => script.kill('SIGTERM') },
+  'SIGINT in plain Node': { plain: 'SIGINT', leave: (script) => script.kill('SIGINT') },
+  'SIGTERM to one worker': { goesOn: true, leave: (script) => process.kill(script.workers()[0], 'SIGTERM') },
+  'SIGTERM to all workers': { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGTERM') },
+  'SIGINT to all workers': { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGINT') },
+  'SIGTERM to the group': { leave: ({ pid }) => process.kill(-pid, 'SIGTERM') },
+  'SIGINT to the group': { leave: ({ pid }) => process.kill(-pid, 'SIGINT') },
+  'a reload': { goesOn: true, leave: ({ cwd }) => ask(cwd, 'reload') },
+  'a shutdown': { leave: ({ cwd }) => ask(cwd, 'shutdown') },
+};
+
+/** Starts `file`, and waits until it serves. */
+async function started(file, { plain }) {
+  const script = new Script(file, { port: await freePort(), detached: true, ...(!plain && { cli: FLAGS }) });
+  if (plain) await script.until('it listens', () => count(script.output, 'listens') === 1);
+  else await script.ready();
+  return script;
+}
+
+/**
+ * Has `file` leave in that way while it has requests: each is answered. Where the service goes on,
+ * whoever comes meanwhile is served too.
+ * @param {(signal: string) => object} [plainEnd] how the process ends in plain Node
+ */
+async function leaves(file, way, plainEnd = () => DONE) {
+  const script = await started(file, way);
+  const agent = new http.Agent({ keepAlive: true });
+  const slow = Array.from({ length: REQUESTS }, (_, i) => request(script.port, '/slow', { agent: i % 2 === 0 && agent }));
+  await script.until('all requests are there', () => count(script.output, 'got') === REQUESTS);
+  const others = way.goesOn && new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }]);
+  const before = script.workers();
+  const left = way.leave(script);
+  const answers = await Promise.allSettled(slow);
+  assert.deepStrictEqual(answers.map(({ value, reason }) => value?.body ?? reason), Array(REQUESTS).fill('slow'), script.errors);
+  agent.destroy();
+  await left;
+  const end = way.plain ? plainEnd(way.plain) : DONE;
+  if (!way.goesOn) return assert.deepStrictEqual(await script.ended(), end, script.errors);
+  const isReplaced = () => script.workers().length === 2 && before.some((pid) => !script.workers().includes(pid));
+  await script.until('who left is replaced', isReplaced);
+  await script.until('others are served', () => others.counts.ok > 200);
+  await others.stop();
+  assert.deepStrictEqual(Object.keys(others.seen), ['ok'], JSON.stringify([others.seen, others.trouble.slice(0, 9)]));
+  script.kill('SIGTERM');
+  assert.deepStrictEqual(await script.ended(), DONE, script.errors);
+}
+
+module.exports = { WAYS, leaves };

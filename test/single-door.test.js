@@ -1,0 +1,64 @@
+'use strict';
+
+// `cluster: false`: who got in before a shutdown is served; and a shutdown before the app listens.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const Cluster = require('..');
+const { Connection, request } = require('./helpers/client');
+const { freePort } = require('./helpers/cluster');
+const { within } = require('./helpers/wait');
+
+const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const hello = () => http.createServer((_, response) => response.end('hello'));
+
+describe('shutdown() of a single process', () => {
+  for (const kind of ['TCP', 'a unix socket']) {
+    it(`serves who waits in the kernel's queue when it begins, and nobody after that: on ${kind}`, async () => {
+      const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+      const port = kind === 'TCP' ? await freePort() : path.join(directory, 'app.sock');
+      const cluster = new Cluster({ cluster: false, monPort: false, port });
+      await new Promise((listening) => cluster.listen((callback) => callback(hello()), listening));
+      const clients = Array.from({ length: 20 }, () => new Connection(port));
+      for (const { socket } of clients) socket.write(GET);
+      // By now the kernel has connected them, but the event loop did not turn.
+      await new Promise((resolve) => process.nextTick(resolve));
+      const asked = cluster.shutdown({ wait: true });
+      await Promise.all(clients.map((client) => client.hears('hello')));
+      await within('it is over', asked);
+      await assert.rejects(request(port), { code: kind === 'TCP' ? 'ECONNREFUSED' : 'ENOENT' });
+      fs.rmdirSync(directory);
+    });
+  }
+
+  it('before the app listens keeps it from listening, whatever that waits for', async () => {
+    const port = await freePort();
+    const isReady = {};
+    isReady.promise = new Promise((resolve) => (isReady.resolve = resolve));
+    const server = hello();
+    // As Fastify: what makes it ready may take its time.
+    const app = { ready: () => isReady.promise, inject() {}, server };
+    const late = {};
+    const STARTS = {
+      'it was just called': (callback) => callback(app),
+      'there is no app yet': (callback) => (late.callback = callback),
+      'there never is one': () => {},
+    };
+    for (const [name, create] of Object.entries(STARTS)) {
+      const cluster = new Cluster({ cluster: false, monPort: false, port });
+      cluster.once('error', assert.fail).listen(create, () => assert.fail('it listens'));
+      if (name === 'it was just called') await new Promise(setImmediate);
+      const asked = cluster.shutdown({ wait: true });
+      isReady.resolve();
+      assert.deepStrictEqual(await within(name, asked), { running: true, pid: process.pid });
+      late.callback?.(app);
+      await new Promise(setImmediate);
+      assert.strictEqual(server.listening, false, name);
+      await assert.rejects(request(port), { code: 'ECONNREFUSED' });
+      assert.deepStrictEqual((await cluster.status()).running, false);
+    }
+  });
+});
