@@ -1,0 +1,19 @@
+//! Lines of Node's IPC: no line panics, a message is passed on to the last digit, and what is
+//! answered is a line of JSON.
+
+#![no_main]
+
+use cluster2_rs::ipc::node::{self, Line};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fuzz_target!(|line: &str| {
+    match node::read(line) {
+        Line::Message(message) => assert_eq!(message.get(), line.trim_matches([' ', '\t', '\r', '\n'])),
+        Line::MessageWithHandle { answer, .. } | Line::Internal(Some(answer)) => {
+            assert!(!answer.contains('\n'));
+            assert!(serde_json::from_str::<Value>(&answer).is_ok());
+        }
+        Line::Internal(None) | Line::Malformed => {}
+    }
+});
