@@ -1,0 +1,258 @@
+'use strict';
+
+// A storm: random faults at random moments against one cluster under load. What always holds, seen
+// from outside the product: once the faults stop, the cluster is whole again within `CALM`
+// milliseconds; then each process that `status()` names lives, each child that lives is named, and
+// no child is a zombie; and each request that failed was on a connection that a worker which is
+// dead had taken.
+
+const assert = require('node:assert');
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { promisify } = require('node:util');
+const { request } = require('./client');
+const { CLI, childrenOf, isAlive } = require('./cluster');
+const hammer = require('./hammer');
+const { Log, startServer } = require('./hammered');
+const { until } = require('./wait');
+
+const run = promisify(execFile);
+
+/** How long the cluster may take to be whole again, milliseconds. */
+const CALM = 20_000;
+const MOST_WORKERS = 5;
+const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 6, slow: 2, late: 2, upload: 1, pipelined: 1 };
+
+/** Numbers from 0 to 1 that a seed determines (mulberry32). */
+function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function signal(pid, name) {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+class Storm {
+  /** What was done, for a failure: `[milliseconds since the start, fault, …]`. */
+  done = [];
+  #script;
+  #random;
+  #began = performance.now();
+  #workers = 3;
+  #log = new Log();
+  /** What is still to be undone, and commands that are not answered yet. */
+  #pending = new Set();
+  #scaled = Promise.resolve();
+  #failedReloads = 0;
+
+  constructor(seed) {
+    this.seed = seed;
+    this.#random = random(seed);
+  }
+
+  async start(options = {}) {
+    const all = { noWorkers: this.#workers, maxHeartbeatDelay: 3000, shutdownTimeout: 8000, ...options };
+    this.#script = await startServer({ options: all, env: { LOG: this.#log.file } });
+  }
+
+  #between(low, high) {
+    return low + Math.floor(this.#random() * (high - low + 1));
+  }
+
+  // All may be dead at this moment: then there is nothing to do to one.
+  #toWorker(fault) {
+    const workers = this.#script.workers();
+    const pid = workers[this.#between(0, workers.length - 1)];
+    if (pid !== undefined) fault(pid);
+  }
+
+  #note(...fault) {
+    this.done.push([Math.round(performance.now() - this.#began), ...fault]);
+  }
+
+  // What goes on in the background; its end is waited for when the storm calms down.
+  #later(work) {
+    const pending = work.finally(() => this.#pending.delete(pending));
+    this.#pending.add(pending);
+  }
+
+  /** Calls the command line. A command may be refused, but is always answered. */
+  async #ask(...args) {
+    const options = { cwd: this.#script.cwd, timeout: 60_000 };
+    const { stdout } = await run(CLI, args, options).catch((error) => {
+      assert.ok(error.code === 1 && !error.killed, `cluster2 ${args}: ${error.message} ${error.stderr}`);
+      this.#note('refused', ...args, error.stderr.trim());
+      return { stdout: undefined };
+    });
+    return stdout;
+  }
+
+  #faults = {
+    kill: () => this.#toWorker((pid) => signal(pid, 'SIGKILL')),
+    leave: () => this.#toWorker((pid) => signal(pid, 'SIGTERM')),
+    reload: () => this.#later(this.#reload()),
+    scale: () => {
+      this.#workers = this.#between(2, MOST_WORKERS);
+      const number = String(this.#workers);
+      // One after another, so that the last one counts.
+      this.#later((this.#scaled = this.#scaled.then(() => this.#ask('scale', number))));
+    },
+    stopWorker: () => this.#toWorker((pid) => this.#stop(pid, this.#between(50, 1500))),
+    stopMaster: () => this.#stop(this.#script.pid, this.#between(50, 1500)),
+    block: () => this.#send(`/block/storm/${this.#between(50, 1500)}`),
+    flood: () => this.#send(`/flood/storm/${this.#between(50, 800)}`),
+    status: () => this.#later(this.#ask('status', '--json')),
+    descriptors: () => this.#toWorker((pid) => this.#starve(pid, this.#between(100, 1000))),
+  };
+
+  async #reload() {
+    if ((await this.#ask('reload')) === undefined) this.#failedReloads += 1;
+  }
+
+  #stop(pid, time) {
+    signal(pid, 'SIGSTOP');
+    this.#later(sleep(time).then(() => signal(pid, 'SIGCONT')));
+  }
+
+  // The worker that takes it may be killed before it answers.
+  #send(path) {
+    this.#later(request(this.#script.port, path).catch(() => {}));
+  }
+
+  // The worker may open a few files more than it has, and then as many as before.
+  #starve(pid, time) {
+    const limit = (soft) => run('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]).catch(() => {});
+    const work = async () => {
+      const { length } = await fs.promises.readdir(`/proc/${pid}/fd`).catch(() => []);
+      if (!length) return;
+      await limit(length + this.#between(0, 4));
+      await sleep(time);
+      await limit(1024);
+    };
+    this.#later(work());
+  }
+
+  /**
+   * Loads the cluster, does `count` faults to it, lets it calm down and checks what always holds.
+   * @returns {Promise<object>} the hammer's report
+   */
+  async round(count) {
+    const before = this.#script.told('died').length;
+    const load = hammer.start(this.#script.port, { clients: CLIENTS, think: 20, deadline: 30_000 });
+    await load.answered(20, CALM);
+    const names = Object.keys(this.#faults);
+    for (let i = 0; i < count; i++) {
+      const name = names[this.#between(0, names.length - 1)];
+      this.#note(name);
+      this.#faults[name]();
+      await sleep(this.#between(0, 400));
+    }
+    await this.#calm();
+    await load.answered(20, CALM);
+    const report = await load.stop();
+    const dead = this.#script.told('died').slice(before).map(([pid]) => pid);
+    this.#assertOnlyTakenFailed(report, dead);
+    fs.truncateSync(this.#log.file);
+    return report;
+  }
+
+  async #calm() {
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    let last;
+    const whole = async () => (last = await this.#look()) === undefined;
+    await until('the cluster is whole again', whole, CALM).catch((error) => {
+      throw new Error(`${error.message}: ${last}`);
+    });
+  }
+
+  /** What is wrong with the cluster as it is now; `undefined`: nothing. */
+  async #look() {
+    const text = await this.#ask('status', '--json');
+    if (text === undefined) return 'no status';
+    const { workers } = JSON.parse(text);
+    const named = workers.map(({ pid }) => pid);
+    const children = childrenOf(this.#script.pid);
+    const unknown = children.filter((pid) => !named.includes(pid));
+    const gone = named.filter((pid) => !isAlive(pid));
+    const ready = workers.filter(({ state }) => state === 'ready').length;
+    if (gone.length > 0) return `status names ${gone}, which do not live`;
+    if (unknown.length > 0) return `${unknown} live, or are zombies, and status does not name them`;
+    if (ready !== this.#workers || workers.length !== ready) {
+      return `${workers.length} workers, ${ready} of them ready; ${this.#workers} were asked for`;
+    }
+    return undefined;
+  }
+
+  #assertOnlyTakenFailed(report, dead) {
+    const taken = new Set(dead.flatMap((pid) => [...this.#log.portsOf(pid)]));
+    const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
+    // Of one connection each, a worker that was killed from outside could not write any more.
+    const untold = innocent.slice(dead.length);
+    assert.deepStrictEqual(untold, [], 'failed, and had not been taken by a worker that is dead');
+    const { refused, failed, wrong, timeout } = report;
+    assert.deepStrictEqual({ refused, failed, wrong, timeout }, { refused: 0, failed: 0, wrong: 0, timeout: 0 });
+  }
+
+  /** Shuts the cluster down: it ends well and by itself, and leaves no process. */
+  async end() {
+    const forked = this.#script.told('forked').flat();
+    this.#script.kill();
+    // Node itself aborts, loudly, where it starts without a free descriptor.
+    assert.deepStrictEqual(await this.#script.ended(CALM), { code: 0, signal: null });
+    const died = this.#script.told('died').map(([pid]) => pid);
+    assert.deepStrictEqual(died.sort(), forked.sort(), 'each worker that was forked has died once');
+    this.#log.remove();
+  }
+
+  /** What a person needs to repeat and understand a storm that failed. */
+  describe(error) {
+    const { output = '', errors = '' } = this.#script ?? {};
+    const deaths = this.#script?.told('died').slice(-20).map((death) => JSON.stringify(death));
+    const lines = this.done.slice(-60).map((fault) => fault.join(' '));
+    const warnings = output.split('\n').filter((line) => line.includes('"warning"')).slice(-20);
+    return [
+      `storm of the seed ${this.seed} (CLUSTER2_STORM_SEED=${this.seed} repeats it): ${error.message}`,
+      ...['--- faults', ...lines, '--- deaths', ...deaths, '--- warnings', ...warnings],
+      ...['--- errors', errors.slice(-4000)],
+    ].join('\n');
+  }
+
+  get counts() {
+    return { faults: this.done.length, failedReloads: this.#failedReloads, deaths: this.#script.told('died').length };
+  }
+}
+
+/**
+ * Runs one storm for `duration` milliseconds, in rounds of `faults` faults.
+ * @throws {Error} what did not hold, with the seed
+ */
+async function storm({ seed, duration, faults = 25, options }) {
+  const one = new Storm(seed);
+  let answered = 0;
+  try {
+    await one.start(options);
+    const end = performance.now() + duration;
+    do answered += (await one.round(faults)).ok;
+    while (performance.now() < end);
+    await one.end();
+    return { ...one.counts, answered };
+  } catch (error) {
+    throw new Error(one.describe(error), { cause: error });
+  }
+}
+
+/** The seed that was asked for, or any. */
+const anySeed = () => Number(process.env.CLUSTER2_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+module.exports = { anySeed, storm };
