@@ -84,13 +84,12 @@ class Ecv {
     this.#tell = tell;
     this.#health = health;
     this.#header = header;
-    const make = () => (this.#addon = makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
-    server.prependOnceListener('listening', make);
-    this.#hook();
+    const make = () => (this.#addon ??= makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
+    this.#hook(make);
   }
 
-  // Before any listener of the app, also of those that are added later. Only Node itself emits these events.
-  #hook() {
+  // Before any listener of the app, also of those that are added later, and of a tracer's. Only Node itself emits these events.
+  #hook(make) {
     const { emit } = this.#server;
     const path = this.#path;
     // A whole URL instead of a path is what some proxies send.
@@ -98,16 +97,19 @@ class Ecv {
     const serve = (request, response) => this.#serve(request, response);
     const serveStream = (stream, headers) => this.#serveStream(stream, headers);
     const closed = () => this.#try(() => this.#health.closed(this.#server));
-    this.#server.emit = function (event, first, second) {
+    const hooked = function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
         if (mayBe(first.url) && serve(first, second)) return true;
       } else if (event === 'stream' && isHttp2(this) && second[':path']?.startsWith(path) && serveStream(first, second)) {
         return true;
+      } else if (event === 'listening') {
+        make();
       } else if (event === 'close' && !this.listening) {
         closed();
       }
       return emit.apply(this, arguments);
     };
+    Object.defineProperty(this.#server, 'emit', { value: hooked, configurable: true, writable: true });
   }
 
   #route(method, target) {

@@ -41,7 +41,8 @@ function whatItCloses(server, streams) {
     Reflect.defineProperty(stream, 'destroy', { value, configurable: true, writable: true });
   }
   try {
-    server.closeIdleConnections();
+    // Before Node 20 an http2 server with `allowHTTP1` has no such method.
+    server.closeIdleConnections?.();
   } finally {
     streams.forEach((stream, index) => {
       if (own[index]) Reflect.defineProperty(stream, 'destroy', own[index]);

@@ -1,14 +1,16 @@
 'use strict';
 
 // Watches the connections and requests of servers, for the counters and for the drain. What always holds: each open connection
-// of a watched server is in one of three sets, whatever servers it passes through; and `streams` are those that speak HTTP/1,
-// through TLS where there is TLS.
+// of a watched server is in one of three sets, whatever servers it passes through; `streams` are those that speak HTTP/1,
+// through TLS where there is TLS; and no server, socket or stream has a listener of ours.
 
 const diagnostics = require('node:diagnostics_channel');
 const { isSecure } = require('./adapt');
 const { INDEX } = require('./counters');
+const { onEnd } = require('./ending');
 const { LinkedSet } = require('./linked-set');
 const { idleAmong, speaksHttp1 } = require('./node-internals');
+const { observe } = require('./server-events');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
@@ -26,10 +28,10 @@ class Traffic {
   /** Those that speak it through TLS, and their streams. */
   #wrapped = new LinkedSet(this.#key);
   #secure = new LinkedSet(this.#key);
-  /** All others. */
+  /** All others, and what speaks something else through TLS on some of them. */
   others = new LinkedSet(this.#key);
-  sessions = new Set();
-  /** The servers that listen or are about to; and those that are watched, until nobody has them any more. */
+  #tunnels = new LinkedSet(this.#key);
+  /** Those that listen or are about to, and all that were. */
   servers = new Set();
   #watched = new WeakSet();
   #row;
@@ -42,6 +44,8 @@ class Traffic {
   #onClose;
 
   #onNew;
+  #onStreamEnd;
+  #unobserve;
   /** Called as soon as there is a connection. */
   #waiting = new Set();
 
@@ -55,6 +59,11 @@ class Traffic {
     const traffic = this;
     this.#row = row;
     this.#onNew = onNew;
+    this.#onStreamEnd = () => (row[requestsActive] -= 1);
+    this.#unobserve = observe({
+      before: (...emitted) => this.#before(...emitted),
+      after: (...emitted) => this.#after(...emitted),
+    });
     this.#onClose = function () {
       const link = this[key];
       if (link === undefined) return;
@@ -62,7 +71,7 @@ class Traffic {
       set.delete(this);
       // Responses that did not finish tell of no end of their own.
       if (state !== undefined) row[requestsActive] -= state.active;
-      if (set === traffic.#secure) return;
+      if (set === traffic.#secure || set === traffic.#tunnels) return;
       row[connectionsActive] -= 1;
       traffic.#follower?.onClose();
     };
@@ -99,27 +108,32 @@ class Traffic {
     waiting.forEach((used) => used());
   }
 
+  /** The open HTTP/2 sessions. */
+  get sessions() {
+    const sessions = [...this.others, ...this.#tunnels].map((stream) => stream[this.#key].state?.session);
+    return sessions.filter((session) => session !== undefined);
+  }
+
   /** Watches a server from now on, which is about to listen, perhaps once more. */
   watch(server) {
     if (server[PASSES_ON]) return;
     this.servers.add(server);
-    if (this.#watched.has(server)) return;
     this.#watched.add(server);
-    const speaksHttp1 = isHttp1(server);
-    const isPlain = speaksHttp1 && !isSecure(server);
-    const set = isPlain ? this.#plain : speaksHttp1 ? this.#wrapped : this.others;
-    server.prependListener('connection', (socket) => this.#enter(set, socket));
-    if (speaksHttp1) {
-      this.#subscribe();
-      if (!isPlain) server.prependListener('secureConnection', (stream) => this.#enter(this.#secure, stream));
-    } else if (isHttp2(server)) {
-      server.prependListener('request', (_request, response) => this.#http2Request(response));
-      server.on('session', (session) => {
-        this.sessions.add(session);
-        this.#follower?.onSession(session);
-        session.once('close', () => this.sessions.delete(session));
-      });
-    }
+    this.#subscribe();
+  }
+
+  #before(server, event, first) {
+    if (!this.#watched.has(server)) return;
+    if (event === 'connection') this.#enter(server, first);
+    else if (event === 'secureConnection') this.#enterSecure(server, first);
+    else if (event === 'session' && isHttp2(server)) this.#enterSession(first);
+    else if (event === 'stream' && isHttp2(server)) this.#http2Request(first);
+  }
+
+  // What is no HTTP/2 an http2 server with `allowHTTP1` reads as HTTP/1.
+  #after(server, event, first) {
+    if (event !== 'secureConnection' || !this.#watched.has(server)) return;
+    if (first.parser && first[this.#key]?.set === this.#tunnels) this.#become(this.#secure, first);
   }
 
   /** The server was closed; what it still has is watched as before. */
@@ -156,8 +170,9 @@ class Traffic {
     for (const [name, listener] of this.#subscriptions) diagnostics.subscribe(name, listener);
   }
 
-  /** Lets go of Node's channels. */
+  /** Lets go of Node's channels, and of the servers. */
   close() {
+    this.#unobserve();
     for (const [name, listener] of this.#subscriptions) diagnostics.unsubscribe(name, listener);
     this.#subscriptions = [];
   }
@@ -176,22 +191,46 @@ class Traffic {
     this.sessions.forEach((session) => follower.onSession(session));
   }
 
-  #enter(set, stream) {
+  #enter(server, stream) {
     // Passed on too late: it would never end.
-    if (stream.closed) return;
+    if (stream.destroyed) return;
+    const isSpeaking = isHttp1(server);
+    const set = !isSpeaking ? this.others : isSecure(server) ? this.#wrapped : this.#plain;
     const link = stream[this.#key];
-    if (link === undefined) {
-      stream.on('close', this.#onClose);
-      if (set !== this.#secure) this.#onNew?.();
-    } else if (link.set === this.others && set !== this.others) {
-      // A server may pass on what came to it, to one that speaks HTTP/1.
-      this.others.delete(stream);
-    } else {
-      return;
-    }
+    // A server may pass on what came to it, to one that speaks HTTP/1.
+    if (link === undefined) this.#begin(set, stream);
+    else if (link.set === this.others && set !== this.others) this.#become(set, stream);
+    else return;
+    if (this.#waiting.size > 0) this.#tellUsed();
+  }
+
+  #begin(set, stream) {
+    onEnd(stream, this.#onClose);
+    this.#onNew?.();
+    this.#add(set, stream);
+  }
+
+  #enterSecure(server, stream) {
+    if (stream.destroyed || stream[this.#key] !== undefined) return;
+    onEnd(stream, this.#onClose);
+    this.#add(isHttp1(server) ? this.#secure : this.#tunnels, stream);
+  }
+
+  #enterSession(session) {
+    const link = session.socket[this.#key];
+    if (link === undefined) return;
+    link.state = { active: 0, session };
+    this.#follower?.onSession(session);
+  }
+
+  #become(set, stream) {
+    stream[this.#key].set.delete(stream);
+    this.#add(set, stream);
+  }
+
+  #add(set, stream) {
     if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
     else set.add(stream);
-    if (this.#waiting.size > 0) this.#tellUsed();
   }
 
   // It speaks HTTP/1.
@@ -204,10 +243,11 @@ class Traffic {
     this.#follower?.onIdle();
   }
 
-  #http2Request(response) {
+  #http2Request(stream) {
+    if (stream.destroyed) return;
     this.#row[requestsTotal] += 1;
     this.#row[requestsActive] += 1;
-    response.once('close', () => (this.#row[requestsActive] -= 1));
+    onEnd(stream, this.#onStreamEnd);
   }
 
   /** The HTTP/1 connections that are between two messages, or on which nothing was read yet (Node calls those active). */

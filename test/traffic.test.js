@@ -5,9 +5,12 @@
 const assert = require('node:assert');
 const { once } = require('node:events');
 const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
 const net = require('node:net');
 const { Counters } = require('../lib/counters');
 const { Traffic } = require('../lib/traffic');
+const { selfSigned } = require('./helpers/certificate');
 const { until } = require('./helpers/wait');
 
 /** A net server that passes its connections on to an HTTP server, as one does that serves two protocols on one port. */
@@ -65,5 +68,34 @@ describe('a connection that one server passes on to another', () => {
     client.destroy();
     await until('it is gone', () => traffic.size === 0);
     assert.strictEqual(counters.requestsActive, 0);
+  });
+});
+
+describe('an http2 server with allowHTTP1', () => {
+  it('has requests of both kinds, each counted from its arrival to its end', async () => {
+    const counters = new Counters();
+    const traffic = new Traffic(counters);
+    const server = http2.createSecureServer({ ...selfSigned(), allowHTTP1: true });
+    const waiting = [];
+    server.on('request', (_request, response) => waiting.push(response));
+    traffic.watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address();
+    const first = https.get({ port, host: '127.0.0.1', rejectUnauthorized: false, agent: false });
+    const session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+    const second = session.request({ ':path': '/' });
+    await until('both are there', () => waiting.length === 2);
+    assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [2, 2]);
+    assert.deepStrictEqual([traffic.size, traffic.streams.length, traffic.sessions.length], [2, 1, 1]);
+    waiting.forEach((response) => response.end('hello'));
+    const [answer] = await once(first, 'response');
+    await Promise.all([answer.resume(), second.resume()].map((stream) => once(stream, 'close')));
+    await until('none is there', () => counters.requestsActive === 0);
+    session.close();
+    await until('both are gone', () => traffic.size === 0);
+    assert.deepStrictEqual([traffic.streams.length, traffic.sessions.length], [0, 0]);
+    traffic.close();
+    server.close();
+    await once(server, 'close');
   });
 });

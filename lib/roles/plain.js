@@ -5,8 +5,11 @@
 // server listens and none is about to, and again when others do later; the master waits a moment longer where other workers serve
 // more. An error of a server is the script's own.
 
-const { errorMonitor } = require('node:events');
 const { IdleTimeout } = require('../idle-timeout');
+const { observe } = require('../server-events');
+
+/** With these, what a server was about to do is settled. It may close and listen again, as often as it likes. */
+const SETTLING = new Set(['listening', 'error', 'close']);
 
 class PlainRole {
   #session;
@@ -19,6 +22,7 @@ class PlainRole {
   #starting = new Set();
   #isClaimed = false;
   #endSignals;
+  #unobserve;
 
   /**
    * @param {Session} session
@@ -28,6 +32,7 @@ class PlainRole {
     this.#session = session;
     this.#check = session.healthCheck(config);
     this.#idle = new IdleTimeout(session.traffic, session.counters, config.timeout);
+    this.#unobserve = observe({ before: (server, event) => SETTLING.has(event) && this.#settle(server) });
   }
 
   /** A server is about to listen on a port or a path. */
@@ -38,12 +43,12 @@ class PlainRole {
     if (this.#adopted.has(server)) return;
     this.#adopted.add(server);
     this.#check.guard({ server, ports: [port] });
-    // It may close and listen again, as often as it likes.
-    const settle = () => {
-      this.#starting.delete(server);
-      setImmediate(() => this.#announce());
-    };
-    for (const event of ['listening', errorMonitor, 'close']) server.on(event, settle);
+  }
+
+  #settle(server) {
+    if (!this.#adopted.has(server)) return;
+    this.#starting.delete(server);
+    setImmediate(() => this.#announce());
   }
 
   /** The server listens no more, or never did. */
@@ -62,6 +67,7 @@ class PlainRole {
     this.#isClaimed = true;
     this.#idle.stop();
     this.#endSignals?.();
+    this.#unobserve();
   }
 }
 

@@ -15,7 +15,7 @@ const KEPT = path.join(ROOT, 'target', 'nodes');
 const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** Which tests: names of files in `test/`, without `.test.js`. */
 const TESTS = [
-  /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native)$/,
+  /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native|untouched)$/,
   /^(inspector|languages|grandchildren|balance-kernel|node-internals|cli-.*)$/,
 ];
 /** Of these, what is slow and mostly the master's; run on the last of the oldest and the newest line only. */

@@ -1,0 +1,46 @@
+'use strict';
+
+// What the servers of this process emit, seen without a listener: one may switch something on in Node (`request` on an http2
+// server does), and an app can count and remove listeners. So there is one `emit` before that of all servers, for as long as
+// somebody observes. What always holds: a server emits what it would emit without us, to the same listeners, once.
+
+const net = require('node:net');
+
+/**
+ * @typedef {object} Observer
+ * @property {(server: net.Server, event: string, first: *) => void} before called before the listeners of an event
+ * @property {(server: net.Server, event: string, first: *) => void} [after] called when they have returned
+ */
+
+const observers = new Set();
+/** The events that are told of. */
+const TOLD = new Set(['connection', 'secureConnection', 'session', 'stream', 'listening', 'error', 'close']);
+const { prototype } = net.Server;
+const { emit } = prototype;
+
+function observedEmit(event, first) {
+  if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
+  for (const observer of observers) observer.before(this, event, first);
+  const heard = Reflect.apply(emit, this, arguments);
+  for (const observer of observers) observer.after?.(this, event, first);
+  return heard;
+}
+
+/**
+ * Tells an observer of all servers of this process.
+ * @param {Observer} observer
+ * @returns {() => void} ends it
+ */
+function observe(observer) {
+  // Not enumerable, as methods of classes are. Whoever wraps `emit` later, as tracers do, calls this one.
+  if (observers.size === 0 && !Object.hasOwn(prototype, 'emit')) {
+    Object.defineProperty(prototype, 'emit', { value: observedEmit, configurable: true, writable: true });
+  }
+  observers.add(observer);
+  return () => {
+    observers.delete(observer);
+    if (observers.size === 0 && prototype.emit === observedEmit) delete prototype.emit;
+  };
+}
+
+module.exports = { observe };
