@@ -6,6 +6,8 @@
 // by being moved between two messages, after a response that said `Connection: close`, or after it was idle for LINGER
 // milliseconds.
 
+const { SessionDrain } = require('./http2-drain');
+
 /** How long an idle keep-alive connection may still bring one more request, milliseconds. */
 const LINGER = 1000;
 /** What a connection without an idle time-out of its own (`keepAliveTimeout` 0) may stay idle after a move, milliseconds. */
@@ -18,6 +20,8 @@ class Drain {
   #onDrained;
   #mover;
   #moving = false;
+  /** HTTP/2 sessions that end, by session. */
+  #sessions = new Map();
 
   /**
    * @param {Traffic} traffic what there is to finish
@@ -48,8 +52,9 @@ class Drain {
     this.#traffic.follow({
       onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
       onIdle: () => this.#moveSoon(),
-      // GOAWAY: the streams under way finish, and no other begins.
-      onSession: (session) => session.close(),
+      onSession: (session, socket) => this.#endSession(session, socket),
+      onStream: (server, stream, emitted) => this.#sessions.get(stream.session)?.hold(server, stream, emitted),
+      onStreamEnd: (session) => this.#sessions.get(session)?.ended(),
       onClose: () => this.check(),
     });
     this.#moveIdle();
@@ -57,6 +62,13 @@ class Drain {
     if (!first) return;
     this.#remember();
     setImmediate(() => this.check());
+  }
+
+  #endSession(session, socket) {
+    if (this.#sessions.has(session)) return;
+    const ending = new SessionDrain(session, socket);
+    this.#sessions.set(session, ending);
+    ending.start();
   }
 
   #isMovable(stream) {
@@ -101,6 +113,7 @@ class Drain {
       if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();
     }
     this.#remember();
+    for (const [session, ending] of this.#sessions) if (ending.look()) this.#sessions.delete(session);
     this.check();
   }
 

@@ -6,9 +6,13 @@
 
 const net = require('node:net');
 
+/** What an observer returns for an event that it emits itself, later, by `emitLate`. */
+const HELD = Symbol('cluster2-rs.held');
+
 /**
  * @typedef {object} Observer
- * @property {(server: net.Server, event: string, first: *) => void} before called before the listeners of an event
+ * @property {(server: net.Server, event: string, first: *, emitted: Arguments) => *} before called before the listeners of an
+ *   event, with its first argument, and all that was emitted
  * @property {(server: net.Server, event: string, first: *) => void} [after] called when they have returned
  */
 
@@ -20,10 +24,15 @@ const { emit } = prototype;
 
 function observedEmit(event, first) {
   if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
-  for (const observer of observers) observer.before(this, event, first);
+  for (const observer of observers) if (observer.before(this, event, first, arguments) === HELD) return true;
   const heard = Reflect.apply(emit, this, arguments);
   for (const observer of observers) observer.after?.(this, event, first);
   return heard;
+}
+
+/** Emits what was held. */
+function emitLate(server, emitted) {
+  return Reflect.apply(emit, server, emitted);
 }
 
 /**
@@ -43,4 +52,4 @@ function observe(observer) {
   };
 }
 
-module.exports = { observe };
+module.exports = { HELD, emitLate, observe };

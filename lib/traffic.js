@@ -10,7 +10,7 @@ const { INDEX } = require('./counters');
 const { onEnd } = require('./ending');
 const { LinkedSet } = require('./linked-set');
 const { idleAmong, speaksHttp1 } = require('./node-internals');
-const { observe } = require('./server-events');
+const { HELD, observe } = require('./server-events');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
@@ -59,7 +59,10 @@ class Traffic {
     const traffic = this;
     this.#row = row;
     this.#onNew = onNew;
-    this.#onStreamEnd = () => (row[requestsActive] -= 1);
+    this.#onStreamEnd = function () {
+      row[requestsActive] -= 1;
+      traffic.#follower?.onStreamEnd(this.session);
+    };
     this.#unobserve = observe({
       before: (...emitted) => this.#before(...emitted),
       after: (...emitted) => this.#after(...emitted),
@@ -108,10 +111,10 @@ class Traffic {
     waiting.forEach((used) => used());
   }
 
-  /** The open HTTP/2 sessions. */
+  /** The open HTTP/2 sessions, each with what carries it. */
   get sessions() {
-    const sessions = [...this.others, ...this.#tunnels].map((stream) => stream[this.#key].state?.session);
-    return sessions.filter((session) => session !== undefined);
+    const carriers = [...this.others, ...this.#tunnels].filter((stream) => stream[this.#key].state !== undefined);
+    return new Map(carriers.map((stream) => [stream[this.#key].state.session, stream]));
   }
 
   /** Watches a server from now on, which is about to listen, perhaps once more. */
@@ -122,12 +125,13 @@ class Traffic {
     this.#subscribe();
   }
 
-  #before(server, event, first) {
-    if (!this.#watched.has(server)) return;
+  #before(server, event, first, emitted) {
+    if (!this.#watched.has(server)) return undefined;
     if (event === 'connection') this.#enter(server, first);
     else if (event === 'secureConnection') this.#enterSecure(server, first);
     else if (event === 'session' && isHttp2(server)) this.#enterSession(first);
-    else if (event === 'stream' && isHttp2(server)) this.#http2Request(first);
+    else if (event === 'stream' && isHttp2(server)) return this.#http2Request(server, first, emitted);
+    return undefined;
   }
 
   // What is no HTTP/2 an http2 server with `allowHTTP1` reads as HTTP/1.
@@ -180,7 +184,8 @@ class Traffic {
   /**
    * From now on, and for what is under way, tells what matters to a drain: `onResponse(response, before)` for each HTTP/1
    * response, with the unfinished one before it on the same connection; `onIdle()` when an HTTP/1 connection may have become
-   * idle; `onSession(session)` for each HTTP/2 session; `onClose()` after each closed connection.
+   * idle; `onSession(session, socket)` for each HTTP/2 session; `onStream(server, stream, emitted)`, which returns whether it is
+   * held, and `onStreamEnd(session)` for each stream of one; `onClose()` after each closed connection.
    */
   follow(follower) {
     this.#follower = follower;
@@ -188,7 +193,7 @@ class Traffic {
       const { active, last } = stream[this.#key].state;
       if (active > 0) follower.onResponse(last);
     }
-    this.sessions.forEach((session) => follower.onSession(session));
+    this.sessions.forEach((socket, session) => follower.onSession(session, socket));
   }
 
   #enter(server, stream) {
@@ -220,7 +225,7 @@ class Traffic {
     const link = session.socket[this.#key];
     if (link === undefined) return;
     link.state = { active: 0, session };
-    this.#follower?.onSession(session);
+    this.#follower?.onSession(session, link.item);
   }
 
   #become(set, stream) {
@@ -243,11 +248,12 @@ class Traffic {
     this.#follower?.onIdle();
   }
 
-  #http2Request(stream) {
-    if (stream.destroyed) return;
+  #http2Request(server, stream, emitted) {
+    if (stream.destroyed) return undefined;
     this.#row[requestsTotal] += 1;
     this.#row[requestsActive] += 1;
     onEnd(stream, this.#onStreamEnd);
+    return this.#follower?.onStream(server, stream, emitted) ? HELD : undefined;
   }
 
   /** The HTTP/1 connections that are between two messages, or on which nothing was read yet (Node calls those active). */

@@ -94,8 +94,8 @@ async function behaviour(port, secure) {
     const stream = session.request({ ':path': '/hangs' }).on('error', () => {});
     session.ping(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
     await closed(stream);
+    await until('the error was told', async () => (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'));
   });
-  await until('the error was told', async () => (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'));
   found.told = await told(port, secure);
   return found;
 }

@@ -1,0 +1,124 @@
+'use strict';
+
+// The end of an HTTP/2 session in a drain. A client that is told by GOAWAY while a request of its own is on its way, or waits in
+// its queue, may lose that request. So new streams are kept from the app until a round trip has passed and no answer is on its
+// way: a client that waits for its answers has then sent all that it will send. Besides, RFC 9113 (6.8) asks for two GOAWAYs: one
+// that names the highest stream id, and a round trip later the last one, which names the last stream that is served. nghttp2 in
+// Node ignores new streams once it has sent any GOAWAY, so the first one is written beside it, as bytes between two of its
+// frames; but not through TLS, where Node aborts the process when two write at once. What always holds: a stream that came
+// before the last GOAWAY reaches the app, LIMIT after a round trip at the latest.
+
+const { AsyncResource } = require('node:async_hooks');
+const net = require('node:net');
+const { now } = require('./clock');
+const { emitLate } = require('./server-events');
+
+/** The head of a frame of 8 bytes and type 7 on stream 0, the highest stream id, NO_ERROR. */
+const ANNOUNCEMENT = Buffer.from('000008070000000000' + '7fffffff' + '00000000', 'hex');
+/** How long a client may take to answer a PING, milliseconds. */
+const ROUND_TRIP = 1000;
+/** How long a client that was told may go on opening streams, milliseconds: it may be busy. */
+const PAUSE = 100;
+/** For how long no stream may have ended before the first GOAWAY, milliseconds; longer where a round trip is. */
+const QUIET = 50;
+/** How long new streams wait for that after a round trip, milliseconds. */
+const LIMIT = 500;
+
+const ignore = () => {};
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+class SessionDrain {
+  #session;
+  #socket;
+  /** Streams that wait for the last GOAWAY. */
+  #held;
+  #endedAt = 0;
+  #isLingering = false;
+
+  /**
+   * @param {http2.ServerHttp2Session} session
+   * @param {stream.Duplex} socket what carries it
+   */
+  constructor(session, socket) {
+    this.#session = session;
+    this.#socket = socket;
+  }
+
+  async start() {
+    await this.#quiet();
+    await this.#announce();
+    // The streams under way finish, and no other begins.
+    if (!this.#session.destroyed) this.#session.close();
+    this.#release();
+  }
+
+  async #announce() {
+    const isPlain = this.#socket instanceof net.Socket && !this.#socket.encrypted;
+    if (!isPlain || this.#session.closed || this.#session.destroyed || !this.#socket.writable) return;
+    this.#socket.write(ANNOUNCEMENT);
+    this.#release();
+    await this.#ping();
+    await sleep(PAUSE);
+  }
+
+  #release() {
+    this.#held?.forEach((go) => go());
+    this.#held = undefined;
+  }
+
+  // A session that has just begun has sent its SETTINGS, which have to be the first frame, when the PING is answered.
+  async #quiet() {
+    this.#held = [];
+    const began = now();
+    await this.#ping();
+    const asked = now();
+    const quiet = Math.max(QUIET, asked - began);
+    const isOver = () => this.#session.destroyed || now() - Math.max(this.#endedAt, began) >= quiet || now() - asked >= LIMIT;
+    while (!isOver()) await sleep(QUIET / 5);
+  }
+
+  /** Resolves when the client has answered, or does not. */
+  #ping() {
+    if (this.#session.closed || this.#session.destroyed) return undefined;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ROUND_TRIP);
+      const answered = () => resolve(clearTimeout(timer));
+      // The app may have as many under way as there may be.
+      if (!this.#session.ping(answered)) answered();
+    });
+  }
+
+  /** A stream of the session has ended. */
+  ended() {
+    this.#endedAt = now();
+  }
+
+  /**
+   * A stream came; the app would be told of it by what `server` emits.
+   * @returns {boolean} whether it is told later
+   */
+  hold(server, stream, emitted) {
+    if (this.#held === undefined) return false;
+    // A client that gives it up meanwhile is nobody's error.
+    stream.on('error', ignore);
+    const go = () => {
+      stream.off('error', ignore);
+      if (!stream.destroyed) emitLate(server, emitted);
+    };
+    this.#held.push(AsyncResource.bind(go));
+    return true;
+  }
+
+  /**
+   * Called now and then: a client that keeps its end open is not waited for.
+   * @returns {boolean} whether the connection has ended
+   */
+  look() {
+    const isLeft = this.#session.destroyed && this.#socket.writableFinished && !this.#socket.destroyed;
+    if (isLeft && this.#isLingering) this.#socket.destroy();
+    this.#isLingering = isLeft;
+    return this.#socket.destroyed;
+  }
+}
+
+module.exports = { SessionDrain };
