@@ -76,6 +76,18 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
+  it('scale +N and -N change the number by that, and say so where it cannot be', async () => {
+    const script = await startPlain();
+    assert.strictEqual(cluster2(script.cwd, 'scale', '+2').stdout, 'from 2 to 4 workers\n');
+    assert.strictEqual(cluster2(script.cwd, 'scale', '-1').stdout, 'from 4 to 3 workers\n');
+    assert.strictEqual(numbers(script).master.target, 3);
+    const { status, stderr } = cluster2(script.cwd, 'scale', '-3');
+    assert.strictEqual(status, 1);
+    assert.match(stderr, /must be a whole number from 1 to 1024; got 0/);
+    for (const nonsense of ['+', '-', '+-1', '1.5', '--1', 'two']) assert.strictEqual(cluster2(script.cwd, 'scale', nonsense).status, 2, nonsense);
+    assert.strictEqual(numbers(script).master.target, 3);
+  });
+
   it('shutdown answers when nobody new gets in, and stop kills', async () => {
     const script = await startPlain();
     const held = request(script.port, '/late/x/60000').catch((error) => error);

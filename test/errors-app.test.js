@@ -8,6 +8,7 @@ const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('..');
+const { request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
 
 const CODE = 'CLUSTER2_ERR_APP_INVALID';
@@ -125,6 +126,18 @@ describe('a script that a worker cannot run', () => {
 });
 
 describe('listen() twice', () => {
+  it('on another Cluster of the same script throws, in master and workers, and says what to do', async () => {
+    const script = await new Script('two-clusters.js', { port: await freePort() }).ready();
+    const thrown = script.events({ everybody: true }).filter(([name]) => name === 'thrown');
+    assert.strictEqual(thrown.length, 3);
+    for (const [, { code, message }] of thrown) {
+      assert.strictEqual(code, 'CLUSTER2_ERR_WRONG_STATE');
+      assert.match(message, /One cluster can have several apps and ports/);
+    }
+    assert.strictEqual((await request(script.port)).body, 'the first');
+    assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'nothing of the second was begun');
+  });
+
   it('on one Cluster throws, and what runs goes on', async () => {
     const script = await new Script('listens-twice.js', { port: await freePort() }).ready();
     const [[error]] = script.told('thrown');

@@ -4,6 +4,7 @@
 
 const path = require('node:path');
 const { adapt } = require('../adapt');
+const { MASTER, secondCluster } = require('../current');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
 const { PRELOAD } = require('../paths');
@@ -36,6 +37,7 @@ class MasterRole {
   constructor(cluster, config) {
     this.#cluster = cluster;
     this.#config = config;
+    if (process[MASTER]) throw secondCluster();
     // Only where there is something to rotate: to others, such as nodemon, this signal has to end the process.
     if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#onRotated();
   }
@@ -53,6 +55,7 @@ class MasterRole {
     native(() => this.#start(ports));
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
+    process[MASTER] = true;
     this.#announce(created, callback);
   }
 
@@ -194,6 +197,7 @@ class MasterRole {
     if (error) return this.#fail(createError(error));
     // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
+    process[MASTER] = false;
   }
 
   // A start fails once, even if master and workers find something wrong with the same app.

@@ -6,7 +6,7 @@
 const cluster = require('node:cluster');
 const fs = require('node:fs');
 const { Counters, INDEX } = require('../counters');
-const { CURRENT } = require('../current');
+const { CURRENT, secondCluster } = require('../current');
 const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
 const addon = require('../native');
@@ -37,6 +37,7 @@ class Session {
   /** How it ends. */
   leaving;
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
+  #isClaimed = false;
   #retrying;
   /** Serves a script that knows nothing of us. */
   #plain;
@@ -102,6 +103,8 @@ class Session {
 
   /** The script has a `Cluster` of its own: it is served as that says. */
   claim() {
+    if (this.#isClaimed) throw secondCluster();
+    this.#isClaimed = true;
     this.#plain?.stop();
     this.#plain = undefined;
   }

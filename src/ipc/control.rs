@@ -36,6 +36,11 @@ pub enum Command {
         /// To so many.
         workers: u32,
     },
+    /// Change the number of workers by so many; answers as `Scale`.
+    ScaleBy {
+        /// More, or less.
+        by: i32,
+    },
     /// A message to one worker.
     Send {
         /// Which.

@@ -17,6 +17,22 @@ const ABOUT: &str = "Runs a Node.js server as supervised workers that share its 
 const MORE: &str = "Options are taken from flags, then from environment variables, then from the configuration file, then from the defaults. \
 The file is a JSON object with the options of `new Cluster(options)`, by their names.";
 
+/// To how many workers, or by how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// To so many.
+    To(u32),
+    /// More, or less.
+    By(i32),
+}
+
+impl Scale {
+    fn parse(text: &str) -> Result<Self, String> {
+        let parsed = if text.starts_with(['+', '-']) { text.parse().map(Self::By) } else { text.parse().map(Self::To) };
+        parsed.map_err(|_| "expected a whole number, as 4, +1 or -1".to_owned())
+    }
+}
+
 fn config() -> Arg {
     Arg::new("config")
         .long("config")
@@ -41,8 +57,8 @@ fn start() -> Command {
         .long_about(
             "Starts a script as a cluster, and stays until it ends. The script need not know of it: whatever server it makes is \
              shared by all workers, drains, answers the health check and is watched for hangs.\n\n\
-             SIGTERM and SIGINT end it gracefully, a second Ctrl-C at once; SIGHUP replaces all workers; SIGUSR2 \
-             opens their log files anew.",
+             SIGTERM, SIGINT, SIGQUIT, SIGALRM and the end of the terminal end it gracefully, a second Ctrl-C at once; SIGHUP \
+             replaces all workers; SIGUSR2 opens their log files anew with --output files, and else ends it gracefully.",
         )
         .arg(Arg::new("exec").value_name("SCRIPT").help("The server's script, as node takes it; by default `exec` of the configuration file"))
         .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("Arguments of the script"))
@@ -89,9 +105,16 @@ pub fn command() -> Command {
             switch("watch", "watch", 'w', "Again and again, each second"),
         ]))
         .subcommand(on_running("reload", "Replaces all workers, one after another, without losing a request"))
-        .subcommand(on_running("scale", "Changes the number of workers").arg(
-            Arg::new("workers").value_name("N").required(true).value_parser(value_parser!(u32)).help("To so many"),
-        ))
+        .subcommand(
+            on_running("scale", "Changes the number of workers").arg(
+                Arg::new("workers")
+                    .value_name("N")
+                    .required(true)
+                    .allow_hyphen_values(true)
+                    .value_parser(Scale::parse)
+                    .help("To so many; +N or -N: by so many"),
+            ),
+        )
         .subcommand(
             on_running("shutdown", "Ends the cluster gracefully: every request that has begun is answered")
                 .arg(switch("wait", "wait", 'w', "Until all workers are gone")),

@@ -10,6 +10,7 @@ use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::remote;
 use serde_json::Value;
 
+use super::args::Scale;
 use super::{Failed, console, print, settings};
 
 /// How often progress is looked at.
@@ -31,7 +32,10 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
 
 fn command(name: &str, matches: &ArgMatches) -> Command {
     match name {
-        "scale" => Command::Scale { workers: matches.get_one("workers").copied().unwrap_or_default() },
+        "scale" => match matches.get_one("workers").copied().unwrap_or(Scale::By(0)) {
+            Scale::To(workers) => Command::Scale { workers },
+            Scale::By(by) => Command::ScaleBy { by },
+        },
         "enable" => Command::Ecv { disabled: false },
         "disable" => Command::Ecv { disabled: true },
         "reopen-logs" => Command::ReopenLogs,

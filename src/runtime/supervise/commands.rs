@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Reply, Task};
+use crate::config::MAX_WORKERS;
 use crate::core::event::Event;
 use crate::core::replace::Progress;
 use crate::error::{ClusterError, Result};
@@ -50,7 +51,11 @@ impl Task {
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
             Command::Ecv { disabled } => reply(self.switch(disabled)),
             Command::ReopenLogs => self.reopen_logs(reply),
-            Command::Scale { workers } => reply(self.scale(workers)),
+            Command::Scale { workers } => reply(self.scale(workers.into())),
+            Command::ScaleBy { by } => {
+                let target = i64::from(self.parts.supervisor.target());
+                reply(self.scale(target.saturating_add(by.into())));
+            }
             Command::Send { pid, message } => reply(one_line(message).and_then(|message| self.send(pid, &message))),
             Command::Broadcast { message } => reply(one_line(message).map(|message| {
                 let sent = self.members.values().filter(|member| member.send(&message)).count();
@@ -76,14 +81,15 @@ impl Task {
         self.at_reopen.wait(self.members.keys().copied().collect(), reply);
     }
 
-    fn scale(&mut self, workers: u32) -> Result<Value> {
-        if !(1..=crate::config::MAX_WORKERS).contains(&workers) {
+    fn scale(&mut self, workers: i64) -> Result<Value> {
+        let wanted = u32::try_from(workers).ok().filter(|wanted| (1..=MAX_WORKERS).contains(wanted));
+        let Some(workers) = wanted else {
             return Err(ClusterError::OptionInvalid {
                 name: "workers".into(),
-                expected: format!("a whole number from 1 to {}", crate::config::MAX_WORKERS),
+                expected: format!("a whole number from 1 to {MAX_WORKERS}"),
                 got: workers.to_string(),
             });
-        }
+        };
         if !self.parts.supervisor.is_running() {
             return Err(ClusterError::WrongState { command: "scale", state: "shutting down" });
         }
