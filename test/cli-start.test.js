@@ -82,24 +82,6 @@ describe('cluster2 start', () => {
     await assertGoesWell(script);
   });
 
-  it('ends with its terminal', async () => {
-    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
-    for (const name of ['plain.js', 'hammered-app.js']) fs.copyFileSync(path.join(__dirname, 'fixtures', name), path.join(cwd, name));
-    const command = `'${CLI}' start plain.js --workers 1 --mon-port off`;
-    // Its own end takes the terminal away.
-    const terminal = spawn('script', ['-qec', command, '/dev/null'], { cwd, env: { ...process.env, PORT: String(await freePort()) }, stdio: 'ignore' });
-    try {
-      const pictured = () => JSON.parse(cluster2(cwd, 'status', '--json').stdout);
-      await until('the worker is ready', () => (pictured().workers ?? []).some(({ state }) => state === 'ready'));
-      const { pid } = pictured().master;
-      terminal.kill('SIGKILL');
-      await until('the cluster has ended', () => !isAlive(pid) && pictured().running === false);
-    } finally {
-      terminal.kill('SIGKILL');
-      fs.rmSync(cwd, { recursive: true });
-    }
-  });
-
   it('replaces a worker that dies, and one that hangs', async () => {
     const script = await startPlain({ flags: ['--max-heartbeat-delay', '1000'] });
     process.kill(script.workers()[0], 'SIGKILL');

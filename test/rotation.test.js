@@ -3,10 +3,12 @@
 // Workers' log files and their rotation: no line is lost, split, or written twice.
 
 const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('./helpers/ask');
-const { Script, freePort } = require('./helpers/cluster');
+const { CLI, Script, freePort } = require('./helpers/cluster');
 const { need, run } = require('./helpers/tools');
 const { until } = require('./helpers/wait');
 
@@ -49,6 +51,32 @@ function assertComplete(script, workers) {
   }
 }
 
+describe('the rotation of log files by the configuration of the examples', () => {
+  const rotate = CONFIGURATION.split('postrotate')[1].split('endscript')[0];
+  const postrotate = (cwd) => {
+    fs.mkdirSync(path.join(cwd, 'node_modules', '.bin'), { recursive: true });
+    fs.symlinkSync(CLI, path.join(cwd, 'node_modules', '.bin', 'cluster2'));
+    return spawnSync('sh', ['-c', rotate.replaceAll('/srv/app', cwd)], { encoding: 'utf8' });
+  };
+
+  it('ends no master that writes no files: it is refused', async () => {
+    const script = await start({ output: 'inherit' });
+    const { status, stderr } = postrotate(script.cwd);
+    assert.strictEqual(status, 1);
+    assert.match(stderr, /not writing log files/);
+    assert.strictEqual((await ask(script.cwd, 'status')).ok.workers.length, 2);
+  });
+
+  it('is content where no cluster runs', () => {
+    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+    try {
+      assert.strictEqual(postrotate(cwd).status, 0);
+    } finally {
+      fs.rmSync(cwd, { recursive: true });
+    }
+  });
+});
+
 describe('the rotation of log files', () => {
   let logrotate;
   before(function () {
@@ -58,7 +86,9 @@ describe('the rotation of log files', () => {
   it('by logrotate, with the configuration of the examples, loses no line, also during a reload', async () => {
     const script = await start();
     const configuration = path.join(script.cwd, 'rotate.conf');
-    fs.writeFileSync(configuration, CONFIGURATION.replaceAll('/srv/app', script.cwd).replace(/^ *(delay)?compress\n/gm, ''));
+    fs.mkdirSync(path.join(script.cwd, 'node_modules', '.bin'), { recursive: true });
+    fs.symlinkSync(CLI, path.join(script.cwd, 'node_modules', '.bin', 'cluster2'));
+    fs.writeFileSync(configuration, CONFIGURATION.replaceAll('/srv/app', script.cwd).replace(/^ *compress\n/m, ''));
     const rotate = async () => {
       // Empty ones are left where they are.
       await script.until('all files have lines', () => current(script).length === 4 && current(script).every((file) => fs.statSync(file).size > 0));

@@ -24,7 +24,9 @@ class MasterRole {
   #lastId = 0;
   #askedHere = false;
   #failed = false;
-  #interruptedAt = 0;
+  /** When the first signal to end came, by a clock that nobody sets, milliseconds. */
+  #interruptedAt;
+  #terminal;
   #heartbeat;
   #monitorApp;
   #onListening = () => {};
@@ -35,9 +37,9 @@ class MasterRole {
   };
 
   constructor(cluster, config) {
+    if (process[MASTER]) throw secondCluster();
     this.#cluster = cluster;
     this.#config = config;
-    if (process[MASTER]) throw secondCluster();
     // Only where there is something to rotate: to others, such as nodemon, this signal has to end the process.
     if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#onRotated();
   }
@@ -53,9 +55,10 @@ class MasterRole {
     // Where it was called back at once, its ports are known before anything is forked.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
     native(() => this.#start(ports));
+    process[MASTER] = true;
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
-    process[MASTER] = true;
+    this.#terminal = new addon.NativeTerminal();
     this.#announce(created, callback);
   }
 
@@ -169,20 +172,23 @@ class MasterRole {
 
   #onSignal(signal) {
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
-    const first = this.#interruptedAt === 0;
-    const again = signal === 'SIGINT' && !first && Date.now() - this.#interruptedAt > TWICE;
-    if (first) this.#interruptedAt = Date.now();
+    const now = performance.now();
+    const first = this.#interruptedAt === undefined;
+    const again = signal === 'SIGINT' && !first && now - this.#interruptedAt > TWICE;
+    if (first) this.#interruptedAt = now;
     // Asked too late, when the cluster has just ended, it has what it wants.
     if (first || again) this.#ask({ command: again ? 'stop' : 'shutdown' }).catch(() => {});
   }
 
   // A failure is told as a warning; nobody waits for this promise.
   #onHangUp() {
+    // With the terminal whoever looked on is gone: it ends the cluster as it ends any program.
+    if (this.#terminal.isGone()) return this.#onSignal('SIGHUP');
     this.#cluster.emit('SIGHUP', { pid: process.pid, type: 'master' });
     this.#ask({ command: 'reload' }).catch(() => {});
   }
 
-  // As `logrotate` tells it.
+  // As tools for rotation may tell it.
   #onRotated() {
     this.#ask({ command: 'reopenLogs' }).catch(() => {});
   }
@@ -191,13 +197,13 @@ class MasterRole {
     clearInterval(this.#heartbeat);
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
+    process[MASTER] = false;
     // What the supervisor was asked too late is answered as it is to any process: nothing runs any more.
     for (const { command, resolve } of this.#answers.values()) resolve(remote.ask(this.#config.pids, command));
     this.#answers.clear();
     if (error) return this.#fail(createError(error));
     // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
-    process[MASTER] = false;
   }
 
   // A start fails once, even if master and workers find something wrong with the same app.

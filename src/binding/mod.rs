@@ -8,6 +8,7 @@ mod front;
 pub mod master;
 pub mod remote;
 pub mod single;
+pub mod terminal;
 pub mod worker;
 
 use napi::bindgen_prelude::ArrayBuffer;

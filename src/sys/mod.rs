@@ -8,6 +8,7 @@ pub mod beneath;
 pub mod channel;
 pub mod descriptors;
 pub mod directory;
+pub mod hangup;
 pub mod listener;
 pub mod node_listener;
 pub mod process;

@@ -73,6 +73,11 @@ pub fn let_others_work() -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(set)) }
 }
 
+/// Blocks no signal in this thread, and in those that it starts: a mask survives exec.
+pub fn unblock_signals() -> io::Result<()> {
+    Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
+}
+
 /// Ends this process as nothing else can, whatever its event loop does.
 pub fn kill_self() {
     let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);

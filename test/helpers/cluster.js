@@ -48,18 +48,18 @@ class Script {
    *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
    *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
    *   `container`: it is process 1 of a pid namespace; `cli`: flags of `cluster2 start`, which then is its master; `node`: path
-   *   of another Node than this one
+   *   of another Node than this one; `through`: a program and its arguments that start it by exec
    */
   constructor(file, settings = {}) {
     const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = settings;
-    const { descriptors, container, cli, node = NODE } = settings;
+    const { descriptors, container, cli, node = NODE, through = [] } = settings;
     this.port = port;
     this.#container = container;
     this.#own = cwd === undefined;
     this.cwd = cwd ?? fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const script = path.resolve(FIXTURES, file);
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
-    const first = container ? AS_FIRST : [];
+    const first = container ? AS_FIRST : through;
     this.#cli = cli !== undefined;
     const own = cli ? [CLI, 'start', '--node', node, ...cli, script, '--'] : [node, ...execArgv, script];
     const [program, ...rest] = [...first, ...limited, ...own, ...args];

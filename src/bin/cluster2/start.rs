@@ -4,16 +4,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::{Config, Port};
+use cluster2_rs::config::{Config, Output, Port};
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::master::Master;
-use cluster2_rs::runtime::{Failure, log};
+use cluster2_rs::runtime::{Failure, log, remote};
+use cluster2_rs::sys::hangup::{Sender, Terminal};
 use cluster2_rs::sys::process;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::low_level::siginfo::Cause;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
 use super::console::{Console, Watcher};
 use super::launch::launch;
@@ -23,24 +24,33 @@ type Signals = SignalsInfo<WithOrigin>;
 
 /// A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too).
 const TWICE: Duration = Duration::from_millis(500);
+/// How often it is looked whether a cluster that is shutting down has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What is passed on or means something; all others are left as they are.
+const SIGNALS: [i32; 8] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGCHLD];
 
 /// Runs a cluster.
 pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     log::start();
-    let config = settings::read(matches)?;
+    // A launcher may have left signals blocked or ignored; blocked ones would never be heard.
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
+    process::unblock_signals().map_err(cannot)?;
+    let terminal = Terminal::at_start();
+    let config = settings::read(matches)?;
     let (console, written) = Console::open().map_err(cannot)?;
     let (launch, about) = launch(&config, matches, &console)?;
     let greeting = greeting(&config);
     // Before anything is started, so that no signal finds nobody.
-    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD]).map_err(cannot)?;
+    let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
     let front = Watcher::new(console.clone(), Arc::clone(&failure), move || handle.close());
     let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
+    let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
+    let_another_end(&config, &mut signals, &console)?;
     let master = Master::start(config, launch, about, Arc::new(front)).map_err(failed)?;
     console.note(greeting);
-    serve(signals, &master, &console);
+    serve(signals, meanings, &master, &console);
     drop(console);
     written.wait();
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -62,29 +72,95 @@ fn greeting(config: &Config) -> String {
     )
 }
 
-/// Passes on what signals mean, until the cluster has ended.
-fn serve(mut signals: Signals, master: &Master, console: &Console) {
-    let mut leaving = None;
-    for origin in signals.forever() {
-        // From the kernel it says that the terminal is gone, and with it whoever looked on.
-        let is_hang_up = origin.signal == SIGHUP && origin.cause == Cause::Kernel;
-        let signal = if is_hang_up { SIGTERM } else { origin.signal };
-        match (signal, leaving) {
-            (SIGHUP, _) => ask(master, Command::Reload),
-            (SIGUSR2, _) => ask(master, Command::ReopenLogs),
+/// Waits for a cluster in the same directory that is shutting down, as after a `shutdown` without `--wait`.
+fn let_another_end(config: &Config, signals: &mut Signals, console: &Console) -> Result<(), Failed> {
+    let mut is_told = false;
+    while let Some(status) = remote::glance(&config.pids) {
+        if status["master"]["state"] != "leaving" {
+            break;
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            console.note(format!("waiting for master {}, which is shutting down", status["master"]["pid"]));
+        }
+        std::thread::sleep(LOOK_EVERY);
+        if signals.pending().any(|origin| ![SIGCHLD, SIGUSR1].contains(&origin.signal)) {
+            return Err(Failed::start("interrupted before anything was started"));
+        }
+    }
+    Ok(())
+}
+
+/// What a signal asks for.
+enum Meaning {
+    Shutdown,
+    Reload,
+    Reopen,
+    Reap,
+    Nothing,
+}
+
+/// What signals mean, by what this process is.
+#[derive(Clone, Copy)]
+struct Meanings {
+    terminal: Terminal,
+    writes_files: bool,
+}
+
+impl Meanings {
+    fn of(self, origin: &Origin) -> Meaning {
+        match origin.signal {
+            SIGHUP if self.terminal.is_gone(sender(origin)) => {
+                if self.terminal.may_go() {
+                    Meaning::Nothing
+                } else {
+                    Meaning::Shutdown
+                }
+            }
+            SIGHUP => Meaning::Reload,
+            SIGUSR2 if self.writes_files => Meaning::Reopen,
             // As process 1 of a container this one inherits what others leave behind.
-            (SIGCHLD, _) if std::process::id() == 1 => process::reap_adopted(),
-            (SIGINT | SIGTERM, None) => {
+            SIGCHLD => {
+                if std::process::id() == 1 {
+                    Meaning::Reap
+                } else {
+                    Meaning::Nothing
+                }
+            }
+            // Has Node open its debugger, and there is none here.
+            SIGUSR1 => Meaning::Nothing,
+            // All others end a program that does not know them.
+            _ => Meaning::Shutdown,
+        }
+    }
+}
+
+fn sender(origin: &Origin) -> Sender {
+    match (origin.cause, origin.process) {
+        (Cause::Kernel, _) => Sender::Kernel,
+        (_, Some(process)) => Sender::Process(process.pid),
+        _ => Sender::Unknown,
+    }
+}
+
+/// Passes on what signals mean, until the cluster has ended.
+fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Console) {
+    let mut leaving: Option<Instant> = None;
+    for origin in signals.forever() {
+        match (meanings.of(&origin), leaving) {
+            (Meaning::Reload, _) => ask(master, Command::Reload),
+            (Meaning::Reopen, _) => ask(master, Command::ReopenLogs),
+            (Meaning::Reap, _) => process::reap_adopted(),
+            (Meaning::Shutdown, None) => {
                 leaving = Some(Instant::now());
                 ask(master, Command::Shutdown { wait: false });
-                let hint = if signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
+                let hint = if origin.signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
                 console.note(format!("shutting down{hint}"));
             }
-            (SIGINT, Some(since)) if since.elapsed() > TWICE => {
+            (Meaning::Shutdown, Some(since)) if origin.signal == SIGINT && since.elapsed() > TWICE => {
                 ask(master, Command::Stop);
                 console.note("stopping at once".to_owned());
             }
-            _ => {}
+            (Meaning::Shutdown | Meaning::Nothing, _) => {}
         }
     }
 }
