@@ -17,7 +17,7 @@ use cluster2_rs::core::balance::{Balancer, Look};
 use cluster2_rs::core::worker::WorkerId;
 use cluster2_rs::ipc::frame::{self, Report, Wanted};
 use cluster2_rs::runtime::dispatcher::{Dispatcher, Door, Peer, Request};
-use cluster2_rs::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use cluster2_rs::sys::channel::{Channel, MAX_BYTES};
 use cluster2_rs::sys::scoreboard::{Field, Row, Scoreboard};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -58,7 +58,7 @@ fn print_turns() {
 /// Whether there are descriptors for so many workers: four each.
 fn fits(workers: u32) -> bool {
     let limit = rustix::process::getrlimit(Resource::Nofile).current;
-    let fits = limit.is_none_or(|limit| limit > u64::from(workers) * 4 + 256);
+    let fits = limit.is_none_or(|limit| limit > u64::from(workers) * 6 + 256);
     if !fits {
         eprintln!("skipped for {workers} workers: RLIMIT_NOFILE is {limit:?}");
     }
@@ -68,7 +68,7 @@ fn fits(workers: u32) -> bool {
 struct Crew {
     peers: BTreeMap<WorkerId, Peer>,
     rows: Vec<Row>,
-    _ends: Vec<Channel>,
+    _ends: Vec<[Channel; 2]>,
 }
 
 fn crew(workers: u32) -> Crew {
@@ -77,11 +77,12 @@ fn crew(workers: u32) -> Crew {
     for id in 1..=workers {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
-        let mut peer = Peer::new(WorkerId(id), id - 1, ours, theirs.duplicate().unwrap(), row.clone());
+        let (orders, their_orders) = Channel::pair().unwrap();
+        let mut peer = Peer::new(WorkerId(id), id - 1, orders, ours, theirs.duplicate().unwrap(), row.clone());
         peer.serve(LISTENER, false);
         crew.peers.insert(WorkerId(id), peer);
         crew.rows.push(row);
-        crew._ends.push(theirs);
+        crew._ends.push([theirs, their_orders]);
     }
     crew
 }
@@ -127,7 +128,7 @@ fn choose_ip_hash(bencher: Bencher, workers: u32) {
 struct Stage {
     _dispatcher: Dispatcher,
     epoll: rustix::fd::OwnedFd,
-    workers: Vec<(Channel, Row)>,
+    workers: Vec<(Channel, Channel, Row)>,
     port: u16,
     buffer: Box<[u8; MAX_BYTES]>,
 }
@@ -147,13 +148,14 @@ fn stage(workers: u32) -> Stage {
     for id in 1..=workers {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
-        let peer = Peer::new(WorkerId(id), id - 1, ours, theirs.duplicate().unwrap(), row.clone());
+        let (orders, their_orders) = Channel::pair().unwrap();
+        let peer = Peer::new(WorkerId(id), id - 1, orders, ours, theirs.duplicate().unwrap(), row.clone());
         assert!(dispatcher.send(Request::Attach(Box::new(peer))));
-        theirs.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
-        theirs.send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[]).unwrap();
+        their_orders.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
+        their_orders.send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[]).unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(5)), Ok(WorkerId(id)));
         epoll::add(&epoll, &theirs, epoll::EventData::new_u64(u64::from(id) - 1), epoll::EventFlags::IN).unwrap();
-        played.push((theirs, row));
+        played.push((theirs, their_orders, row));
     }
     Stage { _dispatcher: dispatcher, epoll, workers: played, port, buffer: Box::new([0; MAX_BYTES]) }
 }
@@ -192,9 +194,10 @@ impl Stage {
             events.clear();
             epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None).unwrap();
             for event in &events {
-                let (end, row) = &self.workers[event.data.u64() as usize];
+                let (end, _, row) = &self.workers[event.data.u64() as usize];
                 row.set(Field::Beat, cluster2_rs::sys::now() as f64);
-                if let Ok(Some(received)) = end.receive(&mut self.buffer, MAX_FDS) {
+                let Some(_claim) = row.claim() else { continue };
+                if let Ok(Some(received)) = end.receive(&mut self.buffer) {
                     row.add(Field::Taken, received.fds.len() as f64);
                     count -= received.fds.len();
                 }

@@ -57,7 +57,7 @@ class Drain {
       onStreamEnd: (session) => this.#sessions.get(session)?.ended(),
       onClose: () => this.check(),
     });
-    this.#moveIdle();
+    this.move();
     this.#moveSoon();
     if (!first) return;
     this.#remember();
@@ -81,18 +81,21 @@ class Drain {
     this.#moving = true;
     setImmediate(() => {
       this.#moving = false;
-      this.#moveIdle();
+      this.move();
     });
   }
 
-  #moveIdle() {
+  /** Moves what is idle, where there is somebody to move it to. */
+  move() {
     if (!this.#mover) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
       // What the script has ended, its client is about to leave.
       if (!(fd >= 0) || !this.#isMovable(stream) || stream.writableLength > 0 || stream.writableEnded) continue;
+      // No room: the mover calls again when there is some.
+      if (!this.#mover.move(fd, this.#traffic.listenerOf(stream), idleLeft(stream))) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
-      if (this.#mover.move(fd, this.#traffic.listenerOf(stream), idleLeft(stream))) stream.destroy();
+      stream.destroy();
     }
   }
 
@@ -107,7 +110,7 @@ class Drain {
 
   // Closes what was idle a whole interval long.
   #closeIdle() {
-    this.#moveIdle();
+    this.move();
     for (const stream of this.#traffic.idleStreams()) {
       if (this.#isMovable(stream)) continue;
       if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();

@@ -7,6 +7,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const { setTimeout: pass } = require('node:timers/promises');
 const { Connection } = require('./helpers/client');
+const { isAlive } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { assertCleanEnd, cpuOf, startServer } = require('./helpers/hammered');
 
@@ -122,5 +123,109 @@ describe('workers that have no descriptors left', () => {
       return answered(waiting) === waiting.length;
     });
     assert.deepStrictEqual(script.told('died'), []);
+  });
+
+  /** So many idle connections, each of which was answered once. */
+  async function idlers(script, count) {
+    const all = askers(script.port, count);
+    await script.until('all are answered', () => answered(all) === count);
+    for (const connection of all) connection.received = '';
+    return all;
+  }
+
+  /** Each is asked once more, and answers. */
+  async function assertAlive(script, connections) {
+    connections.forEach((connection, index) => ask(connection, `again${index}`));
+    const done = () => connections.every(({ received, closed }) => closed || received.includes('first'));
+    await script.until('all are answered or lost', done);
+    assert.strictEqual(connections.filter(({ closed }) => closed).length, 0, 'none was closed');
+  }
+
+  it('take as many as fit', async () => {
+    const script = await startServer({ descriptors: 80 });
+    const all = await fill(script);
+    const used = script.workers().map((pid) => fs.readdirSync(`/proc/${pid}/fd`).length);
+    assert.ok(used.every((count) => count >= 75 && count <= 80), `${used} of 80`);
+    for (const { socket } of all) socket.destroy();
+  });
+
+  it('leave who comes to the others, although all that they had was used up between two connections', async () => {
+    const script = await startServer({ options: { balance: 'least-connections' } });
+    const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 } });
+    await clients.answered(200);
+    const [worker] = script.workers();
+    for (let round = 0; round < 3; round++) {
+      exhaust(worker);
+      await clients.answered(200);
+      limit(worker, 1024);
+      await clients.answered(200);
+    }
+    const report = await clients.stop();
+    hammer.assertClean(report);
+    assert.deepStrictEqual(script.told('died'), []);
+    script.kill();
+    await assertCleanEnd(script);
+  });
+
+  for (const [who, exhausted] of [['its master has', () => []], ['its master has none either', (script) => [script.pid]]]) {
+    it(`obey all the same: one that is to leave has its connections moved (${who})`, async () => {
+      const script = await startServer();
+      const idle = await idlers(script, 40);
+      const [worker] = script.workers();
+      const short = [worker, ...exhausted(script)];
+      short.forEach(exhaust);
+      const waiting = askers(script.port, 10);
+      await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+      process.kill(worker, 'SIGTERM');
+      await script.until('it is gone', () => script.told('died').length > 0);
+      assert.deepStrictEqual(script.told('died')[0][1], { code: 0, signal: null, reason: 'leave' });
+      limit(script.pid, 1024);
+      await script.until('who waited is answered', () => answered(waiting) === 10);
+      await assertAlive(script, idle);
+      [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
+      script.kill();
+      await assertCleanEnd(script);
+    });
+  }
+
+  it('obey all the same: a reload moves the idle connections of all, and serves who waits', async () => {
+    const script = await startServer();
+    const idle = await idlers(script, 200);
+    script.workers().forEach(exhaust);
+    const waiting = askers(script.port, 60);
+    await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+    const used = await load(script.pid);
+    assert.ok(used < 0.3, `the master used ${used} of a processor`);
+    assert.strictEqual(answered(waiting), 0);
+    script.kill('SIGHUP');
+    await script.until('who waited is answered', () => answered(waiting) === 60);
+    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    assert.ok(script.told('died').every(([, { reason }]) => reason === 'reload'), JSON.stringify(script.told('died')));
+    await assertAlive(script, idle);
+    [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
+    script.kill();
+    await assertCleanEnd(script);
+  });
+
+  it('hear that their master is gone, and leave', async () => {
+    const script = await startServer();
+    const workers = script.workers();
+    workers.forEach(exhaust);
+    const waiting = askers(script.port, 60);
+    await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+    script.kill('SIGKILL');
+    await script.until('they are gone', () => !workers.some(isAlive));
+    waiting.forEach(({ socket }) => socket.destroy());
+  });
+
+  it('give back more idle connections than the channel holds at once, and lose none', async () => {
+    const script = await startServer({ options: { noWorkers: 1, shutdownTimeout: 2500 } });
+    const idle = await idlers(script, 900);
+    script.kill('SIGHUP');
+    await script.until('the old worker is gone', () => script.told('died').length === 1);
+    assert.strictEqual(script.told('died')[0][1].reason, 'reload');
+    await assertAlive(script, idle);
+    assert.deepStrictEqual(script.told('warning'), []);
+    idle.forEach(({ socket }) => socket.destroy());
   });
 });

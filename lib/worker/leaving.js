@@ -22,7 +22,7 @@ class Leaving {
   #mayEnd = false;
   #hasLeft = false;
 
-  /** @param {Session} session whose `move` gives connections to other workers */
+  /** @param {Session} session whose `back` gives connections to other workers */
   constructor(session) {
     this.#session = session;
     this.#drain = new Drain(session.traffic, () => this.#drained());
@@ -60,9 +60,14 @@ class Leaving {
   start({ moving }) {
     const isFirst = !this.#drain.active;
     this.#session.closeLanes();
-    this.#drain.start(moving ? this.#session : undefined);
+    this.#drain.start(moving ? this.#session.back : undefined);
     // Not before the script's own handlers of a signal, which may close servers.
     if (isFirst) setImmediate(() => this.#closeEvent.start());
+  }
+
+  /** There is room again for connections that go to other workers. */
+  goOn() {
+    this.#drain.move();
   }
 
   /** The master lets it end. */
@@ -94,8 +99,9 @@ class Leaving {
     return this.#drain.active && Boolean(this.#signals?.areHandled);
   }
 
+  // What still waits to be given back is looked at again by the drain's clock.
   #drained() {
-    if (this.#session.traffic.size > 0 || this.#hasLeft) return;
+    if (this.#session.traffic.size > 0 || this.#session.back.isPending || this.#hasLeft) return;
     if (!this.#mayEnd) return this.#session.report({ type: 'drained' });
     this.#hasLeft = true;
     this.#drain.stop();

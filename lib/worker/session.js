@@ -4,7 +4,6 @@
 // There is at most one in a process, made by the preload before the user's code runs.
 
 const cluster = require('node:cluster');
-const fs = require('node:fs');
 const { Counters, INDEX } = require('../counters');
 const { CURRENT, secondCluster } = require('../current');
 const { HealthCheck, placeOf } = require('../ecv');
@@ -12,6 +11,7 @@ const { native } = require('../errors');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
 const { lastWords } = require('../words');
+const { GiveBack } = require('./give-back');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
 const { Leaving } = require('./leaving');
@@ -21,7 +21,7 @@ const { prefix } = require('./prefix');
 const ORDER = -1;
 const ORPHANED = -2;
 const STARVED = -3;
-/** When descriptors, or room for a report, are lacking, it is tried again after this time, milliseconds. */
+/** Where descriptors, or room in a socket to the master, are lacking, it is tried again after this time, milliseconds. */
 const RETRY = 20;
 
 class Session {
@@ -38,6 +38,8 @@ class Session {
   leaving;
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #isClaimed = false;
+  /** Connections on their way back to the master. */
+  back;
   #retrying;
   /** Serves a script that knows nothing of us. */
   #plain;
@@ -45,6 +47,7 @@ class Session {
   constructor(identity) {
     this.identity = identity;
     this.#native = native(() => new addon.NativeWorker(identity.row));
+    this.back = new GiveBack(this.#native, () => this.#retry());
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());
     this.traffic = new Traffic(this.counters);
@@ -69,6 +72,8 @@ class Session {
     this.#retrying = setTimeout(() => {
       this.#retrying = undefined;
       if (!native(() => this.#native.catchUp())) this.#retry();
+      this.back.giveKept();
+      this.leaving.goOn();
       this.#takeAll();
     }, RETRY).unref();
   }
@@ -132,9 +137,9 @@ class Session {
     for (;;) {
       const taken = native(() => this.#native.take(this.#batch));
       if (taken === 0) return;
-      if (taken === ORPHANED) return this.leaving.orphan();
-      if (taken === STARVED) return this.#retry();
-      if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
+      if (taken === ORPHANED) this.leaving.orphan();
+      else if (taken === STARVED) return this.#retry();
+      else if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);
     }
@@ -196,25 +201,7 @@ class Session {
   #giveBack(fd, listener, idle) {
     this.counters.connectionsActive -= 1;
     if (idle === 0) this.counters.connectionsTotal -= 1;
-    try {
-      native(() => this.#native.giveBack(fd, listener, idle));
-    } finally {
-      fs.close(fd, () => {});
-    }
-  }
-
-  /**
-   * Moves an idle connection to another worker: the master gets a descriptor of it, and this process lets go of its own.
-   * The client notices nothing.
-   * @returns {boolean} false if the channel is full; the connection then stays
-   */
-  move(fd, listener, idle) {
-    try {
-      native(() => this.#native.giveBack(fd, listener, idle));
-      return true;
-    } catch {
-      return false;
-    }
+    this.back.give(fd, listener, idle);
   }
 
   /** Reports why this process is about to end, for whoever waits for it to become ready. */

@@ -65,7 +65,7 @@ impl NativeWorker {
         3 * Worker::MAX_TAKEN as u32
     }
 
-    /// Takes one message off the channel. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
+    /// Takes one message. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
     /// descriptor, listener, idle time (`Origin`); the descriptors are the caller's to close. 0: nothing is there, -1: an order
     /// (then call `order`), of which the first number of `batch` is the lane, or -1, -2: the master is gone, -3: descriptors are lacking.
     #[napi]
@@ -97,9 +97,10 @@ impl NativeWorker {
         self.order.take().map(|order| print(&order)).transpose()
     }
 
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's.
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's. False:
+    /// there is no room for it now.
     #[napi]
-    pub fn give_back(&mut self, fd: i32, listener: u32, idle: u32) -> napi::Result<()> {
+    pub fn give_back(&mut self, fd: i32, listener: u32, idle: u32) -> napi::Result<bool> {
         self.worker.give_back(fd, Origin { listener, idle }).map_err(fail)
     }
 
@@ -117,7 +118,7 @@ impl NativeWorker {
         Ok(Some(Answer { order: print(&order)?, lane: lane.map_or(-1, IntoRawFd::into_raw_fd) }))
     }
 
-    /// Takes up again what was not possible before for lack of room or of descriptors. False: a report still waits.
+    /// Takes up again what was not possible before for lack of room or of descriptors. False: that is not over yet.
     #[napi]
     pub fn catch_up(&mut self) -> napi::Result<bool> {
         self.worker.catch_up().map_err(fail)

@@ -45,6 +45,11 @@ impl Ledger {
         self.untaken
     }
 
+    /// All that the worker ever took, and those that lie in the channel.
+    pub fn total(&self) -> u64 {
+        self.taken.saturating_add(u64::from(self.untaken))
+    }
+
     /// When the oldest untaken connection was handed over.
     pub fn oldest(&self) -> Option<Millis> {
         self.handed.front().map(|(at, _)| *at)
@@ -78,8 +83,9 @@ mod tests {
         assert_eq!((ledger.untaken(), ledger.oldest()), (4, Some(10)));
         ledger.taken(3);
         assert_eq!((ledger.untaken(), ledger.oldest()), (2, Some(20)));
+        assert_eq!(ledger.total(), 5);
         ledger.read_back(2);
-        assert_eq!((ledger.untaken(), ledger.oldest()), (0, None));
+        assert_eq!((ledger.untaken(), ledger.oldest(), ledger.total()), (0, None, 3));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What goes over the channel between master and worker.
+//! What goes between master and worker.
 //!
-//! A message is one frame. Connections travel as a list of listener numbers beside as many descriptors; all else is JSON.
-//! Orders do not depend on each other: the master may read one back together with connections and send it again. Beside the answer to
-//! `Bind` may travel the descriptor of the worker's lane.
+//! A message is one frame. Connections travel on the channel, as a list of listener numbers beside as many descriptors. Orders and
+//! reports are JSON, and travel on a socket pair of their own: they never wait behind connections for which there are
+//! no descriptors. Beside the answer to `Bind` may travel the descriptor of the worker's lane.
 //!
 //! A *question* is a report whose answer the worker waits for. The end of a socket pair travels beside it, on which the master
-//! sends the order that answers. So whatever else lies in the channel stays there meanwhile, where the master can read it back.
+//! sends the order that answers. So whatever else the master sent stays where it is meanwhile.
 
 use std::ops::Deref;
 
@@ -106,6 +106,11 @@ pub enum Report {
     Leaving,
     /// It has nothing left to finish.
     Drained,
+    /// For how many connections it has descriptors.
+    Room {
+        /// How many it will have taken then, since its start; `None`: as many as can come.
+        until: Option<u64>,
+    },
     /// Its log files are open anew, or cannot be.
     Reopened,
     /// It is about to end by an error that nobody caught.
@@ -197,11 +202,6 @@ pub enum FromWorker {
 pub struct Malformed {
     length: usize,
     fds: usize,
-}
-
-/// Whether a frame that begins with this byte comes with descriptors.
-pub fn has_descriptors(first: u8) -> bool {
-    first == CONNECTIONS || first == QUESTION
 }
 
 /// The bytes of a frame for connections, on the stack: one is made for every few connections.

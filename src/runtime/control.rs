@@ -16,7 +16,6 @@ use crate::error::ClusterError;
 use crate::http::control;
 use crate::http::room::{Place, Room};
 use crate::ipc::control::Command;
-use crate::sys::descriptors;
 
 /// Clients at the same time; a further one takes the place of the one that has been silent for longest.
 const CLIENTS: usize = 64;
@@ -67,7 +66,6 @@ async fn accept(socket: Bound, shared: Shared) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                descriptors::spend(1);
                 let place = shared.room.enter().await;
                 let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
                 while clients.try_join_next().is_some() {}

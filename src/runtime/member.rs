@@ -127,17 +127,19 @@ impl Member {
     ) -> io::Result<(Self, Peer)> {
         let worker = WorkerId(identity.id);
         let (channel, theirs) = Channel::pair()?;
+        let (orders, their_orders) = Channel::pair()?;
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let ours = UnixStream::from_std(ours)?;
         row.clear();
-        let child = spawn::spawn(&command(identity, launch)?, [ipc.as_fd(), theirs.as_fd(), board.memory()?], output)?;
+        let passed = [ipc.as_fd(), theirs.as_fd(), board.memory()?, their_orders.as_fd()];
+        let child = spawn::spawn(&command(identity, launch)?, passed, output)?;
         // A worker that nobody can attend to, for lack of descriptors, is not left running.
         let pidfd = child.pidfd.try_clone().inspect_err(|_| drop(process::kill(&child.pidfd)))?;
         let ended = process::watchable(child.pidfd).inspect_err(|_| drop(process::kill(&pidfd)))?;
         let (messages, outgoing) = mpsc::channel(MAX_MESSAGES);
         tokio::spawn(node_ipc::attend(worker, ended, ours, outgoing, messages.clone(), inputs));
-        let peer = Peer::new(worker, identity.slot, channel, theirs, row.clone());
+        let peer = Peer::new(worker, identity.slot, orders, channel, theirs, row.clone());
         Ok((Self { pid: child.pid, row, started_at: SystemTime::now(), draining_since: None, pidfd, messages }, peer))
     }
 

@@ -1,11 +1,17 @@
 //! The worker's end: what JavaScript in a worker calls, and the watch.
 //!
-//! The channel lies on Node's own event loop, which only ever tells JavaScript that something is there; taking it off is a call made
-//! on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it has not taken to somebody
-//! else. The *watch* is a thread that waits for the end of the master. It then has the lanes listen no more, as the master's other
+//! The channel and the orders lie on Node's own event loop, which only ever tells JavaScript that something is there; taking it off is a
+//! call made on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it has not taken to somebody
+//! else.
+//!
+//! What always holds: orders, and the end of the master, are read however few descriptors are free; a connection is taken with its
+//! descriptor, or stays where it is; and while there is no room for a whole frame, the master is told for how many there is.
+//!
+//! The *watch* is a thread that waits for the end of the master. It then has the lanes listen no more, as the master's other
 //! sockets do, gives the event loop `orphan_limit` to finish, and ends the process itself.
 
 mod ask;
+mod take;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,12 +28,12 @@ use super::beat::Beats;
 use crate::core::Millis;
 use crate::core::clock::{Clock, LOOK};
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{self, FromMaster, ListenerId, Order, Origin, Report};
+use crate::ipc::frame::{self, ListenerId, Order, Origin, Report};
 use crate::sys;
-use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::channel::{self, Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::listener;
-use crate::sys::scoreboard::{Field, Header, Row, Scoreboard};
-use crate::sys::spawn::{CHANNEL_FD, SCOREBOARD_FD};
+use crate::sys::scoreboard::{Header, Row, Scoreboard};
+use crate::sys::spawn::{CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
 use crate::sys::uv::{self, Poll};
 
 /// What one call took off the channel.
@@ -52,22 +58,37 @@ enum Looking {
     /// What lies there cannot be taken for lack of descriptors: it would be told again and again.
     Starved,
     /// Nobody is there any more who could send something.
-    Orphaned,
+    Ended,
+}
+
+/// What is known of the orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orders {
+    Read,
+    /// There may be some.
+    Unread,
+    /// The master is gone. `told`: and JavaScript knows.
+    Ended {
+        told: bool,
+    },
 }
 
 /// See the module's text.
 pub struct Worker {
     channel: Arc<Channel>,
+    /// Where orders come from, and reports go.
+    orders: Arc<Channel>,
     row: Row,
     header: Header,
-    /// Reports that did not fit into the channel; sent before the next one.
+    /// Reports that did not fit into their socket; sent before the next one.
     unsent: VecDeque<Vec<u8>>,
     looking: Rc<Cell<Looking>>,
     poll: Option<Poll>,
-    /// Connections that were counted when `account` last looked.
-    accounted: u64,
     /// The master left a question unanswered, and has not been heard of since.
     silent: bool,
+    heard: Rc<Cell<Orders>>,
+    /// How many connections will have been taken when no descriptor is left, as the master was told; `None`: there are plenty.
+    room: Option<u64>,
     /// A descriptor of each lane that JavaScript has, for the watch.
     lanes: Arc<Mutex<BTreeMap<ListenerId, OwnedFd>>>,
     buffer: Box<[u8; MAX_BYTES]>,
@@ -79,24 +100,26 @@ const MAX_UNSENT: usize = 1024;
 impl Worker {
     /// Takes over the descriptors that the master passed. Only the first call in a process can succeed.
     pub fn enter(row: usize) -> Result<Self> {
-        let [channel, board] = sys::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD])
+        let [channel, board, orders] = sys::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD])
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board = Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        Ok(Self::new(Channel::from(channel), row, board.header()))
+        Ok(Self::new(Channel::from(channel), Channel::from(orders), row, board.header()))
     }
 
-    fn new(channel: Channel, row: Row, header: Header) -> Self {
+    fn new(channel: Channel, orders: Channel, row: Row, header: Header) -> Self {
         Self {
             channel: Arc::new(channel),
+            orders: Arc::new(orders),
             row,
             header,
             unsent: VecDeque::new(),
             looking: Rc::new(Cell::new(Looking::Yes)),
             poll: None,
-            accounted: 0,
             silent: false,
+            heard: Rc::new(Cell::new(Orders::Unread)),
+            room: None,
             lanes: Arc::default(),
             buffer: Box::new([0; MAX_BYTES]),
         }
@@ -121,6 +144,17 @@ impl Worker {
         orphan_limit: Duration,
         notify: impl Fn() + 'static,
     ) -> Result<()> {
+        let notify = Rc::new(notify);
+        let (heard, told) = (Rc::clone(&self.heard), Rc::clone(&notify));
+        let ordered = move || {
+            if heard.get() == Orders::Read {
+                heard.set(Orders::Unread);
+            }
+            told();
+            !matches!(heard.get(), Orders::Ended { .. })
+        };
+        let orders = Poll::start(event_loop, self.orders.as_fd(), Box::new(ordered));
+        orders.map_err(ClusterError::system("looking for orders"))?;
         let looking = Rc::clone(&self.looking);
         let readable = move || {
             notify();
@@ -135,12 +169,12 @@ impl Worker {
         let watch = || -> io::Result<OwnedFd> {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
             let flags = epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-            epoll::add(&epoll, &*self.channel, epoll::EventData::new_u64(0), flags)?;
+            epoll::add(&epoll, &*self.orders, epoll::EventData::new_u64(0), flags)?;
             Ok(epoll)
         };
-        let epoll = watch().map_err(ClusterError::system("watching the channel"))?;
+        let epoll = watch().map_err(ClusterError::system("watching the master"))?;
         // Held by the thread, so that the descriptor is not closed under it.
-        let channel = Arc::clone(&self.channel);
+        let orders = Arc::clone(&self.orders);
         let lanes = Arc::clone(&self.lanes);
         std::thread::Builder::new()
             .name("cluster2-watch".into())
@@ -149,62 +183,13 @@ impl Worker {
                 if let Ok(lanes) = lanes.lock() {
                     lanes.values().for_each(listener::stop_listening);
                 }
-                drop(channel);
+                drop(orders);
                 grant(orphan_limit);
                 tracing::error!("the master is gone and the event loop did not end in time");
                 sys::process::kill_self();
             })
             .map_err(ClusterError::system("starting the watch"))?;
         Ok(())
-    }
-
-    /// Takes one message off the channel. Called on the JavaScript thread: it is also the worker's sign of life.
-    pub fn take(&mut self) -> Result<Taken> {
-        self.account();
-        let received = self.channel.receive(&mut self.buffer, MAX_FDS);
-        if !received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
-            self.row.set(Field::Beat, sys::now() as f64);
-        }
-        let received = match received {
-            Ok(Some(received)) => received,
-            // What it cannot take, the master gives to somebody else.
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                self.looking.set(Looking::Starved);
-                return Ok(Taken::Starved);
-            }
-            Ok(None) => return Ok(self.orphaned()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(self.orphaned()),
-            Err(source) => return Err(ClusterError::System { doing: "reading the channel", source }),
-        };
-        let malformed = |error: frame::Malformed| ClusterError::System {
-            doing: "reading the channel",
-            source: io::Error::other(error),
-        };
-        self.silent = false;
-        match frame::from_master(received.bytes, received.fds.len()).map_err(malformed)? {
-            FromMaster::Order(order) => {
-                let lane = received.fds.into_iter().next();
-                self.remember_lane(&order, lane.as_ref());
-                Ok(Taken::Order(order, lane))
-            }
-            FromMaster::Connections(origins) => {
-                self.row.add(Field::Taken, received.fds.len() as f64);
-                self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
-                // A connection that was moved here has been counted where it was first.
-                let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
-                self.row.add(Field::ConnectionsTotal, fresh as f64);
-                self.accounted += fresh as u64;
-                Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
-            }
-        }
-    }
-
-    /// What JavaScript accepted on its lanes since the last time has used up descriptors, too.
-    fn account(&mut self) {
-        let total = self.row.count(Field::ConnectionsTotal);
-        sys::descriptors::spend(total.saturating_sub(self.accounted) as usize);
-        self.accounted = total;
     }
 
     /// Without a descriptor of its own the watch does nothing, and JavaScript closes the lane alone.
@@ -222,17 +207,15 @@ impl Worker {
         }
     }
 
-    /// All workers are orphans now, and leave: load balancers are to know.
-    fn orphaned(&self) -> Taken {
-        self.looking.set(Looking::Orphaned);
-        self.header.leave(sys::wall());
-        Taken::Orphaned
-    }
-
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here.
-    pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<()> {
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here. False: there is no room
+    /// for it now.
+    pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
         let frame = frame::connections(std::iter::once(origin));
-        self.channel.send_number(&frame, fd).map_err(ClusterError::system("giving a connection back"))
+        match self.channel.send_number(&frame, fd) {
+            Ok(()) => Ok(true),
+            Err(error) if channel::is_full(&error) => Ok(false),
+            Err(source) => Err(ClusterError::System { doing: "giving a connection back", source }),
+        }
     }
 
     /// Reports to the master. False: it finds no room, and is sent with the next report or the next `catch_up`.
@@ -248,18 +231,9 @@ impl Worker {
         self.flush()
     }
 
-    /// Looks again for what could not be taken, and sends what found no room before. False: something still finds none.
-    pub fn catch_up(&mut self) -> Result<bool> {
-        if let (Looking::Starved, Some(poll)) = (self.looking.get(), &self.poll) {
-            self.looking.set(Looking::Yes);
-            poll.resume().map_err(ClusterError::system("looking at the channel"))?;
-        }
-        self.flush()
-    }
-
     fn flush(&mut self) -> Result<bool> {
         while let Some(frame) = self.unsent.front() {
-            match self.channel.send(frame, &[]) {
+            match self.orders.send(frame, &[]) {
                 Ok(()) => drop(self.unsent.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // An orphan has nobody to report to; that it is one is told by `take`.

@@ -2,7 +2,12 @@
 //! descriptors (`SCM_RIGHTS`).
 //!
 //! No call waits, but for those whose names say so, and they have a deadline. The master keeps a second descriptor of the worker's end: what the worker has not taken
-//! can so be read back, by whoever comes first; each message goes to exactly one reader.
+//! can so be read back.
+//!
+//! What always holds: a message is taken with all of its descriptors, or stays where it is. The kernel closes what
+//! it cannot install when a message is received, but a message that is peeked at keeps its descriptors whatever fits. So
+//! `receive` peeks first, and takes the message off only once this process has all of its descriptors. Only one
+//! may receive at a time at an end that two processes have: see `Row::claim`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -25,6 +30,12 @@ pub const MAX_BYTES: usize = 16 * 1024;
 
 const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
+/// Whether a message was not sent for a reason that passes: there is no room, or this user has too many descriptors under
+/// way (`ETOOMANYREFS`).
+pub fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ETOOMANYREFS)
+}
+
 /// One end of a channel.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -36,6 +47,16 @@ pub struct Received<'a> {
     pub bytes: &'a [u8],
     /// The descriptors that came with it.
     pub fds: Vec<OwnedFd>,
+}
+
+/// What the kernel says of a message.
+struct Message {
+    length: usize,
+    fds: Vec<OwnedFd>,
+    /// It has more bytes than were read.
+    truncated: bool,
+    /// It has more descriptors than were installed.
+    cut: bool,
 }
 
 impl Channel {
@@ -74,16 +95,38 @@ impl Channel {
         self.send(bytes, &[fd])
     }
 
-    /// Receives one message with at most `fds` descriptors into `buffer`. `Ok(None)`: the other side is gone. `WouldBlock`:
-    /// nothing there. `QuotaExceeded`: this process has no room for so many descriptors; the message stays where it is.
-    /// `InvalidData`: a message longer than allowed; it is lost, its descriptors are closed.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES], fds: usize) -> io::Result<Option<Received<'a>>> {
-        if !descriptors::fit(fds) {
+    /// Takes one message with its descriptors. `Ok(None)`: the other side is gone. `WouldBlock`: nothing is there.
+    /// `QuotaExceeded`: this process has no room for the descriptors; the message stays where it is. `InvalidData`: a
+    /// message with more bytes or descriptors than allowed; it is lost, its descriptors are closed.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> io::Result<Option<Received<'a>>> {
+        let Message { length, fds, truncated, cut } = self.read(buffer, RecvFlags::PEEK)?;
+        let too_many = fds.len() > MAX_FDS || (cut && fds.len() == MAX_FDS);
+        if (cut && !too_many) || !descriptors::leave_room(&fds) {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        if length == 0 {
+            return Ok(None);
+        }
+        rustix::net::recv(&self.0, &mut [0; 1], RecvFlags::DONTWAIT)?;
+        if truncated || too_many {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Some(Received { bytes: &buffer[..length], fds }))
+    }
+
+    /// As `receive`, for messages that are good without their descriptors: those for which there is no room are closed.
+    pub fn receive_lossy<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> io::Result<Option<Received<'a>>> {
+        let Message { length, fds, truncated, .. } = self.read(buffer, RecvFlags::empty())?;
+        if truncated {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok((length > 0).then(|| Received { bytes: &buffer[..length], fds }))
+    }
+
+    fn read(&self, buffer: &mut [u8; MAX_BYTES], how: RecvFlags) -> io::Result<Message> {
         let mut space = [MaybeUninit::uninit(); ANCILLARY];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let flags = how | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
         let mut fds = Vec::new();
         for message in ancillary.drain() {
@@ -91,20 +134,8 @@ impl Channel {
                 fds.extend(rights);
             }
         }
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        match received.bytes {
-            0 => Ok(None),
-            length => Ok(Some(Received { bytes: &buffer[..length], fds })),
-        }
-    }
-
-    /// The first byte of the next message, which stays where it is. Of use only to an end's one reader.
-    pub fn peek(&self) -> Option<u8> {
-        let mut first = [0];
-        let (length, _) = rustix::net::recv(&self.0, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT).ok()?;
-        (length > 0).then_some(first[0])
+        let truncated = received.flags.contains(ReturnFlags::TRUNC);
+        Ok(Message { length: received.bytes, fds, truncated, cut: received.flags.contains(ReturnFlags::CTRUNC) })
     }
 
     /// Waits until something can be read, or the other side is gone. False: `deadline` came first.
@@ -149,6 +180,7 @@ impl AsFd for Channel {
 
 #[cfg(test)]
 mod tests {
+    use super::descriptors::alone::{alone, leave};
     use super::*;
     use std::fs::File;
     use std::io::{Read, Seek, Write};
@@ -162,15 +194,15 @@ mod tests {
         master.send(b"two", &[]).unwrap();
 
         let mut buffer = [0; MAX_BYTES];
-        let received = worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap();
+        let received = worker.receive(&mut buffer).unwrap().unwrap();
         assert_eq!((received.bytes, received.fds.len()), (&b"one"[..], 2));
         let mut copy = File::from(received.fds.into_iter().next().unwrap());
         let mut text = String::new();
         copy.rewind().unwrap();
         copy.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through the channel");
-        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"two");
-        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"two");
+        assert_eq!(worker.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -180,10 +212,76 @@ mod tests {
         let mut buffer = [0; MAX_BYTES];
         master.send(b"a", &[]).unwrap();
         master.send(b"b", &[]).unwrap();
-        assert_eq!(worker.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"a");
+        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"a");
         drop(worker);
-        assert_eq!(kept.receive(&mut buffer, MAX_FDS).unwrap().unwrap().bytes, b"b", "survives the worker");
-        assert_eq!(kept.receive(&mut buffer, MAX_FDS).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(kept.receive(&mut buffer).unwrap().unwrap().bytes, b"b", "survives the worker");
+        assert_eq!(kept.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_message_stays_until_there_is_room_for_all_of_its_descriptors() {
+        alone("sys::channel::tests::a_message_stays_until_there_is_room_for_all_of_its_descriptors", || {
+            let (master, worker) = Channel::pair().unwrap();
+            let (client, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            master.send(b"connections", &[theirs.as_fd(); MAX_FDS]).unwrap();
+            master.send(b"behind", &[]).unwrap();
+            drop(theirs);
+            let mut buffer = [0; MAX_BYTES];
+            for free in [0, 1, 4, 5, MAX_FDS - 1, MAX_FDS, MAX_FDS + 3] {
+                leave(free);
+                assert_eq!(
+                    worker.receive(&mut buffer).unwrap_err().kind(),
+                    io::ErrorKind::QuotaExceeded,
+                    "{free} free"
+                );
+                assert_eq!(descriptors::room(MAX_FDS, worker.as_fd()), free.saturating_sub(4).min(MAX_FDS));
+            }
+            leave(MAX_FDS + 4);
+            let received = worker.receive(&mut buffer).unwrap().unwrap();
+            assert_eq!((received.bytes, received.fds.len()), (&b"connections"[..], MAX_FDS));
+            let first = received.fds.into_iter().next().unwrap();
+            // Not even one is needed for what comes without.
+            leave(0);
+            assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"behind");
+            // Nobody else has kept the connection.
+            let mut stream = std::os::unix::net::UnixStream::from(first);
+            stream.write_all(b"!").unwrap();
+            drop(stream);
+            let mut text = String::new();
+            (&client).read_to_string(&mut text).unwrap();
+            assert_eq!(text, "!");
+        });
+    }
+
+    #[test]
+    fn what_is_good_without_its_descriptors_comes_without_them() {
+        alone("sys::channel::tests::what_is_good_without_its_descriptors_comes_without_them", || {
+            let (master, worker) = Channel::pair().unwrap();
+            master.send(b"order", &[worker.as_fd()]).unwrap();
+            master.send(b"order", &[worker.as_fd()]).unwrap();
+            let mut buffer = [0; MAX_BYTES];
+            leave(0);
+            let received = worker.receive_lossy(&mut buffer).unwrap().unwrap();
+            assert_eq!((received.bytes, received.fds.len()), (&b"order"[..], 0));
+            leave(1);
+            assert_eq!(worker.receive_lossy(&mut buffer).unwrap().unwrap().fds.len(), 1);
+            drop(master);
+            assert!(worker.receive_lossy(&mut buffer).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn more_descriptors_than_allowed_are_no_lack_of_room() {
+        let (master, worker) = Channel::pair().unwrap();
+        let control = [worker.as_fd(); MAX_FDS + 1];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS + 1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&control)));
+        rustix::net::sendmsg(&master.0, &[IoSlice::new(b"too many")], &mut ancillary, SendFlags::empty()).unwrap();
+        master.send(b"next", &[]).unwrap();
+        let mut buffer = [0; MAX_BYTES];
+        assert_eq!(worker.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(worker.receive(&mut buffer).unwrap().unwrap().bytes, b"next");
     }
 
     #[test]
@@ -193,6 +291,6 @@ mod tests {
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         drop(master);
         let mut buffer = [0; MAX_BYTES];
-        while worker.receive(&mut buffer, MAX_FDS).unwrap().is_some() {}
+        while worker.receive(&mut buffer).unwrap().is_some() {}
     }
 }

@@ -1,64 +1,65 @@
-//! Whether this process can receive descriptors.
+//! How many more descriptors this process can have.
 //!
-//! What `recvmsg` cannot install for lack of free descriptors the kernel closes, and with it the client's connection. So
-//! it is asked first. Counting costs a walk through `/proc/self/fd`, so it is done again only when a quarter of what was free
-//! has been received or accepted since.
+//! The kernel gives each new descriptor the lowest number that is free, and none from the limit on. So numbers tell what is
+//! left, and nothing has to be counted.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Left for whatever else the process opens meanwhile.
+/// Numbers that are left for whatever else the process opens.
 const MARGIN: usize = 4;
-
-static UNCOUNTED: AtomicUsize = AtomicUsize::new(0);
-/// The limit at the last count; an administrator may change it at any time.
-static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
 /// From which number on a new descriptor says that there is no room for `wanted` more.
 pub fn last(wanted: usize) -> usize {
     limit().saturating_sub(wanted + MARGIN)
 }
 
-/// How many descriptors this process may have.
+/// How many descriptors this process may have; an administrator may change it at any time.
 fn limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize)
 }
 
-/// Whether `wanted` more descriptors will fit. Answers true only if they do.
-pub fn fit(wanted: usize) -> bool {
-    if wanted == 0 {
-        return true;
+/// Whether there is room for more beside `fds`, which are the newest.
+pub fn leave_room(fds: &[OwnedFd]) -> bool {
+    fds.is_empty() || {
+        let last = last(0);
+        fds.iter().all(|fd| (fd.as_raw_fd() as usize) < last)
     }
-    let limit = limit();
-    let left = UNCOUNTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(wanted));
-    if left.is_ok() && LIMIT.swap(limit, Ordering::Relaxed) == limit {
-        return true;
-    }
-    let free = free(limit);
-    UNCOUNTED.store(free / 4, Ordering::Relaxed);
-    free >= wanted + MARGIN
 }
 
-/// So many more were opened by other means.
-pub fn spend(count: usize) {
-    // Nothing is left of an empty account; the next question counts anew.
-    let _ = UNCOUNTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(count)));
-}
-
-fn free(limit: usize) -> usize {
-    // Not even one is left to open the directory with: none is free.
-    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return 0 };
-    limit.saturating_sub(open.count())
+/// For how many more descriptors there is room, up to `wanted`. `like` is any descriptor: copies of it are opened, and
+/// closed again.
+pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
+    let mut copies = Vec::new();
+    while copies.len() < wanted {
+        match rustix::io::fcntl_dupfd_cloexec(like, 0) {
+            Ok(copy) if leave_room(std::slice::from_ref(&copy)) => copies.push(copy),
+            _ => break,
+        }
+    }
+    copies.len()
 }
 
 #[cfg(test)]
+#[path = "alone_tests.rs"]
+pub mod alone;
+
+#[cfg(test)]
 mod tests {
+    use super::alone::{alone, leave};
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
-    fn what_fits_is_less_than_the_limit() {
-        assert!(fit(1));
-        assert!(!fit(usize::MAX / 4));
-        assert!(fit(32));
+    fn there_is_room_up_to_a_margin() {
+        alone("sys::descriptors::tests::there_is_room_up_to_a_margin", || {
+            let null = std::fs::File::open("/dev/null").unwrap();
+            for (free, room_left) in [(0, 0), (4, 0), (5, 1), (14, 10), (100, 32)] {
+                leave(free);
+                assert_eq!(room(32, null.as_fd()), room_left, "{free} free");
+                let copies: Vec<_> = (0..free).map(|_| null.try_clone().unwrap()).collect();
+                assert!(null.try_clone().is_err(), "nothing was kept, and no more is free: {}", copies.len());
+            }
+        });
     }
 }

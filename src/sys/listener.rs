@@ -18,7 +18,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::descriptors;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
@@ -211,7 +210,6 @@ impl Listener {
     /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
     pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
         let (fd, peer) = rustix::net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        descriptors::spend(1);
         Ok((fd, peer.and_then(ip)))
     }
 

@@ -47,6 +47,9 @@ pub enum Field {
     LastDescriptor,
 }
 
+/// The last cell of a row, of which JavaScript knows nothing: whether somebody takes from the worker's channel.
+const CLAIM: usize = FIELDS - 1;
+
 impl Field {
     /// The names in order, for the comparison with JavaScript.
     pub const NAMES: [&str; 11] = [
@@ -245,6 +248,13 @@ impl Row {
         self.set(field, self.get(field) + value);
     }
 
+    /// Has nobody else take from this worker's channel at the same time, be it the worker or the master. `None`: somebody
+    /// does, for the time of a few system calls. A worker that died meanwhile has it for ever.
+    pub fn claim(&self) -> Option<Claim<'_>> {
+        let taken = self.cell(CLAIM).compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then(|| Claim(self))
+    }
+
     /// Zeroes the row before it is given to a worker.
     pub fn clear(&self) {
         (0..FIELDS).for_each(|field| self.cell(field).store(0, Ordering::Relaxed));
@@ -258,6 +268,16 @@ impl Row {
     /// Where it lies, for JavaScript: `ROW_BYTES` bytes that stay mapped while this `Row` lives.
     pub fn address(&self) -> *mut u8 {
         std::ptr::from_ref(self.cell(0)).cast_mut().cast()
+    }
+}
+
+/// See [`Row::claim`]; ends when it is dropped.
+#[derive(Debug)]
+pub struct Claim<'a>(&'a Row);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.cell(CLAIM).store(0, Ordering::Release);
     }
 }
 
@@ -292,6 +312,22 @@ mod tests {
         board.header().leave(6_000);
         assert_eq!(other.header().leaving(), Some(5_000));
         assert_eq!(board.row(0).unwrap().count(Field::Taken), 0, "the header is no worker's row");
+    }
+
+    #[test]
+    fn only_one_at_a_time_takes_from_a_channel() {
+        let board = Scoreboard::create(2).unwrap();
+        let other = Scoreboard::open(board.memory().unwrap().try_clone_to_owned().unwrap()).unwrap();
+        let (ours, theirs) = (board.row(1).unwrap(), other.row(1).unwrap());
+        let claim = ours.claim().unwrap();
+        assert!(theirs.claim().is_none());
+        assert!(other.row(0).unwrap().claim().is_some(), "another worker's");
+        drop(claim);
+        assert!(theirs.claim().is_some());
+        std::mem::forget(theirs.claim());
+        assert!(ours.claim().is_none(), "its worker died");
+        ours.clear();
+        assert!(ours.claim().is_some());
     }
 
     #[test]

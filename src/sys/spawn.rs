@@ -2,7 +2,7 @@
 //!
 //! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork and exec, and the
 //! cost must not grow with the master's memory (nodejs/node#14917). The child gets standard input, output and error
-//! (this process's own, or files for the last two), the three descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
+//! (this process's own, or files for the last two), the four descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
 
 use std::ffi::CString;
 use std::io;
@@ -22,6 +22,8 @@ pub const IPC_FD: i32 = 3;
 pub const CHANNEL_FD: i32 = 4;
 /// The scoreboard.
 pub const SCOREBOARD_FD: i32 = 5;
+/// Orders and reports.
+pub const ORDERS_FD: i32 = 6;
 
 /// What to run: an absolute program, its arguments (the first is its own name) and its whole environment.
 #[derive(Debug)]
@@ -43,13 +45,14 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// Starts `command` with `fds` as descriptors 3, 4 and 5, and `output`, if given, as standard output and error.
-pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 3], output: Option<[BorrowedFd<'_>; 2]>) -> io::Result<Child> {
+/// Starts `command` with `fds` as descriptors 3 to 6, and `output`, if given, as standard output and error.
+pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 4], output: Option<[BorrowedFd<'_>; 2]>) -> io::Result<Child> {
     let output = output.map(|[out, err]| [(STDOUT_FD, out), (STDERR_FD, err)]);
-    let passed = [IPC_FD, CHANNEL_FD, SCOREBOARD_FD].into_iter().zip(fds).chain(output.into_iter().flatten());
+    let passed =
+        [IPC_FD, CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD].into_iter().zip(fds).chain(output.into_iter().flatten());
     // Sources above the targets, so that no dup2 overwrites the source of the next.
     let sources = passed
-        .map(|(target, fd)| Ok((target, rustix::io::fcntl_dupfd_cloexec(fd, SCOREBOARD_FD + 1)?)))
+        .map(|(target, fd)| Ok((target, rustix::io::fcntl_dupfd_cloexec(fd, ORDERS_FD + 1)?)))
         .collect::<io::Result<Vec<(i32, OwnedFd)>>>()?;
     keep_from_children();
     let mut actions = PosixSpawnFileActions::init()?;
@@ -135,26 +138,26 @@ mod tests {
     }
 
     #[test]
-    fn the_child_gets_the_three_descriptors_its_environment_and_nothing_else() {
+    fn the_child_gets_the_four_descriptors_its_environment_and_nothing_else() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let leak = std::fs::File::open("/dev/null").unwrap();
         let script = "read line <&4; echo $GREETING $line $(ls /proc/self/fd | tr '\\n' ' ') >&3";
         ours.write_all(b"world\n").unwrap();
-        let child = spawn(&shell(script), [theirs.as_fd(), theirs.as_fd(), theirs.as_fd()], None).unwrap();
+        let child = spawn(&shell(script), [theirs.as_fd(); 4], None).unwrap();
         drop(theirs);
         let mut text = String::new();
         ours.read_to_string(&mut text).unwrap();
         assert_eq!(wait(&child), Exited::Code(0));
         drop(leak);
         // `ls` itself opens the directory as one more.
-        assert!(text.starts_with("hello world 0 1 2 3 4 5"), "{text}");
-        assert!(text.split(' ').count() <= 2 + 7 + 1, "a descriptor leaked: {text}");
+        assert!(text.starts_with("hello world 0 1 2 3 4 5 6"), "{text}");
+        assert!(text.split(' ').count() <= 2 + 8 + 1, "a descriptor leaked: {text}");
     }
 
     #[test]
     fn exit_codes_and_signals_are_told_apart() {
         let null = std::fs::File::open("/dev/null").unwrap();
-        let fds = [null.as_fd(), null.as_fd(), null.as_fd()];
+        let fds = [null.as_fd(); 4];
         assert_eq!(wait(&spawn(&shell("exit 7"), fds, None).unwrap()), Exited::Code(7));
         assert_eq!(wait(&spawn(&shell("kill -KILL $$"), fds, None).unwrap()), Exited::Signal(9));
         let mut missing = shell("");

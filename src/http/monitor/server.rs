@@ -26,7 +26,6 @@ use super::Backend;
 use super::respond::{Body, TEXT, whole};
 use super::router::Router;
 use crate::http::room::{Place, Room};
-use crate::sys::descriptors;
 
 /// Size of a request's line and headers together, and how many headers.
 const HEAD_SIZE: usize = 16 * 1024;
@@ -102,7 +101,6 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                descriptors::spend(1);
                 // A response goes out in few writes, and none should wait for the acknowledgement of another. A socket that
                 // refuses an option is as good.
                 let _ = stream.set_nodelay(true);
@@ -112,7 +110,6 @@ impl Accepting {
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                descriptors::spend(1);
                 Ok(Stream::Unix(stream))
             }
         }

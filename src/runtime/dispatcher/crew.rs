@@ -17,9 +17,11 @@ use crate::sys::channel::Channel;
 impl Loop {
     pub(super) fn attach(&mut self, peer: Peer) {
         let token = PEER | u64::from(peer.id().0);
-        match epoll::add(&self.epoll, peer.channel(), epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+        let watch = |socket| epoll::add(&self.epoll, socket, epoll::EventData::new_u64(token), epoll::EventFlags::IN);
+        let watched = peer.sockets().into_iter().try_for_each(watch);
+        match watched {
             Ok(()) => drop(self.peers.insert(peer.id(), peer)),
-            Err(error) => tracing::error!(%error, "cannot watch a worker's channel"),
+            Err(error) => tracing::error!(%error, "cannot watch a worker"),
         }
     }
 
@@ -54,7 +56,7 @@ impl Loop {
                     back.into_iter().for_each(|connection| lines.wait(connection));
                 }
             }
-            let (left, all) = peer.take_back();
+            let (left, all) = peer.take_back(true);
             if !left.is_empty() {
                 tracing::info!(worker = peer.id().0, connections = left.len(), "reclaimed from a worker that is gone");
             }
@@ -90,10 +92,22 @@ impl Loop {
                         }
                     }
                 }
-                None => return false,
+                None => {
+                    self.leave_alone_if_deaf(worker);
+                    return false;
+                }
             }
         }
         true
+    }
+
+    // What it has closed stays readable, until it is known that its process has ended.
+    fn leave_alone_if_deaf(&self, worker: WorkerId) {
+        if let Some(peer) = self.peers.get(&worker).filter(|peer| peer.is_deaf()) {
+            let [orders, _] = peer.sockets();
+            // Fails where it was done before.
+            let _ = epoll::delete(&self.epoll, orders);
+        }
     }
 
     /// `asker`: where the worker waits for the answer, if it does.
@@ -124,6 +138,11 @@ impl Loop {
                 // The supervisor will say so; what its script closes meanwhile stays open for whoever comes after it.
                 self.drain(worker);
                 (self.tell)(worker, Heard::Report(report));
+            }
+            Report::Room { until } => {
+                self.with_peer(worker, |peer| peer.set_room(until));
+                self.enrol(worker);
+                self.look_at = 0;
             }
             Report::Drained => {
                 self.with_peer(worker, Peer::ask_to_leave);

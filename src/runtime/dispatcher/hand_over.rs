@@ -94,24 +94,27 @@ impl Loop {
         });
     }
 
-    /// Takes connections back from workers that did not take them in time, where another worker is free.
+    /// Takes connections back from workers that did not take them in time, where another worker is free, and from those that
+    /// have no descriptors for them.
     fn reclaim(&mut self) {
-        if self.lines.are_sticky() {
-            return;
-        }
-        let is_late = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.is_late(self.now, TAKE_WITHIN));
-        let late: Vec<WorkerId> = self.busy.iter().copied().filter(is_late).collect();
-        for id in late {
-            if !self.peers.values().any(|peer| peer.id() != id && peer.is_free()) {
-                continue;
-            }
+        let is_late = |peer: &Peer| !self.lines.are_sticky() && peer.is_late(self.now, TAKE_WITHIN);
+        let is_due = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.is_overdrawn() || is_late(peer));
+        let due: Vec<WorkerId> = self.busy.iter().copied().filter(is_due).collect();
+        for id in due {
+            let is_other_free = || self.peers.values().any(|peer| peer.id() != id && peer.is_free());
+            let back = match self.peers.get(&id).map(Peer::is_overdrawn) {
+                Some(true) => self.peers.get_mut(&id).map(|peer| peer.take_back(false).0),
+                Some(false) if is_other_free() => self.peers.get_mut(&id).map(|peer| peer.reclaim(self.now)),
+                _ => None,
+            };
+            let Some(back) = back else { continue };
             let leaving = self.door.is_shut();
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let back = peer.reclaim(self.now);
-            self.lines.note(id, peer.look(leaving));
-            // Its orders are sent anew.
+            if let Some(peer) = self.peers.get_mut(&id) {
+                self.lines.note(id, peer.look(leaving));
+            }
+            // It may be asked for a sign of life.
             self.attend(id);
-            tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that is busy");
+            tracing::debug!(worker = id.0, connections = back.len(), "reclaimed from a worker that does not take them");
             Counts::add(&self.counts.reclaimed, back.len());
             for connection in back {
                 self.place(connection, Some(id));
@@ -123,7 +126,7 @@ impl Loop {
         self.unsent.retain(|worker| {
             let Some(peer) = self.peers.get_mut(worker) else { return false };
             if let Some(blocked) = peer.flush(self.now) {
-                watch_channel(&self.epoll, peer, blocked);
+                watch_sockets(&self.epoll, peer, blocked);
             }
             if let Some(at) = peer.next_look(TAKE_WITHIN, self.now + RETRY) {
                 enlist(&mut self.busy, *worker);
@@ -141,11 +144,16 @@ fn enlist(list: &mut Vec<WorkerId>, worker: WorkerId) {
     }
 }
 
-/// Makes epoll report what comes from a worker; and, where its channel is `blocked`, room in it.
-fn watch_channel(epoll: &OwnedFd, peer: &Peer, blocked: bool) {
-    let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+/// Makes epoll report what comes from a worker; and, where one of its sockets is `blocked`, room in it.
+fn watch_sockets(epoll: &OwnedFd, peer: &Peer, blocked: [bool; 2]) {
     let token = epoll::EventData::new_u64(PEER | u64::from(peer.id().0));
-    if let Err(error) = epoll::modify(epoll, peer.channel(), token, flags) {
-        tracing::error!(%error, "cannot watch a worker's channel");
+    for (socket, blocked) in peer.sockets().into_iter().zip(blocked) {
+        let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+        match epoll::modify(epoll, socket, token, flags) {
+            // Its process has ended.
+            Err(rustix::io::Errno::NOENT) if peer.is_deaf() => {}
+            Err(error) => tracing::error!(%error, "cannot watch a worker"),
+            Ok(()) => {}
+        }
     }
 }

@@ -39,13 +39,6 @@ pub enum Received {
     Connections(Vec<Connection>),
 }
 
-#[derive(Debug)]
-enum Mail {
-    Connection(Connection),
-    /// With a lane's descriptor, if one belongs to it.
-    Order(Vec<u8>, Option<OwnedFd>),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
@@ -60,6 +53,8 @@ enum State {
 pub struct Peer {
     id: WorkerId,
     slot: u32,
+    /// Where orders go, and reports come from.
+    orders: Channel,
     /// Our end.
     channel: Channel,
     /// The worker's end, to read back what it did not take.
@@ -68,7 +63,12 @@ pub struct Peer {
     state: State,
     ready: bool,
     ledger: Ledger,
-    outbox: VecDeque<Mail>,
+    /// Orders that are still to be sent, with a lane's descriptor, if one belongs to it.
+    unsent: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    /// Connections that are still to be sent.
+    outbox: VecDeque<Connection>,
+    /// How many connections it will have taken when it has no descriptor left; `None`: it has plenty.
+    room: Option<u64>,
     /// Listeners it was told of, served or not yet.
     claims: BTreeSet<ListenerId>,
     serves: BTreeSet<ListenerId>,
@@ -81,30 +81,36 @@ pub struct Peer {
     stalled: Option<(Millis, u64)>,
     /// What it gave back could not be received for lack of descriptors.
     starved: bool,
-    /// The channel is full; the epoll loop waits for room.
-    blocked: bool,
+    /// It has closed its end of the orders.
+    deaf: bool,
+    /// Which of the sockets are full; the epoll loop waits for room.
+    blocked: [bool; 2],
 }
 
 impl Peer {
     /// A worker that serves nothing yet. `theirs` is a second descriptor of the worker's end of `channel`.
-    pub fn new(id: WorkerId, slot: u32, channel: Channel, theirs: Channel, row: Row) -> Self {
+    pub fn new(id: WorkerId, slot: u32, orders: Channel, channel: Channel, theirs: Channel, row: Row) -> Self {
         Self {
             id,
             slot,
+            orders,
             channel,
             theirs,
             row,
             state: State::Open,
             ready: false,
             ledger: Ledger::default(),
+            unsent: VecDeque::new(),
             outbox: VecDeque::new(),
+            room: None,
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
             lanes: BTreeSet::new(),
             kept_back: None,
             stalled: None,
             starved: false,
-            blocked: false,
+            deaf: false,
+            blocked: [false; 2],
         }
     }
 
@@ -113,9 +119,9 @@ impl Peer {
         self.id
     }
 
-    /// What epoll watches.
-    pub fn channel(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
+    /// What epoll watches: where orders and reports travel, and where connections do.
+    pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
+        [self.orders.as_fd(), self.channel.as_fd()]
     }
 
     /// It knows of `listener`, and is about to serve it.
@@ -216,6 +222,7 @@ impl Peer {
         let load = self.row.count(Field::ConnectionsActive) + self.on_the_way() as u64;
         let standing = match () {
             () if !leaving && self.on_the_way() >= MAX_UNTAKEN => Standing::Full,
+            () if self.room_left() == 0 => Standing::Full,
             () if self.is_stalled() => Standing::Stalled,
             () => Standing::Free,
         };
@@ -224,7 +231,26 @@ impl Peer {
 
     /// Whether connections that somebody else cannot take are well placed here.
     pub fn is_free(&self) -> bool {
-        self.is_open() && !self.is_stalled() && self.on_the_way() < MAX_UNTAKEN / 2
+        self.is_open() && !self.is_stalled() && self.on_the_way() < MAX_UNTAKEN / 2 && self.room_left() > 0
+    }
+
+    /// It has descriptors `until` it has taken so many connections.
+    pub fn set_room(&mut self, until: Option<u64>) {
+        self.room = until;
+    }
+
+    /// For how many more connections it has descriptors, as far as it has told.
+    fn room_left(&self) -> u64 {
+        self.room.map_or(u64::MAX, |until| until.saturating_sub(self.promised()))
+    }
+
+    fn promised(&self) -> u64 {
+        self.ledger.total().saturating_add(self.outbox.len() as u64)
+    }
+
+    /// Whether more is on the way to it than it has descriptors for. What lies in its channel may be a frame that it cannot take.
+    pub fn is_overdrawn(&self) -> bool {
+        self.on_the_way() > 0 && self.room.is_some_and(|until| until < self.promised())
     }
 
     /// Whether it is known to be stuck.
@@ -247,17 +273,17 @@ impl Peer {
 
     /// Puts a connection into the outbox.
     pub fn give(&mut self, connection: Connection) {
-        self.outbox.push_back(Mail::Connection(connection));
+        self.outbox.push_back(connection);
     }
 
-    /// Puts an order into the outbox.
+    /// Has an order sent.
     pub fn order(&mut self, order: &Order) {
         self.order_with(order, None);
     }
 
-    /// Puts an order into the outbox, and the descriptor of a lane with it.
+    /// Has an order sent, and the descriptor of a lane with it.
     pub fn order_with(&mut self, order: &Order, lane: Option<OwnedFd>) {
-        self.outbox.push_back(Mail::Order(frame::order(order), lane));
+        self.unsent.push_back((frame::order(order), lane));
     }
 
     /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle. Told again
@@ -278,10 +304,7 @@ impl Peer {
 
     /// Lets it go, if it asked and nothing is on the way to it; and whether it does so.
     pub fn grant_leave(&mut self) -> bool {
-        // An order that still waits in the outbox comes before `Leave`, and may be all that is there: nothing would ask again.
-        let is_connection = |mail: &Mail| matches!(mail, Mail::Connection(_));
-        let has_connections = self.ledger.untaken() > 0 || self.outbox.iter().any(is_connection);
-        let granted = self.state == State::AskedToLeave && !has_connections;
+        let granted = self.state == State::AskedToLeave && self.on_the_way() == 0;
         if granted {
             self.state = State::Left;
             self.order(&Order::Leave);
@@ -304,16 +327,15 @@ impl Peer {
     /// When the dispatcher has to look at it again, at the `earliest` if it is full or wants to leave. `None`: nothing was handed to
     /// it that it did not take, and nothing of it is kept back. `bound` as in `is_late`.
     pub fn next_look(&self, bound: Millis, earliest: Millis) -> Option<Millis> {
-        let soon = self.state == State::AskedToLeave || self.on_the_way() >= MAX_UNTAKEN;
+        let soon = self.state == State::AskedToLeave || self.on_the_way() >= MAX_UNTAKEN || self.is_overdrawn();
         let untaken = self.ledger.oldest().map(|at| at + bound);
         let next = soon.then_some(earliest).into_iter().chain(untaken).chain(self.kept_back_until()).min()?;
         Some(next.max(earliest))
     }
 
-    /// Everything it did not take, from outbox and channel; its orders stay. Until it shows a sign of life it counts as
-    /// stuck.
+    /// Everything it did not take, from outbox and channel. Until it shows a sign of life it counts as stuck.
     pub fn reclaim(&mut self, now: Millis) -> Vec<Connection> {
-        let connections = self.take_back().0;
+        let connections = self.take_back(false).0;
         self.stall(now);
         connections
     }

@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use super::*;
 use crate::ipc::frame::{self, FromMaster, Origin, Wanted};
-use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::channel::{Channel, MAX_BYTES};
 use crate::sys::scoreboard::{Field, Row, Scoreboard};
 
 /// A worker without a process.
 struct Played {
     end: Channel,
+    orders: Channel,
     row: Row,
     /// The test's clock, if it has one.
     clock: Option<Rc<Cell<Millis>>>,
@@ -55,9 +56,10 @@ fn stage(policy: Balance) -> Stage {
 /// A worker of the board, and the dispatcher's end of it.
 fn play(board: &Arc<Scoreboard>, id: u32, slot: u32) -> (Played, Peer) {
     let (ours, theirs) = Channel::pair().unwrap();
+    let (orders, their_orders) = Channel::pair().unwrap();
     let row = board.row(id as usize).unwrap();
-    let peer = Peer::new(WorkerId(id), slot, ours, theirs.duplicate().unwrap(), row.clone());
-    (Played { end: theirs, row, clock: None }, peer)
+    let peer = Peer::new(WorkerId(id), slot, orders, ours, theirs.duplicate().unwrap(), row.clone());
+    (Played { end: theirs, orders: their_orders, row, clock: None }, peer)
 }
 
 fn wanted() -> Wanted {
@@ -84,22 +86,46 @@ impl Stage {
     fn client(&self) -> TcpStream {
         connect(self.port)
     }
+
+    /// Waits until so many connections were given to workers in all.
+    fn until_handed(&self, count: u64) {
+        until("so many are handed over", || self.dispatcher.counts().handed.load(Ordering::Relaxed) >= count);
+    }
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 impl Played {
     fn report(&self, report: &Report) {
-        self.end.send(&frame::report(report), &[]).unwrap();
+        self.orders.send(&frame::report(report), &[]).unwrap();
     }
 
     /// What comes next, within `limit`.
     fn next(&self, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+        self.next_of(true, limit)
+    }
+
+    /// The next order, within `limit`; connections stay where they are.
+    fn next_order(&self, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+        self.next_of(false, limit)
+    }
+
+    fn next_of(&self, connected: bool, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
         use rustix::event::{PollFd, PollFlags, poll};
         let deadline = Instant::now() + limit;
-        let mut buffer = [0; MAX_BYTES];
+        let (mut buffer, mut connections) = ([0; MAX_BYTES], [0; MAX_BYTES]);
         loop {
             // As the real one: to look is a sign of life.
             self.row.set(Field::Beat, self.clock.as_ref().map_or_else(sys::now, |clock| clock.get()) as f64);
-            if let Ok(Some(received)) = self.end.receive(&mut buffer, MAX_FDS) {
+            let order = self.orders.receive_lossy(&mut buffer).ok().flatten();
+            let received = order.or_else(|| if connected { self.receive(&mut connections) } else { None });
+            if let Some(received) = received {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> = received.fds.into_iter().map(TcpStream::from).collect();
                 if matches!(message, FromMaster::Connections(_)) {
@@ -113,8 +139,14 @@ impl Played {
                 return None;
             }
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&left)).unwrap();
+            let ends = [PollFd::new(&self.orders, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
+            poll(&mut ends[..1 + usize::from(connected)].to_vec(), Some(&left)).unwrap();
         }
+    }
+
+    fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> Option<sys::channel::Received<'a>> {
+        let _claim = self.row.claim()?;
+        self.end.receive(buffer).ok().flatten()
     }
 
     /// Takes, and ends, the connections that are there; how many.
@@ -248,17 +280,62 @@ fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
 }
 
 #[test]
-fn an_order_that_was_read_back_with_connections_still_arrives() {
+fn an_order_does_not_wait_behind_connections() {
     let stage = stage(Balance::RoundRobin);
-    let (stuck, free) = (stage.worker(1), stage.worker(2));
-    stuck.report(&Report::Bind {
+    let worker = stage.worker(1);
+    let mut clients: Vec<TcpStream> = (0..100).map(|_| stage.client()).collect();
+    worker.report(&Report::Bind {
         seq: 9,
         wanted: Wanted { address: Some("not an address".into()), port: Some(1), v6_only: false, backlog: 0, index: 0 },
     });
-    let _clients: Vec<TcpStream> = (0..2).map(|_| stage.client()).collect();
-    free.take(2);
-    let (order, _) = stuck.next(Duration::from_secs(5)).expect("the answer");
+    let (order, _) = worker.next_order(Duration::from_secs(5)).expect("the answer");
     assert_eq!(order, FromMaster::Order(Order::BindFailed { seq: 9, errno: 22 }));
+    answered(worker.take(100), &mut clients);
+}
+
+#[test]
+fn who_has_no_descriptors_gets_no_more_than_fit_and_others_get_what_it_had_not_taken() {
+    let stage = stage(Balance::RoundRobin);
+    let short = stage.worker(1);
+    let mut clients: Vec<TcpStream> = (0..20).map(|_| stage.client()).collect();
+    stage.until_handed(20);
+    // All of that lies in its channel.
+    short.report(&Report::Room { until: Some(3) });
+    until("it is taken back", || stage.dispatcher.counts().reclaimed.load(Ordering::Relaxed) == 20);
+    let mut taken = short.take(3);
+    assert!(short.next(Duration::from_millis(3 * TAKE_WITHIN)).is_none());
+    short.report(&Report::Room { until: Some(5) });
+    taken.extend(short.take(2));
+    assert!(short.next(Duration::from_millis(3 * TAKE_WITHIN)).is_none());
+    let other = stage.worker(2);
+    taken.extend(other.take(15));
+    answered(taken, &mut clients);
+    let mut clients: Vec<TcpStream> = (0..4).map(|_| stage.client()).collect();
+    answered(other.take(4), &mut clients);
+    short.report(&Report::Room { until: None });
+    let mut clients: Vec<TcpStream> = (0..4).map(|_| stage.client()).collect();
+    answered([short.take(2), other.take(2)].into_iter().flatten().collect(), &mut clients);
+}
+
+#[test]
+fn while_a_worker_takes_nobody_else_takes_what_is_its_own() {
+    let stage = stage(Balance::RoundRobin);
+    let taking = stage.worker(1);
+    let claim = taking.row.claim().unwrap();
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| stage.client()).collect();
+    stage.until_handed(3);
+    taking.report(&Report::Room { until: Some(0) });
+    let other = stage.worker(2);
+    assert!(other.next(Duration::from_millis(3 * TAKE_WITHIN)).is_none());
+    drop(claim);
+    answered(other.take(3), &mut clients);
+    // One that died in the middle of it holds back nothing.
+    let mut clients: Vec<TcpStream> = (0..2).map(|_| stage.client()).collect();
+    stage.until_handed(8);
+    std::mem::forget(other.row.claim());
+    drop(other);
+    stage.dispatcher.send(Request::Detach(WorkerId(2), Exit::Code(0)));
+    answered(stage.worker(3).take(2), &mut clients);
 }
 
 #[test]
@@ -319,11 +396,7 @@ fn what_a_full_worker_cannot_get_waits_until_it_takes_something() {
     let worker = stage.worker(1);
     // However long it takes nothing, nobody else is free.
     let mut clients: Vec<TcpStream> = (0..200).map(|_| stage.client()).collect();
-    let begun = Instant::now();
-    while stage.dispatcher.counts().handed.load(Ordering::Relaxed) < 128 {
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    stage.until_handed(128);
     std::thread::sleep(Duration::from_millis(2 * TAKE_WITHIN));
     assert_eq!(stage.dispatcher.counts().handed.load(Ordering::Relaxed), 128);
     answered(worker.take(200), &mut clients);

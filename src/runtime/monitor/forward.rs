@@ -17,7 +17,6 @@ use tokio::net::UnixStream;
 
 use super::{FrontDoor, Switching};
 use crate::http::monitor::{Body, Remote};
-use crate::sys::descriptors;
 
 /// What the app does not begin to answer in this time is answered by the pages, or with 504.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
@@ -105,8 +104,6 @@ impl<B: Switching> FrontDoor<B> {
         }
         let (ours, theirs) =
             StdUnixStream::pair().inspect_err(|_| self.parts.app.taken()).map_err(|error| error.to_string())?;
-        descriptors::spend(1);
-        descriptors::spend(1);
         if !self.parts.front.upgrade().is_some_and(|front| front.connect(theirs.into())) {
             self.parts.app.taken();
             return Err("the script takes nothing: it ends".to_owned());

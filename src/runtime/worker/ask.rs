@@ -1,7 +1,7 @@
 //! Questions to the master, for what is synchronous in plain Node: `listen()` and `close()` of a server.
 //!
-//! The answer comes on a socket pair of the question's own. What always holds: nothing is taken off the channel meanwhile, so
-//! connections and orders keep their order, and the master can give the connections to somebody else if JavaScript does not
+//! The answer comes on a socket pair of the question's own. What always holds: nothing else is taken meanwhile, so
+//! orders keep their order, and the master can give the connections to somebody else if JavaScript does not
 //! return to its event loop. The dispatcher's thread never waits for JavaScript, so this cannot deadlock. A master that does not
 //! answer in time, as one that was stopped, is not waited for again until it is heard of.
 
@@ -33,7 +33,7 @@ impl Worker {
             self.silent = true;
             return Ok(None);
         }
-        let Ok(Some(received)) = answers.receive(&mut self.buffer, 1) else { return Ok(None) };
+        let Ok(Some(received)) = answers.receive_lossy(&mut self.buffer) else { return Ok(None) };
         match frame::from_master(received.bytes, received.fds.len()) {
             Ok(FromMaster::Order(order)) => {
                 let lane = received.fds.into_iter().next();
@@ -50,14 +50,14 @@ impl Worker {
         let frame = frame::question(report);
         loop {
             if self.flush()? {
-                match self.channel.send(&frame, &[theirs.as_fd()]) {
+                match self.orders.send(&frame, &[theirs.as_fd()]) {
                     Ok(()) => return Ok(Some(ours)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // `take` tells that the master is gone; all else is for the report to find out.
                     Err(_) => return Ok(None),
                 }
             }
-            if !self.channel.wait_writable(deadline).map_err(ClusterError::system("waiting for the master"))? {
+            if !self.orders.wait_writable(deadline).map_err(ClusterError::system("waiting for the master"))? {
                 self.silent = true;
                 return Ok(None);
             }
@@ -69,48 +69,54 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::ipc::frame::{FromWorker, Origin};
-    use crate::runtime::worker::Taken;
-    use crate::sys::channel::{MAX_BYTES, MAX_FDS};
+    use crate::runtime::worker::{Orders, Taken};
+    use crate::sys::channel::MAX_BYTES;
     use crate::sys::scoreboard::Scoreboard;
 
     const UNSERVE: Report = Report::Unserve { listener: 1 };
 
-    /// A worker, and the master's end of its channel.
-    fn worker() -> (Worker, Channel) {
+    /// A worker, and the master's ends of its channel and its orders.
+    fn connected_worker() -> (Worker, Channel, Channel) {
         let board = Scoreboard::create(1).unwrap();
-        let (master, channel) = Channel::pair().unwrap();
-        (Worker::new(channel, board.row(0).unwrap(), board.header()), master)
+        let (ours, channel) = Channel::pair().unwrap();
+        let (master, orders) = Channel::pair().unwrap();
+        (Worker::new(channel, orders, board.row(0).unwrap(), board.header()), ours, master)
+    }
+
+    fn worker() -> (Worker, Channel) {
+        let (worker, _, master) = connected_worker();
+        (worker, master)
     }
 
     /// What came from the worker, and where the answer goes.
     fn heard(master: &Channel) -> (FromWorker, Option<Channel>) {
         assert!(master.wait_readable(Instant::now() + Duration::from_secs(5)).unwrap());
         let mut buffer = [0; MAX_BYTES];
-        let received = master.receive(&mut buffer, MAX_FDS).unwrap().unwrap();
+        let received = master.receive_lossy(&mut buffer).unwrap().unwrap();
         let report = frame::from_worker(received.bytes, received.fds.len()).unwrap();
         (report, received.fds.into_iter().next().map(Channel::from))
     }
 
     #[test]
     fn what_comes_before_the_answer_is_taken_later_and_in_its_order() {
-        let (mut worker, master) = worker();
+        let (mut worker, channel, master) = connected_worker();
         let (connection, _client) = Channel::pair().unwrap();
         let plays = std::thread::spawn(move || {
             let (question, asker) = heard(&master);
             assert_eq!(question, FromWorker::Question(UNSERVE));
             let origin = Origin { listener: 1, idle: 0 };
             master.send(&frame::order(&Order::Drain { moving: true }), &[]).unwrap();
-            master.send(&frame::connections(std::iter::once(origin)), &[connection.as_fd()]).unwrap();
+            channel.send(&frame::connections(std::iter::once(origin)), &[connection.as_fd()]).unwrap();
             master.send(&frame::order(&Order::Leave), &[]).unwrap();
             asker.unwrap().send(&frame::order(&Order::Unserved), &[]).unwrap();
-            master
+            (channel, master)
         });
         let (answer, lane) = worker.ask(&UNSERVE).unwrap().unwrap();
         assert_eq!((answer, lane.is_some()), (Order::Unserved, false));
         let _master = plays.join().unwrap();
         assert!(matches!(worker.take().unwrap(), Taken::Order(Order::Drain { moving: true }, None)));
-        assert!(matches!(worker.take().unwrap(), Taken::Connections(all) if all.len() == 1));
         assert!(matches!(worker.take().unwrap(), Taken::Order(Order::Leave, None)));
+        assert!(matches!(worker.take().unwrap(), Taken::Connections(all) if all.len() == 1));
     }
 
     #[test]
@@ -119,7 +125,10 @@ mod tests {
         let mut took = || {
             let began = Instant::now();
             assert!(worker.ask(&UNSERVE).unwrap().is_none());
-            (began.elapsed(), worker.take().unwrap())
+            let time = began.elapsed();
+            // As the event loop does.
+            worker.heard.set(Orders::Unread);
+            (time, worker.take().unwrap())
         };
         assert!(took().0 >= ANSWER_WITHIN);
         master.send(&frame::order(&Order::Beat), &[]).unwrap();

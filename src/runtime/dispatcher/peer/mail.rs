@@ -2,12 +2,11 @@
 //!
 //! What always holds: a connection is in the outbox until it is in the channel, and in the ledger from then on.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Connection, Mail, Peer, Received};
+use super::{Connection, Peer, Received};
 use crate::core::Millis;
 use crate::ipc::frame::{self, FromMaster, FromWorker, Origin};
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
@@ -19,23 +18,21 @@ const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS);
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
 
 impl Peer {
-    /// Everything it did not take, from outbox and channel; and whether that was all: without free descriptors the rest
-    /// stays in the channel.
-    pub fn take_back(&mut self) -> (Vec<Connection>, bool) {
-        let mut all = !self.starved;
+    /// Everything it did not take, from outbox and channel; and whether that was all: while it takes something itself, and
+    /// without free descriptors, the rest stays in the channel. `gone`: its process has ended.
+    pub fn take_back(&mut self, gone: bool) -> (Vec<Connection>, bool) {
         let mut connections = Vec::new();
-        let mut orders = VecDeque::new();
+        let claim = self.row.claim();
+        let mut all = claim.is_some() || gone;
         let mut buffer = [0; MAX_BYTES];
-        loop {
-            match self.theirs.receive(&mut buffer, MAX_FDS) {
+        while all {
+            match self.theirs.receive(&mut buffer) {
                 Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
                     Ok(FromMaster::Connections(origins)) => {
                         self.ledger.read_back(received.fds.len() as u32);
                         connections.extend(returned(received.fds, origins));
                     }
-                    Ok(FromMaster::Order(order)) => {
-                        orders.push_back(Mail::Order(frame::order(&order), received.fds.into_iter().next()));
-                    }
+                    Ok(FromMaster::Order(_)) => tracing::error!("an order came back from a channel"),
                     Err(error) => tracing::error!(%error, "our own frame came back broken"),
                 },
                 Ok(None) => break,
@@ -47,14 +44,9 @@ impl Peer {
                 }
             }
         }
-        for mail in self.outbox.drain(..) {
-            match mail {
-                Mail::Connection(connection) => connections.push(connection),
-                order @ Mail::Order(..) => orders.push_back(order),
-            }
-        }
-        self.outbox = orders;
-        (connections, all)
+        drop(claim);
+        connections.extend(self.outbox.drain(..));
+        (connections, all && !self.starved)
     }
 
     /// The next thing that came from it; `None`: nothing more for now.
@@ -62,9 +54,15 @@ impl Peer {
         self.starved = false;
         let mut buffer = [0; MAX_BYTES];
         loop {
-            // A worker gives connections back one by one, and asks by one descriptor; its reports need none.
-            let fds = usize::from(self.channel.peek().is_some_and(frame::has_descriptors));
-            match self.channel.receive(&mut buffer, fds) {
+            let received = match self.orders.receive_lossy(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.channel.receive(&mut buffer),
+                Ok(None) => {
+                    self.deaf = true;
+                    self.channel.receive(&mut buffer)
+                }
+                received => received,
+            };
+            match received {
                 Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
                     Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
                     Ok(FromWorker::Question(report)) => {
@@ -90,72 +88,76 @@ impl Peer {
         }
     }
 
-    /// The channel has room again.
+    /// Whether its process has closed its end of the orders, which happens before it is known to have ended.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// There is room again for what is to be sent.
     pub fn unblock(&mut self) {
-        self.blocked = false;
+        self.blocked = [false; 2];
     }
 
     /// Whether something is still to be sent.
     pub fn has_mail(&self) -> bool {
-        !self.outbox.is_empty()
+        self.waits_to_be_sent().contains(&true)
     }
 
     /// Whether something could not be sent for a reason that epoll does not report.
     pub fn must_retry(&self) -> bool {
-        !self.blocked && self.has_mail()
+        let [order, connection] = self.blocked;
+        let [orders, connections] = self.waits_to_be_sent();
+        orders && !order || connections && !connection
     }
 
-    /// Sends what it can. `Some(blocked)`: whether to wait for room has to be told to epoll.
-    pub fn flush(&mut self, now: Millis) -> Option<bool> {
-        let was_blocked = std::mem::take(&mut self.blocked);
-        while !self.outbox.is_empty() {
-            match self.send_next(now) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = true;
-                    break;
-                }
+    fn waits_to_be_sent(&self) -> [bool; 2] {
+        [!self.unsent.is_empty(), !self.outbox.is_empty()]
+    }
+
+    /// Sends what it can. `Some(blocked)`: of which of the `sockets` epoll is to report room.
+    pub fn flush(&mut self, now: Millis) -> Option<[bool; 2]> {
+        let before = self.blocked;
+        self.blocked = [self.send_all(Self::send_order), self.send_all(|peer| peer.send_connections(now))];
+        (before != self.blocked).then_some(self.blocked)
+    }
+
+    /// Sends by `next`, which says when there is nothing more. True: there is no room.
+    fn send_all(&mut self, mut next: impl FnMut(&mut Self) -> io::Result<bool>) -> bool {
+        loop {
+            match next(self) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) => {
                     // ETOOMANYREFS above all: too many descriptors are under way on this machine.
                     tracing::warn!(%error, worker = self.id.0, "cannot send to a worker; trying again");
-                    break;
+                    return false;
                 }
             }
         }
-        (was_blocked != self.blocked).then_some(self.blocked)
     }
 
-    /// Sends the first order, or the first connections together, and only then takes them out of the outbox.
-    fn send_next(&mut self, now: Millis) -> io::Result<()> {
-        let count = match self.outbox.front() {
-            Some(Mail::Connection(first)) => {
-                let count = self.first_connections().count();
-                let mut fds = [first.fd.as_fd(); MAX_FDS];
-                for (fd, connection) in fds.iter_mut().zip(self.first_connections()) {
-                    *fd = connection.fd.as_fd();
-                }
-                let origins = self.first_connections().map(|connection| connection.origin);
-                self.channel.send(&frame::connections(origins), &fds[..count])?;
-                self.ledger.hand(count as u32, now);
-                count
-            }
-            Some(Mail::Order(order, lane)) => {
-                let lane = lane.as_ref().map(OwnedFd::as_fd);
-                self.channel.send(order, lane.as_slice())?;
-                1
-            }
-            None => return Ok(()),
-        };
+    fn send_order(&mut self) -> io::Result<bool> {
+        let Some((order, lane)) = self.unsent.front() else { return Ok(false) };
+        let lane = lane.as_ref().map(OwnedFd::as_fd);
+        self.orders.send(order, lane.as_slice())?;
+        self.unsent.pop_front();
+        Ok(true)
+    }
+
+    /// Sends the first connections together, and only then takes them out of the outbox.
+    fn send_connections(&mut self, now: Millis) -> io::Result<bool> {
+        let Some(first) = self.outbox.front() else { return Ok(false) };
+        let count = self.outbox.len().min(MAX_FDS);
+        let mut fds = [first.fd.as_fd(); MAX_FDS];
+        for (fd, connection) in fds.iter_mut().zip(&self.outbox) {
+            *fd = connection.fd.as_fd();
+        }
+        let origins = self.outbox.iter().take(count).map(|connection| connection.origin);
+        self.channel.send(&frame::connections(origins), &fds[..count])?;
+        self.ledger.hand(count as u32, now);
         self.outbox.drain(..count);
-        Ok(())
-    }
-
-    /// The connections at the front of the outbox that go together.
-    fn first_connections(&self) -> impl Iterator<Item = &Connection> {
-        self.outbox
-            .iter()
-            .map_while(|mail| if let Mail::Connection(connection) = mail { Some(connection) } else { None })
-            .take(MAX_FDS)
+        Ok(true)
     }
 }
 

@@ -1,0 +1,66 @@
+'use strict';
+
+// Connections that go back to the master, which finds another worker for each. What always holds: a connection is
+// either still with this worker, or the master has a descriptor of it; where the channel has no room, it stays and is
+// given back later.
+
+const fs = require('node:fs');
+const { native } = require('../errors');
+
+class GiveBack {
+  #native;
+  #full;
+  /** Those that no server of this worker can have, for which there was no room yet: `[fd, listener, idle]`. */
+  #kept = [];
+
+  /**
+   * @param {object} worker of the addon
+   * @param {() => void} full there is no room now: `giveKept` is to be called again
+   */
+  constructor(worker, full) {
+    this.#native = worker;
+    this.#full = full;
+  }
+
+  /** Whether connections still wait for room. */
+  get isPending() {
+    return this.#kept.length > 0;
+  }
+
+  /** Gives a connection back, now or as soon as there is room, and lets go of its descriptor. */
+  give(fd, listener, idle) {
+    this.#kept.push([fd, listener, idle]);
+    this.giveKept();
+  }
+
+  giveKept() {
+    while (this.#kept.length > 0) {
+      const [fd, listener, idle] = this.#kept[0];
+      // Without a master there is nobody who could serve it.
+      if (this.#offer(fd, listener, idle) === false) return;
+      this.#kept.shift();
+      fs.close(fd, () => {});
+    }
+  }
+
+  /**
+   * Moves an idle connection to another worker: the master gets a descriptor of it. Its own descriptor stays open.
+   * @returns {boolean} false: it stays here
+   */
+  move(fd, listener, idle) {
+    return this.#offer(fd, listener, idle) === true;
+  }
+
+  /** False: there is no room now; undefined: there is no master. */
+  #offer(fd, listener, idle) {
+    try {
+      const given = native(() => this.#native.giveBack(fd, listener, idle));
+      if (!given) this.#full();
+      return given;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+module.exports = { GiveBack };

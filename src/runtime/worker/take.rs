@@ -1,0 +1,123 @@
+//! What a worker takes of what its master sent.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{Looking, Orders, Taken, Worker};
+use crate::error::{ClusterError, Result};
+use crate::ipc::frame::{self, FromMaster, Order, Report};
+use crate::sys;
+use crate::sys::channel::MAX_FDS;
+use crate::sys::descriptors;
+use crate::sys::scoreboard::Field;
+
+impl Worker {
+    /// Takes one message. Called on the JavaScript thread: it is also the worker's sign of life.
+    pub fn take(&mut self) -> Result<Taken> {
+        self.row.set(Field::Beat, sys::now() as f64);
+        if self.heard.get() == Orders::Unread
+            && let Some((order, lane)) = self.take_order()?
+        {
+            return Ok(Taken::Order(order, lane));
+        }
+        let taken = self.take_connections()?;
+        // What the master sent last is taken first.
+        if !matches!(taken, Taken::Connections(_)) && self.heard.get() == (Orders::Ended { told: false }) {
+            self.heard.set(Orders::Ended { told: true });
+            // All workers are orphans now, and leave: load balancers are to know.
+            self.header.leave(sys::wall());
+            return Ok(Taken::Orphaned);
+        }
+        Ok(taken)
+    }
+
+    /// The next order. Without a descriptor for its lane, connections come by the channel alone.
+    fn take_order(&mut self) -> Result<Option<(Order, Option<OwnedFd>)>> {
+        match self.orders.receive_lossy(&mut self.buffer) {
+            Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
+                Ok(FromMaster::Order(order)) => {
+                    self.silent = false;
+                    let lane = received.fds.into_iter().next();
+                    self.remember_lane(&order, lane.as_ref());
+                    Ok(Some((order, lane)))
+                }
+                Ok(FromMaster::Connections(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
+                Err(error) => Err(unreadable(io::Error::other(error))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.heard.set(Orders::Read);
+                Ok(None)
+            }
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(unreadable(error)),
+            _ => {
+                self.heard.set(Orders::Ended { told: false });
+                Ok(None)
+            }
+        }
+    }
+
+    fn take_connections(&mut self) -> Result<Taken> {
+        let claim = self.row.claim();
+        // The master reads back what was not taken, and the event loop looks again; but one that ended may have been about to.
+        if claim.is_none() && !matches!(self.heard.get(), Orders::Ended { .. }) {
+            return Ok(Taken::Nothing);
+        }
+        let received = self.channel.receive(&mut self.buffer);
+        drop(claim);
+        let received = match received {
+            Ok(Some(received)) => received,
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                self.looking.set(Looking::Starved);
+                self.tell_room()?;
+                return Ok(Taken::Starved);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Nothing),
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(unreadable(error)),
+            _ => {
+                self.looking.set(Looking::Ended);
+                return Ok(Taken::Nothing);
+            }
+        };
+        match frame::from_master(received.bytes, received.fds.len()) {
+            Ok(FromMaster::Connections(origins)) => {
+                self.silent = false;
+                self.row.add(Field::Taken, received.fds.len() as f64);
+                self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
+                // A connection that was moved here has been counted where it was first.
+                let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
+                self.row.add(Field::ConnectionsTotal, fresh as f64);
+                Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
+            }
+            Ok(FromMaster::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
+            Err(error) => Err(unreadable(io::Error::other(error))),
+        }
+    }
+
+    /// Tells the master for how many connections there are descriptors, if that is not what it knows.
+    fn tell_room(&mut self) -> Result<()> {
+        let room = descriptors::room(MAX_FDS, self.channel.as_fd());
+        let until = (room < MAX_FDS).then(|| self.row.count(Field::Taken) + room as u64);
+        if until != self.room {
+            self.report(&Report::Room { until })?;
+            self.room = until;
+        }
+        Ok(())
+    }
+
+    /// Looks again for what could not be taken, and sends what found no room before. False: something still finds none, or
+    /// descriptors are still lacking.
+    pub fn catch_up(&mut self) -> Result<bool> {
+        if self.room.is_some() {
+            self.tell_room()?;
+        }
+        if let (Looking::Starved, Some(poll)) = (self.looking.get(), &self.poll) {
+            self.looking.set(Looking::Yes);
+            poll.resume().map_err(ClusterError::system("looking at the channel"))?;
+        }
+        Ok(self.flush()? && self.room.is_none())
+    }
+}
+
+fn unreadable(source: io::Error) -> ClusterError {
+    ClusterError::System { doing: "reading what the master sent", source }
+}
