@@ -2,6 +2,8 @@
 
 // Signals that a script handles itself.
 
+const OURS = Symbol.for('cluster2-rs.signal-handler');
+
 /**
  * How many handlers of each signal do nothing where somebody else has one: those of the package signal-exit (versions 3 and 4),
  * which many packages bring along. Each copy keeps one for each signal, and shows how many there are.
@@ -11,13 +13,18 @@ function idleHandlers() {
   return copies.reduce((sum, copy) => sum + (copy?.count ?? 0), 0);
 }
 
-/**
- * Whether the script has a handler of its own for a signal, and so decides when the process ends, as it would without us.
- * @param {string} signal
- * @param {number} ours how many handlers are ours
- */
-function scriptHandles(signal, ours) {
-  return process.listenerCount(signal) - ours - idleHandlers() > 0;
+/** Marks a handler of ours, also for other copies of this module. */
+function ours(handler) {
+  return Object.assign(handler, { [OURS]: true });
 }
 
-module.exports = { scriptHandles };
+/**
+ * Whether the script has a handler of its own for a signal, and so decides when the process ends, as it
+ * would without us.
+ */
+function scriptHandles(signal) {
+  const others = process.listeners(signal).filter((handler) => !handler[OURS]);
+  return others.length > idleHandlers();
+}
+
+module.exports = { ours, scriptHandles };

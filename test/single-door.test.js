@@ -9,7 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('..');
 const { Connection, request } = require('./helpers/client');
-const { freePort } = require('./helpers/cluster');
+const { Script, freePort } = require('./helpers/cluster');
 const { within } = require('./helpers/wait');
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -33,6 +33,13 @@ describe('shutdown() of a single process', () => {
       fs.rmdirSync(directory);
     });
   }
+
+  it('by a signal ends the process, however many of them there are in it', async () => {
+    const script = new Script('two-singles.js', { options: { ports: [await freePort(), await freePort()] } });
+    await script.until('both listen', () => script.output === 'listens\nlistens\n');
+    script.kill();
+    assert.deepStrictEqual(await script.ended(5000), { code: 0, signal: null });
+  });
 
   it('before the app listens keeps it from listening, whatever that waits for', async () => {
     const port = await freePort();

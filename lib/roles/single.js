@@ -4,19 +4,16 @@
 // who was through the handshake before a shutdown is served, as in a cluster (src/sys/listener.rs); and
 // after a shutdown that came before the app listens, it never does.
 
-const fs = require('node:fs');
-const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises');
-
 const { adapt } = require('../adapt');
 const { CloseEvent } = require('../close-event');
 const { Counters } = require('../counters');
+const { Door } = require('../door');
 const { Drain } = require('../drain');
 const { HealthCheck, placeOf } = require('../ecv');
 const { ClusterError, native } = require('../errors');
-const { closeListeningSocket, listeningDescriptor } = require('../node-internals');
 const remote = require('../remote');
 const { serve } = require('../serve');
-const { scriptHandles } = require('../signals');
+const { ours, scriptHandles } = require('../signals');
 const { IdleTimeout } = require('../idle-timeout');
 const { MonitorApp } = require('../monitor-app');
 const addon = require('../native');
@@ -25,8 +22,6 @@ const { about, beat, createApp, onValidate, resolveHost, warn } = require('./com
 
 /** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
 const GRACE = 200;
-/** For handshakes that were under way when the door was shut, as `DOOR_GRACE` of `src/runtime/dispatcher`, milliseconds. */
-const DOOR_GRACE = 100;
 /** As a worker's, milliseconds. */
 const BEAT = 1000;
 
@@ -36,7 +31,7 @@ class SingleRole {
   #native;
   #counters;
   #traffic;
-  #servers = [];
+  #door = new Door((message) => warn(this.#cluster, message));
   #monitorApp;
   #heartbeat;
   #beats;
@@ -49,7 +44,7 @@ class SingleRole {
   #serving;
   /** Nobody asked for an end before the app listened. */
   #isWanted = true;
-  #signals = { SIGINT: () => this.#onSignal('SIGINT'), SIGTERM: () => this.#onSignal('SIGTERM') };
+  #signals = { SIGINT: ours(() => this.#onSignal('SIGINT')), SIGTERM: ours(() => this.#onSignal('SIGTERM')) };
 
   constructor(cluster, config) {
     this.#cluster = cluster;
@@ -62,30 +57,34 @@ class SingleRole {
 
   async listen(create, callback) {
     this.#state = 'starting';
-    let apps;
-    const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports))).catch((error) => {
-      this.#state = 'ended';
+    const passed = await this.#start(create).catch((error) => {
+      this.#ended();
       throw error;
     });
-    if (this.#state === 'ended') return;
-    this.#serving = this.#serve(apps, monApp);
+    if (this.#isWanted) callback?.(...passed);
+  }
+
+  async #start(create) {
+    let apps;
+    const passed = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    if (!this.#isWanted) return;
+    this.#serving = this.#serve(apps, passed[1]);
     await this.#serving;
-    if (this.#isWanted) callback?.(app, monApp);
+    return passed;
   }
 
   async #serve(apps, monApp) {
     if (monApp) this.#monitorApp = new MonitorApp(monApp);
+    this.#enter(apps);
     try {
-      this.#enter(apps);
-      this.#servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
+      this.#door.servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
         throw asClusterError(error);
       });
-      if (!this.#isWanted) return this.#ended();
-      const places = JSON.stringify(this.#servers.map(placeOf));
+      if (!this.#isWanted) return this.#end();
+      const places = JSON.stringify(this.#door.servers.map(placeOf));
       native(() => this.#native.serve(places, this.#monitorApp !== undefined));
     } catch (error) {
-      this.#servers.forEach((server) => server.close());
-      this.#ended();
+      this.#end();
       throw error;
     }
     this.#state = 'running';
@@ -181,10 +180,16 @@ class SingleRole {
   // The process goes when its work is done, as it would have gone at once without us; but where the
   // script handles the signal itself, it decides.
   async #onSignal(signal) {
-    const isHandled = scriptHandles(signal, 1);
+    const isHandled = scriptHandles(signal);
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     await this.#shutdown(true);
     if (!isHandled) setTimeout(() => process.exit(), GRACE).unref();
+  }
+
+  /** A start goes no further. */
+  #end() {
+    this.#door.servers.forEach((server) => server.close());
+    this.#ended();
   }
 
   #ended() {
@@ -204,23 +209,9 @@ class SingleRole {
     this.#idle.stop();
   }
 
-  // Closing a listening socket resets who is in its queue: nobody new gets in, then they are accepted.
-  async #closeDoor() {
-    const onTcp = this.#servers.filter(refuseNew);
-    if (onTcp.length > 0) await sleep(DOOR_GRACE);
-    while (this.#servers.some(hasWaiting)) await turn();
-    this.#closeListeners();
-  }
-
-  // Only the sockets: http.Server's own close would also end idle connections, in the middle of their next request.
-  #closeListeners() {
-    this.#servers.forEach(closeListeningSocket);
-    this.#servers = [];
-  }
-
   async #stop() {
     if (this.#state === 'running') this.#leave();
-    this.#closeListeners();
+    this.#door.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
     this.#ended();
     return { running: true, pid: process.pid };
@@ -247,7 +238,7 @@ class SingleRole {
       drain.start();
       // Not before the script's own handlers of a signal, which may close servers.
       setImmediate(() => this.#closeEvent.start());
-      this.#closeDoor().then(() => {
+      this.#door.shut().then(() => {
         isShut = true;
         drain.check();
       });
@@ -259,27 +250,9 @@ class SingleRole {
     const limit = this.#config.shutdownTimeout;
     warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
     drain.stop();
+    this.#door.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
   }
-}
-
-/** Lets nobody new in; whether that takes a while, as on TCP. */
-function refuseNew(server) {
-  const fd = listeningDescriptor(server);
-  if (fd === undefined) return false;
-  const address = server.address();
-  if (typeof address === 'object') {
-    native(() => addon.NativeSingle.refuseNew(fd));
-    return true;
-  }
-  // Node would remove it when it closes the socket. An abstract one has no file.
-  if (!address.startsWith('\0')) fs.rmSync(address, { force: true });
-  return false;
-}
-
-function hasWaiting(server) {
-  const fd = listeningDescriptor(server);
-  return fd !== undefined && native(() => addon.NativeSingle.hasWaiting(fd));
 }
 
 function asClusterError(error) {

@@ -167,8 +167,8 @@ class Session {
   // what came just before, by a closed server as long as Node waits for other connections of it.
   #mayTake(handle) {
     const { leaving } = this;
-    if (!handle || (leaving.isUpToScript && leaving.isMoving)) return false;
-    if (handle.isOpen) return true;
+    if (!handle) return false;
+    if (handle.isOpen) return !(leaving.isUpToScript && leaving.isMoving);
     if (leaving.isMoving || !leaving.isActive) return false;
     if (!handle.hasConnections) this.#hook.forget(handle);
     return handle.hasConnections;

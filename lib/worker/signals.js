@@ -4,7 +4,7 @@
 // knows that the worker leaves, and has its idle connections, before the script closes anything; and
 // what handlers of the script mean holds until it sends itself the signal again with none left.
 
-const { scriptHandles } = require('../signals');
+const { ours, scriptHandles } = require('../signals');
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 /** Those by which a script that handles them ends; at SIGHUP many only read their settings anew. */
@@ -14,7 +14,7 @@ class Signals {
   #tell;
   #onOver;
   #handled = new Set();
-  #hear = (signal) => this.#heard(signal);
+  #hear = ours((signal) => this.#heard(signal));
 
   /**
    * @param {(signal: string) => void} tell called with each signal
@@ -32,7 +32,7 @@ class Signals {
   }
 
   #heard(signal) {
-    const isHandled = ENDING.has(signal) && scriptHandles(signal, 1);
+    const isHandled = ENDING.has(signal) && scriptHandles(signal);
     // Packages that clean up remove their handler, and send the signal once more.
     const isOver = !isHandled && this.#handled.has(signal);
     if (isHandled) this.#handled.add(signal);

@@ -369,6 +369,23 @@ fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way
 }
 
 #[test]
+fn where_all_workers_leave_by_themselves_the_address_stays_and_who_comes_waits_for_the_next_one() {
+    let stage = stage(Balance::LeastConnections);
+    let all = [stage.worker(1), stage.worker(2)];
+    for worker in &all {
+        worker.report(&Report::Leaving);
+        worker.report(&Report::Unserve { listener: LISTENER });
+    }
+    for worker in &all {
+        // At once, and not only when the supervisor has heard of it.
+        assert_eq!(worker.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain { moving: true }));
+    }
+    let mut client = stage.client();
+    let next = stage.worker(3);
+    answered(next.take(1), std::slice::from_mut(&mut client));
+}
+
+#[test]
 fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
     let stage = stage(Balance::LeastConnections);
     let mut clients: Vec<TcpStream> = (0..20).map(|_| stage.client()).collect();
