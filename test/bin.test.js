@@ -8,6 +8,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placePlatform, removeFolders, write } = require('./helpers/installed');
+const { NODE } = require('./helpers/node');
 const { within } = require('./helpers/wait');
 
 const { version } = require('../package.json');
@@ -30,6 +31,23 @@ function machine(system, processor) {
   const folder = emptyFolder();
   write({ [path.join(folder, 'uname')]: `#!/bin/sh\nif [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi\n` });
   return { env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
+}
+
+/** Sends a signal to a command line that has said `set`, and returns its exit code. */
+async function endBy(signal, child) {
+  try {
+    await within('the trap is set', (async () => {
+      let said = '';
+      for await (const text of child.stdout) if ((said += text).includes('\nset\n')) return;
+    })());
+    child.kill(signal);
+    const [code] = await within('it ends', once(child, 'exit'));
+    return code;
+  } finally {
+    child.kill('SIGKILL');
+    // The command line ends with its input, also where it is not the child itself.
+    for (const stream of child.stdio) stream.destroy();
+  }
 }
 
 describe('bin/cluster2', () => {
@@ -68,18 +86,7 @@ describe('bin/cluster2', () => {
   it('hands signals to the command line', async () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     const child = spawn(link, ['trap "exit 9" USR1; echo set; while read -r nothing; do :; done']);
-    try {
-      await within('the trap is set', (async () => {
-        let said = '';
-        for await (const text of child.stdout) if ((said += text).includes('\nset\n')) return;
-      })());
-      child.kill('SIGUSR1');
-      assert.deepStrictEqual(await within('it ends', once(child, 'exit')), [9, null]);
-    } finally {
-      child.kill('SIGKILL');
-      // The command line ends with its input, also where it is not the child itself.
-      for (const stream of child.stdio) stream.destroy();
-    }
+    assert.strictEqual(await endBy('SIGUSR1', child), 9);
   });
 
   it('says in one line what is missing, and ends with 255', () => {
@@ -97,6 +104,29 @@ describe('bin/cluster2', () => {
       assert.strictEqual(status, 255);
       assert.ok(stderr.includes(`(${system} ${processor})`), stderr);
     }
+  });
+
+  it('is run by node in the same way, as Yarn does from version 2 on', async () => {
+    for (const layout of Object.keys(LAYOUTS)) {
+      const project = lay(layout, { program: PROGRAM });
+      const { status, lines, stderr } = run(NODE, [linkOf(project), 'exit 7', 'two words', '']);
+      assert.deepStrictEqual({ status, stderr }, { status: 7, stderr: '' });
+      assert.deepStrictEqual(lines.slice(1), [project.main, 'exit 7', 'two words']);
+    }
+    const link = linkOf(lay('hoisted', { program: PROGRAM }));
+    assert.strictEqual(run(NODE, [link, 'kill -TERM $$']).signal, 'SIGTERM');
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) {
+      const name = signal.slice(3);
+      assert.strictEqual(await endBy(signal, spawn(NODE, [link, `trap "exit 9" ${name}; echo set; while read -r nothing; do :; done`])), 9);
+    }
+  });
+
+  it('says what is missing by node too', () => {
+    const project = lay('hoisted');
+    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    const { status, stderr } = run(NODE, [linkOf(project)]);
+    assert.strictEqual(status, 255);
+    assert.match(stderr, /^cluster2: .* missing.*\n$/);
   });
 
   it('is what a build left in this clone', () => {

@@ -7,6 +7,7 @@ const { adapt } = require('../adapt');
 const { MASTER, secondCluster } = require('../current');
 const { create: createError, native } = require('../errors');
 const addon = require('../native');
+const { passToNode } = require('../node-message');
 const { PRELOAD } = require('../paths');
 const remote = require('../remote');
 const { about, beat, createApp, fail, onValidate, warn } = require('./common');
@@ -131,6 +132,7 @@ class MasterRole {
       case 'signal':
         return cluster.emit(told.signal, { pid: told.pid, type: 'worker' });
       case 'message':
+        passToNode(cluster, told);
         return cluster.emit('message', told.pid, told.message);
       case 'reloading':
         return cluster.emit('reloading', told.pid, { slot: told.slot, replaced: told.replaced, total: told.total });

@@ -71,6 +71,8 @@ pub enum Told {
     Message {
         /// It.
         pid: u32,
+        /// Its number among all workers, as `cluster.worker.id` is in it.
+        id: u32,
         /// What it sent.
         message: Box<RawValue>,
     },

@@ -201,7 +201,7 @@ impl Task {
             Input::Report(worker, Report::Reopened) => self.at_reopen.done(worker),
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
-            Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, message }),
+            Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, id: worker.0, message }),
             Input::MessageTooLong(worker, length) => self.tell_of(worker, |pid| telling::message_too_long(pid, length)),
             Input::Exited(worker, exit) => {
                 // What it reported last, such as why it ended, comes before its end.

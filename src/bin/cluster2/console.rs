@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,8 +13,12 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use cluster2_rs::runtime::{Failure, Front, Told};
 
+use super::settings;
+
 /// Lines that may wait to be written; more are dropped.
 const WAITING: usize = 4096;
+/// So much of a message that nobody takes is shown, characters.
+const MESSAGE: usize = 80;
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
@@ -58,14 +63,34 @@ impl Written {
 /// The front of a master that has no JavaScript. `on_end` is called when the cluster has ended and everybody has let go of it.
 pub struct Watcher<F: FnOnce() + Send + 'static> {
     console: Console,
+    file: settings::File,
+    /// Whether it was told that nobody takes messages here.
+    is_deaf: AtomicBool,
     failure: Arc<Mutex<Option<Failure>>>,
     on_end: Mutex<Option<F>>,
 }
 
 impl<F: FnOnce() + Send + 'static> Watcher<F> {
-    /// Why the cluster ended, if it was not asked to, is left in `failure`.
-    pub fn new(console: Console, failure: Arc<Mutex<Option<Failure>>>, on_end: F) -> Self {
-        Self { console, failure, on_end: Mutex::new(Some(on_end)) }
+    /// Why the cluster ended, if it was not asked to, is left in `failure`. `file`: where the options came from.
+    pub fn new(console: Console, file: settings::File, failure: Arc<Mutex<Option<Failure>>>, on_end: F) -> Self {
+        Self { console, file, is_deaf: AtomicBool::new(false), failure, on_end: Mutex::new(Some(on_end)) }
+    }
+
+    /// What people expect of such an event, and what does not happen here.
+    fn reservation(&self, told: &Told) -> Option<String> {
+        match told {
+            Told::Reloading { replaced: 0, .. } if self.file.has_changed() => Some(format!(
+                "{} has changed since the start: the workers' code is new, the options count from the next start on",
+                self.file.name()
+            )),
+            // PM2's way to say that a worker is ready.
+            Told::Message { message, .. } if message.get() == "\"ready\"" => None,
+            Told::Message { pid, message, .. } if !self.is_deaf.swap(true, Ordering::Relaxed) => {
+                let begin: String = message.get().chars().take(MESSAGE).collect();
+                Some(format!("worker {pid} sends messages to its master, where no script takes them: {begin}"))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -73,7 +98,10 @@ impl<F: FnOnce() + Send + 'static> Front for Watcher<F> {
     fn tell(&self, told: Told) {
         if let Told::Finished { error } = told {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
-        } else if let Some(line) = line(&told) {
+            return;
+        }
+        let reservation = self.reservation(&told).map(|text| (NOTE, format!("warning: {text}")));
+        for line in line(&told).into_iter().chain(reservation) {
             let _ = self.console.0.try_send(line);
         }
     }

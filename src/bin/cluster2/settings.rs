@@ -90,6 +90,30 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failed> {
     std::path::absolute(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))
 }
 
+/// The configuration file as it was at the start.
+pub struct File {
+    name: String,
+    text: Option<String>,
+}
+
+impl File {
+    /// As it is now.
+    pub fn now(matches: &ArgMatches) -> Self {
+        let name = matches.get_one::<String>("config").map_or(FILE, String::as_str).to_owned();
+        Self { text: fs::read_to_string(&name).ok(), name }
+    }
+
+    /// Its name, as the user has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether there is other text in it now.
+    pub fn has_changed(&self) -> bool {
+        fs::read_to_string(&self.name).ok() != self.text
+    }
+}
+
 fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>), Failed> {
     let named = matches.get_one::<String>("config");
     let name = named.map_or(FILE, String::as_str);

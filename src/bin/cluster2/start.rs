@@ -36,6 +36,7 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let terminal = Terminal::at_start();
+    let file = settings::File::now(matches);
     let config = settings::read(matches)?;
     let (console, written) = Console::open().map_err(cannot)?;
     let (launch, about) = launch(&config, matches, &console)?;
@@ -44,7 +45,7 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
-    let front = Watcher::new(console.clone(), Arc::clone(&failure), move || handle.close());
+    let front = Watcher::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
     let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
     let_another_end(&config, &mut signals, &console)?;
