@@ -17,6 +17,9 @@ declare class Cluster extends EventEmitter {
    */
   constructor(options?: Cluster.Options);
 
+  /** The options as they count, with their defaults. What is changed here has no effect. */
+  options: Cluster.Options;
+
   /**
    * Runs the app: in the master this starts the workers, in a worker (and with `cluster: false`) it serves. An error of the
    * start is emitted as `error`; without a listener for it, it is printed and the process exits with 255.
@@ -24,7 +27,8 @@ declare class Cluster extends EventEmitter {
    * monitor's port: it runs in the master, gets requests first, and what it answers with 404 falls to the built-in pages
    * @param callback called when this process listens; in the master, when its first worker does
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_APP_INVALID` if an argument is not a function
-   * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before
+   * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before, also of another `Cluster` in the
+   * same script
    */
   listen(
     createApp: (callback: (app: Cluster.Apps, monApp?: Cluster.App) => void) => unknown,
@@ -257,17 +261,17 @@ declare namespace Cluster {
      */
     timeout?: Numeric | null | undefined;
     /**
-     * A worker that served so many connections, from 1, and up to half as many more, is recycled.
+     * A worker that served so many connections, and up to half as many more, is recycled; 0: none.
      * @default never
      */
     connThreshold?: Numeric | null | undefined;
     /**
-     * A worker that has been ready for so many **seconds**, from 1, and up to half as many more, is recycled.
+     * A worker that has been ready for so many **seconds**, and up to half as many more, is recycled; 0: none.
      * @default never
      */
     uptimeThreshold?: Numeric | null | undefined;
     /**
-     * A worker with so many bytes of resident memory, from 1, and up to half as many more, is recycled.
+     * A worker with so many bytes of resident memory, and up to half as many more, is recycled; 0: none.
      * @default never
      */
     memThreshold?: Numeric | null | undefined;

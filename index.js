@@ -4,7 +4,7 @@ const EventEmitter = require('node:events');
 const path = require('node:path');
 const { CURRENT } = require('./lib/current');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
-const { normalize } = require('./lib/options');
+const { effective, normalize } = require('./lib/options');
 const remote = require('./lib/remote');
 const { checkListenArguments, fail } = require('./lib/roles/common');
 
@@ -29,6 +29,8 @@ class Cluster extends EventEmitter {
     this.#config = normalize(options);
     this.#config.pids = process[CURRENT]?.identity.pids ?? path.resolve(this.#config.pids);
     this.#config.logs = path.resolve(this.#config.logs);
+    /** The options as they count, with their defaults; what is changed here later has no effect. */
+    this.options = effective(this.#config);
   }
 
   /**
@@ -136,6 +138,17 @@ class Cluster extends EventEmitter {
   }
 }
 
-module.exports = Cluster;
-module.exports.Cluster = Cluster;
+/** Says what to write in place of `Cluster(options)` and `Cluster.call(this, options)`, which JavaScript refuses for a class. */
+const exported = new Proxy(Cluster, {
+  apply() {
+    const message =
+      'Cluster is a class: write `new Cluster(options)`, and `class MyCluster extends Cluster` with `super(options)` in place of ' +
+      '`Cluster.call(this, options)` and `util.inherits`';
+    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', message);
+  },
+});
+Cluster.prototype.constructor = exported;
+
+module.exports = exported;
+module.exports.Cluster = exported;
 module.exports.ClusterError = ClusterError;

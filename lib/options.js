@@ -36,4 +36,18 @@ function normalize(options) {
   return config;
 }
 
-module.exports = { normalize };
+/**
+ * The options by the names that users know, for `cluster.options`.
+ * @param {object} config what `normalize` returned
+ */
+function effective({ ports, validator, ...config }) {
+  const { monPort, ecv } = config;
+  return {
+    ...config,
+    port: ports.length === 1 ? ports[0] : ports,
+    monPort: monPort ?? false,
+    ecv: ecv ? { ...ecv, validator } : false,
+  };
+}
+
+module.exports = { effective, normalize };

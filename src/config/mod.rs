@@ -160,9 +160,9 @@ impl Config {
             mon_path: read.url_path("monPath", "/")?,
             ecv: ecv(&mut read)?,
             timeout: read.duration("timeout", 0, 30_000)?,
-            conn_threshold: read.number("connThreshold", 1, reader::MAX_NUMBER)?,
-            uptime_threshold: read.number("uptimeThreshold", 1, reader::MAX_NUMBER)?,
-            mem_threshold: read.number("memThreshold", 1, reader::MAX_NUMBER)?,
+            conn_threshold: read.threshold("connThreshold")?,
+            uptime_threshold: read.threshold("uptimeThreshold")?,
+            mem_threshold: read.threshold("memThreshold")?,
             balance: read.one_of(
                 "balance",
                 Balance::LeastConnections,
@@ -201,6 +201,8 @@ fn ecv(read: &mut Reader<'_>) -> Result<Option<Ecv>> {
     let none = Value::Object(serde_json::Map::new());
     let given = match read.raw("ecv") {
         Some(Value::Bool(false)) => return Ok(None),
+        // The original's way to turn it off.
+        None if read.is_null("ecv") => return Ok(None),
         Some(Value::Bool(true)) | None => &none,
         Some(given) => given,
     };

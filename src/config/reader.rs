@@ -43,6 +43,11 @@ impl<'a> Reader<'a> {
         self.given.get(name).filter(|value| !value.is_null())
     }
 
+    /// Whether JSON null was given.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.given.get(name).is_some_and(Value::is_null)
+    }
+
     /// Refuses what nobody asked for.
     pub fn finish(mut self) -> Result<()> {
         self.known.sort_unstable();
@@ -78,6 +83,11 @@ impl<'a> Reader<'a> {
                 None => self.wrong(name, &format!("a whole number from {min} to {max}"), value),
             },
         }
+    }
+
+    /// A number from 1; 0 stands for none.
+    pub fn threshold(&mut self, name: &'static str) -> Result<Option<u64>> {
+        Ok(self.number(name, 0, MAX_NUMBER)?.filter(|threshold| *threshold > 0))
     }
 
     pub fn duration(&mut self, name: &'static str, min: u64, default: u64) -> Result<u64> {

@@ -44,7 +44,7 @@ impl Master {
         let notifier = Notifier::from_env()?;
         let mut pids = Pids::claim(&config.pids)?;
         let bound = open_door(&config, launch.plain)
-            .and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config)?)));
+            .and_then(|door| Ok((door, Bound::bind(&config)?, Logs::prepare(&config, launch.plain)?)));
         let (door, bound, logs) = match bound {
             Ok(bound) => bound,
             Err(error) => {

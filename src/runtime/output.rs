@@ -22,9 +22,12 @@ pub struct Logs(PathBuf);
 
 impl Logs {
     /// `None` if they do not. Makes the directory and the files of the first workers, so that what is wrong with them fails the
-    /// start, with `LogsUnwritable`.
-    pub fn prepare(config: &Config) -> Result<Option<Self>> {
+    /// start, with `LogsUnwritable`. A script that knows of us finds the directory in any case, for what it writes there itself.
+    pub fn prepare(config: &Config, is_plain: bool) -> Result<Option<Self>> {
         if config.output != Output::Files {
+            if !is_plain && let Err(error) = std::fs::create_dir_all(&config.logs) {
+                tracing::info!(%error, path = %config.logs.display(), "cannot make the directory of logs");
+            }
             return Ok(None);
         }
         let logs = Self(std::path::absolute(&config.logs).unwrap_or_else(|_| config.logs.clone()));
