@@ -37,10 +37,13 @@ const OWNERS = [
 
 const ownerOf = (app) => OWNERS.find(({ is, serverOf }) => app && is(app) && isServer(serverOf(app)));
 
+// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
 /** Whether a server speaks TLS. */
-function isSecure(server) {
-  return isFunction(server.setSecureContext);
-}
+const isSecure = (server) => isFunction(server.setSecureContext);
+/** Whether it is one of `node:http2`. */
+const isHttp2 = (server) => isFunction(server.updateSettings);
+/** Whether it is one of `node:http` or `node:https`. */
+const isHttp1 = (server) => isFunction(server.closeIdleConnections) && !isHttp2(server);
 
 /**
  * The server for one app, which is called `name` where it is none.
@@ -88,4 +91,4 @@ function isPort(port) {
   return typeof port === 'string' && port !== '';
 }
 
-module.exports = { adapt, isSecure, toServer };
+module.exports = { adapt, isHttp1, isHttp2, isSecure, toServer };

@@ -52,9 +52,9 @@ class Drain {
     this.#traffic.follow({
       onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
       onIdle: () => this.#moveSoon(),
-      onSession: (session, socket) => this.#endSession(session, socket),
+      onSession: (state) => this.#endSession(state),
       onStream: (server, stream, emitted) => this.#sessions.get(stream.session)?.hold(server, stream, emitted),
-      onStreamEnd: (session) => this.#sessions.get(session)?.ended(),
+      onStreamEnd: ({ session }) => this.#sessions.get(session)?.ended(),
       onClose: () => this.check(),
     });
     this.move();
@@ -64,10 +64,10 @@ class Drain {
     setImmediate(() => this.check());
   }
 
-  #endSession(session, socket) {
-    if (this.#sessions.has(session)) return;
-    const ending = new SessionDrain(session, socket);
-    this.#sessions.set(session, ending);
+  #endSession(state) {
+    if (this.#sessions.has(state.session)) return;
+    const ending = new SessionDrain(state);
+    this.#sessions.set(state.session, ending);
     ending.start();
   }
 

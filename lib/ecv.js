@@ -4,8 +4,7 @@
 // always holds: a request of the health check never reaches the app, unless it asks for an upgrade; any other request
 // reaches it unchanged.
 
-const { isSecure } = require('./adapt');
-const { isHttp1, isHttp2 } = require('./traffic');
+const { isHttp1, isHttp2, isSecure } = require('./adapt');
 const { validate } = require('./validate');
 const { describe, shorten } = require('./words');
 

@@ -24,37 +24,46 @@ const QUIET = 50;
 /** How long new streams wait for that after a round trip, milliseconds. */
 const LIMIT = 500;
 
+/** In so many turns of the event loop Node has sent what there was to send. */
+const TURNS = 3;
+
 const ignore = () => {};
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 class SessionDrain {
+  #state;
   #session;
   #socket;
   /** Streams that wait for the last GOAWAY. */
   #held;
   #endedAt = 0;
+  /** Whether the last GOAWAY was sent. */
+  #isLast = false;
   #isLingering = false;
 
-  /**
-   * @param {http2.ServerHttp2Session} session
-   * @param {stream.Duplex} socket what carries it
-   */
-  constructor(session, socket) {
-    this.#session = session;
-    this.#socket = socket;
+  /** @param {{ session: http2.ServerHttp2Session, socket: stream.Duplex, open: number }} state as `Traffic` keeps it */
+  constructor(state) {
+    this.#state = state;
+    this.#session = state.session;
+    this.#socket = state.socket;
   }
 
   async start() {
     await this.#quiet();
     await this.#announce();
-    // The streams under way finish, and no other begins.
-    if (!this.#session.destroyed) this.#session.close();
+    if (!this.#isOver) this.#session.goaway();
+    this.#isLast = true;
     this.#release();
+    this.#finish();
+  }
+
+  get #isOver() {
+    return this.#session.closed || this.#session.destroyed;
   }
 
   async #announce() {
     const isPlain = this.#socket instanceof net.Socket && !this.#socket.encrypted;
-    if (!isPlain || this.#session.closed || this.#session.destroyed || !this.#socket.writable) return;
+    if (!isPlain || this.#isOver || !this.#socket.writable) return;
     this.#socket.write(ANNOUNCEMENT);
     this.#release();
     await this.#ping();
@@ -79,7 +88,7 @@ class SessionDrain {
 
   /** Resolves when the client has answered, or does not. */
   #ping() {
-    if (this.#session.closed || this.#session.destroyed) return undefined;
+    if (this.#isOver) return undefined;
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ROUND_TRIP);
       const answered = () => resolve(clearTimeout(timer));
@@ -91,6 +100,14 @@ class SessionDrain {
   /** A stream of the session has ended. */
   ended() {
     this.#endedAt = now();
+    this.#finish();
+  }
+
+  // `close()` ends the session with its last stream, in some versions of Node before the end of that stream was sent.
+  async #finish() {
+    if (!this.#isLast || this.#state.open > 0) return;
+    for (let turn = 0; turn < TURNS; turn++) await new Promise(setImmediate);
+    if (!this.#isOver) this.#session.close();
   }
 
   /**

@@ -4,7 +4,12 @@
 // each, which says in which versions of Node it was read, and what happens where a later one has it no
 // more. What always holds: nothing here leaves a trace on an object of the app.
 
+const http = require('node:http');
+
 let connectionsKey;
+/** What servers that have no list of their own are lent, and the class of such lists. */
+const lent = new WeakMap();
+let List;
 
 /**
  * Node's own list of the HTTP/1 connections of a server, from the moment it listens. Read in 18.7 to 26: lib/_http_server.js
@@ -25,9 +30,9 @@ function connectionsOf(server) {
 function idleAmong(streams) {
   const idle = new Set();
   for (const server of new Set(streams.map(({ server }) => server))) {
-    const connections = connectionsOf(server);
-    if (connections?.idle) for (const { socket } of connections.idle()) idle.add(socket);
-    else whatItCloses(server, streams).forEach((stream) => idle.add(stream));
+    const lists = [connectionsOf(server), lent.get(server)].filter((list) => list?.idle);
+    for (const list of lists) for (const { socket } of list.idle()) idle.add(socket);
+    if (lists.length === 0) whatItCloses(server, streams).forEach((stream) => idle.add(stream));
   }
   return new Set(streams.filter((stream) => idle.has(stream)));
 }
@@ -50,6 +55,39 @@ function whatItCloses(server, streams) {
     });
   }
   return closed;
+}
+
+/**
+ * Lends a server that has no list of its own, as it does not listen, one for the connection that it is about to take in: so that
+ * `idleAmong` knows that connection too. Node looks at no list but the server's own, so nothing else changes. To be followed by
+ * `untrackIdle`. Read in 18.7 to 26: lib/_http_server.js (`connectionListenerInternal`).
+ */
+function trackIdle(server) {
+  const mayBeHttp1 = typeof server.closeIdleConnections === 'function' || typeof server.updateSettings === 'function';
+  if (!mayBeHttp1 || connectionsOf(server) !== undefined) return;
+  List ??= listClass();
+  if (List === undefined) return;
+  if (!lent.has(server)) lent.set(server, new List());
+  server[connectionsKey] = lent.get(server);
+}
+
+function untrackIdle(server) {
+  const list = lent.get(server);
+  if (list !== undefined && server[connectionsKey] === list) delete server[connectionsKey];
+}
+
+// A server makes its list as soon as it listens, or in Node 18.7 is made.
+function listClass() {
+  const server = http.createServer();
+  server.emit('listening');
+  const list = connectionsOf(server);
+  server.close(() => {});
+  return list?.constructor;
+}
+
+/** What carries a TLS connection: the connection as it came. Read in 18.7 to 26: lib/_tls_wrap.js, lib/net.js. */
+function carrierOf(stream) {
+  return stream._parent ?? undefined;
 }
 
 /** Whether a connection still speaks HTTP/1: it was not upgraded. Read in 18.7 to 26: lib/_http_common.js (`freeParser`). */
@@ -92,4 +130,13 @@ function closeListeningSocket(server) {
   Object.getPrototypeOf(handle).close.call(handle);
 }
 
-module.exports = { closeListeningSocket, idleAmong, listeningDescriptor, onHandleClose, speaksHttp1 };
+module.exports = {
+  carrierOf,
+  closeListeningSocket,
+  idleAmong,
+  listeningDescriptor,
+  onHandleClose,
+  speaksHttp1,
+  trackIdle,
+  untrackIdle,
+};

@@ -25,9 +25,11 @@ const { emit } = prototype;
 function observedEmit(event, first) {
   if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
   for (const observer of observers) if (observer.before(this, event, first, arguments) === HELD) return true;
-  const heard = Reflect.apply(emit, this, arguments);
-  for (const observer of observers) observer.after?.(this, event, first);
-  return heard;
+  try {
+    return Reflect.apply(emit, this, arguments);
+  } finally {
+    for (const observer of observers) observer.after?.(this, event, first);
+  }
 }
 
 /** Emits what was held. */

@@ -1,24 +1,20 @@
 'use strict';
 
 // Watches the connections and requests of servers, for the counters and for the drain. What always holds: each open connection
-// of a watched server is in one of three sets, whatever servers it passes through; `streams` are those that speak HTTP/1,
-// through TLS where there is TLS; and no server, socket or stream has a listener of ours.
+// of a watched server is in one of three sets, whatever servers it passes through, those too that never listen; `streams` are
+// those that speak HTTP/1, through TLS where there is TLS; and no server, socket or stream has a listener of ours.
 
 const diagnostics = require('node:diagnostics_channel');
-const { isSecure } = require('./adapt');
+const { isHttp1, isHttp2, isSecure } = require('./adapt');
 const { INDEX } = require('./counters');
 const { onEnd } = require('./ending');
 const { LinkedSet } = require('./linked-set');
-const { idleAmong, speaksHttp1 } = require('./node-internals');
+const { carrierOf, idleAmong, speaksHttp1, trackIdle, untrackIdle } = require('./node-internals');
 const { HELD, observe } = require('./server-events');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
 /** Marks a server that only passes its connections on to another one. */
 const PASSES_ON = Symbol('cluster2-rs.passes-on');
-
-// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
-const isHttp2 = (server) => typeof server.updateSettings === 'function';
-const isHttp1 = (server) => typeof server.closeIdleConnections === 'function' && !isHttp2(server);
 
 class Traffic {
   /** Where connections and streams keep their links: of each instance's own, as Node's channels tell of the whole process. */
@@ -61,7 +57,10 @@ class Traffic {
     this.#onNew = onNew;
     this.#onStreamEnd = function () {
       row[requestsActive] -= 1;
-      traffic.#follower?.onStreamEnd(this.session);
+      const state = this.session?.[key];
+      if (state === undefined) return;
+      state.open -= 1;
+      traffic.#follower?.onStreamEnd(state);
     };
     this.#unobserve = observe({
       before: (...emitted) => this.#before(...emitted),
@@ -111,10 +110,9 @@ class Traffic {
     waiting.forEach((used) => used());
   }
 
-  /** The open HTTP/2 sessions, each with what carries it. */
+  /** The open HTTP/2 sessions: `{ session, socket, open }`, with what carries each, and how many of its streams are open. */
   get sessions() {
-    const carriers = [...this.others, ...this.#tunnels].filter((stream) => stream[this.#key].state !== undefined);
-    return new Map(carriers.map((stream) => [stream[this.#key].state.session, stream]));
+    return [...this.others, ...this.#tunnels].map((stream) => stream[this.#key].state).filter((state) => state !== undefined);
   }
 
   /** Watches a server from now on, which is about to listen, perhaps once more. */
@@ -126,17 +124,22 @@ class Traffic {
   }
 
   #before(server, event, first, emitted) {
+    const isConnection = event === 'connection' || event === 'secureConnection';
+    // A server that is given a connection of ours serves it, whether it listens or not.
+    if (isConnection && first[this.#key] !== undefined) this.#watched.add(server);
     if (!this.#watched.has(server)) return undefined;
-    if (event === 'connection') this.#enter(server, first);
-    else if (event === 'secureConnection') this.#enterSecure(server, first);
-    else if (event === 'session' && isHttp2(server)) this.#enterSession(first);
+    if (isConnection) {
+      if (isHttp1(server) || (event === 'secureConnection' && first.alpnProtocol !== 'h2')) trackIdle(server);
+      this.#enter(server, event, first);
+    } else if (event === 'session' && isHttp2(server)) this.#enterSession(first);
     else if (event === 'stream' && isHttp2(server)) return this.#http2Request(server, first, emitted);
     return undefined;
   }
 
   // What is no HTTP/2 an http2 server with `allowHTTP1` reads as HTTP/1.
   #after(server, event, first) {
-    if (event !== 'secureConnection' || !this.#watched.has(server)) return;
+    if (event !== 'connection' && event !== 'secureConnection') return;
+    untrackIdle(server);
     if (first.parser && first[this.#key]?.set === this.#tunnels) this.#become(this.#secure, first);
   }
 
@@ -184,8 +187,8 @@ class Traffic {
   /**
    * From now on, and for what is under way, tells what matters to a drain: `onResponse(response, before)` for each HTTP/1
    * response, with the unfinished one before it on the same connection; `onIdle()` when an HTTP/1 connection may have become
-   * idle; `onSession(session, socket)` for each HTTP/2 session; `onStream(server, stream, emitted)`, which returns whether it is
-   * held, and `onStreamEnd(session)` for each stream of one; `onClose()` after each closed connection.
+   * idle; `onSession(state)` for each of `sessions`; `onStream(server, stream, emitted)`, which returns whether it is
+   * held, and `onStreamEnd(state)` for each stream of one; `onClose()` after each closed connection.
    */
   follow(follower) {
     this.#follower = follower;
@@ -193,55 +196,55 @@ class Traffic {
       const { active, last } = stream[this.#key].state;
       if (active > 0) follower.onResponse(last);
     }
-    this.sessions.forEach((socket, session) => follower.onSession(session, socket));
+    this.sessions.forEach((state) => follower.onSession(state));
   }
 
-  #enter(server, stream) {
+  #enter(server, event, stream) {
     // Passed on too late: it would never end.
     if (stream.destroyed) return;
-    const isSpeaking = isHttp1(server);
-    const set = !isSpeaking ? this.others : isSecure(server) ? this.#wrapped : this.#plain;
+    const set = this.#setFor(server, event);
     const link = stream[this.#key];
-    // A server may pass on what came to it, to one that speaks HTTP/1.
-    if (link === undefined) this.#begin(set, stream);
-    else if (link.set === this.others && set !== this.others) this.#become(set, stream);
-    else return;
+    if (link !== undefined) return this.#passOn(link.set, set, stream);
+    onEnd(stream, this.#onClose);
+    if (event === 'connection') this.#onNew?.();
+    this.#add(set, stream);
     if (this.#waiting.size > 0) this.#tellUsed();
   }
 
-  #begin(set, stream) {
-    onEnd(stream, this.#onClose);
-    this.#onNew?.();
-    this.#add(set, stream);
+  // A server may pass on what came to it, to one that speaks HTTP/1.
+  #passOn(from, to, stream) {
+    const speaks = to === this.#plain || to === this.#secure;
+    if (from === this.others && speaks) this.#become(this.#plain, stream);
+    else if (from === this.others && to === this.#wrapped) this.#become(to, stream);
+    else if (from === this.#tunnels && speaks) this.#become(this.#secure, stream);
   }
 
-  #enterSecure(server, stream) {
-    if (stream.destroyed || stream[this.#key] !== undefined) return;
-    onEnd(stream, this.#onClose);
-    this.#add(isHttp1(server) ? this.#secure : this.#tunnels, stream);
+  #setFor(server, event) {
+    if (event === 'secureConnection') return isHttp1(server) ? this.#secure : this.#tunnels;
+    return !isHttp1(server) ? this.others : isSecure(server) ? this.#wrapped : this.#plain;
   }
 
   #enterSession(session) {
-    const link = session.socket[this.#key];
+    // What is no socket of Node's own is wrapped for the session.
+    const link = session.socket[this.#key] ?? session.socket.stream?.[this.#key];
     if (link === undefined) return;
-    link.state = { active: 0, session };
-    this.#follower?.onSession(session, link.item);
+    session[this.#key] = link.state = { active: 0, session, socket: link.item, open: 0 };
+    this.#follower?.onSession(link.state);
   }
 
   #become(set, stream) {
     stream[this.#key].set.delete(stream);
     this.#add(set, stream);
+    const carrier = carrierOf(stream);
+    if (set === this.#secure && carrier?.[this.#key]?.set === this.others) this.#become(this.#wrapped, carrier);
   }
 
   #add(set, stream) {
-    if (set === this.#plain || set === this.#secure) this.#speak(set, stream);
-    else set.add(stream);
-  }
-
-  // It speaks HTTP/1.
-  #speak(set, stream) {
+    if (set !== this.#plain && set !== this.#secure) return set.add(stream);
+    // It speaks HTTP/1.
     const { listener, idle = 0 } = this.origin ?? {};
-    const state = { active: 0, last: undefined, fresh: stream.bytesRead, listener, moved: idle > 0 };
+    const fresh = hasBegun(stream) ? undefined : stream.bytesRead;
+    const state = { active: 0, last: undefined, fresh, listener, moved: idle > 0 };
     set.add(stream, state);
     // Node would give a connection that comes with nothing to read the time of a first request, and no more.
     if (state.moved) stream.setTimeout(idle);
@@ -249,9 +252,11 @@ class Traffic {
   }
 
   #http2Request(server, stream, emitted) {
-    if (stream.destroyed) return undefined;
+    const state = stream.session?.[this.#key];
+    if (stream.destroyed || state === undefined) return undefined;
     this.#row[requestsTotal] += 1;
     this.#row[requestsActive] += 1;
+    state.open += 1;
     onEnd(stream, this.#onStreamEnd);
     return this.#follower?.onStream(server, stream, emitted) ? HELD : undefined;
   }
@@ -285,4 +290,9 @@ function settle(socket, state) {
   socket.setTimeout(socket.server?.timeout ?? 0);
 }
 
-module.exports = { PASSES_ON, Traffic, isHttp1, isHttp2 };
+// What was passed on may have been read from, and put back: its message has begun.
+function hasBegun(stream) {
+  return stream.readableLength > 0 || (stream.bytesRead > 0 && !stream.encrypted);
+}
+
+module.exports = { PASSES_ON, Traffic };

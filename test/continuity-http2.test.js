@@ -114,7 +114,7 @@ describe('a session of HTTP/2', () => {
       const script = await start(kind, { noWorkers: 2 });
       const paths = ['/now/id/0', '/now/id/0', '/late/id/20', '/slow/id/30'];
       const clients = Array.from({ length: 3 }, () => new OnceAsking(`${scheme}://127.0.0.1:${script.port}`, paths));
-      for (let i = 1; i <= 3; i++) {
+      for (let i = 1; i <= 2; i++) {
         const before = clients.map(({ ok }) => ok);
         await script.until('there is load', () => clients.every(({ ok }, index) => ok > before[index] + 30));
         assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
@@ -122,7 +122,7 @@ describe('a session of HTTP/2', () => {
       }
       await Promise.all(clients.map((client) => client.stop()));
       assert.deepStrictEqual(clients.flatMap(({ troubles }) => troubles), []);
-      assert.ok(clients.every(({ sessions }) => sessions > 3));
+      assert.ok(clients.every(({ sessions }) => sessions > 2));
     });
   }
 });

@@ -86,14 +86,14 @@ describe('an http2 server with allowHTTP1', () => {
     const second = session.request({ ':path': '/' });
     await until('both are there', () => waiting.length === 2);
     assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [2, 2]);
-    assert.deepStrictEqual([traffic.size, traffic.streams.length, traffic.sessions.size], [2, 1, 1]);
+    assert.deepStrictEqual([traffic.size, traffic.streams.length, traffic.sessions.length], [2, 1, 1]);
     waiting.forEach((response) => response.end('hello'));
     const [answer] = await once(first, 'response');
     await Promise.all([answer.resume(), second.resume()].map((stream) => once(stream, 'close')));
     await until('none is there', () => counters.requestsActive === 0);
     session.close();
     await until('both are gone', () => traffic.size === 0);
-    assert.deepStrictEqual([traffic.streams.length, traffic.sessions.size], [0, 0]);
+    assert.deepStrictEqual([traffic.streams.length, traffic.sessions.length], [0, 0]);
     traffic.close();
     server.close();
     await once(server, 'close');

@@ -96,7 +96,8 @@ async function behaviour(port, secure) {
     await closed(stream);
     await until('the error was told', async () => (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'));
   });
-  found.told = await told(port, secure);
+  // Of the sessions that these clients broke off, what came of it is a matter of time.
+  found.told = JSON.parse(await told(port, secure)).filter((text) => !text.startsWith('sessionError'));
   return found;
 }
 
