@@ -85,15 +85,16 @@ class Drain {
     });
   }
 
-  /** Moves what is idle, where there is somebody to move it to. */
-  move() {
-    if (!this.#mover) return;
+  /** Moves what is idle, where there is somebody to move it to; by a `mover` of its own also before it begins. */
+  move(mover = this.#mover) {
+    if (!mover) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
+      const listener = this.#traffic.listenerOf(stream);
       // What the script has ended, its client is about to leave.
-      if (!(fd >= 0) || !this.#isMovable(stream) || stream.writableLength > 0 || stream.writableEnded) continue;
+      if (!(fd >= 0) || listener === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
       // No room: the mover calls again when there is some.
-      if (!this.#mover.move(fd, this.#traffic.listenerOf(stream), idleLeft(stream))) return;
+      if (!mover.move(fd, listener, idleLeft(stream))) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
       stream.destroy();
     }

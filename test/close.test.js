@@ -12,7 +12,7 @@ const { ask } = require('./helpers/ask');
 const { Connection, request } = require('./helpers/client');
 const { Script, freePort, isAlive } = require('./helpers/cluster');
 const { Load } = require('./helpers/load');
-const { WAYS, leaves } = require('./helpers/shutdowns');
+const { HANG_UP, WAYS, leaves } = require('./helpers/shutdowns');
 
 const CLI = ['--workers', '1', '--mon-port', 'off'];
 const folders = [];
@@ -37,6 +37,7 @@ const untilSaid = (script, pid, word) => script.until(`${pid} says ${word}`, () 
 
 describe('a script that ends in the callback of server.close() answers each request that it has', () => {
   for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('idiom.js', way));
+  it('SIGHUP to all workers', () => leaves('idiom.js', HANG_UP));
 });
 
 describe('the event close, of a script that knows nothing of us', () => {

@@ -43,6 +43,8 @@ class Leaving {
       this.#session.report({ type: 'signal', signal });
       tell(signal);
       if (signal === 'SIGTERM' || this.#signals.areHandled) this.#leave();
+      // It may close its servers now, and with them Node would close what is idle.
+      else if (this.#signals.hungUp) this.#drain.move(this.#session.back);
     };
     const signals = new Signals(heard, () => this.#hasLeft && process.exit());
     this.#signals = signals;
@@ -82,6 +84,11 @@ class Leaving {
     this.#isOrphan = true;
     this.start({ moving: false });
     this.allow();
+  }
+
+  /** The script closes a server; after a SIGHUP that it handled, this says what it makes of that. */
+  onClose() {
+    if (this.#signals?.hungUp) this.#leave();
   }
 
   /** Whether it does. */

@@ -194,6 +194,7 @@ class ListenHook {
   /** A server closes. A worker that leaves keeps the address until another one serves there. */
   release(handle) {
     this.#session.onClosed(handle.server);
+    this.#session.leaving.onClose();
     if (!this.#session.leaving.isActive) this.forget(handle);
   }
 

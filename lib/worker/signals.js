@@ -7,13 +7,14 @@
 const { ours, scriptHandles } = require('../signals');
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'];
-/** Those by which a script that handles them ends; at SIGHUP many only read their settings anew. */
+/** Those by which a script that handles them ends. */
 const ENDING = new Set(['SIGINT', 'SIGTERM']);
 
 class Signals {
   #tell;
   #onOver;
   #handled = new Set();
+  #hungUp = false;
   #hear = ours((signal) => this.#heard(signal));
 
   /**
@@ -31,8 +32,14 @@ class Signals {
     return this.#handled.size > 0;
   }
 
+  /** Whether the script has handled SIGHUP: by that some end, and others only read their settings anew. */
+  get hungUp() {
+    return this.#hungUp;
+  }
+
   #heard(signal) {
     const isHandled = ENDING.has(signal) && scriptHandles(signal);
+    if (signal === 'SIGHUP') this.#hungUp ||= scriptHandles(signal);
     // Packages that clean up remove their handler, and send the signal once more.
     const isOver = !isHandled && this.#handled.has(signal);
     if (isHandled) this.#handled.add(signal);

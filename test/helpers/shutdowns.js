@@ -31,6 +31,9 @@ const WAYS = {
   'a shutdown': { leave: ({ cwd }) => ask(cwd, 'shutdown') },
 };
 
+/** At SIGHUP many scripts do something else. */
+const HANG_UP = { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGHUP') };
+
 /** Starts `file`, and waits until it serves. */
 async function started(file, { plain }) {
   const script = new Script(file, { port: await freePort(), detached: true, ...(!plain && { cli: FLAGS }) });
@@ -67,4 +70,4 @@ async function leaves(file, way, plainEnd = () => DONE) {
   assert.deepStrictEqual(await script.ended(), DONE, script.errors);
 }
 
-module.exports = { WAYS, leaves };
+module.exports = { HANG_UP, WAYS, leaves };
