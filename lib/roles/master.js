@@ -6,6 +6,7 @@ const path = require('node:path');
 const { adapt } = require('../adapt');
 const { MASTER, secondCluster } = require('../current');
 const { create: createError, native } = require('../errors');
+const { Inbox } = require('../inbox');
 const addon = require('../native');
 const { passToNode } = require('../node-message');
 const { PRELOAD } = require('../paths');
@@ -21,8 +22,7 @@ class MasterRole {
   #cluster;
   #config;
   #native;
-  #answers = new Map();
-  #lastId = 0;
+  #inbox;
   #askedHere = false;
   #failed = false;
   /** When the first signal to end came, by a clock that nobody sets, milliseconds. */
@@ -31,6 +31,8 @@ class MasterRole {
   #heartbeat;
   #monitorApp;
   #onListening = () => {};
+  #onEnd;
+  #end = new Promise((resolve) => (this.#onEnd = resolve));
   #signals = {
     SIGINT: () => this.#onSignal('SIGINT'),
     SIGTERM: () => this.#onSignal('SIGTERM'),
@@ -42,7 +44,7 @@ class MasterRole {
     this.#cluster = cluster;
     this.#config = config;
     // Only where there is something to rotate: to others, such as nodemon, this signal has to end the process.
-    if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#onRotated();
+    if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#native?.signal('reopenLogs');
   }
 
   get running() {
@@ -97,26 +99,32 @@ class MasterRole {
       env: { ...process.env, ...env },
       cwd: cwd ? path.resolve(cwd) : null,
     };
-    this.#native = new addon.NativeMaster(
-      JSON.stringify({ ...this.#config, ports }),
-      JSON.stringify(launch),
-      about(script),
-      (text) => this.#told(JSON.parse(text)),
-    );
+    const options = JSON.stringify({ ...this.#config, ports });
+    const inbox = new Inbox(() => master.take(), (told) => this.#told(told));
+    const master = new addon.NativeMaster(options, JSON.stringify(launch), about(script), inbox.wake);
+    this.#native = master;
+    this.#inbox = inbox;
   }
 
   /** Asks the supervisor, for a method of the cluster (`Command` of `src/ipc/control.rs`). */
-  command(command) {
-    if (command.command === 'stop' || command.command === 'shutdown') this.#askedHere = true;
-    return this.#ask(command);
+  async command(command) {
+    const isEnd = command.command === 'stop' || (command.command === 'shutdown' && command.wait);
+    if (isEnd || command.command === 'shutdown') this.#askedHere = true;
+    const answer = await this.#ask(command);
+    // Whoever waits for the end has been told of each worker's.
+    if (isEnd) await this.#end;
+    return answer;
   }
 
-  #ask(command) {
-    return new Promise((resolve, reject) => {
-      const id = ++this.#lastId;
-      this.#answers.set(id, { command, resolve, reject });
-      native(() => this.#native.command(id, JSON.stringify(command)));
-    });
+  async #ask(command) {
+    const answer = await native(() => this.#native.command(JSON.stringify(command)));
+    // Asked too late, it is answered as it is to any process: nothing runs any more.
+    if (answer === null) return remote.ask(this.#config.pids, command);
+    // Events of what came before the answer are emitted before whoever asked goes on.
+    this.#inbox.catchUp();
+    const { ok, error } = JSON.parse(answer);
+    if (error) throw createError(error);
+    return ok;
   }
 
   #told(told) {
@@ -153,8 +161,6 @@ class MasterRole {
       case 'visitor':
         this.#native?.visitorTaken();
         return this.#monitorApp.take(told.fd);
-      case 'answer':
-        return this.#answered(told);
       default:
         return this.#finished(told.error);
     }
@@ -165,34 +171,20 @@ class MasterRole {
     this.#cluster.emit('died', pid, { code, signal, reason });
   }
 
-  #answered({ id, ok, error }) {
-    const waiting = this.#answers.get(id);
-    this.#answers.delete(id);
-    if (error) waiting?.reject(createError(error));
-    else waiting?.resolve(ok);
-  }
-
   #onSignal(signal) {
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     const now = performance.now();
     const first = this.#interruptedAt === undefined;
     const again = signal === 'SIGINT' && !first && now - this.#interruptedAt > TWICE;
     if (first) this.#interruptedAt = now;
-    // Asked too late, when the cluster has just ended, it has what it wants.
-    if (first || again) this.#ask({ command: again ? 'stop' : 'shutdown' }).catch(() => {});
+    if (first || again) this.#native?.signal(again ? 'stop' : 'shutdown');
   }
 
-  // A failure is told as a warning; nobody waits for this promise.
   #onHangUp() {
     // With the terminal whoever looked on is gone: it ends the cluster as it ends any program.
     if (this.#terminal.isGone()) return this.#onSignal('SIGHUP');
     this.#cluster.emit('SIGHUP', { pid: process.pid, type: 'master' });
-    this.#ask({ command: 'reload' }).catch(() => {});
-  }
-
-  // As tools for rotation may tell it.
-  #onRotated() {
-    this.#ask({ command: 'reopenLogs' }).catch(() => {});
+    this.#native?.signal('reload');
   }
 
   #finished(error) {
@@ -200,9 +192,7 @@ class MasterRole {
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
     process[MASTER] = false;
-    // What the supervisor was asked too late is answered as it is to any process: nothing runs any more.
-    for (const { command, resolve } of this.#answers.values()) resolve(remote.ask(this.#config.pids, command));
-    this.#answers.clear();
+    this.#onEnd();
     if (error) return this.#fail(createError(error));
     // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();

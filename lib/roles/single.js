@@ -15,6 +15,7 @@ const remote = require('../remote');
 const { serve } = require('../serve');
 const { ours, scriptHandles } = require('../signals');
 const { IdleTimeout } = require('../idle-timeout');
+const { Inbox } = require('../inbox');
 const { MonitorApp } = require('../monitor-app');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
@@ -100,8 +101,8 @@ class SingleRole {
   // The monitor's port is bound here, before the app's: what a user can get wrong fails before anybody is served.
   #enter(apps) {
     const config = JSON.stringify(this.#config);
-    const told = (text) => this.#told(JSON.parse(text));
-    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), told));
+    const inbox = new Inbox(() => this.#native?.take() ?? null, (told) => this.#told(told));
+    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), inbox.wake));
     this.#counters = new Counters(this.#native.row());
     this.#traffic = new Traffic(this.#counters, () => this.#count());
     for (const { server } of apps) this.#traffic.watch(server);

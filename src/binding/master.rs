@@ -1,53 +1,67 @@
 //! The master for JavaScript.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsDeferred};
 use napi_derive::napi;
-use serde_json::json;
 
-use super::front::{AddonFront, Listener, Strong};
+use super::front::{self, AddonFront, Strong};
 use super::{fail, parse, print};
+use crate::error::Result;
 use crate::ipc::control::{Command, seal};
-use crate::runtime::log;
+use crate::runtime::mailbox::Mailbox;
 use crate::runtime::master::Master;
+use crate::runtime::{Signal, log};
 
 /// A running cluster.
 #[napi]
 pub struct NativeMaster {
     master: Master,
-    listener: Weak<Strong>,
+    mailbox: Arc<Mailbox>,
 }
 
 #[napi]
 impl NativeMaster {
     /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are started; `about` is `About` of
-    /// `src/runtime/status.rs`. `listener` gets every event as JSON, and keeps the event loop alive while the cluster runs.
+    /// `src/runtime/status.rs`. `wake` is called when there is something to `take`, and keeps the event loop alive while the
+    /// cluster runs.
     #[napi(constructor)]
-    pub fn new(config: String, launch: String, about: String, listener: Strong) -> napi::Result<Self> {
+    pub fn new(config: String, launch: String, about: String, wake: Strong) -> napi::Result<Self> {
         log::start();
-        let listener = Arc::new(listener);
-        let weak = Arc::downgrade(&listener);
-        let front = Arc::new(AddonFront(listener));
+        let (front, mailbox) = AddonFront::new(wake);
         let master = Master::start(parse(&config)?, parse(&launch)?, parse(&about)?, front).map_err(fail)?;
-        Ok(Self { master, listener: weak })
+        Ok(Self { master, mailbox })
     }
 
-    /// Asks the cluster something. The answer comes as an event `{"type": "answer", "id", "ok" | "error"}`.
+    /// The next events, as a JSON array; see `Told` of `src/runtime/mod.rs`. `null`: there are none, and `wake` is called when
+    /// there are.
     #[napi]
-    pub fn command(&self, id: u32, command: String) -> napi::Result<()> {
+    pub fn take(&self) -> napi::Result<Option<String>> {
+        front::take(&self.mailbox)
+    }
+
+    /// Asks the cluster something. Resolves to `{"ok"}` or `{"error"}` as JSON, or to `null` if the cluster ended before it was
+    /// answered.
+    #[napi(ts_return_type = "Promise<string | null>")]
+    pub fn command<'env>(&self, env: &'env Env, command: String) -> napi::Result<Object<'env>> {
         let command: Command = parse(&command)?;
-        let listener = self.listener.clone();
-        self.master.command(
-            command,
-            Box::new(move |result| {
-                let mut answer = seal(&result);
-                answer["type"] = json!("answer");
-                answer["id"] = json!(id);
-                if let (Some(listener), Ok(text)) = (listener.upgrade(), print(&answer)) {
-                    listener.hear(text);
-                }
-            }),
-        );
+        let (deferred, promise) = env.create_deferred()?;
+        let answer = Answer(Some(deferred));
+        self.master.command(command, Box::new(move |result| answer.give(&result)));
+        Ok(promise)
+    }
+
+    /// Does what a signal wants: `shutdown`, `stop`, `reload` or `reopenLogs`. It is never refused, and not answered.
+    #[napi]
+    pub fn signal(&self, signal: String) -> napi::Result<()> {
+        self.master.signal(match signal.as_str() {
+            "shutdown" => Signal::Shutdown,
+            "stop" => Signal::Stop,
+            "reload" => Signal::Reload,
+            "reopenLogs" => Signal::ReopenLogs,
+            other => return Err(super::misuse(format!("no signal: {other}"))),
+        });
         Ok(())
     }
 
@@ -67,5 +81,28 @@ impl NativeMaster {
     #[napi]
     pub fn validated(&self, id: u32, problem: Option<String>) {
         self.master.validated(id, problem);
+    }
+}
+
+type Resolve = Box<dyn FnOnce(Env) -> napi::Result<Option<String>> + Send>;
+
+/// The promise of an answer; dropped without one, it says that there will be none.
+struct Answer(Option<JsDeferred<Option<String>, Resolve>>);
+
+impl Answer {
+    fn give(mut self, result: &Result<serde_json::Value>) {
+        self.resolve(print(&seal(result)).ok());
+    }
+
+    fn resolve(&mut self, answer: Option<String>) {
+        if let Some(deferred) = self.0.take() {
+            deferred.resolve(Box::new(move |_| Ok(answer)));
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.resolve(None);
     }
 }

@@ -8,11 +8,12 @@ use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
 use super::ecv::NativeEcv;
-use super::front::{AddonFront, Weak};
+use super::front::{self, AddonFront, Weak};
 use super::{fail, parse, print};
 use crate::error::ClusterError;
 use crate::runtime::health::Judge;
 use crate::runtime::log;
+use crate::runtime::mailbox::Mailbox;
 use crate::runtime::single::Single;
 use crate::sys::node_listener;
 
@@ -20,19 +21,26 @@ use crate::sys::node_listener;
 #[napi]
 pub struct NativeSingle {
     single: Single,
+    mailbox: Arc<Mailbox>,
     judge: Option<Arc<Judge>>,
 }
 
 #[napi]
 impl NativeSingle {
-    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/runtime/status.rs`. `listener`
-    /// gets every event as JSON, and does not keep the event loop alive.
+    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/runtime/status.rs`. `wake`
+    /// is called when there is something to `take`, and does not keep the event loop alive.
     #[napi(constructor)]
-    pub fn new(config: String, about: String, listener: Weak) -> napi::Result<Self> {
+    pub fn new(config: String, about: String, wake: Weak) -> napi::Result<Self> {
         log::start();
-        let front = Arc::new(AddonFront(Arc::new(listener)));
+        let (front, mailbox) = AddonFront::new(wake);
         let single = Single::bind(parse(&config)?, parse(&about)?, front).map_err(fail)?;
-        Ok(Self { single, judge: None })
+        Ok(Self { single, mailbox, judge: None })
+    }
+
+    /// As `take` of `NativeMaster`.
+    #[napi]
+    pub fn take(&self) -> napi::Result<Option<String>> {
+        front::take(&self.mailbox)
     }
 
     /// The app listens at `places` (`Place` of `src/ipc/place.rs`): from now on the monitor answers.

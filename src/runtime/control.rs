@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::supervise::{Input, Reply};
+use super::supervise::{Input, Inputs, Reply};
 use crate::error::ClusterError;
 use crate::http::control;
 use crate::http::room::{Place, Room};
@@ -34,12 +34,12 @@ pub struct Control {
 struct Shared {
     room: Arc<Room>,
     clients: Arc<Mutex<JoinSet<()>>>,
-    inputs: mpsc::Sender<Input>,
+    inputs: Inputs,
 }
 
 impl Control {
     /// Serves that socket.
-    pub fn start(socket: Bound, inputs: mpsc::Sender<Input>) -> Self {
+    pub fn start(socket: Bound, inputs: Inputs) -> Self {
         let shared = Shared { room: Room::new(CLIENTS), clients: Arc::default(), inputs };
         Self { accepting: tokio::spawn(accept(socket, shared.clone())), shared }
     }
@@ -81,7 +81,7 @@ async fn accept(socket: Bound, shared: Shared) {
     }
 }
 
-async fn serve(stream: UnixStream, place: Place, inputs: mpsc::Sender<Input>) {
+async fn serve(stream: UnixStream, place: Place, inputs: Inputs) {
     let execute = |command: Command| {
         let (busy, inputs) = (place.busy(), inputs.clone());
         async move {
@@ -89,7 +89,7 @@ async fn serve(stream: UnixStream, place: Place, inputs: mpsc::Sender<Input>) {
             let (answer, answered) = oneshot::channel();
             let reply: Reply = Box::new(move |result| drop(answer.send(result)));
             let ended = || ClusterError::WrongState { command: "do that", state: "ended" };
-            inputs.send(Input::Command(command, reply)).await.map_err(|_| ended())?;
+            inputs.send(Input::Command(command, reply));
             answered.await.map_err(|_| ended())?
         }
     };

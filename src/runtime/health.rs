@@ -220,6 +220,7 @@ impl Judge {
 mod tests {
     use super::*;
     use crate::ipc::place::At;
+    use crate::runtime::Share;
     use crate::sys::scoreboard::Scoreboard;
     use std::os::fd::OwnedFd;
     use std::sync::mpsc;
@@ -231,6 +232,10 @@ mod tests {
         fn tell(&self, told: Told) {
             self.0.lock().unwrap().send(told).unwrap();
         }
+
+        fn message(&self, _pid: u32, _id: u32, _message: Box<serde_json::value::RawValue>, _share: Share) {}
+
+        fn silent(&self, _pid: u32) {}
 
         fn connect(&self, _connection: OwnedFd) -> bool {
             false

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::Front;
 use super::dispatcher::{Dispatcher, Door, Heard};
@@ -14,8 +14,9 @@ use super::monitor::{Bound, Monitor, MonitorApp, Parts, Switching};
 use super::notify::Notifier;
 use super::output::Logs;
 use super::pids::Pids;
+use super::quota::Quota;
 use super::status::{About, Facts};
-use super::supervise::{Input, Reply, Supervise};
+use super::supervise::{self, Input, Inputs, Reply, Signal, Supervise};
 use crate::config::{Balance, Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
@@ -27,12 +28,19 @@ use crate::ipc::status::Status;
 use crate::sys;
 use crate::sys::scoreboard::Scoreboard;
 
-/// What may wait in the supervisor's inbox.
-const INBOX: usize = 4096;
+/// Bytes of the front's commands that are not answered yet, with all that goes with each; more are refused.
+const ASKED: usize = 32 * 1024 * 1024;
+/// What a command occupies besides the message in it, bytes: most of it is its promise in JavaScript.
+const COMMAND: usize = 4 * 1024;
+/// What the monitor's thread may have told without the supervisor having heard it; whoever tells more waits.
+const MONITORS: usize = 64;
 
 /// See the module's text.
 pub struct Master {
-    inputs: mpsc::Sender<Input>,
+    inputs: Inputs,
+    asked: Quota,
+    /// One for each signal, in the order of `Signal`.
+    signals: [Quota; 4],
     judge: Option<Arc<Judge>>,
     app: Arc<MonitorApp>,
 }
@@ -62,16 +70,11 @@ impl Master {
             .build()
             .map_err(ClusterError::system("starting the runtime"))?;
 
-        let (inputs, inbox) = mpsc::channel(INBOX);
+        let (inputs, inbox) = supervise::open();
         let reports = inputs.clone();
-        let tell = Box::new(move |worker, heard| {
-            let input = match heard {
-                Heard::Report(report) => Input::Report(worker, report),
-                Heard::Gone(exit) => Input::Gone(worker, exit),
-            };
-            if reports.try_send(input).is_err() {
-                tracing::error!("the supervisor does not keep up; a worker's report is lost");
-            }
+        let tell = Box::new(move |worker, heard| match heard {
+            Heard::Report(report, share) => drop(reports.send_within(share, Input::Report(worker, report))),
+            Heard::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         });
         let dispatcher = Dispatcher::start(door, config.balance, tell)?;
         let limits = limits(&config);
@@ -83,7 +86,8 @@ impl Master {
         let monitor_app = Arc::new(MonitorApp::default());
         let address = bound.as_ref().map(Bound::address);
         let monitor = bound.map(|bound| {
-            let backend = Arc::new(Cluster { inputs: inputs.clone(), ready: Arc::clone(&ready) });
+            let (inputs, quota) = (inputs.clone(), Quota::new(MONITORS));
+            let backend = Arc::new(Cluster { inputs, quota, ready: Arc::clone(&ready) });
             let (root, app) = (about.root.clone(), Arc::clone(&monitor_app));
             let front = Arc::downgrade(&front);
             Monitor::start(bound, Parts { config: config.clone(), root, backend, judge: judge.clone(), app, front })
@@ -108,7 +112,8 @@ impl Master {
             .name("cluster2-super".into())
             .spawn(move || drop(runtime.block_on(supervise.run(inbox, control))))
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
-        Ok(Self { inputs, judge, app: monitor_app })
+        let signals = std::array::from_fn(|_| Quota::new(1));
+        Ok(Self { inputs, asked: Quota::new(ASKED), signals, judge, app: monitor_app })
     }
 
     /// From now on the user's monitor app gets the monitor's requests first.
@@ -128,27 +133,46 @@ impl Master {
         }
     }
 
-    /// Asks something; `reply` is called once, on another thread. If the cluster has ended meanwhile, it is dropped: the
-    /// front learns of the end from `Finished`.
+    /// Asks something; `reply` is called once, on another thread, or on this one to refuse a command where too many are not
+    /// answered yet. If the cluster has ended meanwhile, it is dropped: the front learns of the end from `Finished`.
     pub fn command(&self, command: Command, reply: Reply) {
-        if let Err(mpsc::error::TrySendError::Full(Input::Command(_, reply))) =
-            self.inputs.try_send(Input::Command(command, reply))
-        {
-            reply(Err(ClusterError::WrongState { command: "do that", state: "overloaded" }));
+        let message = match &command {
+            Command::Send { message, .. } | Command::Broadcast { message } => message.len(),
+            _ => 0,
+        };
+        let Some(share) = self.asked.try_take(COMMAND + message) else {
+            return reply(Err(ClusterError::WrongState { command: "do that", state: "overloaded with commands" }));
+        };
+        let reply = Box::new(move |answer| {
+            reply(answer);
+            drop(share);
+        });
+        self.inputs.send(Input::Command(command, reply));
+    }
+
+    /// Passes on what a signal wants. It is never refused: one that comes before the supervisor has heard an equal one is the same.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(share) = self.signals[signal as usize].try_take(1) {
+            self.inputs.send_within(Some(share), Input::Signal(signal));
         }
     }
 }
 
 /// The cluster, as its monitor sees it.
 struct Cluster {
-    inputs: mpsc::Sender<Input>,
+    inputs: Inputs,
+    quota: Quota,
     ready: Arc<AtomicBool>,
 }
 
 impl Cluster {
-    fn tell(&self, input: Input) {
-        if self.inputs.try_send(input).is_err() {
-            tracing::error!("the supervisor does not keep up, or has ended; what the monitor tells is lost");
+    /// Tells at once, and then waits where too much was not heard yet: a client that goes away meanwhile takes nothing with it.
+    async fn tell(&self, input: Input) {
+        let share = self.quota.try_take(1);
+        let is_full = share.is_none();
+        self.inputs.send_within(share, input);
+        if is_full {
+            drop(self.quota.take(1).await);
         }
     }
 }
@@ -157,22 +181,22 @@ impl Backend for Cluster {
     async fn status(&self) -> Result<Status> {
         let ended = || ClusterError::WrongState { command: "show the cluster", state: "ended" };
         let (asked, status) = oneshot::channel();
-        self.inputs.send(Input::Status(asked)).await.map_err(|_| ended())?;
+        self.tell(Input::Status(asked)).await;
         status.await.map_err(|_| ended())
     }
 
-    fn warn(&self, message: String) {
-        self.tell(Input::Warning(message));
+    async fn warn(&self, message: String) {
+        self.tell(Input::Warning(message)).await;
     }
 }
 
 impl Switching for Cluster {
-    fn switched(&self, disabled: bool, by: String) {
-        self.tell(Input::Switched(disabled, by));
+    async fn switched(&self, disabled: bool, by: String) {
+        self.tell(Input::Switched(disabled, by)).await;
     }
 
-    fn checked(&self, problem: Option<String>) {
-        self.tell(Input::Checked(problem));
+    async fn checked(&self, problem: Option<String>) {
+        self.tell(Input::Checked(problem)).await;
     }
 
     async fn is_ready(&self) -> bool {

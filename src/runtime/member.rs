@@ -6,16 +6,20 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::dispatcher::Peer;
+use super::mailbox::OVERHEAD;
 use super::notify::VARIABLES;
-use super::supervise::Input;
-use super::{inspect, node_ipc};
+use super::quota::{Quota, Share};
+use super::supervise::Inputs;
+use super::{Front, inspect, node_ipc};
 use crate::config::{Ecv, Output};
 use crate::core::worker::WorkerId;
 use crate::sys::channel::Channel;
@@ -23,8 +27,8 @@ use crate::sys::process;
 use crate::sys::scoreboard::{Row, Scoreboard};
 use crate::sys::spawn::{self, Command, IPC_FD};
 
-/// Messages that may wait for one worker to read them.
-const MAX_MESSAGES: usize = 1024;
+/// Bytes of messages that may wait for one worker to read them.
+const UNREAD_BYTES: usize = 4 * 1024 * 1024;
 /// The variable that makes a process a worker of ours; the preload removes it before the user's code runs.
 pub const ENV: &str = "CLUSTER2_WORKER";
 
@@ -109,21 +113,33 @@ pub struct Member {
     /// When its drain began, on the monotonic clock.
     pub draining_since: Option<u64>,
     pidfd: OwnedFd,
-    messages: mpsc::Sender<String>,
+    /// Bounded by `quota`.
+    messages: mpsc::UnboundedSender<(String, Share)>,
+    quota: Quota,
+}
+
+/// Whom a worker's own task tells.
+#[derive(Clone)]
+pub struct Listeners {
+    /// Its messages.
+    pub front: Arc<dyn Front>,
+    /// Its end.
+    pub inputs: Inputs,
 }
 
 impl Member {
     /// Starts a worker, with `output` as its standard output and error if they are not ours. Returns our handle, and the
     /// dispatcher's end of it.
     ///
-    /// Must be called on the supervisor's runtime: the task that attends to the worker is started there.
+    /// Must be called on the supervisor's runtime: the task that attends to the worker is started there, among `attending`.
     pub fn start(
         identity: &Identity,
         launch: &Launch,
         output: Option<[BorrowedFd<'_>; 2]>,
         board: &Scoreboard,
         row: Row,
-        inputs: mpsc::Sender<Input>,
+        listeners: Listeners,
+        attending: &mut JoinSet<()>,
     ) -> io::Result<(Self, Peer)> {
         let worker = WorkerId(identity.id);
         let (channel, theirs) = Channel::pair()?;
@@ -137,10 +153,12 @@ impl Member {
         // A worker that nobody can attend to, for lack of descriptors, is not left running.
         let pidfd = child.pidfd.try_clone().inspect_err(|_| drop(process::kill(&child.pidfd)))?;
         let ended = process::watchable(child.pidfd).inspect_err(|_| drop(process::kill(&pidfd)))?;
-        let (messages, outgoing) = mpsc::channel(MAX_MESSAGES);
-        tokio::spawn(node_ipc::attend(worker, ended, ours, outgoing, messages.clone(), inputs));
+        let (messages, outgoing) = mpsc::unbounded_channel();
+        let line = node_ipc::Line::new(worker, child.pid, listeners.front, listeners.inputs);
+        attending.spawn(node_ipc::attend(line, ended, ours, outgoing));
         let peer = Peer::new(worker, identity.slot, orders, channel, theirs, row.clone());
-        Ok((Self { pid: child.pid, row, started_at: SystemTime::now(), draining_since: None, pidfd, messages }, peer))
+        let (pid, started_at, quota) = (child.pid, SystemTime::now(), Quota::new(UNREAD_BYTES));
+        Ok((Self { pid, row, started_at, draining_since: None, pidfd, messages, quota }, peer))
     }
 
     /// Sends SIGKILL.
@@ -150,9 +168,10 @@ impl Member {
         }
     }
 
-    /// Queues a message; false if too many wait already.
+    /// Queues a message. False: too much waits already, or the worker reads none any more.
     pub fn send(&self, message: &str) -> bool {
-        self.messages.try_send(message.to_owned()).is_ok()
+        let share = self.quota.try_take(message.len() + OVERHEAD);
+        share.is_some_and(|share| self.messages.send((message.to_owned(), share)).is_ok())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod dispatcher;
 pub mod health;
 mod inspect;
 pub mod log;
+pub mod mailbox;
 pub mod master;
 mod member;
 mod monitor;
@@ -19,6 +20,7 @@ mod node_ipc;
 mod notify;
 pub mod output;
 mod pids;
+mod quota;
 pub mod remote;
 pub mod single;
 pub mod status;
@@ -32,6 +34,8 @@ use serde_json::value::RawValue;
 
 use crate::http::ecv::probe::Answered;
 pub use member::Launch;
+pub use quota::Share;
+pub use supervise::Signal;
 
 /// What a front is told; as JSON it is what `lib/roles/master.js` turns into events.
 #[derive(Debug, Clone, Serialize)]
@@ -149,6 +153,13 @@ pub struct Failure {
 pub trait Front: Send + Sync + 'static {
     /// Something happened.
     fn tell(&self, told: Told);
+
+    /// The worker `pid`, by its number `id`, sent a message, whose `share` is to be held until it is dealt with: the worker is read no further
+    /// than its quota.
+    fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share);
+
+    /// The worker `pid` has sent its last message.
+    fn silent(&self, pid: u32);
 
     /// A request for the user's monitor app waits on this connection. False: there is nobody to take it.
     fn connect(&self, connection: OwnedFd) -> bool;

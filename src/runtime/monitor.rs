@@ -167,9 +167,9 @@ async fn attend<B: Switching>(accepting: Accepting, bound: &Bound, parts: Parts<
 /// A cluster whose health check the monitor can switch.
 pub trait Switching: Backend {
     /// Tells of a switch that has been made: the direction, and who asked for it.
-    fn switched(&self, disabled: bool, by: String);
+    fn switched(&self, disabled: bool, by: String) -> impl Future<Output = ()> + Send;
     /// Tells that checks on the monitor's port find something else than before: the problem, or none.
-    fn checked(&self, problem: Option<String>);
+    fn checked(&self, problem: Option<String>) -> impl Future<Output = ()> + Send;
     /// Whether there is a worker to send clients to.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 }
@@ -198,7 +198,7 @@ impl<B: Switching> Before for FrontDoor<B> {
         {
             let answer = match route {
                 Route::Check => self.check(judge, request.headers()).await,
-                Route::Switch { disabled } => self.switch(judge, disabled, &request, remote),
+                Route::Switch { disabled } => self.switch(judge, disabled, &request, remote).await,
             };
             return ControlFlow::Break(respond(answer, request.method()));
         }
@@ -216,7 +216,7 @@ impl<B: Switching> FrontDoor<B> {
         } else if self.parts.backend.is_ready().await {
             let problem = judge.problem().await;
             if self.ill.swap(problem.is_some(), Ordering::Relaxed) != problem.is_some() {
-                self.parts.backend.checked(problem.clone());
+                self.parts.backend.checked(problem.clone()).await;
             }
             problem
         } else {
@@ -236,7 +236,7 @@ impl<B: Switching> FrontDoor<B> {
         host.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| host.parse()).ok()
     }
 
-    fn switch(&self, judge: &Judge, disabled: bool, request: &Request<Incoming>, remote: Remote) -> Answer {
+    async fn switch(&self, judge: &Judge, disabled: bool, request: &Request<Incoming>, remote: Remote) -> Answer {
         let check = &judge.check;
         let headers = request.headers();
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
@@ -244,11 +244,13 @@ impl<B: Switching> FrontDoor<B> {
         let client = remote.map_or(Client::Unix, Client::At);
         let who = client.to_string();
         if let Err(refusal) = check.ecv.admit(client, authorization, from_a_page) {
-            check.refused(refusal, &who).into_iter().for_each(|message| self.parts.backend.warn(message));
+            if let Some(message) = check.refused(refusal, &who) {
+                self.parts.backend.warn(message).await;
+            }
             return Ecv::refused(refusal, check.since());
         }
         if check.switch(disabled) {
-            self.parts.backend.switched(disabled, who);
+            self.parts.backend.switched(disabled, who).await;
         }
         Ecv::switched(check.since())
     }

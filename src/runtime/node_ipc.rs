@@ -1,52 +1,100 @@
 //! One task for each worker: Node's own IPC lines in both directions, and the end of the process.
 //!
-//! What a worker sent before it ended is told before its end. A line longer than `MAX_LINE` is skipped, is never held
+//! The end is known to the supervisor at once. What the worker sent before it is told before it (see `mailbox.rs`): the
+//! task reads on for as long as `LAST_WORDS` and `UNTAKEN` allow. A worker is read no further than its front takes its
+//! messages, as a pipe that is full; nothing else waits for that. A line longer than `MAX_LINE` is skipped, is never held
 //! in memory as a whole, and costs only itself: the supervisor is told of it, and what comes after it is read.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-use super::supervise::Input;
+use super::Front;
+use super::mailbox::OVERHEAD;
+use super::quota::{Quota, Share};
+use super::supervise::{Input, Inputs};
 use crate::core::worker::{Exit, WorkerId};
-use crate::ipc::node::{self, Line, MAX_LINE};
+use crate::ipc::node::{self, MAX_LINE};
 use crate::sys::process::{Exited, reap, signal_name};
 
 /// What is kept of the buffer for lines between two of them, bytes.
 const SMALL_LINE: usize = 64 * 1024;
-/// How long a dead worker's last words are listened to.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Bytes of messages of one worker that its front has not taken; as much as a pipe holds.
+const UNTAKEN_BYTES: usize = 64 * 1024;
+/// Answers to Node's own lines that the worker has not read; it is read no further then.
+const MAX_ANSWERS: usize = 16;
+/// How long more is expected from a worker that is gone, where something else still holds its end.
+pub const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the last messages of a worker that is gone wait for a front that takes none.
+pub const UNTAKEN: Duration = Duration::from_secs(10);
 
-/// Attends to one worker until its process is gone and reaped.
-pub async fn attend(
+/// What a worker is sent: each line occupies its share until the worker's end of the socket has taken it.
+pub type Outgoing = mpsc::UnboundedReceiver<(String, Share)>;
+
+/// Where the lines of one worker go.
+pub struct Line {
     worker: WorkerId,
-    pidfd: AsyncFd<OwnedFd>,
-    stream: UnixStream,
-    outgoing: mpsc::Receiver<String>,
-    answers: mpsc::Sender<String>,
-    inputs: mpsc::Sender<Input>,
-) {
+    pid: u32,
+    front: Arc<dyn Front>,
+    inputs: Inputs,
+    quota: Quota,
+    /// The front has taken so little that reading waits for it.
+    is_untaken: AtomicBool,
+}
+
+impl Line {
+    /// The line of a worker that was just started.
+    pub fn new(worker: WorkerId, pid: u32, front: Arc<dyn Front>, inputs: Inputs) -> Self {
+        Self { worker, pid, front, inputs, quota: Quota::new(UNTAKEN_BYTES), is_untaken: AtomicBool::default() }
+    }
+
+    /// Waits until the front has taken enough for a message of so many bytes.
+    async fn share(&self, bytes: usize) -> Share {
+        self.is_untaken.store(true, Ordering::Relaxed);
+        let share = self.quota.take(bytes + OVERHEAD).await;
+        self.is_untaken.store(false, Ordering::Relaxed);
+        share
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.front.silent(self.pid);
+    }
+}
+
+/// Attends to one worker until its process is gone and reaped, and its last messages are told.
+pub async fn attend(line: Line, pidfd: AsyncFd<OwnedFd>, stream: UnixStream, outgoing: Outgoing) {
     let (reader, writer) = stream.into_split();
-    let writing = tokio::spawn(write(writer, outgoing));
-    let mut reading = std::pin::pin!(read(worker, reader, answers, inputs.clone()));
-    let mut silent = false;
+    let (answers, to_answer) = mpsc::channel(MAX_ANSWERS);
+    let mut writing = std::pin::pin!(write(writer, outgoing, to_answer));
+    let mut reading = std::pin::pin!(read(&line, reader, answers));
+    let (mut silent, mut deaf) = (false, false);
     let exit = loop {
         tokio::select! {
-            () = &mut reading, if !silent => silent = true,
+            biased;
             exited = ended(&pidfd) => break exited,
+            () = &mut writing, if !deaf => deaf = true,
+            () = &mut reading, if !silent => silent = true,
         }
     };
-    if !silent {
-        let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+    line.inputs.send(Input::Exited(line.worker, exit));
+    let since = Instant::now();
+    while !silent && tokio::time::timeout(LAST_WORDS, &mut reading).await.is_err() {
+        let is_untaken = line.is_untaken.load(Ordering::Relaxed);
+        if is_untaken && since.elapsed() >= UNTAKEN {
+            line.inputs.send(Input::MessagesLost(line.pid));
+        }
+        silent = !is_untaken || since.elapsed() >= UNTAKEN;
     }
-    writing.abort();
-    // Fails only when the supervisor itself has ended.
-    let _ = inputs.send(Input::Exited(worker, exit)).await;
 }
 
 async fn ended(pidfd: &AsyncFd<OwnedFd>) -> Exit {
@@ -64,46 +112,48 @@ async fn ended(pidfd: &AsyncFd<OwnedFd>) -> Exit {
     }
 }
 
-async fn read(worker: WorkerId, reader: OwnedReadHalf, answers: mpsc::Sender<String>, inputs: mpsc::Sender<Input>) {
+async fn read(line: &Line, reader: OwnedReadHalf, answers: mpsc::Sender<String>) {
     let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
+    let mut bytes = Vec::new();
     loop {
-        line.clear();
-        line.shrink_to(SMALL_LINE);
+        bytes.clear();
+        bytes.shrink_to(SMALL_LINE);
         let most = MAX_LINE as u64 + 1;
-        let length = (&mut reader).take(most).read_until(b'\n', &mut line).await.unwrap_or(0);
+        let length = (&mut reader).take(most).read_until(b'\n', &mut bytes).await.unwrap_or(0);
         if length == 0 {
             return;
         }
-        if line.pop_if(|last| *last == b'\n').is_none() {
+        let (message, answer) = if bytes.pop_if(|last| *last == b'\n').is_some() {
+            understand(line.worker, &bytes)
+        } else {
             let Some(rest) = skip_line(&mut reader).await else { return };
-            if let Some(answer) = node::answer_to_skipped(&line) {
-                let _ = answers.try_send(answer);
-            }
-            if inputs.send(Input::MessageTooLong(worker, length as u64 + rest)).await.is_err() {
-                return;
-            }
-            continue;
-        }
-        let (message, answer) = match std::str::from_utf8(&line).map_or(Line::Malformed, node::read) {
-            Line::Message(message) => (Some(message), None),
-            Line::MessageWithHandle { message, answer } => {
-                tracing::warn!(worker = worker.0, "a handle sent with a message was closed: the master takes none");
-                (Some(message), Some(answer))
-            }
-            Line::Internal(answer) => (None, answer),
-            Line::Malformed => {
-                tracing::warn!(worker = worker.0, "a message that is no JSON");
-                (None, None)
-            }
+            let share = line.share(0).await;
+            line.inputs.send_within(Some(share), Input::MessageTooLong(line.pid, length as u64 + rest));
+            (None, node::answer_to_skipped(&bytes))
         };
-        if let Some(answer) = answer {
-            let _ = answers.try_send(answer);
+        if let Some(message) = message {
+            let share = line.share(message.get().len()).await;
+            line.front.message(line.pid, line.worker.0, message, share);
         }
-        if let Some(message) = message
-            && inputs.send(Input::Message(worker, message)).await.is_err()
-        {
-            return;
+        // Whoever reads no answers is read no further.
+        if let Some(answer) = answer {
+            let _ = answers.send(answer).await;
+        }
+    }
+}
+
+/// What a line means: a message, and what to answer.
+fn understand(worker: WorkerId, line: &[u8]) -> (Option<Box<RawValue>>, Option<String>) {
+    match std::str::from_utf8(line).map_or(node::Line::Malformed, node::read) {
+        node::Line::Message(message) => (Some(message), None),
+        node::Line::MessageWithHandle { message, answer } => {
+            tracing::warn!(worker = worker.0, "a handle sent with a message was closed: the master takes none");
+            (Some(message), Some(answer))
+        }
+        node::Line::Internal(answer) => (None, answer),
+        node::Line::Malformed => {
+            tracing::warn!(worker = worker.0, "a message that is no JSON");
+            (None, None)
         }
     }
 }
@@ -126,8 +176,14 @@ async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<u64> {
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<String>) {
-    while let Some(mut line) = outgoing.recv().await {
+async fn write(mut writer: OwnedWriteHalf, mut outgoing: Outgoing, mut answers: mpsc::Receiver<String>) {
+    loop {
+        let (mut line, _share) = tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => (answer, None),
+            Some((line, share)) = outgoing.recv() => (line, Some(share)),
+            else => return,
+        };
         line.push('\n');
         if writer.write_all(line.as_bytes()).await.is_err() {
             return;

@@ -150,11 +150,12 @@ impl Notifier {
     /// it is to set now.
     pub fn tick(&self) -> Option<Arc<AtomicBool>> {
         let Watchdog { answered, .. } = self.watchdog.as_ref()?;
-        if answered.swap(false, Ordering::Relaxed) {
-            self.send("WATCHDOG=1");
-        } else {
+        if !answered.swap(false, Ordering::Relaxed) {
+            // What it was asked before still waits.
             tracing::error!("the dispatcher does not answer; the service manager gets no sign of life");
+            return None;
         }
+        self.send("WATCHDOG=1");
         Some(Arc::clone(answered))
     }
 

@@ -115,18 +115,18 @@ impl Single {
 
     /// The last health check found this; told is only the change.
     pub fn checked(&self, problem: Option<String>) {
-        self.process.checked(problem);
+        self.process.tell_checked(problem);
     }
 
     /// Switches the health check, for a command; the answer.
     pub fn switch(&self, disabled: bool) -> Result<Value> {
         let Process { facts, board, .. } = &*self.process;
-        health::switch(&facts.config, &board.header(), disabled, |by| self.process.switched(disabled, by))
+        health::switch(&facts.config, &board.header(), disabled, |by| self.process.tell_switched(disabled, by))
     }
 
     /// The health check was switched on the app's port, on behalf of `by`.
     pub fn switched(&self, disabled: bool, by: String) {
-        self.process.switched(disabled, by);
+        self.process.tell_switched(disabled, by);
     }
 
     /// A shutdown begins: the health check says so from now on.
@@ -164,18 +164,8 @@ impl Process {
     }
 }
 
-impl Backend for Process {
-    async fn status(&self) -> Result<Status> {
-        Ok(self.picture())
-    }
-
-    fn warn(&self, message: String) {
-        self.front.tell(Told::Warning { message });
-    }
-}
-
-impl Switching for Process {
-    fn switched(&self, disabled: bool, by: String) {
+impl Process {
+    fn tell_switched(&self, disabled: bool, by: String) {
         self.front.tell(if disabled {
             Told::Disable { pid: None, reason: switched_off_by(&by) }
         } else {
@@ -183,7 +173,7 @@ impl Switching for Process {
         });
     }
 
-    fn checked(&self, problem: Option<String>) {
+    fn tell_checked(&self, problem: Option<String>) {
         let told = {
             let mut last = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
             let changed = last.is_some() != problem.is_some();
@@ -196,6 +186,26 @@ impl Switching for Process {
                 None => Told::Enable,
             });
         }
+    }
+}
+
+impl Backend for Process {
+    async fn status(&self) -> Result<Status> {
+        Ok(self.picture())
+    }
+
+    async fn warn(&self, message: String) {
+        self.front.tell(Told::Warning { message });
+    }
+}
+
+impl Switching for Process {
+    async fn switched(&self, disabled: bool, by: String) {
+        self.tell_switched(disabled, by);
+    }
+
+    async fn checked(&self, problem: Option<String>) {
+        self.tell_checked(problem);
     }
 
     async fn is_ready(&self) -> bool {

@@ -1,8 +1,10 @@
 //! The supervisor's task: feeds the state machine of `core` with what happens, and executes what it answers.
 //!
-//! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline.
+//! The one owner of all supervision state. It waits for nothing but its inbox and the next deadline. What always holds: before
+//! it looks at a deadline it has heard what had come by then; and messages between users' scripts never pass through it.
 
 mod commands;
+mod inbox;
 mod spawning;
 mod telling;
 
@@ -13,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::control::Control;
@@ -22,6 +24,7 @@ use super::dispatcher::{Dispatcher, Request};
 use super::health::Judge;
 use super::member::{Launch, Member};
 use super::monitor::Monitor;
+use super::node_ipc::LAST_WORDS;
 use super::notify::{self, Notifier};
 use super::output::{Logs, Reopening};
 use super::pids::Pids;
@@ -32,44 +35,18 @@ use crate::core::event::{Action, Event, Outcome, Reading};
 use crate::core::supervisor::Supervisor;
 use crate::core::worker::{Exit, State, WorkerId};
 use crate::error::{ClusterError, Result};
-use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
 use crate::ipc::place::Place;
-use crate::ipc::status::{Status, Totals};
+use crate::ipc::status::Totals;
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
+pub use inbox::{Inbox, Input, Inputs, Signal, open};
 
 /// How often it is looked whether others still find this cluster.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes the answer to a command.
 pub type Reply = Box<dyn FnOnce(Result<Value>) + Send>;
-
-/// What comes into the supervisor's inbox.
-pub enum Input {
-    /// A worker reported something over its channel.
-    Report(WorkerId, Report),
-    /// A worker sent a message over Node's IPC.
-    Message(WorkerId, Box<RawValue>),
-    /// A worker sent a message of so many bytes over Node's IPC, which is more than is read.
-    MessageTooLong(WorkerId, u64),
-    /// A worker's process has ended.
-    Exited(WorkerId, Exit),
-    /// And the dispatcher has heard it to the end.
-    Gone(WorkerId, Exit),
-    /// Somebody asks something.
-    Command(Command, Reply),
-    /// The monitor wants the picture of the cluster.
-    Status(oneshot::Sender<Status>),
-    /// Checks on the monitor's port find something else than before.
-    Checked(Option<String>),
-    /// The monitor switched the health check: the direction, and who asked.
-    Switched(bool, String),
-    /// The monitor has something to tell.
-    Warning(String),
-    /// Nobody new gets in any more.
-    DoorShut,
-}
 
 /// What the task is made of; see [`Supervise::run`].
 pub struct Supervise {
@@ -88,7 +65,7 @@ pub struct Supervise {
     /// Who embeds us.
     pub front: Arc<dyn Front>,
     /// Our own inbox, for those who report to it.
-    pub inputs: mpsc::Sender<Input>,
+    pub inputs: Inputs,
     /// What does not change, for `status()`.
     pub facts: status::Facts,
     /// The health check on the monitor's port, if it is on.
@@ -108,6 +85,8 @@ struct Task {
     /// Why others do not find this cluster in its directory, if they do not.
     hidden: Option<String>,
     members: BTreeMap<WorkerId, Member>,
+    /// The tasks of the members, and of those that are gone and not heard to the end.
+    attending: JoinSet<()>,
     free_rows: BTreeSet<usize>,
     /// What was counted, but for what living workers and the dispatcher count themselves.
     past: Totals,
@@ -128,7 +107,7 @@ struct Task {
 impl Supervise {
     /// Runs the cluster until it has ended and the last answers are out, and gives the front back: letting go of it lets the
     /// process end.
-    pub async fn run(self, mut inbox: mpsc::Receiver<Input>, control: UnixListener) -> Arc<dyn Front> {
+    pub async fn run(self, mut inbox: Inbox, control: UnixListener) -> Arc<dyn Front> {
         let control = Control::start(control, self.inputs.clone());
         let free_rows = (0..self.board.rows()).collect();
         let mut task = Task {
@@ -136,6 +115,7 @@ impl Supervise {
             control,
             hidden: None,
             members: BTreeMap::new(),
+            attending: JoinSet::new(),
             free_rows,
             past: Totals::default(),
             at_door: Vec::new(),
@@ -154,18 +134,31 @@ impl Supervise {
         let mut signs_of_life = task.parts.notifier.ticks();
         while task.outcome.is_none() {
             let wait = task.parts.supervisor.next_tick().map(|at| at.saturating_sub(sys::now()));
-            tokio::select! {
-                Some(input) = inbox.recv() => task.on_input(input),
-                () = sleep(wait) => task.apply(Event::Tick),
-                _ = samples.tick() => task.sample(),
-                _ = looks.tick() => task.stay_found(),
-                () = notify::tick(&mut signs_of_life) => task.give_sign_of_life(),
-            }
+            let due = tokio::select! {
+                // Last: what comes into the inbox without a pause stops no clock.
+                biased;
+                () = sleep(wait) => Due::Tick,
+                _ = samples.tick() => Due::Sample,
+                _ = looks.tick() => Due::Look,
+                () = notify::tick(&mut signs_of_life) => Due::SignOfLife,
+                input = inbox.next() => Due::Input(input),
+            };
+            task.act(due, &mut inbox);
         }
+        task.hear_last_words().await;
         let (front, control) = task.end();
         control.end().await;
         front
     }
+}
+
+/// What the supervisor's task woke up for.
+enum Due {
+    Input(Input),
+    Tick,
+    Sample,
+    Look,
+    SignOfLife,
 }
 
 async fn sleep(wait: Option<Millis>) {
@@ -176,6 +169,20 @@ async fn sleep(wait: Option<Millis>) {
 }
 
 impl Task {
+    /// Does what it is time for, once it has heard what had come by then.
+    fn act(&mut self, due: Due, inbox: &mut Inbox) {
+        if !matches!(due, Due::Input(_)) {
+            inbox.hear(|input| self.on_input(input));
+        }
+        match due {
+            Due::Input(input) => self.on_input(input),
+            Due::Tick => self.apply(Event::Tick),
+            Due::Sample => self.sample(),
+            Due::Look => self.stay_found(),
+            Due::SignOfLife => self.give_sign_of_life(),
+        }
+    }
+
     fn give_sign_of_life(&self) {
         if let Some(answered) = self.parts.notifier.tick() {
             self.parts.dispatcher.send(Request::Answer(answered));
@@ -201,8 +208,8 @@ impl Task {
             Input::Report(worker, Report::Reopened) => self.at_reopen.done(worker),
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
-            Input::Message(worker, message) => self.tell_of(worker, |pid| Told::Message { pid, id: worker.0, message }),
-            Input::MessageTooLong(worker, length) => self.tell_of(worker, |pid| telling::message_too_long(pid, length)),
+            Input::MessageTooLong(pid, length) => self.parts.front.tell(telling::message_too_long(pid, length)),
+            Input::MessagesLost(pid) => self.parts.front.tell(telling::messages_lost(pid)),
             Input::Exited(worker, exit) => {
                 // What it reported last, such as why it ended, comes before its end.
                 if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {
@@ -211,6 +218,7 @@ impl Task {
             }
             Input::Gone(worker, exit) => self.gone(worker, exit),
             Input::Command(command, reply) => self.on_command(command, reply),
+            Input::Signal(signal) => self.on_signal(signal),
             // Who asked may have gone in the meantime.
             Input::Status(asked) => drop(asked.send(self.status())),
             Input::DoorShut => {
@@ -248,7 +256,14 @@ impl Task {
         }
     }
 
+    /// Lets the front have what workers sent before they ended, but holds up the end for no longer than for one of them.
+    async fn hear_last_words(&mut self) {
+        let attending = &mut self.attending;
+        let _ = tokio::time::timeout(LAST_WORDS, async { while attending.join_next().await.is_some() {} }).await;
+    }
+
     fn gone(&mut self, worker: WorkerId, exit: Exit) {
+        while self.attending.try_join_next().is_some() {}
         if let Some(member) = self.members.remove(&worker) {
             tracing::info!(pid = member.pid, ?exit, "a worker is gone");
             self.parts.pids.remove_worker(member.pid);
@@ -303,7 +318,7 @@ impl Task {
         tokio::spawn(async move {
             // An error means that the dispatcher is gone, and its sockets with it: shut as well.
             let _ = shut.await;
-            let _ = inputs.send(Input::DoorShut).await;
+            inputs.send(Input::DoorShut);
         });
     }
 

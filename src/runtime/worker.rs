@@ -94,7 +94,7 @@ pub struct Worker {
     buffer: Box<[u8; MAX_BYTES]>,
 }
 
-/// Reports that may wait for room in the channel.
+/// Reports that may wait for room in the channel; beyond them only what the master must know.
 const MAX_UNSENT: usize = 1024;
 
 impl Worker {
@@ -218,13 +218,13 @@ impl Worker {
         }
     }
 
-    /// Reports to the master. False: it finds no room, and is sent with the next report or the next `catch_up`.
+    /// Reports to the master. False: it finds no room, and is sent with the next report or the next `catch_up`. Where too many
+    /// wait, what a person is only told is left out, and logged.
     pub fn report(&mut self, report: &Report) -> Result<bool> {
-        if self.unsent.len() >= MAX_UNSENT {
-            return Err(ClusterError::System {
-                doing: "reporting to the master",
-                source: io::ErrorKind::WouldBlock.into(),
-            });
+        let is_news = matches!(report, Report::Warning { .. } | Report::Signal { .. } | Report::LastLines { .. });
+        if is_news && self.unsent.len() >= MAX_UNSENT {
+            tracing::error!(?report, "the master does not keep up; this is not reported");
+            return Ok(false);
         }
         self.forget_lane(report);
         self.unsent.push_back(frame::report(report));

@@ -1,17 +1,19 @@
 //! Tells a person on standard error what happens to the cluster, in one line each.
 //!
 //! The lines are written by a thread of its own, so that a terminal which does not take them holds up nobody: what it does not take
-//! in time is dropped, and the end of the cluster is the end of the process all the same.
+//! in time is dropped, which is said in the next line that it takes, and the end of the cluster is the end of the process all the
+//! same. Nothing else depends on what is written here.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::runtime::{Failure, Front, Told};
+use cluster2_rs::runtime::{Failure, Front, Share, Told};
+use serde_json::value::RawValue;
 
 use super::settings;
 
@@ -29,24 +31,41 @@ const PLAIN: Style = Style::new();
 
 /// Takes lines.
 #[derive(Clone)]
-pub struct Console(SyncSender<(Style, String)>);
+pub struct Console {
+    lines: SyncSender<(Style, String)>,
+    dropped: Arc<AtomicU64>,
+}
 
 impl Console {
     /// A console, and what comes when everybody has let go of it and all is written.
     pub fn open() -> std::io::Result<(Self, Written)> {
         let (sender, lines) = sync_channel::<(Style, String)>(WAITING);
         let (done, written) = sync_channel(1);
+        let dropped = Arc::<AtomicU64>::default();
+        let missing = Arc::clone(&dropped);
         std::thread::Builder::new().name("console".into()).spawn(move || {
-            lines.iter().for_each(|(style, line)| say(style, &line));
+            for (style, line) in lines {
+                say(style, &line);
+                let count = missing.swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    say(NOTE, &format!("{count} lines are missing after this one: they were not taken in time"));
+                }
+            }
             // Whoever waits for it may be gone.
             let _ = done.send(());
         })?;
-        Ok((Self(sender), Written(written)))
+        Ok((Self { lines: sender, dropped }, Written(written)))
     }
 
     /// Writes one line that is no event.
     pub fn note(&self, line: String) {
-        let _ = self.0.try_send((PLAIN, line));
+        self.write(PLAIN, line);
+    }
+
+    fn write(&self, style: Style, line: String) {
+        if self.lines.try_send((style, line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -76,21 +95,15 @@ impl<F: FnOnce() + Send + 'static> Watcher<F> {
         Self { console, file, is_deaf: AtomicBool::new(false), failure, on_end: Mutex::new(Some(on_end)) }
     }
 
-    /// What people expect of such an event, and what does not happen here.
-    fn reservation(&self, told: &Told) -> Option<String> {
-        match told {
-            Told::Reloading { replaced: 0, .. } if self.file.has_changed() => Some(format!(
+    /// What people expect of a reload, and what does not happen.
+    fn change(&self, told: &Told) -> Option<String> {
+        let begins = matches!(told, Told::Reloading { replaced: 0, .. });
+        (begins && self.file.has_changed()).then(|| {
+            format!(
                 "{} has changed since the start: the workers' code is new, the options count from the next start on",
                 self.file.name()
-            )),
-            // PM2's way to say that a worker is ready.
-            Told::Message { message, .. } if message.get() == "\"ready\"" => None,
-            Told::Message { pid, message, .. } if !self.is_deaf.swap(true, Ordering::Relaxed) => {
-                let begin: String = message.get().chars().take(MESSAGE).collect();
-                Some(format!("worker {pid} sends messages to its master, where no script takes them: {begin}"))
-            }
-            _ => None,
-        }
+            )
+        })
     }
 }
 
@@ -100,11 +113,23 @@ impl<F: FnOnce() + Send + 'static> Front for Watcher<F> {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
             return;
         }
-        let reservation = self.reservation(&told).map(|text| (NOTE, format!("warning: {text}")));
-        for line in line(&told).into_iter().chain(reservation) {
-            let _ = self.console.0.try_send(line);
+        let change = self.change(&told).map(|text| (NOTE, format!("warning: {text}")));
+        for (style, line) in line(&told).into_iter().chain(change) {
+            self.console.write(style, line);
         }
     }
+
+    fn message(&self, pid: u32, _id: u32, message: Box<RawValue>, _share: Share) {
+        // PM2's way to say that a worker is ready.
+        if message.get() != "\"ready\"" && !self.is_deaf.swap(true, Ordering::Relaxed) {
+            let begin: String = message.get().chars().take(MESSAGE).collect();
+            let text =
+                format!("warning: worker {pid} sends messages to its master, where no script takes them: {begin}");
+            self.console.write(NOTE, text);
+        }
+    }
+
+    fn silent(&self, _pid: u32) {}
 
     fn connect(&self, _connection: OwnedFd) -> bool {
         false

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Output, Port};
 use cluster2_rs::error::ClusterError;
-use cluster2_rs::ipc::control::Command;
 use cluster2_rs::runtime::master::Master;
-use cluster2_rs::runtime::{Failure, log, remote};
+use cluster2_rs::runtime::{Failure, Signal, log, remote};
 use cluster2_rs::sys::hangup::{Sender, Terminal};
 use cluster2_rs::sys::process;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -148,25 +147,20 @@ fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Co
     let mut leaving: Option<Instant> = None;
     for origin in signals.forever() {
         match (meanings.of(&origin), leaving) {
-            (Meaning::Reload, _) => ask(master, Command::Reload),
-            (Meaning::Reopen, _) => ask(master, Command::ReopenLogs),
+            (Meaning::Reload, _) => master.signal(Signal::Reload),
+            (Meaning::Reopen, _) => master.signal(Signal::ReopenLogs),
             (Meaning::Reap, _) => process::reap_adopted(),
             (Meaning::Shutdown, None) => {
                 leaving = Some(Instant::now());
-                ask(master, Command::Shutdown { wait: false });
+                master.signal(Signal::Shutdown);
                 let hint = if origin.signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
                 console.note(format!("shutting down{hint}"));
             }
             (Meaning::Shutdown, Some(since)) if origin.signal == SIGINT && since.elapsed() > TWICE => {
-                ask(master, Command::Stop);
+                master.signal(Signal::Stop);
                 console.note("stopping at once".to_owned());
             }
             (Meaning::Shutdown | Meaning::Nothing, _) => {}
         }
     }
-}
-
-/// What goes wrong is told as a warning; nobody waits for the answer.
-fn ask(master: &Master, command: Command) {
-    master.command(command, Box::new(|_| {}));
 }

@@ -44,7 +44,7 @@ pub trait Backend: Send + Sync + 'static {
     /// How it is now. Fails only when it has ended.
     fn status(&self) -> impl Future<Output = Result<Status>> + Send;
     /// Tells the operator: the event `warning`.
-    fn warn(&self, message: String);
+    fn warn(&self, message: String) -> impl Future<Output = ()> + Send;
 }
 
 /// What a monitor is told at its start.

@@ -29,7 +29,7 @@ impl Backend for Cluster {
         status.ok_or(ClusterError::WrongState { command: "show the cluster", state: "gone" })
     }
 
-    fn warn(&self, message: String) {
+    async fn warn(&self, message: String) {
         self.warnings.lock().unwrap().push(message);
     }
 }

@@ -35,7 +35,11 @@ impl Loop {
 
     pub(super) fn detach(&mut self, worker: WorkerId) {
         // Its last reports still lie in the channel, and maybe connections that it gave back.
-        while self.hear(worker) {}
+        self.unheard.retain(|unheard| *unheard != worker);
+        if let Some(peer) = self.peers.get_mut(&worker) {
+            peer.set_unheard(false);
+        }
+        while self.hear_frames(worker, |_, _| {}) {}
         if let Some(peer) = self.peers.remove(&worker) {
             self.departed.push(peer);
             self.lines.strike(worker);
@@ -78,9 +82,46 @@ impl Loop {
         self.lines.release_unserved(served);
     }
 
-    /// Reads what came from a worker, a bounded number of frames at a time. False: there was nothing more.
-    pub(super) fn hear(&mut self, worker: WorkerId) -> bool {
+    /// Reads what came from a worker, as far as it is its turn and not too much of it waits. The worker itself is held up by what
+    /// is not read.
+    pub(super) fn hear(&mut self, worker: WorkerId) {
+        self.hear_frames(worker, Self::pause_if_full);
+    }
+
+    fn pause_if_full(&mut self, worker: WorkerId) {
+        let Some(peer) = self.peers.get_mut(&worker) else { return };
+        if peer.is_full() && peer.set_unheard(true) {
+            let [orders, _] = peer.sockets();
+            // Fails where it has closed its end.
+            let _ = epoll::delete(&self.epoll, orders);
+            self.unheard.push(worker);
+        }
+    }
+
+    /// Goes on reading the reports of those of whom no longer too much waits.
+    pub(super) fn hear_unheard(&mut self) {
+        for worker in std::mem::take(&mut self.unheard) {
+            let Some(peer) = self.peers.get_mut(&worker) else { continue };
+            if peer.is_full() {
+                self.unheard.push(worker);
+            } else {
+                peer.set_unheard(false);
+                let [orders, _] = peer.sockets();
+                let token = epoll::EventData::new_u64(PEER | u64::from(worker.0));
+                if let Err(error) = epoll::add(&self.epoll, orders, token, epoll::EventFlags::IN) {
+                    tracing::error!(%error, "cannot watch a worker");
+                }
+                self.hear(worker);
+            }
+            // Nothing told of room for what it is sent meanwhile.
+            self.with_peer(worker, Peer::unblock);
+        }
+    }
+
+    /// Reads a bounded number of frames, and calls `before` each. False: there was nothing more.
+    fn hear_frames(&mut self, worker: WorkerId, before: impl Fn(&mut Self, WorkerId)) -> bool {
         for _ in 0..64 {
+            before(self, worker);
             match self.peers.get_mut(&worker).and_then(Peer::receive) {
                 Some(Received::Report(report)) => self.on_report(worker, report, None),
                 Some(Received::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
@@ -137,7 +178,7 @@ impl Loop {
             Report::Leaving => {
                 // The supervisor will say so; what its script closes meanwhile stays open for whoever comes after it.
                 self.drain(worker);
-                (self.tell)(worker, Heard::Report(report));
+                self.pass_on(worker, report);
             }
             Report::Room { until } => {
                 self.with_peer(worker, |peer| peer.set_room(until));
@@ -155,7 +196,7 @@ impl Loop {
                 self.announce_settled();
             }
             report @ Report::Ready { .. } => self.announce(worker, report),
-            report => (self.tell)(worker, Heard::Report(report)),
+            report => self.pass_on(worker, report),
         }
     }
 
@@ -178,7 +219,13 @@ impl Loop {
     fn announce(&mut self, worker: WorkerId, ready: Report) {
         self.with_peer(worker, Peer::set_ready);
         self.release_unserved();
-        (self.tell)(worker, Heard::Report(ready));
+        self.pass_on(worker, ready);
+    }
+
+    fn pass_on(&mut self, worker: WorkerId, report: Report) {
+        // Without a share it is passed on all the same: that there is room was seen to before it was read.
+        let share = self.peers.get(&worker).and_then(Peer::share);
+        (self.tell)(worker, Heard::Report(report, share));
     }
 
     /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.

@@ -150,8 +150,8 @@ fn watch_sockets(epoll: &OwnedFd, peer: &Peer, blocked: [bool; 2]) {
     for (socket, blocked) in peer.sockets().into_iter().zip(blocked) {
         let flags = if blocked { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
         match epoll::modify(epoll, socket, token, flags) {
-            // Its process has ended.
-            Err(rustix::io::Errno::NOENT) if peer.is_deaf() => {}
+            // Its process has ended, or it is not read.
+            Err(rustix::io::Errno::NOENT) if peer.is_deaf() || peer.is_unheard() => {}
             Err(error) => tracing::error!(%error, "cannot watch a worker"),
             Ok(()) => {}
         }

@@ -23,17 +23,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll};
 use tokio::sync::oneshot;
 
-use crate::config::{Balance, MAX_WORKERS};
+use crate::config::Balance;
 use crate::core::Millis;
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{Order, Report};
+use crate::runtime::quota::Share;
 use crate::sys;
 use door::BATCH;
 pub use door::Door;
@@ -50,7 +51,8 @@ const SETTLE_WITHIN: Millis = 5_000;
 /// Retry interval while connections wait and every worker is full, milliseconds.
 const RETRY: Millis = 5;
 
-/// What the dispatcher is told.
+/// What the dispatcher is told. None is ever lost, and few wait: one of each kind, and of those that name a worker one for each
+/// worker that has a row on the scoreboard, which it keeps until its `Detach` was answered.
 #[derive(Debug)]
 pub enum Request {
     /// A new worker.
@@ -59,8 +61,8 @@ pub enum Request {
     Detach(WorkerId, Exit),
     /// A worker that gets nothing new and is to finish what it has.
     Drain(WorkerId),
-    /// All workers are to open their log files anew.
-    Reopen,
+    /// All workers are to open their log files anew; the flag says that this waits.
+    Reopen(Arc<AtomicBool>),
     /// Set this: a sign that the thread turns.
     Answer(Arc<AtomicBool>),
     /// Accept nothing new; answered once nobody new gets in.
@@ -70,10 +72,10 @@ pub enum Request {
 }
 
 /// What the dispatcher tells of a worker.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Heard {
-    /// It reported something.
-    Report(Report),
+    /// It reported something, which holds this share until whoever is told has dealt with it.
+    Report(Report, Option<Share>),
     /// It is gone, and has been heard to the end.
     Gone(Exit),
 }
@@ -103,7 +105,8 @@ pub type Tell = Box<dyn FnMut(WorkerId, Heard) + Send>;
 /// The rest of the master's end of the thread.
 #[derive(Debug)]
 pub struct Dispatcher {
-    requests: SyncSender<Request>,
+    requests: Sender<Request>,
+    reopen_waits: Arc<AtomicBool>,
     wake: Arc<OwnedFd>,
     counts: Arc<Counts>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -115,8 +118,8 @@ impl Dispatcher {
         let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(ClusterError::system("eventfd"))?;
         let wake = Arc::new(wake);
-        // More than the supervisor can have to say before the loop turns once.
-        let (requests, inbox) = sync_channel(8 * MAX_WORKERS as usize);
+        // Bounded by what is sent, see `Request`.
+        let (requests, inbox) = channel();
         let counts = Arc::new(Counts::default());
         let mut run = Loop::new(door, policy, Arc::clone(&wake), inbox, tell, Arc::clone(&counts))
             .map_err(ClusterError::system("setting up the dispatcher"))?;
@@ -124,7 +127,7 @@ impl Dispatcher {
             .name("cluster2-dispatch".into())
             .spawn(move || run.run())
             .map_err(ClusterError::system("starting the dispatcher's thread"))?;
-        Ok(Self { requests, wake, counts, thread: Some(thread) })
+        Ok(Self { requests, reopen_waits: Arc::default(), wake, counts, thread: Some(thread) })
     }
 
     /// What it did so far.
@@ -132,12 +135,16 @@ impl Dispatcher {
         &self.counts
     }
 
-    /// Asks; never blocks. Fails only if the thread is gone or hopelessly behind.
+    /// Has all workers open their log files anew.
+    pub fn reopen(&self) {
+        if !self.reopen_waits.swap(true, Ordering::AcqRel) {
+            self.send(Request::Reopen(Arc::clone(&self.reopen_waits)));
+        }
+    }
+
+    /// Asks; never blocks. Fails only if the thread is gone.
     pub fn send(&self, request: Request) -> bool {
-        let sent = match self.requests.try_send(request) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        };
+        let sent = self.requests.send(request).is_ok();
         // A full counter is a wake-up that has not been seen yet.
         let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
         sent
@@ -166,6 +173,8 @@ struct Loop {
     /// Workers that have to be looked at again (`Peer::next_look`), in ascending order; and when the first of them.
     busy: Vec<WorkerId>,
     look_at: Millis,
+    /// Workers whose reports are not read, because too much of what they reported or asked waits; see `Peer::is_full`.
+    unheard: Vec<WorkerId>,
     /// Workers that are gone, but whose channels are not empty yet.
     departed: Vec<Peer>,
     counts: Arc<Counts>,
@@ -204,6 +213,7 @@ impl Loop {
             unsent: Vec::new(),
             busy: Vec::new(),
             look_at: NEVER,
+            unheard: Vec::new(),
             departed: Vec::new(),
             counts,
             now: sys::now(),
@@ -298,9 +308,10 @@ impl Loop {
                     (self.tell)(worker, Heard::Gone(exit));
                 }
                 Request::Drain(worker) => self.drain(worker),
-                Request::Reopen => {
+                Request::Reopen(waits) => {
+                    waits.store(false, Ordering::Release);
                     for worker in self.all_workers() {
-                        self.with_peer(worker, |peer| peer.order(&Order::Reopen));
+                        self.with_peer(worker, |peer| peer.order_once(&Order::Reopen));
                     }
                 }
                 Request::Answer(answered) => answered.store(true, Ordering::Relaxed),
@@ -341,6 +352,7 @@ impl Loop {
             self.place(connection, None);
         }
         self.empty_departed();
+        self.hear_unheard();
         self.look_at_lanes();
         if self.look_at <= self.now {
             self.look_at_busy();
@@ -355,8 +367,9 @@ impl Loop {
         let full = (self.lines.waiting() > 0 && self.peers.values().any(Peer::is_open)).then(|| now + RETRY);
         let must_retry = |worker| self.peers.get(worker).is_some_and(Peer::must_retry);
         let unsent = self.unsent.iter().any(must_retry).then(|| now + RETRY);
-        let departed = (!self.departed.is_empty()).then(|| now + RETRY);
-        look.into_iter().chain(full).chain(unsent).chain(departed).chain(self.door.next_wake()).min()
+        let is_unread = !self.departed.is_empty() || !self.unheard.is_empty();
+        let unread = is_unread.then(|| now + RETRY);
+        look.into_iter().chain(full).chain(unsent).chain(unread).chain(self.door.next_wake()).min()
     }
 }
 

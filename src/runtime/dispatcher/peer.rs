@@ -11,9 +11,12 @@ use crate::core::balance::{Look, Standing};
 use crate::core::ledger::Ledger;
 use crate::core::worker::WorkerId;
 use crate::ipc::frame::{self, ListenerId, Order, Origin, Report};
+use crate::runtime::quota::{Quota, Share};
 use crate::sys::channel::Channel;
 use crate::sys::scoreboard::{Field, Row};
 
+/// Reports of one worker that the supervisor has not dealt with, and orders that it has not read itself; it is read no further then.
+const MAX_UNHEARD: usize = 64;
 /// Connections on the way to one worker; more wait where every worker can still get them.
 const MAX_UNTAKEN: usize = 128;
 
@@ -85,6 +88,10 @@ pub struct Peer {
     deaf: bool,
     /// Which of the sockets are full; the epoll loop waits for room.
     blocked: [bool; 2],
+    /// For reports.
+    quota: Quota,
+    /// Its reports are not read for now.
+    unheard: bool,
 }
 
 impl Peer {
@@ -111,7 +118,29 @@ impl Peer {
             starved: false,
             deaf: false,
             blocked: [false; 2],
+            quota: Quota::new(MAX_UNHEARD),
+            unheard: false,
         }
+    }
+
+    /// Whether no more of its reports are to be read: too many of them, or of the answers that it asked for, wait.
+    pub fn is_full(&self) -> bool {
+        self.quota.is_full() || self.unsent.len() >= MAX_UNHEARD
+    }
+
+    /// For one more report, if there is room.
+    pub fn share(&self) -> Option<Share> {
+        self.quota.try_take(1)
+    }
+
+    /// From now on its reports are not read, or are again. Returns whether that is new.
+    pub fn set_unheard(&mut self, unheard: bool) -> bool {
+        std::mem::replace(&mut self.unheard, unheard) != unheard
+    }
+
+    /// Whether its reports are not read for now.
+    pub fn is_unheard(&self) -> bool {
+        self.unheard
     }
 
     /// Which worker.
@@ -279,6 +308,14 @@ impl Peer {
     /// Has an order sent.
     pub fn order(&mut self, order: &Order) {
         self.order_with(order, None);
+    }
+
+    /// Has an order sent that says no more when it is there twice.
+    pub fn order_once(&mut self, order: &Order) {
+        let order = frame::order(order);
+        if !self.unsent.iter().any(|(there, _)| *there == order) {
+            self.unsent.push_back((order, None));
+        }
     }
 
     /// Has an order sent, and the descriptor of a lane with it.

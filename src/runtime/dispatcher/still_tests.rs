@@ -9,7 +9,7 @@ use super::*;
 pub(super) struct Still {
     pub(super) run: Loop,
     clock: Rc<Cell<Millis>>,
-    requests: SyncSender<Request>,
+    requests: Sender<Request>,
     board: Arc<Scoreboard>,
     port: u16,
     events: Vec<epoll::Event>,
@@ -19,7 +19,7 @@ impl Still {
     pub(super) fn new(policy: Balance) -> Self {
         let (door, port) = door(policy);
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap());
-        let (requests, inbox) = sync_channel(8);
+        let (requests, inbox) = channel();
         let run = Loop::new(door, policy, wake, inbox, Box::new(|_, _| {}), Arc::default()).unwrap();
         let clock = Rc::new(Cell::new(run.now));
         Self { run, clock, requests, board: Scoreboard::create(8).unwrap(), port, events: Vec::with_capacity(256) }

@@ -78,8 +78,10 @@ impl Stage {
         assert!(self.dispatcher.send(Request::Attach(Box::new(peer))));
         played.report(&Report::Serve { listener: LISTENER, lane: false });
         played.report(&Report::Ready { places: Vec::new(), settled: true });
-        let ready = (WorkerId(id), Heard::Report(Report::Ready { places: Vec::new(), settled: true }));
-        while self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard") != ready {}
+        let is_ready = |(worker, heard): (WorkerId, Heard)| {
+            worker == WorkerId(id) && matches!(heard, Heard::Report(Report::Ready { .. }, _))
+        };
+        while !is_ready(self.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard")) {}
         played
     }
 
@@ -444,3 +446,87 @@ mod still;
 
 #[path = "lanes_tests.rs"]
 mod lanes;
+
+/// What the supervisor would hear next, within five seconds.
+fn heard(stage: &Stage) -> (WorkerId, Heard) {
+    stage.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard")
+}
+
+/// Reports warnings until the channel is full; how many.
+fn flood(worker: &Played) -> usize {
+    let warning = |number: usize| frame::report(&Report::Warning { message: number.to_string() });
+    let mut full_since = None;
+    for number in 0.. {
+        while worker.orders.send(&warning(number), &[]).is_err() {
+            if full_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_millis(200) {
+                return number;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        full_since = None;
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_worker_that_floods_its_channel_is_read_no_further_than_it_is_heard_and_no_report_is_lost() {
+    let stage = stage(Balance::LeastConnections);
+    let (flooding, other) = (stage.worker(1), stage.worker(2));
+    let sent = flood(&flooding);
+    let first: Vec<_> = stage.reports.try_iter().collect();
+    assert!(first.len() < 100 && first.len() < sent, "{} of {sent} reports wait", first.len());
+
+    other.report(&Report::Leaving);
+    assert!(matches!(heard(&stage), (WorkerId(2), Heard::Report(Report::Leaving, _))), "others are heard meanwhile");
+    let _client = stage.client();
+    assert!(flooding.next(Duration::from_millis(500)).or_else(|| other.next(Duration::from_secs(5))).is_some());
+
+    // Heard, each makes room for another one.
+    let mut count = first.len();
+    drop(first);
+    while count < sent {
+        let (worker, Heard::Report(Report::Warning { message }, _)) = heard(&stage) else { panic!("a warning") };
+        assert_eq!((worker, message), (WorkerId(1), count.to_string()));
+        count += 1;
+    }
+}
+
+#[test]
+fn a_worker_that_ends_in_a_flood_is_heard_to_the_end_although_nobody_made_room() {
+    let stage = stage(Balance::LeastConnections);
+    let flooding = stage.worker(1);
+    let sent = flood(&flooding);
+    assert!(stage.dispatcher.send(Request::Detach(WorkerId(1), Exit::Code(0))));
+    let mut count = 0;
+    let mut kept = Vec::new();
+    loop {
+        match heard(&stage) {
+            (_, Heard::Gone(_)) => break,
+            report => kept.push(report),
+        }
+        count += 1;
+    }
+    assert_eq!(count, sent);
+}
+
+#[test]
+fn a_worker_that_asks_without_reading_the_answers_is_read_no_further() {
+    let stage = stage(Balance::LeastConnections);
+    let asking = stage.worker(1);
+    let mut count = 0;
+    let mut full_since = Instant::now();
+    while full_since.elapsed() < Duration::from_millis(300) && count < 20_000 {
+        let bind = frame::report(&Report::Bind { seq: count, wanted: wanted() });
+        match asking.orders.send(&bind, &[]) {
+            Ok(()) => (count, full_since) = (count + 1, Instant::now()),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    assert!(count < 20_000, "the channel pushes back");
+    for seq in 0..count {
+        let (FromMaster::Order(order), _) = asking.next(Duration::from_secs(5)).expect("an answer") else {
+            panic!("an order")
+        };
+        assert!(matches!(order, Order::Bound { seq: answered, .. } if answered == seq), "{order:?}");
+    }
+}

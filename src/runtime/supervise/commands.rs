@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Reply, Task};
+use super::{Reply, Signal, Task};
 use crate::config::MAX_WORKERS;
 use crate::core::event::Event;
 use crate::core::replace::Progress;
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::status::{Master, Reload, Status, Totals, Unhealthy};
-use crate::runtime::dispatcher::Request;
 use crate::runtime::{health, status};
 use crate::sys;
 
@@ -35,18 +34,16 @@ impl Task {
                 self.apply(Event::Stop);
             }
             Command::Shutdown { wait } => {
-                self.parts.board.header().leave(sys::wall());
                 match (wait, self.door_shut) {
                     (true, _) => self.at_end.push(reply),
                     (false, true) => reply(Ok(self.parts.facts.left())),
                     (false, false) => self.at_door.push(reply),
                 }
-                self.apply(Event::Shutdown);
+                self.leave();
             }
             Command::Reload if self.parts.supervisor.is_running() => {
                 self.at_reload.push((self.parts.supervisor.next_round(), reply));
-                self.parts.notifier.reload_asked();
-                self.apply(Event::Reload);
+                self.reload();
             }
             Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
             Command::Ecv { disabled } => reply(self.switch(disabled)),
@@ -64,6 +61,30 @@ impl Task {
         }
     }
 
+    /// Does what a signal wants; what comes of it is told by events.
+    pub(super) fn on_signal(&mut self, signal: Signal) {
+        tracing::debug!(?signal, "asked");
+        match signal {
+            Signal::Shutdown => self.leave(),
+            Signal::Stop => self.apply(Event::Stop),
+            Signal::Reload => self.reload(),
+            Signal::ReopenLogs if self.parts.logs.is_some() => self.parts.dispatcher.reopen(),
+            Signal::ReopenLogs => {}
+        }
+    }
+
+    fn leave(&mut self) {
+        self.parts.board.header().leave(sys::wall());
+        self.apply(Event::Shutdown);
+    }
+
+    fn reload(&mut self) {
+        if self.parts.supervisor.is_running() {
+            self.parts.notifier.reload_asked();
+            self.apply(Event::Reload);
+        }
+    }
+
     fn switch(&mut self, disabled: bool) -> Result<Value> {
         let header = self.parts.board.header();
         let mut by = None;
@@ -77,7 +98,7 @@ impl Task {
             let state = "not writing log files (option 'output')";
             return reply(Err(ClusterError::WrongState { command: "reopen logs", state }));
         }
-        self.parts.dispatcher.send(Request::Reopen);
+        self.parts.dispatcher.reopen();
         self.at_reopen.wait(self.members.keys().copied().collect(), reply);
     }
 

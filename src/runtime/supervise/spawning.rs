@@ -1,12 +1,13 @@
 //! The start of a worker.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use super::Task;
 use crate::core::event::Event;
 use crate::core::worker::WorkerId;
 use crate::runtime::dispatcher::Request;
-use crate::runtime::member::{Identity, Member, Serve};
+use crate::runtime::member::{Identity, Listeners, Member, Serve};
 
 impl Task {
     pub(super) fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
@@ -21,7 +22,9 @@ impl Task {
         let identity = self.identity(worker, slot, generation, row.index());
         let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
-        match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), parts.inputs.clone()) {
+        let listeners = Listeners { front: Arc::clone(&parts.front), inputs: parts.inputs.clone() };
+        let attending = &mut self.attending;
+        match Member::start(&identity, &parts.launch, output, &parts.board, row.clone(), listeners, attending) {
             Ok((member, peer)) => {
                 tracing::info!(pid = member.pid, slot, generation, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(peer)));

@@ -8,6 +8,7 @@ use crate::core::worker::{Cause, Exit};
 use crate::error::{ClusterError, Result};
 use crate::ipc::node::MAX_LINE;
 use crate::runtime::Told;
+use crate::runtime::node_ipc::UNTAKEN;
 use crate::sys::scoreboard::Field;
 
 /// Worker `pid` sent a message of `length` bytes, which was skipped.
@@ -15,6 +16,15 @@ pub(super) fn message_too_long(pid: u32, length: u64) -> Told {
     let message = format!(
         "worker {pid} sent a message of {length} bytes by process.send(), and the limit is {MAX_LINE} bytes of JSON (8 MiB); \
          it was dropped: send it in parts, or pass a file's name"
+    );
+    Told::Warning { message }
+}
+
+/// Worker `pid` is gone, and the front took none of its last messages for as long as they wait.
+pub(super) fn messages_lost(pid: u32) -> Told {
+    let limit = UNTAKEN.as_secs();
+    let message = format!(
+        "the last messages of worker {pid} are lost: it is gone, and the master's script took none for {limit} s"
     );
     Told::Warning { message }
 }

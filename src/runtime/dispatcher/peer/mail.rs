@@ -54,7 +54,12 @@ impl Peer {
         self.starved = false;
         let mut buffer = [0; MAX_BYTES];
         loop {
-            let received = match self.orders.receive_lossy(&mut buffer) {
+            let report = if self.unheard {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                self.orders.receive_lossy(&mut buffer)
+            };
+            let received = match report {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.channel.receive(&mut buffer),
                 Ok(None) => {
                     self.deaf = true;
