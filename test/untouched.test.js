@@ -12,7 +12,7 @@ const tls = require('node:tls');
 const { selfSigned } = require('./helpers/certificate');
 const { request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
-const { until } = require('./helpers/wait');
+const { until, within } = require('./helpers/wait');
 
 const TLS = selfSigned();
 const CLI = ['--workers', '1', '--mon-port', 'off'];
@@ -112,6 +112,41 @@ const SEEN = {
   http2: (port) => withSession(port, false, (session) => textOf(session.request({ ':path': '/seen' }))),
   http2s: (port) => withSession(port, true, (session) => textOf(session.request({ ':path': '/seen' }))),
 };
+
+/** A client of TLS that knows HTTP/1 only. */
+const http1Only = (port) => {
+  const socket = tls.connect(port, '127.0.0.1', { rejectUnauthorized: false, ALPNProtocols: [] });
+  socket.on('error', () => {});
+  return textOf(socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')));
+};
+
+/** What comes of a server on which nothing listens for what comes, or only its own event. */
+const DOES = {
+  strict: http1Only,
+  strange: http1Only,
+  idle: (port) => withSession(port, false, (session) => within('it is ended', closed(session).then(() => 'ended'))),
+  continues: async (port) => (await request(port, '/', { headers: { expect: '100-continue' } })).body,
+  silent: (port) => withSession(port, false, async (session) => {
+    const stream = session.request({ ':path': '/' }).on('response', () => assert.fail('answered'));
+    await new Promise((resolve) => session.ping(resolve));
+    stream.close();
+    return 'not answered';
+  }),
+};
+
+for (const [kind, ask] of Object.entries(DOES)) {
+  it(`a server of the kind '${kind}' does what it does in plain Node`, async () => {
+    const found = {};
+    for (const [name, how] of Object.entries({ 'plain Node': { mode: 'alone' }, ...MODES })) {
+      const script = await serve(kind, how);
+      found[name] = await ask(script.port);
+      await script.cleanUp();
+    }
+    const [expected] = Object.values(found);
+    assert.ok(expected.length > 0);
+    for (const what of Object.values(found)) assert.strictEqual(what, expected);
+  });
+}
 
 for (const [kind, see] of Object.entries(SEEN)) {
   describe(`a ${kind} server is as in plain Node`, () => {
