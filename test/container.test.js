@@ -67,7 +67,8 @@ describe('the manifest for Kubernetes', () => {
       assert.strictEqual((await ask(liveness)).status, 200);
       assert.strictEqual((await request(http)).status, 200);
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-      assert.deepStrictEqual(fs.readdirSync(directory).sort(), ['run', 'server.js'], 'nothing else is written');
+      assert.deepStrictEqual(fs.readdirSync(directory).sort(), ['logs', 'run', 'server.js'], 'nothing else is written');
+      assert.deepStrictEqual(fs.readdirSync(path.join(directory, 'logs')), [], 'and that is for the app, where it can be made');
     });
   });
 });

@@ -49,24 +49,25 @@ describe('a pids directory', () => {
   }
 
   it('with the file of a master that is long dead means: nothing runs', async () => {
-    fs.writeFileSync(lock, '999999\n12345\n');
+    fs.writeFileSync(lock, 'pid=999999\nstarted=12345\n');
     await staysUntouched(process.pid);
   });
 
   it('with a number that belongs to somebody else by now does that process no harm', async () => {
     const { pid } = await innocent();
-    fs.writeFileSync(lock, `${pid}\n12345\n`);
+    fs.writeFileSync(lock, `pid=${pid}\nstarted=12345\n`);
     await staysUntouched(pid);
   });
 
   it('with number and start time of a living process, but no lock, does that process no harm', async () => {
     const { pid, startTime } = await innocent();
-    fs.writeFileSync(lock, `${pid}\n${startTime}\n`);
+    fs.writeFileSync(lock, `pid=${pid}\nstarted=${startTime}\n`);
     fs.writeFileSync(path.join(pids, 'control.sock'), '');
     await staysUntouched(pid);
   });
 
-  for (const nonsense of ['', 'x', '-1\n1\n', '0\n0\n', '1\n1\n', `${'9'.repeat(40)}\n1\n`, '\0\0\n']) {
+  const identity = (pid, started) => `pid=${pid}\nstarted=${started}\n`;
+  for (const nonsense of ['', 'x', '1\n1\n', identity(-1, 1), identity(0, 0), identity(1, 1), identity('9'.repeat(40), 1), '\0\0\n']) {
     it(`with ${JSON.stringify(nonsense).slice(0, 20)} in its file means: nothing runs`, async () => {
       fs.writeFileSync(lock, nonsense);
       assert.deepStrictEqual((await ask(home, 'stop')).ok, { running: false });
@@ -89,7 +90,7 @@ describe('a pids directory', () => {
 
   // A lock of the other kind, as any tool may take for a moment.
   it('with a file on which somebody else holds a shared lock is free to be used', async () => {
-    fs.writeFileSync(lock, '999999\n12345\n');
+    fs.writeFileSync(lock, 'pid=999999\nstarted=12345\n');
     const reader = spawn('flock', ['--shared', '--no-fork', lock, 'sleep', '60']);
     const gone = once(reader, 'exit');
     const { ino } = fs.statSync(lock);
@@ -125,6 +126,8 @@ describe('the files of a running cluster', () => {
     assert.deepStrictEqual(names, ['master.pid', ...script.workers().map((pid) => `worker.${pid}.pid`).sort()]);
     const pids = [script.pid, ...script.workers()];
     assert.deepStrictEqual(names.map(read).sort(), pids.map((pid) => `${pid}\n`).sort());
+    const others = fs.readdirSync(script.pids).filter((name) => !name.endsWith('.pid') && !name.endsWith('.sock'));
+    for (const word of others.flatMap((name) => read(name).split(/\s+/))) assert.doesNotMatch(word, /^\d+$/, 'no number that a script could take for a pid');
     const killing = spawn('sh', ['-c', 'kill $(cat pids/master.pid)'], { cwd: script.cwd });
     assert.deepStrictEqual(await once(killing, 'exit'), [0, null]);
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });

@@ -89,7 +89,7 @@ function assertTaken(cwd, command) {
   const [name, ...args] = command.split(' ').slice(1);
   const { status: code, stdout, stderr } = spawnSync(CLI, [name, ...args], { cwd, encoding: 'utf8', timeout: 10_000 });
   if (['completions', 'man'].includes(name)) assert.strictEqual(code, 0, stderr);
-  else assert.match(stdout + stderr, name === 'start' ? /there is no script/ : /no cluster is running/, command);
+  else assert.match(stdout + stderr, name === 'start' ? /there is no script/ : /no cluster is running|there is no directory/, command);
 }
 
 /** A command that is only looked at. */

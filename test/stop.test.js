@@ -81,7 +81,7 @@ describe('stop() from another process', () => {
     await innocent.until('it runs', () => innocent.output !== '');
     const script = await start();
     fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.pid`, `${innocent.pid}\n`);
-    fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.start`, `${innocent.pid}\n12345\n`);
+    fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.start`, `pid=${innocent.pid}\nstarted=12345\n`);
     script.kill('SIGSTOP');
     await stopped(script);
     assert.ok(isAlive(innocent.pid));

@@ -13,10 +13,10 @@ static DIRECTORY: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwra
 
 fuzz_target!(|bytes: &[u8]| {
     let path = DIRECTORY.path();
-    std::fs::write(path.join("master.pid"), bytes).unwrap();
+    std::fs::write(path.join("master.lock"), bytes).unwrap();
     let directory = Directory::open(path).unwrap();
-    if let Some(identity) = directory.read_pid_file("master.pid") {
+    if let Some(identity) = directory.read_identity("master.lock") {
         assert!(identity.pid > 0);
     }
-    assert!(!directory.is_locked("master.pid"));
+    assert!(!directory.is_locked("master.lock").unwrap());
 });

@@ -38,6 +38,13 @@ pub struct Pids {
     workers: BTreeSet<u32>,
 }
 
+/// What lies in the directory.
+struct Found {
+    is_ours: bool,
+    has_pid: bool,
+    control: Option<FileId>,
+}
+
 fn pid_file(pid: u32) -> String {
     format!("worker.{pid}.pid")
 }
@@ -91,8 +98,11 @@ impl Pids {
 
     /// Makes again what somebody removed. Returns the control socket if it is a new one.
     pub fn restore(&mut self) -> Result<Option<UnixListener>> {
-        let unreadable = || unwritable(&self.path);
-        if !self.is_ours().map_err(unreadable())? {
+        let Ok(found) = self.look() else {
+            // Nothing is known to be missing: this process may have given up the right to look.
+            return Ok(None);
+        };
+        if !found.is_ours {
             let workers = std::mem::take(&mut self.workers);
             match Self::lock(&self.path) {
                 Ok(pids) => *self = pids,
@@ -103,12 +113,19 @@ impl Pids {
             }
             workers.into_iter().for_each(|pid| self.add_worker(pid));
         }
-        if self.directory.file(MASTER).map_err(unwritable(&self.path))?.is_none() {
+        if !found.is_ours || !found.has_pid {
             let path = self.directory.path(MASTER);
             self.directory.write_pid(MASTER, std::process::id()).map_err(unwritable(&path))?;
         }
-        let control = self.directory.file(CONTROL).map_err(unwritable(&self.path))?;
-        if self.control.is_some() && control == self.control { Ok(None) } else { self.listen().map(Some) }
+        if self.control.is_some() && found.control == self.control { Ok(None) } else { self.listen().map(Some) }
+    }
+
+    fn look(&self) -> io::Result<Found> {
+        Ok(Found {
+            is_ours: self.is_ours()?,
+            has_pid: self.directory.file(MASTER)?.is_some(),
+            control: self.directory.file(CONTROL)?,
+        })
     }
 
     /// Whether whoever looks into the directory finds our lock there.

@@ -147,9 +147,9 @@ impl<'a> Asked<'a> {
     }
 
     fn stop(&self) -> Result<Value> {
+        let Some((pid, pidfd)) = &self.running.master else { return self.converse(&Command::Stop, Some(PROMPT)) };
         // Whatever it answers, what counts is that it ends.
         let answer = self.converse(&Command::Stop, Some(STOP_WITHIN));
-        let Some((pid, pidfd)) = &self.running.master else { return answer };
         if answer.is_err() || !ended(pidfd, STOP_WITHIN) {
             tracing::warn!(pid, "the master does not stop by itself; it is killed");
             self.kill(pidfd).map_err(|error| self.fail(format!("and it cannot be killed: {error}")))?;

@@ -121,8 +121,8 @@ impl Directory {
         let owner = rustix::fs::fstat(&fd).ok()?.st_uid;
         let mut text = String::new();
         File::from(fd).take(64).read_to_string(&mut text).ok()?;
-        let mut lines = text.lines();
-        let identity = Identity { pid: lines.next()?.parse().ok()?, started: lines.next()?.parse().ok()? };
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let identity = Identity { pid: field("pid")?.parse().ok()?, started: field("started")?.parse().ok()? };
         let process = rustix::fs::stat(format!("/proc/{}", identity.pid)).ok()?;
         (owner == 0 || process.st_uid == owner).then_some(identity)
     }
@@ -177,8 +177,9 @@ fn identify(stat: rustix::io::Result<rustix::fs::Stat>) -> io::Result<Option<Fil
     }
 }
 
+/// With names, so that no script that reads more files than it should takes a number for a pid.
 fn write_to(file: &mut File, identity: Identity) -> io::Result<()> {
-    writeln!(file, "{}\n{}", identity.pid, identity.started)
+    writeln!(file, "pid={}\nstarted={}", identity.pid, identity.started)
 }
 
 #[cfg(test)]
@@ -194,7 +195,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let directory = Directory::create(&temp.path().join("pids")).unwrap();
         assert!(!directory.is_locked("lock").unwrap(), "there is no such file");
-        std::fs::write(directory.path("lock"), "999999\n1\n and more\n").unwrap();
+        std::fs::write(directory.path("lock"), "pid=999999\nstarted=1\nand=more\n").unwrap();
         let held = directory.lock("lock", me()).unwrap().expect("nobody holds the lock");
         assert_eq!(directory.read_identity("lock"), Some(me()));
         assert!(directory.is_locked("lock").unwrap());
@@ -269,7 +270,15 @@ mod tests {
     fn nonsense_in_a_file_names_nobody() {
         let temp = tempfile::tempdir().unwrap();
         let directory = Directory::open(temp.path()).unwrap();
-        for nonsense in ["", "12", "-1\n5\n", "x\ny\n", "99999999999999999999\n1\n"] {
+        for nonsense in [
+            "",
+            "12",
+            "1\n1\n",
+            "pid=1",
+            "pid=-1\nstarted=5\n",
+            "pid=x\nstarted=y\n",
+            "pid=99999999999999999999\nstarted=1\n",
+        ] {
             std::fs::write(directory.path("a.start"), nonsense).unwrap();
             assert_eq!(directory.read_identity("a.start"), None, "{nonsense:?}");
         }
