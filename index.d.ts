@@ -256,7 +256,8 @@ declare namespace Cluster {
     ecv?: boolean | EcvOptions | null | undefined;
     /**
      * A connection on which nothing moved for so long is ended, milliseconds from 0; 0 turns it off. It may come late by a tenth,
-     * at least 20 ms and at most about 1 s. A time-out that the app set itself goes before.
+     * at least 20 ms and at most about 1 s. A time-out that the app set itself goes before, and its own `keepAliveTimeout` does
+     * between two requests.
      * @default 30000
      */
     timeout?: Numeric | null | undefined;

@@ -10,8 +10,6 @@ const { SessionDrain } = require('./http2-drain');
 
 /** How long an idle keep-alive connection may still bring one more request, milliseconds. */
 const LINGER = 1000;
-/** What a connection without an idle time-out of its own (`keepAliveTimeout` 0) may stay idle after a move, milliseconds. */
-const LONGEST = 0x7fffffff;
 
 class Drain {
   #traffic;
@@ -72,7 +70,7 @@ class Drain {
   }
 
   #isMovable(stream) {
-    return this.#mover !== undefined && this.#traffic.listenerOf(stream) !== undefined;
+    return this.#mover !== undefined && this.#traffic.stateOf(stream)?.listener !== undefined;
   }
 
   // Once a turn of the event loop for all responses that finish in it; Node has then done its own part.
@@ -90,11 +88,11 @@ class Drain {
     if (!mover) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
-      const listener = this.#traffic.listenerOf(stream);
+      const state = this.#traffic.stateOf(stream);
       // What the script has ended, its client is about to leave.
-      if (!(fd >= 0) || listener === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
+      if (!(fd >= 0) || state.listener === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
       // No room: the mover calls again when there is some.
-      if (!mover.move(fd, listener, idleLeft(stream))) return;
+      if (!mover.move(fd, state.listener, state.pastOf(stream))) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
       stream.destroy();
     }
@@ -125,12 +123,6 @@ class Drain {
     this.#seen.clear();
     for (const stream of this.#traffic.idleStreams()) this.#seen.set(stream, stream.bytesRead);
   }
-}
-
-// How long the connection may stay idle elsewhere, milliseconds: what Node gave it here. 0: nothing happened on it yet.
-function idleLeft(stream) {
-  if (stream.timeout > 0) return Math.min(Math.ceil(stream.timeout), LONGEST);
-  return stream.bytesRead === 0 ? 0 : LONGEST;
 }
 
 // Asks the client to use another connection for its next request. With several requests on the way, it is the last response

@@ -4,7 +4,9 @@
 // connections now and then, while there are any; a timer for each connection, set anew with each request, would show on
 // keep-alive. What always holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the
 // user's own code set a time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds, not ours.
+// So does their `keepAliveTimeout` between two requests: clients and load balancers are told of it, and rely on it.
 
+const http = require('node:http');
 const { now } = require('./clock');
 
 const STATE = Symbol('cluster2-rs.idle');
@@ -54,14 +56,22 @@ class IdleTimeout {
     for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);
     const lateStreams = this.#traffic.streams.filter(late);
     if (lateStreams.length === 0) return;
-    const http = this.#traffic.httpStreams();
-    for (const stream of lateStreams) if (http.has(stream) && !(stream.server?.timeout > 0)) this.#end(stream);
+    const speaking = this.#traffic.httpStreams();
+    for (const stream of lateStreams) if (speaking.has(stream) && !this.#isTheirs(stream)) this.#end(stream);
+  }
+
+  // Nobody can tell Node's default from the same number set by the user, which is shorter than most limits anyway.
+  #isTheirs(stream) {
+    const { timeout, keepAliveTimeout } = stream.server ?? {};
+    if (timeout > 0) return true;
+    const isOwn = keepAliveTimeout !== undefined && keepAliveTimeout !== defaultKeepAliveTimeout();
+    return isOwn && this.#traffic.stateOf(stream)?.isKeptAlive;
   }
 
   // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the user's.
   #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
-    const state = (socket[STATE] ??= { moved, since: at });
+    const state = (socket[STATE] ??= { moved, since: this.#traffic.stateOf(socket)?.silentSince(socket) ?? at });
     if (state.moved !== moved) {
       state.moved = moved;
       state.since = at;
@@ -76,6 +86,14 @@ class IdleTimeout {
     if (socket.writableLength > 0) socket.destroy();
     else socket.destroySoon();
   }
+}
+
+let keepAliveDefault;
+
+/** Node's own, which has not always been the same. */
+function defaultKeepAliveTimeout() {
+  keepAliveDefault ??= new http.Server().keepAliveTimeout;
+  return keepAliveDefault;
 }
 
 module.exports = { IdleTimeout };

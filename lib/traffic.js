@@ -8,7 +8,9 @@ const diagnostics = require('node:diagnostics_channel');
 const { isHttp1, isHttp2, isSecure } = require('./adapt');
 const { INDEX } = require('./counters');
 const { onEnd } = require('./ending');
+const { Http1State } = require('./http1-state');
 const { LinkedSet } = require('./linked-set');
+const { runOn } = require('./moved');
 const { carrierOf, idleAmong, speaksHttp1, trackIdle, untrackIdle } = require('./node-internals');
 const { HELD, observe } = require('./server-events');
 
@@ -33,8 +35,9 @@ class Traffic {
   #row;
   #follower;
   #subscriptions = [];
-  /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`). */
-  origin;
+  /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`), and its stream once there is one. */
+  #origin;
+  #arrived;
 
   /** One function for all: one each would show where every request has a connection of its own. */
   #onClose;
@@ -153,13 +156,11 @@ class Traffic {
     if (this.#subscriptions.length > 0) return;
     const row = this.#row;
     const key = this.#key;
-    const start = ({ socket, response }) => {
+    const start = ({ request, socket, response, server }) => {
       const state = socket[key]?.state;
       if (state === undefined) return;
-      if (state.moved) settle(socket, state);
       this.#follower?.onResponse(response, state.active > 0 ? state.last : undefined);
-      state.active += 1;
-      state.last = response;
+      state.begin(request, response, server);
       row[requestsTotal] += 1;
       row[requestsActive] += 1;
     };
@@ -242,13 +243,27 @@ class Traffic {
   #add(set, stream) {
     if (set !== this.#plain && set !== this.#secure) return set.add(stream);
     // It speaks HTTP/1.
-    const { listener, idle = 0 } = this.origin ?? {};
-    const fresh = hasBegun(stream) ? undefined : stream.bytesRead;
-    const state = { active: 0, last: undefined, fresh, listener, moved: idle > 0 };
-    set.add(stream, state);
-    // Node would give a connection that comes with nothing to read the time of a first request, and no more.
-    if (state.moved) stream.setTimeout(idle);
+    set.add(stream, new Http1State(stream, this.#origin));
+    this.#arrived = stream;
     this.#follower?.onIdle();
+  }
+
+  /** Has `enter` give a connection to its server, which came from `origin` (of `src/ipc/frame.rs`; without `past` it is new). */
+  admit(origin, enter) {
+    this.#origin = origin;
+    try {
+      enter();
+      // Once the listeners had it, the app's and Node's.
+      if (origin.past && this.#arrived) runOn(this.#arrived, origin.past);
+    } finally {
+      this.#origin = this.#arrived = undefined;
+    }
+  }
+
+  /** What is kept of an HTTP/1 connection; `undefined` of any other. */
+  stateOf(stream) {
+    const state = stream[this.#key]?.state;
+    return state instanceof Http1State ? state : undefined;
   }
 
   #http2Request(server, stream, emitted) {
@@ -273,26 +288,10 @@ class Traffic {
     return idle;
   }
 
-  /** The listener by which an HTTP/1 connection came that can be moved; `undefined` for TLS, whose state lives here. */
-  listenerOf(stream) {
-    return stream.encrypted ? undefined : stream[this.#key]?.state.listener;
-  }
-
   /** The connections that still speak HTTP/1: all but those that were upgraded. */
   httpStreams() {
     return new Set(this.streams.filter(speaksHttp1));
   }
-}
-
-// A moved connection has had its next request: from now on it is like any other of its server.
-function settle(socket, state) {
-  state.moved = false;
-  socket.setTimeout(socket.server?.timeout ?? 0);
-}
-
-// What was passed on may have been read from, and put back: its message has begun.
-function hasBegun(stream) {
-  return stream.readableLength > 0 || (stream.bytesRead > 0 && !stream.encrypted);
 }
 
 module.exports = { PASSES_ON, Traffic };

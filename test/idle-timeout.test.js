@@ -33,7 +33,7 @@ async function serve(timeout, ...names) {
     const { workers, totals } = await status();
     assert.deepStrictEqual([workers[0].connections.timedOut, totals.timedOut], [count, count]);
   };
-  return { ports, connect, status, timedOut };
+  return { script, ports, connect, status, timedOut };
 }
 
 /** A connection that says something as long as it may, and never waits long. */
@@ -110,6 +110,36 @@ describe('the idle time-out', () => {
     http.received = '';
     await http.say(GET, 'an answer');
     await net.say('still here', 'still here');
+  });
+
+  it("leaves alone, between two requests, what has a keepAliveTimeout of the user's own; but not before the first, or in one", async () => {
+    const names = ['keepsAlive', 'keepsAliveForEver', 'keepsAliveSecurely'];
+    const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', ...names);
+    const securely = () => new Connection({ via: tls, port: ports.keepsAliveSecurely, host: 'localhost', family: 4, ca: secure.cert });
+    const kept = [connect('keepsAlive'), connect('keepsAliveForEver'), securely()];
+    for (const connection of kept) await connection.say(GET, 'an answer');
+    const [silent, half] = [connect('keepsAlive'), connect('keepsAlive')];
+    half.socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf');
+    for (const connection of [silent, half]) await connection.isClosed();
+    await connect('net').isClosed();
+    await timedOut(3);
+    for (const connection of kept) {
+      connection.received = '';
+      await connection.say(GET, 'an answer');
+    }
+  });
+
+  it('goes on where it was when a connection is moved', async () => {
+    const limit = 3000;
+    const { connect, status, script } = await serve(limit, 'http');
+    const begun = performance.now();
+    const silent = connect('http');
+    await until('it is there', async () => (await status()).workers[0].connections.active === 1);
+    await until('half of its time is over', () => performance.now() - begun > limit / 2);
+    await new Cluster({ pids: script.pids }).reload();
+    await silent.isClosed();
+    const took = performance.now() - begun;
+    assert.ok(took > limit - 100 && took < limit * 1.3, `it was closed after ${took} ms`);
   });
 
   it('leaves alone a connection that was upgraded, such as a WebSocket, once it is', async () => {

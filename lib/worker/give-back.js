@@ -6,11 +6,12 @@
 
 const fs = require('node:fs');
 const { native } = require('../errors');
+const { toNumbers } = require('../moved');
 
 class GiveBack {
   #native;
   #full;
-  /** Those that no server of this worker can have, for which there was no room yet: `[fd, listener, idle]`. */
+  /** Those that no server of this worker can have, for which there was no room yet: `[fd, listener, past]`. */
   #kept = [];
 
   /**
@@ -27,17 +28,20 @@ class GiveBack {
     return this.#kept.length > 0;
   }
 
-  /** Gives a connection back, now or as soon as there is room, and lets go of its descriptor. */
-  give(fd, listener, idle) {
-    this.#kept.push([fd, listener, idle]);
+  /**
+   * Gives a connection back, now or as soon as there is room, and lets go of its descriptor.
+   * @param {object} [past] what it has behind it (`Past` of `src/ipc/frame.rs`), unless it is new
+   */
+  give(fd, listener, past) {
+    this.#kept.push([fd, listener, past]);
     this.giveKept();
   }
 
   giveKept() {
     while (this.#kept.length > 0) {
-      const [fd, listener, idle] = this.#kept[0];
+      const [fd, listener, past] = this.#kept[0];
       // Without a master there is nobody who could serve it.
-      if (this.#offer(fd, listener, idle) === false) return;
+      if (this.#offer(fd, listener, past) === false) return;
       this.#kept.shift();
       fs.close(fd, () => {});
     }
@@ -47,14 +51,14 @@ class GiveBack {
    * Moves an idle connection to another worker: the master gets a descriptor of it. Its own descriptor stays open.
    * @returns {boolean} false: it stays here
    */
-  move(fd, listener, idle) {
-    return this.#offer(fd, listener, idle) === true;
+  move(fd, listener, past) {
+    return this.#offer(fd, listener, past) === true;
   }
 
   /** False: there is no room now; undefined: there is no master. */
-  #offer(fd, listener, idle) {
+  #offer(fd, listener, past) {
     try {
-      const given = native(() => this.#native.giveBack(fd, listener, idle));
+      const given = native(() => this.#native.giveBack(fd, listener, toNumbers(past)));
       if (!given) this.#full();
       return given;
     } catch {

@@ -49,7 +49,7 @@ class ListenHandle {
     this.#address = address;
     this.#path = path;
     this.#lane = lane;
-    this.#origin = { listener, idle: 0 };
+    this.#origin = { listener, past: undefined };
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
     if (!address) this.getsockname = undefined;
     else this.fchmod = undefined;

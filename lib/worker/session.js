@@ -8,6 +8,7 @@ const { Counters, INDEX } = require('../counters');
 const { CURRENT, secondCluster } = require('../current');
 const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
+const { NUMBERS, originFrom } = require('../moved');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
 const { lastWords } = require('../words');
@@ -147,14 +148,14 @@ class Session {
 
   #connections(count) {
     const batch = this.#batch;
-    for (let i = 0; i < 3 * count; i += 3) this.#connection(batch[i], batch[i + 1], batch[i + 2]);
+    for (let i = 0; i < NUMBERS * count; i += NUMBERS) this.#connection(batch[i], originFrom(batch, i + 1));
   }
 
-  #connection(fd, listener, idle) {
-    const listening = this.handles.get(listener);
-    if (!this.#mayTake(listening)) return this.#giveBack(fd, listener, idle);
+  #connection(fd, origin) {
+    const listening = this.handles.get(origin.listener);
+    if (!this.#mayTake(listening)) return this.#giveBack(fd, origin);
     try {
-      this.#admit({ listener, idle }, () => intake(fd, listening));
+      this.#admit(origin, () => intake(fd, listening));
     } catch (error) {
       // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
       setImmediate(() => {
@@ -177,11 +178,9 @@ class Session {
   /** Has `enter` give a connection to its server. It was counted as active before. */
   #admit(origin, enter) {
     const before = this.traffic.size;
-    this.traffic.origin = origin;
     try {
-      enter();
+      this.traffic.admit(origin, enter);
     } finally {
-      this.traffic.origin = undefined;
       // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
       if (this.traffic.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
     }
@@ -198,10 +197,10 @@ class Session {
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
-  #giveBack(fd, listener, idle) {
+  #giveBack(fd, { listener, past }) {
     this.counters.connectionsActive -= 1;
-    if (idle === 0) this.counters.connectionsTotal -= 1;
-    this.back.give(fd, listener, idle);
+    if (!past) this.counters.connectionsTotal -= 1;
+    this.back.give(fd, listener, past);
   }
 
   /** Reports why this process is about to end, for whoever waits for it to become ready. */

@@ -4,13 +4,13 @@ use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, Function};
+use napi::bindgen_prelude::{ArrayBuffer, Function, Uint32Array};
 use napi_derive::napi;
 
 use super::callback::Callback;
 use super::ecv::NativeEcv;
 use super::{fail, parse, print};
-use crate::ipc::frame::{Order, Origin};
+use crate::ipc::frame::{Order, Origin, Past};
 use crate::runtime::worker::{Taken, Worker};
 use crate::runtime::{log, output};
 use crate::sys::scoreboard::Field;
@@ -19,6 +19,9 @@ use crate::sys::scoreboard::Field;
 const ORDER: i32 = -1;
 const ORPHANED: i32 = -2;
 const STARVED: i32 = -3;
+
+/// The numbers that `take` writes for each connection.
+const NUMBERS: usize = 6;
 
 /// An `Int32Array`. By this name, since napi-derive takes a plain `&mut` for one of its own objects.
 type Batch<'a> = &'a mut [i32];
@@ -59,15 +62,16 @@ impl NativeWorker {
         self.worker.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
     }
 
-    /// The numbers of one `take` at most: three for each connection.
+    /// The numbers of one `take` at most: six for each connection.
     #[napi]
     pub fn batch_size() -> u32 {
-        3 * Worker::MAX_TAKEN as u32
+        (NUMBERS * Worker::MAX_TAKEN) as u32
     }
 
     /// Takes one message. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
-    /// descriptor, listener, idle time (`Origin`); the descriptors are the caller's to close. 0: nothing is there, -1: an order
-    /// (then call `order`), of which the first number of `batch` is the lane, or -1, -2: the master is gone, -3: descriptors are lacking.
+    /// descriptor and the numbers of its `Origin`, in their order; the descriptors are the caller's to close. 0: nothing is there,
+    /// -1: an order (then call `order`), of which the first number of `batch` is the lane, or -1, -2: the master is gone, -3:
+    /// descriptors are lacking.
     #[napi]
     pub fn take(&mut self, batch: Batch<'_>) -> napi::Result<i32> {
         Ok(match self.worker.take().map_err(fail)? {
@@ -83,8 +87,11 @@ impl NativeWorker {
             }
             Taken::Connections(connections) => {
                 let count = connections.len() as i32;
-                for ((fd, origin), place) in connections.into_iter().zip(batch.chunks_exact_mut(3)) {
-                    place.copy_from_slice(&[fd.into_raw_fd(), origin.listener as i32, origin.idle as i32]);
+                for ((fd, origin), place) in connections.into_iter().zip(batch.chunks_exact_mut(NUMBERS)) {
+                    let Origin { listener, past } = origin;
+                    let numbers = [listener, past.stage, past.since, past.timeout, past.requests];
+                    place[0] = fd.into_raw_fd();
+                    place[1..].copy_from_slice(&numbers.map(|number| number as i32));
                 }
                 count
             }
@@ -97,11 +104,15 @@ impl NativeWorker {
         self.order.take().map(|order| print(&order)).transpose()
     }
 
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's. False:
-    /// there is no room for it now.
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's. `past`:
+    /// the numbers of `Past`, in their order. False: there is no room for it now.
     #[napi]
-    pub fn give_back(&mut self, fd: i32, listener: u32, idle: u32) -> napi::Result<bool> {
-        self.worker.give_back(fd, Origin { listener, idle }).map_err(fail)
+    pub fn give_back(&mut self, fd: i32, listener: u32, past: Uint32Array) -> napi::Result<bool> {
+        let &[stage, since, timeout, requests] = past.as_ref() else {
+            return Err(napi::Error::from_reason("a past has four numbers"));
+        };
+        let origin = Origin { listener, past: Past { stage, since, timeout, requests } };
+        self.worker.give_back(fd, origin).map_err(fail)
     }
 
     /// Reports to the master; `report` is JSON. False: it waits for room, until the next report or `catch_up`.

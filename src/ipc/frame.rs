@@ -1,6 +1,6 @@
 //! What goes between master and worker.
 //!
-//! A message is one frame. Connections travel on the channel, as a list of listener numbers beside as many descriptors. Orders and
+//! A message is one frame. Connections travel on the channel, as a list of their origins beside as many descriptors. Orders and
 //! reports are JSON, and travel on a socket pair of their own: they never wait behind connections for which there are
 //! no descriptors. Beside the answer to `Bind` may travel the descriptor of the worker's lane.
 //!
@@ -19,6 +19,9 @@ const QUESTION: u8 = 3;
 
 /// The most connections in one frame.
 pub const MAX_CONNECTIONS: usize = 32;
+
+/// What is said of one connection: five numbers of four bytes.
+const ORIGIN: usize = 20;
 
 /// Names a listening socket of the master.
 pub type ListenerId = u32;
@@ -171,9 +174,29 @@ pub struct Wanted {
 pub struct Origin {
     /// Where it came in.
     pub listener: ListenerId,
-    /// For an idle keep-alive connection that another worker gave back: how long it may stay idle, milliseconds. 0 for a
-    /// connection on which nothing happened yet.
-    pub idle: u32,
+    /// What it has behind it.
+    pub past: Past,
+}
+
+/// What a connection has behind it that another worker gave back; all 0 for a new one. For the worker that gets it, so that Node's
+/// time-outs and limits hold as if it had not moved (`lib/moved.js`); the master only passes it on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// 0: it is new; 1: nothing was read on it yet; 2: it is between two messages; 3: and `keepAliveTimeout` runs.
+    pub stage: u32,
+    /// Since when nothing has moved on it, milliseconds of [`sys::now`](crate::sys::now), of which these are the last bits.
+    pub since: u32,
+    /// Its socket's time-out, milliseconds; 0: it has none.
+    pub timeout: u32,
+    /// How many of its requests count for `maxRequestsPerSocket`.
+    pub requests: u32,
+}
+
+impl Past {
+    /// Whether a worker has counted it already.
+    pub fn is_new(self) -> bool {
+        self.stage == 0
+    }
 }
 
 /// What a frame from the master holds.
@@ -207,7 +230,7 @@ pub struct Malformed {
 /// The bytes of a frame for connections, on the stack: one is made for every few connections.
 #[derive(Debug)]
 pub struct Connections {
-    bytes: [u8; 1 + 8 * MAX_CONNECTIONS],
+    bytes: [u8; 1 + ORIGIN * MAX_CONNECTIONS],
     length: usize,
 }
 
@@ -221,12 +244,15 @@ impl Deref for Connections {
 
 /// The frame for at most [`MAX_CONNECTIONS`] connections, in the order of their descriptors.
 pub fn connections(origins: impl Iterator<Item = Origin>) -> Connections {
-    let mut frame = Connections { bytes: [CONNECTIONS; 1 + 8 * MAX_CONNECTIONS], length: 1 };
-    let (places, _) = frame.bytes[1..].as_chunks_mut::<8>();
-    for (place, origin) in places.iter_mut().zip(origins) {
-        place[..4].copy_from_slice(&origin.listener.to_le_bytes());
-        place[4..].copy_from_slice(&origin.idle.to_le_bytes());
-        frame.length += 8;
+    let mut frame = Connections { bytes: [CONNECTIONS; 1 + ORIGIN * MAX_CONNECTIONS], length: 1 };
+    let (places, _) = frame.bytes[1..].as_chunks_mut::<ORIGIN>();
+    for (place, Origin { listener, past }) in places.iter_mut().zip(origins) {
+        let numbers = [listener, past.stage, past.since, past.timeout, past.requests];
+        let (bytes, _) = place.as_chunks_mut::<4>();
+        for (bytes, number) in bytes.iter_mut().zip(numbers) {
+            *bytes = number.to_le_bytes();
+        }
+        frame.length += ORIGIN;
     }
     frame
 }
@@ -278,10 +304,15 @@ pub fn from_worker(frame: &[u8], fds: usize) -> Result<FromWorker, Malformed> {
 }
 
 fn read_connections(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
-    let numbers = frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * 8)?;
+    let numbers = frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * ORIGIN)?;
     let (numbers, _) = numbers.as_chunks::<4>();
-    let (pairs, _) = numbers.as_chunks::<2>();
-    Some(pairs.iter().map(|[a, b]| Origin { listener: u32::from_le_bytes(*a), idle: u32::from_le_bytes(*b) }).collect())
+    let (origins, _) = numbers.as_chunks::<5>();
+    Some(origins.iter().map(read_origin).collect())
+}
+
+fn read_origin(numbers: &[[u8; 4]; 5]) -> Origin {
+    let [listener, stage, since, timeout, requests] = numbers.map(u32::from_le_bytes);
+    Origin { listener, past: Past { stage, since, timeout, requests } }
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(kind: u8, frame: &[u8]) -> Option<T> {
@@ -294,7 +325,9 @@ mod tests {
 
     #[test]
     fn frames_come_back_as_they_went() {
-        let origins = [(7, 0), (0, 5_000), (u32::MAX, u32::MAX)].map(|(listener, idle)| Origin { listener, idle });
+        let past = Past { stage: 3, since: u32::MAX, timeout: 5_000, requests: 7 };
+        let origins = [(7, Past::default()), (0, past), (u32::MAX, past)];
+        let origins = origins.map(|(listener, past)| Origin { listener, past });
         let frame = connections(origins.into_iter());
         assert_eq!(from_master(&frame, 3).unwrap(), FromMaster::Connections(origins.to_vec()));
         let order = Order::BindFailed { seq: 3, errno: 98 };
@@ -307,9 +340,9 @@ mod tests {
 
     #[test]
     fn descriptors_and_numbers_must_agree() {
-        let frame = connections([1, 2].map(|listener| Origin { listener, idle: 0 }).into_iter());
+        let frame = connections([1, 2].map(|listener| Origin { listener, past: Past::default() }).into_iter());
         assert!(from_master(&frame, 1).is_err());
-        assert!(from_master(&frame[..12], 2).is_err());
+        assert!(from_master(&frame[..36], 2).is_err());
         assert!(from_master(&order(&Order::Leave), 1).is_err());
         assert!(from_worker(&report(&Report::Drained), 1).is_err());
         assert!(from_worker(&question(&Report::Drained), 0).is_err(), "without a socket for its answer");

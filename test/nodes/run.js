@@ -16,7 +16,7 @@ const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** Which tests: names of files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native|untouched)$/,
-  /^(inspector|languages|grandchildren|balance-kernel|node-internals|cli-.*)$/,
+  /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|idle-timeout|cli-.*)$/,
 ];
 /** Of these, what is slow and mostly the master's; run on the last of the oldest and the newest line only. */
 const MASTERS = /^continuity-(blocked-master|container|hang|kernel|pressure|recycle|scale)$/;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver as TestReceiver, channel};
 use std::time::Instant;
 
 use super::*;
-use crate::ipc::frame::{self, FromMaster, Origin, Wanted};
+use crate::ipc::frame::{self, FromMaster, Origin, Past, Wanted};
 use crate::sys::channel::{Channel, MAX_BYTES};
 use crate::sys::scoreboard::{Field, Row, Scoreboard};
 
@@ -30,6 +30,7 @@ struct Stage {
 }
 
 const LISTENER: u32 = 1;
+const MOVED: Past = Past { stage: 2, since: 1_000, timeout: 5_000, requests: 0 };
 
 /// A door with one listener, and its port.
 fn door(policy: Balance) -> (Door, u16) {
@@ -212,7 +213,7 @@ fn a_connection_that_nobody_will_serve_is_closed_and_holds_up_nobody_else() {
     let mut strays: Vec<TcpStream> = (0..2).map(|_| stage.client()).collect();
     for stream in worker.take(2) {
         // As after a reload to code that does not listen there any more.
-        let origin = Origin { listener: 77, idle: 5_000 };
+        let origin = Origin { listener: 77, past: MOVED };
         worker.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
     }
     let mut client = stage.client();
@@ -350,7 +351,7 @@ fn what_a_worker_gave_back_just_before_its_death_goes_to_another() {
         taken.extend(moving.take(1));
     }
     for stream in taken {
-        let origin = Origin { listener: LISTENER, idle: 5_000 };
+        let origin = Origin { listener: LISTENER, past: MOVED };
         moving.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
     }
     drop(moving);

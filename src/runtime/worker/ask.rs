@@ -104,7 +104,7 @@ mod tests {
         let plays = std::thread::spawn(move || {
             let (question, asker) = heard(&master);
             assert_eq!(question, FromWorker::Question(UNSERVE));
-            let origin = Origin { listener: 1, idle: 0 };
+            let origin = Origin { listener: 1, past: frame::Past::default() };
             master.send(&frame::order(&Order::Drain { moving: true }), &[]).unwrap();
             channel.send(&frame::connections(std::iter::once(origin)), &[connection.as_fd()]).unwrap();
             master.send(&frame::order(&Order::Leave), &[]).unwrap();

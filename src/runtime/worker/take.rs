@@ -84,7 +84,7 @@ impl Worker {
                 self.row.add(Field::Taken, received.fds.len() as f64);
                 self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
                 // A connection that was moved here has been counted where it was first.
-                let fresh = origins.iter().filter(|origin| origin.idle == 0).count();
+                let fresh = origins.iter().filter(|origin| origin.past.is_new()).count();
                 self.row.add(Field::ConnectionsTotal, fresh as f64);
                 Ok(Taken::Connections(received.fds.into_iter().zip(origins).collect()))
             }

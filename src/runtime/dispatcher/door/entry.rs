@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use rustix::io::Errno;
 
 use crate::core::Millis;
-use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Wanted};
+use crate::ipc::frame::{BoundAddress, ListenerId, Origin, Past, Wanted};
 use crate::runtime::dispatcher::peer::Connection;
 use crate::runtime::dispatcher::watch::Watch;
 use crate::sys::listener::{Address, Listener};
@@ -38,7 +38,7 @@ impl Entry {
     }
 
     pub(super) fn accept(&mut self, now: Millis) -> Option<Connection> {
-        let origin = Origin { listener: self.of, idle: 0 };
+        let origin = Origin { listener: self.of, past: Past::default() };
         loop {
             match self.listener.accept() {
                 Ok((fd, client)) => return Some(Connection { fd, origin, client }),

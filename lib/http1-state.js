@@ -1,0 +1,65 @@
+'use strict';
+
+// What is kept of one HTTP/1 connection of this process. What always holds: `active` is the number of
+// its requests under way, in whatever order they are answered.
+
+const { now } = require('./clock');
+const { hadRequests, pastOf, silentSince } = require('./moved');
+
+class Http1State {
+  active = 0;
+  /** The response of its last request under way. */
+  last = undefined;
+  /** What had been read of it when it came here, before any message. */
+  fresh;
+  /** The listener by which it came, if it can be moved: not through TLS, whose state lives here. */
+  listener;
+  /** Since when it was there and, if it was moved, silent; by `now()`. */
+  since;
+  hadRequests = false;
+  /** How many of its requests Node counts for `maxRequestsPerSocket`. */
+  requests = 0;
+
+  /**
+   * @param {net.Socket} stream
+   * @param {object} [origin] where it came from (`Origin` of `src/ipc/frame.rs`)
+   */
+  constructor(stream, { listener, past } = {}) {
+    this.fresh = hasBegun(stream) ? undefined : stream.bytesRead;
+    this.listener = stream.encrypted ? undefined : listener;
+    this.since = past ? silentSince(past) : now();
+    if (!past) return;
+    this.hadRequests = hadRequests(past);
+    this.requests = past.requests;
+  }
+
+  /** A request of it begins on this server, and its response. */
+  begin(request, response, { maxRequestsPerSocket }) {
+    this.hadRequests = true;
+    if (maxRequestsPerSocket > 0 && request.httpVersion === '1.1') this.requests += 1;
+    this.active += 1;
+    this.last = response;
+  }
+
+  /** Whether it waits for another request, after a first one. */
+  get isKeptAlive() {
+    return this.active === 0 && this.hadRequests;
+  }
+
+  /** Since when nothing was read or written on it, by `now()`; `undefined` once something was, here. */
+  silentSince({ bytesRead, bytesWritten }) {
+    return bytesRead + bytesWritten === this.fresh ? this.since : undefined;
+  }
+
+  /** What it has behind it, for the worker that gets it (`Past` of `src/ipc/frame.rs`). It is idle. */
+  pastOf(stream) {
+    return pastOf(stream, this);
+  }
+}
+
+// What was passed on may have been read from, and put back: its message has begun.
+function hasBegun(stream) {
+  return stream.readableLength > 0 || (stream.bytesRead > 0 && !stream.encrypted);
+}
+
+module.exports = { Http1State };

@@ -1,0 +1,89 @@
+'use strict';
+
+// What a moved HTTP/1 connection has behind it: told by the worker that gives it back, made good by
+// the one that gets it. What always holds: whatever Node ends, refuses or announces on a moved
+// connection, it does when it would have done so without the move. Its times run on from where they
+// were (`keepAliveTimeout`, `timeout`, `headersTimeout`, `requestTimeout`), and its requests are
+// counted on (`maxRequestsPerSocket`).
+
+const { now } = require('./clock');
+const internals = require('./node-internals');
+
+/** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */
+const NUMBERS = 6;
+/** How far a connection got (`Past` of `src/ipc/frame.rs`). */
+const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3 };
+/** What is added where its time-out was told already, and nothing has moved since. */
+const TOLD = 4;
+/** The longest time of a timer of Node's, milliseconds. */
+const LONGEST = 0x7fffffff;
+
+/**
+ * What an idle connection has behind it.
+ * @param {net.Socket} stream
+ * @param {{ hadRequests: boolean, since: number, requests: number }} known whether it ever had a
+ *   request; since when it was there, by `now()`; how many of them count for `maxRequestsPerSocket`
+ * @returns {{ stage: number, since: number, timeout: number, requests: number }} `Past` of
+ *   `src/ipc/frame.rs`
+ */
+function pastOf(stream, { hadRequests: isUsed, since, requests }) {
+  const { timeout, passed, isTold } = internals.timeoutOf(stream);
+  const used = stream.server.keepAliveTimeout ? STAGE.KEPT : STAGE.BETWEEN;
+  return {
+    stage: (isUsed ? used : STAGE.UNUSED) + (isTold ? TOLD : 0),
+    since: toBits(isUsed ? now() - passed : since),
+    timeout: Math.min(Math.ceil(timeout), LONGEST),
+    requests,
+  };
+}
+
+/**
+ * Makes good in this process what a connection has behind it, once its server has it. It is idle.
+ * @param {net.Socket} stream
+ * @param {object} past as from `pastOf`, in another process
+ */
+function runOn(stream, { stage: bits, since, timeout, requests }) {
+  if (stream.destroyed || !internals.speaksHttp1(stream)) return;
+  const { server } = stream;
+  const [stage, isTold] = [bits % TOLD, bits >= TOLD];
+  const at = fromBits(since);
+  internals.runTimeoutOn(stream, { timeout, passed: now() - at, isTold });
+  if (stage === STAGE.UNUSED) return internals.dateBack(stream, at);
+  internals.endMessage(stream);
+  // Node gives a request other times than the wait for it, but does not know of a wait elsewhere.
+  const begun = stage === STAGE.KEPT ? () => stream.setTimeout(server.timeout || 0) : undefined;
+  if (begun || requests > 0) internals.beforeMessages(stream, { begun, requests });
+}
+
+/** Whether a moved connection ever had a request before. */
+const hadRequests = ({ stage }) => stage % TOLD > STAGE.UNUSED;
+
+/** Since when nothing has moved on a moved connection, by `now()`. */
+const silentSince = ({ since }) => fromBits(since);
+
+/** A past as four numbers of 32 bits; those of a new connection without one. */
+function toNumbers({ stage = STAGE.NEW, since = 0, timeout = 0, requests = 0 } = {}) {
+  return Uint32Array.of(stage, since, timeout, requests);
+}
+
+/**
+ * The `Origin` (of `src/ipc/frame.rs`) that the five numbers tell that begin at an index.
+ * @returns {{ listener: number, past: object|undefined }} without `past` the connection is new
+ */
+function originFrom(numbers, at) {
+  const listener = numbers[at];
+  if (numbers[at + 1] === STAGE.NEW) return { listener, past: undefined };
+  const [stage, since, timeout, requests] = numbers.subarray(at + 1, at + 5);
+  return { listener, past: { stage, since, timeout, requests } };
+}
+
+/** The last 32 bits of a time by `now()`. */
+const toBits = (time) => Math.round(time) >>> 0;
+
+/** The time by `now()` that has these last bits, and is no later than now. */
+function fromBits(bits) {
+  const at = Math.round(now());
+  return at - Math.max(0, (at - bits) | 0);
+}
+
+module.exports = { NUMBERS, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers };
