@@ -3,6 +3,7 @@
 // `cluster: false`: who got in before a shutdown is served; and a shutdown before the app listens.
 
 const assert = require('node:assert');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
@@ -10,7 +11,7 @@ const path = require('node:path');
 const Cluster = require('..');
 const { Connection, request } = require('./helpers/client');
 const { Script, freePort } = require('./helpers/cluster');
-const { within } = require('./helpers/wait');
+const { until, within } = require('./helpers/wait');
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 const hello = () => http.createServer((_, response) => response.end('hello'));
@@ -33,6 +34,23 @@ describe('shutdown() of a single process', () => {
       fs.rmdirSync(directory);
     });
   }
+
+  it('resolves when the address is free for another server, while a request is still answered', async () => {
+    const port = await freePort();
+    const held = [];
+    const app = http.createServer((_, response) => held.push(response));
+    const cluster = new Cluster({ cluster: false, monPort: false, port });
+    await new Promise((listening) => cluster.listen((callback) => callback(app), listening));
+    const asked = request(port);
+    await until('the request is there', () => held.length === 1);
+    await within('the door is closed', cluster.shutdown());
+    const next = hello().listen(port, '0.0.0.0');
+    await once(next, 'listening');
+    held[0].end('held');
+    assert.strictEqual((await asked).body, 'held');
+    assert.strictEqual((await request(port)).body, 'hello');
+    await Promise.all([cluster.shutdown({ wait: true }), new Promise((closed) => next.close(closed))]);
+  });
 
   it('by a signal ends the process, however many of them there are in it', async () => {
     const script = new Script('two-singles.js', { options: { ports: [await freePort(), await freePort()] } });

@@ -38,6 +38,8 @@ class SingleRole {
   #beats;
   #idle;
   #drained;
+  /** The door is closed: its addresses are free. */
+  #shut;
   #closeEvent = new CloseEvent();
   /** `idle`, `starting`, `running`, `leaving`, `ended`. */
   #state = 'idle';
@@ -220,7 +222,7 @@ class SingleRole {
 
   async #shutdown(wait) {
     this.#drained ??= this.#drain();
-    if (wait) await this.#drained;
+    await (wait ? this.#drained : this.#shut);
     return { running: true, pid: process.pid };
   }
 
@@ -239,7 +241,8 @@ class SingleRole {
       drain.start();
       // Not before the script's own handlers of a signal, which may close servers.
       setImmediate(() => this.#closeEvent.start());
-      this.#door.shut().then(() => {
+      this.#shut = this.#door.shut();
+      this.#shut.then(() => {
         isShut = true;
         drain.check();
       });
