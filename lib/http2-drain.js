@@ -6,7 +6,7 @@
 // that names the highest stream id, and a round trip later the last one, which names the last stream that is served. nghttp2 in
 // Node ignores new streams once it has sent any GOAWAY, so the first one is written beside it, as bytes between two of its
 // frames; but not through TLS, where Node aborts the process when two write at once. What always holds: a stream that came
-// before the last GOAWAY reaches the app, LIMIT after a round trip at the latest.
+// before the last GOAWAY reaches the app, LIMIT and a round trip later at the latest.
 
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
@@ -19,11 +19,10 @@ const ANNOUNCEMENT = Buffer.from('000008070000000000' + '7fffffff' + '00000000',
 const ROUND_TRIP = 1000;
 /** How long a client that was told may go on opening streams, milliseconds: it may be busy. */
 const PAUSE = 100;
-/** For how long no stream may have ended before the first GOAWAY, milliseconds; longer where a round trip is. */
+/** How long a client may take, after it has answered a PING, for what it asks because of what it has read, milliseconds. */
 const QUIET = 50;
-/** How long new streams wait for that after a round trip, milliseconds. */
+/** How long new streams wait until none ends in that time, milliseconds. */
 const LIMIT = 500;
-
 /** In so many turns of the event loop Node has sent what there was to send. */
 const TURNS = 3;
 
@@ -75,15 +74,17 @@ class SessionDrain {
     this.#held = undefined;
   }
 
-  // A session that has just begun has sent its SETTINGS, which have to be the first frame, when the PING is answered.
+  // The answer to a PING says that the client has read what had ended before, and that all it had sent until then is here.
+  // A session that has just begun has sent its SETTINGS by then, which have to be the first frame.
   async #quiet() {
     this.#held = [];
     const began = now();
-    await this.#ping();
-    const asked = now();
-    const quiet = Math.max(QUIET, asked - began);
-    const isOver = () => this.#session.destroyed || now() - Math.max(this.#endedAt, began) >= quiet || now() - asked >= LIMIT;
-    while (!isOver()) await sleep(QUIET / 5);
+    let endedAt;
+    do {
+      endedAt = this.#endedAt;
+      await this.#ping();
+      await sleep(QUIET);
+    } while (endedAt !== this.#endedAt && now() - began < LIMIT && !this.#isOver);
   }
 
   /** Resolves when the client has answered, or does not. */

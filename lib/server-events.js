@@ -20,7 +20,9 @@ const observers = new Set();
 /** The events that are told of. */
 const TOLD = new Set(['connection', 'secureConnection', 'session', 'stream', 'listening', 'error', 'close']);
 const { prototype } = net.Server;
-const { emit } = prototype;
+/** What was there before: Node's own, or that of a tracer. */
+let emit;
+let replaced;
 
 function observedEmit(event, first) {
   if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
@@ -43,15 +45,28 @@ function emitLate(server, emitted) {
  * @returns {() => void} ends it
  */
 function observe(observer) {
-  // Not enumerable, as methods of classes are. Whoever wraps `emit` later, as tracers do, calls this one.
-  if (observers.size === 0 && !Object.hasOwn(prototype, 'emit')) {
-    Object.defineProperty(prototype, 'emit', { value: observedEmit, configurable: true, writable: true });
-  }
+  if (emit === undefined) install();
   observers.add(observer);
   return () => {
     observers.delete(observer);
-    if (observers.size === 0 && prototype.emit === observedEmit) delete prototype.emit;
+    if (observers.size === 0) uninstall();
   };
+}
+
+// Not enumerable, as methods of classes are. Whoever wraps `emit` later, as tracers do, calls this one.
+function install() {
+  ({ emit } = prototype);
+  const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
+  Object.defineProperty(prototype, 'emit', { configurable: true, writable: true, enumerable: false, ...own, value: observedEmit });
+  replaced = own;
+}
+
+function uninstall() {
+  // Somebody has wrapped it meanwhile: it stays, and tells nobody.
+  if (prototype.emit !== observedEmit) return;
+  if (replaced === undefined) delete prototype.emit;
+  else Object.defineProperty(prototype, 'emit', replaced);
+  emit = undefined;
 }
 
 module.exports = { HELD, emitLate, observe };

@@ -53,7 +53,7 @@ class Traffic {
    * @param {() => void} [onNew] called once for each connection, whatever servers it passes through
    */
   constructor(counters, onNew) {
-    const row = counters.row;
+    const { row } = counters;
     const key = this.#key;
     const traffic = this;
     this.#row = row;
@@ -61,9 +61,8 @@ class Traffic {
     this.#onStreamEnd = function () {
       row[requestsActive] -= 1;
       const state = this.session?.[key];
-      if (state === undefined) return;
-      state.open -= 1;
-      traffic.#follower?.onStreamEnd(state);
+      if (state) state.open -= 1;
+      if (state) traffic.#follower?.onStreamEnd(state);
     };
     this.#unobserve = observe({
       before: (...emitted) => this.#before(...emitted),
@@ -129,7 +128,7 @@ class Traffic {
   #before(server, event, first, emitted) {
     const isConnection = event === 'connection' || event === 'secureConnection';
     // A server that is given a connection of ours serves it, whether it listens or not.
-    if (isConnection && first[this.#key] !== undefined) this.#watched.add(server);
+    if (isConnection && first?.[this.#key] !== undefined) this.#watched.add(server);
     if (!this.#watched.has(server)) return undefined;
     if (isConnection) {
       if (isHttp1(server) || (event === 'secureConnection' && first.alpnProtocol !== 'h2')) trackIdle(server);
@@ -228,9 +227,12 @@ class Traffic {
   #enterSession(session) {
     // What is no socket of Node's own is wrapped for the session.
     const link = session.socket[this.#key] ?? session.socket.stream?.[this.#key];
-    if (link === undefined) return;
-    session[this.#key] = link.state = { active: 0, session, socket: link.item, open: 0 };
-    this.#follower?.onSession(link.state);
+    if (!link) return;
+    const { item: socket, set } = link;
+    // It may have spoken HTTP/1 until a request upgraded it, which is over when the connection is.
+    if (set === this.#plain || set === this.#secure) this.#become(set === this.#plain ? this.others : this.#tunnels, socket);
+    session[this.#key] = socket[this.#key].state = { active: link.state?.active ?? 0, session, socket, open: 0 };
+    this.#follower?.onSession(session[this.#key]);
   }
 
   #become(set, stream) {
@@ -268,7 +270,7 @@ class Traffic {
 
   #http2Request(server, stream, emitted) {
     const state = stream.session?.[this.#key];
-    if (stream.destroyed || state === undefined) return undefined;
+    if (stream.destroyed || !state) return undefined;
     this.#row[requestsTotal] += 1;
     this.#row[requestsActive] += 1;
     state.open += 1;
