@@ -60,7 +60,13 @@ impl Master {
                 return Err(error);
             }
         };
-        let control = pids.listen()?;
+        let control = match pids.listen() {
+            Ok(control) => control,
+            Err(error) => {
+                pids.release();
+                return Err(error);
+            }
+        };
         // Twice: while workers are replaced, the old and the new ones live side by side.
         let board =
             Scoreboard::create(2 * MAX_WORKERS as usize).map_err(ClusterError::system("creating the scoreboard"))?;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -57,8 +57,8 @@ impl Pids {
     /// Makes the directory where needed and claims it. Fails with `PidsUnwritable` or `AlreadyRunning`.
     pub fn claim(path: &Path) -> Result<Self> {
         let pids = Self::lock(path)?;
-        let me = std::process::id();
-        pids.directory.write_pid(MASTER, me).map_err(unwritable(&pids.directory.path(MASTER)))?;
+        let written = pids.directory.write_pid(MASTER, std::process::id());
+        written.map_err(unwritable(&pids.directory.path(MASTER))).inspect_err(|_| pids.remove(LOCK))?;
         Ok(pids)
     }
 
@@ -222,9 +222,12 @@ impl Running {
         Ok(Self { directory, master })
     }
 
-    /// Connects to the control socket.
-    pub fn connect(&self) -> io::Result<std::os::unix::net::UnixStream> {
-        std::os::unix::net::UnixStream::connect(self.directory.short_path(CONTROL))
+    /// Connects to the control socket, without ever waiting: `WouldBlock` where too many others do.
+    pub fn connect(&self) -> io::Result<UnixStream> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(self.directory.short_path(CONTROL))?)?;
+        Ok(UnixStream::from(socket))
     }
 
     /// Its workers, as far as their notes are true.
@@ -344,6 +347,17 @@ mod tests {
         pids.remove_worker(std::process::id());
         pids.release();
         assert!(names().is_empty());
+    }
+
+    #[test]
+    fn whoever_asks_where_too_many_wait_to_be_accepted_is_told_at_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut pids = Pids::claim(temp.path()).unwrap();
+        let _socket = pids.listen().unwrap();
+        let running = Running::find(temp.path()).unwrap();
+        let connected: Vec<_> = std::iter::repeat_with(|| running.connect()).take(2 * BACKLOG as usize).collect();
+        let refused: BTreeSet<_> = connected.iter().filter_map(|it| it.as_ref().err().map(io::Error::kind)).collect();
+        assert_eq!(refused, BTreeSet::from([io::ErrorKind::WouldBlock]));
     }
 
     #[test]

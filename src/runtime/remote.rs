@@ -7,6 +7,7 @@
 //! its own: it waits for as long as the master answers others (*pulse*).
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -112,11 +113,9 @@ impl<'a> Asked<'a> {
     async fn connect(&self) -> std::result::Result<UnixStream, String> {
         let begun = Instant::now();
         loop {
-            let connected = self.running.connect().and_then(|stream| {
-                stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream)
-            });
-            match connected {
+            match self.running.connect().and_then(UnixStream::from_std) {
+                // Whoever waits for this has a limit.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(TRY_EVERY).await,
                 Err(error) if is_missing(&error) && begun.elapsed() < SOCKET_WITHIN => {
                     tokio::time::sleep(TRY_EVERY).await;
                 }
@@ -185,7 +184,7 @@ impl<'a> Asked<'a> {
 
 /// Whether nobody listens there, or nothing is there at all.
 fn is_missing(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 fn ended(pidfd: &OwnedFd, limit: Duration) -> bool {
