@@ -1,10 +1,10 @@
 'use strict';
 
 // Finishes what a process has: each request that has begun is answered. An idle keep-alive connection is moved to another
-// worker, where there is one and the connection's state does not live here (TLS); otherwise its client gets the chance to send
-// one more request, before the connection is closed. What always holds: a connection leaves this process only by its own end,
-// by being moved between two messages, after a response that said `Connection: close`, or after it was idle for LINGER
-// milliseconds.
+// worker, where one serves the same listener and the connection's state does not live here (TLS); otherwise its client gets the
+// chance to send one more request, before the connection is closed. What always holds: a connection leaves this process only by
+// its own end, by being moved between two messages, after a response that said `Connection: close`, or after it was idle for
+// LINGER milliseconds.
 
 const { SessionDrain } = require('./http2-drain');
 
@@ -17,6 +17,7 @@ class Drain {
   #timer;
   #onDrained;
   #mover;
+  #retired = new Set();
   #moving = false;
   /** HTTP/2 sessions that end, by session. */
   #sessions = new Map();
@@ -42,10 +43,12 @@ class Drain {
   /**
    * Begins. What is idle now is moved before this returns. A second call only changes the mover.
    * @param {{ move: Function }} [mover] gives connections to other workers; without one they all end here
+   * @param {number[]} [retired] listeners that no other worker serves, besides those named before: their connections end here
    */
-  start(mover) {
+  start(mover, retired = []) {
     const first = !this.active;
     this.#mover = mover;
+    for (const listener of retired) this.#retired.add(listener);
     this.#timer ??= setInterval(() => this.#closeIdle(), LINGER);
     this.#traffic.follow({
       onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
@@ -70,7 +73,8 @@ class Drain {
   }
 
   #isMovable(stream) {
-    return this.#mover !== undefined && this.#traffic.stateOf(stream)?.listener !== undefined;
+    const listener = this.#traffic.stateOf(stream)?.listener;
+    return this.#mover !== undefined && listener !== undefined && !this.#retired.has(listener);
   }
 
   // Once a turn of the event loop for all responses that finish in it; Node has then done its own part.

@@ -58,11 +58,11 @@ class Leaving {
     this.start({ moving: true });
   }
 
-  /** Drains. `moving`: other workers take what is idle. */
-  start({ moving }) {
+  /** Drains. `moving`: other workers take what is idle, but for the connections of `retired` listeners. */
+  start({ moving, retired }) {
     const isFirst = !this.#drain.active;
     this.#session.closeLanes();
-    this.#drain.start(moving ? this.#session.back : undefined);
+    this.#drain.start(moving ? this.#session.back : undefined, retired);
     // Not before the script's own handlers of a signal, which may close servers.
     if (isFirst) setImmediate(() => this.#closeEvent.start());
   }

@@ -54,6 +54,9 @@ pub enum Order {
     Drain {
         /// Whether idle connections are to be given back, because there is somebody to take them.
         moving: bool,
+        /// Listeners that nobody else serves, besides those named before: their connections are to be kept.
+        #[serde(default)]
+        retired: Vec<ListenerId>,
     },
     /// Nothing is on the way to you: end.
     Leave,

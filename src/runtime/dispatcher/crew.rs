@@ -1,7 +1,7 @@
 //! Workers come, say what they do, and go.
 //!
 //! What always holds: a worker that is gone is in no line, and what it left in its channel is placed anew, even where that takes until
-//! there are descriptors again; and who waits where nobody will ever serve is let go as soon as that is sure.
+//! there are descriptors again.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,14 +23,6 @@ impl Loop {
             Ok(()) => drop(self.peers.insert(peer.id(), peer)),
             Err(error) => tracing::error!(%error, "cannot watch a worker"),
         }
-    }
-
-    /// Hands a worker nothing more, and has it finish what it has.
-    pub(super) fn drain(&mut self, worker: WorkerId) {
-        let moving = !self.door.is_shut();
-        self.with_peer(worker, |peer| peer.drain(moving));
-        self.enrol(worker);
-        self.look_at = 0;
     }
 
     pub(super) fn detach(&mut self, worker: WorkerId) {
@@ -68,18 +60,6 @@ impl Loop {
             left.into_iter().for_each(|connection| lines.wait(connection));
             !all
         });
-    }
-
-    /// Closes what nobody serves any more, once it is sure that nobody will: every worker that may still serve is ready.
-    /// Connections that wait there would wait for ever.
-    fn release_unserved(&mut self) {
-        let mut open = self.peers.values().filter(|peer| peer.is_open()).peekable();
-        if open.peek().is_none() || !open.all(Peer::is_ready) {
-            return;
-        }
-        let served = |listener| self.peers.values().any(|peer| peer.claims(listener));
-        self.door.release_unserved(served);
-        self.lines.release_unserved(served);
     }
 
     /// Reads what came from a worker, as far as it is its turn and not too much of it waits. The worker itself is held up by what
@@ -127,11 +107,7 @@ impl Loop {
                 Some(Received::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
                 Some(Received::Connections(back)) => {
                     Counts::add(&self.counts.moved, back.len());
-                    for connection in back {
-                        if !self.place(connection, Some(worker)) {
-                            self.release_unserved();
-                        }
-                    }
+                    back.into_iter().for_each(|connection| self.place(connection, Some(worker)));
                 }
                 None => {
                     self.leave_alone_if_deaf(worker);
@@ -167,15 +143,13 @@ impl Loop {
                 self.announce_settled();
             }
             Report::Unserve { listener } => {
-                self.with_peer(worker, |peer| peer.unserve(listener));
-                self.enrol(worker);
-                self.release_unserved();
-                self.look_at = 0;
+                self.unserve(worker, listener);
                 if let Some(asker) = asker {
                     reply(asker, &Order::Unserved, None);
                 }
             }
             Report::Leaving => {
+                self.with_peer(worker, Peer::leave_by_itself);
                 // The supervisor will say so; what its script closes meanwhile stays open for whoever comes after it.
                 self.drain(worker);
                 self.pass_on(worker, report);
@@ -208,7 +182,8 @@ impl Loop {
                 let slot = self.peers.get(&worker).filter(|peer| peer.is_open()).map(Peer::slot);
                 let lane = slot.and_then(|slot| self.door.lane(listener, slot));
                 self.with_peer(worker, |peer| peer.claim(listener));
-                self.door.take_rescued().into_iter().for_each(|connection| self.lines.wait(connection));
+                self.retired.remove(&listener);
+                self.door.take_rescued().into_iter().for_each(|connection| self.place(connection, None));
                 let (address, path) = self.door.place(listener);
                 (Order::Bound { seq, listener, address, path }, lane)
             }

@@ -90,13 +90,19 @@ impl Door {
         claimed: impl Fn(ListenerId) -> bool,
     ) -> std::result::Result<ListenerId, i32> {
         let anywhere = wanted.address.as_deref().is_none_or(|host| matches!(host, "0.0.0.0" | "::"));
+        let loose = self.loose;
         let is_meant = |entry: &Entry| {
-            self.loose && entry.pinned && anywhere && wanted.port.is_some() && entry.wanted.port == wanted.port
+            loose && entry.pinned && anywhere && wanted.port.is_some() && entry.wanted.port == wanted.port
         };
         // The first socket of a listener is found first, and its number is the listener's.
         let is_same = |entry: &Entry| Wanted { backlog: entry.wanted.backlog, ..wanted.clone() } == entry.wanted;
         let same = |entry: &Entry| is_same(entry) || is_meant(entry);
-        let known = self.entries.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
+        self.close_retired(|entry| same(entry) || wanted.port.is_some() && entry.port() == wanted.port);
+        let known = self.entries.iter_mut().find(|(_, entry)| same(entry)).map(|(id, entry)| {
+            // One that was inherited is only taken up again.
+            entry.closes_at = None;
+            *id
+        });
         let opened = known.map_or_else(|| self.open_instead(wanted, claimed), Ok);
         opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
     }
@@ -166,7 +172,8 @@ impl Door {
 
     fn add(&mut self, of: ListenerId, slot: Option<u32>, wanted: Wanted, listener: Listener) -> ListenerId {
         self.last += 1;
-        let entry = Entry { of, slot, wanted, listener, pinned: false, watch: Watch::new(), paused_until: None };
+        let watch = Watch::new();
+        let entry = Entry { of, slot, wanted, listener, pinned: false, watch, paused_until: None, closes_at: None };
         self.entries.insert(self.last, entry);
         self.last
     }
@@ -206,10 +213,61 @@ impl Door {
         late.map(|(before, entry)| (entry.of, before)).collect()
     }
 
-    /// Closes the listeners that nobody serves. Inherited ones stay, unwatched: closing our descriptor of one would not end its
+    /// The listeners there are, but for those that are being closed.
+    pub fn listeners(&self) -> Vec<ListenerId> {
+        let open = self.entries.iter().filter(|(id, entry)| **id == entry.of && entry.closes_at.is_none());
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether connections of it may come.
+    pub fn knows(&self, listener: ListenerId) -> bool {
+        self.entries.get(&listener).is_some_and(|entry| entry.closes_at.is_none())
+    }
+
+    /// Whether it was bound before any worker asked for it.
+    pub fn is_pinned(&self, listener: ListenerId) -> bool {
+        self.entries.get(&listener).is_some_and(|entry| entry.pinned)
+    }
+
+    /// Closes a listener. An inherited one stays, unwatched, until somebody asks for it: closing our descriptor of one would not end its
     /// watch, since others have it too.
-    pub fn release_unserved(&mut self, served: impl Fn(ListenerId) -> bool) {
-        self.entries.retain(|_, entry| entry.listener.is_inherited() || served(entry.of));
+    pub fn release(&mut self, listener: ListenerId) {
+        self.entries.retain(|_, entry| {
+            if entry.of == listener {
+                entry.closes_at = Some(0);
+            }
+            entry.of != listener || entry.listener.is_inherited()
+        });
+    }
+
+    /// Lets nobody new in by one listener, and returns who was in its queue. The sockets stay until `grace_ends`.
+    pub fn retire(&mut self, listener: ListenerId, grace_ends: Millis) -> Vec<Connection> {
+        let mut queued = Vec::new();
+        for entry in self.entries.values_mut().filter(|entry| entry.of == listener) {
+            entry.closes_at = Some(grace_ends);
+            refuse_new(entry);
+            queued.extend(entry.empty(0));
+        }
+        queued
+    }
+
+    /// Closes retired listeners before their grace is over, where somebody is about to take their place; see `take_rescued`.
+    fn close_retired(&mut self, is_in_the_way: impl Fn(&Entry) -> bool) {
+        let rescued = self.close_where(0, |entry| entry.is_closing() && is_in_the_way(entry));
+        self.rescued.extend(rescued);
+    }
+
+    /// Closes sockets, and returns who was in their queues.
+    fn close_where(&mut self, now: Millis, is_meant: impl Fn(&Entry) -> bool) -> Vec<Connection> {
+        let mut queued = Vec::new();
+        self.entries.retain(|_, entry| {
+            let stays = !is_meant(entry);
+            if !stays {
+                queued.extend(entry.empty(now));
+            }
+            stays
+        });
+        queued
     }
 
     /// The next connection of one socket; none where a worker accepts, who is looked at later.
@@ -225,11 +283,7 @@ impl Door {
             return Vec::new();
         }
         self.state = State::Closing { until: grace_ends };
-        for entry in self.entries.values() {
-            if let Err(error) = entry.listener.refuse_new() {
-                tracing::warn!(%error, address = %entry.listener.address(), "cannot refuse new connections before closing");
-            }
-        }
+        self.entries.values().for_each(refuse_new);
         self.empty_queues(0)
     }
 
@@ -242,13 +296,15 @@ impl Door {
                 self.state = State::Closed;
                 last
             }
+            State::Open => {
+                self.close_where(now, |entry| entry.is_closing() && entry.closes_at.is_some_and(|at| at <= now))
+            }
             _ => Vec::new(),
         }
     }
 
     fn empty_queues(&mut self, now: Millis) -> Vec<Connection> {
-        let own = self.entries.iter_mut().filter(|(_, entry)| !entry.listener.is_inherited());
-        own.flat_map(|(_, entry)| std::iter::from_fn(|| entry.accept(now))).collect()
+        self.entries.values_mut().flat_map(|entry| entry.empty(now)).collect()
     }
 
     /// Whether nobody new gets in.
@@ -256,16 +312,20 @@ impl Door {
         !matches!(self.state, State::Open)
     }
 
-    /// Whether it is shut, but connections may still come out of the queues.
+    /// Whether it, or a listener, is shut, but connections may still come out of the queues.
     pub fn is_closing(&self) -> bool {
-        matches!(self.state, State::Closing { .. })
+        matches!(self.state, State::Closing { .. }) || self.entries.values().any(Entry::is_closing)
     }
 
     /// When `close_after_grace`, a paused listener or a lane has something to do.
     pub fn next_wake(&self) -> Option<Millis> {
         match self.state {
             State::Closing { until } => Some(until),
-            _ => self.entries.values().flat_map(|entry| [entry.paused_until, entry.watch.due()]).flatten().min(),
+            _ => {
+                let closes_at = |entry: &Entry| entry.closes_at.filter(|_| entry.is_closing());
+                let times = |entry: &Entry| [entry.paused_until, entry.watch.due(), closes_at(entry)];
+                self.entries.values().flat_map(times).flatten().min()
+            }
         }
     }
 
@@ -281,11 +341,17 @@ impl Door {
         for (id, entry) in &mut self.entries {
             entry.paused_until = entry.paused_until.filter(|until| *until > now);
             let left = shut && entry.listener.is_inherited();
-            let idle = left || entry.paused_until.is_some();
+            let idle = left || entry.paused_until.is_some() || entry.closes_at.is_some();
             let attention = if idle { Attention::Off } else { wanted(entry.of, entry.slot) };
             if let Err(error) = entry.watch.set(&entry.listener, attention, epoll, base | u64::from(*id)) {
                 tracing::error!(%error, address = %entry.listener.address(), "cannot watch a listener");
             }
         }
+    }
+}
+
+fn refuse_new(entry: &Entry) {
+    if let Err(error) = entry.listener.refuse_new() {
+        tracing::warn!(%error, address = %entry.listener.address(), "cannot refuse new connections before closing");
     }
 }

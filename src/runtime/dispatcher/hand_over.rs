@@ -10,30 +10,24 @@ use crate::core::balance::Look;
 use crate::core::worker::WorkerId;
 
 impl Loop {
-    /// Gives a connection to the best worker, rather not to `not`, or lets it wait. False: it waits.
-    pub(super) fn place(&mut self, connection: Connection, not: Option<WorkerId>) -> bool {
+    /// Gives a connection to the best worker, rather not to `not`, or lets it wait if that is of any use.
+    pub(super) fn place(&mut self, connection: Connection, not: Option<WorkerId>) {
         match self.choose(&connection, not) {
-            Some(worker) => {
-                self.give(connection, worker);
-                true
-            }
-            None => {
-                self.lines.wait(connection);
-                false
-            }
+            Some(worker) => self.give(connection, worker),
+            None => self.wait(connection),
         }
     }
 
     fn choose(&mut self, connection: &Connection, not: Option<WorkerId>) -> Option<WorkerId> {
-        let leaving = self.door.is_shut();
+        let leaving = self.is_leaving(connection.origin.listener);
         let mut look = |worker| self.peers.get_mut(&worker).map_or(Look::FULL, |peer| peer.look(leaving));
         let chosen = self.lines.choose(connection, not, &mut look);
-        // Once the door is shut, who gives a connection back may be the last one there is.
+        // Where all leave, who gives a connection back may be the last one there is.
         chosen.or_else(|| leaving.then(|| self.lines.choose(connection, None, &mut look))?)
     }
 
     fn give(&mut self, connection: Connection, worker: WorkerId) {
-        let leaving = self.door.is_shut();
+        let leaving = self.is_leaving(connection.origin.listener);
         if let Some(peer) = self.peers.get_mut(&worker) {
             Counts::add(&self.counts.handed, 1);
             peer.give(connection);

@@ -39,14 +39,15 @@ impl Lines {
         self.policy == Balance::IpHash
     }
 
-    /// Puts a worker into exactly those lines that it may be given connections of. With `leaving`, draining ones too.
-    pub fn enrol(&mut self, peer: &mut Peer, leaving: bool) {
+    /// Puts a worker into exactly those lines that it may be given connections of: a draining one into those for which
+    /// `is_leaving`. With `leaving` it is never full.
+    pub fn enrol(&mut self, peer: &mut Peer, leaving: bool, is_leaving: impl Fn(ListenerId) -> bool) {
         for listener in peer.serves() {
             self.line(listener);
         }
         let (id, slot, look) = (peer.id(), peer.slot(), peer.look(leaving));
         for (listener, line) in &mut self.lines {
-            if peer.may_take(*listener, leaving) {
+            if peer.may_take(*listener, is_leaving(*listener)) {
                 line.balancer.join(id, slot, look);
             } else {
                 line.balancer.leave(id);

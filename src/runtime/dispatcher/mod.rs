@@ -16,9 +16,10 @@ mod inherited;
 mod lanes;
 mod lines;
 mod peer;
+mod unserved;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::config::Balance;
 use crate::core::Millis;
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
-use crate::ipc::frame::{Order, Report};
+use crate::ipc::frame::{ListenerId, Order, Report};
 use crate::runtime::quota::Share;
 use crate::sys;
 use door::BATCH;
@@ -167,6 +168,8 @@ struct Loop {
     tell: Tell,
     door: Door,
     lines: Lines,
+    /// Listeners that only draining workers still have connections of (see `unserved`).
+    retired: BTreeSet<ListenerId>,
     peers: BTreeMap<WorkerId, Peer>,
     /// Workers for whom something lies in their outboxes, in ascending order.
     unsent: Vec<WorkerId>,
@@ -209,6 +212,7 @@ impl Loop {
             tell,
             door,
             lines: Lines::new(policy),
+            retired: BTreeSet::new(),
             peers: BTreeMap::new(),
             unsent: Vec::new(),
             busy: Vec::new(),
@@ -288,9 +292,10 @@ impl Loop {
 
     /// Puts a worker into the lines that it may be given connections of, after any of that has changed.
     fn enrol(&mut self, worker: WorkerId) {
-        let leaving = self.door.is_shut();
+        let (is_shut, retired) = (self.door.is_shut(), &self.retired);
+        let is_leaving = |listener| is_shut || retired.contains(&listener);
         if let Some(peer) = self.peers.get_mut(&worker) {
-            self.lines.enrol(peer, leaving);
+            self.lines.enrol(peer, is_shut, is_leaving);
         }
     }
 
@@ -330,19 +335,12 @@ impl Loop {
 
     fn shut_door(&mut self, done: oneshot::Sender<()>) {
         let queued = self.door.shut(self.now + DOOR_GRACE);
-        let workers = self.all_workers();
-        workers.iter().for_each(|worker| self.enrol(*worker));
+        self.all_workers().into_iter().for_each(|worker| self.enrol(worker));
         for connection in queued {
             self.place(connection, None);
         }
         // Whoever is in the middle of moving its connections has nobody to move them to any more.
-        for worker in workers {
-            self.with_peer(worker, |peer| {
-                if !peer.is_open() {
-                    peer.drain(false)
-                }
-            });
-        }
+        self.tell_draining(false);
         // Who asked may have gone in the meantime.
         let _ = done.send(());
     }

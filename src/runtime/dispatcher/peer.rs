@@ -20,6 +20,9 @@ const MAX_UNHEARD: usize = 64;
 /// Connections on the way to one worker; more wait where every worker can still get them.
 const MAX_UNTAKEN: usize = 128;
 
+/// Listeners in one order, so that it fits into a frame.
+const MAX_RETIRED: usize = 1_000;
+
 /// An accepted connection that no worker has taken yet.
 #[derive(Debug)]
 pub struct Connection {
@@ -65,6 +68,7 @@ pub struct Peer {
     row: Row,
     state: State,
     ready: bool,
+    leaves_by_itself: bool,
     ledger: Ledger,
     /// Orders that are still to be sent, with a lane's descriptor, if one belongs to it.
     unsent: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
@@ -106,6 +110,7 @@ impl Peer {
             row,
             state: State::Open,
             ready: false,
+            leaves_by_itself: false,
             ledger: Ledger::default(),
             unsent: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -323,12 +328,34 @@ impl Peer {
         self.unsent.push_back((frame::order(order), lane));
     }
 
-    /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle. Told again
-    /// without `moving` it keeps what it still has, because nobody is left to take it.
-    pub fn drain(&mut self, moving: bool) {
-        if matches!(self.state, State::Open | State::Draining) {
+    /// It begins to leave, and nobody has replaced it yet.
+    pub fn leave_by_itself(&mut self) {
+        self.leaves_by_itself = true;
+    }
+
+    /// Whether it leaves, and not because a replacement is there or nobody wants one.
+    pub fn leaves_by_itself(&self) -> bool {
+        self.leaves_by_itself
+    }
+
+    /// Takes it out of the choice.
+    pub fn close(&mut self) {
+        if self.state == State::Open {
             self.state = State::Draining;
-            self.order(&Order::Drain { moving });
+        }
+    }
+
+    /// Takes it out of the choice and tells it to finish what it has; `moving`: and to give back what is idle, but of listeners that
+    /// are `retired`. Told again without `moving` it keeps what it still has, because nobody is left to take it.
+    pub fn drain(&mut self, moving: bool, retired: &BTreeSet<ListenerId>) {
+        self.close();
+        if self.state == State::Left {
+            return;
+        }
+        let own: Vec<ListenerId> = self.serves.intersection(retired).copied().collect();
+        let (first, more) = own.split_at(own.len().min(MAX_RETIRED));
+        for retired in std::iter::once(first).chain(more.chunks(MAX_RETIRED)) {
+            self.order(&Order::Drain { moving, retired: retired.to_vec() });
         }
     }
 

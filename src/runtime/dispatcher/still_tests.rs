@@ -92,6 +92,22 @@ impl Still {
         self.port
     }
 
+    /// A further listener that a worker asks for and serves: its number and port.
+    fn listen(&mut self, worker: &Played, index: u32) -> (u32, u16) {
+        worker.report(&Report::Bind { seq: index, wanted: Wanted { index, ..wanted() } });
+        self.settle();
+        let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) = worker.next(Duration::ZERO) else {
+            panic!("no answer");
+        };
+        worker.report(&Report::Serve { listener, lane: false });
+        self.settle();
+        (listener, address.unwrap().port)
+    }
+
+    fn is_bound(&self, port: u16) -> bool {
+        std::net::TcpListener::bind(("127.0.0.1", port)).is_err()
+    }
+
     pub(super) fn handed(&self) -> u64 {
         self.run.counts.handed.load(Ordering::Relaxed)
     }
@@ -144,4 +160,140 @@ fn a_worker_that_nothing_goes_to_is_not_looked_at() {
     // When it would be late.
     still.pass(TAKE_WITHIN);
     assert_eq!((&still.run.busy, still.run.next_wake()), (&Vec::new(), None));
+}
+
+fn ready(worker: &Played) {
+    worker.report(&Report::Ready { places: Vec::new(), settled: true });
+}
+
+fn give_back(worker: &Played, listener: u32, stream: &TcpStream) {
+    let origin = Origin { listener, idle: 5_000 };
+    worker.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
+}
+
+/// What comes to a worker at once, without connections that are only there to be taken.
+fn orders(worker: &Played) -> Vec<FromMaster> {
+    let all = std::iter::from_fn(|| worker.next(Duration::ZERO)).map(|(message, _)| message);
+    all.filter(|message| matches!(message, FromMaster::Order(_))).collect()
+}
+
+fn is_closed(client: &mut TcpStream) -> bool {
+    let read = client.read(&mut [0]);
+    matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+}
+
+#[test]
+fn a_port_that_a_worker_closes_is_free_at_once_whatever_the_others_do() {
+    let (mut still, workers) = with_workers(Balance::LeastConnections, 2);
+    // Nobody is ready yet, so others may come that serve whatever is there.
+    let (listener, port) = still.listen(&workers[0], 1);
+    let mut taken = connect(port);
+    still.settle();
+    let Some((_, streams)) = workers[0].next(Duration::ZERO) else { panic!() };
+    let (ours, theirs) = Channel::pair().unwrap();
+    workers[0].end.send(&frame::question(&Report::Unserve { listener }), &[theirs.as_fd()]).unwrap();
+    still.settle();
+    assert!(!still.is_bound(port));
+    let mut buffer = [0; MAX_BYTES];
+    let answer = ours.receive(&mut buffer, 0).unwrap().unwrap();
+    assert_eq!(frame::from_master(answer.bytes, 0).unwrap(), FromMaster::Order(Order::Unserved));
+    // What was on its way to it has nobody.
+    give_back(&workers[0], listener, &streams[0]);
+    still.settle();
+    drop(streams);
+    assert!(is_closed(&mut taken));
+}
+
+#[test]
+fn a_port_that_another_worker_has_or_that_was_pinned_stays() {
+    let (mut still, workers) = with_workers(Balance::LeastConnections, 2);
+    let (listener, port) = still.listen(&workers[0], 1);
+    assert_eq!(still.listen(&workers[1], 1), (listener, port));
+    workers[0].report(&Report::Unserve { listener });
+    still.settle();
+    assert!(still.is_bound(port));
+    workers.iter().for_each(|worker| worker.report(&Report::Unserve { listener: LISTENER }));
+    still.settle();
+    assert!(still.is_bound(still.port()), "who is not ready may still ask for it");
+    workers.iter().for_each(ready);
+    still.settle();
+    assert!(!still.is_bound(still.port()));
+}
+
+#[test]
+fn what_only_draining_workers_serve_lets_nobody_new_in_and_ends_with_them() {
+    let (mut still, workers) = with_workers(Balance::LeastConnections, 3);
+    let [first, last, new] = &workers[..] else { panic!() };
+    let (listener, port) = still.listen(first, 1);
+    still.listen(last, 1);
+    workers.iter().for_each(ready);
+    still.settle();
+    // As long as another worker serves it, connections are moved there.
+    still.ask(Request::Drain(WorkerId(1)));
+    assert_eq!(orders(first), [drain(&[])]);
+    let mut moved = connect(port);
+    still.settle();
+    let Some((_, streams)) = last.next(Duration::ZERO) else { panic!() };
+    let waiting = connect(port);
+    still.ask(Request::Drain(WorkerId(2)));
+    assert!(orders(first).contains(&drain(&[listener])), "it is told that nobody is left");
+    assert!(orders(last).contains(&drain(&[listener])));
+    // One that was on its way back goes to a worker that keeps it, and one that came meanwhile too.
+    give_back(last, listener, &streams[0]);
+    still.settle();
+    assert_eq!([first, last].map(Played::take_all).iter().sum::<usize>(), 1);
+    assert_eq!(new.take_all(), 0);
+    // Nobody may leave while somebody may come out of the queue.
+    last.report(&Report::Drained);
+    still.settle();
+    assert_eq!(orders(last), []);
+    still.pass(DOOR_GRACE);
+    assert!(!still.is_bound(port));
+    still.pass(RETRY);
+    assert_eq!(orders(last), [FromMaster::Order(Order::Leave)]);
+    // Without a worker that has it, a connection that comes back is closed.
+    for worker in [1, 2] {
+        still.ask(Request::Detach(WorkerId(worker), Exit::Code(0)));
+    }
+    assert!(still.run.retired.is_empty());
+    give_back(new, listener, &streams[0]);
+    drop(streams);
+    still.settle();
+    assert!(is_closed(&mut moved));
+    drop(waiting);
+}
+
+#[test]
+fn what_a_worker_that_leaves_by_itself_served_waits_for_its_replacement() {
+    let (mut still, workers) = with_workers(Balance::LeastConnections, 2);
+    let (listener, port) = still.listen(&workers[0], 1);
+    workers.iter().for_each(ready);
+    workers[0].report(&Report::Leaving);
+    still.settle();
+    still.ask(Request::Drain(WorkerId(1)));
+    assert_eq!(orders(&workers[0]), [drain(&[])]);
+    let replacement = still.attach(3, 1);
+    let mut client = connect(port);
+    assert_eq!(still.listen(&replacement, 1), (listener, port));
+    answered(replacement.take(1), std::slice::from_mut(&mut client));
+}
+
+#[test]
+fn a_retired_port_may_be_asked_for_again_at_once() {
+    let (mut still, workers) = with_workers(Balance::LeastConnections, 2);
+    let (listener, port) = still.listen(&workers[0], 1);
+    workers.iter().for_each(ready);
+    still.settle();
+    still.ask(Request::Drain(WorkerId(1)));
+    assert_eq!(orders(&workers[0]), [drain(&[listener])]);
+    workers[1].report(&Report::Bind { seq: 1, wanted: Wanted { port: Some(port), ..wanted() } });
+    still.settle();
+    let Some((FromMaster::Order(Order::Bound { listener: again, .. }), _)) = workers[1].next(Duration::ZERO) else {
+        panic!("no answer");
+    };
+    assert_ne!(again, listener);
+    workers[1].report(&Report::Serve { listener: again, lane: false });
+    let mut client = connect(port);
+    still.settle();
+    answered(workers[1].take(1), std::slice::from_mut(&mut client));
 }

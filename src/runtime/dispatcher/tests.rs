@@ -168,6 +168,11 @@ impl Played {
     }
 }
 
+/// The order to give back what is idle, but for listeners that are `retired`.
+fn drain(retired: &[u32]) -> FromMaster {
+    FromMaster::Order(Order::Drain { moving: true, retired: retired.to_vec() })
+}
+
 /// Each connection leads to one of the clients; in which order does not matter.
 fn answered(servers: Vec<TcpStream>, clients: &mut [TcpStream]) {
     assert_eq!(servers.len(), clients.len());
@@ -364,7 +369,7 @@ fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way
     let stage = stage(Balance::LeastConnections);
     let (old, new) = (stage.worker(1), stage.worker(2));
     stage.dispatcher.send(Request::Drain(WorkerId(1)));
-    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain { moving: true }));
+    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, drain(&[]));
     let _clients: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
     new.take(6);
     old.report(&Report::Drained);

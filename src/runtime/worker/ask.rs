@@ -105,7 +105,7 @@ mod tests {
             let (question, asker) = heard(&master);
             assert_eq!(question, FromWorker::Question(UNSERVE));
             let origin = Origin { listener: 1, past: frame::Past::default() };
-            master.send(&frame::order(&Order::Drain { moving: true }), &[]).unwrap();
+            master.send(&frame::order(&Order::Beat), &[]).unwrap();
             channel.send(&frame::connections(std::iter::once(origin)), &[connection.as_fd()]).unwrap();
             master.send(&frame::order(&Order::Leave), &[]).unwrap();
             asker.unwrap().send(&frame::order(&Order::Unserved), &[]).unwrap();
@@ -114,7 +114,7 @@ mod tests {
         let (answer, lane) = worker.ask(&UNSERVE).unwrap().unwrap();
         assert_eq!((answer, lane.is_some()), (Order::Unserved, false));
         let _master = plays.join().unwrap();
-        assert!(matches!(worker.take().unwrap(), Taken::Order(Order::Drain { moving: true }, None)));
+        assert!(matches!(worker.take().unwrap(), Taken::Order(Order::Beat, None)));
         assert!(matches!(worker.take().unwrap(), Taken::Order(Order::Leave, None)));
         assert!(matches!(worker.take().unwrap(), Taken::Connections(all) if all.len() == 1));
     }

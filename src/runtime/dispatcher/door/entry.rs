@@ -29,12 +29,29 @@ pub(super) struct Entry {
     pub(super) pinned: bool,
     pub(super) watch: Watch,
     pub(super) paused_until: Option<Millis>,
+    /// Nobody new gets in, and it is closed then; one that was inherited stays.
+    pub(super) closes_at: Option<Millis>,
 }
 
 impl Entry {
     /// Whether this is the same inherited socket.
     pub(super) fn is(&self, found: &Listener) -> bool {
         self.listener.is_inherited() && self.listener.address() == found.address()
+    }
+
+    /// The TCP port on which it really listens.
+    pub(super) fn port(&self) -> Option<u16> {
+        if let Address::Tcp { port, .. } = self.listener.address() { Some(*port) } else { None }
+    }
+
+    /// Whether it is about to be closed at a time.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closes_at.is_some() && !self.listener.is_inherited()
+    }
+
+    /// Everybody who is in its queue, unless it is left to the next one who has it.
+    pub(super) fn empty(&mut self, now: Millis) -> Vec<Connection> {
+        if self.listener.is_inherited() { Vec::new() } else { std::iter::from_fn(|| self.accept(now)).collect() }
     }
 
     pub(super) fn accept(&mut self, now: Millis) -> Option<Connection> {
