@@ -151,7 +151,7 @@ declare namespace Cluster {
 
   /**
    * A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket; of the
-   * app also `systemd:<name>`, a socket that systemd passed.
+   * app also `systemd:<name>`, a socket that systemd passed, and `\0<name>`, a unix socket without a file.
    */
   export type Port = number | string;
 
@@ -162,7 +162,7 @@ declare namespace Cluster {
   export type App = net.Server | http.RequestListener | KoaLike | FastifyLike | HapiLike | NestLike;
 
   /** An app for the ports of the `port` option, or several apps with a port each. */
-  export type Apps = App | ReadonlyArray<{ app: App; port: number | string }>;
+  export type Apps = App | ReadonlyArray<{ app: App; port: Port | readonly Port[] }>;
 
   /** What makes an object a Koa app. */
   export interface KoaLike {

@@ -4,6 +4,7 @@
 
 const http = require('node:http');
 const { ClusterTypeError } = require('./errors');
+const { normalize } = require('./options');
 
 const KNOWN =
   'a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app, or an array of { app, port }';
@@ -72,11 +73,12 @@ function adapt(app, ports) {
     throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got an empty array`);
   }
   return app.map((one, index) => {
-    if (one?.app === undefined || !isPort(one.port)) {
-      const message = `app[${index}] must be { app, port }, port being a number from 0 to 65535 or the path of a unix socket`;
-      throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+    const own = one?.app === undefined ? undefined : portsOf(one.port);
+    if (!own) {
+      const what = 'a number from 0 to 65535, the path of a unix socket, or a list of them';
+      throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `app[${index}] must be { app, port }, port being ${what}`);
     }
-    return entry(one.app, [one.port]);
+    return entry(one.app, own);
   });
 }
 
@@ -86,9 +88,13 @@ function entry(app, ports) {
   return { server, ports, ready: owner && (() => owner.ready(app)) };
 }
 
-function isPort(port) {
-  if (typeof port === 'number') return Number.isInteger(port) && port >= 0 && port <= 65535;
-  return typeof port === 'string' && port !== '';
+// As the option `port` is read: digits are a number. `undefined`: it is none.
+function portsOf(port) {
+  try {
+    return port === null || port === undefined ? undefined : normalize({ port }).ports;
+  } catch {
+    return undefined;
+  }
 }
 
 module.exports = { adapt, isHttp1, isHttp2, isSecure, toServer };

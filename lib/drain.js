@@ -94,7 +94,9 @@ class Drain {
       const fd = stream._handle?.fd;
       const state = this.#traffic.stateOf(stream);
       // What the script has ended, its client is about to leave.
-      if (!(fd >= 0) || state.listener === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
+      if (!(fd >= 0) || stream.writableLength > 0 || stream.writableEnded) continue;
+      // Its state lives here, or nobody else serves its listener.
+      if (state.listener === undefined || this.#retired.has(state.listener)) continue;
       // No room: the mover calls again when there is some.
       if (!mover.move(fd, state.listener, state.pastOf(stream))) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.

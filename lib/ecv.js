@@ -7,6 +7,7 @@
 const { isHttp1, isHttp2, isSecure } = require('./adapt');
 const { validate } = require('./validate');
 const { describe, shorten } = require('./words');
+const { isAbstract, kernelPath } = require('./socket-path');
 
 // As `NativeEcv.route` numbers them.
 const CHECK = 1;
@@ -23,7 +24,7 @@ const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
 function placeOf(server) {
   const address = server.address();
   const secure = isSecure(server);
-  if (typeof address === 'string') return { path: address, secure };
+  if (typeof address === 'string') return { path: isAbstract(address) ? kernelPath(address) : address, secure };
   return { address: address.address, port: address.port, secure };
 }
 

@@ -43,12 +43,13 @@ describe('a port that only a leaving worker serves', () => {
     const idle = new Connection(port);
     for (const client of [busy, idle]) await client.say(REQUEST, '"extra"');
     assert.ok(!busy.received.includes('close'));
-    await cluster.scale(1);
+    const scaled = cluster.scale(1);
     await until('an answer says that it is the last', async () => {
       busy.received = '';
       await busy.say(REQUEST, '"extra"');
       return /\r\nConnection: close\r\n/.test(busy.received);
     });
+    await scaled;
     assert.ok(await isRefused(port));
     for (const client of [busy, idle]) {
       await client.isClosed();

@@ -59,6 +59,23 @@ describe('ports', () => {
     assert.ok(!fs.existsSync(path.join(script.cwd, 'third.sock')));
   });
 
+  it('the port of { app, port } is read as the option is: digits are a number, and it may be a list', async () => {
+    const [first, second, third] = [await freePort(), await freePort(), await freePort()];
+    const script = await start({}, { APPS: JSON.stringify([String(first), [second, String(third)]]) });
+    assert.strictEqual((await bothAnswer(script, first)).name, 'app 0');
+    for (const port of [second, third]) assert.strictEqual((await bothAnswer(script, port)).name, 'app 1');
+    assert.ok(!fs.existsSync(path.join(script.cwd, String(first))), 'no file of that name');
+    await shutDown(script);
+  });
+
+  it('may be a thousand', async () => {
+    const script = await start({}, { APPS: JSON.stringify(Array(1000).fill(0)) });
+    const ports = (await addresses(script)).map(({ port }) => port);
+    assert.strictEqual(new Set(ports).size, 1000);
+    for (const index of [0, 999]) assert.strictEqual((await bothAnswer(script, ports[index])).name, `app ${index}`);
+    await shutDown(script);
+  });
+
   it('an array of { app, port } may also come later; the option `port`, bound meanwhile, is let go of', async () => {
     const [port, unused] = [await freePort(), await freePort()];
     const script = await start({ port: unused }, { APPS: JSON.stringify([port]), LATER: 'yes' });

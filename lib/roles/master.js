@@ -11,6 +11,7 @@ const addon = require('../native');
 const { passToNode } = require('../node-message');
 const { PRELOAD } = require('../paths');
 const remote = require('../remote');
+const { isAbstract, kernelPath } = require('../socket-path');
 const { about, beat, createApp, fail, onValidate, warn } = require('./common');
 
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
@@ -57,7 +58,7 @@ class MasterRole {
     const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     // Where it was called back at once, its ports are known before anything is forked.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
-    native(() => this.#start(ports));
+    native(() => this.#start(ports.map((port) => (isAbstract(port) ? kernelPath(port) : port))));
     process[MASTER] = true;
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);

@@ -13,7 +13,7 @@ const cluster = require('node:cluster');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
-const { isInherited, socketPath } = require('../socket-path');
+const { isInherited, kernelPath } = require('../socket-path');
 const { Lane } = require('./lane');
 
 const UV_TCP_IPV6ONLY = 1;
@@ -170,7 +170,7 @@ class ListenHook {
 
   #wanted({ address, port, addressType, backlog, flags }) {
     const common = { backlog: Math.min(backlog > 0 ? backlog : 0, 65535) };
-    if (addressType === -1) return { ...common, address: socketPath(address), port: null };
+    if (addressType === -1) return { ...common, address: kernelPath(address), port: null };
     const index = port === 0 ? this.#zeros++ : 0;
     return { ...common, address: address || null, port, index, v6Only: (flags & UV_TCP_IPV6ONLY) !== 0 };
   }

@@ -27,7 +27,8 @@ pub const INHERITED: &str = "systemd:";
 pub enum Port {
     /// A TCP port; 0 lets the kernel choose one.
     Tcp(u16),
-    /// The path of a unix socket; or, of the app, [`INHERITED`] and the name of a socket that was passed.
+    /// The path of a unix socket; or, of the app, [`INHERITED`] and the name of a socket that was passed, or NUL and the name of
+    /// one without a file.
     Unix(String),
 }
 
@@ -266,6 +267,8 @@ mod tests {
     fn ports_may_be_paths_and_lists() {
         let config = Config::from_json(&json!({ "port": [3000, "/tmp/app.sock"] })).unwrap();
         assert_eq!(config.ports, [Port::Tcp(3000), Port::Unix("/tmp/app.sock".into())]);
+        let config = Config::from_json(&json!({ "port": "\0app" })).unwrap();
+        assert_eq!(config.ports, [Port::Unix("\0app".into())], "a name without a file");
     }
 
     #[test]
@@ -280,6 +283,8 @@ mod tests {
             "option 'port' must be a port (0 to 65535), the path of a unix socket, or a list of them; got 70000"
         );
         assert!(error(json!({ "port": [] })).starts_with("option 'port' must be"));
+        assert!(error(json!({ "port": "a\0b" })).starts_with("option 'port' must be"));
+        assert!(error(json!({ "monPort": "\0app" })).starts_with("option 'monPort' must be"));
         assert!(error(json!({ "port": [1, 1] })).contains("without repetition"));
         assert!(error(json!({ "ecv": 5 })).starts_with("option 'ecv' must be an object, or false"));
         assert!(

@@ -202,7 +202,9 @@ impl<'a> Reader<'a> {
             None => Ok(Some(default)),
             Some(Value::Bool(false)) => Ok(None),
             Some(value) => match port(value) {
-                Some(port) if !matches!(&port, Port::Unix(path) if path.starts_with(INHERITED)) => Ok(Some(port)),
+                Some(port) if !matches!(&port, Port::Unix(path) if path.starts_with(INHERITED) || is_abstract(path)) => {
+                    Ok(Some(port))
+                }
                 _ => self.wrong(name, &format!("{PORT}, or false to turn it off"), value),
             },
         }
@@ -260,8 +262,14 @@ fn port(value: &Value) -> Option<Port> {
         (None, Value::String(path)) if is_text(path) && !looks_numeric(path) && path != INHERITED => {
             Some(Port::Unix(path.clone()))
         }
+        (None, Value::String(path)) if is_abstract(path) => Some(Port::Unix(path.clone())),
         _ => None,
     }
+}
+
+/// Whether it is the name of a unix socket without a file.
+fn is_abstract(path: &str) -> bool {
+    path.strip_prefix('\0').is_some_and(is_text)
 }
 
 /// `-1` or `80.5` is a mistyped port, not the name of a socket.

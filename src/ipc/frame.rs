@@ -4,9 +4,12 @@
 //! reports are JSON, and travel on a socket pair of their own: they never wait behind connections for which there are
 //! no descriptors. Beside the answer to `Bind` may travel the descriptor of the worker's lane.
 //!
+//! A report that is longer than a frame goes in several: all but the last are *parts*.
+//!
 //! A *question* is a report whose answer the worker waits for. The end of a socket pair travels beside it, on which the master
 //! sends the order that answers. So whatever else the master sent stays where it is meanwhile.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,12 @@ use super::place::Place;
 const CONNECTIONS: u8 = 1;
 const JSON: u8 = 2;
 const QUESTION: u8 = 3;
+const PART: u8 = 4;
+
+/// The longest frame in bytes.
+pub const MAX_BYTES: usize = 16 * 1024;
+/// The longest report in bytes, in however many frames.
+pub const MAX_REPORT: usize = 1024 * 1024;
 
 /// The most connections in one frame.
 pub const MAX_CONNECTIONS: usize = 32;
@@ -265,9 +274,43 @@ pub fn order(order: &Order) -> Vec<u8> {
     json(JSON, order)
 }
 
-/// The frame for a report.
+/// The frame for a report, however long.
 pub fn report(report: &Report) -> Vec<u8> {
     json(JSON, report)
+}
+
+/// The frames in which a report goes. `None`: it is longer than [`MAX_REPORT`], and nobody would read it.
+pub fn report_frames(report: &Report) -> Option<Vec<Vec<u8>>> {
+    let frame = self::report(report);
+    if frame.len() <= MAX_BYTES {
+        return Some(vec![frame]);
+    }
+    let text = frame.get(1..).filter(|text| text.len() <= MAX_REPORT)?;
+    let mut frames: Vec<Vec<u8>> = text.chunks(MAX_BYTES - 1).map(|part| [&[PART], part].concat()).collect();
+    if let Some(kind) = frames.last_mut().and_then(|last| last.first_mut()) {
+        *kind = JSON;
+    }
+    Some(frames)
+}
+
+/// Puts parts together again. `parts` is what came of the report under way; returns the frame that is complete by `frame`, if
+/// one is. One that is too long comes as the part with which it is, which nothing can be read of.
+pub fn join<'a>(parts: &mut Vec<u8>, frame: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    match frame.split_first() {
+        Some((&PART, part)) if parts.len() + part.len() <= MAX_REPORT => {
+            parts.extend_from_slice(part);
+            None
+        }
+        Some((&PART, _)) => {
+            parts.clear();
+            Some(Cow::Borrowed(frame))
+        }
+        Some((&JSON, last)) if !parts.is_empty() => {
+            let whole = [&[JSON], &std::mem::take(parts)[..], last].concat();
+            Some(Cow::Owned(whole))
+        }
+        _ => Some(Cow::Borrowed(frame)),
+    }
 }
 
 /// The frame for a question; the descriptor of the socket for its answer goes beside it.
@@ -355,12 +398,40 @@ mod tests {
     }
 
     #[test]
+    fn a_long_report_goes_in_several_frames_and_one_that_is_too_long_in_none() {
+        let of = |length| Report::LastLines { lines: vec!["x".repeat(length)] };
+        for length in [1, MAX_BYTES - 100, MAX_BYTES, 5 * MAX_BYTES, MAX_REPORT - 100] {
+            let frames = report_frames(&of(length)).unwrap();
+            assert!(frames.iter().all(|frame| (2..=MAX_BYTES).contains(&frame.len())));
+            let mut parts = Vec::new();
+            let whole: Vec<_> = frames.iter().filter_map(|frame| join(&mut parts, frame)).collect();
+            assert_eq!(from_worker(&whole[0], 0).unwrap(), FromWorker::Report(of(length)));
+            assert_eq!((whole.len(), parts.len()), (1, 0));
+        }
+        assert!(report_frames(&of(MAX_REPORT)).is_none());
+    }
+
+    #[test]
+    fn parts_without_end_are_an_error_and_fill_no_memory() {
+        let mut parts = Vec::new();
+        let part = [&[PART], &[b'x'; MAX_BYTES - 1][..]].concat();
+        let joined = (0..200).find_map(|_| join(&mut parts, &part)).expect("it is told");
+        assert!(from_worker(&joined, 0).is_err());
+        assert!(parts.is_empty());
+        // What comes between is read as ever.
+        assert!(join(&mut parts, &part).is_none());
+        let frame = connections(std::iter::once(Origin { listener: 1, past: Past::default() }));
+        assert!(from_worker(&join(&mut parts, &frame).unwrap(), 1).is_ok());
+        assert!(!parts.is_empty());
+    }
+
+    #[test]
     fn random_bytes_are_errors_and_never_a_panic() {
         let mut random = fastrand::Rng::with_seed(11);
         for _ in 0..50_000 {
             let mut bytes: Vec<u8> = (0..random.usize(0..40)).map(|_| random.u8(..)).collect();
             if let Some(first) = bytes.first_mut() {
-                *first %= 5;
+                *first %= 6;
             }
             let _ = from_master(&bytes, random.usize(0..5));
             let _ = from_worker(&bytes, random.usize(0..2));

@@ -45,7 +45,11 @@ impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { address, port } => SocketAddr::new(*address, *port).fmt(f),
-            Self::Unix { path } => path.display().fmt(f),
+            // An abstract name begins with NUL.
+            Self::Unix { path } => match path.to_string_lossy().strip_prefix('\0') {
+                Some(name) => write!(f, "@{}", name.trim_end_matches('\0')),
+                None => path.display().fmt(f),
+            },
         }
     }
 }
@@ -61,6 +65,7 @@ mod tests {
         assert_eq!((tcp.at.to_string().as_str(), tcp.secure), ("[::1]:3000", true));
         let unix = read(r#"{"path":"/run/app.sock"}"#).unwrap();
         assert_eq!((unix.at.to_string().as_str(), unix.secure), ("/run/app.sock", false));
+        assert_eq!(read(r#"{"path":"\u0000app"}"#).unwrap().at.to_string(), "@app");
         for bad in [r#"{"address":"nowhere","port":1}"#, r#"{"address":"::1"}"#, "{}"] {
             assert!(read(bad).is_err(), "{bad}");
         }

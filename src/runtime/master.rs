@@ -247,7 +247,8 @@ fn open_door(config: &Config, plain: bool) -> Result<Door> {
 fn wanted(port: &Port, host: IpAddr, index: u32) -> Wanted {
     let (address, port) = match port {
         Port::Tcp(port) => (host.to_string(), Some(*port)),
-        Port::Unix(name) if name.starts_with(INHERITED) => (name.clone(), None),
+        // Neither is the path of a file.
+        Port::Unix(name) if name.starts_with(INHERITED) || name.starts_with('\0') => (name.clone(), None),
         Port::Unix(path) => {
             (std::path::absolute(path).map_or_else(|_| path.clone(), |path| path.to_string_lossy().into()), None)
         }

@@ -227,7 +227,8 @@ impl Worker {
             return Ok(false);
         }
         self.forget_lane(report);
-        self.unsent.push_back(frame::report(report));
+        let frames = frame::report_frames(report).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
+        self.unsent.extend(frames.map_err(ClusterError::system("reporting to the master"))?);
         self.flush()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each is bound once, non-blocking and close-on-exec; workers never see it, but for lanes. A unix socket's path belongs to whoever
 //! listens on it: a path that still answers is in use, one that does not is stale and replaced, and on close the path is
-//! removed only if it is still ours.
+//! removed only if it is still ours. Somebody may remove it before: then another socket can take its place.
 //!
 //! A *lane* is one of several sockets on one TCP port (`SO_REUSEPORT`), among which the kernel spreads the connections. What always
 //! holds: the first lane is bound only where nobody else is, whatever options they have set; and a lane that we let go of listens
@@ -15,9 +15,10 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use super::socket_file::{FileState, SocketFile, path};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
@@ -34,7 +35,7 @@ pub enum Address {
         /// Whether `::` leaves IPv4 alone.
         v6_only: bool,
     },
-    /// A unix socket.
+    /// A unix socket. A path that begins with NUL is a name without a file (*abstract*).
     Unix(PathBuf),
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp { host: Some(host), port, .. } => SocketAddr::new(*host, *port).fmt(f),
             Self::Tcp { host: None, port, .. } => write!(f, "[::]:{port}"),
-            Self::Unix(path) => path.display().fmt(f),
+            Self::Unix(path) => path::show(path).fmt(f),
         }
     }
 }
@@ -72,8 +73,8 @@ impl fmt::Display for Address {
 pub struct Listener {
     socket: Socket,
     address: Address,
-    /// Device and inode of our unix socket.
-    file: Option<(u64, u64)>,
+    /// Our unix socket's file.
+    file: Option<SocketFile>,
     /// Somebody else has it too, and will go on with it.
     inherited: bool,
     /// Others listen on the same port, and a worker may have it too, but must not go on with it.
@@ -156,8 +157,8 @@ impl Listener {
             socket.bind(&wanted)?;
         }
         socket.listen(backlog)?;
-        let file = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))?;
-        Ok(Self { socket, address: Address::Unix(path.into()), file: Some(file), inherited: false, lane: false })
+        let file = if path::is_abstract(path) { None } else { Some(SocketFile::of(path)?) };
+        Ok(Self { socket, address: Address::Unix(path.into()), file, inherited: false, lane: false })
     }
 
     /// One that listens already. `InvalidInput` for what is no listening stream socket of TCP or a path.
@@ -178,12 +179,33 @@ impl Listener {
             (None, Some(path)) => Address::Unix(path.into()),
             (None, None) => {
                 let name = bound.as_abstract_namespace().ok_or_else(wrong)?;
-                Address::Unix(format!("@{}", String::from_utf8_lossy(name)).into())
+                Address::Unix(format!("\0{}", String::from_utf8_lossy(name)).into())
             }
         };
         // Shared with whoever has the socket too, who must be ready for it: systemd sets it anew for each that it starts.
         socket.set_nonblocking(true)?;
         Ok(Self { socket, address, file: None, inherited: true, lane: false })
+    }
+
+    /// What became of its file, if it is a unix socket that has one.
+    pub fn file(&self) -> Option<FileState> {
+        self.file.as_ref().map(SocketFile::state)
+    }
+
+    /// Another socket on the path of this one, whose file is lost, with the rights that the file had when it was last seen.
+    pub fn bind_again(&self, backlog: i32) -> io::Result<Self> {
+        let mut again = Self::bind(&self.address, backlog)?;
+        if let (Some(lost), Some(file)) = (&self.file, &mut again.file) {
+            file.set_mode(lost.mode)?;
+        }
+        Ok(again)
+    }
+
+    /// Looks which rights its file has by now.
+    pub fn see_rights(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.see_mode();
+        }
     }
 
     /// Whether it was inherited.
@@ -232,11 +254,8 @@ impl Listener {
     }
 
     fn remove_path(&self) {
-        if let (Address::Unix(path), Some(ours)) = (&self.address, self.file)
-            && std::fs::symlink_metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == ours)
-        {
-            // Gone between the look and the call is as good.
-            let _ = std::fs::remove_file(path);
+        if let Some(file) = &self.file {
+            file.remove();
         }
     }
 }

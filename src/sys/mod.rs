@@ -13,6 +13,7 @@ pub mod listener;
 pub mod node_listener;
 pub mod process;
 pub mod scoreboard;
+pub mod socket_file;
 pub mod spawn;
 pub mod uv;
 

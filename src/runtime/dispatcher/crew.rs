@@ -37,6 +37,9 @@ impl Loop {
             self.lines.strike(worker);
             self.empty_departed();
             self.release_unserved();
+            self.door.see_rights();
+            self.door.bind_removed();
+            self.place_rescued();
             self.look_at = 0;
         }
     }
@@ -183,7 +186,7 @@ impl Loop {
                 let lane = slot.and_then(|slot| self.door.lane(listener, slot));
                 self.with_peer(worker, |peer| peer.claim(listener));
                 self.retired.remove(&listener);
-                self.door.take_rescued().into_iter().for_each(|connection| self.place(connection, None));
+                self.place_rescued();
                 let (address, path) = self.door.place(listener);
                 (Order::Bound { seq, listener, address, path }, lane)
             }
@@ -191,8 +194,16 @@ impl Loop {
         }
     }
 
+    /// Places who was in the queue of a socket that another one replaced.
+    fn place_rescued(&mut self) {
+        for connection in self.door.take_rescued() {
+            self.place(connection, None);
+        }
+    }
+
     fn announce(&mut self, worker: WorkerId, ready: Report) {
         self.with_peer(worker, Peer::set_ready);
+        self.door.see_rights();
         self.release_unserved();
         self.pass_on(worker, ready);
     }

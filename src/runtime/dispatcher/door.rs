@@ -24,6 +24,7 @@ use crate::core::Millis;
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{BoundAddress, ListenerId, Wanted};
 use crate::sys::listener::{Address, Listener};
+use crate::sys::socket_file::FileState;
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 pub(super) const BATCH: usize = 64;
@@ -103,8 +104,43 @@ impl Door {
             entry.closes_at = None;
             *id
         });
-        let opened = known.map_or_else(|| self.open_instead(wanted, claimed), Ok);
+        let opened = match known {
+            Some(id) => self.bind_lost(id, |file| file != FileState::Ours).map(|()| id),
+            None => self.open_instead(wanted, claimed),
+        };
         opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
+    }
+
+    /// Binds again the unix sockets whose file somebody has removed: a worker at its end, as a server does that is alone.
+    pub fn bind_removed(&mut self) {
+        for listener in self.listeners() {
+            if let Err(error) = self.bind_lost(listener, |file| file == FileState::Gone) {
+                let address = self.entries.get(&listener).map(|entry| entry.listener.address().to_string());
+                tracing::warn!(%error, address, "the file of a unix socket is gone, and another one cannot be made");
+            }
+        }
+    }
+
+    /// Puts another socket into the place of one whose file is lost; who is in its queue is among the `take_rescued`.
+    fn bind_lost(&mut self, id: ListenerId, is_lost: impl Fn(FileState) -> bool) -> io::Result<()> {
+        if self.is_shut() {
+            return Ok(());
+        }
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.listener.file().is_some_and(is_lost)) else {
+            return Ok(());
+        };
+        let again = entry.listener.bind_again(backlog(&entry.wanted))?;
+        tracing::info!(address = %again.address(), "bound again, since its file was removed");
+        self.rescued.extend(entry.empty(0));
+        // Where that fails, it was not watched any more.
+        let _ = entry.watch.end(&entry.listener);
+        entry.listener = again;
+        Ok(())
+    }
+
+    /// Looks which rights the files of unix sockets have: workers give them.
+    pub fn see_rights(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.listener.see_rights());
     }
 
     /// What workers are told of a listener: its address on TCP, or its path.

@@ -86,6 +86,8 @@ pub struct Peer {
     /// When it last failed to take its connections, and how many it had ever had then; it counts as stuck until its beat is younger, or
     /// it has more.
     stalled: Option<(Millis, u64)>,
+    /// What came of a report that is longer than a frame.
+    parts: Vec<u8>,
     /// What it gave back could not be received for lack of descriptors.
     starved: bool,
     /// It has closed its end of the orders.
@@ -120,6 +122,7 @@ impl Peer {
             lanes: BTreeSet::new(),
             kept_back: None,
             stalled: None,
+            parts: Vec::new(),
             starved: false,
             deaf: false,
             blocked: [false; 2],

@@ -167,7 +167,7 @@ fn ready(worker: &Played) {
 }
 
 fn give_back(worker: &Played, listener: u32, stream: &TcpStream) {
-    let origin = Origin { listener, idle: 5_000 };
+    let origin = Origin { listener, past: MOVED };
     worker.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
 }
 
@@ -191,11 +191,11 @@ fn a_port_that_a_worker_closes_is_free_at_once_whatever_the_others_do() {
     still.settle();
     let Some((_, streams)) = workers[0].next(Duration::ZERO) else { panic!() };
     let (ours, theirs) = Channel::pair().unwrap();
-    workers[0].end.send(&frame::question(&Report::Unserve { listener }), &[theirs.as_fd()]).unwrap();
+    workers[0].orders.send(&frame::question(&Report::Unserve { listener }), &[theirs.as_fd()]).unwrap();
     still.settle();
     assert!(!still.is_bound(port));
     let mut buffer = [0; MAX_BYTES];
-    let answer = ours.receive(&mut buffer, 0).unwrap().unwrap();
+    let answer = ours.receive(&mut buffer).unwrap().unwrap();
     assert_eq!(frame::from_master(answer.bytes, 0).unwrap(), FromMaster::Order(Order::Unserved));
     // What was on its way to it has nobody.
     give_back(&workers[0], listener, &streams[0]);
@@ -270,7 +270,6 @@ fn what_a_worker_that_leaves_by_itself_served_waits_for_its_replacement() {
     workers.iter().for_each(ready);
     workers[0].report(&Report::Leaving);
     still.settle();
-    still.ask(Request::Drain(WorkerId(1)));
     assert_eq!(orders(&workers[0]), [drain(&[])]);
     let replacement = still.attach(3, 1);
     let mut client = connect(port);

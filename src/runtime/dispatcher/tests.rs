@@ -106,7 +106,9 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 impl Played {
     fn report(&self, report: &Report) {
-        self.orders.send(&frame::report(report), &[]).unwrap();
+        for frame in frame::report_frames(report).unwrap() {
+            self.orders.send(&frame, &[]).unwrap();
+        }
     }
 
     /// What comes next, within `limit`.
@@ -201,6 +203,20 @@ fn connections_are_shared_evenly() {
     }
     // A pause of this very thread can look like a stuck worker, and move the last connection.
     assert!(taken[0].abs_diff(taken[1]) <= 2, "{taken:?}");
+}
+
+#[test]
+fn a_report_longer_than_a_frame_is_heard_and_what_comes_with_it_too() {
+    let stage = stage(Balance::RoundRobin);
+    let worker = stage.worker(1);
+    let lines = vec!["x".repeat(10 * MAX_BYTES)];
+    for _ in 0..2 {
+        worker.report(&Report::LastLines { lines: lines.clone() });
+        worker.report(&Report::Leaving);
+        let next = || stage.reports.recv_timeout(Duration::from_secs(5)).expect("it is heard").1;
+        assert!(matches!(next(), Heard::Report(Report::LastLines { lines: heard }, _) if heard == lines));
+        assert!(matches!(next(), Heard::Report(Report::Leaving, _)));
+    }
 }
 
 #[test]
@@ -386,7 +402,7 @@ fn where_all_workers_leave_by_themselves_the_address_stays_and_who_comes_waits_f
     }
     for worker in &all {
         // At once, and not only when the supervisor has heard of it.
-        assert_eq!(worker.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Drain { moving: true }));
+        assert_eq!(worker.next(Duration::from_secs(5)).unwrap().0, drain(&[]));
     }
     let mut client = stage.client();
     let next = stage.worker(3);

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{self, FromMaster, Order, Report};
-use crate::sys::channel::Channel;
+use crate::sys::channel::{Channel, MAX_BYTES};
 
 /// How long the answer may take, on a machine that is busy.
 const ANSWER_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5_000 });
 
 impl Worker {
     /// Asks, and waits for the order that answers, beside which a lane may come. `None`: there is no answer, since the master is
-    /// gone or silent or descriptors are lacking. The master may have read the question all the same: so it must do no harm to
+    /// gone or silent, descriptors are lacking, or the question is too long for one frame. The master may have read the question all the same: so it must do no harm to
     /// report the same once more.
     pub fn ask(&mut self, report: &Report) -> Result<Option<(Order, Option<OwnedFd>)>> {
         if self.silent {
@@ -48,6 +48,9 @@ impl Worker {
     fn send_question(&mut self, report: &Report, deadline: Instant) -> Result<Option<Channel>> {
         let Ok((ours, theirs)) = Channel::pair() else { return Ok(None) };
         let frame = frame::question(report);
+        if frame.len() > MAX_BYTES {
+            return Ok(None);
+        }
         loop {
             if self.flush()? {
                 match self.orders.send(&frame, &[theirs.as_fd()]) {
@@ -70,7 +73,6 @@ mod tests {
     use super::*;
     use crate::ipc::frame::{FromWorker, Origin};
     use crate::runtime::worker::{Orders, Taken};
-    use crate::sys::channel::MAX_BYTES;
     use crate::sys::scoreboard::Scoreboard;
 
     const UNSERVE: Report = Report::Unserve { listener: 1 };

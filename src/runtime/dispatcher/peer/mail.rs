@@ -12,7 +12,7 @@ use crate::ipc::frame::{self, FromMaster, FromWorker, Origin};
 use crate::sys::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::sys::listener;
 
-const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS);
+const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS && frame::MAX_BYTES == MAX_BYTES);
 
 /// How long the dispatcher pauses when the master has no descriptor left for what a worker gives back.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
@@ -68,17 +68,20 @@ impl Peer {
                 received => received,
             };
             match received {
-                Ok(Some(received)) => match frame::from_worker(received.bytes, received.fds.len()) {
-                    Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
-                    Ok(FromWorker::Question(report)) => {
-                        let asker = received.fds.into_iter().next().map(Channel::from)?;
-                        return Some(Received::Question(report, asker));
+                Ok(Some(received)) => {
+                    let Some(frame) = frame::join(&mut self.parts, received.bytes) else { continue };
+                    match frame::from_worker(&frame, received.fds.len()) {
+                        Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
+                        Ok(FromWorker::Question(report)) => {
+                            let asker = received.fds.into_iter().next().map(Channel::from)?;
+                            return Some(Received::Question(report, asker));
+                        }
+                        Ok(FromWorker::Connections(origins)) => {
+                            return Some(Received::Connections(returned(received.fds, origins)));
+                        }
+                        Err(error) => tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense"),
                     }
-                    Ok(FromWorker::Connections(origins)) => {
-                        return Some(Received::Connections(returned(received.fds, origins)));
-                    }
-                    Err(error) => tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense"),
-                },
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::error!(worker = self.id.0, "a worker's report is too long");
                 }
