@@ -18,8 +18,8 @@ const TESTS = [
   /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native|untouched)$/,
   /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|idle-timeout|cli-.*)$/,
 ];
-/** Of these, what is slow and mostly the master's; run on the last of the oldest and the newest line only. */
-const MASTERS = /^continuity-(blocked-master|container|hang|kernel|pressure|recycle|scale)$/;
+/** Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest and the newest line only. */
+const MASTERS = /^(continuity-(blocked-master|container|handed-on|hang|kernel|pressure|recycle|scale)|untouched)$/;
 const THOROUGH = ['18', '26'];
 
 /** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */
