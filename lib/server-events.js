@@ -21,8 +21,9 @@ const observers = new Set();
 const TOLD = new Set(['connection', 'secureConnection', 'session', 'stream', 'listening', 'error', 'close']);
 const { prototype } = net.Server;
 /** What was there before: Node's own, or that of a tracer. */
-let emit;
+let { emit } = prototype;
 let replaced;
+let isInstalled = false;
 
 function observedEmit(event, first) {
   if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
@@ -45,7 +46,7 @@ function emitLate(server, emitted) {
  * @returns {() => void} ends it
  */
 function observe(observer) {
-  if (emit === undefined) install();
+  if (!isInstalled) install();
   observers.add(observer);
   return () => {
     observers.delete(observer);
@@ -55,18 +56,19 @@ function observe(observer) {
 
 // Not enumerable, as methods of classes are. Whoever wraps `emit` later, as tracers do, calls this one.
 function install() {
+  isInstalled = true;
   ({ emit } = prototype);
   const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
   Object.defineProperty(prototype, 'emit', { configurable: true, writable: true, enumerable: false, ...own, value: observedEmit });
   replaced = own;
 }
 
+// Who has wrapped it meanwhile goes on calling it: it tells nobody.
 function uninstall() {
-  // Somebody has wrapped it meanwhile: it stays, and tells nobody.
   if (prototype.emit !== observedEmit) return;
   if (replaced === undefined) delete prototype.emit;
   else Object.defineProperty(prototype, 'emit', replaced);
-  emit = undefined;
+  isInstalled = false;
 }
 
 module.exports = { HELD, emitLate, observe };

@@ -100,6 +100,17 @@ describe('an http2 server with allowHTTP1', () => {
   });
 });
 
+it('a server with an `emit` of its own, which calls that of its class, goes on when nobody watches any more', async () => {
+  const traffic = new Traffic(new Counters());
+  const server = net.createServer();
+  const { emit } = server;
+  server.emit = (...args) => emit.apply(server, args);
+  traffic.close();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  server.close();
+  await once(server, 'close');
+});
+
 describe('a server whose `emit` others wrap, as tracers do', () => {
   const { prototype } = net.Server;
   afterEach(() => delete prototype.emit);
