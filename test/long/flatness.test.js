@@ -1,0 +1,32 @@
+'use strict';
+
+// What a master holds does not grow with what it has done.
+
+const assert = require('node:assert');
+const { Script, freePort } = require('../helpers/cluster');
+const { Load } = require('../helpers/load');
+
+/** The first ones fill caches, and have V8 compile what is called often. */
+const WARM = 300;
+const RELOADS = 1000;
+/** What a reload may leave behind, bytes. Not nothing: pages that the allocator has touched once are not given back. */
+const EACH = 1000;
+
+describe(`a master that made ${RELOADS} reloads under load`, () => {
+  it('holds no more native memory, no more of JavaScript’s, and no more descriptors than before', async () => {
+    const settings = { port: await freePort(), options: { noWorkers: 1, monPort: 0 }, env: { RELOADS: String(RELOADS) } };
+    const script = await new Script('flatness.js', { ...settings, execArgv: ['--expose-gc'] }).ready(1);
+    const load = new Load(script.port, [{ clients: 2 }, { clients: 2, keepAlive: true }]);
+    await script.until('all reloads are made', () => script.told('done').length > 0, 800_000);
+    await load.stop();
+    const held = script.told('holds').map(([holds]) => holds);
+    const [warm] = held.filter(({ reloads }) => reloads === WARM);
+    const last = held.at(-1);
+    const grown = (what) => (last[what] - warm[what]) / (RELOADS - WARM);
+    const table = JSON.stringify(held, null, 1);
+    assert.ok(grown('script') < EACH, `JavaScript: ${grown('script')} bytes a reload; ${table}`);
+    assert.ok(grown('native') < EACH, `native: ${grown('native')} bytes a reload; ${table}`);
+    assert.ok(last.descriptors <= warm.descriptors + 10, table);
+    console.log(`      bytes a reload: JavaScript ${Math.round(grown('script'))}, native ${Math.round(grown('native'))}`);
+  });
+});
