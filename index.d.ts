@@ -284,6 +284,12 @@ declare namespace Cluster {
      */
     balance?: Balance | null | undefined;
     /**
+     * Whether idle HTTP/1 connections of a worker that leaves move to other workers. `false` for apps that keep state by
+     * connection (PROXY protocol, NTLM, objects on the socket): they end as TLS connections do, after one more request at most.
+     * @default true
+     */
+    moveIdle?: boolean | null | undefined;
+    /**
      * A worker that does not listen within this time from its start is killed, milliseconds from 1.
      * @default 30000
      */

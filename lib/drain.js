@@ -16,6 +16,7 @@ class Drain {
   #seen = new Map();
   #timer;
   #onDrained;
+  #moveIdle;
   #mover;
   #retired = new Set();
   #moving = false;
@@ -25,10 +26,12 @@ class Drain {
   /**
    * @param {Traffic} traffic what there is to finish
    * @param {() => void} onDrained called whenever nothing is left; again if something came after that
+   * @param {boolean} [moveIdle] `false`: idle connections end here, also where there is somebody to move them to
    */
-  constructor(traffic, onDrained) {
+  constructor(traffic, onDrained, moveIdle = true) {
     this.#traffic = traffic;
     this.#onDrained = onDrained;
+    this.#moveIdle = moveIdle;
   }
 
   get active() {
@@ -74,7 +77,8 @@ class Drain {
 
   #isMovable(stream) {
     const listener = this.#traffic.stateOf(stream)?.listener;
-    return this.#mover !== undefined && listener !== undefined && !this.#retired.has(listener);
+    const mayMove = this.#moveIdle && this.#mover !== undefined;
+    return mayMove && listener !== undefined && !this.#retired.has(listener);
   }
 
   // Once a turn of the event loop for all responses that finish in it; Node has then done its own part.
@@ -89,7 +93,7 @@ class Drain {
 
   /** Moves what is idle, where there is somebody to move it to; by a `mover` of its own also before it begins. */
   move(mover = this.#mover) {
-    if (!mover) return;
+    if (!mover || !this.#moveIdle) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
       const state = this.#traffic.stateOf(stream);

@@ -25,7 +25,7 @@ class Leaving {
   /** @param {Session} session whose `back` gives connections to other workers */
   constructor(session) {
     this.#session = session;
-    this.#drain = new Drain(session.traffic, () => this.#drained());
+    this.#drain = new Drain(session.traffic, () => this.#drained(), session.identity.moveIdle);
   }
 
   /** These servers emit `close` at the start of a drain too: they belong to an app that was passed to `Cluster#listen`. */

@@ -114,6 +114,8 @@ pub struct Config {
     pub mem_threshold: Option<u64>,
     /// How connections are spread.
     pub balance: Balance,
+    /// Whether idle connections of a worker that leaves move to other workers.
+    pub move_idle: bool,
     /// How long a worker may take to become ready.
     pub start_timeout: u64,
     /// How long a drain may take.
@@ -174,6 +176,7 @@ impl Config {
                     ("kernel", Balance::Kernel),
                 ],
             )?,
+            move_idle: read.boolean("moveIdle", true)?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
             shutdown_timeout: read.duration("shutdownTimeout", 1, 30_000)?,
             shutdown_delay: read.duration("shutdownDelay", 0, 0)?,

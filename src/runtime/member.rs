@@ -84,6 +84,8 @@ pub struct Identity {
     pub orphan_limit: u64,
     /// How often it is to show that its event loop turns, milliseconds.
     pub beat: u64,
+    /// Whether its idle connections move to other workers when it leaves.
+    pub move_idle: bool,
     /// The cluster's `pids` directory, absolute.
     pub pids: PathBuf,
     /// Where its standard output and error go.

@@ -16,7 +16,7 @@ const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** Which tests: names of files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native|untouched)$/,
-  /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|idle-timeout|cli-.*)$/,
+  /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|move-idle|idle-timeout|cli-.*)$/,
 ];
 /** Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest and the newest line only. */
 const MASTERS = /^(continuity-(blocked-master|container|handed-on|hang|kernel|pressure|recycle|scale)|untouched)$/;

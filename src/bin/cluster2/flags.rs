@@ -111,6 +111,13 @@ pub const OPTIONS: &[Flag] = &[
     ),
     flag("memThreshold", "mem-threshold", Kind::Value, "BYTES", "Recycle a worker with so much resident memory"),
     flag(
+        "moveIdle",
+        "no-move-idle",
+        Kind::Switch(false),
+        "",
+        "End idle connections of a worker that leaves, for apps that keep state by connection, as with the PROXY protocol",
+    ),
+    flag(
         "startTimeout",
         "start-timeout",
         Kind::Value,

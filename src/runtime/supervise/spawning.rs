@@ -50,6 +50,7 @@ impl Task {
             orphan_limit: config.shutdown_timeout,
             // Several beats within the limit, so that one that is late harms nobody.
             beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            move_idle: config.move_idle,
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
