@@ -49,10 +49,12 @@ declare class Cluster extends EventEmitter {
 
   /**
    * Replaces all workers, one after another, each only after its replacement is ready. Resolves to the number of replaced
-   * ones; rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a replacement fails (how it ended, and the last lines
-   * that it wrote to `process.stderr`), the old workers then stay.
+   * ones, when all have lived for `minReadyTime`. Rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends
+   * before that (how it ended, and the last lines that it wrote to `process.stderr`), or if an address that is served would be
+   * served by nobody; the old workers that are left then stay.
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `addresses` is anything but 'may change'
    */
-  reload(): Promise<{ replaced: number }>;
+  reload(options?: Cluster.ReloadOptions): Promise<{ replaced: number }>;
 
   /** Has all workers open their log files anew (`output: 'files'`), after a rotation. Resolves when all have. */
   reopenLogs(): Promise<{ workers: number }>;
@@ -295,6 +297,12 @@ declare namespace Cluster {
      */
     startTimeout?: Numeric | null | undefined;
     /**
+     * How long workers of new code have to live before a reload trusts them, milliseconds from 0: nobody drains before the first one
+     * did, and the reload is over when all did.
+     * @default 1000
+     */
+    minReadyTime?: Numeric | null | undefined;
+    /**
      * A worker whose drain takes longer is killed, with whatever it has open, milliseconds from 1; also how long workers go on
      * when the master is gone.
      * @default 30000
@@ -392,6 +400,11 @@ declare namespace Cluster {
    */
   export type Validator = (status: number | undefined, headers: Record<string, string>, body: string) => unknown;
 
+  export interface ReloadOptions {
+    /** The new code may listen elsewhere: an address that is served now may be served by nobody then. */
+    addresses?: 'may change' | undefined;
+  }
+
   export interface ShutdownOptions {
     /**
      * Whether to wait until all workers are gone, which takes up to `shutdownDelay` + `shutdownTimeout`.
@@ -458,7 +471,7 @@ declare namespace Cluster {
       target: number;
       /** How far a reload is; `again`: another one follows, which was asked for meanwhile. `null`: none runs. */
       reload: { replaced: number; total: number; again: boolean } | null;
-      /** Where the app listens, `host:port` or a path each; empty until a worker is ready. */
+      /** Where ready workers listen now, `host:port` or a path each; empty while none is ready. */
       listening: string[];
       /** Where the monitor listens, `host:port` or a path; `null`: it is off. */
       monitor: string | null;

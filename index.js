@@ -75,11 +75,17 @@ class Cluster extends EventEmitter {
   }
 
   /**
-   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to `{ replaced }`; rejects with
-   * `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a replacement fails, the old workers then stay.
+   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to `{ replaced }`. Rejects with
+   * `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends before all is over, or does not listen where the old one
+   * does; the old workers that are left then stay.
+   * @param {{ addresses?: 'may change' }} [options] `addresses`: the new code may listen elsewhere
    */
-  reload() {
-    return this.#command({ command: 'reload' });
+  reload({ addresses } = {}) {
+    if (addresses !== undefined && addresses !== 'may change') {
+      const got = `reload({ addresses }): 'may change', or nothing; got ${String(addresses)}`;
+      throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', got);
+    }
+    return this.#command({ command: 'reload', addressesMayChange: addresses !== undefined });
   }
 
   /** Has all workers open their log files anew (`output: 'files'`), for rotation. Resolves when all have, to `{ workers }`. */

@@ -118,6 +118,8 @@ pub struct Config {
     pub move_idle: bool,
     /// How long a worker may take to become ready.
     pub start_timeout: u64,
+    /// How long a worker of new code has to live before a reload trusts it.
+    pub min_ready_time: u64,
     /// How long a drain may take.
     pub shutdown_timeout: u64,
     /// From a shutdown's request to the closing of the door, for load balancers to notice.
@@ -178,6 +180,7 @@ impl Config {
             )?,
             move_idle: read.boolean("moveIdle", true)?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
+            min_ready_time: read.duration("minReadyTime", 0, 1_000)?,
             shutdown_timeout: read.duration("shutdownTimeout", 1, 30_000)?,
             shutdown_delay: read.duration("shutdownDelay", 0, 0)?,
             heartbeat_interval: read.duration("heartbeatInterval", 10, 5_000)?,

@@ -1,5 +1,7 @@
 //! What the supervisor is told, and what it answers.
 
+use std::collections::BTreeSet;
+
 use super::Millis;
 use super::worker::{Cause, Exit, WorkerId};
 
@@ -77,8 +79,18 @@ pub enum Event {
         /// All that live.
         readings: Vec<Reading>,
     },
+    /// Where a worker gets connections from the door has changed.
+    Serves {
+        /// Which.
+        worker: WorkerId,
+        /// All of its addresses, `host:port` or a path each.
+        addresses: BTreeSet<String>,
+    },
     /// Replace all workers, one after another; while that is being done, do it once more after it.
-    Reload,
+    Reload {
+        /// The new code may listen elsewhere.
+        may_move: bool,
+    },
     /// The number of slots is to change.
     Scale {
         /// To so many.

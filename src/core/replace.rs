@@ -2,7 +2,7 @@
 //!
 //! What always holds: at most one replacement is under way; the old worker drains only after its successor is ready; a
 //! successor that fails leaves the old worker where it was. So capacity never falls below the target because of a
-//! replacement. A reload that is asked for while one runs is a further round after it, since workers that were replaced before run what
+//! replacement. The first successor of a reload is on trial before anybody drains for it. A reload that is asked for while one runs is a further round after it, since workers that were replaced before run what
 //! lay there before; any number of such requests is one round. This part knows only *whose turn it is*; the supervisor moves the workers.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -53,6 +53,8 @@ pub struct Replacement {
     pub new: WorkerId,
     /// Why.
     pub cause: Cause,
+    /// Since when the successor is ready.
+    pub ready: Option<Millis>,
 }
 
 /// How far a reload is.
@@ -66,39 +68,51 @@ pub struct Progress {
     pub again: bool,
 }
 
+/// One round of a reload.
+#[derive(Debug)]
+struct Round {
+    /// Workers that have still to be replaced.
+    queue: VecDeque<WorkerId>,
+    replaced: u32,
+    total: u32,
+    /// Workers after this one run the new code.
+    last_old: WorkerId,
+    /// The new code may listen elsewhere.
+    may_move: bool,
+    /// A successor has passed its trial.
+    proven: bool,
+}
+
 /// Whose turn it is.
 #[derive(Debug, Default)]
 pub struct Replacing {
     /// The one under way.
     pub current: Option<Replacement>,
-    /// Workers that the running reload has still to replace; `None`: no reload runs.
-    reload: Option<VecDeque<WorkerId>>,
-    replaced: u32,
-    total: u32,
+    /// The round of a reload that runs.
+    round: Option<Round>,
     /// Rounds that began; a request that comes now is for the next one.
     rounds: u32,
-    /// Another round was asked for while one runs.
-    again: bool,
+    /// Another round was asked for while one runs, and whether its code may listen elsewhere.
+    again: Option<bool>,
     no_recycle_before: Millis,
 }
 
 impl Replacing {
-    /// Begins a round of these workers, in this order.
-    pub fn begin_reload(&mut self, workers: VecDeque<WorkerId>) {
+    /// Begins a round of a reload to `total` new workers: `queue` are replaced, in this order, and workers after `last_old` are new.
+    pub fn begin_reload(&mut self, queue: VecDeque<WorkerId>, total: u32, last_old: WorkerId, may_move: bool) {
         self.rounds += 1;
-        self.again = false;
-        self.replaced = 0;
-        self.total = workers.len() as u32;
-        self.reload = Some(workers);
+        self.again = None;
+        let replaced = total.saturating_sub(queue.len() as u32);
+        self.round = Some(Round { queue, replaced, total, last_old, may_move, proven: false });
     }
 
-    /// Has a further round follow the one that runs.
-    pub fn reload_again(&mut self) {
-        self.again = true;
+    /// Has a further round follow the one that runs. The addresses may change if anybody who asked for it said so.
+    pub fn reload_again(&mut self, may_move: bool) {
+        self.again = Some(self.again.unwrap_or(false) || may_move);
     }
 
-    /// Whether a further round has to follow, or to begin now.
-    pub fn has_further_round(&self) -> bool {
+    /// Whether a further round has to follow, or to begin now; and whether its code may listen elsewhere.
+    pub fn further_round(&self) -> Option<bool> {
         self.again
     }
 
@@ -109,13 +123,29 @@ impl Replacing {
 
     /// Whether a reload runs.
     pub fn is_reloading(&self) -> bool {
-        self.reload.is_some()
+        self.round.is_some()
+    }
+
+    /// Whether this worker runs the code of the reload that runs.
+    pub fn is_new(&self, worker: WorkerId) -> bool {
+        self.round.as_ref().is_some_and(|round| worker > round.last_old)
+    }
+
+    /// Whether the code of the reload that runs may listen elsewhere.
+    pub fn may_move(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| round.may_move)
+    }
+
+    /// Whether the successor under way is the reload's first, and has a trial to pass.
+    pub fn is_on_trial(&self) -> bool {
+        let is_reload = self.current.is_some_and(|current| current.cause == Cause::Reload);
+        is_reload && self.round.as_ref().is_some_and(|round| !round.proven)
     }
 
     /// How far the reload is, if one runs.
     pub fn progress(&self) -> Option<Progress> {
-        let progress = Progress { replaced: self.replaced, total: self.total, again: self.again };
-        self.reload.as_ref().map(|_| progress)
+        let again = self.again.is_some();
+        self.round.as_ref().map(|round| Progress { replaced: round.replaced, total: round.total, again })
     }
 
     /// The next worker that the reload is to replace, if its turn has come. Workers that are gone meanwhile are skipped:
@@ -124,52 +154,57 @@ impl Replacing {
         if self.current.is_some() {
             return None;
         }
-        let queue = self.reload.as_mut()?;
-        while let Some(worker) = queue.pop_front() {
+        let round = self.round.as_mut()?;
+        while let Some(worker) = round.queue.pop_front() {
             if alive.contains(&worker) {
                 return Some(worker);
             }
-            self.replaced += 1;
+            round.replaced += 1;
         }
         None
+    }
+
+    /// Whether the reload has nobody left to replace.
+    pub fn is_reload_through(&self) -> bool {
+        self.current.is_none() && self.round.as_ref().is_some_and(|round| round.queue.is_empty())
     }
 
     /// Whether a recycle may begin now.
     pub fn may_recycle(&self, now: Millis) -> bool {
-        self.current.is_none() && self.reload.is_none() && now >= self.no_recycle_before
+        self.current.is_none() && self.round.is_none() && now >= self.no_recycle_before
     }
 
     /// The replacement is done: the successor has the slot.
     pub fn done(&mut self) {
-        if self.current.take().is_some_and(|done| done.cause == Cause::Reload) {
-            self.replaced += 1;
+        let of_reload = self.current.take().is_some_and(|done| done.cause == Cause::Reload);
+        if let Some(round) = self.round.as_mut().filter(|_| of_reload) {
+            round.replaced += 1;
+            round.proven = true;
         }
     }
 
-    /// The replacement has failed; if it was a reload's, that has failed too.
-    pub fn failed(&mut self, now: Millis) {
-        match self.current.take().map(|failed| failed.cause) {
-            Some(Cause::Reload) => self.reload = None,
-            Some(_) => self.no_recycle_before = now + RETRY_RECYCLE,
-            None => {}
-        }
+    /// The replacement is not wanted any more.
+    pub fn drop_current(&mut self) {
+        self.current = None;
     }
 
-    /// Ends a reload that has nothing left to do, and says how many workers it replaced.
-    pub fn finish_reload(&mut self) -> Option<u32> {
-        if self.current.is_none() && self.reload.as_ref().is_some_and(VecDeque::is_empty) {
-            self.reload = None;
-            return Some(self.replaced);
-        }
-        None
+    /// A recycle has failed.
+    pub fn recycle_failed(&mut self, now: Millis) {
+        self.current = None;
+        self.no_recycle_before = now + RETRY_RECYCLE;
+    }
+
+    /// The round of a reload is over, well or not. Returns how many workers it replaced.
+    pub fn end_reload(&mut self) -> u32 {
+        self.round.take().map_or(0, |round| round.replaced)
     }
 
     /// Gives everything up, because the cluster leaves. The last round that somebody waits for, if
     /// anybody does.
     pub fn cancel(&mut self) -> Option<u32> {
         self.current = None;
-        let again = std::mem::take(&mut self.again);
-        (self.reload.take().is_some() || again).then(|| self.rounds + u32::from(again))
+        let again = self.again.take().is_some();
+        (self.round.take().is_some() || again).then(|| self.rounds + u32::from(again))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The supervisor's record of one worker process, and the words in which its life is told.
 
+use std::collections::BTreeSet;
+
 use super::Millis;
 
 /// Names one worker process for the life of the master; never used again. Also Node's `cluster.worker.id`.
@@ -115,9 +117,28 @@ pub struct Worker {
     pub checked: bool,
     /// What it last wrote to standard error before it was ready.
     pub last_lines: Vec<String>,
+    /// Where it gets connections from the door, `host:port` or a path each.
+    pub addresses: BTreeSet<String>,
 }
 
 impl Worker {
+    /// One that has no process yet.
+    pub fn new(slot: u32, generation: u32, state: State, stretch: f64) -> Self {
+        Self {
+            slot,
+            generation,
+            pid: None,
+            state,
+            stretch,
+            beat: 0,
+            last_words: None,
+            problem: None,
+            checked: false,
+            last_lines: Vec::new(),
+            addresses: BTreeSet::new(),
+        }
+    }
+
     /// Whether it counts for its slot: draining and killed workers do not.
     pub fn holds_slot(&self) -> bool {
         matches!(self.state, State::Starting { .. } | State::Ready { .. })

@@ -23,7 +23,11 @@ pub enum Command {
         wait: bool,
     },
     /// Replace all workers, one after another; answers when that is done.
-    Reload,
+    Reload {
+        /// Whether the new code may listen elsewhere.
+        #[serde(default, rename = "addressesMayChange")]
+        addresses_may_change: bool,
+    },
     /// Take the cluster out of the load balancers' rotation, or back into it; answers at once.
     Ecv {
         /// Out of it.

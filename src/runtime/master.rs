@@ -80,6 +80,7 @@ impl Master {
         let reports = inputs.clone();
         let tell = Box::new(move |worker, heard| match heard {
             Heard::Report(report, share) => drop(reports.send_within(share, Input::Report(worker, report))),
+            Heard::Serves(addresses, share) => drop(reports.send_within(share, Input::Serves(worker, addresses))),
             Heard::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         });
         let dispatcher = Dispatcher::start(door, config.balance, tell)?;
@@ -213,6 +214,7 @@ impl Switching for Cluster {
 fn limits(config: &Config) -> Limits {
     Limits {
         start_timeout: config.start_timeout,
+        min_ready_time: config.min_ready_time,
         shutdown_timeout: config.shutdown_timeout,
         shutdown_delay: config.shutdown_delay,
         max_heartbeat_delay: config.max_heartbeat_delay,

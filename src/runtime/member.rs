@@ -1,6 +1,6 @@
 //! The master's handle of one living worker, and how one comes to life.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,6 +22,7 @@ use super::supervise::Inputs;
 use super::{Front, inspect, node_ipc};
 use crate::config::{Ecv, Output};
 use crate::core::worker::WorkerId;
+use crate::ipc::place::Place;
 use crate::sys::channel::Channel;
 use crate::sys::process;
 use crate::sys::scoreboard::{Row, Scoreboard};
@@ -112,6 +113,10 @@ pub struct Member {
     pub row: Row,
     /// When it was started.
     pub started_at: SystemTime,
+    /// Where its app listens, as it said when it became ready.
+    pub places: Vec<Place>,
+    /// Those of them where it listens by itself: of these nothing more is known.
+    pub own: BTreeSet<String>,
     /// When its drain began, on the monotonic clock.
     pub draining_since: Option<u64>,
     pidfd: OwnedFd,
@@ -160,7 +165,8 @@ impl Member {
         attending.spawn(node_ipc::attend(line, ended, ours, outgoing));
         let peer = Peer::new(worker, identity.slot, orders, channel, theirs, row.clone());
         let (pid, started_at, quota) = (child.pid, SystemTime::now(), Quota::new(UNREAD_BYTES));
-        Ok((Self { pid, row, started_at, draining_since: None, pidfd, messages, quota }, peer))
+        let (places, own) = (Vec::new(), BTreeSet::new());
+        Ok((Self { pid, row, started_at, places, own, draining_since: None, pidfd, messages, quota }, peer))
     }
 
     /// Sends SIGKILL.

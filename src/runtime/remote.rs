@@ -64,7 +64,7 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
             ClusterError::Control { .. } if !wait || !asked.was_connected.get() => asked.terminate(*wait, error),
             other => Err(other),
         }),
-        Command::Reload => asked.converse(command, None),
+        Command::Reload { .. } => asked.converse(command, None),
         _ => asked.converse(command, Some(PROMPT)),
     }
 }

@@ -151,9 +151,11 @@ impl Process {
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut totals = Totals::default();
         status::add(&mut totals, &self.row);
+        let places = self.places.get().map_or(&[][..], Vec::as_slice);
+        let listening = places.iter().map(|place| place.at.to_string()).collect();
         Status {
             running: true,
-            master: self.facts.master(running, 0, self.places.get().map_or(&[], Vec::as_slice)),
+            master: self.facts.master(running, 0, listening),
             workers: vec![worker],
             ecv: status::ecv(
                 &self.board.header(),

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::member::Member;
 use crate::config::Config;
 use crate::core::worker::{State, Worker};
-use crate::ipc::place::Place;
 use crate::ipc::status::{Connections, Ecv, Master, Requests, Time, Totals, Unhealthy, Worker as WorkerStatus};
 use crate::sys::process;
 use crate::sys::scoreboard::{Field, Header, Row};
@@ -48,8 +47,8 @@ impl Facts {
         json!({ "running": true, "pid": std::process::id() })
     }
 
-    /// This process, as the master of an app that listens at `places`.
-    pub fn master(&self, running: bool, target: u32, places: &[Place]) -> Master {
+    /// This process, as the master of an app that is `listening` there.
+    pub fn master(&self, running: bool, target: u32, listening: Vec<String>) -> Master {
         let (rss, cpu) = process::usage();
         Master {
             pid: std::process::id(),
@@ -61,7 +60,7 @@ impl Facts {
             state: if running { "running" } else { "leaving" },
             target,
             reload: None,
-            listening: places.iter().map(|place| place.at.to_string()).collect(),
+            listening,
             monitor: self.monitor.clone(),
             rss,
             cpu,

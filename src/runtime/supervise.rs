@@ -36,7 +36,7 @@ use crate::core::supervisor::Supervisor;
 use crate::core::worker::{Exit, State, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::Report;
-use crate::ipc::place::Place;
+use crate::ipc::place::{At, Place};
 use crate::ipc::status::Totals;
 use crate::sys;
 use crate::sys::scoreboard::{Field, Scoreboard};
@@ -99,8 +99,8 @@ struct Task {
     /// Who waits for log files.
     at_reopen: Reopening,
     door_shut: bool,
-    /// Where the app listens, as the worker that became ready last says.
-    places: Vec<Place>,
+    /// Where the monitor's health check asks the app.
+    aimed: Option<Place>,
     outcome: Option<Outcome>,
 }
 
@@ -123,7 +123,7 @@ impl Supervise {
             at_reload: Vec::new(),
             at_reopen: Reopening::default(),
             door_shut: false,
-            places: Vec::new(),
+            aimed: None,
             outcome: None,
         };
         task.apply(Event::Start);
@@ -208,6 +208,10 @@ impl Task {
             Input::Report(worker, Report::Reopened) => self.at_reopen.done(worker),
             Input::Report(worker, Report::LastLines { lines }) => self.apply(Event::LastLines { worker, lines }),
             Input::Report(worker, report) => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
+            Input::Serves(worker, addresses) => {
+                let addresses = addresses.iter().map(At::to_string).collect();
+                self.apply(Event::Serves { worker, addresses });
+            }
             Input::MessageTooLong(pid, length) => self.parts.front.tell(telling::message_too_long(pid, length)),
             Input::MessagesLost(pid) => self.parts.front.tell(telling::messages_lost(pid)),
             Input::Exited(worker, exit) => {
@@ -231,11 +235,23 @@ impl Task {
     }
 
     fn ready(&mut self, worker: WorkerId, places: Vec<Place>) {
-        if let (Some(judge), Some(app)) = (&self.parts.judge, places.first()) {
-            judge.check.aim(app.clone());
+        if let (Some(member), Some(known)) = (self.members.get_mut(&worker), self.parts.supervisor.worker(worker)) {
+            let told = places.iter().map(|place| place.at.to_string());
+            member.own = told.filter(|place| !known.addresses.contains(place)).collect();
+            member.places = places;
         }
-        self.places = places;
         self.apply(Event::Ready { worker });
+    }
+
+    /// Has the monitor's health check ask where an app is that serves: that of the oldest worker, since a new one may not stay.
+    fn aim(&mut self) {
+        let Some(judge) = &self.parts.judge else { return };
+        let ready = self.parts.supervisor.workers().filter(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        let first = ready.filter_map(|(id, _)| self.members.get(&id)?.places.first()).next();
+        if let Some(place) = first.filter(|place| self.aimed.as_ref() != Some(place)) {
+            judge.check.aim(place.clone());
+            self.aimed = Some(place.clone());
+        }
     }
 
     fn sample(&mut self) {
@@ -287,6 +303,7 @@ impl Task {
         }
         let ready = self.parts.supervisor.workers().any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
         self.parts.ready.store(ready, Ordering::Relaxed);
+        self.aim();
         self.parts.notifier.update(&self.parts.supervisor);
     }
 

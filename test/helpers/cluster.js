@@ -32,6 +32,9 @@ async function freePort() {
   return port;
 }
 
+/** The trial of new code that tests wait for where they are not about it, milliseconds. */
+const QUICK = 50;
+
 /** A running script. Its events are lines `event {json}` on standard output, written by `fixtures/events.js`. */
 class Script {
   output = '';
@@ -68,7 +71,8 @@ class Script {
       env: {
         ...process.env,
         ...(port === undefined ? {} : { PORT: String(port) }),
-        OPTIONS: JSON.stringify({ ...(policy && { balance: policy }), ...options }),
+        OPTIONS: JSON.stringify({ minReadyTime: QUICK, ...(policy && { balance: policy }), ...options }),
+        ...(cli && { CLUSTER2_MIN_READY_TIME: String(QUICK) }),
         ...(cli && policy && { CLUSTER2_BALANCE: policy }),
         ...env,
       },

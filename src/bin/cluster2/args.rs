@@ -67,6 +67,20 @@ fn start() -> Command {
         .args(OPTIONS.iter().map(|flag| flag.arg()))
 }
 
+fn reload() -> Command {
+    on_running("reload", "Replaces all workers, one after another, without losing a request")
+        .long_about(
+            "Replaces all workers, one after another, without losing a request. It fails, and the old workers that are left stay, if a \
+             new one does not get ready, ends before all is over, or does not listen where the old one does.",
+        )
+        .arg(
+            Arg::new("moving")
+                .long("allow-address-change")
+                .action(ArgAction::SetTrue)
+                .help("The new code may listen elsewhere: an address that is served now may be served by nobody then"),
+        )
+}
+
 fn logs() -> Command {
     let lines = Arg::new("tail").long("tail").short('n').value_name("N").default_value("20");
     Command::new("logs")
@@ -104,7 +118,7 @@ pub fn command() -> Command {
             switch("json", "json", 'j', "As JSON, for programs"),
             switch("watch", "watch", 'w', "Again and again, each second"),
         ]))
-        .subcommand(on_running("reload", "Replaces all workers, one after another, without losing a request"))
+        .subcommand(reload())
         .subcommand(
             on_running("scale", "Changes the number of workers").arg(
                 Arg::new("workers")

@@ -21,7 +21,10 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
     let (name, matches) = matches.subcommand().unwrap_or((name, matches));
     let pids = settings::directory("pids", matches)?;
     let answer = match name {
-        "reload" => watched(&pids, Command::Reload, &mut Replaced::default())?,
+        "reload" => {
+            let addresses_may_change = matches.get_flag("moving");
+            watched(&pids, Command::Reload { addresses_may_change }, &mut Replaced::default())?
+        }
         "shutdown" if matches.get_flag("wait") => {
             watched(&pids, Command::Shutdown { wait: true }, &mut Left::default())?
         }
@@ -122,9 +125,14 @@ impl Progress for Replaced {
         if !std::mem::replace(&mut self.looked, true) && status["master"]["reload"].is_object() {
             lines.push("a reload is under way; all workers are replaced once more after it".to_owned());
         }
-        for worker in workers(status).filter(|worker| worker["state"] == "ready") {
-            let (Some(slot), Some(pid)) = (worker["slot"].as_u64(), worker["pid"].as_u64()) else { continue };
-            // The old one is ready too until it has been told to drain; pictures show it first.
+        let ready = workers(status).filter(|worker| worker["state"] == "ready");
+        let ready = ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
+        let mut holders = BTreeMap::new();
+        // The old one is ready too until it has been told to drain, and comes first: till then it has the slot.
+        for (slot, pid) in ready {
+            holders.entry(slot).or_insert(pid);
+        }
+        for (slot, pid) in holders {
             if let Some(old) = self.slots.insert(slot, pid).filter(|old| *old != pid) {
                 if !self.done.insert(slot) {
                     self.done = [slot].into();

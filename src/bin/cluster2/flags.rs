@@ -125,6 +125,13 @@ pub const OPTIONS: &[Flag] = &[
         "A worker that does not listen within this time is killed [default: 30000]",
     ),
     flag(
+        "minReadyTime",
+        "min-ready-time",
+        Kind::Value,
+        "MS",
+        "How long a worker of new code has to live before a reload trusts it [default: 1000]",
+    ),
+    flag(
         "shutdownTimeout",
         "shutdown-timeout",
         Kind::Value,

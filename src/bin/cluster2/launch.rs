@@ -13,7 +13,7 @@ use cluster2_rs::runtime::Launch;
 use cluster2_rs::runtime::status::About;
 
 use super::console::Console;
-use super::settings::absolute;
+use super::settings::{absolute, logical};
 use super::{Failed, flags};
 
 /// The npm package's directory, as its `bin/cluster2` says it.
@@ -52,7 +52,7 @@ fn script(config: &Config) -> Result<PathBuf, Failed> {
     let Some(script) = &config.exec else {
         return Err(Failed::usage("which script? Name it after `start`, or as `exec` in the configuration file"));
     };
-    let path = absolute(Path::new(script))?;
+    let path = logical(Path::new(script));
     let exists = |ending: &&str| {
         let mut name = path.clone().into_os_string();
         name.push(ending);

@@ -1,5 +1,6 @@
 //! What the user asked for, from flags, environment, configuration file and defaults.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     }
     config.pids = absolute(&config.pids)?;
     config.logs = absolute(&config.logs)?;
-    config.cwd = config.cwd.as_deref().map(absolute).transpose()?;
+    config.cwd = config.cwd.as_deref().map(logical).or_else(working_directory_by_symlink);
     if let Some(cwd) = config.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
         let origin = flags::origin("cwd", matches, file.as_deref());
         return Err(Failed::usage(format!("{origin} must be a directory; got {}", cwd.display())));
@@ -83,6 +84,22 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
     }
     let named = given.get(option).and_then(Value::as_str).unwrap_or(option);
     absolute(Path::new(named))
+}
+
+/// The working directory as the user got there, where a symlink is on the way: what that leads to after a deploy is meant too. The shell says
+/// it in `PWD`, which is believed only if it leads to where we are.
+fn working_directory_by_symlink() -> Option<PathBuf> {
+    let named = PathBuf::from(env::var_os("PWD")?);
+    let real = env::current_dir().ok()?;
+    let leads_here = named.is_absolute() && named != real && named.canonicalize().is_ok_and(|found| found == real);
+    leads_here.then_some(named)
+}
+
+/// A path from the working directory, as the user got there.
+pub fn logical(path: &Path) -> PathBuf {
+    let base = working_directory_by_symlink().or_else(|| env::current_dir().ok()).unwrap_or_default();
+    // Without the dots that lead nowhere.
+    base.join(path).components().collect()
 }
 
 /// A path from the working directory.

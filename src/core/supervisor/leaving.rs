@@ -58,10 +58,13 @@ impl Supervisor {
     pub(super) fn drain(&mut self, id: WorkerId, cause: Cause, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.holds_slot()) else { return };
         let ready_for = if let State::Ready { since } = worker.state { Some(now.saturating_sub(since)) } else { None };
+        let pid = worker.pid.unwrap_or_default();
         worker.state = State::Draining { cause, deadline: now + self.limits.shutdown_timeout };
         self.actions.push(Action::Drain { worker: id });
         self.vacate(id, ready_for, now);
-        self.replacement_failed(id, "the new worker left before it was ready", now);
+        if cause == Cause::Leave {
+            self.lost(id, &format!("worker {pid} left"), now);
+        }
     }
 
     pub(super) fn kill(&mut self, id: WorkerId, cause: Cause) {

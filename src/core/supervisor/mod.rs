@@ -13,6 +13,7 @@
 
 mod health;
 mod leaving;
+mod reload;
 mod replacement;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ use super::worker::{Cause, Exit, State, Worker, WorkerId};
 pub struct Limits {
     /// From spawn to ready.
     pub start_timeout: Millis,
+    /// From ready to the proof that the code of a reload runs.
+    pub min_ready_time: Millis,
     /// From the start of a drain to SIGKILL.
     pub shutdown_timeout: Millis,
     /// From a shutdown's request to the closing of the door.
@@ -133,13 +136,19 @@ impl Supervisor {
                 }
             }
             Event::Sample { readings } => self.sample(&readings, machine, now),
-            Event::Reload => self.reload(now),
+            Event::Serves { worker, addresses } => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.addresses = addresses;
+                }
+            }
+            Event::Reload { may_move } => self.reload(may_move, now),
             Event::Scale { workers } => self.scale(workers, now),
             Event::Shutdown => self.ask_to_leave(now),
             Event::Stop => self.stop(),
             Event::Tick => self.enforce_deadlines(now),
         }
         self.refill(now);
+        self.advance_replacement(now);
         self.advance_reload(now);
         self.judge_health(of_master);
         self.finish();
@@ -157,7 +166,8 @@ impl Supervisor {
     fn deadline(&self) -> Option<Millis> {
         let workers = self.workers.values().filter_map(Worker::deadline);
         let refills = self.slots.iter().filter_map(|slot| slot.refill_at);
-        workers.chain(refills).chain(self.leave_at).min()
+        let reload = self.trial_ends_at().into_iter().chain(self.reload_ends_at());
+        workers.chain(refills).chain(self.leave_at).chain(reload).min()
     }
 
     /// All workers that are not gone yet.
@@ -228,7 +238,7 @@ impl Supervisor {
         if self.workers.remove(&id).is_some() {
             self.tell(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, None, now);
-            self.replacement_failed(id, &reason, now);
+            self.lost(id, &reason, now);
             self.count_failed_start(reason);
         }
     }
@@ -247,9 +257,9 @@ impl Supervisor {
 
     fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
         let Some(worker) = self.workers.remove(&id) else { return };
-        let (cause, ready_for, failed_start) = match worker.state {
+        let (cause, ready_for, is_lost) = match worker.state {
             State::Starting { .. } => (Cause::Crash, None, true),
-            State::Ready { since } => (Cause::Crash, Some(now.saturating_sub(since)), false),
+            State::Ready { since } => (Cause::Crash, Some(now.saturating_sub(since)), true),
             State::Draining { cause, .. } => (cause, None, false),
             State::Killed { cause } => (cause, None, cause == Cause::StartTimeout),
         };
@@ -257,11 +267,13 @@ impl Supervisor {
             self.tell(Notice::Died { pid, exit, cause });
         }
         self.vacate(id, ready_for, now);
-        if failed_start {
+        if is_lost {
             let why = if cause == Cause::StartTimeout { "was not ready in time".into() } else { exit.describe() };
             let reason = worker.describe_end(&why);
-            self.replacement_failed(id, &reason, now);
-            self.count_failed_start(reason);
+            self.lost(id, &reason, now);
+            if ready_for.is_none() {
+                self.count_failed_start(reason);
+            }
         }
     }
 
@@ -337,11 +349,7 @@ impl Supervisor {
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = State::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
-        let (last_words, last_lines, problem, checked) = (None, Vec::new(), None, false);
-        self.workers.insert(
-            id,
-            Worker { slot, generation, pid: None, state, stretch, beat: 0, last_words, last_lines, problem, checked },
-        );
+        self.workers.insert(id, Worker::new(slot, generation, state, stretch));
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }

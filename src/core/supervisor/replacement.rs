@@ -1,12 +1,10 @@
-//! The supervisor's part in reload, recycle and hangs; see `replace` for what always holds.
-
-use std::collections::{BTreeSet, VecDeque};
+//! The supervisor's part in replacements of any kind, in recycles and in hangs; see `replace` for what always holds.
 
 use super::Supervisor;
 use crate::core::Millis;
 use crate::core::event::{Notice, Reading};
-use crate::core::replace::{Progress, Replacement};
-use crate::core::worker::{Cause, State, WorkerId};
+use crate::core::replace::Replacement;
+use crate::core::worker::{Cause, WorkerId};
 
 impl Supervisor {
     /// How often `Sample` is to be sent, milliseconds.
@@ -15,88 +13,40 @@ impl Supervisor {
         if self.limits.thresholds.any() { hangs.min(1_000) } else { hangs }
     }
 
-    pub(super) fn reload(&mut self, now: Millis) {
-        if !self.is_running() {
-            return;
-        }
-        if self.replacing.is_reloading() {
-            return self.replacing.reload_again();
-        }
-        // Slots that wait for their next worker have nothing old to keep, and need not wait any longer.
-        for slot in &mut self.slots[..self.target] {
-            slot.refill_at = slot.refill_at.map(|_| now);
-        }
-        self.replacing.begin_reload(self.holders());
-        self.refill(now);
+    /// Who holds the slots.
+    pub(super) fn holders(&self) -> impl Iterator<Item = WorkerId> {
+        self.slots[..self.target].iter().filter_map(|slot| slot.holder)
     }
 
-    fn holders(&self) -> VecDeque<WorkerId> {
-        self.slots[..self.target].iter().filter_map(|slot| slot.holder).collect()
-    }
-
-    /// Starts the next replacement of a reload, or ends its round; begins the next one where that was asked for.
-    pub(super) fn advance_reload(&mut self, now: Millis) {
-        if !self.replacing.is_reloading() && self.replacing.has_further_round() {
-            self.reload(now);
-        }
-        if !self.replacing.is_reloading() {
-            return;
-        }
-        let alive: BTreeSet<WorkerId> = self.holders().into_iter().collect();
-        if let Some(old) = self.replacing.next_of_reload(&alive) {
-            if let (Some(worker), Some(progress)) = (self.workers.get(&old), self.replacing.progress()) {
-                let Progress { replaced, total, .. } = progress;
-                let (slot, pid) = (worker.slot, worker.pid.unwrap_or_default());
-                self.tell(Notice::Reloading { slot, pid, replaced, total });
-            }
-            self.replace(old, Cause::Reload, now);
-        }
-        if let Some(replaced) = self.replacing.finish_reload() {
-            let (round, again) = (self.replacing.round(), self.replacing.has_further_round());
-            self.tell(Notice::Reloaded { round, replaced, again });
-            self.advance_reload(now);
-        }
-    }
-
-    fn replace(&mut self, old: WorkerId, cause: Cause, now: Millis) {
+    /// Starts a successor beside `old`.
+    pub(super) fn replace(&mut self, old: WorkerId, cause: Cause, now: Millis) {
         if let Some(slot) = self.workers.get(&old).map(|worker| worker.slot) {
             let new = self.spawn(slot as usize, now);
-            self.replacing.current = Some(Replacement { slot, old, new, cause });
+            self.replacing.current = Some(Replacement { slot, old, new, cause, ready: None });
         }
     }
 
-    /// If `id` was awaited as a successor: it takes the slot, and the old worker drains.
+    /// If `id` was awaited as a successor: it is there.
     pub(super) fn replacement_ready(&mut self, id: WorkerId, now: Millis) {
-        let Some(current) = self.replacing.current.filter(|current| current.new == id) else { return };
+        if let Some(current) = self.replacing.current.as_mut().filter(|current| current.new == id) {
+            current.ready = Some(now);
+        }
+    }
+
+    /// The successor takes the slot, and the old worker drains.
+    pub(super) fn take_over(&mut self, current: Replacement, now: Millis) {
         self.replacing.done();
         if let Some(slot) = self.slots.get_mut(current.slot as usize) {
-            slot.holder = Some(id);
+            slot.holder = Some(current.new);
         }
         self.drain(current.old, current.cause, now);
-    }
-
-    /// If `id` was awaited as a successor: the old worker stays.
-    pub(super) fn replacement_failed(&mut self, id: WorkerId, reason: &str, now: Millis) {
-        let Some(current) = self.replacing.current.filter(|current| current.new == id) else { return };
-        self.replacing.failed(now);
-        if current.cause == Cause::Reload {
-            self.tell(Notice::ReloadFailed { round: self.replacing.round(), reason: reason.to_owned() });
-        } else {
-            self.tell(Notice::Warning(format!("a recycle failed, the old worker stays: {reason}")));
-        }
     }
 
     /// Gives up a replacement in a slot that is not wanted any more.
     pub(super) fn cancel_replacement_beyond(&mut self, target: u32, now: Millis) {
         if let Some(current) = self.replacing.current.filter(|current| current.slot >= target) {
-            self.replacing.done();
+            self.replacing.drop_current();
             self.drain(current.new, Cause::Scale, now);
-        }
-    }
-
-    pub(super) fn cancel_reload(&mut self) {
-        if let Some(round) = self.replacing.cancel() {
-            self.tell(Notice::ReloadFailed { round, reason: "the cluster is shutting down".into() });
         }
     }
 
@@ -118,6 +68,7 @@ impl Supervisor {
                 self.tell(Notice::Unresponsive { pid, age });
                 self.kill(reading.worker, Cause::Unresponsive);
                 self.vacate(reading.worker, Some(now.saturating_sub(since)), now);
+                self.lost(reading.worker, &format!("worker {pid} was stuck for {age} ms"), now);
             }
         }
         if self.replacing.may_recycle(now) {
@@ -138,14 +89,6 @@ impl Supervisor {
                 self.tell(Notice::Recycling { pid, reason });
                 return self.replace(reading.worker, Cause::Recycle, now);
             }
-        }
-    }
-
-    fn ready_since(&self, id: WorkerId) -> Option<(Millis, u32)> {
-        let worker = self.workers.get(&id)?;
-        match worker.state {
-            State::Ready { since } => Some((since, worker.pid?)),
-            _ => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::core::event::Reading;
 
 const LIMITS: Limits = Limits {
     start_timeout: 1_000,
+    min_ready_time: 400,
     shutdown_timeout: 2_000,
     shutdown_delay: 300,
     max_heartbeat_delay: 3_000,
@@ -19,6 +20,20 @@ const RUNS: u64 = 400;
 const EVENTS: u64 = 500;
 /// Seeds that once failed.
 const KEPT: [u64; 1] = [9_569_860_871_816_774_355];
+
+/// A round of a reload, as whoever asked for it sees it.
+#[derive(Default)]
+struct Asked {
+    /// Workers up to this one lived when it was last asked for.
+    last_old: u32,
+    may_move: bool,
+    /// It began with the request, so all later workers are its own.
+    at_once: bool,
+    /// One of its own workers has ended.
+    lost: bool,
+    /// Somebody has drained for it.
+    begun: bool,
+}
 
 /// The world around the supervisor: which processes exist, and what it was told of them.
 struct World {
@@ -37,11 +52,16 @@ struct World {
     listening: BTreeSet<u32>,
     died: BTreeSet<u32>,
     leaving: bool,
+    round: Asked,
+    next_round: Asked,
+    last_spawned: u32,
     /// The round that whoever asked last waits for, and the last one that has ended.
     reloads: (u32, u32),
     /// Told that a health check failed, and of no recovery since.
     unhealthy: bool,
     finished: u32,
+    /// Reloads that ended well.
+    completed: u32,
 }
 
 impl World {
@@ -61,16 +81,26 @@ impl World {
             listening: BTreeSet::new(),
             died: BTreeSet::new(),
             leaving: false,
+            round: Asked::default(),
+            next_round: Asked::default(),
+            last_spawned: 0,
             reloads: (0, 0),
             unhealthy: false,
             finished: 0,
+            completed: 0,
         }
     }
 
     fn send(&mut self, event: Event) {
         self.leaving |= event == Event::Stop;
-        if event == Event::Reload && self.supervisor.is_running() {
-            self.reloads.0 = self.supervisor.next_round();
+        match event {
+            Event::Reload { may_move } if self.supervisor.is_running() => self.ask_for_reload(may_move),
+            Event::Exited { worker, .. } | Event::SpawnFailed { worker, .. } => {
+                let is_late = |worker: &Worker| worker.state == State::Killed { cause: Cause::StartTimeout };
+                self.round.lost |= self.is_loss(worker, |worker| worker.holds_slot() || is_late(worker));
+            }
+            Event::Leaving { worker } => self.round.lost |= self.is_loss(worker, Worker::holds_slot),
+            _ => {}
         }
         let actions = self.supervisor.on_event(event, self.now);
         for action in actions {
@@ -78,6 +108,55 @@ impl World {
         }
         self.note_waits();
         self.check();
+    }
+
+    fn ask_for_reload(&mut self, may_move: bool) {
+        self.reloads.0 = self.supervisor.next_round();
+        let at_once = !self.supervisor.is_reloading();
+        let round = if at_once { &mut self.round } else { &mut self.next_round };
+        *round =
+            Asked { last_old: self.last_spawned, may_move: may_move || round.may_move, at_once, ..Asked::default() };
+    }
+
+    fn end_round(&mut self, round: u32) {
+        let (asked, ended) = self.reloads;
+        assert!(ended < round && round <= asked, "round {round} ended that never began, or twice");
+        self.reloads.1 = round;
+        self.round = std::mem::take(&mut self.next_round);
+    }
+
+    /// Whether this is a worker of the new code, which nobody has asked to end, as far as `serves` knows.
+    fn is_loss(&self, id: WorkerId, serves: impl Fn(&Worker) -> bool) -> bool {
+        let is_own = self.round.at_once && id.0 > self.round.last_old;
+        is_own && self.supervisor.is_reloading() && self.supervisor.worker(id).is_some_and(serves)
+    }
+
+    fn has_lived(&self, worker: &Worker) -> bool {
+        let now = self.supervisor.clock.now();
+        matches!(worker.state, State::Ready { since } if since + LIMITS.min_ready_time <= now)
+    }
+
+    /// Nobody goes for a reload before a new worker has lived for a while, nor while no new one serves what it serves.
+    fn check_reloaded(&mut self, id: WorkerId) {
+        let Some(old) = self.supervisor.worker(id) else { return };
+        let is_old = id.0 <= self.round.last_old && matches!(old.state, State::Draining { cause: Cause::Reload, .. });
+        if !is_old {
+            return;
+        }
+        let new = || self.supervisor.workers().filter(|(id, worker)| id.0 > self.round.last_old && worker.holds_slot());
+        assert!(self.round.begun || new().any(|(_, w)| self.has_lived(w)), "drained before the canary had lived");
+        let is_nobodys = |address: &&String| !new().any(|(_, worker)| worker.addresses.contains(*address));
+        let lost = old.addresses.iter().find(is_nobodys).filter(|_| !self.round.may_move);
+        assert_eq!(lost, None, "an address that nobody serves any more");
+        self.round.begun = true;
+    }
+
+    fn check_complete(&self) {
+        assert!(!self.round.lost, "complete, and a new worker has ended");
+        for id in self.supervisor.holders() {
+            assert!(id.0 > self.round.last_old, "complete, and an old worker is left");
+            assert!(self.supervisor.worker(id).is_some_and(|worker| self.has_lived(worker)), "complete too early");
+        }
     }
 
     fn advance(&mut self, to: Millis) {
@@ -123,6 +202,7 @@ impl World {
         match action {
             Action::Spawn { worker, .. } => {
                 assert!(!self.leaving, "no spawn while leaving");
+                self.last_spawned = worker.0;
                 self.unanswered.push(worker);
             }
             Action::Drain { worker } | Action::Kill { worker } => {
@@ -131,6 +211,7 @@ impl World {
                     "{worker:?} is ordered about but does not exist"
                 );
                 self.check_replaced(worker);
+                self.check_reloaded(worker);
                 self.check_killed(worker);
             }
             Action::CloseDoor => self.leaving = true,
@@ -146,6 +227,10 @@ impl World {
     fn check_replaced(&self, worker: WorkerId) {
         let Some(old) = self.supervisor.worker(worker) else { return };
         if let State::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
+            // A successor that is given up leaves the slot to whoever has it.
+            if self.supervisor.holder(old.slot).is_some_and(|holder| holder < worker) {
+                return;
+            }
             let holder = self.supervisor.holder(old.slot).and_then(|holder| self.supervisor.worker(holder));
             assert!(holder.is_some_and(|w| matches!(w.state, State::Ready { .. })), "capacity fell for a replacement");
         }
@@ -162,11 +247,12 @@ impl World {
                 assert!(self.forked.contains(&pid), "{pid} died unborn");
                 assert!(self.died.insert(pid), "{pid} died twice");
             }
-            Notice::Reloaded { round, .. } | Notice::ReloadFailed { round, .. } => {
-                let (asked, ended) = self.reloads;
-                assert!(ended < round && round <= asked, "round {round} ended that never began, or twice");
-                self.reloads.1 = round;
+            Notice::Reloaded { round, .. } => {
+                self.check_complete();
+                self.end_round(round);
+                self.completed += 1;
             }
+            Notice::ReloadFailed { round, .. } => self.end_round(round),
             Notice::Disabled { .. } => {
                 assert!(!self.unhealthy, "unhealthy twice");
                 self.unhealthy = true;
@@ -277,7 +363,15 @@ impl World {
                 let workers = self.random.u32(1..9);
                 self.send(Event::Scale { workers });
             }
-            753..=770 => self.send(Event::Reload),
+            753..=770 => {
+                let may_move = self.random.u32(0..4) == 0;
+                self.send(Event::Reload { may_move });
+            }
+            881..=920 => {
+                let most = self.random.usize(1..=3);
+                let addresses = ["a", "b", "c"][..most].iter().map(ToString::to_string).collect();
+                self.send(Event::Serves { worker, addresses });
+            }
             771..=830 => self.sample(),
             831..=870 => {
                 let problem = self.random.bool().then(|| "status 503".to_owned());

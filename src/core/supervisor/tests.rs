@@ -5,11 +5,13 @@ use crate::core::event::Reading;
 
 const LIMITS: Limits = Limits {
     start_timeout: 1_000,
+    min_ready_time: 0,
     shutdown_timeout: 2_000,
     shutdown_delay: 0,
     max_heartbeat_delay: 3_000,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
 };
+const RELOAD: Event = Event::Reload { may_move: false };
 const ONE: WorkerId = WorkerId(1);
 const TWO: WorkerId = WorkerId(2);
 
@@ -184,7 +186,7 @@ fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<A
 fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new_is_ready() {
     let mut supervisor = running(2);
     let reloading = |slot, pid, replaced| Action::Tell(Notice::Reloading { slot, pid, replaced, total: 2 });
-    assert_eq!(supervisor.on_event(Event::Reload, 10), [reloading(0, 101, 0), spawn(3, 0, 2)]);
+    assert_eq!(supervisor.on_event(RELOAD, 10), [reloading(0, 101, 0), spawn(3, 0, 2)]);
     born(&mut supervisor, 3, false, 12);
     let next = [
         Action::Tell(Notice::Listening { pid: 103 }),
@@ -212,10 +214,10 @@ fn a_reload_during_a_reload_is_one_further_round_however_many_ask_for_it() {
     let mut supervisor = running(1);
     let reloading = |pid| Action::Tell(Notice::Reloading { slot: 0, pid, replaced: 0, total: 1 });
     assert_eq!(supervisor.next_round(), 1);
-    assert_eq!(supervisor.on_event(Event::Reload, 10), [reloading(101), spawn(2, 0, 2)]);
+    assert_eq!(supervisor.on_event(RELOAD, 10), [reloading(101), spawn(2, 0, 2)]);
     assert_eq!(supervisor.next_round(), 2, "who asks now waits for another one");
     for _ in 0..3 {
-        assert_eq!(supervisor.on_event(Event::Reload, 11), []);
+        assert_eq!(supervisor.on_event(RELOAD, 11), []);
     }
     let actions = born(&mut supervisor, 2, true, 20);
     assert_eq!(actions[2..], [Action::Drain { worker: ONE }, reloaded(1, 1, true), reloading(102), spawn(3, 0, 3)]);
@@ -227,27 +229,176 @@ fn a_reload_during_a_reload_is_one_further_round_however_many_ask_for_it() {
 #[test]
 fn a_further_round_follows_a_reload_that_failed_and_none_follows_a_shutdown() {
     let mut supervisor = running(1);
-    supervisor.on_event(Event::Reload, 10);
-    supervisor.on_event(Event::Reload, 11);
+    supervisor.on_event(RELOAD, 10);
+    supervisor.on_event(RELOAD, 11);
     born(&mut supervisor, 2, false, 12);
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Code(1) }, 13);
-    assert_eq!(actions[1], reload_failed(1, "worker 102 exited with code 1"));
+    assert_eq!(actions[1], reload_failed(1, "worker 102 exited with code 1; all slots run the old code"));
     assert!(supervisor.is_reloading());
-    supervisor.on_event(Event::Reload, 14);
+    supervisor.on_event(RELOAD, 14);
     let actions = supervisor.on_event(Event::Shutdown, 15);
     assert_eq!(actions[0], reload_failed(3, "the cluster is shutting down"), "whoever waits is answered");
+}
+
+/// As `running`, with a trial of 500 ms; all serve `addresses`.
+fn serving(workers: u32, addresses: &[&str]) -> Supervisor {
+    let mut supervisor = running(workers);
+    supervisor.limits.min_ready_time = 500;
+    (1..=workers).for_each(|id| serve(&mut supervisor, id, addresses, 0));
+    supervisor
+}
+
+fn serve(supervisor: &mut Supervisor, id: u32, addresses: &[&str], now: Millis) {
+    let addresses = addresses.iter().map(ToString::to_string).collect();
+    supervisor.on_event(Event::Serves { worker: WorkerId(id), addresses }, now);
+}
+
+fn drains(actions: &[Action]) -> Vec<u32> {
+    let drained = |action: &Action| if let Action::Drain { worker } = action { Some(worker.0) } else { None };
+    actions.iter().filter_map(drained).collect()
+}
+
+fn failure(actions: &[Action]) -> Option<&str> {
+    actions.iter().find_map(|action| match action {
+        Action::Tell(Notice::ReloadFailed { reason, .. }) => Some(reason.as_str()),
+        _ => None,
+    })
+}
+
+#[test]
+fn nobody_drains_before_the_canary_has_lived_and_the_reload_is_over_when_the_last_one_has() {
+    let mut supervisor = serving(3, &["a"]);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 4, &["a"], 0);
+    born(&mut supervisor, 4, true, 0);
+    assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
+    assert_eq!(drains(&supervisor.on_event(Event::Tick, 500)), [1], "the trial is passed");
+    for id in [5, 6] {
+        serve(&mut supervisor, id, &["a"], 510);
+        assert_eq!(drains(&born(&mut supervisor, id, true, 510)), [id - 3], "the others follow at once");
+    }
+    assert_eq!(pass(&mut supervisor, 510, 1_009, &[]), []);
+    assert_eq!(supervisor.on_event(Event::Tick, 1_010), [reloaded(1, 3, false)]);
+}
+
+#[test]
+fn a_canary_that_ends_in_its_trial_fails_the_reload_and_nobody_has_drained() {
+    let ways: [(&str, Event); 2] = [
+        ("exited with code 1", Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }),
+        ("left", Event::Leaving { worker: WorkerId(3) }),
+    ];
+    for (how, event) in ways {
+        let mut supervisor = serving(2, &["a"]);
+        supervisor.on_event(RELOAD, 0);
+        serve(&mut supervisor, 3, &["a"], 0);
+        born(&mut supervisor, 3, true, 0);
+        let actions = supervisor.on_event(event, 200);
+        assert_eq!(failure(&actions), Some(format!("worker 103 {how}; all slots run the old code").as_str()));
+        assert!(!supervisor.is_reloading());
+        assert_eq!([0, 1].map(|slot| supervisor.holder(slot)), [Some(ONE), Some(TWO)]);
+    }
+}
+
+#[test]
+fn a_new_worker_that_ends_later_fails_the_reload_with_what_runs_where() {
+    let mut supervisor = serving(3, &["a"]);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 4, &["a"], 0);
+    born(&mut supervisor, 4, true, 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    let actions = supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 600);
+    let reason = "worker 104 exited with code 1; slot 0 runs the new code, slots 1, 2 run the old";
+    assert_eq!(failure(&actions), Some(reason));
+    assert_eq!(drains(&actions), [5], "who was to come next is not wanted any more");
+}
+
+#[test]
+fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too() {
+    let mut supervisor = serving(1, &["a"]);
+    supervisor.on_event(Event::Scale { workers: 2 }, 0);
+    born(&mut supervisor, 2, true, 0);
+    supervisor.on_event(RELOAD, 0);
+    born(&mut supervisor, 3, true, 0);
+    serve(&mut supervisor, 3, &["a"], 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    born(&mut supervisor, 4, true, 510);
+    let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }, 900);
+    assert_eq!(failure(&actions), Some("worker 103 exited with code 1; all slots run the new code"));
+}
+
+#[test]
+fn new_code_that_leaves_an_address_to_nobody_fails_the_reload_unless_that_is_meant() {
+    for may_move in [false, true] {
+        let mut supervisor = serving(2, &["a", "b"]);
+        supervisor.on_event(Event::Reload { may_move }, 0);
+        serve(&mut supervisor, 3, &["b", "c"], 0);
+        born(&mut supervisor, 3, true, 0);
+        assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
+        let actions = supervisor.on_event(Event::Tick, 500);
+        assert_eq!(drains(&actions), [if may_move { 1 } else { 3 }]);
+        let reason = failure(&actions);
+        assert_eq!(reason.is_some_and(|why| why.contains("does not listen on a, which")), !may_move, "{reason:?}");
+    }
+}
+
+#[test]
+fn an_address_that_only_one_worker_serves_may_go_to_another_new_one() {
+    let mut supervisor = serving(2, &["a"]);
+    serve(&mut supervisor, 2, &["a", "admin"], 0);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 3, &["a", "admin"], 0);
+    born(&mut supervisor, 3, true, 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    serve(&mut supervisor, 4, &["a"], 510);
+    assert_eq!(drains(&born(&mut supervisor, 4, true, 510)), [2]);
+}
+
+#[test]
+fn a_further_new_worker_has_as_much_time_as_the_canary_to_listen_everywhere() {
+    let mut supervisor = serving(2, &["a"]);
+    serve(&mut supervisor, 2, &["a", "b"], 0);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 3, &["a"], 0);
+    born(&mut supervisor, 3, true, 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    serve(&mut supervisor, 4, &["a"], 510);
+    assert!(drains(&born(&mut supervisor, 4, true, 510)).is_empty());
+    let serves = |addresses: &[&str]| addresses.iter().map(ToString::to_string).collect();
+    let late = Event::Serves { worker: WorkerId(4), addresses: serves(&["a", "b"]) };
+    assert_eq!(drains(&supervisor.on_event(late, 700)), [2]);
+}
+
+#[test]
+fn a_reload_waits_for_slots_that_were_empty_and_fails_with_them() {
+    let mut supervisor = serving(2, &["a"]);
+    let exit = Exit::Code(1);
+    for id in 2..5 {
+        supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, 0);
+        born(&mut supervisor, id + 1, false, 0);
+    }
+    let actions = supervisor.on_event(RELOAD, 0);
+    assert!(actions.contains(&spawn(5, 1, 4)), "it need not wait any longer: {actions:?}");
+    born(&mut supervisor, 6, true, 0);
+    serve(&mut supervisor, 6, &["a"], 0);
+    assert_eq!(drains(&pass(&mut supervisor, 0, 500, &[])), [1]);
+    assert!(supervisor.is_reloading());
+    born(&mut supervisor, 5, true, 600);
+    assert_eq!(pass(&mut supervisor, 600, 1_100, &[]), [reloaded(1, 2, false)]);
 }
 
 #[test]
 fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_workers_stay() {
     let mut supervisor = running(2);
-    supervisor.on_event(Event::Reload, 10);
+    supervisor.on_event(RELOAD, 10);
     born(&mut supervisor, 3, false, 10);
     supervisor.on_event(Event::LastWords { worker: WorkerId(3), words: "Error: boom".into() }, 11);
     let exit = Exit::Code(1);
     assert_eq!(
         supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
-        [died(103, exit, Cause::Crash), reload_failed(1, "worker 103 exited with code 1: Error: boom")]
+        [
+            died(103, exit, Cause::Crash),
+            reload_failed(1, "worker 103 exited with code 1: Error: boom; all slots run the old code")
+        ]
     );
     assert!(!supervisor.is_reloading());
     let ready = supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
@@ -257,14 +408,15 @@ fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_work
 #[test]
 fn what_a_worker_last_wrote_belongs_to_the_reason_of_a_start_that_failed() {
     let mut supervisor = running(1);
-    supervisor.on_event(Event::Reload, 10);
+    supervisor.on_event(RELOAD, 10);
     born(&mut supervisor, 2, false, 10);
     let wrote =
         |lines: &[&str]| Event::LastLines { worker: TWO, lines: lines.iter().map(ToString::to_string).collect() };
     supervisor.on_event(wrote(&["connecting"]), 11);
     supervisor.on_event(wrote(&["connecting", "no database"]), 12);
     let exit = Exit::Code(3);
-    let reason = "worker 102 exited with code 3; its last lines on stderr: connecting | no database";
+    let reason =
+        "worker 102 exited with code 3; its last lines on stderr: connecting | no database; all slots run the old code";
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
     assert_eq!(actions, [died(102, exit, Cause::Crash), reload_failed(1, reason)]);
 }
@@ -272,7 +424,7 @@ fn what_a_worker_last_wrote_belongs_to_the_reason_of_a_start_that_failed() {
 #[test]
 fn what_a_worker_wrote_before_it_was_ready_is_forgotten_then() {
     let mut supervisor = running(1);
-    supervisor.on_event(Event::Reload, 10);
+    supervisor.on_event(RELOAD, 10);
     born(&mut supervisor, 2, false, 10);
     supervisor.on_event(Event::LastLines { worker: TWO, lines: vec!["warming up".into()] }, 11);
     supervisor.on_event(Event::Ready { worker: TWO }, 12);
@@ -282,7 +434,7 @@ fn what_a_worker_wrote_before_it_was_ready_is_forgotten_then() {
 #[test]
 fn an_old_worker_that_dies_during_its_replacement_leaves_the_slot_to_the_successor() {
     let mut supervisor = running(1);
-    supervisor.on_event(Event::Reload, 10);
+    supervisor.on_event(RELOAD, 10);
     let exit = Exit::Code(1);
     assert_eq!(supervisor.on_event(Event::Exited { worker: ONE, exit }, 11), [died(101, exit, Cause::Crash)]);
     let actions = born(&mut supervisor, 2, true, 12);
@@ -334,7 +486,7 @@ fn no_deadline_passes_while_the_master_is_stopped() {
     type Begin = fn(&mut Supervisor);
     let begun: [(&str, Begin); 4] = [
         ("start", |supervisor| {
-            supervisor.on_event(Event::Reload, 100);
+            supervisor.on_event(RELOAD, 100);
             born(supervisor, 3, false, 100);
         }),
         ("drain", |supervisor| drop(supervisor.on_event(Event::Leaving { worker: ONE }, 100))),

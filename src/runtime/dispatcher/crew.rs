@@ -3,7 +3,6 @@
 //! What always holds: a worker that is gone is in no line, and what it left in its channel is placed anew, even where that takes until
 //! there are descriptors again.
 
-use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll;
@@ -143,6 +142,7 @@ impl Loop {
             Report::Serve { listener, lane } => {
                 self.with_peer(worker, |peer| peer.serve(listener, lane));
                 self.enrol(worker);
+                self.tell_served(worker);
                 self.announce_settled();
             }
             Report::Unserve { listener } => {
@@ -201,6 +201,13 @@ impl Loop {
         }
     }
 
+    pub(super) fn tell_served(&mut self, worker: WorkerId) {
+        let serves = self.peers.get(&worker).into_iter().flat_map(Peer::serves);
+        let addresses = serves.filter_map(|listener| self.door.at(listener)).collect();
+        let share = self.peers.get(&worker).and_then(Peer::share);
+        (self.tell)(worker, Heard::Serves(addresses, share));
+    }
+
     fn announce(&mut self, worker: WorkerId, ready: Report) {
         self.with_peer(worker, Peer::set_ready);
         self.door.see_rights();
@@ -214,16 +221,16 @@ impl Loop {
         (self.tell)(worker, Heard::Report(report, share));
     }
 
-    /// Tells of workers whose readiness was kept back, if they now serve all that the others serve, or if it is time.
+    /// Tells of workers whose readiness was kept back, if they now serve all that the newest one serves, or if it is time.
     pub(super) fn announce_settled(&mut self) {
         let is_kept_back = |id: &WorkerId| self.peers.get(id).is_some_and(|peer| peer.kept_back_until().is_some());
         let kept_back: Vec<WorkerId> = self.busy.iter().copied().filter(is_kept_back).collect();
         if kept_back.is_empty() {
             return;
         }
-        let others: BTreeSet<ListenerId> =
-            self.peers.values().filter(|peer| peer.is_ready() && peer.is_open()).flat_map(Peer::serves).collect();
-        let expected: Vec<ListenerId> = others.into_iter().chain(self.door.pinned()).collect();
+        // What the newest serves: where older ones serve more, that has been found to be a change of the script.
+        let newest = self.peers.values().rfind(|peer| peer.is_ready() && peer.is_open());
+        let expected: Vec<ListenerId> = newest.into_iter().flat_map(Peer::serves).chain(self.door.pinned()).collect();
         for worker in kept_back {
             if let Some(ready) = self.peers.get_mut(&worker).and_then(|peer| peer.settled(&expected, self.now)) {
                 self.announce(worker, ready);

@@ -23,6 +23,7 @@ use super::{TAKE_WITHIN, inherited};
 use crate::core::Millis;
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{BoundAddress, ListenerId, Wanted};
+use crate::ipc::place::At;
 use crate::sys::listener::{Address, Listener};
 use crate::sys::socket_file::FileState;
 
@@ -149,6 +150,14 @@ impl Door {
             Some(Address::Unix(path)) => (None, Some(path.to_string_lossy().into())),
             Some(address) => (bound_address(address), None),
             None => (None, None),
+        }
+    }
+
+    /// Where a listener listens.
+    pub fn at(&self, id: ListenerId) -> Option<At> {
+        match self.entries.get(&id)?.listener.address() {
+            Address::Unix(path) => Some(At::Unix { path: path.clone() }),
+            Address::Tcp { host, port, .. } => Some(At::Tcp { address: (*host)?, port: *port }),
         }
     }
 

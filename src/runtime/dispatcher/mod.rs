@@ -35,6 +35,7 @@ use crate::core::Millis;
 use crate::core::worker::{Exit, WorkerId};
 use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{ListenerId, Order, Report};
+use crate::ipc::place::At;
 use crate::runtime::quota::Share;
 use crate::sys;
 use door::BATCH;
@@ -77,6 +78,8 @@ pub enum Request {
 pub enum Heard {
     /// It reported something, which holds this share until whoever is told has dealt with it.
     Report(Report, Option<Share>),
+    /// What it serves has changed: all of its addresses. Holds a share likewise.
+    Serves(Vec<At>, Option<Share>),
     /// It is gone, and has been heard to the end.
     Gone(Exit),
 }

@@ -53,6 +53,7 @@ impl Loop {
         let goes_on = self.peers.get(&worker).is_some_and(Peer::is_open);
         self.with_peer(worker, |peer| peer.unserve(listener));
         self.enrol(worker);
+        self.tell_served(worker);
         let is_over = goes_on && !self.door.is_shut() && !self.door.is_pinned(listener) && !self.is_claimed(listener);
         if is_over && self.let_go(listener) {
             self.tell_draining(true);

@@ -9,6 +9,7 @@ use super::{Reply, Signal, Task};
 use crate::config::MAX_WORKERS;
 use crate::core::event::Event;
 use crate::core::replace::Progress;
+use crate::core::worker::State;
 use crate::error::{ClusterError, Result};
 use crate::ipc::control::Command;
 use crate::ipc::status::{Master, Reload, Status, Totals, Unhealthy};
@@ -41,11 +42,13 @@ impl Task {
                 }
                 self.leave();
             }
-            Command::Reload if self.parts.supervisor.is_running() => {
+            Command::Reload { addresses_may_change } if self.parts.supervisor.is_running() => {
                 self.at_reload.push((self.parts.supervisor.next_round(), reply));
-                self.reload();
+                self.reload(addresses_may_change);
             }
-            Command::Reload => reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" })),
+            Command::Reload { .. } => {
+                reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" }))
+            }
             Command::Ecv { disabled } => reply(self.switch(disabled)),
             Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers.into())),
@@ -67,7 +70,7 @@ impl Task {
         match signal {
             Signal::Shutdown => self.leave(),
             Signal::Stop => self.apply(Event::Stop),
-            Signal::Reload => self.reload(),
+            Signal::Reload => self.reload(false),
             Signal::ReopenLogs if self.parts.logs.is_some() => self.parts.dispatcher.reopen(),
             Signal::ReopenLogs => {}
         }
@@ -78,10 +81,10 @@ impl Task {
         self.apply(Event::Shutdown);
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self, may_move: bool) {
         if self.parts.supervisor.is_running() {
             self.parts.notifier.reload_asked();
-            self.apply(Event::Reload);
+            self.apply(Event::Reload { may_move });
         }
     }
 
@@ -151,7 +154,24 @@ impl Task {
         let supervisor = &self.parts.supervisor;
         let reload =
             supervisor.reload_progress().map(|Progress { replaced, total, again }| Reload { replaced, total, again });
-        Master { reload, ..self.parts.facts.master(supervisor.is_running(), supervisor.target(), &self.places) }
+        Master { reload, ..self.parts.facts.master(supervisor.is_running(), supervisor.target(), self.listening()) }
+    }
+
+    /// What is served now: by all workers that are ready, in the order of the first one that says so.
+    fn listening(&self) -> Vec<String> {
+        let mut listening: Vec<String> = Vec::new();
+        let ready = self.parts.supervisor.workers().filter(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        for (id, worker) in ready {
+            let Some(member) = self.members.get(&id) else { continue };
+            let told = member.places.iter().map(|place| place.at.to_string());
+            let served = told.filter(|place| worker.addresses.contains(place) || member.own.contains(place));
+            for address in served.chain(worker.addresses.iter().cloned()) {
+                if !listening.contains(&address) {
+                    listening.push(address);
+                }
+            }
+        }
+        listening
     }
 
     fn totals(&self) -> Totals {

@@ -19,6 +19,7 @@ use super::Reply;
 use crate::core::worker::{Exit, WorkerId};
 use crate::ipc::control::Command;
 use crate::ipc::frame::Report;
+use crate::ipc::place::At;
 use crate::ipc::status::Status;
 use crate::runtime::quota::Share;
 
@@ -29,6 +30,8 @@ const BATCH: usize = 1024;
 pub enum Input {
     /// A worker reported something over its channel.
     Report(WorkerId, Report),
+    /// Where a worker gets connections from the door has changed: all of its addresses.
+    Serves(WorkerId, Vec<At>),
     /// The process of a worker sent a message of so many bytes over Node's IPC, which was skipped.
     MessageTooLong(u32, u64),
     /// The last messages of a worker that is gone, a process of this number, were not taken in time.

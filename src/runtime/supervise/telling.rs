@@ -34,7 +34,9 @@ impl Task {
         let told = match notice {
             Notice::Forked { pid } => Told::Forked { pid },
             Notice::Listening { pid } => {
-                Told::Listening { pid, places: self.places.iter().map(|place| place.at.to_string()).collect() }
+                let member = self.members.values().find(|member| member.pid == pid);
+                let places = member.into_iter().flat_map(|member| &member.places);
+                Told::Listening { pid, places: places.map(|place| place.at.to_string()).collect() }
             }
             Notice::Died { pid, exit, cause } => {
                 self.count_death(cause);
