@@ -21,6 +21,7 @@ function exhaust(pid) {
   let next = 0;
   while (taken.has(next)) next += 1;
   limit(pid, next);
+  return next;
 }
 
 /** So many connections, each with one request on the way. */
@@ -81,6 +82,23 @@ describe('a master that has no descriptors left', () => {
     await script.until('all are answered or lost', done);
     assert.strictEqual(answered(others), 19, `${others.filter(({ closed }) => closed).length} were closed`);
     idle.forEach(({ socket }) => socket.destroy());
+  });
+
+  it('starts no worker that it does not know of, and leaves no zombie', async () => {
+    const script = await startServer();
+    const [worker] = script.workers();
+    const open = exhaust(script.pid);
+    process.kill(worker, 'SIGKILL');
+    await script.until('the death is told', () => script.told('died').length > 0);
+    // Each point at which a start can find the last descriptor gone comes up.
+    for (let free = 0; free <= 24; free++) {
+      limit(script.pid, open + free);
+      await pass(100);
+    }
+    limit(script.pid, 1024);
+    await script.until('a new one listens', () => script.told('listening').length > 2);
+    const alive = script.told('listening').flat().filter((pid) => pid !== worker);
+    assert.deepStrictEqual(script.workers().sort(), alive.sort(), script.output);
   });
 
   it('still leaves in peace', async () => {

@@ -115,6 +115,15 @@ describe('the rules of the house in Rust', () => {
     assert.deepStrictEqual(found, []);
   });
 
+  it('each thread is guarded: one that panics ends the process', () => {
+    const bare = /\bthread::(Builder|spawn)\b/;
+    const found = rust.filter((source) => withoutTests(source).some((line) => bare.test(line)));
+    // `commands.rs`: of a command that asks another process, and ends with the answer.
+    assert.deepStrictEqual(found.map(({ name }) => name), ['src/bin/cluster2/commands.rs']);
+    const thread = rust.find(({ name }) => name === 'src/runtime/thread.rs');
+    assert.match(thread.code.join('\n'), /Builder::new\(\)[^;]*\{\s*let _guard = Guard\(name\);/);
+  });
+
   it('nothing panics on purpose, but in tests', () => {
     const panics = /\b(panic|todo|unimplemented|unreachable)!\(/;
     const found = rust.filter((source) => withoutTests(source).some((line) => panics.test(line)));

@@ -12,6 +12,7 @@ use crate::config;
 use crate::http::ecv::probe::Answered;
 use crate::http::ecv::{Answer, Client, Ecv, Route};
 use crate::runtime::health::Check;
+use crate::runtime::thread;
 use crate::sys::scoreboard::Header;
 
 /// The health check of this process's app.
@@ -69,7 +70,7 @@ impl NativeEcv {
             let found = probe(&check);
             deferred.resolve(move |_| Ok(found));
         };
-        std::thread::Builder::new().name("cluster2-probe".into()).spawn(run).map_err(misuse)?;
+        thread::start("cluster2-probe", run).map_err(misuse)?;
         Ok(promise)
     }
 

@@ -17,6 +17,7 @@ use super::pids::Pids;
 use super::quota::Quota;
 use super::status::{About, Facts};
 use super::supervise::{self, Input, Inputs, Reply, Signal, Supervise};
+use super::thread;
 use crate::config::{Balance, Config, INHERITED, MAX_WORKERS, Port};
 use crate::core::replace::Thresholds;
 use crate::core::supervisor::{Limits, Supervisor};
@@ -115,9 +116,7 @@ impl Master {
             monitor,
             notifier,
         };
-        std::thread::Builder::new()
-            .name("cluster2-super".into())
-            .spawn(move || drop(runtime.block_on(supervise.run(inbox, control))))
+        thread::start("cluster2-super", move || drop(runtime.block_on(supervise.run(inbox, control))))
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
         let signals = std::array::from_fn(|_| Quota::new(1));
         Ok(Self { inputs, asked: Quota::new(ASKED), signals, judge, app: monitor_app })

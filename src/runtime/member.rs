@@ -119,7 +119,7 @@ pub struct Member {
     pub own: BTreeSet<String>,
     /// When its drain began, on the monotonic clock.
     pub draining_since: Option<u64>,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     /// Bounded by `quota`.
     messages: mpsc::UnboundedSender<(String, Share)>,
     quota: Quota,
@@ -157,9 +157,12 @@ impl Member {
         row.clear();
         let passed = [ipc.as_fd(), theirs.as_fd(), board.memory()?, their_orders.as_fd()];
         let child = spawn::spawn(&command(identity, launch)?, passed, output)?;
-        // A worker that nobody can attend to, for lack of descriptors, is not left running.
-        let pidfd = child.pidfd.try_clone().inspect_err(|_| drop(process::kill(&child.pidfd)))?;
-        let ended = process::watchable(child.pidfd).inspect_err(|_| drop(process::kill(&pidfd)))?;
+        let pidfd = Arc::new(child.pidfd);
+        let ended = process::watchable(Arc::clone(&pidfd)).inspect_err(|_| {
+            if let Err(error) = process::discard(&*pidfd) {
+                tracing::error!(%error, pid = child.pid, "cannot end a process that nobody attends to");
+            }
+        })?;
         let (messages, outgoing) = mpsc::unbounded_channel();
         let line = node_ipc::Line::new(worker, child.pid, listeners.front, listeners.inputs);
         attending.spawn(node_ipc::attend(line, ended, ours, outgoing));
@@ -171,7 +174,7 @@ impl Member {
 
     /// Sends SIGKILL.
     pub fn kill(&self) {
-        if let Err(error) = process::kill(&self.pidfd) {
+        if let Err(error) = process::kill(&*self.pidfd) {
             tracing::error!(%error, pid = self.pid, "cannot kill a worker");
         }
     }

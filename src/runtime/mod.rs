@@ -25,6 +25,7 @@ pub mod remote;
 pub mod single;
 pub mod status;
 mod supervise;
+pub mod thread;
 pub mod worker;
 
 use std::os::fd::OwnedFd;

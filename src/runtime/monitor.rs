@@ -21,6 +21,7 @@ pub use self::forward::MonitorApp;
 use super::Front;
 use super::health::Judge;
 use super::master::resolve;
+use super::thread;
 use crate::config::{Config, Port};
 use crate::error::{ClusterError, Result};
 use crate::http::ecv::{Answer, Client, Ecv, Route};
@@ -128,7 +129,7 @@ impl Monitor {
             // Only now, so that the socket's path goes when nobody is answered there any more.
             drop(bound);
         };
-        let thread = std::thread::Builder::new().name("cluster2-monitor".into()).spawn(run);
+        let thread = thread::start("cluster2-monitor", run);
         let thread = thread.map_err(ClusterError::system("starting the monitor's thread"))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }

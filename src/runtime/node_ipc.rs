@@ -21,6 +21,7 @@ use super::Front;
 use super::mailbox::OVERHEAD;
 use super::quota::{Quota, Share};
 use super::supervise::{Input, Inputs};
+use super::thread::Guard;
 use crate::core::worker::{Exit, WorkerId};
 use crate::ipc::node::{self, MAX_LINE};
 use crate::sys::process::{Exited, reap, signal_name};
@@ -72,7 +73,8 @@ impl Drop for Line {
 }
 
 /// Attends to one worker until its process is gone and reaped, and its last messages are told.
-pub async fn attend(line: Line, pidfd: AsyncFd<OwnedFd>, stream: UnixStream, outgoing: Outgoing) {
+pub async fn attend(line: Line, pidfd: AsyncFd<Arc<OwnedFd>>, stream: UnixStream, outgoing: Outgoing) {
+    let _guard = Guard("attending to a worker");
     let (reader, writer) = stream.into_split();
     let (answers, to_answer) = mpsc::channel(MAX_ANSWERS);
     let mut writing = std::pin::pin!(write(writer, outgoing, to_answer));
@@ -97,10 +99,10 @@ pub async fn attend(line: Line, pidfd: AsyncFd<OwnedFd>, stream: UnixStream, out
     }
 }
 
-async fn ended(pidfd: &AsyncFd<OwnedFd>) -> Exit {
+async fn ended(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Exit {
     loop {
         let Ok(mut ready) = pidfd.ready(Interest::READABLE).await else { return Exit::Code(-1) };
-        match reap(pidfd.get_ref()) {
+        match reap(&**pidfd.get_ref()) {
             Ok(Some(Exited::Code(code))) => return Exit::Code(code),
             Ok(Some(Exited::Signal(signal))) => return Exit::Signal(signal_name(signal)),
             Ok(None) => ready.clear_ready(),

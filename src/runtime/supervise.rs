@@ -29,6 +29,7 @@ use super::notify::{self, Notifier};
 use super::output::{Logs, Reopening};
 use super::pids::Pids;
 use super::status;
+use super::thread::Guard;
 use super::{Failure, Front, Told};
 use crate::core::Millis;
 use crate::core::event::{Action, Event, Outcome, Reading};
@@ -333,6 +334,7 @@ impl Task {
         self.parts.dispatcher.send(Request::ShutDoor(done));
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
+            let _guard = Guard("shutting the door");
             // An error means that the dispatcher is gone, and its sockets with it: shut as well.
             let _ = shut.await;
             inputs.send(Input::DoorShut);

@@ -25,6 +25,7 @@ use std::time::Duration;
 use rustix::event::epoll;
 
 use super::beat::Beats;
+use super::thread;
 use crate::core::Millis;
 use crate::core::clock::{Clock, LOOK};
 use crate::error::{ClusterError, Result};
@@ -176,19 +177,17 @@ impl Worker {
         // Held by the thread, so that the descriptor is not closed under it.
         let orders = Arc::clone(&self.orders);
         let lanes = Arc::clone(&self.lanes);
-        std::thread::Builder::new()
-            .name("cluster2-watch".into())
-            .spawn(move || {
-                until_orphaned(&epoll);
-                if let Ok(lanes) = lanes.lock() {
-                    lanes.values().for_each(listener::stop_listening);
-                }
-                drop(orders);
-                grant(orphan_limit);
-                tracing::error!("the master is gone and the event loop did not end in time");
-                sys::process::kill_self();
-            })
-            .map_err(ClusterError::system("starting the watch"))?;
+        let watch = move || {
+            until_orphaned(&epoll);
+            if let Ok(lanes) = lanes.lock() {
+                lanes.values().for_each(listener::stop_listening);
+            }
+            drop(orders);
+            grant(orphan_limit);
+            tracing::error!("the master is gone and the event loop did not end in time");
+            sys::process::kill_self();
+        };
+        thread::start("cluster2-watch", watch).map_err(ClusterError::system("starting the watch"))?;
         Ok(())
     }
 

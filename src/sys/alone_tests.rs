@@ -1,23 +1,27 @@
-//! For tests that lower the limit of descriptors, which belongs to the whole process.
+//! For tests that lower the limit of descriptors, which belongs to the whole process, or that end it.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Runs `test`, whose full name is `name`, in a process in which nobody else opens descriptors.
-pub fn alone(name: &str, test: impl FnOnce()) {
+/// Runs `test`, whose full name is `name`, in a process of its own. `None`: this is that process.
+pub fn apart(name: &str, test: impl FnOnce()) -> Option<Output> {
     const ALONE: &str = "CLUSTER2_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
-        return test();
+        test();
+        return None;
     }
-    let program = std::env::current_exe().unwrap();
-    let output = std::process::Command::new(program)
-        .args(["--exact", name, "--test-threads=1", "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--test-threads=1", "--nocapture"]).env(ALONE, "1");
+    Some(command.output().unwrap())
+}
+
+/// As `apart`, for a test that passes or fails there.
+pub fn alone(name: &str, test: impl FnOnce()) {
+    let Some(output) = apart(name, test) else { return };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }

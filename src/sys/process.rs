@@ -6,10 +6,15 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// How long a killed process may take to its end.
+const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +26,8 @@ pub enum Exited {
 }
 
 /// A pidfd that a tokio task can wait for: it becomes readable when the process ends.
-pub fn watchable(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as the `AsyncFd` owns it.
+pub fn watchable(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as the `AsyncFd` holds it.
     #[allow(unsafe_code)]
     let watchable = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
     Ok(watchable?)
@@ -37,6 +42,28 @@ pub fn reap(pidfd: impl AsFd) -> io::Result<Option<Exited>> {
         (None, Some(signal)) => Exited::Signal(signal),
         (None, None) => return Err(io::ErrorKind::InvalidData.into()),
     }))
+}
+
+/// Ends a child that nobody can attend to, and reaps it, so that it is neither left running nor as a zombie.
+pub fn discard(pidfd: impl AsFd) -> io::Result<()> {
+    kill(&pidfd)?;
+    let limit = rustix::event::Timespec { tv_sec: DISCARD_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&limit))?;
+    reap(&pidfd)?.map(drop).ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// As `discard`, for a child of which there is no pidfd. Its number is its own, since nobody has reaped it.
+pub fn discard_by_number(child: Pid) -> io::Result<()> {
+    rustix::process::kill_process(child, Signal::KILL)?;
+    let deadline = Instant::now() + DISCARD_WITHIN;
+    while rustix::process::waitpid(Some(child), WaitOptions::NOHANG)?.is_none() {
+        if Instant::now() > deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Reaps the children that have ended of which this thread is the parent. In process 1 of a pid namespace the main thread is the
@@ -76,6 +103,15 @@ pub fn let_others_work() -> io::Result<()> {
 /// Blocks no signal in this thread, and in those that it starts: a mask survives exec.
 pub fn unblock_signals() -> io::Result<()> {
     Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
+}
+
+/// Ends this process at once with an exit code, without anything that others have left for its end.
+pub fn end_now(code: i32) -> ! {
+    // SAFETY: no memory is passed, and nothing of this process runs afterwards.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::_exit(code)
+    }
 }
 
 /// Ends this process as nothing else can, whatever its event loop does.

@@ -14,6 +14,8 @@ use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
+use super::process;
+
 const STDOUT_FD: i32 = 1;
 const STDERR_FD: i32 = 2;
 /// Node's own IPC, as `NODE_CHANNEL_FD` says.
@@ -48,20 +50,10 @@ pub struct Child {
 /// Starts `command` with `fds` as descriptors 3 to 6, and `output`, if given, as standard output and error.
 pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 4], output: Option<[BorrowedFd<'_>; 2]>) -> io::Result<Child> {
     let output = output.map(|[out, err]| [(STDOUT_FD, out), (STDERR_FD, err)]);
-    let passed =
-        [IPC_FD, CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD].into_iter().zip(fds).chain(output.into_iter().flatten());
-    // Sources above the targets, so that no dup2 overwrites the source of the next.
-    let sources = passed
-        .map(|(target, fd)| Ok((target, rustix::io::fcntl_dupfd_cloexec(fd, ORDERS_FD + 1)?)))
-        .collect::<io::Result<Vec<(i32, OwnedFd)>>>()?;
+    let own = [IPC_FD, CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD].into_iter().zip(fds);
+    let sources = sources(own.chain(output.into_iter().flatten()).collect())?;
     keep_from_children();
     let mut actions = PosixSpawnFileActions::init()?;
-    // Node marks its standard descriptors close-on-exec too; a dup2 onto itself takes the mark away in the child.
-    for standard in 0..IPC_FD {
-        if is_open(standard) {
-            actions.add_dup2(standard, standard)?;
-        }
-    }
     for (target, source) in &sources {
         actions.add_dup2(source.as_raw_fd(), *target)?;
     }
@@ -72,16 +64,37 @@ pub fn spawn(command: &Command, fds: [BorrowedFd<'_>; 4], output: Option<[Borrow
 
     let pid = posix_spawn(command.program.as_c_str(), &actions, &attributes, &command.args, &command.env)?;
     let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidData)?;
+    // What these took is free for the pidfd: where descriptors are lacking, nothing was started.
+    drop(sources);
     // The number cannot have been reused: only this process may reap its child, and it has not.
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).inspect_err(|_| {
+        // Another thread took it all meanwhile. Without a pidfd nobody would hear of the child's end.
+        if let Err(error) = process::discard_by_number(pid) {
+            tracing::error!(%error, pid = pid.as_raw_nonzero(), "cannot end a process that nobody attends to");
+        }
+    })?;
     Ok(Child { pid: pid.as_raw_nonzero().get() as u32, pidfd })
 }
 
-fn is_open(fd: i32) -> bool {
-    // SAFETY: borrowed for this one call, which only reads a flag and fails if nothing is open under the number.
-    #[allow(unsafe_code)]
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    rustix::io::fcntl_getfd(fd).is_ok()
+/// The descriptors that a child gets, `passed` and this process's standard ones, each with its number in the child. All of them are
+/// above those numbers: so no dup2 overwrites the source of the next, and none is onto itself, which before glibc 2.29
+/// does not take the mark close-on-exec away, and Node marks its standard descriptors too.
+fn sources(passed: Vec<(i32, BorrowedFd<'_>)>) -> io::Result<Vec<(i32, OwnedFd)>> {
+    let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, ORDERS_FD + 1);
+    let mut sources = Vec::new();
+    for standard in (0..IPC_FD).filter(|standard| passed.iter().all(|(target, _)| target != standard)) {
+        // SAFETY: borrowed for this one call, which fails if nothing is open under the number.
+        #[allow(unsafe_code)]
+        match above(unsafe { BorrowedFd::borrow_raw(standard) }) {
+            Ok(copy) => sources.push((standard, copy)),
+            Err(rustix::io::Errno::BADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for (target, fd) in passed {
+        sources.push((target, above(fd)?));
+    }
+    Ok(sources)
 }
 
 /// In the child: takes the passed descriptors over, marked close-on-exec. Fails on a second call, and where a descriptor
@@ -116,7 +129,9 @@ fn keep_from_children() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::descriptors::alone::{alone, leave};
     use crate::sys::process::{Exited, reap};
+    use rustix::process::WaitOptions;
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
@@ -152,6 +167,45 @@ mod tests {
         // `ls` itself opens the directory as one more.
         assert!(text.starts_with("hello world 0 1 2 3 4 5 6"), "{text}");
         assert!(text.split(' ').count() <= 2 + 8 + 1, "a descriptor leaked: {text}");
+    }
+
+    #[test]
+    fn nothing_that_a_child_gets_has_one_of_the_numbers_that_it_gets_there() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let all = |passed: &[i32]| {
+            let sources = sources(passed.iter().map(|target| (*target, null.as_fd())).collect()).unwrap();
+            assert!(sources.iter().all(|(_, fd)| fd.as_raw_fd() > ORDERS_FD));
+            sources.into_iter().map(|(target, _)| target).collect::<Vec<i32>>()
+        };
+        assert_eq!(all(&[3, 4, 5, 6]), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(all(&[3, 4, 5, 6, 1, 2]), [0, 3, 4, 5, 6, 1, 2]);
+    }
+
+    #[test]
+    fn where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all() {
+        alone(
+            "sys::spawn::tests::where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all",
+            || {
+                let null = std::fs::File::open("/dev/null").unwrap();
+                let is_childless =
+                    || rustix::process::waitpid(None, WaitOptions::NOHANG).err() == Some(rustix::io::Errno::CHILD);
+                let mut started = 0;
+                for free in 0..20 {
+                    leave(free);
+                    if let Ok(child) = spawn(&shell("exit 7"), [null.as_fd(); 4], None) {
+                        assert_eq!(wait(&child), Exited::Code(7));
+                        started += 1;
+                    }
+                    assert!(is_childless(), "with {free} free");
+                }
+                assert!((10..20).contains(&started), "{started}");
+                let sleeper = || spawn(&shell("sleep 60"), [null.as_fd(); 4], None).unwrap();
+                process::discard(&sleeper().pidfd).unwrap();
+                assert!(is_childless());
+                process::discard_by_number(Pid::from_raw(sleeper().pid as i32).unwrap()).unwrap();
+                assert!(is_childless());
+            },
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   1    it failed; the reason is on standard error
   2    the command line, an environment variable or the configuration file is wrong
   3    no cluster is running here
+  70   a thread of the master failed, which is a fault of cluster2
   255  the cluster could not start";
 
 const ABOUT: &str = "Runs a Node.js server as supervised workers that share its ports";

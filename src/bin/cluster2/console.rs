@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::runtime::{Failure, Front, Share, Told};
+use cluster2_rs::runtime::{Failure, Front, Share, Told, thread};
 use serde_json::value::RawValue;
 
 use super::settings;
@@ -43,7 +43,7 @@ impl Console {
         let (done, written) = sync_channel(1);
         let dropped = Arc::<AtomicU64>::default();
         let missing = Arc::clone(&dropped);
-        std::thread::Builder::new().name("console".into()).spawn(move || {
+        thread::start("console", move || {
             for (style, line) in lines {
                 say(style, &line);
                 let count = missing.swap(0, Ordering::Relaxed);

@@ -37,6 +37,7 @@ use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{ListenerId, Order, Report};
 use crate::ipc::place::At;
 use crate::runtime::quota::Share;
+use crate::runtime::thread;
 use crate::sys;
 use door::BATCH;
 pub use door::Door;
@@ -127,9 +128,7 @@ impl Dispatcher {
         let counts = Arc::new(Counts::default());
         let mut run = Loop::new(door, policy, Arc::clone(&wake), inbox, tell, Arc::clone(&counts))
             .map_err(ClusterError::system("setting up the dispatcher"))?;
-        let thread = std::thread::Builder::new()
-            .name("cluster2-dispatch".into())
-            .spawn(move || run.run())
+        let thread = thread::start("cluster2-dispatch", move || run.run())
             .map_err(ClusterError::system("starting the dispatcher's thread"))?;
         Ok(Self { requests, reopen_waits: Arc::default(), wake, counts, thread: Some(thread) })
     }
@@ -237,8 +236,7 @@ impl Loop {
         let mut events = Vec::with_capacity(256);
         while !self.ended {
             if let Err(error) = self.turn(&mut events) {
-                tracing::error!(%error, "the dispatcher cannot wait");
-                return;
+                thread::fail("cluster2-dispatch", format_args!("it cannot wait: {error}"));
             }
         }
     }

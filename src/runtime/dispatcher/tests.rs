@@ -304,6 +304,21 @@ fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
 }
 
 #[test]
+fn a_dispatcher_that_fails_ends_the_process() {
+    let name = "runtime::dispatcher::tests::a_dispatcher_that_fails_ends_the_process";
+    let output = sys::descriptors::alone::apart(name, || {
+        let (door, _) = door(Balance::RoundRobin);
+        let dispatcher = Dispatcher::start(door, Balance::RoundRobin, Box::new(|_, _| panic!("on purpose"))).unwrap();
+        let (played, peer) = play(&Scoreboard::create(2).unwrap(), 1, 1);
+        dispatcher.send(Request::Attach(Box::new(peer)));
+        played.report(&Report::Reopened);
+        std::thread::sleep(Duration::from_secs(5));
+    });
+    let Some(output) = output else { return };
+    assert_eq!(output.status.code(), Some(thread::FAILED), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn an_order_does_not_wait_behind_connections() {
     let stage = stage(Balance::RoundRobin);
     let worker = stage.worker(1);
