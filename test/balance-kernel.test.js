@@ -5,6 +5,7 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('./helpers/ask');
 const { Connection, request } = require('./helpers/client');
@@ -18,6 +19,13 @@ const A_FEW = 12;
 const QUESTION = 'GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n';
 const statusOf = async ({ cwd }) => (await ask(cwd, 'status')).ok;
 const connectionsOf = ({ workers }, number) => workers.reduce((sum, { connections }) => sum + connections[number], 0);
+
+/** Code of a server that opens all files it can when it is asked for `burst`. */
+const BURST = `exports.load = (server) => server.prependListener('request', ({ url }) => {
+  try {
+    while (url.includes('/burst/')) require('fs').openSync('/dev/null');
+  } catch {}
+});`;
 
 /** How many sockets listen on a port. */
 function listening(port) {
@@ -163,6 +171,19 @@ describe("balance: 'kernel'", () => {
     await script.until('nobody listens', () => listening(script.port) === 0, 1000);
     const next = await startServer({ port: script.port, options });
     await request(next.port, '/now/a/0');
+  });
+
+  it('leaves a lane at once when descriptors run out, and nobody who waits there is lost', async () => {
+    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
+    fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
+    const script = await startServer({ options, cwd, descriptors: 200 });
+    await request(script.port, '/now/burst/0');
+    const clients = hammer.start(script.port, { clients: { oneShot: 6 } });
+    await clients.answered(300);
+    hammer.assertClean(await clients.stop());
+    script.kill();
+    await assertCleanEnd(script);
+    fs.rmSync(cwd, { recursive: true });
   });
 
   it('leaves processes that a worker starts no descriptor', async () => {

@@ -39,6 +39,7 @@ class ListenHandle {
   #path;
   #closed = false;
   #lane;
+  #serving = false;
   #origin;
   #server;
 
@@ -86,14 +87,17 @@ class ListenHandle {
   }
 
   #serve(backlog) {
+    this.#serving = true;
+    if (this.hasLane) this.#hook.opensLane();
     this.#lane?.listen(backlog, (connection) => this.#hook.taken(this, connection), () => this.leaveLane());
     this.#hook.serve(this);
   }
 
   /** From now on connections come from the master alone, which is told. */
   leaveLane() {
+    if (!this.hasLane) return;
     this.closeLane();
-    this.#hook.serve(this);
+    if (this.#serving) this.#hook.serve(this);
   }
 
   /** Whether connections come by a lane, too. */
@@ -185,6 +189,10 @@ class ListenHook {
 
   serve({ listener, hasLane }) {
     this.#session.report({ type: 'serve', listener, lane: hasLane });
+  }
+
+  opensLane() {
+    this.#session.watchRoom();
   }
 
   taken(handle, connection) {

@@ -42,6 +42,7 @@ class Session {
   /** Connections on their way back to the master. */
   back;
   #retrying;
+  #watchesRoom = false;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -194,6 +195,16 @@ class Session {
     row[INDEX.connectionsActive] += 1;
     row[INDEX.connectionsTotal] += 1;
     this.#admit(listening.origin, () => listening.onconnection(0, connection));
+  }
+
+  /** Leaves all lanes as soon as descriptors are lacking, and before anything is accepted. */
+  watchRoom() {
+    if (this.#watchesRoom) return;
+    this.#watchesRoom = true;
+    native(() => this.#native.watchRoom(() => {
+      this.#watchesRoom = false;
+      for (const handle of this.handles.values()) handle.leaveLane();
+    }));
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.

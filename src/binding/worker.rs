@@ -62,6 +62,13 @@ impl NativeWorker {
         self.worker.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
     }
 
+    /// Has `notify` called once, when descriptors are lacking, and before the event loop accepts anything more.
+    #[napi]
+    pub fn watch_room(&mut self, env: &Env, notify: Function<'_, (), ()>) -> napi::Result<()> {
+        let notify = Callback::new(env, &notify)?;
+        self.worker.watch_room(env.get_uv_event_loop()?.cast(), move || notify.call()).map_err(fail)
+    }
+
     /// The numbers of one `take` at most: six for each connection.
     #[napi]
     pub fn batch_size() -> u32 {

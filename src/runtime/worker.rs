@@ -32,6 +32,7 @@ use crate::error::{ClusterError, Result};
 use crate::ipc::frame::{self, ListenerId, Order, Origin, Report};
 use crate::sys;
 use crate::sys::channel::{self, Channel, MAX_BYTES, MAX_FDS};
+use crate::sys::descriptors;
 use crate::sys::listener;
 use crate::sys::scoreboard::{Header, Row, Scoreboard};
 use crate::sys::spawn::{CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
@@ -189,6 +190,20 @@ impl Worker {
         };
         thread::start("cluster2-watch", watch).map_err(ClusterError::system("starting the watch"))?;
         Ok(())
+    }
+
+    /// Has `notify` called once, when there is no room for a batch of descriptors, and before `event_loop` looks for what came. libuv
+    /// ends everybody who waits on a socket where it cannot accept, and says nothing of it.
+    pub fn watch_room(&mut self, event_loop: *mut c_void, notify: impl Fn() + 'static) -> Result<()> {
+        let like = Arc::clone(&self.channel);
+        let look = move || {
+            let has_room = descriptors::leave_room_for(MAX_FDS, like.as_fd());
+            if !has_room {
+                notify();
+            }
+            has_room
+        };
+        uv::before_each_look(event_loop, look).map_err(ClusterError::system("watching the descriptors"))
     }
 
     /// Without a descriptor of its own the watch does nothing, and JavaScript closes the lane alone.

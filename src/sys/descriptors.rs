@@ -27,6 +27,11 @@ pub fn leave_room(fds: &[OwnedFd]) -> bool {
     }
 }
 
+/// Whether there is room for `wanted` more, by the number of the next one alone. `like` as for `room`.
+pub fn leave_room_for(wanted: usize, like: BorrowedFd<'_>) -> bool {
+    rustix::io::fcntl_dupfd_cloexec(like, 0).is_ok_and(|next| (next.as_raw_fd() as usize) < last(wanted))
+}
+
 /// For how many more descriptors there is room, up to `wanted`. `like` is any descriptor: copies of it are opened, and
 /// closed again.
 pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
@@ -57,6 +62,7 @@ mod tests {
             for (free, room_left) in [(0, 0), (4, 0), (5, 1), (14, 10), (100, 32)] {
                 leave(free);
                 assert_eq!(room(32, null.as_fd()), room_left, "{free} free");
+                assert_eq!(leave_room_for(10, null.as_fd()), free > 14, "{free} free");
                 let copies: Vec<_> = (0..free).map(|_| null.try_clone().unwrap()).collect();
                 assert!(null.try_clone().is_err(), "nothing was kept, and no more is free: {}", copies.len());
             }

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// `UV_POLL` of libuv's `uv_handle_type`.
 const POLL: c_int = 8;
+/// `UV_PREPARE`, likewise.
+const PREPARE: c_int = 9;
 /// `UV_TIMER`, likewise.
 const TIMER: c_int = 13;
 /// `UV_READABLE`.
@@ -28,6 +30,9 @@ struct Api {
     poll_init: extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
     poll_start: extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
     poll_stop: extern "C" fn(*mut c_void) -> c_int,
+    prepare_init: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+    prepare_start: extern "C" fn(*mut c_void, OnTime) -> c_int,
+    prepare_stop: extern "C" fn(*mut c_void) -> c_int,
     timer_init: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
     timer_start: extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
     unref: extern "C" fn(*mut c_void),
@@ -45,6 +50,9 @@ impl Api {
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
                 poll_stop: function(c"uv_poll_stop")?,
+                prepare_init: function(c"uv_prepare_init")?,
+                prepare_start: function(c"uv_prepare_start")?,
+                prepare_stop: function(c"uv_prepare_stop")?,
                 timer_init: function(c"uv_timer_init")?,
                 timer_start: function(c"uv_timer_start")?,
                 unref: function(c"uv_unref")?,
@@ -141,6 +149,27 @@ extern "C" fn on_time(handle: *mut c_void) {
     #[allow(unsafe_code)]
     let beat = unsafe { &mut *(api.get_data)(handle).cast::<Box<dyn FnMut()>>() };
     beat();
+}
+
+/// Has `look` called each time before the loop looks for what came, until it says no. `event_loop` as for `Poll`.
+pub fn before_each_look(event_loop: *mut c_void, look: impl FnMut() -> bool + 'static) -> io::Result<()> {
+    let api = Api::of(event_loop)?;
+    let handle = api.allocate(PREPARE);
+    check((api.prepare_init)(event_loop, handle))?;
+    (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable: Box::new(look) })).cast());
+    check((api.prepare_start)(handle, on_look))?;
+    (api.unref)(handle);
+    Ok(())
+}
+
+extern "C" fn on_look(handle: *mut c_void) {
+    let Some(api) = Api::get() else { return };
+    // SAFETY: as in `on_event`.
+    #[allow(unsafe_code)]
+    let state = unsafe { &mut *(api.get_data)(handle).cast::<State>() };
+    if !(state.readable)() {
+        (state.api.prepare_stop)(handle);
+    }
 }
 
 fn check(status: c_int) -> io::Result<()> {
