@@ -8,6 +8,7 @@
 
 const { now } = require('./clock');
 const internals = require('./node-internals');
+const { observe } = require('./server-events');
 
 /** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */
 const NUMBERS = 6;
@@ -55,6 +56,27 @@ function runOn(stream, { stage: bits, since, timeout, requests }) {
   if (begun || requests > 0) internals.beforeMessages(stream, { begun, requests });
 }
 
+/**
+ * Has a server take a moved connection, also where it has its `maxConnections` already: the client was
+ * admitted before. Node compares the two before it emits `connection` (lib/net.js of Node 18 to 26),
+ * so the app sees its own limit in every listener.
+ * @param {net.Server} server
+ * @param {() => void} enter gives the connection to the server
+ */
+function enterBeyondLimit(server, enter) {
+  const { maxConnections } = server;
+  if (maxConnections === undefined || maxConnections === null) return enter();
+  const restore = () => (server.maxConnections = maxConnections);
+  const end = observe({ before: (of, event) => of === server && event === 'connection' && restore() });
+  server.maxConnections = undefined;
+  try {
+    return enter();
+  } finally {
+    end();
+    restore();
+  }
+}
+
 /** Whether a moved connection ever had a request before. */
 const hadRequests = ({ stage }) => stage % TOLD > STAGE.UNUSED;
 
@@ -86,4 +108,4 @@ function fromBits(bits) {
   return at - Math.max(0, (at - bits) | 0);
 }
 
-module.exports = { NUMBERS, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers };
+module.exports = { NUMBERS, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers };

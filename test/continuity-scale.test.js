@@ -6,7 +6,7 @@ const assert = require('node:assert');
 const { ask } = require('./helpers/ask');
 const { request } = require('./helpers/client');
 const hammer = require('./helpers/hammer');
-const { answerOf, assertCleanEnd, callInMaster, startServer } = require('./helpers/hammered');
+const { answerOf, assertCleanEnd, callInMaster, change, startServer } = require('./helpers/hammered');
 
 describe('scale() under the hammer', () => {
   it('up and down, from the master and from another process, loses nothing', async () => {
@@ -45,6 +45,18 @@ describe('scale() under the hammer', () => {
     await ask(script.cwd, 'scale', [1]);
     await script.until('two are gone', () => script.workers().length === 1);
     await load.answered(150);
+    hammer.assertClean(await load.stop());
+  });
+
+  it('down moves idle clients also to a worker that has its maxConnections', async () => {
+    const script = await startServer();
+    change(script, 'exports.load = (server) => { server.maxConnections = 2; };');
+    await ask(script.cwd, 'reload');
+    const load = hammer.start(script.port, { clients: { keepAlive: 4 }, think: 50 });
+    await load.answered(40);
+    await ask(script.cwd, 'scale', [1]);
+    await script.until('one is gone', () => script.workers().length === 1);
+    await load.answered(40);
     hammer.assertClean(await load.stop());
   });
 

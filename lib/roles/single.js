@@ -147,7 +147,7 @@ class SingleRole {
   // As long as nothing listens there is nothing to end; a start that has gone further is ended when it is done.
   async #commandAtStart(command) {
     const isEnd = command.command === 'stop' || command.command === 'shutdown';
-    if (!isEnd) return remote.ask(this.#config.pids, command, this.#config);
+    if (!isEnd) return remote.ask(this.#config.pids, command);
     this.#isWanted = false;
     if (!this.#serving) this.#state = 'ended';
     // Whoever called `listen` is told why it failed.

@@ -8,7 +8,7 @@ const { Counters, INDEX } = require('../counters');
 const { CURRENT, secondCluster } = require('../current');
 const { HealthCheck, placeOf } = require('../ecv');
 const { native } = require('../errors');
-const { NUMBERS, originFrom } = require('../moved');
+const { NUMBERS, enterBeyondLimit, originFrom } = require('../moved');
 const addon = require('../native');
 const { Traffic } = require('../traffic');
 const { lastWords } = require('../words');
@@ -156,7 +156,8 @@ class Session {
     const listening = this.handles.get(origin.listener);
     if (!this.#mayTake(listening)) return this.#giveBack(fd, origin);
     try {
-      this.#admit(origin, () => intake(fd, listening));
+      const enter = () => intake(fd, listening);
+      this.#admit(origin, origin.past ? () => enterBeyondLimit(listening.server, enter) : enter);
     } catch (error) {
       // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
       setImmediate(() => {
