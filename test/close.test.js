@@ -63,12 +63,13 @@ describe('the event close, of a script that knows nothing of us', () => {
       const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
       setInterval(() => {}, 1000);
       process.on('SIGTERM', () => setTimeout(() => {
-        server.close(() => setTimeout(() => (say('done'), process.exit(0)), 700));
+        if (server.listening) say('listening');
+        server.close((error) => setTimeout(() => (say(error ? 'error' : 'done'), process.exit(0)), 700));
       }, 700));`);
     const [first] = script.workers();
     process.kill(first, 'SIGTERM');
-    await untilSaid(script, first, 'done');
     await script.until('it is gone', () => script.errors.includes(`worker ${first} is gone (leave, exit code 0)`));
+    assert.deepStrictEqual(wordsOf(script, first), ['listening', 'done']);
   });
 
   it('leaves a script that sends itself the signal again when it is done, and none of whose handlers is left', async () => {
@@ -96,6 +97,26 @@ describe('the event close, of a script that knows nothing of us', () => {
     const [first] = script.workers();
     process.kill(first, 'SIGTERM');
     await script.until('it is gone', () => !isAlive(first), 3000);
+  });
+});
+
+describe('a server that its script closes only when nothing is left, as http-terminator does', () => {
+  const CLUSTER = JSON.stringify(path.join(__dirname, '..'));
+  const listen = (options) => `
+    const server = http.createServer((request, response) => response.end('hello'));
+    process.on('SIGTERM', () => setTimeout(() => {
+      say(server.listening ? 'listening' : 'closed');
+      server.close((error) => (say(error ? 'error' : 'callback'), process.exit()));
+    }, 300));
+    const cluster = new (require(${CLUSTER}))({ port: process.env.PORT, monPort: false, ...${options} });
+    cluster.listen((callback) => callback(server), () => say('listens'));`;
+
+  it('is not closed before, with cluster: false', async () => {
+    const script = await started(listen('{ cluster: false }'), { isAlone: true });
+    await untilSaid(script, script.pid, 'listens');
+    process.kill(script.pid, 'SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
+    assert.deepStrictEqual(wordsOf(script, script.pid), ['listens', 'listening', 'callback']);
   });
 });
 

@@ -45,6 +45,8 @@ class SingleRole {
   #state = 'idle';
   /** The start, from when the app is known. */
   #serving;
+  /** A signal that the script handles itself asked for the end, and nobody else did. */
+  #isUpToScript = false;
   /** Nobody asked for an end before the app listened. */
   #isWanted = true;
   #signals = { SIGINT: ours(() => this.#onSignal('SIGINT')), SIGTERM: ours(() => this.#onSignal('SIGTERM')) };
@@ -164,6 +166,7 @@ class SingleRole {
       case 'stop':
         return this.#stop();
       case 'shutdown':
+        this.#isUpToScript = false;
         return this.#shutdown(wait);
       default:
         return Promise.reject(
@@ -184,6 +187,7 @@ class SingleRole {
   // script handles the signal itself, it decides.
   async #onSignal(signal) {
     const isHandled = scriptHandles(signal);
+    if (!this.#drained) this.#isUpToScript = isHandled;
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     await this.#shutdown(true);
     if (!isHandled) setTimeout(() => process.exit(), GRACE).unref();
@@ -201,7 +205,8 @@ class SingleRole {
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#traffic?.close();
     this.#native?.end();
-    this.#closeEvent.finish(this.#traffic?.servers ?? []);
+    // A script that ends itself closes its servers when it means to: closed by us, it would get an error.
+    if (!this.#isUpToScript) this.#closeEvent.finish(this.#traffic?.servers ?? []);
   }
 
   #leave() {

@@ -113,8 +113,10 @@ class Leaving {
     this.#hasLeft = true;
     this.#drain.stop();
     process.channel?.unref();
+    // A script that ends itself closes its servers when it means to: closed by us, it would get an error.
+    if (this.isUpToScript) return;
     this.#closeEvent.finish(this.#session.traffic.servers);
-    if (!this.isUpToScript) setTimeout(() => process.exit(), GRACE).unref();
+    setTimeout(() => process.exit(), GRACE).unref();
   }
 }
 
