@@ -25,6 +25,8 @@ describe('a script whose servers listen and close', () => {
     assert.deepStrictEqual(of('any port').slice(0, 1), [['any port', true, { address: '::', family: 'IPv6', port: 'port 0' }, '6::::0']]);
     assert.match(of('taken by another').at(-1)[2], /^listen EADDRINUSE: address already in use :::port \d$/);
     assert.deepStrictEqual(of('answer'), [['answer', 200]]);
+    assert.deepStrictEqual(of('context'), [['context', 'of listen', true]]);
+    assert.strictEqual(of('a handle of its own')[0][1], 'listening');
   });
 
   after(() => other.close());

@@ -9,6 +9,7 @@
 // returns, nobody is let in any more. Only where the master does not answer in time does the handle come later, as it does
 // with node:cluster.
 
+const { AsyncResource } = require('node:async_hooks');
 const cluster = require('node:cluster');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -42,6 +43,7 @@ class ListenHandle {
   #serving = false;
   #origin;
   #server;
+  #context = new AsyncResource('TCPSERVERWRAP', { requireManualDestroy: true });
 
   constructor(hook, server, { listener, address, path }, lane) {
     this.#hook = hook;
@@ -72,6 +74,14 @@ class ListenHandle {
   /** Whether its server has connections: as long as it has, Node does not emit `close`. */
   get hasConnections() {
     return this.#server._connections > 0;
+  }
+
+  /**
+   * Calls `enter` as Node calls what a connection starts: in the asynchronous context in which the server listens
+   * (`AsyncLocalStorage`).
+   */
+  enter(enter) {
+    return this.#context.runInAsyncScope(enter);
   }
 
   /** Where connections of the lane come from (`Origin` of `src/ipc/frame.rs`). */
@@ -158,6 +168,8 @@ class ListenHook {
     if (typeof query.addressType === 'string') return process.nextTick(callback, -ENOTSUP, null);
     // An inherited descriptor is the worker's own business: without a handle, Node makes one itself.
     if (query.fd >= 0) return callback(0, null);
+    // A handle that the script has made: Node 18 asks for those too.
+    if (query.addressType === -1 && query.address === null) return callback(0, server._handle);
     this.#session.onListen(server, query.addressType === -1 ? query.address : query.port);
     const { _listeningId } = server;
     const bind = { type: 'bind', seq: ++this.#seq, wanted: this.#wanted(query) };

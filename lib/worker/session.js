@@ -157,7 +157,7 @@ class Session {
     if (!this.#mayTake(listening)) return this.#giveBack(fd, origin);
     try {
       const enter = () => intake(fd, listening);
-      this.#admit(origin, origin.past ? () => enterBeyondLimit(listening.server, enter) : enter);
+      this.#admit(listening, origin, origin.past ? () => enterBeyondLimit(listening.server, enter) : enter);
     } catch (error) {
       // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
       setImmediate(() => {
@@ -178,10 +178,10 @@ class Session {
   }
 
   /** Has `enter` give a connection to its server. It was counted as active before. */
-  #admit(origin, enter) {
+  #admit(listening, origin, enter) {
     const before = this.traffic.size;
     try {
-      this.traffic.admit(origin, enter);
+      listening.enter(() => this.traffic.admit(origin, enter));
     } finally {
       // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
       if (this.traffic.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
@@ -195,7 +195,7 @@ class Session {
     if (connection.fd >= row[INDEX.lastDescriptor]) listening.leaveLane();
     row[INDEX.connectionsActive] += 1;
     row[INDEX.connectionsTotal] += 1;
-    this.#admit(listening.origin, () => listening.onconnection(0, connection));
+    this.#admit(listening, listening.origin, () => listening.onconnection(0, connection));
   }
 
   /** Leaves all lanes as soon as descriptors are lacking, and before anything is accepted. */
