@@ -20,6 +20,8 @@ class Drain {
   #mover;
   #retired = new Set();
   #moving = false;
+  /** Servers some of whose connections the script has sent to other processes, where they may still be open. */
+  #sending = new Set();
   /** HTTP/2 sessions that end, by session. */
   #sessions = new Map();
 
@@ -65,7 +67,17 @@ class Drain {
     this.#moveSoon();
     if (!first) return;
     this.#remember();
+    this.#askSending();
     setImmediate(() => this.check());
+  }
+
+  #askSending() {
+    const told = (server, isOpen) => {
+      if (isOpen) return;
+      this.#sending.delete(server);
+      this.check();
+    };
+    for (const server of this.#traffic.sent.ask(told)) this.#sending.add(server);
   }
 
   #endSession(state) {
@@ -114,17 +126,19 @@ class Drain {
 
   /** Looks whether anything is left. */
   check() {
-    if (this.#traffic.size === 0) this.#onDrained();
+    if (this.#traffic.size === 0 && this.#sending.size === 0) this.#onDrained();
   }
 
   // Closes what was idle a whole interval long.
   #closeIdle() {
+    this.#traffic.sent.forget();
     this.move();
     for (const stream of this.#traffic.idleStreams()) {
       if (this.#isMovable(stream)) continue;
       if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();
     }
     this.#remember();
+    this.#askSending();
     for (const [session, ending] of this.#sessions) if (ending.look()) this.#sessions.delete(session);
     this.check();
   }

@@ -44,4 +44,11 @@ function onEnd(stream, ended) {
   stream[ENDED] = other === undefined ? ended : both;
 }
 
-module.exports = { onEnd };
+/** Tells the end of a stream that is over for this process, but will not be destroyed. */
+function tellEnd(stream) {
+  const ended = stream[ENDED];
+  stream[ENDED] = undefined;
+  ended?.call(stream);
+}
+
+module.exports = { onEnd, tellEnd };

@@ -95,6 +95,12 @@ function carrierOf(stream) {
   return stream._parent ?? undefined;
 }
 
+/** Whether the script has sent a connection to another process: lib/internal/child_process.js (`handleConversion`). */
+const wasSent = (stream) => stream._handle === null && !stream.destroyed;
+
+/** Whether any connection of a server was sent to another process: lib/net.js (`_setupWorker`). */
+const hasSent = (server) => server._usingWorkers === true;
+
 /** Whether a connection still speaks HTTP/1: it was not upgraded. lib/_http_common.js (`freeParser`). */
 function speaksHttp1(stream) {
   return Boolean(stream.parser);
@@ -283,7 +289,8 @@ function closeListeningSocket(server) {
 }
 
 module.exports = {
-  carrierOf, closeListeningSocket, idleAmong, listeningDescriptor, onHandleClose, speaksHttp1, trackIdle, untrackIdle,
+  carrierOf, closeListeningSocket, hasSent, idleAmong, listeningDescriptor, onHandleClose, speaksHttp1, trackIdle, untrackIdle,
+  wasSent,
   // Of moved connections.
   beforeMessages, dateBack, endMessage, runTimeoutOn, timeoutOf,
 };

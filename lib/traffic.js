@@ -12,6 +12,7 @@ const { Http1State } = require('./http1-state');
 const { LinkedSet } = require('./linked-set');
 const { runOn } = require('./moved');
 const { carrierOf, idleAmong, speaksHttp1, trackIdle, untrackIdle } = require('./node-internals');
+const { Sent } = require('./sent');
 const { HELD, observe } = require('./server-events');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
@@ -31,6 +32,7 @@ class Traffic {
   #tunnels = new LinkedSet(this.#key);
   /** Those that listen or are about to, and all that were. */
   servers = new Set();
+  sent = new Sent(this);
   #watched = new WeakSet();
   #row;
   #follower;
@@ -41,7 +43,6 @@ class Traffic {
 
   /** One function for all: one each would show where every request has a connection of its own. */
   #onClose;
-
   #onNew;
   #onStreamEnd;
   #unobserve;
@@ -66,7 +67,7 @@ class Traffic {
     };
     this.#unobserve = observe({
       before: (...emitted) => this.#before(...emitted),
-      after: (...emitted) => this.#after(...emitted),
+      after: (server, ...emitted) => (this.#after(server, ...emitted), this.sent.look(server)),
     });
     this.#onClose = function () {
       const link = this[key];

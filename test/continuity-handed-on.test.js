@@ -6,6 +6,8 @@
 const assert = require('node:assert');
 const { ask } = require('./helpers/ask');
 const { selfSigned } = require('./helpers/certificate');
+const { request } = require('./helpers/client');
+const { Script, freePort, isAlive } = require('./helpers/cluster');
 const hammer = require('./helpers/hammer');
 const { startServer } = require('./helpers/hammered');
 const { Http2Wire } = require('./helpers/http2-wire');
@@ -73,5 +75,23 @@ describe('an HTTP server that is given connections', () => {
     await until('it has ended', () => wire.isClosed);
     assert.deepStrictEqual([wire.goaways[0].last, wire.error], [2 ** 31 - 1, undefined]);
     await script.until('the old worker is gone', () => script.told('died').length === 1);
+  });
+});
+
+describe('a server whose script sends its connections to another process', () => {
+  const FLAGS = ['--workers', '1', '--mon-port', 'off'];
+
+  it('counts none that is there, and waits in a reload for those that are still open, and only for them', async () => {
+    const script = await new Script('sticky.js', { port: await freePort(), cli: FLAGS }).ready(1);
+    const [old] = script.workers();
+    for (let i = 0; i < 5; i++) assert.strictEqual((await request(script.port, '/', { agent: false })).body, 'sent');
+    await script.until('none is counted', async () => (await count(script, active)) === 0, 3000);
+    let isAnswered = false;
+    const slow = request(script.port, '/slow', { agent: false }).finally(() => (isAnswered = true));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await ask(script.cwd, 'reload');
+    assert.strictEqual(isAnswered, false);
+    assert.strictEqual((await slow).body, 'sent');
+    await script.until('the old worker is gone', () => !isAlive(old), 4000);
   });
 });
