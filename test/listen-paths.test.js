@@ -38,6 +38,11 @@ for (const [where, settings] of Object.entries(WAYS)) {
       });
     }
 
+    it('is told by one path where the script names it from its directory', async () => {
+      const script = await start('./app.sock', '', settings);
+      assert.deepStrictEqual((await ask(script.cwd, 'status')).ok.master.listening, [path.join(fs.realpathSync(script.cwd), 'app.sock')]);
+    });
+
     it('may have a name and no file', async () => {
       const name = `@cluster2-test-${process.pid}-${Object.keys(WAYS).indexOf(where)}`;
       const script = await start(name, '', settings);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,19 @@ pub enum At {
         /// Its path.
         path: PathBuf,
     },
+}
+
+impl At {
+    /// Makes the path of a unix socket absolute, from `base` or the working directory, where that `is_known`.
+    pub fn anchor(&mut self, base: Option<&Path>, is_known: impl Fn(&String) -> bool) {
+        let Self::Unix { path } = self else { return };
+        let from = base.map_or_else(|| path.clone(), |base| base.join(&*path));
+        if let Ok(absolute) = std::path::absolute(from)
+            && is_known(&absolute.display().to_string())
+        {
+            *path = absolute;
+        }
+    }
 }
 
 impl From<SocketAddr> for At {

@@ -9,6 +9,7 @@
 //! somebody removes while the master runs, the directory itself included, is there again a second later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -33,6 +34,8 @@ pub struct Pids {
     path: PathBuf,
     directory: Directory,
     lock: Lock,
+    /// The file that names the master to people, open so that no other gets its inode.
+    master: Option<File>,
     /// The control socket's file, once there is one.
     control: Option<FileId>,
     workers: BTreeSet<u32>,
@@ -41,7 +44,7 @@ pub struct Pids {
 /// What lies in the directory.
 struct Found {
     is_ours: bool,
-    has_pid: bool,
+    is_named: bool,
     control: Option<FileId>,
 }
 
@@ -56,10 +59,15 @@ fn start_file(pid: u32) -> String {
 impl Pids {
     /// Makes the directory where needed and claims it. Fails with `PidsUnwritable` or `AlreadyRunning`.
     pub fn claim(path: &Path) -> Result<Self> {
-        let pids = Self::lock(path)?;
-        let written = pids.directory.write_pid(MASTER, std::process::id());
-        written.map_err(unwritable(&pids.directory.path(MASTER))).inspect_err(|_| pids.remove(LOCK))?;
+        let mut pids = Self::lock(path)?;
+        pids.write_master().inspect_err(|_| pids.remove(LOCK))?;
         Ok(pids)
+    }
+
+    fn write_master(&mut self) -> Result<()> {
+        let written = self.directory.write_pid(MASTER, std::process::id());
+        self.master = Some(written.map_err(unwritable(&self.directory.path(MASTER)))?);
+        Ok(())
     }
 
     /// Takes the lock, and removes what workers of a master that is gone left behind.
@@ -71,7 +79,7 @@ impl Pids {
             let owner = directory.read_identity(LOCK).filter(|owner| matches!(owner.open(), Ok(Some(_))));
             return Err(ClusterError::AlreadyRunning { pids: path.into(), pid: owner.map(|owner| owner.pid) });
         };
-        let pids = Self { path: path.into(), directory, lock, control: None, workers: BTreeSet::new() };
+        let pids = Self { path: path.into(), directory, lock, master: None, control: None, workers: BTreeSet::new() };
         pids.sweep();
         Ok(pids)
     }
@@ -113,9 +121,10 @@ impl Pids {
             }
             workers.into_iter().for_each(|pid| self.add_worker(pid));
         }
-        if !found.is_ours || !found.has_pid {
-            let path = self.directory.path(MASTER);
-            self.directory.write_pid(MASTER, std::process::id()).map_err(unwritable(&path))?;
+        if !found.is_ours || !found.is_named {
+            // We hold the lock, so whatever lies there was put there by nobody who should.
+            self.directory.remove(MASTER).map_err(unwritable(&self.directory.path(MASTER)))?;
+            self.write_master()?;
         }
         if self.control.is_some() && found.control == self.control { Ok(None) } else { self.listen().map(Some) }
     }
@@ -123,7 +132,7 @@ impl Pids {
     fn look(&self) -> io::Result<Found> {
         Ok(Found {
             is_ours: self.is_ours()?,
-            has_pid: self.directory.file(MASTER)?.is_some(),
+            is_named: self.master.as_ref().map_or(Ok(false), |file| self.directory.names(MASTER, file))?,
             control: self.directory.file(CONTROL)?,
         })
     }
@@ -135,14 +144,33 @@ impl Pids {
 
     /// Leaves a note of a worker.
     pub fn add_worker(&mut self, pid: u32) {
-        let written = Identity::of(pid).and_then(|identity| {
-            self.directory.write_identity(&start_file(pid), identity)?;
-            self.directory.write_pid(&pid_file(pid), pid)
-        });
-        if let Err(error) = written {
+        if let Err(error) = self.note(pid) {
+            // [`Pids::restore_workers`] tries again, and tells it.
             tracing::warn!(%error, pid, "cannot write a worker's pid file");
         }
         self.workers.insert(pid);
+    }
+
+    fn note(&self, pid: u32) -> io::Result<()> {
+        self.directory.write_identity(&start_file(pid), Identity::of(pid)?)?;
+        self.directory.write_pid(&pid_file(pid), pid).map(drop)
+    }
+
+    /// Makes the notes of workers again that somebody removed, or that could not be made. A process that has given up
+    /// the right to write them is no failure.
+    pub fn restore_workers(&self) -> Result<()> {
+        let has = |name: String| matches!(self.directory.file(&name), Ok(Some(_)) | Err(_));
+        for pid in self.workers.iter().copied() {
+            if has(start_file(pid)) && has(pid_file(pid)) {
+                continue;
+            }
+            match self.note(pid) {
+                // It is a zombie of which nobody has heard yet, or may be.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
+                other => other.map_err(unwritable(&self.directory.path(&pid_file(pid))))?,
+            }
+        }
+        Ok(())
     }
 
     /// Removes the note of a worker that is gone.

@@ -10,6 +10,7 @@ mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -235,8 +236,12 @@ impl Task {
         }
     }
 
-    fn ready(&mut self, worker: WorkerId, places: Vec<Place>) {
+    fn ready(&mut self, worker: WorkerId, mut places: Vec<Place>) {
         if let (Some(member), Some(known)) = (self.members.get_mut(&worker), self.parts.supervisor.worker(worker)) {
+            let cwd = self.parts.launch.cwd.as_deref().map(Path::new);
+            for place in &mut places {
+                place.at.anchor(cwd, |path| known.addresses.contains(path));
+            }
             let told = places.iter().map(|place| place.at.to_string());
             member.own = told.filter(|place| !known.addresses.contains(place)).collect();
             member.places = places;
@@ -352,6 +357,9 @@ impl Task {
             }
             Err(error) => Some(format!("others do not find this cluster any more: {error}")),
         };
+        let workers = || self.parts.pids.restore_workers().err();
+        let problem = problem
+            .or_else(|| workers().map(|error| format!("others do not find all workers of this cluster: {error}")));
         if let Some(message) = problem.clone().filter(|_| problem != self.hidden) {
             self.parts.front.tell(Told::Warning { message });
         }

@@ -98,9 +98,11 @@ impl Directory {
         self.names(name, &lock.0)
     }
 
-    /// Writes a pid file for people and scripts: one line, the number.
-    pub fn write_pid(&self, name: &str, pid: u32) -> io::Result<()> {
-        writeln!(self.replace(name)?, "{pid}")
+    /// Writes a pid file for people and scripts: one line, the number. Returns the open file.
+    pub fn write_pid(&self, name: &str, pid: u32) -> io::Result<File> {
+        let mut file = self.replace(name)?;
+        writeln!(file, "{pid}")?;
+        Ok(file)
     }
 
     /// Writes who a process is, for [`Directory::read_identity`].
@@ -164,7 +166,7 @@ impl Directory {
     }
 
     /// Whether `name` is the open file `fd`.
-    fn names(&self, name: &str, fd: impl AsFd) -> io::Result<bool> {
+    pub fn names(&self, name: &str, fd: impl AsFd) -> io::Result<bool> {
         Ok(self.file(name)? == identify(rustix::fs::fstat(fd))?)
     }
 }
