@@ -150,22 +150,36 @@ impl Supervisor {
     }
 
     fn who_runs_what(&self) -> String {
-        let holders = self.slots[..self.target].iter().map(|slot| slot.holder);
-        let is_new = |holder: Option<WorkerId>| holder.is_none_or(|holder| self.replacing.is_new(holder));
-        let (new, old): (Vec<_>, Vec<_>) = holders.enumerate().partition(|(_, holder)| is_new(*holder));
-        let list = |slots: &[(usize, Option<WorkerId>)]| {
-            let numbers: Vec<String> = slots.iter().map(|(slot, _)| slot.to_string()).collect();
-            if let [only] = numbers.as_slice() {
-                format!("slot {only} runs")
-            } else {
-                format!("slots {} run", numbers.join(", "))
+        let (mut new, mut old, mut none) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, slot) in self.slots[..self.target].iter().enumerate() {
+            match slot.holder {
+                Some(holder) if self.replacing.is_new(holder) => new.push(number.to_string()),
+                Some(_) => old.push(number.to_string()),
+                None => none.push(number.to_string()),
             }
-        };
-        match (new.as_slice(), old.as_slice()) {
-            ([], _) => "all slots run the old code".to_owned(),
-            (_, []) => "all slots run the new code".to_owned(),
-            (new, old) => format!("{} the new code, {} the old", list(new), list(old)),
         }
+        let list = |slots: &[String], verbs: [&str; 2]| match slots {
+            [only] => format!("slot {only} {}", verbs[0]),
+            _ => format!("slots {} {}", slots.join(", "), verbs[1]),
+        };
+        let mut parts = Vec::new();
+        match (new.as_slice(), old.as_slice(), none.as_slice()) {
+            ([], _, []) => return "all slots run the old code".to_owned(),
+            (_, [], []) => return "all slots run the new code".to_owned(),
+            ([], [], _) => return "no slot has a worker until one of the new code is ready".to_owned(),
+            _ => {}
+        }
+        if !new.is_empty() {
+            parts.push(format!("{} the new code", list(&new, ["runs", "run"])));
+        }
+        if !old.is_empty() {
+            let code = if new.is_empty() { "the old code" } else { "the old" };
+            parts.push(format!("{} {code}", list(&old, ["runs", "run"])));
+        }
+        if !none.is_empty() {
+            parts.push(format!("{} no worker until one of the new code is ready", list(&none, ["has", "have"])));
+        }
+        parts.join(", ")
     }
 
     pub(super) fn cancel_reload(&mut self) {

@@ -307,7 +307,7 @@ fn a_new_worker_that_ends_later_fails_the_reload_with_what_runs_where() {
     born(&mut supervisor, 4, true, 0);
     pass(&mut supervisor, 0, 500, &[]);
     let actions = supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 600);
-    let reason = "worker 104 exited with code 1; slot 0 runs the new code, slots 1, 2 run the old";
+    let reason = "worker 104 exited with code 1; slots 1, 2 run the old code, slot 0 has no worker until one of the new code is ready";
     assert_eq!(failure(&actions), Some(reason));
     assert_eq!(drains(&actions), [5], "who was to come next is not wanted any more");
 }
@@ -323,7 +323,12 @@ fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too()
     pass(&mut supervisor, 0, 500, &[]);
     born(&mut supervisor, 4, true, 510);
     let actions = supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }, 900);
-    assert_eq!(failure(&actions), Some("worker 103 exited with code 1; all slots run the new code"));
+    assert_eq!(
+        failure(&actions),
+        Some(
+            "worker 103 exited with code 1; slot 1 runs the new code, slot 0 has no worker until one of the new code is ready"
+        )
+    );
 }
 
 #[test]
