@@ -115,6 +115,8 @@ describe('bin/cluster2', () => {
     }
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     assert.strictEqual(run(NODE, [link, 'kill -TERM $$']).signal, 'SIGTERM');
+    const kept = run(NODE, ['--preserve-symlinks', '--preserve-symlinks-main', link, 'exit 7', 'two words']);
+    assert.deepStrictEqual([kept.status, ...kept.lines.slice(2)], [7, 'exit 7', 'two words']);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) {
       const name = signal.slice(3);
       assert.strictEqual(await endBy(signal, spawn(NODE, [link, `trap "exit 9" ${name}; echo set; while read -r nothing; do :; done`])), 9);
