@@ -64,7 +64,10 @@ pub enum ClusterError {
         source: io::Error,
     },
     /// The `pids` directory cannot be looked into, so nobody knows whether a cluster runs there.
-    #[error("cannot look into {path}: {source} (option 'pids'); ask as the user of the cluster, or as root")]
+    #[error("cannot look into {path}: {source} (option 'pids'){}", match source.kind() {
+        io::ErrorKind::PermissionDenied => "; ask as the user of the cluster, or as root",
+        _ => "",
+    })]
     PidsUnreadable {
         /// The file or directory.
         path: PathBuf,

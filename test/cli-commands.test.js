@@ -4,10 +4,11 @@
 
 const assert = require('node:assert');
 const { once } = require('node:events');
-const { spawn, spawnSync } = require('node:child_process');
+const { execFile, spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { promisify } = require('node:util');
 const { cluster2, startPlain } = require('./helpers/cli');
 const { request } = require('./helpers/client');
 const { CLI, Script, freePort } = require('./helpers/cluster');
@@ -34,6 +35,25 @@ describe('cluster2 status', () => {
     const rows = stdout.split('\n').filter((line) => /^[01] /.test(line));
     assert.deepStrictEqual(rows.map((row) => Number(row.split(/ +/)[1])).sort(), script.workers().sort());
     assert.ok(rows.every((row) => /^[01] +\d+ +1 +ready +\d+ s /.test(row)), stdout);
+  });
+
+  it('says how many workers there are, where there should be more', async () => {
+    const script = await startPlain();
+    assert.doesNotMatch(cluster2(script.cwd, 'status').stdout, /workers are ready/);
+    fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
+    script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
+    await until('it is said', () => /^0 of 2 workers are ready$/m.test(cluster2(script.cwd, 'status').stdout));
+  });
+
+  it('tells a path that is no directory as that, and asks for no other user', () => {
+    write('file', '');
+    const { status, stderr } = cluster2(folder, 'status', '--pids', 'file');
+    assert.strictEqual(status, 1);
+    assert.match(stderr, /^cluster2: cannot look into \S+\/file: Not a directory \(os error 20\) \(option 'pids'\) \(CLUSTER2_ERR_PIDS_UNREADABLE\)\n$/);
+    for (const command of ['status', 'start']) {
+      const empty = cluster2(folder, command, '--pids', '');
+      assert.deepStrictEqual([empty.status, empty.stderr], [2, 'cluster2: --pids must be a text that is not empty; got ""\n']);
+    }
   });
 
   it('shows JSON for programs, as the method status() does, of a cluster that Node started', async () => {
@@ -101,10 +121,13 @@ describe('the commands', () => {
   it('do not wait for a master that is stopped', async () => {
     const script = await startPlain();
     script.kill('SIGSTOP');
-    const { status, stderr } = cluster2(script.cwd, 'shutdown', '--wait');
+    const ask = (...args) => within('it answers', promisify(execFile)(CLI, args, { cwd: script.cwd }).catch((error) => error), 15_000);
+    const [waits, leaves] = await Promise.all([ask('shutdown', '--wait'), ask('shutdown')]);
     script.kill('SIGCONT');
-    assert.strictEqual(status, 1);
-    assert.match(stderr, /does not answer: its master is stuck or stopped; `cluster2 stop` ends it \(CLUSTER2_ERR_CONTROL\)\n$/);
+    assert.deepStrictEqual([waits.code, leaves.code], [1, 1]);
+    assert.match(waits.stderr, /does not answer: its master is stuck or stopped; `cluster2 stop` ends it \(CLUSTER2_ERR_CONTROL\)\n$/);
+    assert.match(leaves.stderr, /stuck or stopped; SIGTERM was sent, and ends it gracefully when it goes on;/);
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
   it('a reload during a reload says that it comes after that one', async () => {

@@ -171,6 +171,13 @@ impl<'a> Asked<'a> {
         let Some((pid, pidfd)) = &self.running.master else { return Err(error) };
         let workers = self.running.workers();
         process::terminate(pidfd).map_err(|_| error)?;
+        if self.was_connected.get() {
+            // The signal waits for it as the request did; nobody knows when it begins.
+            return Err(self.fail(
+                "its master is stuck or stopped; SIGTERM was sent, and ends it gracefully when it goes on; \
+                 `cluster2 stop` ends it at once",
+            ));
+        }
         if wait {
             let deadline = Instant::now() + END_WITHIN;
             let left = || deadline.saturating_duration_since(Instant::now());

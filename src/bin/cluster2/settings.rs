@@ -83,6 +83,10 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
         given = read_file(matches)?.1;
     }
     let named = given.get(option).and_then(Value::as_str).unwrap_or(option);
+    if named.is_empty() {
+        let origin = flags::origin(option, matches, None);
+        return Err(Failed::usage(format!("{origin} must be a text that is not empty; got \"\"")));
+    }
     absolute(Path::new(named))
 }
 

@@ -90,6 +90,11 @@ fn whole(status: &Value) -> String {
     );
     let nowhere = if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
     let _ = writeln!(lines, "listening on {nowhere}; monitor {}", master["monitor"].as_str().unwrap_or("off"));
+    let ready = status["workers"].as_array().into_iter().flatten().filter(|worker| worker["state"] == "ready").count();
+    let target = master["target"].as_u64().unwrap_or_default();
+    if (ready as u64) < target && master["state"] != "leaving" {
+        let _ = writeln!(lines, "{ready} of {target} workers are ready");
+    }
     if let Some(reload) = master["reload"].as_object() {
         let again = if reload["again"] == true { "; once more after that" } else { "" };
         let _ = writeln!(lines, "reload: {} of {} workers are new{again}", reload["replaced"], reload["total"]);
