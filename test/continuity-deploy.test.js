@@ -54,7 +54,8 @@ describe('a reload to code that does not hold', () => {
     const script = await startServer({ options: { minReadyTime: 1000 } });
     change(script, `exports.begin = (go) => { go(); if (require('cluster').worker.id === 4) setTimeout(() => process.exit(5), 300); };`);
     const { error } = await ask(script.cwd, 'reload');
-    assert.match(error.message, /exited with code 5; slot \d runs the new code, slot \d has no worker until one of the new code is ready$/);
+    const what = /exited with code 5; slot \d runs the new code, slot \d has no worker until one of the new code is ready$/;
+    assert.match(error.message, what);
   });
 });
 

@@ -79,11 +79,13 @@ struct Asked<'a> {
     pids: &'a Path,
     running: Running,
     was_connected: Cell<bool>,
+    /// Whether it answered nobody for as long as one waits.
+    is_silent: Cell<bool>,
 }
 
 impl<'a> Asked<'a> {
     fn find(pids: &'a Path) -> Result<Self> {
-        Ok(Self { pids, running: Running::find(pids)?, was_connected: Cell::new(false) })
+        Ok(Self { pids, running: Running::find(pids)?, was_connected: Cell::new(false), is_silent: Cell::new(false) })
     }
 
     fn fail(&self, reason: impl Into<String>) -> ClusterError {
@@ -142,6 +144,7 @@ impl<'a> Asked<'a> {
                 heard = Instant::now();
             }
         }
+        self.is_silent.set(true);
         "its master is stuck or stopped; `cluster2 stop` ends it".to_owned()
     }
 
@@ -171,7 +174,7 @@ impl<'a> Asked<'a> {
         let Some((pid, pidfd)) = &self.running.master else { return Err(error) };
         let workers = self.running.workers();
         process::terminate(pidfd).map_err(|_| error)?;
-        if self.was_connected.get() {
+        if self.is_silent.get() {
             // The signal waits for it as the request did; nobody knows when it begins.
             return Err(self.fail(
                 "its master is stuck or stopped; SIGTERM was sent, and ends it gracefully when it goes on; \
