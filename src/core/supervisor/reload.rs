@@ -152,7 +152,9 @@ impl Supervisor {
     fn who_runs_what(&self) -> String {
         let (mut new, mut old, mut none) = (Vec::new(), Vec::new(), Vec::new());
         for (number, slot) in self.slots[..self.target].iter().enumerate() {
-            match slot.holder {
+            // One that has no process yet runs nothing.
+            let started = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.pid.is_some());
+            match slot.holder.filter(started) {
                 Some(holder) if self.replacing.is_new(holder) => new.push(number.to_string()),
                 Some(_) => old.push(number.to_string()),
                 None => none.push(number.to_string()),
