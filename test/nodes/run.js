@@ -74,8 +74,10 @@ function result(version) {
   return what;
 }
 
+// On the line of the present Node, `npm test` has run all tests.
+const isPresent = (version) => process.version.startsWith(`v${version}.`);
 const asked = process.argv.slice(2);
-const results = (asked.length > 0 ? asked : VERSIONS).map(result);
+const results = (asked.length > 0 ? asked : VERSIONS.filter((version) => !isPresent(version))).map(result);
 const sum = (of) => results.reduce((total, one) => total + of(one), 0);
 const failed = sum(({ failures }) => failures.length);
 console.log(`${sum(({ passed }) => passed)} passed, ${failed} failed`);
