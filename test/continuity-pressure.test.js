@@ -33,6 +33,12 @@ function askers(port, count) {
   });
 }
 
+/**
+ * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for room before
+ * it waits, and loses who comes to its own socket in that moment; docs/continuity.md says so.
+ */
+const PUSHED = { options: { balance: 'least-connections' } };
+
 /** Share of a processor that the process uses in the next second. */
 async function load(pid) {
   const before = cpuOf(pid);
@@ -187,7 +193,7 @@ describe('workers that have no descriptors left', () => {
 
   for (const [who, exhausted] of [['its master has', () => []], ['its master has none either', (script) => [script.pid]]]) {
     it(`obey all the same: one that is to leave has its connections moved (${who})`, async () => {
-      const script = await startServer();
+      const script = await startServer(PUSHED);
       const idle = await idlers(script, 40);
       const [worker] = script.workers();
       const short = [worker, ...exhausted(script)];
@@ -207,7 +213,7 @@ describe('workers that have no descriptors left', () => {
   }
 
   it('obey all the same: a reload moves the idle connections of all, and serves who waits', async () => {
-    const script = await startServer();
+    const script = await startServer(PUSHED);
     const idle = await idlers(script, 200);
     script.workers().forEach(exhaust);
     const waiting = askers(script.port, 60);
