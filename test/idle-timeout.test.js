@@ -185,6 +185,7 @@ describe('the idle time-out of a process without connections', () => {
       assert.strictEqual(counters.connectionsTimedOut, round);
     }
     idle.stop();
+    traffic.close();
     server.close();
   });
 });

@@ -26,7 +26,7 @@ const SECRET = 'hush-hush';
 async function begin({ options = {}, env } = {}) {
   const monPort = await freePort();
   const script = await new Script('http.js', { port: await freePort(), options: { monPort, ...options }, env }).ready();
-  fs.mkdirSync(path.join(script.cwd, 'logs'));
+  fs.mkdirSync(path.join(script.cwd, 'logs'), { recursive: true });
   fs.writeFileSync(path.join(script.cwd, 'logs', 'app.log'), 'a line\n');
   return { script, monPort };
 }
