@@ -19,7 +19,10 @@ const TESTS = [
   /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|move-idle|idle-timeout|cli-.*)$/,
 ];
 /** Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest and the newest line only. */
-const MASTERS = /^(continuity-(blocked-master|container|deploy|handed-on|hang|kernel|pressure|recycle|scale)|cli-(commands|notes)|untouched)$/;
+const MASTERS = new RegExp(
+  '^(continuity-(blocked-master|container|deploy|handed-on|hang|kernel|pressure|recycle|scale)|' +
+    'cli-(commands|notes)|untouched)$',
+);
 const THOROUGH = ['18', '26'];
 
 /** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */
