@@ -130,12 +130,14 @@ describe('a deploy by a symlink', () => {
     const first = release('1');
     const port = await freePort();
     const current = path.join(home, 'current');
-    const flags = ['start', 'server.js', '--workers', '1', '--mon-port', 'off', '--pids', path.join(home, 'pids')];
+    const flags = ['start', 'server.js', '--workers', '1', '--mon-port', 'off'];
     // As a shell starts it that went there.
     const script = new Script('innocent.js', { port, cwd: home, through: ['sh', '-c', `cd -L '${current}' && exec '${CLI}' ${flags.join(' ')}`] });
     await script.until('the first release answers', () => answers(port));
     const second = fs.realpathSync(release('2'));
-    assert.strictEqual(cluster2(home, 'reload').status, 0);
+    // Its directory `pids` follows the symlink too.
+    await script.until('it is found in the second release', () => cluster2(current, 'status').status === 0);
+    assert.strictEqual(cluster2(current, 'reload').status, 0);
     assert.strictEqual((await request(port, '/')).body, `2 ${second}`);
     fs.rmSync(first, { recursive: true });
     const [worker] = script.workers();

@@ -54,8 +54,8 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     {
         check_port(option, port, matches, file.as_deref())?;
     }
-    config.pids = absolute(&config.pids)?;
-    config.logs = absolute(&config.logs)?;
+    config.pids = logical(&config.pids);
+    config.logs = logical(&config.logs);
     config.cwd = config.cwd.as_deref().map(logical).or_else(working_directory_by_symlink);
     if let Some(cwd) = config.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
         let origin = flags::origin("cwd", matches, file.as_deref());
