@@ -3,6 +3,8 @@
 // reload(): all workers are replaced, and no client notices.
 
 const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
 const { ask } = require('./helpers/ask');
 const hammer = require('./helpers/hammer');
 const { answerOf, assertCleanEnd, callInMaster, change, startServer, versionOf } = require('./helpers/hammered');
@@ -103,13 +105,19 @@ describe('reload() under the hammer', () => {
 
   it('asked while one runs that fails is done all the same', async () => {
     const script = await startServer();
-    change(script, 'exports.begin = () => setTimeout(() => process.exit(7), 700);');
+    // It runs the bad code until the test lets it fail.
+    const bad = `exports.begin = () => {
+      console.log('bad code runs');
+      setInterval(() => require('fs').existsSync('fail') && process.exit(7), 5);
+    };`;
+    change(script, bad);
     const failing = ask(script.cwd, 'reload');
-    await script.until('it is under way', () => script.told('forked').length === 3);
+    await script.until('it is under way', () => script.output.includes('bad code runs'));
     const further = ask(script.cwd, 'reload');
     const again = async () => (await ask(script.cwd, 'status')).ok.master.reload?.again;
     await script.until('the further one was asked for', again);
     change(script, 'exports.version = "mended";');
+    fs.writeFileSync(path.join(script.cwd, 'fail'), '');
     assert.strictEqual((await failing).error?.code, 'CLUSTER2_ERR_RELOAD_FAILED');
     assert.deepStrictEqual((await further).ok, { replaced: 2 });
     assert.strictEqual(await versionOf(script.port), 'mended');
