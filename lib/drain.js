@@ -87,9 +87,10 @@ class Drain {
     ending.start();
   }
 
-  #isMovable(stream) {
+  // Not where its state lives here, or nobody else serves its listener.
+  #isMovable(stream, mover = this.#mover) {
     const listener = this.#traffic.stateOf(stream)?.listener;
-    const mayMove = this.#moveIdle && this.#mover !== undefined;
+    const mayMove = this.#moveIdle && mover !== undefined;
     return mayMove && listener !== undefined && !this.#retired.has(listener);
   }
 
@@ -108,11 +109,10 @@ class Drain {
     if (!mover || !this.#moveIdle) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = stream._handle?.fd;
-      const state = this.#traffic.stateOf(stream);
       // What the script has ended, its client is about to leave.
       if (!(fd >= 0) || stream.writableLength > 0 || stream.writableEnded) continue;
-      // Its state lives here, or nobody else serves its listener.
-      if (state.listener === undefined || this.#retired.has(state.listener)) continue;
+      if (!this.#isMovable(stream, mover)) continue;
+      const state = this.#traffic.stateOf(stream);
       // No room: the mover calls again when there is some.
       if (!mover.move(fd, state.listener, state.pastOf(stream))) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
