@@ -37,6 +37,19 @@ async function answered(connection, request = GET, answer = 'hello') {
 /** Waits until a connection that came after the move, and says nothing, is ended. */
 const outwaits = (connect) => connect().isClosed();
 
+/** A play: the connection outlasts the times of a request, and is answered. */
+const mayWait = (set) => ({
+  set: { headersTimeout: 300, requestTimeout: 400, ...set },
+  async play(connect, moves) {
+    const connection = connect();
+    await answered(connection);
+    await moves();
+    await outwaits(connect);
+    await answered(connection);
+    return text(connection);
+  },
+});
+
 /**
  * Plays: `set`s their server, and `play(connect, moves, script)`: `connect()` opens a connection, `moves()` waits until all were
  * moved. What a play returns is compared.
@@ -95,28 +108,8 @@ const PLAYS = {
       return { after };
     },
   },
-  'may wait for longer than headersTimeout and requestTimeout, by keepAliveTimeout': {
-    set: { keepAliveTimeout: 60_000, headersTimeout: 300, requestTimeout: 400 },
-    async play(connect, moves) {
-      const connection = connect();
-      await answered(connection);
-      await moves();
-      await outwaits(connect);
-      await answered(connection);
-      return text(connection);
-    },
-  },
-  'may wait for ever without keepAliveTimeout': {
-    set: { keepAliveTimeout: 0, headersTimeout: 300, requestTimeout: 400 },
-    async play(connect, moves) {
-      const connection = connect();
-      await answered(connection);
-      await moves();
-      await outwaits(connect);
-      await answered(connection);
-      return text(connection);
-    },
-  },
+  'may wait for longer than headersTimeout and requestTimeout, by keepAliveTimeout': mayWait({ keepAliveTimeout: 60_000 }),
+  'may wait for ever without keepAliveTimeout': mayWait({ keepAliveTimeout: 0 }),
   'has all of its time again, or none, once anything moves': {
     set: { keepAliveTimeout: LONG },
     async play(connect, moves) {
