@@ -16,7 +16,7 @@ class GiveBack {
 
   /**
    * @param {object} worker of the addon
-   * @param {() => void} full there is no room now: `giveKept` is to be called again
+   * @param {() => void} full there is no room now: call `giveKept` again later
    */
   constructor(worker, full) {
     this.#native = worker;

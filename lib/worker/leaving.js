@@ -58,7 +58,7 @@ class Leaving {
     this.start({ moving: true });
   }
 
-  /** Drains. `moving`: other workers take what is idle, but for the connections of `retired` listeners. */
+  /** Drains. `moving`: other workers take what is idle except the connections of `retired` listeners. */
   start({ moving, retired }) {
     const isFirst = !this.#drain.active;
     this.#session.closeLanes();

@@ -96,7 +96,7 @@ class Session {
     if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
   }
 
-  /** As `report`, and waits for the answer, which is an order and perhaps a lane; without one, it is to be reported. */
+  /** As `report`, and waits for the answer, which is an order and perhaps a lane; without one, report it. */
   ask(report) {
     const answer = native(() => this.#native.ask(JSON.stringify(report)));
     return answer ? { ...answer, order: JSON.parse(answer.order) } : undefined;

@@ -32,7 +32,7 @@ class Signals {
     return this.#handled.size > 0;
   }
 
-  /** Whether the script has handled SIGHUP: by that some end, and others only read their settings anew. */
+  /** Whether the script has handled SIGHUP: by that some end, and others only read their settings again. */
   get hungUp() {
     return this.#hungUp;
   }

@@ -129,7 +129,7 @@ impl NativeWorker {
     }
 
     /// Reports to the master, and waits for its answer; `report` is JSON. `null`: there is none, since the master is busy or gone,
-    /// or descriptors are lacking; then nothing is to be relied on, and a `report` does the same.
+    /// or descriptors are lacking; then rely on nothing; a `report` does the same.
     #[napi]
     pub fn ask(&mut self, report: String) -> napi::Result<Option<Answer>> {
         let Some((order, lane)) = self.worker.ask(&parse(&report)?).map_err(fail)? else { return Ok(None) };

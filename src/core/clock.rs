@@ -92,7 +92,7 @@ mod tests {
     fn a_deadline_that_was_due_in_the_gap_is_not_due_right_after_it() {
         let mut clock = Clock::default();
         turn(&mut clock, 1_000);
-        // Due on time, but for the gap.
+        // Due on time except the gap.
         let due = 1_000 + LOOK;
         turn(&mut clock, 61_000);
         assert_eq!(clock.on_machine(due), 61_000 + SETTLE);

@@ -63,7 +63,7 @@ pub enum Order {
     Drain {
         /// Whether idle connections are to be given back, because there is somebody to take them.
         moving: bool,
-        /// Listeners that nobody else serves, besides those named before: their connections are to be kept.
+        /// Listeners that nobody else serves, besides those named before: keep their connections.
         #[serde(default)]
         retired: Vec<ListenerId>,
     },

@@ -155,7 +155,7 @@ pub trait Front: Send + Sync + 'static {
     /// Something happened.
     fn tell(&self, told: Told);
 
-    /// The worker `pid`, by its number `id`, sent a message, whose `share` is to be held until it is dealt with: the worker is read no further
+    /// The worker `pid`, by its number `id`, sent a message, whose `share` is held until it is dealt with: the worker is read no further
     /// than its quota.
     fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share);
 

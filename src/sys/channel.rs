@@ -1,7 +1,7 @@
 //! The channel between master and worker: a SEQPACKET socket pair, on which messages keep their borders and carry
 //! descriptors (`SCM_RIGHTS`).
 //!
-//! No call waits, but for those whose names say so, and they have a deadline. The master keeps a second descriptor of the worker's end: what the worker has not taken
+//! No call waits except those whose names say so, and they have a deadline. The master keeps a second descriptor of the worker's end: what the worker has not taken
 //! can so be read back.
 //!
 //! What always holds: a message is taken with all of its descriptors, or stays where it is. The kernel closes what

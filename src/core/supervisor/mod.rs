@@ -8,7 +8,7 @@
 //! - each worker is forked once, and once forked it dies exactly once, whatever else happens;
 //! - while running, every slot that has no worker has a time at which it gets one;
 //! - after `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when nobody is left;
-//! - every wait has a deadline, but for the kernel's word after SIGKILL; time in which the master did not run counts for none
+//! - every wait has a deadline except the kernel's word after SIGKILL; time in which the master did not run counts for none
 //!   (see `clock`).
 
 mod health;
@@ -83,7 +83,7 @@ pub struct Supervisor {
     master_problem: Option<String>,
     /// When a delayed shutdown begins.
     leave_at: Option<Millis>,
-    /// All times here are of this clock, but for those in readings.
+    /// All times here are of this clock except those in readings.
     clock: Clock,
     /// When the latest sample was taken, on the machine's clock and on ours.
     last_sample: (Millis, Millis),

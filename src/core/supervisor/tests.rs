@@ -23,7 +23,7 @@ fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
     Action::Tell(Notice::Died { pid, exit, cause })
 }
 
-/// Lets time pass until `to` as the runtime does, with a sign of life of all `beating`. Returns what is to be done meanwhile.
+/// Lets time pass until `to` as the runtime does, with a sign of life of all `beating`. Returns what to do meanwhile.
 fn pass(supervisor: &mut Supervisor, from: Millis, to: Millis, beating: &[WorkerId]) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut now = from;

@@ -258,7 +258,7 @@ impl Door {
         late.map(|(before, entry)| (entry.of, before)).collect()
     }
 
-    /// The listeners there are, but for those that are being closed.
+    /// The listeners there are except those that are being closed.
     pub fn listeners(&self) -> Vec<ListenerId> {
         let open = self.entries.iter().filter(|(id, entry)| **id == entry.of && entry.closes_at.is_none());
         open.map(|(id, _)| *id).collect()

@@ -64,7 +64,7 @@ pub enum Request {
     Detach(WorkerId, Exit),
     /// A worker that gets nothing new and is to finish what it has.
     Drain(WorkerId),
-    /// All workers are to open their log files anew; the flag says that this waits.
+    /// All workers open their log files again; the flag says that this waits.
     Reopen(Arc<AtomicBool>),
     /// Set this: a sign that the thread turns.
     Answer(Arc<AtomicBool>),
@@ -138,7 +138,7 @@ impl Dispatcher {
         &self.counts
     }
 
-    /// Has all workers open their log files anew.
+    /// Has all workers open their log files again.
     pub fn reopen(&self) {
         if !self.reopen_waits.swap(true, Ordering::AcqRel) {
             self.send(Request::Reopen(Arc::clone(&self.reopen_waits)));

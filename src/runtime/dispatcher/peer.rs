@@ -131,7 +131,7 @@ impl Peer {
         }
     }
 
-    /// Whether no more of its reports are to be read: too many of them, or of the answers that it asked for, wait.
+    /// Whether to read no more of its reports: too many of them, or of the answers that it asked for, wait.
     pub fn is_full(&self) -> bool {
         self.quota.is_full() || self.unsent.len() >= MAX_UNHEARD
     }

@@ -170,7 +170,7 @@ impl Played {
     }
 }
 
-/// The order to give back what is idle, but for listeners that are `retired`.
+/// The order to give back what is idle except listeners that are `retired`.
 fn drain(retired: &[u32]) -> FromMaster {
     FromMaster::Order(Order::Drain { moving: true, retired: retired.to_vec() })
 }

@@ -65,7 +65,7 @@ pub enum Signal {
     Stop,
     /// Replace all workers.
     Reload,
-    /// Open log files anew.
+    /// Open log files again.
     ReopenLogs,
 }
 

@@ -101,7 +101,7 @@ impl Peer {
         self.deaf
     }
 
-    /// There is room again for what is to be sent.
+    /// There is room again to send.
     pub fn unblock(&mut self) {
         self.blocked = [false; 2];
     }
