@@ -30,7 +30,7 @@ impl Terminal {
         match sender {
             Sender::Kernel => true,
             // A shell that passes it on has lost the terminal already, and so have all processes of its session.
-            Sender::Process(pid) => self.had_one && pid == session_leader() && !has_terminal(),
+            Sender::Process(pid) => self.had_one && Some(pid) == session_leader() && !has_terminal(),
             Sender::Unknown => false,
         }
     }
@@ -114,8 +114,10 @@ fn has_terminal() -> bool {
     fields.split_ascii_whitespace().nth(4).is_some_and(|number| number != "0")
 }
 
-fn session_leader() -> i32 {
-    rustix::process::getsid(None).map_or(0, |leader| leader.as_raw_nonzero().get())
+/// Returns the pid of the leader of this session. `None` if it lives in another pid namespace, as that of a process which
+/// `docker exec` or a build runner started: the kernel says 0 then, and no signal names it as its sender either.
+fn session_leader() -> Option<i32> {
+    nix::unistd::getsid(None).ok().map(nix::unistd::Pid::as_raw).filter(|pid| *pid > 0)
 }
 
 #[cfg(test)]
@@ -127,9 +129,11 @@ mod tests {
         let terminal = Terminal { had_one: true, ignored: false };
         assert!(terminal.is_gone(Sender::Kernel));
         assert!(!terminal.is_gone(Sender::Unknown));
-        assert!(!terminal.is_gone(Sender::Process(session_leader() + 1)));
-        assert_eq!(terminal.is_gone(Sender::Process(session_leader())), !has_terminal());
+        assert!(!terminal.is_gone(Sender::Process(0)), "a sender outside of the pid namespace");
+        let Some(leader) = session_leader() else { return };
+        assert!(!terminal.is_gone(Sender::Process(leader + 1)));
+        assert_eq!(terminal.is_gone(Sender::Process(leader)), !has_terminal());
         let without = Terminal { had_one: false, ignored: false };
-        assert!(!without.is_gone(Sender::Process(session_leader())), "it cannot have lost one");
+        assert!(!without.is_gone(Sender::Process(leader)), "it cannot have lost one");
     }
 }
