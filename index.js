@@ -2,11 +2,12 @@
 
 const EventEmitter = require('node:events');
 const path = require('node:path');
-const { CURRENT } = require('./lib/current');
+const { checkListenArguments } = require('./lib/app/create-app');
+const { fail } = require('./lib/cluster/report');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
 const { effective, normalize } = require('./lib/options');
 const remote = require('./lib/remote');
-const { checkListenArguments, fail } = require('./lib/roles/common');
+const { CURRENT } = require('./lib/symbols');
 
 const WHOLE = 'must be a whole number';
 
@@ -50,10 +51,10 @@ class Cluster extends EventEmitter {
 
   #makeRole() {
     // Required here, not above: a script that only calls `stop()` needs none of them.
-    if (!this.#config.cluster) return new (require('./lib/roles/single').SingleRole)(this, this.#config);
+    if (!this.#config.cluster) return new (require('./lib/single/single').SingleRole)(this, this.#config);
     const worker = process[CURRENT];
-    if (worker) return new (require('./lib/roles/worker').WorkerRole)(this, this.#config, worker);
-    return new (require('./lib/roles/master').MasterRole)(this, this.#config);
+    if (worker) return new (require('./lib/worker/worker').WorkerRole)(this, this.#config, worker);
+    return new (require('./lib/master/master').MasterRole)(this, this.#config);
   }
 
   #command(command) {

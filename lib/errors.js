@@ -41,4 +41,12 @@ function native(call) {
   }
 }
 
-module.exports = { ClusterError, ClusterTypeError, create, fromNative, native };
+/** The error of a second `Cluster` that listens: workers run the whole script, and each is one cluster's. */
+function secondCluster() {
+  const message =
+    'cannot listen: another Cluster listens in this script. One cluster can have several apps and ports, ' +
+    '`callback([{ app, port }, …])`; another cluster needs a script of its own';
+  return new ClusterError('CLUSTER2_ERR_WRONG_STATE', message);
+}
+
+module.exports = { ClusterError, ClusterTypeError, create, fromNative, native, secondCluster };

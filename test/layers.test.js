@@ -1,6 +1,6 @@
 'use strict';
 
-// The direction of dependencies and the rules of the house, read off the sources.
+// The direction of dependencies and the rules of the house, read off the sources in Rust.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -128,44 +128,5 @@ describe('the rules of the house in Rust', () => {
     const panics = /\b(panic|todo|unimplemented|unreachable)!\(/;
     const found = rust.filter((source) => withoutTests(source).some((line) => panics.test(line)));
     assert.deepStrictEqual(found.map(({ name }) => name), []);
-  });
-});
-
-describe('the modules in JavaScript', () => {
-  const LIB = path.join(ROOT, 'lib');
-  const required = (file) => [...fs.readFileSync(file, 'utf8').matchAll(/\brequire\('([^']+)'\)/g)].map(([, name]) => name);
-  const builtIn = (name) => name.startsWith('node:');
-
-  it('index.js uses lib and Node, nothing else', () => {
-    const others = required(path.join(ROOT, 'index.js')).filter((name) => !builtIn(name) && !name.startsWith('./lib/'));
-    assert.deepStrictEqual(others, []);
-  });
-
-  it('lib uses lib and Node, and never index.js', () => {
-    const version = path.join(ROOT, 'package.json');
-    const isOurs = (file) => file.startsWith(LIB + path.sep) || file === version;
-    const others = filesIn(LIB, '.js').flatMap((file) => {
-      const names = required(file).filter((name) => !builtIn(name));
-      return names.filter((name) => !isOurs(path.resolve(path.dirname(file), name))).map((name) => `${relative(file)}: ${name}`);
-    });
-    assert.deepStrictEqual(others, []);
-  });
-
-  it('where a module lies is asked only right in lib, where a release has all of them', () => {
-    const asking = filesIn(LIB, '.js').filter((file) => /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')));
-    assert.deepStrictEqual(asking.filter((file) => path.dirname(file) !== LIB).map(relative), []);
-  });
-
-  it('the addon is loaded in one place', () => {
-    const loading = filesIn(LIB, '.js').filter((file) => /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')));
-    assert.deepStrictEqual(loading.map(relative), ['lib/native.js']);
-  });
-});
-
-describe('what Rust and JavaScript both know', () => {
-  it('the fields of a row on the scoreboard', () => {
-    const { FIELDS } = require('../lib/counters');
-    const { NativeWorker } = require('../lib/native');
-    assert.deepStrictEqual(FIELDS, NativeWorker.fields());
   });
 });

@@ -77,7 +77,7 @@ describe("output: 'prefix'", () => {
     assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is none');
     await script.cleanUp();
     const { spawnSync } = require('node:child_process');
-    const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../lib/worker/prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
+    const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../lib/worker/line-prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
     const { stdout } = spawnSync('script', ['-qec', `${process.execPath} -e '${code.replaceAll("'", '"')}'`, '/dev/null'], { encoding: 'utf8' });
     assert.match(stdout, /^\[7 \d+\] true\r?$/m);
   });

@@ -8,8 +8,8 @@ const http = require('node:http');
 const http2 = require('node:http2');
 const https = require('node:https');
 const net = require('node:net');
-const { Counters } = require('../lib/counters');
-const { Traffic } = require('../lib/traffic');
+const { Counters } = require('../lib/http/counters');
+const { Traffic } = require('../lib/http/traffic');
 const { selfSigned } = require('./helpers/certificate');
 const { until } = require('./helpers/wait');
 

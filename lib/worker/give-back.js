@@ -6,7 +6,7 @@
 
 const fs = require('node:fs');
 const { native } = require('../errors');
-const { toNumbers } = require('../moved');
+const { toNumbers } = require('../http/moved-connection');
 
 class GiveBack {
   #native;

@@ -6,7 +6,7 @@
 
 const { stripVTControlCharacters } = require('node:util');
 const { now } = require('../clock');
-const { tap } = require('./tap');
+const { wrapWrite } = require('./wrap-write');
 
 /** No more than this is remembered, after colours and the like were taken out. */
 const LINES = 10;
@@ -33,7 +33,7 @@ class LastLines {
   }
 
   start() {
-    this.#restore = tap('stderr', (chunk, encoding) => {
+    this.#restore = wrapWrite('stderr', (chunk, encoding) => {
       this.#remember(chunk, encoding);
       return chunk;
     });

@@ -14,7 +14,7 @@ const cluster = require('node:cluster');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
-const { isInherited, kernelPath } = require('../socket-path');
+const { isInherited, kernelPath } = require('../http/endpoint');
 const { Lane } = require('./lane');
 
 const UV_TCP_IPV6ONLY = 1;
@@ -214,8 +214,8 @@ class ListenHook {
   /** A server closes. A worker that leaves keeps the address until another one serves there. */
   release(handle) {
     this.#session.onClosed(handle.server);
-    this.#session.leaving.onClose();
-    if (!this.#session.leaving.isActive) this.forget(handle);
+    this.#session.departure.onClose();
+    if (!this.#session.departure.isActive) this.forget(handle);
   }
 
   /** The master hands over no more connections of it, and closes it where nobody serves it. */

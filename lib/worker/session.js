@@ -4,20 +4,21 @@
 // There is at most one in a process, made by the preload before the user's code runs.
 
 const cluster = require('node:cluster');
-const { Counters, INDEX } = require('../counters');
-const { CURRENT, secondCluster } = require('../current');
-const { HealthCheck, placeOf } = require('../ecv');
-const { native } = require('../errors');
-const { NUMBERS, enterBeyondLimit, originFrom } = require('../moved');
+const { Counters, INDEX } = require('../http/counters');
+const { endpointOf } = require('../http/endpoint');
+const { HealthCheck } = require('../http/health-check');
+const { native, secondCluster } = require('../errors');
+const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
 const addon = require('../native');
-const { Traffic } = require('../traffic');
-const { lastWords } = require('../words');
+const { Traffic } = require('../http/traffic');
+const { CURRENT } = require('../symbols');
+const { lastWords } = require('../text');
+const { Departure } = require('./departure');
 const { GiveBack } = require('./give-back');
 const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
-const { Leaving } = require('./leaving');
 const { ListenHook } = require('./listen-hook');
-const { prefix } = require('./prefix');
+const { prefix } = require('./line-prefix');
 
 const ORDER = -1;
 const ORPHANED = -2;
@@ -36,7 +37,7 @@ class Session {
   #batch = new Int32Array(addon.NativeWorker.batchSize());
   #hook = new ListenHook(this);
   /** How it ends. */
-  leaving;
+  departure;
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #isClaimed = false;
   /** Connections on their way back to the master. */
@@ -53,7 +54,7 @@ class Session {
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());
     this.traffic = new Traffic(this.counters);
-    this.leaving = new Leaving(this);
+    this.departure = new Departure(this);
   }
 
   start() {
@@ -66,7 +67,7 @@ class Session {
     cluster.worker.exitedAfterDisconnect = true;
     this.#hook.install();
     native(() => this.#native.watch(this.identity.beat, this.identity.orphanLimit, () => this.#takeAll()));
-    if (this.identity.serve) this.#plain = new (require('../roles/plain').PlainRole)(this, this.identity.serve);
+    if (this.identity.serve) this.#plain = new (require('../plain/plain').PlainRole)(this, this.identity.serve);
   }
 
   #retry() {
@@ -75,7 +76,7 @@ class Session {
       this.#retrying = undefined;
       if (!native(() => this.#native.catchUp())) this.#retry();
       this.back.giveKept();
-      this.leaving.goOn();
+      this.departure.goOn();
       this.#takeAll();
     }, RETRY).unref();
   }
@@ -105,7 +106,7 @@ class Session {
   /** Reports that all servers of the app listen. Not `settled`: others may follow, of which nobody knows yet. */
   ready(servers, { settled = true } = {}) {
     this.#lastLines.end();
-    this.report({ type: 'ready', places: servers.map(placeOf), settled });
+    this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
 
   /** The script has a `Cluster` of its own: it is served as that says. */
@@ -139,7 +140,7 @@ class Session {
     for (;;) {
       const taken = native(() => this.#native.take(this.#batch));
       if (taken === 0) return;
-      if (taken === ORPHANED) this.leaving.orphan();
+      if (taken === ORPHANED) this.departure.orphan();
       else if (taken === STARVED) return this.#retry();
       else if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
@@ -169,10 +170,10 @@ class Session {
   // What comes while a script ends itself goes to another worker. Where none is left, it is taken like
   // what came just before, by a closed server as long as Node waits for other connections of it.
   #mayTake(handle) {
-    const { leaving } = this;
+    const { departure } = this;
     if (!handle) return false;
-    if (handle.isOpen) return !(leaving.isUpToScript && leaving.isMoving);
-    if (leaving.isMoving || !leaving.isActive) return false;
+    if (handle.isOpen) return !(departure.isUpToScript && departure.isMoving);
+    if (departure.isMoving || !departure.isActive) return false;
     if (!handle.hasConnections) this.#hook.forget(handle);
     return handle.hasConnections;
   }
@@ -227,9 +228,9 @@ class Session {
   #obey(order, lane) {
     switch (order.type) {
       case 'drain':
-        return this.leaving.start(order);
+        return this.departure.start(order);
       case 'leave':
-        return this.leaving.allow();
+        return this.departure.allow();
       case 'beat':
         return;
       case 'reopen':

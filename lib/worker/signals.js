@@ -4,7 +4,7 @@
 // knows that the worker leaves, and has its idle connections, before the script closes anything; and
 // what handlers of the script mean holds until it sends itself the signal again with none left.
 
-const { ours, scriptHandles } = require('../signals');
+const { ours, scriptHandles } = require('../cluster/script-signals');
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 /** Those by which a script that handles them ends. */

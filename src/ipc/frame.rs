@@ -191,7 +191,7 @@ pub struct Origin {
 }
 
 /// What a connection has behind it that another worker gave back; all 0 for a new one. For the worker that gets it, so that Node's
-/// time-outs and limits hold as if it had not moved (`lib/moved.js`); the master only passes it on.
+/// time-outs and limits hold as if it had not moved (`lib/http/moved-connection.js`); the master only passes it on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
     /// 0: it is new; 1: nothing was read on it yet; 2: it is between two messages; 3: and `keepAliveTimeout` runs.

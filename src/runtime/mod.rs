@@ -38,7 +38,7 @@ pub use member::Launch;
 pub use quota::Share;
 pub use supervise::Signal;
 
-/// What a front is told; as JSON it is what `lib/roles/master.js` turns into events.
+/// What a front is told; as JSON it is what `lib/master/master.js` turns into events.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Told {

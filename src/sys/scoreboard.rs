@@ -19,7 +19,7 @@ pub const FIELDS: usize = 16;
 /// Bytes in a row.
 pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
 
-/// What a row holds. The order is known to `lib/counters.js`; a test compares the two.
+/// What a row holds. The order is known to `lib/http/counters.js`; a test compares the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Field {
@@ -178,7 +178,7 @@ impl Drop for Scoreboard {
 #[derive(Debug, Clone)]
 pub struct Header(Arc<Scoreboard>);
 
-/// The header's fields, in the order that `lib/ecv.js` knows.
+/// The header's fields, in the order that `lib/http/health-check.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
 

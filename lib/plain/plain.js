@@ -5,8 +5,8 @@
 // server listens and none is about to, and again when others do later; the master waits a moment longer where other workers serve
 // more. An error of a server is the script's own.
 
-const { IdleTimeout } = require('../idle-timeout');
-const { observe } = require('../server-events');
+const { IdleTimeout } = require('../http/idle-timeout');
+const { observe } = require('../http/server-events');
 
 /** With these, what a server was about to do is settled. It may close and listen again, as often as it likes. */
 const SETTLING = new Set(['listening', 'error', 'close']);
@@ -37,7 +37,7 @@ class PlainRole {
 
   /** A server is about to listen on a port or a path. */
   adopt(server, port) {
-    this.#endSignals ??= this.#session.leaving.onSignals(() => {});
+    this.#endSignals ??= this.#session.departure.onSignals(() => {});
     this.#starting.add(server);
     this.#servers.add(server);
     if (this.#adopted.has(server)) return;

@@ -7,14 +7,14 @@
 
 const fs = require('node:fs');
 const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises');
-const { native } = require('./errors');
-const addon = require('./native');
-const { closeListeningSocket, listeningDescriptor } = require('./node-internals');
+const { native } = require('../errors');
+const addon = require('../native');
+const { closeListeningSocket, listeningDescriptor } = require('../node-internals');
 
 /** For handshakes that are under way, as `DOOR_GRACE` of `src/runtime/dispatcher`, milliseconds. */
 const GRACE = 100;
 
-class Door {
+class ListenerSet {
   /** The servers that listen. */
   servers = [];
   #warn;
@@ -59,4 +59,4 @@ function hasWaiting(server) {
   return fd !== undefined && native(() => addon.NativeSingle.hasWaiting(fd));
 }
 
-module.exports = { Door };
+module.exports = { ListenerSet };

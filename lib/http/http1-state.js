@@ -3,8 +3,8 @@
 // What is kept of one HTTP/1 connection of this process. What always holds: `active` is the number of
 // its requests under way, in whatever order they are answered.
 
-const { now } = require('./clock');
-const { hadRequests, pastOf, silentSince } = require('./moved');
+const { now } = require('../clock');
+const { hadRequests, pastOf, silentSince } = require('./moved-connection');
 
 class Http1State {
   active = 0;

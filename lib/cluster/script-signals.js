@@ -2,7 +2,7 @@
 
 // Signals that a script handles itself.
 
-const OURS = Symbol.for('cluster2-rs.signal-handler');
+const { OUR_HANDLER } = require('../symbols');
 
 /**
  * How many handlers of each signal do nothing where somebody else has one: those of the package signal-exit (versions 3 and 4),
@@ -15,7 +15,7 @@ function idleHandlers() {
 
 /** Marks a handler of ours, also for other copies of this module. */
 function ours(handler) {
-  return Object.assign(handler, { [OURS]: true });
+  return Object.assign(handler, { [OUR_HANDLER]: true });
 }
 
 /**
@@ -23,7 +23,7 @@ function ours(handler) {
  * would without us.
  */
 function scriptHandles(signal) {
-  const others = process.listeners(signal).filter((handler) => !handler[OURS]);
+  const others = process.listeners(signal).filter((handler) => !handler[OUR_HANDLER]);
   return others.length > idleHandlers();
 }
 

@@ -3,8 +3,8 @@
 // Makes a server of whatever the user calls an app.
 
 const http = require('node:http');
-const { ClusterTypeError } = require('./errors');
-const { normalize } = require('./options');
+const { ClusterTypeError } = require('../errors');
+const { normalize } = require('../options');
 
 const KNOWN =
   'a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app, or an array of { app, port }';
@@ -37,14 +37,6 @@ const OWNERS = [
 ];
 
 const ownerOf = (app) => OWNERS.find(({ is, serverOf }) => app && is(app) && isServer(serverOf(app)));
-
-// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
-/** Whether a server speaks TLS. */
-const isSecure = (server) => isFunction(server.setSecureContext);
-/** Whether it is one of `node:http2`. */
-const isHttp2 = (server) => isFunction(server.updateSettings);
-/** Whether it is one of `node:http` or `node:https`. */
-const isHttp1 = (server) => isFunction(server.closeIdleConnections) && !isHttp2(server);
 
 /**
  * The server for one app, which is called `name` where it is none.
@@ -97,4 +89,4 @@ function portsOf(port) {
   }
 }
 
-module.exports = { adapt, isHttp1, isHttp2, isSecure, toServer };
+module.exports = { adapt, toServer };

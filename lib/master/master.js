@@ -3,16 +3,20 @@
 // A `Cluster` in the master: starts the Rust supervisor and turns what it tells into events.
 
 const path = require('node:path');
-const { adapt } = require('../adapt');
-const { MASTER, secondCluster } = require('../current');
-const { create: createError, native } = require('../errors');
-const { Inbox } = require('../inbox');
+const { adapt } = require('../app/adapt');
+const { createApp } = require('../app/create-app');
+const { about } = require('../cluster/about');
+const { AddonEvents } = require('../cluster/addon-events');
+const { beat } = require('../cluster/heartbeat');
+const { fail, warn } = require('../cluster/report');
+const { create: createError, native, secondCluster } = require('../errors');
+const { isAbstract, kernelPath } = require('../http/endpoint');
+const { onValidate } = require('../http/validator');
 const addon = require('../native');
-const { passToNode } = require('../node-message');
+const { passToNode } = require('./node-cluster-message');
 const { PRELOAD } = require('../paths');
 const remote = require('../remote');
-const { isAbstract, kernelPath } = require('../socket-path');
-const { about, beat, createApp, fail, onValidate, warn } = require('./common');
+const { MASTER } = require('../symbols');
 
 /** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
 const TWICE = 500;
@@ -23,7 +27,7 @@ class MasterRole {
   #cluster;
   #config;
   #native;
-  #inbox;
+  #events;
   #askedHere = false;
   #failed = false;
   /** When the first signal to end came, by a clock that nobody sets, milliseconds. */
@@ -81,7 +85,7 @@ class MasterRole {
   }
 
   #serveMonitorApp(monApp) {
-    const { MonitorApp } = require('../monitor-app');
+    const { MonitorApp } = require('../app/monitor-app');
     this.#monitorApp = new MonitorApp(monApp);
     this.#native?.forwardToApp();
   }
@@ -101,10 +105,10 @@ class MasterRole {
       cwd: cwd ? path.resolve(cwd) : null,
     };
     const options = JSON.stringify({ ...this.#config, ports });
-    const inbox = new Inbox(() => master.take(), (told) => this.#told(told));
-    const master = new addon.NativeMaster(options, JSON.stringify(launch), about(script), inbox.wake);
+    const events = new AddonEvents(() => master.take(), (told) => this.#told(told));
+    const master = new addon.NativeMaster(options, JSON.stringify(launch), about(script), events.wake);
     this.#native = master;
-    this.#inbox = inbox;
+    this.#events = events;
   }
 
   /** Asks the supervisor, for a method of the cluster (`Command` of `src/ipc/control.rs`). */
@@ -122,7 +126,7 @@ class MasterRole {
     // Asked too late, it is answered as it is to any process: nothing runs any more.
     if (answer === null) return remote.ask(this.#config.pids, command);
     // Events of what came before the answer are emitted before whoever asked goes on.
-    this.#inbox.catchUp();
+    this.#events.catchUp();
     const { ok, error } = JSON.parse(answer);
     if (error) throw createError(error);
     return ok;

@@ -2,10 +2,12 @@
 
 // A `Cluster` in a worker: runs the app.
 
-const { adapt } = require('../adapt');
-const { serve } = require('../serve');
-const { IdleTimeout } = require('../idle-timeout');
-const { beat, createApp, fail, resolveHost } = require('./common');
+const { adapt } = require('../app/adapt');
+const { createApp } = require('../app/create-app');
+const { resolveHost, serve } = require('../app/serve');
+const { beat } = require('../cluster/heartbeat');
+const { fail } = require('../cluster/report');
+const { IdleTimeout } = require('../http/idle-timeout');
 
 class WorkerRole {
   #cluster;
@@ -36,7 +38,7 @@ class WorkerRole {
   }
 
   async #listen(create, callback) {
-    this.#session.leaving.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
+    this.#session.departure.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     let apps;
@@ -44,7 +46,7 @@ class WorkerRole {
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
     const check = this.#session.healthCheck(this.#config);
     apps.forEach((app) => check.guard(app));
-    this.#session.leaving.tellEarly(apps.map(({ server }) => server));
+    this.#session.departure.tellEarly(apps.map(({ server }) => server));
     const servers = await serve(apps, resolveHost(this.#config.host));
     this.#session.ready(servers);
     callback?.(app, monApp);

@@ -1,6 +1,9 @@
 'use strict';
 
+// Where a server listens, or is to listen.
+
 const path = require('node:path');
+const { isSecure } = require('./server-kind');
 
 /** What stands before the name of a socket that the service manager passed, as in `src/config`. */
 const INHERITED = 'systemd:';
@@ -28,4 +31,12 @@ function abstractName(name, version = process.versions.node) {
 /** The path by which the kernel knows a unix socket. */
 const kernelPath = (port) => (isAbstract(port) ? abstractName(port) : socketPath(port));
 
-module.exports = { isAbstract, isInherited, kernelPath, socketPath };
+/** Where a listening server is reached (`Place` of `src/binding/ecv.rs`). */
+function endpointOf(server) {
+  const address = server.address();
+  const secure = isSecure(server);
+  if (typeof address === 'string') return { path: isAbstract(address) ? kernelPath(address) : address, secure };
+  return { address: address.address, port: address.port, secure };
+}
+
+module.exports = { endpointOf, isAbstract, isInherited, kernelPath, socketPath };

@@ -4,10 +4,10 @@
 // always holds: a request of the health check never reaches the app, unless it asks for an upgrade; any other request
 // reaches it unchanged.
 
-const { isHttp1, isHttp2, isSecure } = require('./adapt');
-const { validate } = require('./validate');
-const { describe, shorten } = require('./words');
-const { isAbstract, kernelPath } = require('./socket-path');
+const { isHttp1, isHttp2 } = require('./server-kind');
+const { validate } = require('./validator');
+const { endpointOf } = require('./endpoint');
+const { describe, shorten } = require('../text');
 
 // As `NativeEcv.route` numbers them.
 const CHECK = 1;
@@ -19,14 +19,6 @@ const LEAVING = 1;
 
 /** An address for people: IPv4 as such also where it came in on an IPv6 socket. */
 const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
-
-/** Where a listening server is reached (`Place` of `src/binding/ecv.rs`). */
-function placeOf(server) {
-  const address = server.address();
-  const secure = isSecure(server);
-  if (typeof address === 'string') return { path: isAbstract(address) ? kernelPath(address) : address, secure };
-  return { address: address.address, port: address.port, secure };
-}
 
 /** The health of a process' listening servers together, told when it changes, and with the first check. */
 class Health {
@@ -61,7 +53,7 @@ class Health {
   }
 }
 
-class Ecv {
+class HealthHook {
   #config;
   #path;
   #server;
@@ -84,7 +76,7 @@ class Ecv {
     this.#tell = tell;
     this.#health = health;
     this.#header = header;
-    const make = () => (this.#addon ??= makeNative(JSON.stringify(config.ecv), JSON.stringify(placeOf(server))));
+    const make = () => (this.#addon ??= makeNative(JSON.stringify(config.ecv), JSON.stringify(endpointOf(server))));
     this.#hook(make);
   }
 
@@ -267,8 +259,8 @@ class HealthCheck {
    */
   guard(app) {
     if (!this.#config.ecv || !(isHttp1(app.server) || isHttp2(app.server))) return;
-    new Ecv(this.#config, app, this.#tell, this.#health, this.#process);
+    new HealthHook(this.#config, app, this.#tell, this.#health, this.#process);
   }
 }
 
-module.exports = { HealthCheck, placeOf };
+module.exports = { HealthCheck };

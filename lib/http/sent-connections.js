@@ -4,13 +4,13 @@
 // always holds: they are not counted here any more, soon after the script begins to send; and whoever waits for the last
 // connection waits for them too, as `server.close()` does, since those processes may live no longer than this one.
 
-const { tellEnd } = require('./ending');
-const { hasSent, wasSent } = require('./node-internals');
+const { tellEnd } = require('./stream-end');
+const { hasSent, wasSent } = require('../node-internals');
 
 /** How often those that were sent are looked for, milliseconds. */
 const INTERVAL = 1000;
 
-class Sent {
+class SentConnections {
   #traffic;
   #timer;
 
@@ -52,4 +52,4 @@ class Sent {
   }
 }
 
-module.exports = { Sent };
+module.exports = { SentConnections };

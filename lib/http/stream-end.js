@@ -4,8 +4,7 @@
 // Both come to their end through `_destroy`, which is called once. What always holds: who asked is told once.
 
 const net = require('node:net');
-
-const ENDED = Symbol('cluster2-rs.ended');
+const { ENDED } = require('../symbols');
 
 /** Wraps the `_destroy` that the prototype has itself. */
 function wrap(prototype) {

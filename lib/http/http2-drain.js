@@ -10,7 +10,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
-const { now } = require('./clock');
+const { now } = require('../clock');
 const { emitLate } = require('./server-events');
 
 /** The head of a frame of 8 bytes and type 7 on stream 0, the highest stream id, NO_ERROR. */

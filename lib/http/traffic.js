@@ -5,19 +5,18 @@
 // those that speak HTTP/1, through TLS where there is TLS; and no server, socket or stream has a listener of ours.
 
 const diagnostics = require('node:diagnostics_channel');
-const { isHttp1, isHttp2, isSecure } = require('./adapt');
+const { HELD, PASSES_ON } = require('../symbols');
 const { INDEX } = require('./counters');
-const { onEnd } = require('./ending');
+const { onEnd } = require('./stream-end');
 const { Http1State } = require('./http1-state');
 const { LinkedSet } = require('./linked-set');
-const { runOn } = require('./moved');
-const { carrierOf, idleAmong, speaksHttp1, trackIdle, untrackIdle } = require('./node-internals');
-const { Sent } = require('./sent');
-const { HELD, observe } = require('./server-events');
+const { runOn } = require('./moved-connection');
+const { carrierOf, idleAmong, speaksHttp1, trackIdle, untrackIdle } = require('../node-internals');
+const { SentConnections } = require('./sent-connections');
+const { observe } = require('./server-events');
+const { isHttp1, isHttp2, isSecure } = require('./server-kind');
 
 const { connectionsActive, requestsActive, requestsTotal } = INDEX;
-/** Marks a server that only passes its connections on to another one. */
-const PASSES_ON = Symbol('cluster2-rs.passes-on');
 
 class Traffic {
   /** Where connections and streams keep their links: of each instance's own, as Node's channels tell of the whole process. */
@@ -32,7 +31,7 @@ class Traffic {
   #tunnels = new LinkedSet(this.#key);
   /** Those that listen or are about to, and all that were. */
   servers = new Set();
-  sent = new Sent(this);
+  sent = new SentConnections(this);
   #watched = new WeakSet();
   #row;
   #follower;
@@ -297,4 +296,4 @@ class Traffic {
   }
 }
 
-module.exports = { PASSES_ON, Traffic };
+module.exports = { Traffic };

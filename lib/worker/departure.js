@@ -6,14 +6,14 @@
 //   address stays taken until another worker serves there or this process is gone;
 // - a script that handles the signal itself ends the process itself, by the master's deadline.
 
-const { CloseEvent } = require('../close-event');
-const { Drain } = require('../drain');
+const { CloseEvent } = require('../http/close-event');
+const { Drain } = require('../http/drain');
 const { Signals } = require('./signals');
 
 /** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
 const GRACE = 500;
 
-class Leaving {
+class Departure {
   #session;
   #drain;
   #closeEvent = new CloseEvent();
@@ -120,4 +120,4 @@ class Leaving {
   }
 }
 
-module.exports = { Leaving };
+module.exports = { Departure };

@@ -7,7 +7,7 @@
 // server closes.
 
 const net = require('node:net');
-const { onHandleClose } = require('./node-internals');
+const { onHandleClose } = require('../node-internals');
 
 class CloseEvent {
   #early = new Set();

@@ -5,9 +5,7 @@
 // somebody observes. What always holds: a server emits what it would emit without us, to the same listeners, once.
 
 const net = require('node:net');
-
-/** What an observer returns for an event that it emits itself, later, by `emitLate`. */
-const HELD = Symbol('cluster2-rs.held');
+const { HELD } = require('../symbols');
 
 /**
  * @typedef {object} Observer
@@ -71,4 +69,4 @@ function uninstall() {
   isInstalled = false;
 }
 
-module.exports = { HELD, emitLate, observe };
+module.exports = { emitLate, observe };

@@ -6,8 +6,8 @@
 // were (`keepAliveTimeout`, `timeout`, `headersTimeout`, `requestTimeout`), and its requests are
 // counted on (`maxRequestsPerSocket`).
 
-const { now } = require('./clock');
-const internals = require('./node-internals');
+const { now } = require('../clock');
+const internals = require('../node-internals');
 const { observe } = require('./server-events');
 
 /** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */

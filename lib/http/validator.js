@@ -1,6 +1,6 @@
 'use strict';
 
-const { describe, shorten } = require('./words');
+const { describe, shorten } = require('../text');
 
 // Of repeated headers all values, as Node shows them.
 function toObject(headers) {
@@ -37,4 +37,10 @@ async function validate(validator, answered, timeout) {
   }
 }
 
-module.exports = { validate };
+/** Has the user's validator asked for a check on the monitor's port, and answers. */
+async function onValidate({ id, answered }, config, native) {
+  const problem = await validate(config.validator, answered, config.ecv.timeout);
+  native?.validated(id, problem);
+}
+
+module.exports = { onValidate, validate };

@@ -7,7 +7,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
-class Inbox {
+class AddonEvents {
   #take;
   #tell;
   #batch = [];
@@ -59,4 +59,4 @@ class Inbox {
   }
 }
 
-module.exports = { Inbox };
+module.exports = { AddonEvents };

@@ -1,8 +1,8 @@
 'use strict';
 
-// Stands between a worker's code and `write` of its standard streams: for what is told of it (last-lines.js), and for what is
-// written before each line (prefix.js). Standard output and error themselves stay what they are, a terminal, a pipe or a file:
-// what is written by other means than the stream's `write` is not seen here.
+// Stands between a worker's code and `write` of its standard streams, for the last lines
+// (last-lines.js) and the prefix of each line (line-prefix.js). The descriptors stay what they are,
+// a terminal, a pipe or a file: a write by any other means is not seen here.
 
 /**
  * From now on what `change` returns is written instead of what it gets. A stream that nobody has used yet stays unopened: to open
@@ -11,7 +11,7 @@
  * @param {(chunk: *, encoding: *) => *} change gets whatever `write` gets, also what the stream will refuse
  * @returns {() => void} takes it out again, unless somebody has wrapped it meanwhile, who then goes on calling it
  */
-function tap(name, change) {
+function wrapWrite(name, change) {
   const before = Object.getOwnPropertyDescriptor(process, name);
   if (!before?.get) return before?.value ? wrap(before.value, change) : () => {};
   let ended = false;
@@ -48,4 +48,4 @@ function wrap(stream, change) {
   };
 }
 
-module.exports = { tap };
+module.exports = { wrapWrite };

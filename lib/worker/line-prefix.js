@@ -3,7 +3,7 @@
 // Each line that a worker writes to its standard streams begins with who it is: `[<slot> <pid>] ` (`output: 'prefix'`). What
 // always holds: every byte is passed on at once and in its order, so that nothing is lost with the process.
 
-const { tap } = require('./tap');
+const { wrapWrite } = require('./wrap-write');
 
 const NEWLINE = 0x0a;
 /** Encodings whose texts are no text. */
@@ -52,7 +52,7 @@ class Lines {
 function prefix({ slot }) {
   for (const name of ['stdout', 'stderr']) {
     const lines = new Lines(`[${slot} ${process.pid}] `);
-    tap(name, (chunk, encoding) => lines.change(chunk, encoding));
+    wrapWrite(name, (chunk, encoding) => lines.change(chunk, encoding));
   }
 }
 

@@ -4,22 +4,27 @@
 // who was through the handshake before a shutdown is served, as in a cluster (src/sys/listener.rs); and
 // after a shutdown that came before the app listens, it never does.
 
-const { adapt } = require('../adapt');
-const { CloseEvent } = require('../close-event');
-const { Counters } = require('../counters');
-const { Door } = require('../door');
-const { Drain } = require('../drain');
-const { HealthCheck, placeOf } = require('../ecv');
+const { adapt } = require('../app/adapt');
+const { createApp } = require('../app/create-app');
+const { resolveHost, serve } = require('../app/serve');
+const { about } = require('../cluster/about');
+const { AddonEvents } = require('../cluster/addon-events');
+const { beat } = require('../cluster/heartbeat');
+const { warn } = require('../cluster/report');
+const { CloseEvent } = require('../http/close-event');
+const { Counters } = require('../http/counters');
+const { Drain } = require('../http/drain');
+const { endpointOf } = require('../http/endpoint');
+const { HealthCheck } = require('../http/health-check');
 const { ClusterError, native } = require('../errors');
 const remote = require('../remote');
-const { serve } = require('../serve');
-const { ours, scriptHandles } = require('../signals');
-const { IdleTimeout } = require('../idle-timeout');
-const { Inbox } = require('../inbox');
-const { MonitorApp } = require('../monitor-app');
+const { ours, scriptHandles } = require('../cluster/script-signals');
+const { IdleTimeout } = require('../http/idle-timeout');
+const { MonitorApp } = require('../app/monitor-app');
 const addon = require('../native');
-const { Traffic } = require('../traffic');
-const { about, beat, createApp, onValidate, resolveHost, warn } = require('./common');
+const { Traffic } = require('../http/traffic');
+const { onValidate } = require('../http/validator');
+const { ListenerSet } = require('./listeners');
 
 /** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
 const GRACE = 200;
@@ -32,7 +37,7 @@ class SingleRole {
   #native;
   #counters;
   #traffic;
-  #door = new Door((message) => warn(this.#cluster, message));
+  #listeners = new ListenerSet((message) => warn(this.#cluster, message));
   #monitorApp;
   #heartbeat;
   #beats;
@@ -82,11 +87,11 @@ class SingleRole {
     if (monApp) this.#monitorApp = new MonitorApp(monApp);
     this.#enter(apps);
     try {
-      this.#door.servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
+      this.#listeners.servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
         throw asClusterError(error);
       });
       if (!this.#isWanted) return this.#end();
-      const places = JSON.stringify(this.#door.servers.map(placeOf));
+      const places = JSON.stringify(this.#listeners.servers.map(endpointOf));
       native(() => this.#native.serve(places, this.#monitorApp !== undefined));
     } catch (error) {
       this.#end();
@@ -105,8 +110,8 @@ class SingleRole {
   // The monitor's port is bound here, before the app's: what a user can get wrong fails before anybody is served.
   #enter(apps) {
     const config = JSON.stringify(this.#config);
-    const inbox = new Inbox(() => this.#native?.take() ?? null, (told) => this.#told(told));
-    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), inbox.wake));
+    const events = new AddonEvents(() => this.#native?.take() ?? null, (told) => this.#told(told));
+    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), events.wake));
     this.#counters = new Counters(this.#native.row());
     this.#traffic = new Traffic(this.#counters, () => this.#count());
     for (const { server } of apps) this.#traffic.watch(server);
@@ -195,7 +200,7 @@ class SingleRole {
 
   /** A start goes no further. */
   #end() {
-    this.#door.servers.forEach((server) => server.close());
+    this.#listeners.servers.forEach((server) => server.close());
     this.#ended();
   }
 
@@ -219,7 +224,7 @@ class SingleRole {
 
   async #stop() {
     if (this.#state === 'running') this.#leave();
-    this.#door.close();
+    this.#listeners.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
     this.#ended();
     return { running: true, pid: process.pid };
@@ -246,7 +251,7 @@ class SingleRole {
       drain.start();
       // Not before the script's own handlers of a signal, which may close servers.
       setImmediate(() => this.#closeEvent.start());
-      this.#shut = this.#door.shut();
+      this.#shut = this.#listeners.shut();
       this.#shut.then(() => {
         isShut = true;
         drain.check();
@@ -259,7 +264,7 @@ class SingleRole {
     const limit = this.#config.shutdownTimeout;
     warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
     drain.stop();
-    this.#door.close();
+    this.#listeners.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
   }
 }

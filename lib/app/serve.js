@@ -4,8 +4,10 @@
 
 const net = require('node:net');
 const { once } = require('node:events');
-const { socketPath } = require('./socket-path');
-const { PASSES_ON } = require('./traffic');
+const { socketPath } = require('../http/endpoint');
+const { native } = require('../errors');
+const addon = require('../native');
+const { PASSES_ON } = require('../symbols');
 
 function listenOn(server, host, port) {
   if (typeof port === 'number') server.listen({ port, host });
@@ -62,4 +64,9 @@ async function serve(apps, host, isWanted = () => true) {
   return isWanted() ? servers : closeAll(servers);
 }
 
-module.exports = { serve };
+/** The address behind the `host` option, the same one in master and workers. */
+function resolveHost(host) {
+  return native(() => addon.resolveHost(host));
+}
+
+module.exports = { resolveHost, serve };

@@ -7,9 +7,9 @@
 // So does their `keepAliveTimeout` between two requests: clients and load balancers are told of it, and rely on it.
 
 const http = require('node:http');
-const { now } = require('./clock');
+const { now } = require('../clock');
+const { IDLE } = require('../symbols');
 
-const STATE = Symbol('cluster2-rs.idle');
 const SHORTEST = 20;
 const LONGEST = 1000;
 
@@ -71,7 +71,7 @@ class IdleTimeout {
   // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the user's.
   #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
-    const state = (socket[STATE] ??= { moved, since: this.#traffic.stateOf(socket)?.silentSince(socket) ?? at });
+    const state = (socket[IDLE] ??= { moved, since: this.#traffic.stateOf(socket)?.silentSince(socket) ?? at });
     if (state.moved !== moved) {
       state.moved = moved;
       state.since = at;

@@ -1,0 +1,58 @@
+'use strict';
+
+// Calls the user's `createApp`, and checks what `listen()` was given.
+
+const { ClusterTypeError } = require('../errors');
+
+/**
+ * Calls the user's `createApp(callback)`.
+ * @param {Function} create
+ * @param {(app: *) => void} check called with the app as soon as there is one; what it throws rejects
+ * @returns {Promise<[app: *, monApp: *]>} what was passed to the callback; its first call counts
+ * @throws what goes wrong before `create` returns
+ */
+function createApp(create, check) {
+  let early;
+  let isFirst = true;
+  const called = new Promise((resolve, reject) => {
+    const fail = (error) => {
+      early ??= { error };
+      reject(error);
+    };
+    const callback = (app, monApp) => {
+      if (!isFirst) return;
+      isFirst = false;
+      try {
+        check(app);
+        resolve([app, monApp]);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    try {
+      // An async function's failure would otherwise leave us waiting for a callback that never comes.
+      const returned = create(callback);
+      if (typeof returned?.then === 'function') returned.then(undefined, reject);
+    } catch (error) {
+      fail(error);
+    }
+  });
+  // Whoever waits for it is told; if the start fails for another reason, nobody waits.
+  called.catch(() => {});
+  if (early) throw early.error;
+  return called;
+}
+
+/** Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. */
+function checkListenArguments(create, callback) {
+  if (typeof create !== 'function') {
+    const message = `listen(createApp, callback): createApp must be a function that calls back with the app; got ${typeof create}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+  }
+  if (callback !== undefined && typeof callback !== 'function') {
+    const message = `listen(createApp, callback): callback must be a function; got ${typeof callback}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+  }
+}
+
+module.exports = { checkListenArguments, createApp };

@@ -1,0 +1,15 @@
+'use strict';
+
+// What a server speaks.
+
+const isFunction = (value) => typeof value === 'function';
+
+// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
+/** Whether a server speaks TLS. */
+const isSecure = (server) => isFunction(server.setSecureContext);
+/** Whether it is one of `node:http2`. */
+const isHttp2 = (server) => isFunction(server.updateSettings);
+/** Whether it is one of `node:http` or `node:https`. */
+const isHttp1 = (server) => isFunction(server.closeIdleConnections) && !isHttp2(server);
+
+module.exports = { isHttp1, isHttp2, isSecure };
