@@ -15,6 +15,8 @@ const README = read('README.md');
 const TYPES = read('index.d.ts');
 const LIB = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
 const JAVASCRIPT = [read('index.js'), ...LIB.map((name) => read('lib', name))].join('\n');
+/** What `listen()` is in each kind of process. */
+const ROLES = LIB.filter((name) => /^(\w+)\/\1\.js$/.test(name));
 
 const matches = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
 const sorted = (names) => [...new Set(names)].sort();
@@ -55,7 +57,7 @@ function options() {
 
 /** What `lib/` emits on the user's cluster. */
 function events() {
-  const signals = matches(LIB.filter((name) => name.startsWith('roles')).map((name) => read('lib', name)).join('\n'), /\b(SIG[A-Z]+)\b/g);
+  const signals = matches(ROLES.map((name) => read('lib', name)).join('\n'), /\b(SIG[A-Z]+)\b/g);
   return sorted([...matches(JAVASCRIPT, /\bcluster\.emit\('(\w+)'/gi), ...signals]);
 }
 
