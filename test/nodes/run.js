@@ -13,16 +13,20 @@ const ROOT = path.join(__dirname, '..', '..');
 const KEPT = path.join(ROOT, 'target', 'nodes');
 /** The oldest that may be, and the last of each line. As npm takes versions. */
 const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
-/** Which tests: names of files in `test/`, without `.test.js`. */
+/** Which tests: files in `test/`, without `.test.js`. */
 const TESTS = [
-  /^(smoke|continuity-.*|last-lines|listen-.*|apps|ecv|single|single-door|close|worker|messages|native|untouched)$/,
-  /^(inspector|languages|grandchildren|balance-kernel|node-internals|moved|move-idle|idle-timeout|cli-.*)$/,
+  /^(cli|workers)\//,
+  /^continuity\/(?!storm$)/,
+  /^listening\/(?!ports$)/,
+  /^servers\/(?!traffic$)/,
+  /^single\/(listeners|process)$/,
+  /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
 ];
 /** Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest and the newest line only. */
-const MASTERS = new RegExp(
-  '^(continuity-(blocked-master|container|deploy|handed-on|hang|kernel|pressure|recycle|scale)|' +
-    'cli-(commands|notes)|untouched)$',
-);
+const MASTERS = [
+  /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang|kernel-balance|passed-connections|recycle|scale)$/,
+  /^(cli\/(commands|notices)|servers\/untouched)$/,
+];
 const THOROUGH = ['18', '26'];
 
 /** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */
@@ -44,10 +48,12 @@ function fetch(version) {
 function test(node, version, isThorough) {
   const report = path.join(KEPT, `${version}.json`);
   fs.rmSync(report, { force: true });
-  const names = fs.readdirSync(path.join(ROOT, 'test')).map((file) => path.basename(file, '.test.js'));
-  const chosen = names.filter((name) => TESTS.some((pattern) => pattern.test(name)) && (isThorough || !MASTERS.test(name)));
-  const files = chosen.map((name) => `test/${name}.test.js`);
-  const mocha = [require.resolve('mocha/bin/mocha.js'), '--reporter', 'json', '--reporter-option', `output=${report}`, ...files];
+  const isOneOf = (name, patterns) => patterns.some((pattern) => pattern.test(name));
+  const files = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true }).filter((file) => file.endsWith('.test.js')).sort();
+  const names = files.map((file) => file.slice(0, -'.test.js'.length));
+  const chosen = names.filter((name) => isOneOf(name, TESTS) && (isThorough || !isOneOf(name, MASTERS)));
+  const reporter = ['--reporter', 'json', '--reporter-option', `output=${report}`];
+  const mocha = [require.resolve('mocha/bin/mocha.js'), ...reporter, ...chosen.map((name) => `test/${name}.test.js`)];
   // The command line finds its Node by the second one.
   const env = { ...process.env, CLUSTER2_TEST_NODE: node, PATH: `${path.dirname(node)}:${process.env.PATH}` };
   const { status, stderr } = spawnSync(process.execPath, mocha, { cwd: ROOT, encoding: 'utf8', env, stdio: ['ignore', 'ignore', 'pipe'] });

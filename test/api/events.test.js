@@ -1,0 +1,170 @@
+'use strict';
+
+// What a Cluster tells: each worker's life from `forked` to `died`, signals, heartbeats and warnings.
+
+const assert = require('node:assert');
+const { ask } = require('../helpers/ask');
+const { Connection } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { attempt } = require('../helpers/load');
+
+const start = async (options, file = 'commands.js') => new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);
+
+/** Makes the worker that takes the request do something, and waits until it is replaced. */
+async function provoke(script, command) {
+  const before = script.told('listening').length;
+  await attempt({ port: script.port, path: `/worker?${JSON.stringify(command)}` });
+  await script.until('a replacement listens', () => script.told('listening').length > before);
+}
+
+const deaths = (script) => script.told('died').map(([, end]) => end);
+const REQUEST = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n';
+
+describe('the life of a worker', () => {
+  it('is told in order: forked, then listening, then died', async () => {
+    const script = await start();
+    script.kill('SIGTERM');
+    await script.ended();
+    for (const [pid] of script.told('forked')) {
+      const life = script.events().filter(([, who]) => who === pid).map(([name]) => name);
+      assert.deepStrictEqual(life, ['forked', 'listening', 'died']);
+    }
+    assert.strictEqual(new Set(script.told('forked').flat()).size, 2);
+  });
+
+  it('listen’s callback is called in the master once, when the first worker listens', async () => {
+    const script = await start();
+    const names = script.events().map(([name]) => name);
+    assert.strictEqual(names.filter((name) => name === 'called back').length, 1);
+    assert.ok(names.indexOf('called back') > names.indexOf('listening'), String(names));
+    const everywhere = () => script.events({ everybody: true }).filter(([name]) => name === 'called back');
+    await script.until('it was called in each worker too', () => everywhere().length === 3);
+  });
+
+  it('that ends by itself is a crash, with its exit code', async () => {
+    const script = await start();
+    await provoke(script, ['exit', 3]);
+    assert.deepStrictEqual(deaths(script), [{ code: 3, signal: null, reason: 'crash' }]);
+  });
+
+  it('that ends with exit code 0, unasked, is a crash as well', async () => {
+    const script = await start();
+    await provoke(script, ['exit', 0]);
+    assert.deepStrictEqual(deaths(script), [{ code: 0, signal: null, reason: 'crash' }]);
+  });
+
+  for (const signal of ['SIGABRT', 'SIGUSR2']) {
+    it(`that is ended by ${signal} is a crash, with its signal`, async () => {
+      const script = await start();
+      await provoke(script, ['kill', signal]);
+      assert.deepStrictEqual(deaths(script), [{ code: null, signal, reason: 'crash' }]);
+      assert.deepStrictEqual(script.told('SIGKILL'), []);
+    });
+  }
+
+  it('that is ended by SIGKILL is told by the event SIGKILL too, just before', async () => {
+    const script = await start();
+    await provoke(script, ['kill', 'SIGKILL']);
+    const [[pid]] = script.told('died');
+    assert.deepStrictEqual(script.told('SIGKILL'), [[{ pid, type: 'worker' }]]);
+    assert.deepStrictEqual(deaths(script), [{ code: null, signal: 'SIGKILL', reason: 'crash' }]);
+    const names = script.events().map(([name]) => name);
+    assert.strictEqual(names.indexOf('died'), names.indexOf('SIGKILL') + 1);
+  });
+
+  it('ends exactly once, whatever happens to it', async () => {
+    const script = await start({ noWorkers: 3 });
+    await provoke(script, ['exit', 1]);
+    await provoke(script, ['kill', 'SIGKILL']);
+    await ask(script.cwd, 'scale', [2]);
+    await script.until('the cluster is smaller', () => deaths(script).some(({ reason }) => reason === 'scale'));
+    await ask(script.cwd, 'shutdown', [{ wait: true }]);
+    await script.ended();
+    const died = script.told('died').map(([pid]) => pid);
+    assert.deepStrictEqual(died.sort(), script.told('forked').flat().sort());
+    assert.strictEqual(new Set(died).size, 5);
+    const reasons = deaths(script).map(({ reason }) => reason);
+    assert.deepStrictEqual(reasons.sort(), ['crash', 'crash', 'scale', 'shutdown', 'shutdown']);
+  });
+
+  it('ends at stop() by SIGKILL', async () => {
+    const script = await start();
+    await ask(script.cwd, 'stop');
+    await script.ended();
+    assert.deepStrictEqual(deaths(script), Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }));
+    assert.strictEqual(script.told('SIGKILL').length, 2);
+  });
+});
+
+describe('the event close of a server', () => {
+  it('comes when the shutdown begins, so that the manual’s graceful example can answer its last requests', async () => {
+    const script = await start(undefined, 'graceful.js');
+    const connection = new Connection(script.port);
+    await connection.say(REQUEST, 'hello');
+    assert.doesNotMatch(connection.received, /connection: close/i);
+    script.kill('SIGTERM');
+    const closed = () => script.events({ everybody: true }).filter(([name]) => name === 'close').length;
+    await script.until('the servers know', () => closed() === 2);
+    assert.ok(!connection.ended, 'the connection is still open');
+    connection.received = '';
+    await connection.say(REQUEST, 'hello');
+    assert.match(connection.received, /^HTTP\/1.1 200 OK\r\n/);
+    assert.match(connection.received, /\r\nconnection: close\r\n/i);
+    await connection.isClosed();
+    assert.strictEqual(connection.error, undefined);
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.strictEqual(closed(), 2, 'once in each worker');
+    assert.strictEqual(script.errors, '');
+  });
+});
+
+describe('the event heartbeat', () => {
+  it('tells in the master what status() tells, and in a worker its own numbers', async () => {
+    const script = await start({ noWorkers: 1 }, 'heartbeats.js');
+    const [worker] = script.workers();
+    const beats = () => script.events({ everybody: true }).filter(([name]) => name === 'heartbeat').map(([, stats]) => stats);
+    const ofMaster = () => beats().find((stats) => stats.master && stats.workers[0]?.state === 'ready');
+    const ofWorker = () => beats().find((stats) => stats.pid === worker);
+    await script.until('both have told', () => ofMaster() && ofWorker());
+    assert.strictEqual(ofMaster().master.pid, script.pid);
+    assert.deepStrictEqual(ofMaster().workers.map(({ pid }) => pid), [worker]);
+    const { connections, requests, eventLoopDelay, rss, cpu } = ofWorker();
+    assert.deepStrictEqual(connections, { active: 0, total: 0, timedOut: 0 });
+    assert.deepStrictEqual(requests, { active: 0, total: 0 });
+    assert.ok(eventLoopDelay >= 0 && rss > 1e6 && cpu > 0);
+  });
+
+  it('does not keep a cluster from ending, nor break its end', async () => {
+    const script = await start({ noWorkers: 1 }, 'heartbeats.js');
+    script.kill('SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.strictEqual(script.errors, '');
+  });
+});
+
+describe('the event warning', () => {
+  it('tells how many connections a shutdown had to cut, and after how long', async () => {
+    const script = await start({ shutdownTimeout: 400 });
+    const cut = attempt({ port: script.port, path: '/slow?60000' });
+    await script.until('it is being answered', async () => {
+      const { ok } = await ask(script.cwd, 'status');
+      return ok.workers.some(({ requests }) => requests.active === 1);
+    });
+    script.kill('SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.notStrictEqual((await cut).outcome, 'ok');
+    const [[{ message }], ...more] = script.told('warning');
+    assert.match(message, /^worker \d+ did not finish within 400 ms \(shutdownTimeout\); it was killed with 1 open connection/);
+    assert.deepStrictEqual(more, []);
+    const ends = deaths(script).map(({ signal, reason }) => `${signal} ${reason}`).sort();
+    assert.deepStrictEqual(ends, ['SIGKILL shutdown', 'null shutdown']);
+  });
+
+  it('is printed where nobody listens', async () => {
+    const script = new Script('silent.js', { port: await freePort() });
+    assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
+    const [warning, failure] = script.errors.split('\n');
+    assert.match(warning, /^cluster2: warning: worker \d+ was not ready within 200 ms; it is killed$/);
+    assert.match(failure, /^cluster2: no worker became ready: .*\(CLUSTER2_ERR_START_FAILED\)$/);
+  });
+});

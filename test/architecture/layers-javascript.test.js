@@ -1,0 +1,112 @@
+'use strict';
+
+// The direction of dependencies in the JavaScript, read off the sources.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ROOT, filesIn, relative } = require('../helpers/sources');
+
+const LIB = path.join(ROOT, 'lib');
+
+/** The rooms of lib, and which of them each may use. All may use the files right in lib. */
+const MAY_USE = {
+  http: [],
+  cluster: [],
+  app: ['http'],
+  plain: ['http'],
+  single: ['app', 'cluster', 'http'],
+  master: ['app', 'cluster', 'http'],
+  worker: ['app', 'cluster', 'http', 'plain'],
+};
+/** Files right in lib that use a room: the first of our code in a worker. */
+const ENTRIES = { 'lib/preload.js': ['worker'] };
+
+const isOurs = (name) => name.startsWith('.');
+
+/** What a file requires, at once or later. */
+function requiredBy(file) {
+  const source = fs.readFileSync(file, 'utf8');
+  return [...source.matchAll(/\brequire\('([^']+)'\)/g)].map(([, name]) => name);
+}
+
+/** The files of ours that a file requires. */
+function neighbours(file) {
+  const names = requiredBy(file).filter(isOurs);
+  return names.map((name) => require.resolve(path.resolve(path.dirname(file), name)));
+}
+
+/** The room of a file; of one right in lib, ''. */
+function roomOf(file) {
+  const folder = path.relative(LIB, path.dirname(file));
+  return folder.split(path.sep)[0];
+}
+
+/** A circle of files that require each other, the first that is found. */
+function findCircle(files) {
+  const done = new Set();
+  const visit = (file, path) => {
+    const at = path.indexOf(file);
+    if (at >= 0) return [...path.slice(at), file].map(relative);
+    if (done.has(file)) return undefined;
+    done.add(file);
+    for (const next of neighbours(file)) {
+      const circle = visit(next, [...path, file]);
+      if (circle) return circle;
+    }
+    return undefined;
+  };
+  return files.map((file) => visit(file, [])).find(Boolean);
+}
+
+describe('the modules in JavaScript', () => {
+  const files = filesIn(LIB, '.js');
+
+  it('index.js uses lib and Node, nothing else', () => {
+    const others = requiredBy(path.join(ROOT, 'index.js')).filter((name) => !name.startsWith('node:'));
+    assert.deepStrictEqual(others.filter((name) => !name.startsWith('./lib/')), []);
+  });
+
+  it('lib uses lib and Node, and never index.js', () => {
+    const version = path.join(ROOT, 'package.json');
+    const others = files.flatMap((file) => {
+      const foreign = requiredBy(file).filter((name) => !name.startsWith('node:') && !isOurs(name));
+      const outside = neighbours(file).filter((name) => !name.startsWith(LIB + path.sep) && name !== version);
+      return [...foreign, ...outside].map((name) => `${relative(file)}: ${name}`);
+    });
+    assert.deepStrictEqual(others, []);
+  });
+
+  it('a room uses only the rooms below it', () => {
+    const upwards = files.flatMap((file) => {
+      const room = roomOf(file);
+      const allowed = room === '' ? (ENTRIES[relative(file)] ?? []) : MAY_USE[room];
+      assert.ok(allowed, `lib/${room} has no place in the layers`);
+      const used = neighbours(file).map(roomOf).filter((name) => name !== '' && name !== room);
+      return used.filter((name) => !allowed.includes(name)).map((name) => `${relative(file)} uses ${name}`);
+    });
+    assert.deepStrictEqual(upwards, []);
+  });
+
+  it('no files require each other in a circle, not even later', () => {
+    assert.strictEqual(findCircle([path.join(ROOT, 'index.js'), ...files]), undefined);
+  });
+
+  it('where a module lies is asked only right in lib, where a release has all of them', () => {
+    const asking = files.filter((file) => /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')));
+    assert.deepStrictEqual(asking.filter((file) => path.dirname(file) !== LIB).map(relative), []);
+  });
+
+  it('the addon is loaded in one place', () => {
+    const loading = files.filter((file) => /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')));
+    assert.deepStrictEqual(loading.map(relative), ['lib/native.js']);
+  });
+});
+
+describe('what Rust and JavaScript both know', () => {
+  it('the fields of a row on the scoreboard', () => {
+    const { FIELDS } = require('../../lib/http/counters');
+    const { NativeWorker } = require('../../lib/native');
+    assert.deepStrictEqual(FIELDS, NativeWorker.fields());
+  });
+});

@@ -1,0 +1,60 @@
+'use strict';
+
+// `cluster2 logs`: the last lines of the files in the logs directory, and what is added to them.
+
+const assert = require('node:assert');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { cluster2 } = require('../helpers/cli');
+const { CLI } = require('../helpers/cluster');
+const { until } = require('../helpers/wait');
+
+describe('cluster2 logs', () => {
+  let folder;
+  beforeEach(() => (folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'))));
+  afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+  const write = (name, content) => fs.writeFileSync(path.join(folder, name), content);
+  const logs = (...args) => cluster2(folder, 'logs', ...args);
+
+  beforeEach(() => {
+    fs.mkdirSync(path.join(folder, 'logs'));
+    write('logs/one.log', Array.from({ length: 30 }, (_, line) => `one ${line}\n`).join(''));
+  });
+
+  it('shows the last lines of one file as they are, and names the files where there are several', () => {
+    assert.strictEqual(logs('-n', '2').stdout, 'one 28\none 29\n');
+    assert.strictEqual(logs().stdout.split('\n').length, 21);
+    write('logs/two.log', 'two\n');
+    const { stdout } = logs('--tail', '1');
+    assert.match(stdout, /^==> (one|two)\.log <==\n(one 29|two)\n\n==> (one|two)\.log <==\n(one 29|two)\n$/);
+    assert.strictEqual(logs('two.log').stdout, 'two\n');
+    assert.match(logs('--list').stdout, /^ *\d+ B +\d+ s ago {2}(one|two)\.log$/m);
+  });
+
+  it('--follow goes on with what is added', async () => {
+    const follow = spawn(CLI, ['logs', '-n', '1', '--follow', 'one.log'], { cwd: folder });
+    try {
+      let seen = '';
+      follow.stdout.on('data', (text) => (seen += text));
+      await until('the last line is there', () => seen === 'one 29\n');
+      fs.appendFileSync(path.join(folder, 'logs/one.log'), 'more\n');
+      await until('the next one is there', () => seen === 'one 29\nmore\n');
+    } finally {
+      follow.kill();
+      await new Promise((resolve) => follow.on('close', resolve));
+    }
+  });
+
+  it('shows nothing outside of the directory, and says what is not there', () => {
+    write('secret', 'secret');
+    for (const name of ['../secret', 'missing.log']) {
+      const { status, stdout, stderr } = logs(name);
+      assert.deepStrictEqual([status, stdout], [1, '']);
+      assert.ok(stderr.startsWith(`cluster2: cannot read the log ${folder}/logs/${name}: `), stderr);
+    }
+    assert.match(cluster2(folder, 'logs', '--logs', 'none').stderr, /^cluster2: cannot read the logs directory .*\/none: No such file/);
+  });
+});

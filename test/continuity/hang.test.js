@@ -1,0 +1,195 @@
+'use strict';
+
+// A worker whose event loop is stuck delays nobody but those it has; one that is only stopped is no hang.
+
+const assert = require('node:assert');
+const { setTimeout: pass } = require('node:timers/promises');
+const { ask } = require('../helpers/ask');
+const { Connection, request } = require('../helpers/client');
+const { isAlive } = require('../helpers/cluster');
+const hammer = require('../helpers/hammer');
+const { Log, assertCleanEnd, change, startServer } = require('../helpers/hammered');
+const { until } = require('../helpers/wait');
+
+/** Makes a worker block for so long, and returns its pid, and what becomes of the request that did it. */
+async function block(script, ms) {
+  const before = script.events({ everybody: true }).length;
+  const done = request(script.port, `/block/b/${ms}`).catch((error) => error);
+  const blocking = () => script.events({ everybody: true }).slice(before).find(([name]) => name === 'blocking');
+  const early = done.then((answer) => {
+    assert.ok(blocking(), `nobody blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`);
+  });
+  const [, pid] = await Promise.race([script.until('a worker is blocked', blocking), early.then(() => blocking())]);
+  return { pid, done };
+}
+
+/** No error, and only requests on connections of that worker had to wait. */
+function assertOnlyItsOwnWaited(report, log, pid) {
+  hammer.assertClean(report);
+  const own = log.portsOf(pid);
+  const innocent = report.slow.filter(({ localPort }) => !own.has(localPort));
+  assert.deepStrictEqual(innocent, [], 'waited, and had not been taken by the worker that was stuck');
+}
+
+describe('a worker that is stuck', () => {
+  let log;
+  beforeEach(() => (log = new Log()));
+  afterEach(() => log.remove());
+  const start = (options) => startServer({ options, env: { LOG: log.file } });
+
+  for (const noWorkers of [2, 3]) {
+    it(`for 3 s, one of ${noWorkers}, delays nobody but the connections it had, and loses none`, async () => {
+      const script = await start({ noWorkers });
+      const load = hammer.start(script.port);
+      await load.answered(200);
+      const { pid, done } = await block(script, 3000);
+      assert.match((await done).body, new RegExp(` ${pid}$`));
+      await load.answered(100);
+      const report = await load.stop();
+      assertOnlyItsOwnWaited(report, log, pid);
+      assert.ok(report.slow.length > 0, 'nobody at all had to wait: this test measures nothing');
+      assert.deepStrictEqual(script.told('died'), []);
+    });
+  }
+
+  it('as all others are, keeps new connections until one is free', async () => {
+    const script = await start({ noWorkers: 2 });
+    const both = [await block(script, 1500), await block(script, 1500)];
+    assert.notStrictEqual(both[0].pid, both[1].pid);
+    const load = hammer.start(script.port, { clients: { oneShot: 20 } });
+    await load.answered(100);
+    hammer.assertClean(await load.stop());
+  });
+
+  it('for longer than maxHeartbeatDelay is told, killed and replaced; others lose nothing', async () => {
+    const script = await start({ noWorkers: 2, maxHeartbeatDelay: 2000 });
+    const load = hammer.start(script.port, { clients: { oneShot: 10, halfOpen: 2 } });
+    await load.answered(100);
+    const { pid, done } = await block(script, 60_000);
+    await script.until('another one is there', () => script.told('listening').length === 3);
+    assert.ok((await done) instanceof Error, 'its own request is lost');
+    await load.answered(100);
+    const report = await load.stop();
+    const own = log.portsOf(pid);
+    assert.deepStrictEqual(report.troubles.filter(({ localPort }) => !own.has(localPort)), []);
+    const [[stuck, { age }]] = script.told('unresponsive');
+    assert.strictEqual(stuck, pid);
+    assert.ok(age > 2000 && age < 5000, `${age}`);
+    await script.until('its death is told', () => script.told('died').length === 1);
+    assert.deepStrictEqual(script.told('died'), [[pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive' }]]);
+    assert.strictEqual(script.told('unresponsive').length, 1);
+  });
+
+  it('with the shortest maxHeartbeatDelay, is not taken for one that only has nothing to do', async () => {
+    const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1000 });
+    await pass(4000);
+    assert.deepStrictEqual([script.told('unresponsive'), script.told('died')], [[], []]);
+  });
+
+  it('does not keep a reload from ending, and keeps its own request', async () => {
+    const script = await start({ noWorkers: 2 });
+    const { pid, done } = await block(script, 2500);
+    const load = hammer.start(script.port);
+    script.kill('SIGHUP');
+    await script.until('the reload is done', () => script.told('reload').length === 1);
+    assert.match((await done).body, new RegExp(` ${pid}$`));
+    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    hammer.assertClean(await load.stop());
+  });
+});
+
+describe('a process that is stopped for a while', () => {
+  let log;
+  beforeEach(() => (log = new Log()));
+  afterEach(() => log.remove());
+  const start = (options) => startServer({ options, env: { LOG: log.file } });
+
+  const stopFor = async (ms, ...pids) => {
+    pids.forEach((pid) => process.kill(pid, 'SIGSTOP'));
+    await pass(ms);
+    pids.forEach((pid) => process.kill(pid, 'SIGCONT'));
+  };
+
+  async function assertNobodyDied(script, load) {
+    await load.answered(200);
+    const report = await load.stop();
+    hammer.assertClean(report);
+    assert.deepStrictEqual([script.told('unresponsive'), script.told('died')], [[], []]);
+    script.kill();
+    await assertCleanEnd(script);
+    return report;
+  }
+
+  it('a worker, under the limit: nobody is killed, only its own connections wait', async () => {
+    const script = await start({ noWorkers: 2, maxHeartbeatDelay: 5000 });
+    const load = hammer.start(script.port);
+    await load.answered(100);
+    const [victim] = script.workers();
+    await stopFor(2000, victim);
+    assertOnlyItsOwnWaited(await assertNobodyDied(script, load), log, victim);
+  });
+
+  it('the master, for longer than the limit: nobody is killed, new connections wait', async () => {
+    const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
+    const load = hammer.start(script.port);
+    await load.answered(100);
+    await stopFor(3000, script.pid);
+    await assertNobodyDied(script, load);
+  });
+
+  it('the whole cluster, as when a machine is suspended: nobody is killed', async () => {
+    const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
+    const load = hammer.start(script.port);
+    await load.answered(100);
+    await stopFor(3000, script.pid, ...script.workers());
+    await assertNobodyDied(script, load);
+  });
+
+  it('the master, for longer than startTimeout: a replacement that was ready in time takes over', async () => {
+    const script = await start({ noWorkers: 1, startTimeout: 1500 });
+    change(script, 'exports.begin = (go) => setTimeout(go, 500);');
+    const reloaded = ask(script.cwd, 'reload');
+    await script.until('the replacement starts', () => script.told('forked').length === 2);
+    await stopFor(2000, script.pid);
+    assert.deepStrictEqual((await reloaded).ok, { replaced: 1 });
+    assert.deepStrictEqual(script.told('warning'), []);
+  });
+
+  for (const who of ['the master', 'the whole cluster']) {
+    it(`${who}, for longer than shutdownTimeout: a drain still has the time that it had left`, async () => {
+      const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
+      const answered = request(script.port, '/late/l/1000');
+      await script.until('it is taken', () => log.portsOf(script.workers()[0]).size > 0);
+      await ask(script.cwd, 'shutdown');
+      await stopFor(1600, script.pid, ...(who === 'the master' ? [] : script.workers()));
+      assert.match((await answered).body, /^l /);
+      await assertCleanEnd(script);
+      assert.deepStrictEqual(script.told('died').map(([, { reason, signal }]) => [reason, signal]), [['shutdown', null]]);
+    });
+  }
+
+  it('a worker whose master is gone: it still has its time', async () => {
+    const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
+    const [worker] = script.workers();
+    const answered = request(script.port, '/late/l/1000');
+    await script.until('it is taken', () => log.portsOf(worker).size > 0);
+    script.kill('SIGKILL');
+    await script.exited();
+    await stopFor(1600, worker);
+    assert.match((await answered).body, /^l /);
+    await until('the orphan has ended', () => !isAlive(worker));
+  });
+
+  it('a worker with half a request: the rest is answered when it goes on', async () => {
+    const script = await start({ noWorkers: 1, maxHeartbeatDelay: 5000 });
+    const connection = new Connection(script.port);
+    connection.socket.write('POST /now/half/0 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234');
+    const taken = () => log.portsOf(script.workers()[0]).size > 0;
+    await script.until('it is taken', taken);
+    const stopped = stopFor(800, ...script.workers());
+    connection.socket.write('56789');
+    await connection.hears('half 10 ');
+    await stopped;
+    connection.socket.destroy();
+  });
+});

@@ -1,0 +1,69 @@
+'use strict';
+
+// The option `moveIdle`: without it, whatever an app keeps by connection is there for each request of that connection.
+
+const assert = require('node:assert');
+const { ask } = require('../helpers/ask');
+const { Connection } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+
+const get = (path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+const FLAGS = ['--workers', '1', '--mon-port', 'off'];
+
+async function start({ moveIdle, cli }) {
+  const port = await freePort();
+  const flags = [...FLAGS, '--port', String(port), ...(moveIdle ? [] : ['--no-move-idle'])];
+  const env = { KIND: cli ? 'plain' : 'cluster' };
+  return new Script('by-connection.js', { port, env, options: { moveIdle }, cli: cli ? flags : undefined }).ready(1);
+}
+
+/** What is answered to a first request of a connection, and to one after all workers were told to go by `leave(script)`. */
+async function over(script, leave) {
+  const connection = new Connection(script.port);
+  const [old] = script.workers();
+  await connection.say(get('/first'), ' at ');
+  connection.received = '';
+  await leave(script);
+  await connection.say(get('/second'), ' at ');
+  return { connection, old, answer: connection.received };
+}
+
+const reload = async (script) => assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+const terminate = async (script) => {
+  const [old] = script.workers();
+  process.kill(old);
+  await script.until('another worker is there', () => script.workers().some((pid) => pid !== old));
+};
+
+describe('with moveIdle: false', () => {
+  for (const cli of [false, true]) {
+    for (const [what, leave] of Object.entries({ reload, 'SIGTERM to its worker': terminate })) {
+      it(`a ${what} leaves an idle connection one more request where it is: ${cli ? 'a plain script' : 'an app'}`, async () => {
+        const script = await start({ moveIdle: false, cli });
+        const { connection, old, answer } = await over(script, leave);
+        assert.ok(answer.includes(`/first at ${old}`), answer);
+        assert.match(answer, /Connection: close/);
+        await connection.isClosed();
+        assert.ok(connection.ended && !connection.error, 'politely');
+      });
+    }
+  }
+
+  it('a reload ends an idle connection that says nothing more, without a reset', async () => {
+    const script = await start({ moveIdle: false });
+    const connection = new Connection(script.port);
+    await connection.say(get('/first'), ' at ');
+    await reload(script);
+    await connection.isClosed();
+    assert.ok(connection.ended && !connection.error);
+  });
+});
+
+describe('with moveIdle: true', () => {
+  it('a reload moves an idle connection, and what was kept on its socket is not there', async () => {
+    const script = await start({ moveIdle: true });
+    const { old, answer } = await over(script, reload);
+    assert.ok(answer.includes('/second at ') && !answer.includes(String(old)), answer);
+    assert.doesNotMatch(answer, /Connection: close/);
+  });
+});

@@ -1,0 +1,257 @@
+'use strict';
+
+// A moved connection behaves to its end as if it had not moved. Each play is given twice, at the same time: over a reload, and
+// on a cluster that nobody reloads. What the client sees must be the same, and come at the same time.
+
+const assert = require('node:assert');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { ask } = require('../helpers/ask');
+const { Connection } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { until } = require('../helpers/wait');
+
+/** How long connections wait before they are moved, at least, milliseconds; what of it is forgotten shows. */
+const WAIT = 1200;
+/** By how much the ends may differ, milliseconds. */
+const ALIKE = 600;
+/** Longer than it takes to move them, milliseconds. */
+const LONG = 4000;
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+const get = (path) => GET.replace('/ ', `${path} `);
+
+/** What came, without what differs from one second to the next. */
+const text = ({ received }) => received.replaceAll(/Date: .*\r\n/g, '');
+
+/** What the client saw of the end of a connection, and how long after `begun` it came. */
+async function endOf(connection, begun) {
+  await connection.isClosed(LONG + 4000);
+  return { text: text(connection), ended: connection.ended, after: performance.now() - begun };
+}
+
+/** A request, and its answer. */
+async function answered(connection, request = GET, answer = 'hello') {
+  connection.received = '';
+  await connection.say(request, answer);
+}
+
+/** Waits until a connection that came after the move, and says nothing, is ended. */
+const outwaits = (connect) => connect().isClosed();
+
+/** A play: the connection outlasts the times of a request, and is answered. */
+const mayWait = (set) => ({
+  set: { headersTimeout: 300, requestTimeout: 400, ...set },
+  async play(connect, moves) {
+    const connection = connect();
+    await answered(connection);
+    await moves();
+    await outwaits(connect);
+    await answered(connection);
+    return text(connection);
+  },
+});
+
+/**
+ * Plays: `set`s their server, and `play(connect, moves, script)`: `connect()` opens a connection, `moves()` waits until all were
+ * moved. What a play returns is compared.
+ */
+const PLAYS = {
+  'ends when keepAliveTimeout is over': {
+    set: { keepAliveTimeout: LONG },
+    async play(connect, moves) {
+      const connection = connect();
+      await answered(connection);
+      const begun = performance.now();
+      await moves();
+      return endOf(connection, begun);
+    },
+  },
+  'ends when the time-out of the server is over': {
+    set: { keepAliveTimeout: 0, timeout: LONG },
+    async play(connect, moves) {
+      const connection = connect();
+      await answered(connection);
+      const begun = performance.now();
+      await moves();
+      return endOf(connection, begun);
+    },
+  },
+  'ends when the time-out of the server is over, without a request': {
+    set: { timeout: LONG },
+    async play(connect, moves) {
+      const begun = performance.now();
+      const connection = connect();
+      await moves();
+      return endOf(connection, begun);
+    },
+  },
+  'gets 408 when headersTimeout is over, without a request': {
+    set: { headersTimeout: LONG },
+    async play(connect, moves) {
+      const begun = performance.now();
+      const connection = connect();
+      await moves();
+      const end = await endOf(connection, begun);
+      assert.match(end.text, /^HTTP\/1.1 408 /);
+      return end;
+    },
+  },
+  'ends when requestTimeout is over, in the middle of its next request': {
+    set: { keepAliveTimeout: 60_000, requestTimeout: 2100, headersTimeout: 2000 },
+    async play(connect, moves) {
+      const connection = connect();
+      await answered(connection);
+      await moves();
+      const begun = performance.now();
+      connection.socket.write('POST / HTTP/1.1\r\nHost: a\r\n');
+      // Node 18.7 says 408 only where it has written nothing yet.
+      const { after } = await endOf(connection, begun);
+      return { after };
+    },
+  },
+  'may wait for longer than headersTimeout and requestTimeout, by keepAliveTimeout': mayWait({ keepAliveTimeout: 60_000 }),
+  'may wait for ever without keepAliveTimeout': mayWait({ keepAliveTimeout: 0 }),
+  'has all of its time again, or none, once anything moves': {
+    set: { keepAliveTimeout: LONG },
+    async play(connect, moves) {
+      const [connection, other] = [connect(), connect()];
+      await answered(connection);
+      await moves();
+      connection.socket.write('\r\n');
+      const begun = performance.now();
+      const end = endOf(connection, begun);
+      const slow = answered(other, get('/slow?7000'), 'slow').then(() => ({ open: !connection.closed }));
+      return Promise.race([end, slow]);
+    },
+  },
+  'has the times of a request with its next one, not those of the wait for it': {
+    set: { keepAliveTimeout: LONG },
+    async play(connect, moves) {
+      const connection = connect();
+      await answered(connection);
+      await moves();
+      await answered(connection, get('/slow?5000'), 'slow');
+      return text(connection);
+    },
+  },
+  'has no time-out once it is upgraded': {
+    set: { keepAliveTimeout: LONG },
+    async play(connect, moves) {
+      const [connection, other] = [connect(), connect()];
+      await answered(connection);
+      await moves();
+      await answered(connection, GET.replace('Host', 'Upgrade: echo\r\nConnection: Upgrade\r\nHost'), '101');
+      await answered(other, get('/slow?5000'), 'slow');
+      await answered(connection, 'still here', 'still here');
+      return text(connection);
+    },
+  },
+  'is told its time-out once': {
+    set: { timeout: 500, keepAliveTimeout: 0, tells: true },
+    async play(connect, moves, script) {
+      const connection = connect();
+      const told = ({ localPort }) => script.output.split('\n').filter((line) => line === `["timeout",${localPort}]`).length;
+      await answered(connection);
+      await script.until('its time-out is told', () => told(connection) === 1);
+      await moves();
+      const other = connect();
+      await script.until('the time-out of another is told', () => told(other) === 1);
+      return told(connection);
+    },
+  },
+  'is idle for closeIdleConnections()': {
+    set: { keepAliveTimeout: 60_000 },
+    async play(connect, moves) {
+      const [connection, other] = [connect(), connect()];
+      await answered(connection);
+      await moves();
+      await answered(other, get('/idle'));
+      await connection.isClosed();
+      return text(connection);
+    },
+  },
+  'has so many requests as maxRequestsPerSocket says': {
+    set: { maxRequestsPerSocket: 4, keepAliveTimeout: 60_000 },
+    async play(connect, moves) {
+      const connection = connect();
+      await answered(connection);
+      await answered(connection);
+      await moves();
+      await answered(connection);
+      const third = text(connection);
+      await answered(connection);
+      const fourth = text(connection);
+      assert.match(fourth, /Connection: close/);
+      await answered(connection, GET, ' 503 ');
+      return [third, fourth, text(connection)];
+    },
+  },
+  'has no more than those, all at once': {
+    set: { maxRequestsPerSocket: 3, keepAliveTimeout: 60_000 },
+    async play(connect, moves, script, name) {
+      const connection = connect();
+      await answered(connection);
+      await answered(connection);
+      await moves();
+      await answered(connection, get('/drop').repeat(3), 'hello');
+      await until('all are answered', () => connection.received.match(/ 503 [^]* 503 [^]*\r\n\r\n/));
+      const says = (what) => script.output.split('\n').filter((line) => line === JSON.stringify([what, name])).length;
+      await script.until('the others are dropped', () => says('drops') === 2);
+      assert.strictEqual(says('answers'), 1);
+      return text(connection);
+    },
+  },
+};
+
+/** A cluster with a server for each play. */
+async function open() {
+  const servers = {};
+  for (const [name, { set }] of Object.entries(PLAYS)) {
+    const { headersTimeout, requestTimeout, ...times } = set;
+    servers[name] = { port: await freePort(), options: { headersTimeout, requestTimeout }, ...times };
+  }
+  const script = await new Script('times.js', { env: { SERVERS: JSON.stringify(servers) } }).ready(1);
+  return { script, servers };
+}
+
+/** What came of each play: its end, another result, or its error. */
+function playAll({ script, servers }, moves) {
+  const one = ([name, { play }]) => {
+    const connect = () => new Connection(servers[name].port);
+    const played = play(connect, moves, script, name);
+    return played.then((result) => (result.after ? result : { result }), ({ message }) => ({ error: message }));
+  };
+  return Promise.all(Object.entries(PLAYS).map(one));
+}
+
+/** Once all plays wait to be moved, and time has passed, they are; those on the other cluster go on then, too. */
+function mover(script, reloads) {
+  const count = 2 * Object.keys(PLAYS).length;
+  let waiting = 0;
+  const moved = (async () => {
+    await until('all wait to be moved', () => waiting === count);
+    await sleep(WAIT);
+    for (let i = 0; i < reloads; i++) assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('the old workers are gone', () => script.told('died').length === reloads);
+  })();
+  return () => {
+    waiting += 1;
+    return moved;
+  };
+}
+
+describe('a connection that was moved', () => {
+  const names = Object.keys(PLAYS);
+  for (const [how, reloads] of Object.entries({ once: 1, twice: 2 })) {
+    it(`${how} does what one does that was not, at the same times`, async () => {
+      const [reloaded, still] = await Promise.all([open(), open()]);
+      const moves = mover(reloaded.script, reloads);
+      const [moved, expected] = await Promise.all([playAll(reloaded, moves), playAll(still, moves)]);
+      names.forEach((name, index) => {
+        const [{ after, ...one }, { after: other, ...another }] = [moved[index], expected[index]];
+        assert.ok(!one.error && !another.error, `${name}: ${one.error} (still: ${another.error})`);
+        assert.deepStrictEqual(one, another, name);
+        if (after) assert.ok(Math.abs(after - other) < ALIKE, `${name}: after ${after} ms instead of ${other}`);
+      });
+    });
+  }
+});

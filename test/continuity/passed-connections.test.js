@@ -1,0 +1,97 @@
+'use strict';
+
+// An HTTP server that never listens, but is given the connections of another server: by their first bytes, after TLS, or as they
+// come. Its clients are told as all others are.
+
+const assert = require('node:assert');
+const { ask } = require('../helpers/ask');
+const { selfSigned } = require('../helpers/certificate');
+const { request } = require('../helpers/client');
+const { Script, freePort, isAlive } = require('../helpers/cluster');
+const hammer = require('../helpers/hammer');
+const { startServer } = require('../helpers/hammered');
+const { Http2Wire } = require('../helpers/http2-wire');
+const { until } = require('../helpers/wait');
+const { Wire } = require('../helpers/wire');
+
+const TLS = selfSigned();
+const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2 };
+const start = (kind, options) => startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
+const GET = 'GET /now/one/0 HTTP/1.1\r\nHost: test\r\n\r\n';
+/** The sum over the workers of what `of` finds in the status of each. */
+const count = async (script, of) => (await ask(script.cwd, 'status')).ok.workers.reduce((sum, worker) => sum + of(worker), 0);
+const active = ({ connections }) => connections.active;
+/** By who gives, whether the client speaks TLS. */
+const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: true };
+
+describe('an HTTP server that is given connections', () => {
+  for (const [kind, secure] of Object.entries(KINDS)) {
+    it(`(${kind}) is reloaded and shut down without an error, and nobody waits for its idle clients`, async () => {
+      const script = await start(kind);
+      const target = { host: '127.0.0.1', port: script.port, secure };
+      const idle = new Wire(target);
+      idle.write(GET);
+      assert.notStrictEqual((await idle.answer(5000)).headers.connection, 'close');
+      const load = hammer.start(target, { clients: CLIENTS });
+      await load.answered(100);
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+      await script.until('the old workers are gone', () => script.told('died').length === 2);
+      await load.answered(100);
+      const report = await load.stop();
+      hammer.assertClean(report, { except: ['toldToClose', 'reconnects'] });
+      assert.ok(await count(script, ({ requests }) => requests.total) > 50);
+      assert.strictEqual(await count(script, ({ requests }) => requests.active), 0);
+      const last = new Wire(target);
+      last.write(GET);
+      await last.answer(5000);
+      script.kill();
+      assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+      assert.deepStrictEqual(script.told('warning'), []);
+      await Promise.all([idle.closed, last.closed]);
+      assert.deepStrictEqual([idle.outcome, last.outcome], ['empty', 'empty']);
+    });
+  }
+
+  it('is not taken for idle while the first request, of which a part was read, is on its way', async () => {
+    const script = await start('sniffed', { noWorkers: 1 });
+    const wire = new Wire({ host: '127.0.0.1', port: script.port });
+    wire.write(GET.slice(0, 9));
+    await script.until('the worker has it', async () => (await count(script, active)) === 1);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    // Longer than an idle connection is left.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    wire.write(GET.slice(9));
+    const { status, headers } = await wire.answer(5000);
+    assert.deepStrictEqual([status, headers.connection], [200, 'close']);
+    await script.until('the old worker is gone', () => script.told('died').length === 1);
+  });
+
+  it('of HTTP/2 tells its sessions to end', async () => {
+    const script = await start('handedH2c', { noWorkers: 1 });
+    const wire = new Http2Wire(script.port);
+    wire.ask(1, '/now/one/0');
+    assert.match(await wire.answer(1), /^one/);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await until('it has ended', () => wire.isClosed);
+    assert.deepStrictEqual([wire.goaways[0].last, wire.error], [2 ** 31 - 1, undefined]);
+    await script.until('the old worker is gone', () => script.told('died').length === 1);
+  });
+});
+
+describe('a server whose script sends its connections to another process', () => {
+  const FLAGS = ['--workers', '1', '--mon-port', 'off'];
+
+  it('counts none that is there, and waits in a reload for those that are still open, and only for them', async () => {
+    const script = await new Script('sticky.js', { port: await freePort(), cli: FLAGS }).ready(1);
+    const [old] = script.workers();
+    for (let i = 0; i < 5; i++) assert.strictEqual((await request(script.port, '/', { agent: false })).body, 'sent');
+    await script.until('none is counted', async () => (await count(script, active)) === 0, 3000);
+    let isAnswered = false;
+    const slow = request(script.port, '/slow', { agent: false }).finally(() => (isAnswered = true));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await ask(script.cwd, 'reload');
+    assert.strictEqual(isAnswered, false);
+    assert.strictEqual((await slow).body, 'sent');
+    await script.until('the old worker is gone', () => !isAlive(old), 4000);
+  });
+});

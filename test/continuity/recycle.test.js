@@ -1,0 +1,77 @@
+'use strict';
+
+// Recycling: a worker that passed a threshold is replaced, one at a time, and no client notices.
+
+const assert = require('node:assert');
+const hammer = require('../helpers/hammer');
+const { assertCleanEnd, change, startServer } = require('../helpers/hammered');
+
+/** No two workers were recycled at once, and there were always `workers` to serve. */
+function assertOneAtATime(script, workers) {
+  let ready = 0;
+  let recycling;
+  for (const [name, pid] of script.events()) {
+    if (name === 'recycle') {
+      assert.strictEqual(recycling, undefined, `${pid} is recycled while ${recycling} still is`);
+      recycling = pid;
+    }
+    if (name === 'listening') {
+      ready += 1;
+      if (ready > workers) recycling = undefined;
+    }
+    if (name === 'died') {
+      ready -= 1;
+      assert.ok(ready >= workers, `${ready} workers were left when ${pid} died`);
+    }
+  }
+}
+
+/** Lets clients hammer until so many workers were recycled and are gone; nobody may notice. */
+async function recycleUnderTheHammer(options, count, reason) {
+  const script = await startServer({ options: { noWorkers: 2, ...options } });
+  const load = hammer.start(script.port);
+  await script.until(`${count} workers are recycled`, () => script.told('died').length >= count, 15_000);
+  await load.answered(100);
+  hammer.assertClean(await load.stop());
+  assert.ok(script.told('recycle').every(([, told]) => reason.test(told.reason)), script.output);
+  assert.ok(script.told('died').every(([, death]) => death.reason === 'recycle' && death.code === 0), script.output);
+  assert.deepStrictEqual(script.told('warning'), []);
+  assertOneAtATime(script, 2);
+  script.kill();
+  await assertCleanEnd(script);
+}
+
+describe('recycling under the hammer', () => {
+  it('by connThreshold loses nothing', () =>
+    recycleUnderTheHammer({ connThreshold: 200 }, 3, /^connThreshold: \d+ is above (2\d\d|300)$/));
+
+  it('by uptimeThreshold loses nothing', () =>
+    recycleUnderTheHammer({ uptimeThreshold: 1 }, 3, /^uptimeThreshold \(ms\): \d+ is above 1[0-5]\d\d$/));
+
+  it('by memThreshold loses nothing', () =>
+    // Every worker is above it as soon as it is measured.
+    recycleUnderTheHammer({ memThreshold: 1_000_000 }, 3, /^memThreshold: \d+ is above 1\d{6}$/));
+
+  it('whose replacement fails keeps the old worker and says so', async () => {
+    const script = await startServer({ options: { noWorkers: 2, uptimeThreshold: 1 } });
+    const old = script.workers();
+    change(script, 'throw new Error("no database");');
+    const load = hammer.start(script.port);
+    const warned = () => script.told('warning').map(([{ message }]) => message);
+    await script.until('it has failed', () => warned().length > 0);
+    await load.answered(100);
+    hammer.assertClean(await load.stop());
+    assert.match(warned()[0], /^a recycle failed, the old worker stays: worker \d+ exited with code 1: Error: no database$/);
+    assert.deepStrictEqual(script.workers().sort(), old.sort());
+    assert.strictEqual(script.told('recycle').length, 1, 'it does not try again at once');
+  });
+
+  it('does not happen while nothing passes its threshold', async () => {
+    const options = { connThreshold: 1e9, uptimeThreshold: 1e6, memThreshold: 1e12 };
+    const script = await startServer({ options: { noWorkers: 2, ...options } });
+    const load = hammer.start(script.port);
+    await load.answered(1500);
+    hammer.assertClean(await load.stop());
+    assert.deepStrictEqual([script.told('recycle'), script.told('died')], [[], []]);
+  });
+});

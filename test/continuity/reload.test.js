@@ -1,0 +1,192 @@
+'use strict';
+
+// reload(): all workers are replaced, and no client notices.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const hammer = require('../helpers/hammer');
+const { answerOf, assertCleanEnd, callInMaster, change, startServer, versionOf } = require('../helpers/hammered');
+
+const pidsOf = (script, name) => script.told(name).map(([pid]) => pid);
+
+/** Whether so many workers were ready to serve whenever one was told to go. */
+function assertCapacity(script, workers) {
+  let ready = 0;
+  for (const [name, pid] of script.events()) {
+    if (name === 'listening') ready += 1;
+    if (name !== 'died') continue;
+    ready -= 1;
+    assert.ok(ready >= workers, `${ready} workers were left when ${pid} died`);
+  }
+}
+
+describe('reload() under the hammer', () => {
+  it('replaces every worker without an error, a reconnect or a loss of capacity', async () => {
+    const script = await startServer({ options: { noWorkers: 3 } });
+    const old = script.workers();
+    const load = hammer.start(script.port);
+    await load.answered(200);
+    await callInMaster(script, 'reload');
+    assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 3 } });
+    await script.until('the old workers are gone', () => script.told('died').length === 3);
+    await load.answered(200);
+    hammer.assertClean(await load.stop());
+    assert.deepStrictEqual(pidsOf(script, 'died').sort(), old.sort());
+    assert.deepStrictEqual(script.told('died').map(([, death]) => death), Array(3).fill({ code: 0, signal: null, reason: 'reload' }));
+    assertCapacity(script, 3);
+    script.kill();
+    await assertCleanEnd(script);
+  });
+
+  it('tells its progress: which worker is replaced, and how many were', async () => {
+    const script = await startServer();
+    const old = script.workers();
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+    await script.until('the reload is told', () => script.told('reload').length > 0);
+    assert.deepStrictEqual(script.told('reloading').map(([, progress]) => progress), [
+      { slot: 0, replaced: 0, total: 2 },
+      { slot: 1, replaced: 1, total: 2 },
+    ]);
+    assert.deepStrictEqual(pidsOf(script, 'reloading').sort(), old.sort());
+    assert.deepStrictEqual(script.told('reload'), [[{ replaced: 2 }]]);
+  });
+
+  it('runs the code that lies there now', async () => {
+    const script = await startServer();
+    assert.strictEqual(await versionOf(script.port), 'first');
+    change(script, 'exports.version = "second";');
+    await ask(script.cwd, 'reload');
+    assert.deepStrictEqual([await versionOf(script.port), await versionOf(script.port)], ['second', 'second']);
+  });
+
+  it('by SIGHUP to the master, loses nothing', async () => {
+    const script = await startServer();
+    const load = hammer.start(script.port);
+    await load.answered(100);
+    script.kill('SIGHUP');
+    await script.until('all workers are replaced', () => script.told('reload').length === 1);
+    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    await load.answered(100);
+    hammer.assertClean(await load.stop());
+  });
+
+  it('from another process, many times, loses nothing', async () => {
+    const script = await startServer();
+    const load = hammer.start(script.port);
+    for (let i = 1; i <= 5; i++) {
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+      await load.answered(50);
+    }
+    await script.until('the old workers are gone', () => script.told('died').length === 10);
+    hammer.assertClean(await load.stop());
+    assert.strictEqual(script.workers().length, 2);
+  });
+
+  it('asked while one runs is done once more, however often: whoever asks gets workers that are newer', async () => {
+    const script = await startServer();
+    change(script, 'exports.version = "second";');
+    const first = ask(script.cwd, 'reload');
+    await script.until('a worker runs the second version', () => script.told('listening').length === 3);
+    change(script, 'exports.version = "third"; exports.begin = (go) => setTimeout(go, 500);');
+    const further = [callInMaster(script, 'reload'), callInMaster(script, 'reload')];
+    await Promise.all(further);
+    const { reload } = (await ask(script.cwd, 'status')).ok.master;
+    assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
+    assert.deepStrictEqual((await first).ok, { replaced: 2 });
+    await script.until('both are answered', () => script.told('answer').length === 2);
+    assert.deepStrictEqual(script.told('answer'), Array(2).fill(['reload', { ok: { replaced: 2 } }]));
+    assert.deepStrictEqual([await versionOf(script.port), await versionOf(script.port)], ['third', 'third']);
+    await script.until('both are told', () => script.told('reload').length === 2);
+    assert.strictEqual(script.told('forked').length, 6);
+    assert.strictEqual((await ask(script.cwd, 'status')).ok.master.reload, null);
+  });
+
+  it('asked while one runs that fails is done all the same', async () => {
+    const script = await startServer();
+    // It runs the bad code until the test lets it fail.
+    const bad = `exports.begin = () => {
+      console.log('bad code runs');
+      setInterval(() => require('fs').existsSync('fail') && process.exit(7), 5);
+    };`;
+    change(script, bad);
+    const failing = ask(script.cwd, 'reload');
+    await script.until('it is under way', () => script.output.includes('bad code runs'));
+    const further = ask(script.cwd, 'reload');
+    const again = async () => (await ask(script.cwd, 'status')).ok.master.reload?.again;
+    await script.until('the further one was asked for', again);
+    change(script, 'exports.version = "mended";');
+    fs.writeFileSync(path.join(script.cwd, 'fail'), '');
+    assert.strictEqual((await failing).error?.code, 'CLUSTER2_ERR_RELOAD_FAILED');
+    assert.deepStrictEqual((await further).ok, { replaced: 2 });
+    assert.strictEqual(await versionOf(script.port), 'mended');
+  });
+
+  it('asked by several at once is answered to each of them', async () => {
+    const script = await startServer();
+    const load = hammer.start(script.port);
+    const answers = await Promise.all([ask(script.cwd, 'reload'), ask(script.cwd, 'reload'), ask(script.cwd, 'reload')]);
+    assert.ok(answers.every(({ ok }) => ok?.replaced === 2), JSON.stringify(answers));
+    await script.until('all events are there', () => script.told('reload').length >= 1);
+    await load.answered(50);
+    hammer.assertClean(await load.stop());
+    // The askers are processes; one that came after the others were answered starts another reload.
+    assert.ok(script.told('reload').length <= 3, script.output);
+  });
+
+  it('called three times in one go is done twice', async () => {
+    const script = await startServer();
+    change(script, 'exports.begin = (go) => setTimeout(go, 300);');
+    await Promise.all([1, 2, 3].map(() => callInMaster(script, 'reload')));
+    await script.until('all are answered', () => script.told('answer').length === 3);
+    assert.deepStrictEqual(script.told('answer'), Array(3).fill(['reload', { ok: { replaced: 2 } }]));
+    // Which comes first, the event or the answers, is nobody's promise.
+    await script.until('the events are there', () => script.told('reload').length === 2);
+    assert.strictEqual(script.told('forked').length, 6);
+  });
+
+  it('moves a client that is always idle when it happens, again and again', async () => {
+    const script = await startServer();
+    const load = hammer.start(script.port, { clients: { keepAlive: 60 }, think: 400 });
+    for (let i = 0; i < 3; i++) {
+      await load.answered(100);
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+    }
+    await load.answered(60);
+    const report = await load.stop();
+    hammer.assertClean(report);
+  });
+});
+
+describe('a reload of bad code', () => {
+  const bad = {
+    'that does not parse': ['exports.version = ;', /exited with code 1: SyntaxError: Unexpected token ';' \(.*app\.js:1\)/],
+    'that throws at start': ['throw new Error("no database");', /exited with code 1: Error: no database/],
+    'that leaves at start': ['process.exit(7);', /exited with code 7/],
+    'that is killed at start': ['process.kill(process.pid, "SIGKILL");', /was ended by SIGKILL/],
+    'that rejects at start': ['exports.begin = async () => { throw new Error("no cache"); };', /exited with code \d+.*no cache/],
+    'that is never ready': ['exports.begin = () => {};', /was not ready in time/],
+  };
+
+  for (const [name, [code, reason]] of Object.entries(bad)) {
+    it(`${name} fails with the reason, and the old workers go on serving`, async () => {
+      const script = await startServer({ options: { startTimeout: 2500 } });
+      const old = script.workers();
+      const load = hammer.start(script.port);
+      await load.answered(50);
+      change(script, code);
+      const { error } = await ask(script.cwd, 'reload');
+      assert.strictEqual(error?.code, 'CLUSTER2_ERR_RELOAD_FAILED', JSON.stringify(error));
+      assert.match(error.message, reason);
+      await load.answered(50);
+      hammer.assertClean(await load.stop());
+      await script.until('the bad worker is gone', () => script.workers().length === 2);
+      assert.deepStrictEqual(script.workers().sort(), old.sort(), 'the old workers stay');
+      assert.match(script.told('warning').map(([{ message }]) => message).join(), reason);
+      change(script, 'exports.version = "third";');
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+      assert.strictEqual(await versionOf(script.port), 'third');
+    });
+  }
+});

@@ -1,0 +1,155 @@
+'use strict';
+
+// The README and the types say what the code does: names of options, methods, events and error codes, and the defaults.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const Cluster = require('../..');
+const { normalize } = require('../../lib/options');
+const { cluster2 } = require('../helpers/cli');
+
+const ROOT = path.join(__dirname, '..', '..');
+const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
+const README = read('README.md');
+const TYPES = read('index.d.ts');
+const LIB = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
+const JAVASCRIPT = [read('index.js'), ...LIB.map((name) => read('lib', name))].join('\n');
+/** What `listen()` is in each kind of process. */
+const ROLES = LIB.filter((name) => /^(\w+)\/\1\.js$/.test(name));
+
+const matches = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
+const sorted = (names) => [...new Set(names)].sort();
+const codes = (text) => sorted(matches(text, /\b(CLUSTER2_ERR_[A-Z]+(?:_[A-Z]+)*)\b/g));
+
+function assertSame(found, expected, what) {
+  assert.ok(expected.length > 0, `${what}: nothing to compare with`);
+  assert.deepStrictEqual(sorted(found), sorted(expected), what);
+}
+
+/** The rows of the table whose head begins with these words, as lists of cells. */
+function table(...head) {
+  const lines = README.split('\n');
+  const at = lines.findIndex((line) => line.startsWith(`| ${head.join(' | ')} |`));
+  assert.ok(at >= 0, `README has a table '${head.join(' | ')}'`);
+  const rows = lines.slice(at + 2);
+  const end = rows.findIndex((line) => !line.startsWith('|'));
+  return rows.slice(0, end).map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
+}
+
+/** What stands in backticks at the beginning of each row. */
+const names = (rows) => rows.flatMap(([first]) => matches(first, /`([\w.]+)/g));
+
+/** The members of one interface of `index.d.ts`. */
+function members(name) {
+  const [, body] = TYPES.match(new RegExp(`interface ${name} \\{([^]*?)\\n {2}\\}`)) ?? [];
+  assert.ok(body, `index.d.ts has an interface ${name}`);
+  return matches(body, /^ {4}(?:readonly )?(\w+)\??:/gm);
+}
+
+/** What `src/config/mod.rs` reads. */
+function options() {
+  const [main, ecv] = read('src', 'config', 'mod.rs').split(/^fn ecv\b/m);
+  const asked = /\bread\s*\.\s*\w+\(\s*"(\w+)"/g;
+  const nested = matches(ecv, asked).filter((name) => name !== 'ecv');
+  return { top: [...matches(main, asked), 'ecv'], ecv: nested };
+}
+
+/** What `lib/` emits on the user's cluster. */
+function events() {
+  const signals = matches(ROLES.map((name) => read('lib', name)).join('\n'), /\b(SIG[A-Z]+)\b/g);
+  return sorted([...matches(JAVASCRIPT, /\bcluster\.emit\('(\w+)'/gi), ...signals]);
+}
+
+describe('README.md', () => {
+  it('lists every option, and no other', () => {
+    const { top, ecv } = options();
+    assertSame(names(table('option', 'default')), [...top, ...ecv.map((name) => `ecv.${name}`)], 'options table');
+  });
+
+  it('shows the defaults that the code has', () => {
+    const { ports, ...config } = normalize({});
+    const defaults = { ...config, port: ports.length === 1 ? ports[0] : ports };
+    const wrong = [];
+    let compared = 0;
+    for (const [name, shown] of table('option', 'default')) {
+      const key = name.replaceAll('`', '');
+      const actual = key.split('.').reduce((value, part) => value[part], defaults);
+      const [, literal] = shown.match(/^`(.*)`$/) ?? [];
+      if (literal) {
+        compared += 1;
+        if (JSON.stringify(JSON.parse(literal.replaceAll("'", '"'))) !== JSON.stringify(actual)) wrong.push(`${key}: ${actual}`);
+      } else if (shown === 'none' && actual !== null && actual !== false) wrong.push(`${key}: ${actual}`);
+    }
+    assert.deepStrictEqual(wrong, []);
+    assert.ok(compared > 10, `only ${compared} literal defaults were found`);
+  });
+
+  it('lists every error code, and no other', () => {
+    const known = codes(read('src', 'error.rs') + JAVASCRIPT);
+    assertSame(names(table('code', 'meaning')), known, 'errors table');
+    assert.deepStrictEqual(codes(README), known, 'codes in the text');
+  });
+
+  it('lists every event, and no other', () => {
+    assertSame(names(table('event', 'in')), events(), 'events table');
+  });
+
+  it('lists every reason of `died`, and no other', () => {
+    const words = matches(read('src', 'core', 'worker.rs'), /Self::\w+ => "([a-z-]+)"/g);
+    const shown = table('reason', 'why').flatMap(([first]) => matches(first, /`([a-z-]+)`/g));
+    assertSame(shown, words, 'reasons table');
+    const [, typed] = TYPES.match(/\n {4}reason: (.*);\n/) ?? [];
+    assertSame(matches(typed ?? '', /'([a-z-]+)'/g), words, 'reasons in index.d.ts');
+  });
+
+  it('lists every command of the command line and every exit code, and no other', () => {
+    const { stdout } = cluster2(ROOT, '--help');
+    const [, commands, codes] = stdout.match(/^Commands:\n([^]*?)\n\n[^]*^Exit codes:\n([^]*)$/m);
+    const real = matches(commands, /^ {2}(\S+)/gm).filter((name) => name !== 'help');
+    assertSame(table('command', 'what').flatMap(([first]) => matches(first, /`([a-z-]+)/g)), real, 'commands');
+    assertSame(table('exit code', 'when').map(([code]) => code), matches(codes, /^ {2}(\d+)/gm), 'exit codes');
+  });
+
+  it('names every public method', () => {
+    for (const method of Object.getOwnPropertyNames(Cluster.prototype)) {
+      if (method === 'constructor') continue;
+      assert.match(README, new RegExp(`\`${method}\\(`), `README: ${method}`);
+      assert.match(TYPES, new RegExp(`^  ${method}\\(`, 'm'), `index.d.ts: ${method}`);
+    }
+  });
+});
+
+describe('index.d.ts', () => {
+  it('has every option and every event, and no other', () => {
+    const { top, ecv } = options();
+    assertSame(members('Options'), top, 'Options');
+    assertSame(members('EcvOptions'), ecv, 'EcvOptions');
+    assertSame(members('Events'), events(), 'Events');
+  });
+
+  it('has every error code, and no other', () => {
+    const known = codes(read('src', 'error.rs') + JAVASCRIPT);
+    const [, union] = TYPES.match(/type ErrorCode =([^;]*);/) ?? [];
+    assertSame(matches(union ?? '', /'(\w+)'/g), known, 'ErrorCode');
+    assertSame(codes(TYPES), known, 'codes in the text');
+  });
+
+  it('shows the defaults that the code has', () => {
+    const { ports, ecv, ...config } = normalize({});
+    compareDefaults('Options', { ...config, port: ports[0] });
+    compareDefaults('EcvOptions', ecv);
+  });
+
+  /** Compares what stands after `@default` where it is a literal; the rest is prose. */
+  function compareDefaults(name, defaults) {
+    const [, body] = TYPES.match(new RegExp(`interface ${name} \\{([^]*?)\\n {2}\\}`)) ?? [];
+    const shown = [...body.matchAll(/@default (.*)\n\s*\*\/\n\s*(\w+)\?:/g)];
+    assertSame(shown.map(([, , option]) => option), members(name), `${name}: each has a default`);
+    const literals = shown.filter(([, text]) => /^('.*'|\d+|true|false|\{\})$/.test(text));
+    for (const [, text, option] of literals) {
+      assert.deepStrictEqual(JSON.parse(text.replaceAll("'", '"')), defaults[option], `${name}.${option}`);
+    }
+    assert.ok(literals.length >= 3, `${name}: only ${literals.length} literal defaults`);
+  }
+});

@@ -1,0 +1,148 @@
+'use strict';
+
+// A wrong app is told clearly, by whoever sees it first, and nothing is left running.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const Cluster = require('../..');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+
+const CODE = 'CLUSTER2_ERR_APP_INVALID';
+
+const run = async (name, { listener = false, ...options } = {}) =>
+  new Script('listens.js', { port: await freePort(), options, env: { CASE: name, LISTENER: listener ? '1' : '' } });
+
+/** Waits for an end with exit code 255 that leaves no worker and no file. */
+async function fails(script) {
+  assert.deepStrictEqual(await script.ended(), { code: 255, signal: null }, script.errors);
+  assert.deepStrictEqual(script.workers(), []);
+  const left = fs.existsSync(script.pids) ? fs.readdirSync(script.pids) : [];
+  assert.deepStrictEqual(left, [], 'files are left');
+  return script.errors;
+}
+
+describe('listen() with wrong arguments throws before anything happens', () => {
+  const invalid = (pattern) => ({ name: 'TypeError', code: CODE, message: pattern });
+
+  for (const wrong of [undefined, null, 5, 'app', {}, http.createServer()]) {
+    it(`createApp is ${wrong?.constructor?.name ?? wrong}`, () => {
+      // None that was there before: `npm start` leaves one in the clone.
+      const pids = path.join(os.tmpdir(), `cluster2-errors-${process.pid}`);
+      assert.throws(() => new Cluster({ pids }).listen(wrong), invalid(/createApp must be a function.*got/));
+      assert.ok(!fs.existsSync(pids));
+    });
+  }
+
+  for (const wrong of [null, 5, 'callback', {}]) {
+    it(`callback is ${wrong?.constructor?.name ?? wrong}`, () => {
+      assert.throws(() => new Cluster().listen(() => {}, wrong), invalid(/callback must be a function.*got/));
+    });
+  }
+});
+
+describe('an app that is nothing we know', () => {
+  it('given at once: one line, exit code 255, and no worker was started', async () => {
+    const script = await run('nonsense');
+    assert.match(await fails(script), new RegExp(`^cluster2: the app must be .*got object \\(${CODE}\\)\n$`));
+    assert.deepStrictEqual(script.told('forked'), []);
+  });
+
+  it('given later: the master says so, and its workers are gone with it', async () => {
+    const script = await run('nonsense later');
+    assert.match(await fails(script), new RegExp(`cluster2: the app must be .*got string \\(${CODE}\\)\n`));
+  });
+
+  it('that only workers get: they say so, and the master gives up', async () => {
+    const script = await run('nonsense in workers');
+    const errors = await fails(script);
+    assert.match(errors, new RegExp(`cluster2: the app must be .*got number \\(${CODE}\\)\n`));
+    assert.match(errors, /cluster2: no worker became ready: .*\(CLUSTER2_ERR_START_FAILED\)\n$/);
+    assert.ok(script.told('forked').length <= 3, 'no restarts without end');
+  });
+
+  it('is told by the event error where somebody listens, and the process goes on', async () => {
+    const script = await run('nonsense', { listener: true });
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, 'ends because it has nothing to do');
+    const [[error]] = script.told('error');
+    assert.strictEqual(error.code, CODE);
+    assert.strictEqual(error.name, 'TypeError');
+    assert.strictEqual(script.errors, '');
+  });
+
+  it('that only workers get is told by the event error too, soon', async () => {
+    const script = await run('nonsense in workers', { listener: true });
+    await script.until('the master has told', () => script.told('error').length > 0);
+    assert.strictEqual(script.told('error')[0][0].code, 'CLUSTER2_ERR_START_FAILED');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+});
+
+describe('a createApp that fails', () => {
+  for (const name of ['throws', 'rejects']) {
+    it(`${name}: the reason is told, exit code 255`, async () => {
+      const script = await run(name);
+      const errors = await fails(script);
+      assert.match(errors, /no json|JSON/);
+      assert.doesNotMatch(errors, /undefined/);
+    });
+  }
+
+  it('only in workers: the reason is told, and the master gives up', async () => {
+    const script = await run('throws in workers');
+    const errors = await fails(script);
+    assert.match(errors, /no json|JSON/);
+    assert.match(errors, /CLUSTER2_ERR_START_FAILED/);
+  });
+
+  it('to call back in a worker: the master gives up after startTimeout', async () => {
+    const script = await run('never', { startTimeout: 300 });
+    const errors = await fails(script);
+    assert.match(errors, /no worker became ready: worker \d+ was not ready in time \(CLUSTER2_ERR_START_FAILED\)\n$/);
+    assert.match(script.told('warning')[0][0].message, /worker \d+ was not ready within 300 ms/);
+    const ends = script.told('died').map(([, end]) => end).slice(0, 2);
+    assert.deepStrictEqual(ends, Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'start-timeout' }));
+  });
+});
+
+describe('a script that a worker cannot run', () => {
+  it('ends the first start with exit code 255 and the reason', async () => {
+    const script = new Script('dies.js', { port: await freePort() });
+    const errors = await fails(script);
+    assert.match(errors, /Error: the database is not there/);
+    assert.match(errors, /cluster2: no worker became ready: worker \d+ .*\(CLUSTER2_ERR_START_FAILED\)\n$/);
+    assert.ok(script.told('forked').length <= 3, 'no restarts without end');
+  });
+
+  it('that does not exist (option exec) is named', async () => {
+    const script = await run('server', { exec: 'does/not/exist.js' });
+    const errors = await fails(script);
+    assert.match(errors, /Cannot find module '.*does\/not\/exist\.js'/);
+    assert.match(errors, /CLUSTER2_ERR_START_FAILED/);
+  });
+});
+
+describe('listen() twice', () => {
+  it('on another Cluster of the same script throws, in master and workers, and says what to do', async () => {
+    const script = await new Script('two-clusters.js', { port: await freePort() }).ready();
+    const thrown = script.events({ everybody: true }).filter(([name]) => name === 'thrown');
+    assert.strictEqual(thrown.length, 3);
+    for (const [, { code, message }] of thrown) {
+      assert.strictEqual(code, 'CLUSTER2_ERR_WRONG_STATE');
+      assert.match(message, /One cluster can have several apps and ports/);
+    }
+    assert.strictEqual((await request(script.port)).body, 'the first');
+    assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'nothing of the second was begun');
+  });
+
+  it('on one Cluster throws, and what runs goes on', async () => {
+    const script = await new Script('listens-twice.js', { port: await freePort() }).ready();
+    const [[error]] = script.told('thrown');
+    assert.strictEqual(error.code, 'CLUSTER2_ERR_WRONG_STATE');
+    assert.strictEqual(script.workers().length, 2);
+    assert.ok(script.events({ everybody: true }).filter(([name]) => name === 'thrown').length === 3, 'in workers as well');
+  });
+});

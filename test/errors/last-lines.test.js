@@ -1,0 +1,165 @@
+'use strict';
+
+// A start that fails tells what the worker last wrote to standard error, which itself stays as it is.
+
+const assert = require('node:assert');
+const { ask } = require('../helpers/ask');
+const { Script, freePort } = require('../helpers/cluster');
+const { change, startServer } = require('../helpers/hammered');
+
+const WROTE = '; its last lines on stderr: ';
+/** Code that writes for ever, so much in one go, with a number in each line. */
+const FLOOD = (bytes) => `
+  for (let written = 0, i = 0; written < ${bytes}; i++) {
+    const line = 'line ' + i + ' ' + 'x'.repeat(80) + '\\n';
+    process.stderr.write(line);
+    written += line.length;
+  }`;
+
+/** Where the failed reload leaves the cluster. */
+const LEFT = '; all slots run the old code';
+
+/** What a reload says that runs this code, up to where it leaves the cluster, and the script. */
+async function reloadWith(code, options = {}) {
+  const script = await startServer({ options: { startTimeout: 15_000, ...options } });
+  const old = script.workers().sort();
+  change(script, code);
+  const { error } = await ask(script.cwd, 'reload');
+  assert.strictEqual(error?.code, 'CLUSTER2_ERR_RELOAD_FAILED', JSON.stringify(error));
+  await script.until('only the old workers are there', () => script.workers().length === 2);
+  assert.deepStrictEqual(script.workers().sort(), old);
+  assert.ok(error.message.endsWith(LEFT), error.message);
+  return { reason: error.message.slice(0, -LEFT.length), script };
+}
+
+describe('the reason of a reload that fails', () => {
+  it('holds the exit code and the lines that were written before', async () => {
+    const code = 'console.error("connecting to %s", "db:5432"); console.error("no answer"); process.exit(3);';
+    const { reason, script } = await reloadWith(code);
+    assert.match(reason, /worker \d+ exited with code 3; its last lines on stderr: connecting to db:5432 \| no answer$/);
+    await script.until('the lines are where they belong', () => script.errors === 'connecting to db:5432\nno answer\n');
+    const [, death] = script.told('died')[0];
+    assert.deepStrictEqual(death, { code: 3, signal: null, reason: 'crash' });
+    assert.strictEqual(script.told('warning').at(-1)[0].message, reason + LEFT);
+  });
+
+  it('names the signal that ended it', async () => {
+    for (const signal of ['SIGKILL', 'SIGABRT', 'SIGTERM']) {
+      const { reason } = await reloadWith(`console.error("out of luck"); process.kill(process.pid, "${signal}"); for (;;);`);
+      assert.match(reason, new RegExp(`worker \\d+ was ended by ${signal}; its last lines on stderr: out of luck$`));
+    }
+  });
+
+  it('holds the error that nobody caught and the lines before it', async () => {
+    const { reason } = await reloadWith('console.error("reading settings"); throw new Error("no database");');
+    assert.match(reason, /worker \d+ exited with code 1: Error: no database; its last lines on stderr: reading settings$/);
+  });
+
+  it('holds the lines of one that is never ready', async () => {
+    const { reason } = await reloadWith('console.error("waiting for godot"); exports.begin = () => {};', { startTimeout: 1500 });
+    assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: waiting for godot$/);
+  });
+
+  it('holds the lines of one whose event loop is stuck', async () => {
+    const { reason } = await reloadWith('console.error("one"); console.error("two"); for (;;);', { startTimeout: 1500 });
+    assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: one \| two$/);
+  });
+
+  it('holds only the end of a flood, which all reaches standard error', async () => {
+    // What Node could not write yet is lost by `exit()`, with or without us.
+    const end = 'process.stderr.write("the last\\n", () => process.exit(4));';
+    const { reason, script } = await reloadWith(`${FLOOD(1 << 20)}\n${end}\nexports.begin = () => {};`);
+    const [, lines] = reason.split(WROTE);
+    assert.match(reason, /exited with code 4/);
+    assert.ok(lines.endsWith('x | the last'), lines);
+    assert.ok(lines.length < 1100, `${lines.length} characters`);
+    assert.ok(lines.split(' | ').length <= 10);
+    await script.until('all is written', () => script.errors.endsWith('the last\n'));
+    const numbers = script.errors.match(/line \d+ x{80}\n/g).map((line) => Number(line.split(' ')[1]));
+    assert.deepStrictEqual(numbers, [...numbers.keys()], 'in order, and none is missing');
+    assert.ok(script.errors.length > 1 << 20);
+  });
+
+  it('holds the end of one line that is far too long, and no colours', async () => {
+    const face = 'process.stderr.write("\\u{1f600}".repeat(50_000));';
+    const code = `${face} process.stderr.write("\\x1b[31mred\\x1b[0m\\x07\\ttab\\n"); process.exit(4);`;
+    const { reason } = await reloadWith(code);
+    const [, lines] = reason.split(WROTE);
+    assert.ok(lines.endsWith('\u{1f600}red tab'), lines.slice(-50));
+    assert.ok(lines.length <= 1000);
+  });
+});
+
+describe('the reason of a first start that fails', () => {
+  it('holds the lines that were written before', async () => {
+    const script = new Script('hammered.js', { port: await freePort() });
+    change(script, 'if (require("cluster").isWorker) { console.error("no licence"); process.exit(9); }');
+    assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
+    const [message] = script.errors.split('\n').slice(-2);
+    const reason = /worker \d+ exited with code 9; its last lines on stderr: no licence \(CLUSTER2_ERR_START_FAILED\)$/;
+    assert.match(message, /^cluster2: no worker became ready: /);
+    assert.match(message, reason);
+  });
+});
+
+describe('standard error of a worker that starts', () => {
+  const say = 'const say = (...event) => console.log(`event ${JSON.stringify({ from: process.pid, event })}`);';
+  const heard = (script, name) => script.events({ everybody: true }).find(([told]) => told === name)?.[1];
+
+  it('gets the bytes as they are, with encodings, callbacks and what write returns', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `${say}
+      const { stderr } = process;
+      const returned = [stderr.write('text '), stderr.write('c3bc20', 'hex'), stderr.write(Buffer.from('fffe20', 'hex')), stderr.write('\\xe9 ', 'latin1')];
+      const refused = () => { try { stderr.write(null); } catch ({ code }) { return code; } };
+      const code = refused();
+      stderr.write(new Uint8Array([98, 32]), () => stderr.write('last', 'utf8', () => say('written', { returned, code })));`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('all is written', () => heard(script, 'written') && script.errors.endsWith('last'));
+    assert.deepStrictEqual(heard(script, 'written'), { returned: [true, true, true, true], code: 'ERR_STREAM_NULL_VALUES' });
+    // The two bytes that are no UTF-8, and the one of latin1, come as U+FFFD.
+    assert.strictEqual(script.errors, 'text ü \ufffd\ufffd \ufffd b last');
+  });
+
+  it('is opened by the app only: that would cost each start half a millisecond', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `${say}
+      const streams = () => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+      const before = streams();
+      process.stderr.write('one\\n');
+      say('streams', { opened: streams() - before });`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    const streams = await script.until('it is told', () => heard(script, 'streams'));
+    assert.deepStrictEqual(streams, { opened: 1 });
+    await script.until('it is written', () => script.errors === 'one\n');
+  });
+
+  it('keeps no worker from being ready where the app has made it unchangeable', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `Object.defineProperty(process, 'stderr', { configurable: false }); console.error('one'); console.error('two');`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('it is written', () => script.errors === 'one\ntwo\n');
+  });
+
+  it('is left alone from the moment that it is ready, also where the app has wrapped it', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    change(script, `${say}
+      const { stderr } = process;
+      const isOurs = () => Object.hasOwn(stderr, 'write');
+      const before = isOurs();
+      const timer = setInterval(() => isOurs() || (clearInterval(timer), say('left alone', { before })), 5);`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('nothing of ours is there', () => heard(script, 'left alone'));
+    assert.deepStrictEqual(heard(script, 'left alone'), { before: true });
+    change(script, `${say}
+      const { stderr } = process;
+      const write = stderr.write;
+      const wrapped = (...args) => write.apply(stderr, args);
+      stderr.write = wrapped;
+      exports.load = (server) => server.on('request', () => say('wrapped', { still: stderr.write === wrapped, returned: stderr.write('late\\n') }));`);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('an answer', () => fetch(`http://127.0.0.1:${script.port}/now/a/0`).then(() => heard(script, 'wrapped')));
+    assert.deepStrictEqual(heard(script, 'wrapped'), { still: true, returned: true });
+    await script.until('it is written', () => script.errors.includes('late\n'));
+  });
+});

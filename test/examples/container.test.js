@@ -1,0 +1,132 @@
+'use strict';
+
+// What a container's limits and Kubernetes' probes find: the manifests of the examples, against the example's own server.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { parseAllDocuments } = require('yaml');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { setUp, tearDown, copyOf } = require('../helpers/examples');
+const { until } = require('../helpers/wait');
+
+const FILES = path.join(__dirname, '..', '..', 'examples', 'container');
+const read = (name) => fs.readFileSync(path.join(FILES, name), 'utf8');
+
+/** The documents of the manifest; fails where one is no YAML or says something twice. */
+function manifest() {
+  const documents = parseAllDocuments(read('kubernetes.yaml'), { uniqueKeys: true });
+  for (const { errors, warnings } of documents) assert.deepStrictEqual([...errors, ...warnings], []);
+  return documents.map((document) => document.toJS());
+}
+
+const [deployment, service] = manifest();
+const { spec: pod, metadata } = deployment.spec.template;
+const [container] = pod.containers;
+const variables = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
+const probes = ['startupProbe', 'readinessProbe', 'livenessProbe'].map((name) => container[name]);
+
+describe('the manifest for Kubernetes', () => {
+  it('speaks of one app throughout', () => {
+    const names = container.ports.map(({ name }) => name);
+    for (const { httpGet } of probes) assert.ok(names.includes(httpGet.port));
+    assert.ok(names.includes(service.spec.ports[0].targetPort));
+    assert.deepStrictEqual(service.spec.selector, metadata.labels);
+    assert.deepStrictEqual(deployment.spec.selector.matchLabels, metadata.labels);
+    assert.deepStrictEqual(container.volumeMounts.map(({ name }) => name), pod.volumes.map(({ name }) => name));
+    assert.ok(container.volumeMounts.some(({ mountPath }) => mountPath === variables.PIDS));
+    for (const value of Object.values(variables)) assert.strictEqual(typeof value, 'string', 'Kubernetes takes no other');
+  });
+
+  it('gives the end the time it may take, and the delay what the probe needs', () => {
+    const { SHUTDOWN_DELAY, SHUTDOWN_TIMEOUT } = variables;
+    assert.ok(pod.terminationGracePeriodSeconds * 1000 > Number(SHUTDOWN_DELAY) + Number(SHUTDOWN_TIMEOUT));
+    const { periodSeconds, failureThreshold } = container.readinessProbe;
+    assert.ok(Number(SHUTDOWN_DELAY) > 1000 * periodSeconds * failureThreshold);
+    assert.strictEqual(container.lifecycle, undefined, 'preStop would only be one more delay');
+  });
+
+  describe('and the server of the example', () => {
+    before(setUp);
+    after(tearDown);
+
+    it('agree: every probe is content, and from SIGTERM on only readiness is not, while the app still answers', async () => {
+      const [http, monitor] = [await freePort(), await freePort()];
+      const ports = { http, monitor };
+      const { file, directory } = copyOf('container/server.js');
+      const env = { ...variables, PORT: String(http), MON_PORT: String(monitor), PIDS: path.join(directory, 'run'), SHUTDOWN_DELAY: '1000' };
+      const script = new Script(file, { cwd: directory, env });
+      const ask = ({ httpGet }) => request(ports[httpGet.port], httpGet.path).catch(() => ({ status: 'none' }));
+      for (const probe of probes) await script.until('the probe is content', async () => (await ask(probe)).status === 200);
+      assert.strictEqual((await request(monitor, metadata.annotations['prometheus.io/path'])).status, 200);
+      script.kill();
+      const [, readiness, liveness] = probes;
+      await until('readiness says no', async () => (await ask(readiness)).status === 400);
+      assert.strictEqual((await ask(liveness)).status, 200);
+      assert.strictEqual((await request(http)).status, 200);
+      assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+      assert.deepStrictEqual(fs.readdirSync(directory).sort(), ['logs', 'run', 'server.js'], 'nothing else is written');
+      assert.deepStrictEqual(fs.readdirSync(path.join(directory, 'logs')), [], 'and that is for the app, where it can be made');
+    });
+  });
+});
+
+describe('the Dockerfile', () => {
+  it('makes the master process 1, by commands that are lists, and copies files that there are', () => {
+    const text = read('Dockerfile').replace(/\\\n/g, ' ');
+    const lists = [...text.matchAll(/\bCMD (.*)$/gm)].map(([, list]) => JSON.parse(list));
+    assert.strictEqual(lists.length, 2);
+    assert.deepStrictEqual(lists.at(-1), ['node', 'server.js']);
+    const [ports] = [...text.matchAll(/^EXPOSE (.*)$/gm)].map(([, list]) => list.split(' ').map(Number));
+    assert.deepStrictEqual(ports, container.ports.map(({ containerPort }) => containerPort));
+    const [, user] = /^USER (.*)$/m.exec(text);
+    assert.strictEqual(user, 'node');
+  });
+});
+
+describe('the number of workers in a cgroup', () => {
+  const CPU = '/sys/fs/cgroup/cpu';
+  const V2 = '/sys/fs/cgroup';
+  const name = `cluster2-test-${process.pid}`;
+  const PERIOD = 100_000;
+  let group;
+
+  /** Makes a group whose processes get so many processors; undefined where that is not allowed. */
+  function limit(processors) {
+    const quota = processors * PERIOD;
+    const ways = [
+      [path.join(CPU, name), 'cpu.cfs_quota_us', `${quota}`],
+      [path.join(V2, name), 'cpu.max', `${quota} ${PERIOD}`],
+    ];
+    for (const [directory, file, value] of ways) {
+      try {
+        fs.mkdirSync(directory, { recursive: false });
+        group = directory;
+        fs.writeFileSync(path.join(directory, file), value, { flag: 'r+' });
+        return directory;
+      } catch {
+        remove();
+      }
+    }
+    return undefined;
+  }
+
+  function remove() {
+    if (group && fs.existsSync(group)) fs.rmdirSync(group);
+    group = undefined;
+  }
+
+  afterEach(remove);
+
+  const code = `console.log(require(${JSON.stringify(require.resolve('../../lib/options'))}).normalize({}).noWorkers)`;
+  const script = 'echo $$ > "$0/cgroup.procs" && exec "$1" -e "$2"';
+
+  for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1]]) {
+    it(`is ${workers} where the limit is ${processors} processors (a group with a limit is needed, which not everybody may make)`, function () {
+      if (!limit(processors)) this.skip();
+      assert.strictEqual(execFileSync('sh', ['-c', script, group, process.execPath, code], { encoding: 'utf8' }), `${workers}\n`);
+    });
+  }
+});

@@ -1,0 +1,75 @@
+'use strict';
+
+// The examples of each framework: a copy of each is started with two workers, and is reloaded and shut down under load.
+
+const assert = require('node:assert');
+const { selfSigned } = require('../helpers/certificate');
+const { Clients } = require('../helpers/clients');
+const { Example, setUp, tearDown } = require('../helpers/examples');
+
+const secure = selfSigned();
+const PEM = { 'key.pem': secure.key, 'cert.pem': secure.cert };
+/** The old ones use what Node has deprecated since, which is said on standard error. */
+const express = (version, execArgv = []) => ({ modules: { express: `express${version}` }, execArgv });
+const OLD = ['--no-deprecation'];
+
+/** By example: how it is started, and who asks it. */
+const EXAMPLES = {
+  net: ['tcp-server.js', {}, 'net'],
+  http: ['http-server.js'],
+  https: ['https/server.js', { files: PEM }, 'https'],
+  http2: ['http2/server.js', { files: PEM }, 'http2'],
+  'Express 2': ['express/express-server.js', express(2, OLD)],
+  'Express 3': ['express/server.js', express(3, OLD)],
+  'Express 4': ['express/server.js', express(4)],
+  'Express 5': ['express/server.js', express(5)],
+  Connect: ['connect/server.js'],
+  Koa: ['koa/server.js'],
+  Fastify: ['fastify/server.js'],
+  Hapi: ['hapi/server.js'],
+  Nest: ['nest/server.ts', { execArgv: ['--import', 'tsx'] }],
+  ws: ['ws/server.js', {}, 'ws'],
+  'Socket.IO': ['socket.io/server.js', {}, 'socket.io'],
+  Hono: ['hono/server.mjs'],
+};
+
+describe('the example of', () => {
+  before(setUp);
+  after(tearDown);
+
+  for (const [name, [file, settings, protocol = 'http']] of Object.entries(EXAMPLES)) {
+    it(`${name} is served by both workers, loses no request when it is reloaded, and ends with code 0`, async () => {
+      const example = await Example.start(file, { noWorkers: 2, ...settings });
+      const clients = new Clients(protocol, example.port, { ca: secure.cert });
+      for (let i = 0; i < 2; i++) {
+        await example.bothServe();
+        await example.reload();
+      }
+      await example.bothServe();
+      await clients.stop();
+      assert.deepStrictEqual(clients.troubles, []);
+      assert.ok(clients.all.every(({ answered }) => answered > 0), 'each client was answered');
+      await example.endsWell();
+    });
+  }
+
+  it('Hapi stops each worker that has nothing left to do', async () => {
+    const example = await Example.start('hapi/server.js', { noWorkers: 2 });
+    const workers = (await example.status()).workers.map(({ pid }) => pid);
+    example.script.kill('SIGTERM');
+    await example.script.ended();
+    const stopped = example.script.output.match(/^\d+(?= has stopped$)/gm).map(Number);
+    assert.deepStrictEqual(stopped.filter((pid) => workers.includes(pid)).sort(), workers.sort());
+  });
+
+  it('Socket.IO: long-polling clients stay with their worker, and both workers have some', async () => {
+    const example = await Example.start('socket.io/server.js', { noWorkers: 2 });
+    const clients = new Clients('socket.io', example.port);
+    await example.bothServe();
+    const enough = () => clients.all.every(({ answered }) => answered >= 20);
+    await example.script.until('each client has asked often', enough);
+    await clients.stop();
+    assert.deepStrictEqual(clients.all.map(({ connects }) => connects), clients.all.map(() => 1));
+    assert.deepStrictEqual(clients.all.map(({ answers }) => answers.size), clients.all.map(() => 1), 'each from one worker');
+  });
+});

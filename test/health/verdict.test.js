@@ -1,0 +1,185 @@
+'use strict';
+
+// What makes the health check unhappy: the monitor URI, the validator, and their silence.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const http = require('node:http');
+const { once } = require('node:events');
+const path = require('node:path');
+const Cluster = require('../..');
+const { selfSigned } = require('../helpers/certificate');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { until } = require('../helpers/wait');
+
+const check = async (port) => (await request(port, '/ecv')).status;
+
+async function serve({ VALIDATOR, ...options }) {
+  return new Script('ecv.js', { port: await freePort(), options: { noWorkers: 1, ...options }, env: { VALIDATOR } }).ready(1);
+}
+
+const sick = (script) => fs.writeFileSync(path.join(script.cwd, 'sick'), '');
+const well = (script) => fs.rmSync(path.join(script.cwd, 'sick'));
+
+describe('the health check is WARNING', () => {
+  const kinds = {
+    'when the monitor path does not answer 2xx': [{ ecv: { monitor: '/health' } }, 'the monitor URI answered with status 503'],
+    'when the validator says no': [{ VALIDATOR: 'flag' }, 'the validator said no'],
+    'when the validator says no to what the monitor answered': [{ VALIDATOR: 'flag', ecv: { monitor: '/health' } }, /503/],
+    'when the validator throws': [{ VALIDATOR: 'throws' }, /^the validator failed: .*undefined/],
+    'when the validator rejects': [{ VALIDATOR: 'rejects' }, 'the validator failed: not today'],
+    'when the validator rejects with what has no words': [{ VALIDATOR: 'wordless' }, /^the validator failed: something that has/],
+    'when the validator does not answer': [{ VALIDATOR: 'hangs', ecv: { timeout: 100 } }, /did not answer within 100 ms/],
+  };
+  for (const [what, [options, reason]] of Object.entries(kinds)) {
+    it(`${what}, and well again after that; both are told once`, async () => {
+      const script = await serve(options);
+      assert.strictEqual(await check(script.port), 200);
+      sick(script);
+      for (let i = 0; i < 3; i++) assert.strictEqual(await check(script.port), 500);
+      await script.until('it is told', () => script.told('disable').length === 1);
+      const [[told]] = script.told('disable');
+      assert.strictEqual(told.pid, script.workers()[0]);
+      assert.match(told.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`));
+      const { ecv } = await new Cluster({ pids: script.pids }).status();
+      assert.deepStrictEqual(ecv.unhealthy, [told]);
+      assert.strictEqual(ecv.disabled, false);
+      well(script);
+      for (let i = 0; i < 3; i++) assert.strictEqual(await check(script.port), 200);
+      await script.until('it is told', () => script.told('enable').length === 1);
+      assert.strictEqual(script.told('disable').length, 1);
+    });
+  }
+
+  for (const cluster of [true, false]) {
+    it(`of a server until it is closed; it is well again with the others then, if 'cluster' is ${cluster}`, async () => {
+      const ports = [await freePort(), await freePort()];
+      const script = new Script('two-apps.js', { env: { PORTS: JSON.stringify(ports) }, options: { cluster } });
+      await script.until('it serves', () => script.output.includes('served'));
+      assert.deepStrictEqual([await check(ports[0]), await check(ports[1])], [200, 500]);
+      await script.until('it is told', () => script.told('disable').length === 1);
+      await request(ports[1], '/close');
+      await script.until('it is told', () => script.told('enable').length === 1);
+      assert.strictEqual(await check(ports[0]), 200);
+      assert.deepStrictEqual([script.told('disable').length, script.told('enable').length], [1, 1]);
+    });
+  }
+
+  it('also when the validator fails with more words than a report can carry, and half a character', async () => {
+    const script = await serve({ VALIDATOR: 'babbles' });
+    sick(script);
+    for (let i = 0; i < 2; i++) assert.strictEqual(await check(script.port), 500);
+    await script.until('it is told', () => script.told('disable').length === 1);
+    assert.strictEqual(script.told('disable')[0][0].reason.length, 500);
+    assert.deepStrictEqual(script.told('died'), []);
+  });
+
+  it('when nobody answers at the monitor URL, or not in time', async () => {
+    const silent = http.createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const script = await serve({ ecv: { monitor: `http://127.0.0.1:${silent.address().port}/`, timeout: 100 } });
+    assert.strictEqual(await check(script.port), 500);
+    silent.closeAllConnections();
+    silent.close();
+    await once(silent, 'close');
+    assert.strictEqual(await check(script.port), 500);
+    await script.until('it is told', () => script.told('disable').length === 1);
+    assert.match(script.told('disable')[0][0].reason, /did not answer within 100 ms/);
+  });
+});
+
+describe('checks that come at the same time', () => {
+  it('are one probe of the monitor URL, on the app’s port and on the monitor’s', async () => {
+    const waiting = [];
+    const probed = http.createServer((asked, response) => waiting.push(response)).listen(0, '127.0.0.1');
+    await once(probed, 'listening');
+    const monPort = await freePort();
+    const script = await serve({ monPort, ecv: { monitor: `http://127.0.0.1:${probed.address().port}/` } });
+    for (const port of [script.port, monPort]) {
+      const agent = new http.Agent({ keepAlive: true });
+      const checks = Promise.all(Array.from({ length: 50 }, () => request(port, '/ecv', { agent })));
+      await until('the probe comes', () => waiting.length > 0);
+      const cluster = new Cluster({ pids: script.pids });
+      // On the app's port, all fifty have arrived by then; those that come later would have a probe of their own.
+      await until('all have come', async () => port === monPort || (await cluster.status()).workers[0].requests.active === 50);
+      waiting.shift().end('fine');
+      if (port === script.port) assert.strictEqual(waiting.length, 0);
+      const rest = setInterval(() => waiting.shift()?.end('fine'), 5);
+      assert.ok((await checks).every(({ status }) => status === 200));
+      clearInterval(rest);
+      agent.destroy();
+    }
+    probed.closeAllConnections();
+    probed.close();
+    await once(probed, 'close');
+  });
+});
+
+describe('the health check on the monitor’s port', () => {
+  it('asks the validator of the master’s script, and the monitor path on the app', async () => {
+    const monPort = await freePort();
+    const script = await serve({ monPort, VALIDATOR: 'flag', ecv: { monitor: '/health' } });
+    assert.strictEqual(await check(monPort), 200);
+    sick(script);
+    assert.strictEqual(await check(monPort), 500);
+    well(script);
+    assert.strictEqual(await check(monPort), 200);
+  });
+
+  it('is WARNING when the validator hangs, in time', async () => {
+    const monPort = await freePort();
+    const script = await serve({ monPort, VALIDATOR: 'hangs', ecv: { timeout: 100 } });
+    sick(script);
+    assert.strictEqual(await check(monPort), 500);
+  });
+
+  it('tells of its changes, as for TCP servers there are no others', async () => {
+    const monPort = await freePort();
+    const script = await serve({ monPort, VALIDATOR: 'flag' });
+    sick(script);
+    assert.deepStrictEqual([await check(monPort), await check(monPort)], [500, 500]);
+    await script.until('it is told', () => script.told('disable').length === 1);
+    assert.deepStrictEqual(script.told('disable'), [[{ reason: 'the validator said no' }]]);
+    const { ecv } = await new Cluster({ pids: script.pids }).status();
+    assert.deepStrictEqual(ecv.unhealthy, [{ pid: script.pid, reason: 'the validator said no' }]);
+    well(script);
+    assert.strictEqual(await check(monPort), 200);
+    await script.until('it is told', () => script.told('enable').length === 1);
+  });
+
+  it('asks an https app whose createApp calls back late', async () => {
+    const monPort = await freePort();
+    const options = { monPort, ecv: { monitor: '/' } };
+    const env = { KIND: 'https', TLS: JSON.stringify(selfSigned()), LATE: '1' };
+    const script = await new Script('kinds.js', { port: await freePort(), options, env }).ready();
+    await script.until('it is well', async () => (await check(monPort)) === 200);
+  });
+
+  it('is there for a TCP server', async () => {
+    const monPort = await freePort();
+    const env = { KIND: 'net', TLS: '{}' };
+    await new Script('kinds.js', { port: await freePort(), options: { monPort }, env }).ready();
+    assert.strictEqual(await check(monPort), 200);
+  });
+});
+
+describe('with cluster: false', () => {
+  it('the health check, its control, validator and monitor are the same', async () => {
+    const [port, monPort] = [await freePort(), await freePort()];
+    const options = { cluster: false, monPort, ecv: { control: true, monitor: '/health' } };
+    const script = new Script('ecv.js', { port, options, env: { VALIDATOR: 'flag' } });
+    await script.until('it listens', () => check(port).then((status) => status === 200, () => false));
+    assert.strictEqual(await check(monPort), 200);
+    sick(script);
+    assert.deepStrictEqual([await check(port), await check(monPort)], [500, 500]);
+    well(script);
+    assert.deepStrictEqual([await check(port), await check(monPort)], [200, 200]);
+    assert.strictEqual((await request(port, '/ecv/disable', { method: 'POST' })).status, 204);
+    assert.deepStrictEqual([await check(port), await check(monPort)], [400, 400]);
+    await script.until('all is told', () => script.told('disable').length === 2);
+    assert.deepStrictEqual(script.told('disable').map(([{ pid }]) => pid), [script.pid, undefined]);
+    const { master, workers } = JSON.parse((await request(monPort, '/status.json')).body);
+    assert.deepStrictEqual([master.pid, workers.length, master.target], [script.pid, 1, 0]);
+  });
+});

@@ -1,0 +1,143 @@
+'use strict';
+
+// Signals, to the master, to the whole terminal group and to a single worker.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { occupy } = require('../helpers/held');
+const { Load, attempt } = require('../helpers/load');
+
+const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
+
+/** Completes the requests: none is lost. */
+const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
+
+function assertGracefulEnd(script, end) {
+  assert.deepStrictEqual(end, { code: 0, signal: null });
+  const deaths = script.told('died').map(([, death]) => death);
+  assert.deepStrictEqual(deaths, Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }));
+  assert.deepStrictEqual(fs.readdirSync(script.pids), []);
+  assert.strictEqual(script.errors, '');
+}
+
+const toMaster = (script, signal) => script.told(signal).filter(([{ type }]) => type === 'master');
+const toWorkers = (script, signal) => script.told(signal).filter(([{ type }]) => type === 'worker').map(([{ pid }]) => pid);
+
+describe('a signal to the master', () => {
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    it(`${signal} is a graceful shutdown with exit code 0`, async () => {
+      const script = await start();
+      const held = await occupy(script);
+      script.kill(signal);
+      await script.until('it is seen', () => toMaster(script, signal).length === 1);
+      await finishAll(held);
+      assertGracefulEnd(script, await script.ended());
+      assert.deepStrictEqual(toMaster(script, signal), [[{ pid: script.pid, type: 'master' }]]);
+    });
+  }
+
+  it('SIGTERM under load loses no request', async () => {
+    const script = await start();
+    const load = new Load(script.port, [{ clients: 6, keepAlive: true }, { clients: 6 }, { clients: 2, path: '/slow?100' }]);
+    await script.until('there is load', () => load.counts.ok > 100);
+    script.kill('SIGTERM');
+    await load.refused();
+    assert.deepStrictEqual(Object.keys(load.seen), ['ok', 'refused'], JSON.stringify([load.seen, load.trouble]));
+    assertGracefulEnd(script, await script.ended());
+  });
+
+  it('a second SIGTERM changes nothing', async () => {
+    const script = await start();
+    const held = await occupy(script);
+    script.kill('SIGTERM');
+    await script.until('the first is seen', () => toMaster(script, 'SIGTERM').length === 1);
+    script.kill('SIGTERM');
+    await script.until('the second is seen', () => toMaster(script, 'SIGTERM').length === 2);
+    await finishAll(held);
+    assertGracefulEnd(script, await script.ended());
+  });
+
+  it('while workers are still starting ends everything', async () => {
+    const script = new Script('commands.js', { port: await freePort() });
+    await script.until('workers are forked', () => script.told('forked').length === 2);
+    script.kill('SIGTERM');
+    assertGracefulEnd(script, await script.ended());
+  });
+});
+
+describe('Ctrl-C', () => {
+  const interrupt = (script) => process.kill(-script.pid, 'SIGINT');
+
+  it('reaches the whole group and is handled once', async () => {
+    const script = await start({ detached: true });
+    const workers = script.workers();
+    const held = await occupy(script);
+    interrupt(script);
+    await script.until('all are told', () => toMaster(script, 'SIGINT').length === 1 && toWorkers(script, 'SIGINT').length === 2);
+    // No worker leaves by itself.
+    await finishAll(held);
+    assertGracefulEnd(script, await script.ended());
+    assert.strictEqual(toMaster(script, 'SIGINT').length, 1);
+    assert.deepStrictEqual(toWorkers(script, 'SIGINT').sort(), workers.sort(), 'each worker was told of');
+  });
+
+  it('delivered twice within half a second counts once, and a later one ends everything at once', async () => {
+    const script = await start({ detached: true });
+    const [held] = await occupy(script);
+    const begun = performance.now();
+    for (const count of [1, 2]) {
+      interrupt(script);
+      await script.until('the master was told', () => toMaster(script, 'SIGINT').length === count);
+    }
+    await script.until('half a second is over', () => performance.now() - begun > 600);
+    assert.ok(script.told('died').every(([, { signal }]) => signal === null), 'nothing was forced so far');
+    interrupt(script);
+    assert.deepStrictEqual(await script.ended(2000), { code: 0, signal: null });
+    await assert.rejects(held.finish(), /not answered/);
+    assert.deepStrictEqual(fs.readdirSync(script.pids), []);
+  });
+});
+
+describe('a signal to one worker', () => {
+  it('SIGTERM makes it finish what it has, leave with exit code 0, and be replaced', async () => {
+    const script = await start();
+    const held = await occupy(script);
+    const [leaver, other] = script.workers();
+    process.kill(leaver, 'SIGTERM');
+    await script.until('its replacement listens', () => script.told('listening').length === 3);
+    assert.ok(isAlive(leaver), 'before it has left');
+    const answers = await finishAll(held);
+    assert.deepStrictEqual([...new Set(answers)].sort(), [leaver, other].sort());
+    await script.until('it has left', () => script.told('died').length === 1);
+    assert.deepStrictEqual(script.told('died'), [[leaver, { code: 0, signal: null, reason: 'leave' }]]);
+    assert.deepStrictEqual(toWorkers(script, 'SIGTERM'), [leaver]);
+    assert.ok(script.workers().includes(other));
+    assert.strictEqual(script.workers().length, 2);
+  });
+
+  it('SIGTERM under load loses no request', async () => {
+    const script = await start();
+    const load = new Load(script.port, [{ clients: 4, keepAlive: true }, { clients: 4 }, { clients: 2, path: '/slow?50', keepAlive: true }]);
+    for (let round = 1; round <= 3; round++) {
+      const [oldest] = script.workers();
+      process.kill(oldest, 'SIGTERM');
+      await script.until('it is replaced', () => script.told('died').length === round && script.told('listening').length === 2 + round);
+    }
+    await load.stop();
+    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+    assert.ok(script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'leave'));
+  });
+
+  it('SIGINT is the master’s business: the worker goes on', async () => {
+    const script = await start();
+    const [first] = script.workers();
+    process.kill(first, 'SIGINT');
+    await script.until('it is told', () => toWorkers(script, 'SIGINT').length === 1);
+    const seenByWorker = () => script.events({ everybody: true }).filter(([name, info]) => name === 'SIGINT' && info.pid === first);
+    await script.until('the worker was told as well', () => seenByWorker().length === 2);
+    assert.strictEqual((await attempt({ port: script.port })).outcome, 'ok');
+    assert.strictEqual(script.workers().length, 2);
+    assert.ok(script.workers().includes(first));
+  });
+});

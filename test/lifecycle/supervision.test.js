@@ -1,0 +1,224 @@
+'use strict';
+
+// Whatever happens to a worker or to the master, nobody suffers but who must.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { occupy } = require('../helpers/held');
+const { Load, attempt } = require('../helpers/load');
+
+const start = async (options, settings) =>
+  new Script('commands.js', { port: await freePort(), options, ...settings }).ready(options?.noWorkers);
+const command = (...words) => encodeURIComponent(JSON.stringify(words));
+
+/** Requests on connections of their own, all at once; how long the slowest took, and what became of them. */
+async function burst(port, count) {
+  const begun = performance.now();
+  const attempts = await Promise.all(Array.from({ length: count }, () => attempt({ port })));
+  return { took: performance.now() - begun, attempts, outcomes: new Set(attempts.map(({ outcome }) => outcome)) };
+}
+
+/** How many connections to the port there are that the kernel has completed. */
+function established(port) {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/));
+  return lines.filter(([, local, , state]) => local?.endsWith(hex) && state === '01').length;
+}
+
+const isBlocking = (script) => script.events({ everybody: true }).find(([name]) => name === 'blocking')?.[1];
+
+describe('a worker that is killed under load', () => {
+  it('is replaced, and costs at most the requests that it had taken', async () => {
+    const script = await start();
+    const load = new Load(script.port, [{ clients: 8 }, { clients: 4, keepAlive: true }]);
+    for (let round = 1; round <= 3; round++) {
+      const [victim] = script.workers();
+      process.kill(victim, 'SIGKILL');
+      await script.until('a replacement listens', () => script.told('listening').length === 2 + round);
+      const { ok } = load.counts;
+      await script.until('the load goes on', () => load.counts.ok > ok + 50);
+    }
+    await load.stop();
+    const { ok: _ok, reset, empty, ...never } = load.counts;
+    assert.deepStrictEqual(never, { refused: 0, timeout: 0, failed: 0 }, JSON.stringify(load.trouble));
+    assert.ok(reset + empty <= 3 * 12, `${reset + empty} requests failed; a worker had no more than one of each client`);
+    const ends = script.told('died').map(([, { signal, reason }]) => `${signal} ${reason}`);
+    assert.deepStrictEqual(ends, Array(3).fill('SIGKILL crash'));
+  });
+
+  it('costs no connection that it had not taken', async () => {
+    const script = await start();
+    // Suspended, they take nothing: what comes in lies in their channels.
+    const victims = script.workers();
+    victims.forEach((pid) => process.kill(pid, 'SIGSTOP'));
+    const waiting = burst(script.port, 20);
+    await script.until('the connections are accepted', () => established(script.port) >= 20);
+    victims.forEach((pid) => process.kill(pid, 'SIGKILL'));
+    const { outcomes } = await waiting;
+    assert.deepStrictEqual([...outcomes], ['ok']);
+  });
+
+  it('spares the requests of the other worker', async () => {
+    const script = await start();
+    const held = await occupy(script);
+    const [victim, other] = script.workers();
+    process.kill(victim, 'SIGKILL');
+    await script.until('its death is told', () => script.told('died').length === 1);
+    const ends = await Promise.allSettled(held.map((request) => request.finish()));
+    const answered = ends.filter(({ status }) => status === 'fulfilled').map(({ value }) => value);
+    assert.deepStrictEqual([...new Set(answered)], [other]);
+    assert.ok(answered.length < held.length, 'the victim had some');
+  });
+});
+
+describe('a worker that dies again and again', () => {
+  /** A cluster in which whoever follows the first two ends at once, when one of these is killed. */
+  async function startLoop(WHEN) {
+    const script = await new Script('crash-loop.js', { port: await freePort(), env: { WHEN } }).ready();
+    process.kill(script.workers()[1], 'SIGKILL');
+    return script;
+  }
+
+  /** From each of the deaths to the fork after it. */
+  async function pauses(script, deaths) {
+    await script.until('it has died often', () => script.told('forked at').length >= 2 + deaths, 15_000);
+    const forked = script.told('forked at').slice(2);
+    assert.ok(script.told('died at').every(([, reason]) => reason === 'crash'));
+    return script.told('died at').slice(0, deaths).map(([at], index) => Math.round(forked[index][0] - at));
+  }
+
+  it('before it is ready is replaced at once the first time, and then with longer and longer pauses', async () => {
+    const script = await startLoop('start');
+    const [killed, first, ...others] = await pauses(script, 6);
+    assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
+    // Three quarters of the doubled pause is the least; the machine may be slow.
+    [75, 150, 300, 600].forEach((least, index) => assert.ok(others[index] >= least - 5, `${others}`));
+    assert.strictEqual((await ask(script.cwd, 'status')).ok.running, true, 'and the master lives');
+  });
+
+  it('after it was ready is replaced at once three times, and then within a second', async () => {
+    const script = await startLoop('ready');
+    const all = await pauses(script, 8);
+    assert.ok(all.slice(0, 3).every((pause) => pause < 75), `${all}`);
+    [75, 150, 300, 600, 750].forEach((least, index) => assert.ok(all[index + 3] >= least - 5, `${all}`));
+    assert.ok(all.every((pause) => pause < 1300), `${all}`);
+  });
+
+  it('when no other one is ready either, is replaced at once', async () => {
+    const script = await startLoop('ready');
+    await script.until('it pauses', () => script.told('died at').length >= 7);
+    const before = script.told('forked at').length;
+    const [other] = script.workers();
+    const killed = performance.now();
+    process.kill(other, 'SIGKILL');
+    await script.until('both places have a new one', () => script.told('forked at').length >= before + 2);
+    assert.ok(performance.now() - killed < 400, 'the other one had 600 ms to wait');
+  });
+
+  it('does not delay the end of the cluster', async () => {
+    const script = await startLoop('ready');
+    await script.until('it pauses', () => script.told('died at').length >= 4);
+    const { took } = await ask(script.cwd, 'shutdown', [{ wait: true }]);
+    assert.ok(took < 1500, `took ${took} ms`);
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+});
+
+describe('scaling under load', () => {
+  it('up and down loses no request', async () => {
+    const script = await start();
+    const load = new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }, { clients: 2, path: '/slow?50', keepAlive: true }]);
+    for (const size of [4, 1, 3, 2]) {
+      await ask(script.cwd, 'scale', [size]);
+      await script.until(`${size} workers are left, all ready`, async () => {
+        const { ok } = await ask(script.cwd, 'status');
+        return ok.workers.length === size && ok.workers.every(({ state }) => state === 'ready');
+      });
+    }
+    await load.stop();
+    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+    assert.ok(script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'));
+  });
+});
+
+describe('a worker whose event loop is blocked for four seconds', () => {
+  it('delays nobody but whom it has', async () => {
+    const script = await start();
+    const blocked = attempt({ port: script.port, path: `/worker?${command('block', 4000)}` });
+    await script.until('a worker is stuck', () => isBlocking(script));
+    const stuck = isBlocking(script);
+    for (let round = 0; round < 3; round++) {
+      const { took, attempts, outcomes } = await burst(script.port, 8);
+      assert.deepStrictEqual([...outcomes], ['ok']);
+      assert.ok(took < 2000, `took ${took} ms`);
+      assert.ok(attempts.every(({ body }) => Number(body) !== stuck), 'the other worker answers');
+    }
+    assert.strictEqual((await blocked).outcome, 'ok', 'and it is not killed for it');
+    await script.until('it is back', async () => (await burst(script.port, 4)).attempts.some(({ body }) => Number(body) === stuck));
+  });
+});
+
+describe('a master whose event loop is blocked', () => {
+  it('goes on accepting, answering questions and replacing workers', async () => {
+    const script = await start();
+    const release = path.join(script.cwd, 'release');
+    await attempt({ port: script.port, path: `/master?${command('blockUntil', release)}` });
+    await script.until('the master is stuck', () => isBlocking(script));
+    assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
+    const [victim] = script.workers();
+    process.kill(victim, 'SIGKILL');
+    await script.until('a replacement is ready', async () => {
+      const { ok } = await ask(script.cwd, 'status');
+      return ok.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
+    });
+    assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
+    assert.deepStrictEqual(script.told('blocked'), [], 'all that while it was stuck');
+    fs.writeFileSync(release, '');
+    await script.until('it tells what it missed', () => script.told('died').length === 1 && script.told('listening').length === 3);
+  });
+});
+
+// Not `ended()`: the output stays open as long as the workers live.
+async function killMaster(script) {
+  script.kill('SIGKILL');
+  await script.exited();
+}
+
+describe('a master that is killed', () => {
+  it('leaves workers that finish what they have and then go, and a new cluster can start at once', async () => {
+    const script = await start();
+    const workers = script.workers();
+    const held = await occupy(script);
+    await killMaster(script);
+    const next = await start(undefined, { port: script.port, cwd: script.cwd });
+    assert.ok(workers.every(isAlive), 'they still answer');
+    assert.strictEqual((await attempt({ port: next.port })).outcome, 'ok');
+    const answers = await Promise.all(held.map((request) => request.finish()));
+    assert.deepStrictEqual([...new Set(answers)].sort(), workers.sort());
+    await next.until('they are gone', () => !workers.some(isAlive));
+    await ask(next.cwd, 'stop');
+    await next.ended();
+    assert.deepStrictEqual(fs.readdirSync(next.pids), []);
+  });
+
+  it('leaves no worker behind that is stuck', async () => {
+    const script = await start({ shutdownTimeout: 500 });
+    const workers = script.workers();
+    const stuck = attempt({ port: script.port, path: `/worker?${command('block', 60_000)}` });
+    await script.until('a worker is stuck', () => isBlocking(script));
+    await killMaster(script);
+    await script.until('they are gone', () => !workers.some(isAlive), 5000);
+    await stuck;
+  });
+
+  it('leaves idle workers that go at once', async () => {
+    const script = await start();
+    const workers = script.workers();
+    await killMaster(script);
+    await script.until('they are gone', () => !workers.some(isAlive), 2000);
+    assert.deepStrictEqual((await ask(script.cwd, 'status')).ok, { running: false });
+  });
+});

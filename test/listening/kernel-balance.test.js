@@ -1,0 +1,221 @@
+'use strict';
+
+// `balance: 'kernel'`: each worker accepts on a listening socket of its own. That nothing is lost when workers change is the
+// matter of `continuity-kernel`.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { Connection, request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const hammer = require('../helpers/hammer');
+const { assertCleanEnd, startServer } = require('../helpers/hammered');
+
+const options = { balance: 'kernel' };
+/** On a machine that is busy, a worker that gets no processor for a moment looks stuck. */
+const A_FEW = 12;
+const QUESTION = 'GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n';
+const statusOf = async ({ cwd }) => (await ask(cwd, 'status')).ok;
+const connectionsOf = ({ workers }, number) => workers.reduce((sum, { connections }) => sum + connections[number], 0);
+
+/** Code of a server that opens all files it can when it is asked for `burst`. */
+const BURST = `exports.load = (server) => server.prependListener('request', ({ url }) => {
+  try {
+    while (url.includes('/burst/')) require('fs').openSync('/dev/null');
+  } catch {}
+});`;
+
+/** How many sockets listen on a port. */
+function listening(port) {
+  const lines = ['tcp', 'tcp6'].flatMap((name) => fs.readFileSync(`/proc/net/${name}`, 'utf8').split('\n'));
+  const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return lines.map((line) => line.trim().split(/\s+/)).filter(([, local, , state]) => local?.endsWith(end) && state === '0A').length;
+}
+
+/** So many connections, each with a request that is on its way. */
+const askers = (port, count) => Array.from({ length: count }, () => {
+  const connection = new Connection(port);
+  connection.socket.write(QUESTION);
+  return connection;
+});
+
+/** All of them get an answer; returns who answered. */
+async function answerers(connections) {
+  await Promise.all(connections.map((connection) => connection.hears('first')));
+  connections.forEach(({ socket }) => socket.destroy());
+  return connections.map(({ received }) => Number(received.split(' ').at(-1)));
+}
+
+/** Asks, many at once, until each worker has answered: whom the kernel picks is nobody's promise. */
+async function allAnswer(script) {
+  const pids = new Set();
+  const ask = async () => (await answerers(askers(script.port, 40))).forEach((pid) => pids.add(pid));
+  await script.until('all have answered', async () => (await ask(), script.workers().every((pid) => pids.has(pid))));
+}
+
+describe("balance: 'kernel'", () => {
+  it('gives each worker a socket of its own, and the master hands over none of what they take', async () => {
+    const script = await startServer({ options: { ...options, noWorkers: 3 } });
+    assert.strictEqual(listening(script.port), 3);
+    await allAnswer(script);
+    assert.ok((await statusOf(script)).totals.handed < A_FEW);
+  });
+
+  it('counts each connection once, and none that is gone', async () => {
+    const script = await startServer({ options });
+    const open = askers(script.port, 10);
+    await script.until('ten are open', async () => connectionsOf(await statusOf(script), 'active') === 10);
+    await answerers(open);
+    for (let i = 0; i < 20; i++) await request(script.port, '/now/a/0');
+    await script.until('all are closed', async () => connectionsOf(await statusOf(script), 'active') === 0);
+    const status = await statusOf(script);
+    assert.deepStrictEqual([connectionsOf(status, 'total'), status.totals.requests], [30, 30]);
+  });
+
+  it('keeps to maxConnections of the server, and counts right', async () => {
+    const env = { SERVER: 'net', MAX: '1' };
+    const script = await new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
+    const first = new Connection(script.port);
+    await first.hears('welcome');
+    const second = new Connection(script.port);
+    await second.isClosed();
+    assert.strictEqual(second.received, '');
+    assert.strictEqual(connectionsOf(await statusOf(script), 'active'), 1);
+    first.socket.end();
+    await first.isClosed();
+    const third = new Connection(script.port);
+    await third.hears('welcome');
+    assert.deepStrictEqual(script.told('message').map(([, { drop }]) => typeof drop), ['object']);
+    third.socket.destroy();
+    await script.until('all are closed', async () => connectionsOf(await statusOf(script), 'active') === 0);
+  });
+
+  it('keeps who waits for the only worker when that is killed', async () => {
+    const script = await startServer({ options: { ...options, noWorkers: 1 } });
+    const [stopped] = script.workers();
+    process.kill(stopped, 'SIGSTOP');
+    const waiting = askers(script.port, 20);
+    await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+    process.kill(stopped, 'SIGKILL');
+    const pids = new Set(await answerers(waiting));
+    assert.deepStrictEqual([...pids], script.workers());
+  });
+
+  it('gives what waits for a stopped worker to the other, soon', async () => {
+    const script = await startServer({ options });
+    const [stopped, other] = script.workers();
+    process.kill(stopped, 'SIGSTOP');
+    const begun = performance.now();
+    const pids = new Set(await answerers(askers(script.port, 40)));
+    const took = performance.now() - begun;
+    process.kill(stopped, 'SIGCONT');
+    assert.deepStrictEqual([...pids], [other]);
+    assert.ok(took < 500, `${took} ms`);
+    // Awake again, it accepts by itself.
+    await script.until('it answers', async () => new Set(await answerers(askers(script.port, 10))).has(stopped));
+  });
+
+  it('has those that were scaled down served by who is left, and again by others later', async () => {
+    const script = await startServer({ options: { ...options, noWorkers: 3 } });
+    await ask(script.cwd, 'scale', [1]);
+    await script.until('one is left', () => script.workers().length === 1);
+    assert.deepStrictEqual([...new Set(await answerers(askers(script.port, 60)))], script.workers());
+    assert.ok((await statusOf(script)).totals.handed > 0);
+    await ask(script.cwd, 'scale', [4]);
+    await script.ready(6);
+    assert.strictEqual(listening(script.port), 4);
+    await answerers(askers(script.port, 20));
+    const { handed } = (await statusOf(script)).totals;
+    await allAnswer(script);
+    assert.ok((await statusOf(script)).totals.handed < handed + A_FEW);
+  });
+
+  it('does not join whoever listens on the port, though they let others in', async () => {
+    const owner = await startServer({ options });
+    const late = new Script('listens.js', { port: owner.port, env: { CASE: 'server' }, options });
+    assert.deepStrictEqual(await late.ended(), { code: 255, signal: null });
+    assert.strictEqual(late.errors, `cluster2: address 0.0.0.0:${owner.port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`);
+    assert.strictEqual(listening(owner.port), 2);
+    await request(owner.port, '/now/a/0');
+  });
+
+  it('finds one and the same free port for all workers, twice where two apps ask', async () => {
+    const script = await new Script('ports.js', { env: { APPS: '[0, 0]' }, options: { ...options, noWorkers: 3 } }).ready(3);
+    await script.until('all say where they listen', () => script.told('message').length === 3);
+    const [[, first], ...others] = script.told('message');
+    for (const [, other] of others) assert.deepStrictEqual(other, first);
+    const ports = first.map(({ port }) => port);
+    assert.notStrictEqual(ports[0], ports[1]);
+    assert.deepStrictEqual(ports.map(listening), [3, 3]);
+    assert.deepStrictEqual(await namesAt(ports), ['app 0', 'app 1']);
+  });
+
+  it('means a unix socket that all share', async () => {
+    const script = await startServer({ port: 'app.sock', options });
+    const load = hammer.start(path.join(script.cwd, 'app.sock'));
+    await load.answered(100);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+    await load.answered(100);
+    hammer.assertClean(await load.stop());
+    assert.ok((await statusOf(script)).totals.handed > 0);
+  });
+
+  it('leaves the port at once when the master is killed, also where a worker is stuck', async () => {
+    const script = await startServer({ options: { ...options, shutdownTimeout: 20_000 } });
+    new Connection(script.port).socket.write('GET /block/b/15000 HTTP/1.1\r\nHost: test\r\n\r\n');
+    await script.until('a worker is stuck', () => script.events({ everybody: true }).some(([name]) => name === 'blocking'));
+    script.kill('SIGKILL');
+    await script.exited();
+    await script.until('nobody listens', () => listening(script.port) === 0, 1000);
+    const next = await startServer({ port: script.port, options });
+    await request(next.port, '/now/a/0');
+  });
+
+  // Who comes in the moment in which the last descriptor is taken may be lost (docs/continuity.md).
+  it('leaves a lane when descriptors run out, and from then on nobody is lost', async () => {
+    const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
+    fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
+    const script = await startServer({ options, cwd, descriptors: 200 });
+    const worker = (await request(script.port, '/now/burst/0')).body.split(' ').at(-1);
+    const isServing = async () => (await request(script.port, '/now/after/0')).body.endsWith(` ${worker}`);
+    await script.until('it serves what the master hands over', () => isServing().catch(() => false));
+    const clients = hammer.start(script.port, { clients: { oneShot: 6 } });
+    await clients.answered(300);
+    hammer.assertClean(await clients.stop());
+    script.kill();
+    await assertCleanEnd(script);
+    fs.rmSync(cwd, { recursive: true });
+  });
+
+  it('leaves processes that a worker starts no descriptor', async () => {
+    const script = await new Script('parent.js', { port: await freePort(), options }).ready(1);
+    const child = Number(/\d+/.exec((await request(script.port, '/start')).body)[0]);
+    const descriptors = fs.readdirSync(`/proc/${child}/fd`);
+    process.kill(child, 'SIGKILL');
+    assert.deepStrictEqual(descriptors, ['0', '1', '2']);
+  });
+
+  it('does the same for a script that knows nothing of us', async () => {
+    const port = await freePort();
+    const script = await new Script('plain.js', { port, cli: ['--balance', 'kernel', '--port', String(port), '--workers', '2'] }).ready();
+    assert.strictEqual(listening(port), 2);
+    await answerers(askers(port, 40));
+    assert.ok((await statusOf(script)).totals.handed < A_FEW);
+    script.kill();
+    await script.ended();
+  });
+
+  it('leaves with the queues empty and the port free', async () => {
+    const script = await startServer({ options });
+    const load = hammer.start(script.port, { clients: { oneShot: 12, keepAlive: 6 }, untilRefused: true });
+    await load.answered(200);
+    script.kill();
+    hammer.assertClean(await load.stop(), { except: ['refused', 'reconnects', 'toldToClose', 'dropped'] });
+    await assertCleanEnd(script);
+    assert.strictEqual(listening(script.port), 0);
+  });
+});
+
+const namesAt = (ports) => Promise.all(ports.map(async (port) => JSON.parse((await request(port)).body).name));

@@ -1,0 +1,144 @@
+'use strict';
+
+// Where workers' standard output and error go: `output`.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { change, startServer } = require('../helpers/hammered');
+const { until } = require('../helpers/wait');
+
+const log = (script, slot, stream) => path.join(script.cwd, 'logs', `worker-${slot}.${stream}.log`);
+const read = (...where) => fs.readFileSync(log(...where), 'utf8');
+
+/** Starts a server whose one worker runs `code` first. */
+async function running(code, options) {
+  const script = new Script('hammered.js', { port: await freePort(), options: { noWorkers: 1, ...options } });
+  change(script, `if (require('cluster').isWorker) { ${code} }`);
+  return script.ready(1);
+}
+
+/** Fails to start, and says so in one line. */
+async function fails(prepare) {
+  const script = new Script('http.js', { port: await freePort(), options: { output: 'files' }, cwd: prepare() });
+  assert.deepStrictEqual(await script.ended(), { code: 255, signal: null }, script.output);
+  return script.errors;
+}
+
+describe("output: 'inherit'", () => {
+  it('is the default: what workers write comes where the master writes, unchanged, and no file is made', async () => {
+    const script = await running('console.log("to stdout"); console.error("to stderr");');
+    await script.until('it is there', () => script.output.includes('to stdout\n') && script.errors === 'to stderr\n');
+    // The original makes the directory too, for what the app may write there.
+    assert.deepStrictEqual(fs.readdirSync(path.join(script.cwd, 'logs')), []);
+  });
+});
+
+describe("output: 'prefix'", () => {
+  it('begins each line with slot and pid, however it is written', async () => {
+    const script = await running(
+      `const { stdout, stderr } = process;
+       console.log('one\\n\\ntwo');
+       stdout.write('in '), stdout.write(''), stdout.write('parts'), stdout.write('\\n');
+       stdout.write(Buffer.from('bytes\\nmore bytes\\n'));
+       stdout.write('6865780a', 'hex');
+       stdout.write('caf\\xe9\\n', 'latin1');
+       stdout.write(new Uint8Array([0xc3, 0xbc, 10]));
+       try { stdout.write(null); } catch ({ code }) { stdout.write(code + '\\n'); }
+       console.error('wrong');
+       stdout.write('no end', () => stderr.write('called\\n')), stdout.write('\\n');`,
+      { output: 'prefix' },
+    );
+    const [pid] = script.workers();
+    await script.until('all is written', () => script.errors.includes('called') && script.output.includes('no end\n'));
+    const prefix = `[0 ${pid}] `;
+    const lines = script.output.split('\n').filter((line) => !line.startsWith('event '));
+    const caf = 'caf\ufffd';
+    const wanted = ['one', '', 'two', 'in parts', 'bytes', 'more bytes', 'hex', caf, 'ü', 'ERR_STREAM_NULL_VALUES', 'no end'];
+    const own = lines.filter((line) => line.startsWith(prefix) && !line.includes('event '));
+    assert.deepStrictEqual(own.map((line) => line.slice(prefix.length)), wanted);
+    assert.strictEqual(script.errors, `${prefix}wrong\n${prefix}called\n`);
+  });
+
+  it('is not part of the reason of a start that fails', async () => {
+    const script = await startServer({ options: { output: 'prefix' } });
+    change(script, 'console.error("no answer"); process.exit(3);');
+    const { error } = await ask(script.cwd, 'reload');
+    assert.match(error.message, /exited with code 3; its last lines on stderr: no answer; all slots run the old code$/);
+  });
+
+  it('leaves a terminal a terminal', async () => {
+    const script = await running('const { stdout, stderr } = process; console.log(String([stdout.isTTY, stderr.isTTY, stdout.hasColors?.(1)]));', {
+      output: 'prefix',
+    });
+    assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is none');
+    await script.cleanUp();
+    const { spawnSync } = require('node:child_process');
+    const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../../lib/worker/line-prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
+    const { stdout } = spawnSync('script', ['-qec', `${process.execPath} -e '${code.replaceAll("'", '"')}'`, '/dev/null'], { encoding: 'utf8' });
+    assert.match(stdout, /^\[7 \d+\] true\r?$/m);
+  });
+});
+
+describe("output: 'files'", () => {
+  it('gives each slot two files, which others cannot read, and the master writes where it did', async () => {
+    const script = new Script('counts.js', { port: await freePort(), options: { output: 'files' } });
+    await script.ready();
+    for (const slot of [0, 1]) {
+      for (const stream of ['out', 'err']) {
+        await until('something is written', () => read(script, slot, stream).endsWith('end\n'));
+        assert.strictEqual(fs.statSync(log(script, slot, stream)).mode & 0o137, 0);
+      }
+    }
+    assert.strictEqual(script.errors, '');
+    assert.ok(script.output.split('\n').every((line) => line === '' || line.startsWith('event ')), script.output);
+  });
+
+  it('holds what a worker wrote before it died, and what its successor and a new master append', async () => {
+    const code = 'console.log("begin", process.pid); process.on("exit", () => console.log("end", process.pid));';
+    const script = await running(code, { output: 'files' });
+    const pids = [script.workers()[0]];
+    process.kill(pids[0], 'SIGKILL');
+    await script.ready(2);
+    pids.push(script.workers()[0]);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await script.until('the old one is gone', () => script.workers().length === 1);
+    pids.push(script.workers()[0]);
+    const wanted = `begin ${pids[0]}\nbegin ${pids[1]}\nbegin ${pids[2]}\nend ${pids[1]}\n`;
+    assert.strictEqual(read(script, 0, 'out').replace(/^event .*\n/gm, ''), wanted);
+  });
+
+  it('is what the monitor shows in /logs', async () => {
+    const monPort = await freePort();
+    await running('console.error("seen in the monitor");', { output: 'files', monPort });
+    const { body } = await request(monPort, '/logs/worker-0.err.log');
+    assert.strictEqual(body, 'seen in the monitor\n');
+    assert.match((await request(monPort, '/logs')).body, /worker-0\.out\.log/);
+  });
+
+  describe('a file that cannot be written fails the start, and is named', () => {
+    let directory;
+    beforeEach(() => (directory = fs.mkdtempSync('/tmp/cluster2-test-')));
+    afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
+    const at = (name) => path.join(directory, name);
+    const named = (file) => new RegExp(`^cluster2: cannot write ${file}: .* \\(option 'logs', for output: 'files'\\) \\(CLUSTER2_ERR_LOGS_UNWRITABLE\\)\\n$`);
+
+    it('where the directory is none', async () => {
+      assert.match(await fails(() => (fs.writeFileSync(at('logs'), ''), directory)), named(at('logs')));
+    });
+
+    it('where it is a symlink, whose target stays as it is', async () => {
+      const errors = await fails(() => {
+        fs.mkdirSync(at('logs'));
+        fs.writeFileSync(at('precious'), 'precious');
+        fs.symlinkSync(at('precious'), at('logs/worker-1.err.log'));
+        return directory;
+      });
+      assert.match(errors, named(at('logs/worker-1.err.log')));
+      assert.strictEqual(fs.readFileSync(at('precious'), 'utf8'), 'precious');
+    });
+  });
+});

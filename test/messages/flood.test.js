@@ -1,0 +1,114 @@
+'use strict';
+
+// Workers that send more than the master's script takes: what the cluster does stays known, messages push back to whoever sends
+// them, and none is lost.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { Script, freePort, isAlive } = require('../helpers/cluster');
+
+const start = async (file, noWorkers, env) =>
+  new Script(file, { port: await freePort(), options: { noWorkers, shutdownTimeout: 5000 }, env }).ready(noWorkers);
+
+const heard = (script) => script.told('heard').at(-1)?.[0] ?? 0;
+const pidsOf = (script, name) => script.told(name).map(([pid]) => pid).sort();
+const rssOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s*(\d+)/)[1]) * 1024;
+const status = async (script) => (await ask(script.cwd, 'status')).ok;
+
+/** Has the master's script stuck until what is returned is called. */
+async function stick(script) {
+  const file = path.join(script.cwd, 'stuck');
+  fs.writeFileSync(file, '');
+  script.kill('SIGUSR2');
+  await script.until('the script is stuck', () => script.told('stuck').length > 0);
+  return () => fs.rmSync(file);
+}
+
+const isWhole = ({ workers }, count) =>
+  workers.length === count && workers.every(({ pid, state }) => state === 'ready' && isAlive(pid));
+
+describe('workers that send without pause', () => {
+  it('16 of them hide no death, delay no answer and swallow no signal', async () => {
+    const script = await start('flood.js', 16);
+    await script.until('they flood', () => heard(script) > 20_000);
+    const victims = script.workers().slice(0, 4);
+    victims.forEach((pid) => process.kill(pid, 'SIGKILL'));
+    await script.until('each death is told', () => victims.every((pid) => pidsOf(script, 'died').includes(pid)));
+    await script.until('all are replaced', async () => isWhole(await status(script), 16), 10_000);
+
+    const reloading = ask(script.cwd, 'reload');
+    await script.until('a reload goes on', () => script.told('reloading').length >= 2, 10_000);
+    process.kill(script.workers()[8], 'SIGKILL');
+    script.kill('SIGTERM');
+    assert.deepStrictEqual(await script.ended(10_000), { code: 0, signal: null });
+    await reloading;
+    assert.deepStrictEqual(pidsOf(script, 'died'), pidsOf(script, 'forked'), 'each end is told, once');
+  });
+
+  it('take no memory of a script that is stuck, which learns later what happened and ends at once', async () => {
+    const script = await start('flood.js', 4);
+    await script.until('they flood', () => heard(script) > 20_000);
+    const free = await stick(script);
+    const before = rssOf(script.pid);
+    const [victim] = script.workers();
+    process.kill(victim, 'SIGKILL');
+    await script.until('the dead one is replaced all the same', async () => {
+      const { workers } = await status(script);
+      return workers.every(({ pid }) => pid !== victim) && isWhole({ workers }, 4);
+    });
+    const grown = rssOf(script.pid) - before;
+    assert.ok(grown < 32 * 1024 * 1024, `the master grew by ${grown >> 20} MB`);
+    assert.ok(!pidsOf(script, 'died').includes(victim), 'the script is stuck');
+    assert.strictEqual((await ask(script.cwd, 'shutdown', [{ wait: true }])).ok.running, true);
+    free();
+    assert.deepStrictEqual(await script.ended(4000), { code: 0, signal: null });
+    assert.deepStrictEqual(pidsOf(script, 'died'), pidsOf(script, 'forked'));
+    assert.strictEqual(pidsOf(script, 'died').length, 5);
+  });
+});
+
+describe('messages to a script that is slow', () => {
+  it('all arrive, in order', async () => {
+    const script = await start('numbers.js', 3, { COUNT: 20_000, SLOW: 20 });
+    script.kill('SIGUSR2');
+    const all = JSON.stringify([20_000, 20_000, 20_000]);
+    await script.until('all have come', () => JSON.stringify(heard(script)) === all, 20_000);
+    assert.deepStrictEqual(script.told('wrong'), []);
+    assert.strictEqual(script.errors, '');
+  });
+
+  it('arrive before the end of who sent them, although the script was stuck for longer than the worker lived', async () => {
+    const script = await start('numbers.js', 2, { COUNT: 1000, LAST: 1, SLOW: 0 });
+    const workers = script.workers();
+    const free = await stick(script);
+    await script.until('they are gone', () => workers.every((pid) => !isAlive(pid)));
+    // Others are there in their place, while the script knows nothing of it.
+    await script.until('they are replaced', async () => isWhole(await status(script), 2));
+    free();
+    await script.until('their ends are told', () => script.told('died').length === 2);
+    assert.deepStrictEqual(script.told('wrong'), []);
+    assert.deepStrictEqual(script.told('died').map(([, code, count]) => [code, count]), [[7, 1000], [7, 1000]]);
+  });
+
+  it('all arrive although a listener throws at some', async () => {
+    const script = await start('throws.js', 1);
+    await script.until('the last has come', () => script.told('heard').length > 0);
+    assert.deepStrictEqual(script.told('heard'), [[100, 33]]);
+  });
+});
+
+describe('more questions than can wait', () => {
+  it('are each answered or refused, and no signal is among them', async () => {
+    const script = await start('asks-often.js', 1);
+    script.kill('SIGUSR2');
+    assert.deepStrictEqual(await script.ended(10_000), { code: 0, signal: null });
+    const [[answered, refused, errors]] = script.told('answered');
+    assert.strictEqual(answered + refused, 20_000);
+    assert.ok(answered > 1000 && refused > 1000, `${answered} answered, ${refused} refused`);
+    assert.deepStrictEqual(errors, [
+      'CLUSTER2_ERR_WRONG_STATE cannot do that while the cluster is overloaded with commands',
+    ]);
+  });
+});

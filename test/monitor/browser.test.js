@@ -1,0 +1,207 @@
+/* global document, getComputedStyle */
+'use strict';
+
+// The monitor's page as a person sees it, in a real browser. With SCREENSHOTS=1 it also draws the pictures in `docs/`.
+
+const assert = require('node:assert');
+const path = require('node:path');
+const { closeAll, launch, open } = require('../helpers/browser');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { Load } = require('../helpers/load');
+const { need } = require('../helpers/tools');
+const { until } = require('../helpers/wait');
+
+const PHONE = { width: 360, height: 740 };
+const DOCS = path.join(__dirname, '..', '..', 'docs');
+const PAGES = ['', 'logs', 'deps'];
+/** What a busy worker may show. */
+const WIDEST = {
+  'Requests / s': '123,456',
+  'Active requests': '9,999',
+  'Connections': '99,999',
+  'Accepted': '1,234,567,890',
+  'Loop delay': '999\xa0ms',
+  'CPU': '1,600 %',
+  'Memory': '999\xa0MiB',
+  'Uptime': '23\xa0h\xa059\xa0min',
+  'Restarts': '9,999',
+  'Generation': '999',
+  'Pid': '4194304',
+};
+
+/** A cluster with a monitor, some requests in its past, and a browser. */
+async function begin(options = {}) {
+  const monPort = await freePort();
+  const script = await new Script('http.js', { port: await freePort(), options: { monPort, ...options } }).ready(options.noWorkers);
+  for (let count = 0; count < 5; count += 1) await request(script.port);
+  return { script, monPort, address: `http://127.0.0.1:${monPort}/`, browser: await launch() };
+}
+
+/** Some clients, gently. Those without keep-alive see to it that every worker is asked again and again. */
+const load = (port, clients = 8) => new Load(port, [true, false].map((keepAlive) => ({ clients: clients / 2, path: '/slow?20', keepAlive })));
+
+/** The workers as the page shows them: what stands in each cell, by the name of its column. */
+async function rows(page) {
+  const cells = await page.locator('.workers tbody tr').evaluateAll((lines) =>
+    lines.map((line) => [...line.querySelectorAll('td')].map((cell) => [cell.dataset.name ?? 'State', cell.innerText.trim()])));
+  return cells.map(Object.fromEntries);
+}
+
+/** Has the page stand still, and every cell show the widest that it may. */
+async function widen(page) {
+  const widened = await page.evaluate((widest) => {
+    document.querySelector('#pause').click();
+    const cells = [...document.querySelectorAll('.workers td')].filter((cell) => cell.dataset.name in widest);
+    for (const cell of cells) cell.lastChild.textContent = widest[cell.dataset.name];
+    return cells.map((cell) => cell.dataset.name);
+  }, WIDEST);
+  assert.deepStrictEqual(new Set(widened), new Set(Object.keys(WIDEST)));
+}
+
+/** How many requests there were since the start, as the page says. */
+async function requests(page) {
+  const text = await page.locator('.totals div', { has: page.getByText('Requests', { exact: true }) }).locator('dd').innerText();
+  return Number(text.replaceAll(',', ''));
+}
+
+/** The same, of what `status.json` says. */
+async function status(monPort) {
+  return JSON.parse((await request(monPort, '/status.json')).body);
+}
+
+describe('the monitor in a browser', function () {
+  this.timeout(60_000);
+
+  before(function () {
+    need(this, 'chromium');
+  });
+
+  // Before the hook of `leaks.js` looks what is left.
+  afterEach(closeAll);
+
+  it('shows numbers that change, and who replaces a killed worker, without being loaded again', async () => {
+    const { script, address, browser } = await begin();
+    const page = await open(browser, address);
+    await page.evaluate(() => (document.body.dataset.mark = 'the same'));
+    const first = await requests(page);
+    const [before] = await rows(page);
+    assert.ok(script.workers().includes(Number(before.Pid)), JSON.stringify(before));
+    const clients = load(script.port);
+    await until('both workers are seen to serve', async () => (await rows(page)).every((row) => Number(row['Requests / s']) > 10));
+    await until('all requests are counted', async () => (await requests(page)) > first + 100);
+    assert.strictEqual(await page.locator('#sign').innerText(), 'Live');
+    process.kill(Number(before.Pid), 'SIGKILL');
+    const replaced = async () => (await rows(page)).find((row) => row.Restarts === '1' && row.State === 'ready');
+    const after = await until('the page shows who replaced it', replaced);
+    assert.ok(script.workers().includes(Number(after.Pid)), JSON.stringify(after));
+    assert.notStrictEqual(after.Pid, before.Pid);
+    await clients.stop();
+    assert.strictEqual(await page.evaluate(() => document.body.dataset.mark), 'the same');
+    assert.deepStrictEqual(page.troubles, []);
+  });
+
+  it('asks nobody else and has nothing to complain of, on any page, in light and in dark', async () => {
+    const { address, browser } = await begin();
+    const grounds = [];
+    for (const colorScheme of ['light', 'dark']) {
+      for (const name of PAGES) {
+        const page = await open(browser, address + name, { colorScheme });
+        const [ground, text] = await page.evaluate(() => {
+          const { backgroundColor, color } = getComputedStyle(document.body);
+          return [backgroundColor, color].map((rgb) => Number(rgb.match(/\d+/)[0]));
+        });
+        assert.strictEqual(ground < text, colorScheme === 'dark', `${name} ${ground} ${text}`);
+        grounds.push(ground);
+        assert.deepStrictEqual(page.troubles, []);
+      }
+    }
+    assert.strictEqual(new Set(grounds).size, 2, 'all pages have the same two grounds');
+  });
+
+  it('fits on a phone, and on small screens, also with large numbers', async () => {
+    const { address, browser } = await begin();
+    for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
+      for (const name of PAGES) {
+        const page = await open(browser, address + name, { viewport, isMobile: viewport === PHONE });
+        if (name === '') await widen(page);
+        const width = await page.evaluate(() => document.documentElement.scrollWidth);
+        const narrow = await page.locator('tbody th, tbody td, .chart p').evaluateAll((places) =>
+          places.filter((place) => place.scrollWidth > place.clientWidth).map((place) => place.innerText));
+        assert.deepStrictEqual(narrow, [], `what does not fit into its place on /${name}`);
+        assert.ok(width <= viewport.width, `/${name} is ${width} wide of ${viewport.width}`);
+      }
+    }
+  });
+
+  it('is used by keyboard: the first stop leads to the content, and the page pauses and goes on', async () => {
+    const { script, address, browser } = await begin();
+    const page = await open(browser, address);
+    await page.keyboard.press('Tab');
+    assert.strictEqual(await page.locator(':focus').innerText(), 'Skip to the content');
+    assert.ok(await page.locator(':focus').evaluate((link) => link.getBoundingClientRect().left >= 0), 'it is seen');
+    for (let stops = 0; (await page.locator(':focus').getAttribute('id')) !== 'pause'; stops += 1) {
+      assert.ok(stops < 20, 'the button is reached');
+      await page.keyboard.press('Tab');
+    }
+    await page.keyboard.press('Enter');
+    await until('it is paused', async () => (await page.locator('#sign').innerText()) === 'Paused');
+    assert.strictEqual(await page.locator('#pause').innerText(), 'Resume');
+    const still = await requests(page);
+    const clients = load(script.port);
+    // Another page sees two samples in that time; this one none.
+    const other = await open(browser, address);
+    for (let samples = 0; samples < 2; samples += 1) {
+      const seen = await requests(other);
+      await until('the other page changes', async () => (await requests(other)) > seen);
+    }
+    assert.strictEqual(await requests(page), still);
+    await page.bringToFront();
+    await page.keyboard.press('Space');
+    await until('it goes on', async () => (await requests(page)) > still);
+    await clients.stop();
+    await page.locator('.skip').focus();
+    await page.keyboard.press('Enter');
+    assert.strictEqual(await page.locator(':focus').getAttribute('id'), 'main');
+    assert.deepStrictEqual(page.troubles, []);
+  });
+
+  it('shows the same numbers without JavaScript', async () => {
+    const { monPort, address, browser } = await begin();
+    const page = await open(browser, address, { javaScriptEnabled: false });
+    const { workers } = await status(monPort);
+    const expected = workers.map(({ pid, generation, state, connections, restarts }) =>
+      [pid, generation, state, connections.total, restarts].map(String));
+    // The page is made of samples, of which one comes every 2 s.
+    await until('the snapshot says the same', async () => {
+      await page.reload();
+      const shown = (await rows(page)).map((row) => [row.Pid, row.Generation, row.State, row.Accepted, row.Restarts]);
+      return (await requests(page)) === 5 && JSON.stringify(shown) === JSON.stringify(expected);
+    });
+    assert.strictEqual(await page.locator('#sign').innerText(), 'Snapshot');
+    assert.strictEqual(await page.locator('#pause').isVisible(), false);
+  });
+
+  if (process.env.SCREENSHOTS) {
+    it('draws the pictures of the manual', async function () {
+      this.timeout(240_000);
+      const { script, address, browser } = await begin({ noWorkers: 4 });
+      const clients = [load(script.port, 12)];
+      const views = { light: {}, dark: { colorScheme: 'dark' }, phone: { viewport: PHONE, isMobile: true } };
+      const pages = {};
+      for (const [name, view] of Object.entries(views)) {
+        pages[name] = await open(browser, address, { colorScheme: 'light', viewport: { width: 1280, height: 800 }, ...view });
+      }
+      const points = async () => (await pages.light.locator('.chart .line').first().getAttribute('d')).split('l').length;
+      for (const enough of [12, 20, 28, 40]) {
+        await until(`the charts have ${enough} points`, async () => (await points()) >= enough, 60_000);
+        clients.push(load(script.port, 6 + clients.length * 4));
+        if (clients.length === 3) process.kill(script.workers()[1], 'SIGKILL');
+      }
+      for (const [name, page] of Object.entries(pages)) {
+        await page.screenshot({ path: path.join(DOCS, `monitor-${name}.png`), fullPage: name === 'phone' });
+      }
+      for (const some of clients) await some.stop();
+    });
+  }
+});

@@ -1,0 +1,139 @@
+'use strict';
+
+// What npm puts into node_modules/.bin starts the native command line of this machine, in its own place.
+
+const assert = require('node:assert');
+const { once } = require('node:events');
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placePlatform, removeFolders, write } = require('../helpers/installed');
+const { NODE } = require('../helpers/node');
+const { within } = require('../helpers/wait');
+
+const { version } = require('../../package.json');
+
+/** A command line that tells who it is and how it was called, and does what its first argument says. */
+const PROGRAM = `#!/bin/sh
+printf '%s\\n' "$$" "$CLUSTER2_PACKAGE" "$@"
+eval "$1"
+`;
+
+const linkOf = (project) => path.join(path.dirname(project.linked), '.bin', 'cluster2');
+
+function run(file, args = [], settings = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 10_000, ...settings });
+  return { status, signal, stderr, lines: stdout.trimEnd().split('\n') };
+}
+
+/** An environment in which `uname` tells of another machine. */
+function machine(system, processor) {
+  const folder = emptyFolder();
+  write({ [path.join(folder, 'uname')]: `#!/bin/sh\nif [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi\n` });
+  return { env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
+}
+
+/** Sends a signal to a command line that has said `set`, and returns its exit code. */
+async function endBy(signal, child) {
+  try {
+    await within('the trap is set', (async () => {
+      let said = '';
+      for await (const text of child.stdout) if ((said += text).includes('\nset\n')) return;
+    })());
+    child.kill(signal);
+    const [code] = await within('it ends', once(child, 'exit'));
+    return code;
+  } finally {
+    child.kill('SIGKILL');
+    // The command line ends with its input, also where it is not the child itself.
+    for (const stream of child.stdio) stream.destroy();
+  }
+}
+
+describe('bin/cluster2', () => {
+  afterEach(removeFolders);
+
+  for (const layout of Object.keys(LAYOUTS)) {
+    it(`finds the command line by a link of npm: ${layout}`, () => {
+      const project = lay(layout, { program: PROGRAM });
+      const { status, lines, stderr } = run(linkOf(project), ['true', 'two words', '']);
+      assert.deepStrictEqual({ status, stderr }, { status: 0, stderr: '' });
+      assert.deepStrictEqual(lines.slice(1), [project.main, 'true', 'two words']);
+    });
+  }
+
+  it('takes the one beside the package before any other', () => {
+    const project = lay('hoisted', { program: PROGRAM });
+    write({ [path.join(project.main, `cluster2.${PLATFORM}`)]: '#!/bin/sh\necho own\n' });
+    assert.deepStrictEqual(run(linkOf(project)).lines, ['own']);
+  });
+
+  it('takes the one for this C library where both are installed', () => {
+    const project = lay('hoisted', { program: PROGRAM });
+    const other = PLATFORM.endsWith('gnu') ? PLATFORM.replace('gnu', 'musl') : PLATFORM.replace('musl', 'gnu');
+    placePlatform(path.join(project.folder, `node_modules/cluster2-rs-${other}`), { platform: other, program: '#!/bin/sh\necho other\n' });
+    assert.strictEqual(run(linkOf(project), ['exit 7']).status, 7);
+  });
+
+  it('becomes the command line: the same process, with its exit code and its end by a signal', () => {
+    const link = linkOf(lay('hoisted', { program: PROGRAM }));
+    assert.strictEqual(run(link, ['exit 7']).status, 7);
+    assert.strictEqual(run(link, ['kill -TERM $$']).signal, 'SIGTERM');
+    const { pid, stdout } = spawnSync(link, ['true'], { encoding: 'utf8' });
+    assert.strictEqual(Number(stdout.split('\n')[0]), pid);
+  });
+
+  it('hands signals to the command line', async () => {
+    const link = linkOf(lay('hoisted', { program: PROGRAM }));
+    const child = spawn(link, ['trap "exit 9" USR1; echo set; while read -r nothing; do :; done']);
+    assert.strictEqual(await endBy('SIGUSR1', child), 9);
+  });
+
+  it('says in one line what is missing, and ends with 255', () => {
+    const project = lay('hoisted');
+    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    const { status, stderr } = run(linkOf(project));
+    assert.strictEqual(status, 255);
+    assert.match(stderr, /^cluster2: .*\(Linux [^)]+\).* missing.*npm run build.*\n$/);
+  });
+
+  it('names a machine for which there is none', () => {
+    const link = linkOf(lay('hoisted', { program: PROGRAM }));
+    for (const [system, processor] of [['Darwin', 'arm64'], ['Linux', 'riscv64']]) {
+      const { status, stderr } = run(link, [], machine(system, processor));
+      assert.strictEqual(status, 255);
+      assert.ok(stderr.includes(`(${system} ${processor})`), stderr);
+    }
+  });
+
+  it('is run by node in the same way, as Yarn does from version 2 on', async () => {
+    for (const layout of Object.keys(LAYOUTS)) {
+      const project = lay(layout, { program: PROGRAM });
+      const { status, lines, stderr } = run(NODE, [linkOf(project), 'exit 7', 'two words', '']);
+      assert.deepStrictEqual({ status, stderr }, { status: 7, stderr: '' });
+      assert.deepStrictEqual(lines.slice(1), [project.main, 'exit 7', 'two words']);
+    }
+    const link = linkOf(lay('hoisted', { program: PROGRAM }));
+    assert.strictEqual(run(NODE, [link, 'kill -TERM $$']).signal, 'SIGTERM');
+    const kept = run(NODE, ['--preserve-symlinks', '--preserve-symlinks-main', link, 'exit 7', 'two words']);
+    assert.deepStrictEqual([kept.status, ...kept.lines.slice(2)], [7, 'exit 7', 'two words']);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) {
+      const name = signal.slice(3);
+      assert.strictEqual(await endBy(signal, spawn(NODE, [link, `trap "exit 9" ${name}; echo set; while read -r nothing; do :; done`])), 9);
+    }
+  });
+
+  it('says what is missing by node too', () => {
+    const project = lay('hoisted');
+    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    const { status, stderr } = run(NODE, [linkOf(project)]);
+    assert.strictEqual(status, 255);
+    assert.match(stderr, /^cluster2: .* missing.*\n$/);
+  });
+
+  it('is what a build left in this clone', () => {
+    const { status, lines } = run(path.join(ROOT, 'bin', 'cluster2'), ['--version']);
+    assert.strictEqual(status, 0);
+    assert.ok(lines.join('\n').includes(version), lines.join('\n'));
+  });
+});

@@ -1,0 +1,74 @@
+'use strict';
+
+// A release has all our JavaScript in one file, which must be the same as the files of the clone, and be loaded once.
+
+const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { bundle } = require('../../scripts/bundle');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
+const { NODE } = require('../helpers/node');
+const { assertServes } = require('../helpers/tarballs');
+
+/** Answers with the files of ours that this worker has loaded. */
+const SERVER = `
+  const http = require('node:http');
+  const Cluster = require('cluster2-rs');
+  const ours = () => Object.keys(require.cache).filter((file) => file.includes('cluster2-rs'));
+  const server = http.createServer((_request, response) => response.end(JSON.stringify(ours())));
+  const cluster = new Cluster({ port: Number(process.env.PORT), noWorkers: 2, monPort: 0, pids: 'pids' });
+  cluster.listen((callback) => callback(server));
+  require(process.env.EVENTS)(cluster);
+`;
+
+const filesBelow = (folder) => fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'));
+
+describe('the JavaScript of a release', () => {
+  afterEach(removeFolders);
+
+  it('is all of ours, and nothing else', () => {
+    const folder = emptyFolder();
+    bundle(folder);
+    const text = fs.readFileSync(path.join(folder, 'lib', 'all.js'), 'utf8');
+    const modules = [...text.matchAll(/^\/\/ (\S+\.js)$/gm)].map(([, name]) => name);
+    const needed = ['index.js', ...filesBelow(path.join(ROOT, 'lib')).map((name) => `lib/${name}`)];
+    assert.deepStrictEqual(modules.sort(), needed.sort());
+    assert.deepStrictEqual(filesBelow(folder).sort(), ['index.js', 'lib/all.js', 'lib/preload.js']);
+  });
+
+  it('serves and reloads', () => assertServes({ folder: lay('hoisted').folder, env: process.env }));
+
+  it('is loaded by a worker as one file, once', async () => {
+    const { folder, main } = lay('hoisted');
+    write({ [path.join(folder, 'server.js')]: SERVER });
+    const env = { ...process.env, EVENTS: path.join(ROOT, 'test', 'fixtures', 'events.js') };
+    const script = await new Script(path.join(folder, 'server.js'), { cwd: folder, env, port: await freePort() }).ready();
+    const loaded = JSON.parse((await request(script.port, '/')).body).map((file) => path.relative(main, file));
+    assert.deepStrictEqual(loaded.filter((file) => file.endsWith('.js')).sort(), ['index.js', 'lib/all.js', 'lib/preload.js']);
+    script.kill('SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+
+  it('is not loaded by the threads of a worker, in which Node runs the preload too', () => {
+    const { folder, main } = lay('hoisted');
+    const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('all.js')).length;
+      const { Worker, isMainThread } = require('node:worker_threads');
+      if (isMainThread) new Worker(__filename); else console.log(loaded());`;
+    write({ [path.join(folder, 'thread.js')]: code });
+    const flags = ['--require', path.join(main, 'lib', 'preload.js')];
+    const { stdout, stderr } = spawnSync(NODE, [...flags, path.join(folder, 'thread.js')], { encoding: 'utf8' });
+    assert.deepStrictEqual([stdout.trim(), stderr], ['0', '']);
+  });
+
+  it('is imported by name', () => {
+    const { folder } = lay('hoisted');
+    const code = `import Default, { Cluster, ClusterError } from 'cluster2-rs';
+      console.log(Default === Cluster && Cluster.ClusterError === ClusterError && ClusterError.name);`;
+    write({ [path.join(folder, 'app.mjs')]: code });
+    const { stdout, stderr } = spawnSync(NODE, [path.join(folder, 'app.mjs')], { encoding: 'utf8' });
+    assert.deepStrictEqual([stdout.trim(), stderr], ['ClusterError', '']);
+  });
+});

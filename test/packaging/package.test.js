@@ -1,0 +1,86 @@
+'use strict';
+
+// What npm takes from a clone: enough to run from, nothing else, and nothing that has to be built or downloaded.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { PLATFORM, emptyFolder, removeFolders } = require('../helpers/installed');
+const { ROOT, assertServes, commandLine, install, pack } = require('../helpers/tarballs');
+
+const LIMIT = 60_000;
+const description = require('../../package.json');
+
+/** Everything that may be in the package. */
+const MAY_BE = [
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|index\.js|index\.d\.ts)$/,
+  /^lib\/([a-z]+\/)?[a-z0-9-]+\.js$/,
+  /^bin\/cluster2$/,
+  /^cluster2-rs\.linux-\w+-\w+\.node$/,
+  /^cluster2\.linux-\w+-\w+$/,
+];
+const BINARIES = [`cluster2-rs.${PLATFORM}.node`, `cluster2.${PLATFORM}`];
+const SCRIPTS_OF_NPM = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
+
+describe('the package', function () {
+  this.timeout(LIMIT);
+
+  let tarball;
+  let files;
+  before(() => ({ tarball, files } = pack(ROOT, emptyFolder())));
+  after(removeFolders);
+
+  it('holds what runs, and nothing else', () => {
+    const names = files.map((file) => file.path);
+    assert.deepStrictEqual(names.filter((name) => !MAY_BE.some((pattern) => pattern.test(name))), []);
+    const modules = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
+    const needed = ['index.js', 'index.d.ts', 'LICENSE', 'README.md', 'bin/cluster2', ...BINARIES, ...modules.map((name) => `lib/${name}`)];
+    assert.deepStrictEqual(needed.filter((name) => !names.includes(name)), []);
+  });
+
+  it('is small but for the binaries, which can be executed', () => {
+    const rest = files.filter(({ path: name }) => !BINARIES.includes(name));
+    const size = rest.reduce((sum, file) => sum + file.size, 0);
+    assert.ok(size < 1_000_000, `${size} bytes`);
+    for (const name of ['bin/cluster2', `cluster2.${PLATFORM}`]) {
+      assert.strictEqual(files.find((file) => file.path === name).mode & 0o111, 0o111, name);
+    }
+  });
+
+  it('runs nothing when it is installed, and needs no other package', () => {
+    assert.deepStrictEqual(SCRIPTS_OF_NPM.filter((name) => name in description.scripts), []);
+    assert.deepStrictEqual(description.dependencies ?? {}, {});
+    // npm would refuse to install it, before it could say why it does not run there.
+    for (const name of ['os', 'cpu', 'libc']) assert.ok(!(name in description), name);
+  });
+
+  it('has the version of the crate', () => {
+    const crate = fs.readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8').match(/^version = "(.*)"$/m)[1];
+    assert.strictEqual(description.version, crate);
+  });
+
+  it('is not published from a clone', () => {
+    const publish = () => execFileSync('npm', ['run', 'prepublishOnly'], { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' });
+    assert.throws(publish, ({ status, stderr }) => status === 1 && stderr.includes('npm run release'));
+  });
+
+  it('is resolved with its types by all kinds of importers (attw)', () => tool('attw', tarball));
+
+  it('has no mistake in its description (publint)', () => tool('publint', tarball, '--strict'));
+
+  it('is installed and runs where there is neither a compiler nor a registry', async () => {
+    const installed = install(tarball);
+    assert.ok(commandLine(installed, '--version').includes(description.version));
+    await assertServes(installed);
+  });
+});
+
+/** Runs a tool over the package; what it says is shown if it finds something. */
+function tool(name, ...args) {
+  try {
+    execFileSync(path.join(ROOT, 'node_modules', '.bin', name), args, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe', timeout: LIMIT });
+  } catch (error) {
+    assert.fail(`${name}: ${error.message}\n${error.stdout}\n${error.stderr}`);
+  }
+}

@@ -1,0 +1,189 @@
+'use strict';
+
+// The event `close` of a server: a script that knows nothing of us gets it where Node emits it, after
+// its last connection, so that what it does then ends no request. An app passed to `Cluster#listen`
+// gets it at the start of a drain too.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { Connection, request } = require('../helpers/client');
+const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Load } = require('../helpers/load');
+const { HANG_UP, WAYS, leaves } = require('../helpers/shutdowns');
+
+const CLI = ['--workers', '1', '--mon-port', 'off'];
+const folders = [];
+afterEach(() => folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+
+/** Starts a script of this text in one worker; `say(word)` is defined in it. */
+async function started(text, settings = { cli: CLI }) {
+  const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+  folders.push(cwd);
+  const say = 'const say = (word) => console.log(`${process.pid} ${word}`);';
+  fs.writeFileSync(path.join(cwd, 'server.js'), `const http = require('http');\n${say}\n${text}`);
+  const script = new Script(path.join(cwd, 'server.js'), { cwd, port: await freePort(), ...settings });
+  return settings.isAlone ? script : script.ready(1);
+}
+
+/** The words that a process has said. */
+function wordsOf(script, pid) {
+  const said = [...script.output.matchAll(/^(\d+) (\w+)$/gm)];
+  return said.filter(([, by]) => Number(by) === pid).map(([, , word]) => word);
+}
+const untilSaid = (script, pid, word) => script.until(`${pid} says ${word}`, () => wordsOf(script, pid).includes(word));
+
+describe('a script that ends in the callback of server.close() answers each request that it has', () => {
+  for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('idiom.js', way));
+  it('SIGHUP to all workers', () => leaves('idiom.js', HANG_UP));
+});
+
+describe('the event close, of a script that knows nothing of us', () => {
+  it('comes once and after the last connection, where workers are replaced, and ends no request', async () => {
+    const script = await new Script('pool.js', { port: await freePort(), cli: ['--workers', '2', '--mon-port', 'off'] }).ready();
+    const old = script.workers();
+    const slow = Array.from({ length: 8 }, () => request(script.port, '/slow'));
+    await script.until('requests are there', () => script.output.split('got').length - 1 === slow.length);
+    const load = new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }]);
+    await script.until('there is load', () => load.counts.ok > 50);
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
+    assert.deepStrictEqual((await Promise.all(slow)).map(({ body }) => body), Array(slow.length).fill('pool'));
+    await load.stop();
+    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+    await script.until('the old workers are gone', () => !old.some(isAlive));
+    for (const pid of old) assert.deepStrictEqual(wordsOf(script, pid).filter((word) => word !== 'got'), ['close', 'exit']);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
+  });
+
+  it('leaves the script the time that it takes after a signal, before it closes and after it', async () => {
+    const script = await started(`
+      const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
+      setInterval(() => {}, 1000);
+      process.on('SIGTERM', () => setTimeout(() => {
+        if (server.listening) say('listening');
+        server.close((error) => setTimeout(() => (say(error ? 'error' : 'done'), process.exit(0)), 700));
+      }, 700));`);
+    const [first] = script.workers();
+    process.kill(first, 'SIGTERM');
+    await script.until('it is gone', () => script.errors.includes(`worker ${first} is gone (leave, exit code 0)`));
+    assert.deepStrictEqual(wordsOf(script, first), ['listening', 'done']);
+  });
+
+  it('leaves a script that sends itself the signal again when it is done, and none of whose handlers is left', async () => {
+    const script = await started(`
+      const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
+      setInterval(() => {}, 1000);
+      const leave = () => server.close(() => setTimeout(() => {
+        say('done');
+        process.removeListener('SIGTERM', leave);
+        process.kill(process.pid, 'SIGTERM');
+      }, 700));
+      process.on('SIGTERM', leave);`);
+    const [first] = script.workers();
+    process.kill(first, 'SIGTERM');
+    await untilSaid(script, first, 'done');
+    await script.until('it is gone', () => !isAlive(first), 1000);
+  });
+
+  it('ends a script soon whose handler of the signal belongs to a package that does nothing beside others', async () => {
+    const signalExit = JSON.stringify(require.resolve('signal-exit'));
+    const script = await started(`
+      require(${signalExit}).onExit(() => {});
+      http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
+      setInterval(() => {}, 1000);`);
+    const [first] = script.workers();
+    process.kill(first, 'SIGTERM');
+    await script.until('it is gone', () => !isAlive(first), 3000);
+  });
+});
+
+describe('a server that its script closes only when nothing is left, as http-terminator does', () => {
+  const CLUSTER = JSON.stringify(path.join(__dirname, '..', '..'));
+  const listen = (options) => `
+    const server = http.createServer((request, response) => response.end('hello'));
+    process.on('SIGTERM', () => setTimeout(() => {
+      say(server.listening ? 'listening' : 'closed');
+      server.close((error) => (say(error ? 'error' : 'callback'), process.exit()));
+    }, 300));
+    const cluster = new (require(${CLUSTER}))({ port: process.env.PORT, monPort: false, ...${options} });
+    cluster.listen((callback) => callback(server), () => say('listens'));`;
+
+  it('is not closed before, with cluster: false', async () => {
+    const script = await started(listen('{ cluster: false }'), { isAlone: true });
+    await untilSaid(script, script.pid, 'listens');
+    process.kill(script.pid, 'SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
+    assert.deepStrictEqual(wordsOf(script, script.pid), ['listens', 'listening', 'callback']);
+  });
+});
+
+describe('the event close, of an app passed to Cluster#listen', () => {
+  const CLUSTER = JSON.stringify(path.join(__dirname, '..', '..'));
+  /** A server that says what happens to it, and answers a request when it is whole. */
+  const SERVER = `
+    const server = http.createServer((request, response) => {
+      say('got');
+      request.resume().on('end', () => response.end('whole', () => say('answered')));
+    });
+    server.on('close', () => say('close'));
+    process.on('exit', () => say('exit'));`;
+  const LISTEN = `
+    const Cluster = require(${CLUSTER});
+    const cluster = new Cluster({ port: process.env.PORT, noWorkers: 1, monPort: false, ...JSON.parse(process.env.OPTIONS) });
+    cluster.on('listening', (pid) => console.log('event ' + JSON.stringify({ from: process.pid, event: ['listening', pid] })));
+    cluster.listen((callback) => callback(server), () => say('listens'));`;
+
+  /** What the process that serves says from then on, when it leaves with a request that is whole once it has said `word`. */
+  async function saidWhile(leave, word, text, options) {
+    const isAlone = options.cluster === false;
+    const script = await started(`${SERVER}\n${text}\n${LISTEN}`, { options, isAlone });
+    const pid = isAlone ? script.pid : script.workers()[0];
+    await untilSaid(script, pid, 'listens');
+    const client = new Connection(script.port);
+    client.socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n1');
+    await untilSaid(script, pid, 'got');
+    leave(script, pid);
+    await untilSaid(script, pid, word);
+    await client.say('2', 'whole');
+    await untilSaid(script, pid, 'exit');
+    return wordsOf(script, pid).slice(2);
+  }
+
+  const terminate = (_script, pid) => process.kill(pid, 'SIGTERM');
+  const shutdown = ({ cwd }) => ask(cwd, 'shutdown');
+  const CASES = {
+    'in a worker': [terminate, {}],
+    'in a cluster that shuts down': [shutdown, {}],
+    'with cluster: false': [terminate, { cluster: false }],
+  };
+
+  for (const [name, [leave, options]] of Object.entries(CASES)) {
+    it(`comes once, at the start, while the server still answers: ${name}`, async () => {
+      assert.deepStrictEqual(await saidWhile(leave, 'close', '', options), ['close', 'answered', 'exit']);
+    });
+
+    it(`is told only to the callback when the app closes its server after that: ${name}`, async () => {
+      const text = `server.once('close', () => setImmediate(() => {
+        server.close((error) => say(error ? 'error' : 'callback'));
+        say('closing');
+      }));`;
+      const said = await saidWhile(leave, 'closing', text, options);
+      assert.deepStrictEqual(said, ['close', 'closing', 'answered', 'callback', 'exit']);
+    });
+  }
+
+  for (const [name, [leave, options]] of Object.entries(CASES)) {
+    if (leave !== terminate) continue;
+    it(`is left to Node where the app closes its server when it is told to leave: ${name}`, async () => {
+      const text = `process.on('SIGTERM', () => {
+        server.close((error) => (say(error ? 'error' : 'callback'), process.exit()));
+        say('closing');
+      });`;
+      const said = await saidWhile(leave, 'closing', text, options);
+      assert.deepStrictEqual(said, ['closing', 'answered', 'close', 'callback', 'exit']);
+    });
+  }
+});

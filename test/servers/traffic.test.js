@@ -1,0 +1,146 @@
+'use strict';
+
+// What is known of the connections of a process, whatever servers they pass through.
+
+const assert = require('node:assert');
+const { EventEmitter, once } = require('node:events');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
+const net = require('node:net');
+const { Counters } = require('../../lib/http/counters');
+const { Traffic } = require('../../lib/http/traffic');
+const { selfSigned } = require('../helpers/certificate');
+const { until } = require('../helpers/wait');
+
+/** A net server that passes its connections on to an HTTP server, as one does that serves two protocols on one port. */
+async function passingOn(traffic) {
+  const server = http.createServer(({ url }, response) => url === '/never' || response.end('hello'));
+  const front = net.createServer((socket) => server.emit('connection', socket));
+  for (const watched of [front, server]) traffic.watch(watched);
+  await once(front.listen(0, '127.0.0.1'), 'listening');
+  return front;
+}
+
+describe('a connection that one server passes on to another', () => {
+  let traffic;
+  let counters;
+  let front;
+  let client;
+  beforeEach(async () => {
+    counters = new Counters();
+    traffic = new Traffic(counters);
+    front = await passingOn(traffic);
+    client = net.connect(front.address().port, '127.0.0.1');
+  });
+  afterEach(async () => {
+    client.destroy();
+    traffic.close();
+    front.close();
+    await once(front, 'close');
+  });
+
+  it('is one that speaks HTTP, and is forgotten when it ends', async () => {
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(client, 'data');
+    assert.deepStrictEqual([traffic.size, [...traffic.others].length, traffic.streams.length], [1, 0, 1]);
+    assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [1, 0]);
+    counters.connectionsActive += 1; // as whoever accepts does
+    client.end();
+    await until('it is gone', () => traffic.size === 0);
+    assert.deepStrictEqual([counters.connectionsActive, traffic.sockets.length], [0, 0]);
+  });
+
+  it('is forgotten if it has closed before it is passed on', async () => {
+    const [passing] = front.listeners('connection').slice(-1);
+    front.removeListener('connection', passing);
+    const [socket] = await once(front, 'connection');
+    socket.resume();
+    client.destroy();
+    await once(socket, 'close');
+    passing(socket);
+    assert.deepStrictEqual([traffic.size, traffic.streams.length], [0, 0]);
+  });
+
+  it('ends with a request under way, which counts no more', async () => {
+    client.write('GET /never HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until('the request is there', () => counters.requestsActive === 1);
+    client.destroy();
+    await until('it is gone', () => traffic.size === 0);
+    assert.strictEqual(counters.requestsActive, 0);
+  });
+});
+
+describe('an http2 server with allowHTTP1', () => {
+  it('has requests of both kinds, each counted from its arrival to its end', async () => {
+    const counters = new Counters();
+    const traffic = new Traffic(counters);
+    const server = http2.createSecureServer({ ...selfSigned(), allowHTTP1: true });
+    const waiting = [];
+    server.on('request', (_request, response) => waiting.push(response));
+    traffic.watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address();
+    const first = https.get({ port, host: '127.0.0.1', rejectUnauthorized: false, agent: false });
+    const session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+    const second = session.request({ ':path': '/' });
+    await until('both are there', () => waiting.length === 2);
+    assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [2, 2]);
+    assert.deepStrictEqual([traffic.size, traffic.streams.length, traffic.sessions.length], [2, 1, 1]);
+    waiting.forEach((response) => response.end('hello'));
+    const [answer] = await once(first, 'response');
+    await Promise.all([answer.resume(), second.resume()].map((stream) => once(stream, 'close')));
+    await until('none is there', () => counters.requestsActive === 0);
+    session.close();
+    await until('both are gone', () => traffic.size === 0);
+    assert.deepStrictEqual([traffic.streams.length, traffic.sessions.length], [0, 0]);
+    traffic.close();
+    server.close();
+    await once(server, 'close');
+  });
+});
+
+it('a server with an `emit` of its own, which calls that of its class, goes on when nobody watches any more', async () => {
+  const traffic = new Traffic(new Counters());
+  const server = net.createServer();
+  const { emit } = server;
+  server.emit = (...args) => emit.apply(server, args);
+  traffic.close();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  server.close();
+  await once(server, 'close');
+});
+
+describe('a server whose `emit` others wrap, as tracers do', () => {
+  const { prototype } = net.Server;
+  afterEach(() => delete prototype.emit);
+
+  for (const when of ['before', 'after']) {
+    it(`${when} us, is watched, and theirs is left as it was`, async () => {
+      const heard = [];
+      const trace = () => {
+        const { emit } = prototype;
+        prototype.emit = function (event, ...args) {
+          heard.push(event);
+          return emit.call(this, event, ...args);
+        };
+        return prototype.emit;
+      };
+      let theirs = when === 'before' ? trace() : undefined;
+      const traffic = new Traffic(new Counters());
+      const ours = prototype.emit;
+      theirs ??= trace();
+      const front = await passingOn(traffic);
+      const client = net.connect(front.address().port, '127.0.0.1');
+      await until('it is there', () => traffic.streams.length === 1);
+      client.destroy();
+      await until('it is gone', () => traffic.size === 0);
+      front.close();
+      await once(front, 'close');
+      if (when === 'after') prototype.emit = ours;
+      traffic.close();
+      assert.strictEqual(prototype.emit, when === 'after' ? EventEmitter.prototype.emit : theirs);
+      assert.strictEqual(heard.filter((event) => event === 'connection').length, 2);
+    });
+  }
+});

@@ -1,0 +1,169 @@
+'use strict';
+
+// What we add to a server, a socket or a session changes nothing of what Node does with it, and nothing that an app can see:
+// each kind of server is compared with the same one in plain Node.
+
+const assert = require('node:assert');
+const { once } = require('node:events');
+const http2 = require('node:http2');
+const https = require('node:https');
+const net = require('node:net');
+const tls = require('node:tls');
+const { selfSigned } = require('../helpers/certificate');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
+const { until, within } = require('../helpers/wait');
+
+const TLS = selfSigned();
+const CLI = ['--workers', '1', '--mon-port', 'off'];
+/** How a server may be served, apart from plain Node. */
+const MODES = {
+  'under cluster2 start': { mode: 'alone', cli: CLI },
+  'under cluster2 start without the health check': { mode: 'alone', cli: [...CLI, '--no-ecv'] },
+  'by the API': { mode: 'api' },
+  'with cluster: false': { mode: 'single' },
+};
+
+/** A script with a server of this kind, once it listens. */
+async function serve(kind, { mode, cli }) {
+  const env = { KIND: kind, MODE: mode, TLS: JSON.stringify(TLS) };
+  const script = new Script('untouched.js', { port: await freePort(), env, cli });
+  const listens = async () => {
+    const socket = net.connect(script.port, '127.0.0.1');
+    const opened = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]);
+    socket.destroy();
+    return opened;
+  };
+  await script.until('it listens', () => listens().catch(() => false));
+  return script;
+}
+
+async function textOf(stream) {
+  let all = '';
+  for await (const text of stream.setEncoding('utf8')) all += text;
+  return all;
+}
+
+/** `once` would reject for an error, of which others are told. */
+const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
+const origin = (port, secure) => `http${secure ? 's' : ''}://127.0.0.1:${port}`;
+
+/** Does something with a session of HTTP/2. */
+async function withSession(port, secure, use) {
+  const session = http2.connect(origin(port, secure), { ca: TLS.cert, servername: 'localhost', rejectUnauthorized: false });
+  session.on('error', () => {});
+  try {
+    await once(session, 'connect');
+    return await use(session);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** One exchange: everything that comes back for it. */
+async function exchange(session, headers, options) {
+  const stream = session.request({ ':path': '/', ...headers }, options);
+  const came = [];
+  stream.on('continue', () => came.push('100'));
+  stream.on('response', (answer) => came.push(answer[':status']));
+  stream.on('trailers', (trailers) => came.push({ ...trailers }));
+  stream.on('error', ({ code, message }) => came.push(code, message));
+  stream.setEncoding('utf8').on('data', (text) => came.push(text));
+  if (!options?.endStream && !stream.writableEnded) stream.end();
+  await closed(stream);
+  return came;
+}
+
+/** What a server of HTTP/2 does, by what is asked of it. */
+async function behaviour(port, secure) {
+  const asked = {
+    trailers: {},
+    'extended CONNECT': { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http' },
+    'Expect: 100-continue': { ':method': 'POST', expect: '100-continue' },
+    HEAD: { ':method': 'HEAD' },
+  };
+  const found = {};
+  for (const [name, headers] of Object.entries(asked)) {
+    found[name] = await withSession(port, secure, async (session) => {
+      if (!session.remoteSettings.enableConnectProtocol) await once(session, 'remoteSettings');
+      return exchange(session, headers, { endStream: name === 'HEAD' });
+    });
+  }
+  // A stream that the client gives up is an error of the stream, which nobody swallows.
+  await withSession(port, secure, async (session) => {
+    const stream = session.request({ ':path': '/hangs' }).on('error', () => {});
+    session.ping(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
+    await closed(stream);
+    await until('the error was told', async () => (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'));
+  });
+  // Of the sessions that these clients broke off, what came of it is a matter of time.
+  found.told = JSON.parse(await told(port, secure)).filter((text) => !text.startsWith('sessionError'));
+  return found;
+}
+
+const told = (port, secure) => withSession(port, secure, async (session) => textOf(session.request({ ':path': '/told' })));
+
+/** What an app sees of its server and of one of its connections. */
+const SEEN = {
+  net: (port) => textOf(net.connect(port, '127.0.0.1')),
+  tls: (port) => textOf(tls.connect(port, '127.0.0.1', { rejectUnauthorized: false })),
+  http: async (port) => (await request(port, '/')).body,
+  https: async (port) => (await request(port, '/', { transport: https, rejectUnauthorized: false })).body,
+  http2: (port) => withSession(port, false, (session) => textOf(session.request({ ':path': '/seen' }))),
+  http2s: (port) => withSession(port, true, (session) => textOf(session.request({ ':path': '/seen' }))),
+};
+
+/** A client of TLS that knows HTTP/1 only. */
+const http1Only = (port) => {
+  const socket = tls.connect(port, '127.0.0.1', { rejectUnauthorized: false, ALPNProtocols: [] });
+  socket.on('error', () => {});
+  return textOf(socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')));
+};
+
+/** What comes of a server on which nothing listens for what comes, or only its own event. */
+const DOES = {
+  strict: http1Only,
+  strange: http1Only,
+  idle: (port) => withSession(port, false, (session) => within('it is ended', closed(session).then(() => 'ended'))),
+  continues: async (port) => (await request(port, '/', { headers: { expect: '100-continue' } })).body,
+  silent: (port) => withSession(port, false, async (session) => {
+    const stream = session.request({ ':path': '/' }).on('response', () => assert.fail('answered'));
+    await new Promise((resolve) => session.ping(resolve));
+    stream.close();
+    return 'not answered';
+  }),
+};
+
+for (const [kind, ask] of Object.entries(DOES)) {
+  it(`a server of the kind '${kind}' does what it does in plain Node`, async () => {
+    const found = {};
+    for (const [name, how] of Object.entries({ 'plain Node': { mode: 'alone' }, ...MODES })) {
+      const script = await serve(kind, how);
+      found[name] = await ask(script.port);
+      await script.cleanUp();
+    }
+    const [expected] = Object.values(found);
+    assert.ok(expected.length > 0);
+    for (const what of Object.values(found)) assert.strictEqual(what, expected);
+  });
+}
+
+for (const [kind, see] of Object.entries(SEEN)) {
+  describe(`a ${kind} server is as in plain Node`, () => {
+    let expected;
+    before(async () => {
+      const script = await serve(kind, { mode: 'alone' });
+      expected = { seen: JSON.parse(await see(script.port)) };
+      if (kind.startsWith('http2')) expected.does = await behaviour(script.port, kind === 'http2s');
+      await script.cleanUp();
+    });
+
+    for (const [name, how] of Object.entries(MODES)) {
+      it(name, async () => {
+        const script = await serve(kind, how);
+        assert.deepStrictEqual(JSON.parse(await see(script.port)), expected.seen);
+        if (expected.does) assert.deepStrictEqual(await behaviour(script.port, kind === 'http2s'), expected.does);
+      });
+    }
+  });
+}

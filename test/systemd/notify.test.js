@@ -1,0 +1,152 @@
+'use strict';
+
+// What a service manager is told over its notify socket, which a program of the test holds.
+
+const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { ask } = require('../helpers/ask');
+const { request } = require('../helpers/client');
+const { callInMaster, change, startServer } = require('../helpers/hammered');
+const { Tool, need } = require('../helpers/tools');
+const { until } = require('../helpers/wait');
+
+const UNITS = path.join(__dirname, '..', '..', 'examples', 'systemd');
+const LISTENER = path.join(__dirname, '..', 'helpers', 'notify.pl');
+
+describe('the service manager', () => {
+  let perl;
+  before(function () {
+    [perl] = need(this, 'perl');
+  });
+
+  /** Binds a notify socket; `lines()` is what came. */
+  async function manager(name = '{directory}/notify') {
+    const tool = new Tool(perl, [LISTENER, name]);
+    await until('the socket is bound', () => tool.output.startsWith('bound\n'));
+    const socket = name.replace('{directory}', tool.directory);
+    const lines = () => tool.output.split('\n').slice(1, -1).flatMap((line) => line.split(' | '));
+    const heard = (line) => until(`the service manager hears ${line}`, () => lines().includes(line)).catch((error) => {
+      throw new Error(`${error.message}\n${tool.output}`);
+    });
+    return { socket, lines, heard };
+  }
+
+  const start = (socket, options = {}, env = {}) => startServer({ options, env: { NOTIFY_SOCKET: socket, ...env } });
+
+  it('hears of readiness with the first worker, of the main process, and how many there are', async () => {
+    const { socket, lines, heard } = await manager();
+    const script = await start(socket);
+    await heard('STATUS=2 of 2 workers ready');
+    assert.deepStrictEqual(lines().filter((line) => !line.startsWith('STATUS=')), ['READY=1', `MAINPID=${script.pid}`]);
+    assert.ok(lines().indexOf('STATUS=0 of 2 workers ready') < lines().indexOf('READY=1'));
+    assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
+  });
+
+  it('hears nothing of readiness where the first start fails', async () => {
+    const { socket, lines, heard } = await manager();
+    const { Script, freePort } = require('../helpers/cluster');
+    const script = new Script('hammered.js', { port: await freePort(), env: { NOTIFY_SOCKET: socket } });
+    change(script, 'if (require("cluster").isWorker) process.exit(9);');
+    assert.strictEqual((await script.ended()).code, 255);
+    await heard('STOPPING=1');
+    assert.ok(!lines().includes('READY=1'));
+  });
+
+  it('hears the same on an abstract socket', async () => {
+    const { socket, heard } = await manager(`@cluster2-test-${process.pid}`);
+    await start(socket);
+    await heard('READY=1');
+  });
+
+  for (const [how, code, outcome] of [['succeeds', '', 'ok'], ['fails', 'process.exit(3)', 'error']]) {
+    it(`hears of a reload that ${how}, and of readiness after it`, async () => {
+      const { socket, lines, heard } = await manager();
+      const script = await start(socket);
+      await heard('STATUS=2 of 2 workers ready');
+      change(script, code);
+      const before = process.hrtime.bigint();
+      assert.ok(outcome in (await ask(script.cwd, 'reload')));
+      await until('it is ready again', () => lines().filter((line) => line === 'READY=1').length === 2);
+      const told = lines().filter((line) => /^(READY|RELOADING|MONOTONIC_USEC)=/.test(line)).slice(1);
+      assert.deepStrictEqual(told.map((line) => line.split('=')[0]), ['RELOADING', 'MONOTONIC_USEC', 'READY']);
+      const at = BigInt(told[1].split('=')[1]) * 1000n;
+      assert.ok(at > before && at < process.hrtime.bigint(), 'of the clock that systemd reads');
+    });
+  }
+
+  it('hears of the end as soon as it is asked for, before shutdownDelay', async () => {
+    const { socket, lines, heard } = await manager();
+    const script = await start(socket, { shutdownDelay: 500 });
+    const asked = performance.now();
+    script.kill();
+    await heard('STOPPING=1');
+    assert.ok(performance.now() - asked < 500);
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.ok(lines().some((line) => /^STATUS=leaving: \d workers? finish/.test(line)));
+    assert.strictEqual(lines().filter((line) => line === 'READY=1').length, 1);
+  });
+
+  it('gets signs of life, also while the master\'s script is busy, and none from a master that is stopped', async () => {
+    const { socket, lines } = await manager();
+    const script = await start(socket, {}, { WATCHDOG_USEC: '200000' });
+    const signs = () => lines().filter((line) => line === 'WATCHDOG=1').length;
+    await until('signs of life come', () => signs() > 5);
+    const done = path.join(script.cwd, 'done');
+    await callInMaster(script, 'blockUntil', done);
+    await script.until('the script is busy', () => script.told('blocking').length > 0);
+    const busy = signs();
+    await until('signs of life come', () => signs() > busy + 5);
+    fs.writeFileSync(done, '');
+    await script.until('it is busy no more', () => script.told('blocked').length > 0);
+    process.kill(script.pid, 'SIGSTOP');
+    await until('it is stopped', () => /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')));
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
+    await pause();
+    const stopped = signs();
+    for (let i = 0; i < 5; i++) await pause();
+    assert.strictEqual(signs(), stopped);
+    process.kill(script.pid, 'SIGCONT');
+    await until('signs of life come again', () => signs() > stopped + 3);
+  });
+
+  it('gets no signs of life that are meant for another process', async () => {
+    const { socket, lines, heard } = await manager();
+    await start(socket, {}, { WATCHDOG_USEC: '20000', WATCHDOG_PID: '1' });
+    await heard('STATUS=2 of 2 workers ready');
+    assert.ok(!lines().includes('WATCHDOG=1'));
+  });
+
+  it('is nothing that workers know of', async () => {
+    const { socket } = await manager();
+    const script = await start(socket, {}, { WATCHDOG_USEC: '30000000', LISTEN_FDS: '1', LISTEN_PID: '1', LISTEN_FDNAMES: 'web' });
+    for (const pid of script.workers()) {
+      assert.doesNotMatch(fs.readFileSync(`/proc/${pid}/environ`, 'utf8'), /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/);
+    }
+  });
+
+  it('that is gone harms nobody', async () => {
+    const script = await start('/nowhere/notify', {}, { WATCHDOG_USEC: '20000' });
+    assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+});
+
+describe('the units of the examples', () => {
+  let analyze;
+  before(function () {
+    [analyze] = need(this, 'systemd-analyze');
+  });
+
+  it('have nothing that systemd-analyze would warn of', () => {
+    const names = fs.readdirSync(UNITS);
+    // Where Node is somewhere else.
+    const text = (name) => fs.readFileSync(path.join(UNITS, name), 'utf8').replace('/usr/bin/node', process.execPath);
+    const { directory } = new Tool('true', [], Object.fromEntries(names.map((name) => [name, text(name)])));
+    const units = names.map((name) => path.join(directory, name));
+    const { status, stdout, stderr } = spawnSync(analyze, ['verify', '--man=no', ...units], { encoding: 'utf8' });
+    assert.deepStrictEqual([status, stdout + stderr], [0, '']);
+  });
+});
