@@ -29,4 +29,14 @@ module.exports = [
     languageOptions: { globals: { ...globals.mocha } },
     rules: { 'max-lines-per-function': 'off' },
   },
+  {
+    files: ['test/**/*.{js,mjs}'],
+    ignores: ['test/documents/**', 'test/architecture/layers-rust.test.js'],
+    rules: {
+      'max-len': [
+        'error',
+        { code: 100, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true },
+      ],
+    },
+  },
 ];

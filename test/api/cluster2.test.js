@@ -1,6 +1,7 @@
 'use strict';
 
-// What scripts that come from the original, and modules that know `node:cluster`, expect of an object and its directories.
+// What scripts that come from the original, and modules that know `node:cluster`, expect of an
+// object and its directories.
 
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
@@ -17,33 +18,58 @@ describe('a script for the original', () => {
 
   it('finds the directory logs, also where nobody said anything about it', async () => {
     const script = await start();
-    assert.strictEqual(fs.readFileSync(path.join(script.cwd, 'logs', 'app.log'), 'utf8'), 'hello\nhello\n');
+    assert.strictEqual(
+      fs.readFileSync(path.join(script.cwd, 'logs', 'app.log'), 'utf8'),
+      'hello\nhello\n',
+    );
   });
 
   it('turns the health check off by null: /ecv is the app’s', async () => {
     const script = await start();
     const options = JSON.parse((await request(script.port, '/ecv')).body);
-    assert.deepStrictEqual([options.ecv, options.connThreshold, options.noWorkers], [false, null, 2]);
+    assert.deepStrictEqual(
+      [options.ecv, options.connThreshold, options.noWorkers],
+      [false, null, 2],
+    );
   });
 
   it('gets workers’ messages in the master on require("cluster") too, and answers by worker.send()', async () => {
     const script = await start();
-    await script.until('both have their answers', () => script.events({ everybody: true }).filter(([name]) => name === 'answered').length === 2);
+    await script.until(
+      'both have their answers',
+      () => script.events({ everybody: true }).filter(([name]) => name === 'answered').length === 2,
+    );
     const told = script.told('nodeMessage').sort();
     assert.deepStrictEqual(told.map(([, pid]) => pid).sort(), script.workers().sort());
-    for (const [id, , message, withoutHandle] of told) assert.deepStrictEqual([message, withoutHandle], [{ topic: 'log', from: id }, true]);
+    for (const [id, , message, withoutHandle] of told)
+      assert.deepStrictEqual([message, withoutHandle], [{ topic: 'log', from: id }, true]);
     const answers = script.events({ everybody: true }).filter(([name]) => name === 'answered');
-    for (const [, id, { answerTo }] of answers) assert.strictEqual(answerTo.from, id, 'each its own');
+    for (const [, id, { answerTo }] of answers)
+      assert.strictEqual(answerTo.from, id, 'each its own');
   });
 });
 
 describe('an object of the class', () => {
   it('shows its options as they count', () => {
     const validator = () => true;
-    const { options } = new Cluster({ port: ['3000', '/tmp/app.sock'], uptimeThreshold: 0, ecv: { validator }, monPort: '0' });
-    assert.deepStrictEqual([options.port, options.monPort, options.timeout], [[3000, '/tmp/app.sock'], 0, 30_000]);
-    assert.deepStrictEqual([options.uptimeThreshold, options.ecv.path, options.ecv.validator], [null, '/ecv', validator]);
-    assert.deepStrictEqual([options.pids, options.noWorkers], [path.resolve('pids'), Math.min(os.availableParallelism?.() ?? 1, 1024)]);
+    const { options } = new Cluster({
+      port: ['3000', '/tmp/app.sock'],
+      uptimeThreshold: 0,
+      ecv: { validator },
+      monPort: '0',
+    });
+    assert.deepStrictEqual(
+      [options.port, options.monPort, options.timeout],
+      [[3000, '/tmp/app.sock'], 0, 30_000],
+    );
+    assert.deepStrictEqual(
+      [options.uptimeThreshold, options.ecv.path, options.ecv.validator],
+      [null, '/ecv', validator],
+    );
+    assert.deepStrictEqual(
+      [options.pids, options.noWorkers],
+      [path.resolve('pids'), Math.min(os.availableParallelism?.() ?? 1, 1024)],
+    );
     const bare = new Cluster({ monPort: false, ecv: false }).options;
     assert.deepStrictEqual([bare.port, bare.monPort, bare.ecv], [3000, false, false]);
     assert.ok(!('ports' in bare) && !('validator' in bare));
@@ -69,7 +95,10 @@ describe('an object of the class', () => {
     }
     util.inherits(Old, Cluster);
     for (const call of [() => new Old({}), () => Cluster({}), () => Cluster.apply({}, [])]) {
-      assert.throws(call, { code: 'CLUSTER2_ERR_ARGUMENT_INVALID', message: /`new Cluster\(options\)`.*`class MyCluster extends Cluster`/ });
+      assert.throws(call, {
+        code: 'CLUSTER2_ERR_ARGUMENT_INVALID',
+        message: /`new Cluster\(options\)`.*`class MyCluster extends Cluster`/,
+      });
     }
   });
 });

@@ -1,6 +1,7 @@
 'use strict';
 
-// The methods of a cluster, called in another process, in the master and in a worker. Stop and shutdown have files of their own.
+// The methods of a cluster, called in another process, in the master and in a worker. Stop and
+// shutdown have files of their own.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -12,20 +13,30 @@ const { attempt } = require('../helpers/load');
 const { VERSION } = require('../helpers/node');
 const { until } = require('../helpers/wait');
 
-const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
+const start = async (settings) =>
+  new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
 /** What `status()` tells of the workers, by one of its fields. */
-const workersBy = async (script, field) => (await ask(script.cwd, 'status')).ok.workers.map((worker) => worker[field]);
+const workersBy = async (script, field) =>
+  (await ask(script.cwd, 'status')).ok.workers.map((worker) => worker[field]);
 
 describe('asking where no cluster runs', () => {
   let directory;
   beforeEach(() => (directory = fs.mkdtempSync('/tmp/cluster2-test-')));
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
-  for (const [method, ...args] of [['status'], ['stop'], ['shutdown'], ['shutdown', { wait: true }]]) {
+  for (const [method, ...args] of [
+    ['status'],
+    ['stop'],
+    ['shutdown'],
+    ['shutdown', { wait: true }],
+  ]) {
     it(`${method}(${args.map((arg) => JSON.stringify(arg))}) is no error, and leaves the directory as it was`, async () => {
       const { ok } = await ask(directory, method, args);
-      assert.deepStrictEqual(ok, { running: false, reason: `there is no directory ${directory}/pids (option 'pids')` });
+      assert.deepStrictEqual(ok, {
+        running: false,
+        reason: `there is no directory ${directory}/pids (option 'pids')`,
+      });
       assert.deepStrictEqual(fs.readdirSync(directory), []);
       fs.mkdirSync(path.join(directory, 'pids'));
       assert.deepStrictEqual((await ask(directory, method, args)).ok, { running: false });
@@ -49,16 +60,33 @@ describe('asking from another process', () => {
     assert.strictEqual(status.running, true);
     assert.strictEqual(status.master.pid, script.pid);
     assert.strictEqual(status.master.node, VERSION);
-    assert.ok(Math.abs(Date.now() - Date.parse(status.master.startedAt)) < 60_000, status.master.startedAt);
-    assert.deepStrictEqual(status.workers.map((worker) => worker.pid).sort(), script.workers().sort());
-    assert.deepStrictEqual(status.workers.map(({ slot, generation, state }) => ({ slot, generation, state })), [
-      { slot: 0, generation: 1, state: 'ready' },
-      { slot: 1, generation: 1, state: 'ready' },
-    ]);
-    assert.ok(status.workers.every(({ rss, cpu, restarts }) => rss > 1e6 && cpu > 0 && restarts === 0));
+    assert.ok(
+      Math.abs(Date.now() - Date.parse(status.master.startedAt)) < 60_000,
+      status.master.startedAt,
+    );
+    assert.deepStrictEqual(
+      status.workers.map((worker) => worker.pid).sort(),
+      script.workers().sort(),
+    );
+    assert.deepStrictEqual(
+      status.workers.map(({ slot, generation, state }) => ({ slot, generation, state })),
+      [
+        { slot: 0, generation: 1, state: 'ready' },
+        { slot: 1, generation: 1, state: 'ready' },
+      ],
+    );
+    assert.ok(
+      status.workers.every(({ rss, cpu, restarts }) => rss > 1e6 && cpu > 0 && restarts === 0),
+    );
     const { connections, timedOut, requests, handed, deaths } = status.totals;
     const counted = { connections, timedOut, requests, handed, deaths };
-    assert.deepStrictEqual(counted, { connections: 1, timedOut: 0, requests: 1, handed: 1, deaths: {} });
+    assert.deepStrictEqual(counted, {
+      connections: 1,
+      timedOut: 0,
+      requests: 1,
+      handed: 1,
+      deaths: {},
+    });
   });
 
   it('finds the cluster by the option `pids`, from any directory', async () => {
@@ -79,7 +107,10 @@ describe('asking from another process', () => {
       const states = await workersBy(script, 'state');
       return states.length === 4 && states.every((state) => state === 'ready');
     });
-    assert.deepStrictEqual((await ask(script.cwd, 'scale', ['1'])).error?.code, 'CLUSTER2_ERR_ARGUMENT_INVALID');
+    assert.deepStrictEqual(
+      (await ask(script.cwd, 'scale', ['1'])).error?.code,
+      'CLUSTER2_ERR_ARGUMENT_INVALID',
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'scale', [1])).ok, { before: 4, workers: 1 });
     await script.until('one worker is left', () => script.workers().length === 1);
     assert.deepStrictEqual(await workersBy(script, 'slot'), [0]);
@@ -88,11 +119,17 @@ describe('asking from another process', () => {
   it('send() and broadcast() reach the workers', async () => {
     const script = await start();
     const [first] = script.workers();
-    assert.deepStrictEqual((await ask(script.cwd, 'send', [first, { for: 'one' }])).ok, { sent: 1 });
+    assert.deepStrictEqual((await ask(script.cwd, 'send', [first, { for: 'one' }])).ok, {
+      sent: 1,
+    });
     assert.deepStrictEqual((await ask(script.cwd, 'broadcast', ['for all'])).ok, { sent: 2 });
     const heard = () => script.events({ everybody: true }).filter(([name]) => name === 'message');
     await script.until('all messages have arrived', () => heard().length === 3);
-    assert.deepStrictEqual(heard().map(([, from]) => from), Array(3).fill(script.pid), 'from the master');
+    assert.deepStrictEqual(
+      heard().map(([, from]) => from),
+      Array(3).fill(script.pid),
+      'from the master',
+    );
     const texts = heard().map(([, , message]) => JSON.stringify(message));
     assert.deepStrictEqual(texts.sort(), ['"for all"', '"for all"', '{"for":"one"}']);
   });
@@ -107,7 +144,9 @@ describe('asking from another process', () => {
     const script = await start();
     const socket = path.join(script.pids, 'control.sock');
     const reload = ask(script.cwd, 'reload');
-    const limit = Number(fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1]);
+    const limit = Number(
+      fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1],
+    );
     const silent = [];
     const connect = () => silent.push(net.connect(socket).on('error', () => {}));
     // More at once than may wait to be accepted are refused.
@@ -118,12 +157,20 @@ describe('asking from another process', () => {
     };
     try {
       await until('all have come', more);
-      for (const client of silent.slice(-20)) client.write('POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n{');
+      for (const client of silent.slice(-20))
+        client.write('POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n{');
       const { ok, took } = await ask(script.cwd, 'status');
       assert.strictEqual(ok.master.pid, script.pid);
       assert.ok(took < 2000, `it took ${took} ms`);
-      assert.deepStrictEqual((await reload).ok, { replaced: 2 }, 'who had asked before is answered');
-      assert.ok(fs.readdirSync(`/proc/${script.pid}/fd`).length < 300, 'the master has few of them');
+      assert.deepStrictEqual(
+        (await reload).ok,
+        { replaced: 2 },
+        'who had asked before is answered',
+      );
+      assert.ok(
+        fs.readdirSync(`/proc/${script.pid}/fd`).length < 300,
+        'the master has few of them',
+      );
     } finally {
       silent.forEach((client) => client.destroy());
     }
@@ -138,11 +185,17 @@ describe('asking from another process', () => {
 
 describe('asking inside the cluster', () => {
   const inWorker = async (script, command) => {
-    const { body } = await attempt({ port: script.port, path: `/worker?${encodeURIComponent(JSON.stringify(command))}` });
+    const { body } = await attempt({
+      port: script.port,
+      path: `/worker?${encodeURIComponent(JSON.stringify(command))}`,
+    });
     return JSON.parse(body);
   };
   const inMaster = async (script, command) => {
-    await attempt({ port: script.port, path: `/master?${encodeURIComponent(JSON.stringify(command))}` });
+    await attempt({
+      port: script.port,
+      path: `/master?${encodeURIComponent(JSON.stringify(command))}`,
+    });
     await script.until('the master has its answer', () => script.told('answer').length > 0);
     return script.told('answer').at(-1)[1];
   };
@@ -165,14 +218,21 @@ describe('asking inside the cluster', () => {
       const script = await start();
       const [first] = script.workers();
       assert.deepStrictEqual(await asked(script, ['send', first, 'psst']), { ok: { sent: 1 } });
-      await script.until('it arrives', () => script.events({ everybody: true }).some((event) => event[2] === 'psst'));
+      await script.until('it arrives', () =>
+        script.events({ everybody: true }).some((event) => event[2] === 'psst'),
+      );
     });
 
     it(`${where} may shut the cluster down, and everybody leaves with exit code 0`, async () => {
       const script = await start();
-      assert.deepStrictEqual(await asked(script, ['shutdown']), { ok: { running: true, pid: script.pid } });
+      assert.deepStrictEqual(await asked(script, ['shutdown']), {
+        ok: { running: true, pid: script.pid },
+      });
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-      assert.deepStrictEqual(script.told('died').map(([, end]) => end), Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }));
+      assert.deepStrictEqual(
+        script.told('died').map(([, end]) => end),
+        Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }),
+      );
       assert.deepStrictEqual(fs.readdirSync(script.pids), []);
     });
   }
@@ -187,7 +247,9 @@ describe('asking inside the cluster', () => {
 
   it('the master may stop its cluster', async () => {
     const script = await start();
-    assert.deepStrictEqual(await inMaster(script, ['stop']), { ok: { running: true, pid: script.pid } });
+    assert.deepStrictEqual(await inMaster(script, ['stop']), {
+      ok: { running: true, pid: script.pid },
+    });
     assert.deepStrictEqual(script.workers(), []);
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
@@ -195,8 +257,14 @@ describe('asking inside the cluster', () => {
     const script = new Script('asks-late.js', { port: await freePort() });
     await script.until('all is answered', () => script.told('answers').length > 0);
     for (const [method, answer] of script.told('answers')[0][0]) {
-      if (method === 'broadcast') assert.strictEqual(answer.sent ?? answer, answer.sent ?? 'CLUSTER2_ERR_NOT_RUNNING');
-      else assert.strictEqual(typeof answer.running, 'boolean', `${method}: ${JSON.stringify(answer)}`);
+      if (method === 'broadcast')
+        assert.strictEqual(answer.sent ?? answer, answer.sent ?? 'CLUSTER2_ERR_NOT_RUNNING');
+      else
+        assert.strictEqual(
+          typeof answer.running,
+          'boolean',
+          `${method}: ${JSON.stringify(answer)}`,
+        );
     }
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });

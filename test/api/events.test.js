@@ -1,6 +1,7 @@
 'use strict';
 
-// What a Cluster tells: each worker's life from `forked` to `died`, signals, heartbeats and warnings.
+// What a Cluster tells: each worker's life from `forked` to `died`, signals, heartbeats and
+// warnings.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -8,7 +9,8 @@ const { Connection } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 
-const start = async (options, file = 'commands.js') => new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);
+const start = async (options, file = 'commands.js') =>
+  new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);
 
 /** Makes the worker that takes the request do something, and waits until it is replaced. */
 async function provoke(script, command) {
@@ -37,7 +39,8 @@ describe('the life of a worker', () => {
     const names = script.events().map(([name]) => name);
     assert.strictEqual(names.filter((name) => name === 'called back').length, 1);
     assert.ok(names.indexOf('called back') > names.indexOf('listening'), String(names));
-    const everywhere = () => script.events({ everybody: true }).filter(([name]) => name === 'called back');
+    const everywhere = () =>
+      script.events({ everybody: true }).filter(([name]) => name === 'called back');
     await script.until('it was called in each worker too', () => everywhere().length === 3);
   });
 
@@ -77,7 +80,9 @@ describe('the life of a worker', () => {
     await provoke(script, ['exit', 1]);
     await provoke(script, ['kill', 'SIGKILL']);
     await ask(script.cwd, 'scale', [2]);
-    await script.until('the cluster is smaller', () => deaths(script).some(({ reason }) => reason === 'scale'));
+    await script.until('the cluster is smaller', () =>
+      deaths(script).some(({ reason }) => reason === 'scale'),
+    );
     await ask(script.cwd, 'shutdown', [{ wait: true }]);
     await script.ended();
     const died = script.told('died').map(([pid]) => pid);
@@ -91,7 +96,10 @@ describe('the life of a worker', () => {
     const script = await start();
     await ask(script.cwd, 'stop');
     await script.ended();
-    assert.deepStrictEqual(deaths(script), Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }));
+    assert.deepStrictEqual(
+      deaths(script),
+      Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }),
+    );
     assert.strictEqual(script.told('SIGKILL').length, 2);
   });
 });
@@ -103,7 +111,8 @@ describe('the event close of a server', () => {
     await connection.say(REQUEST, 'hello');
     assert.doesNotMatch(connection.received, /connection: close/i);
     script.kill('SIGTERM');
-    const closed = () => script.events({ everybody: true }).filter(([name]) => name === 'close').length;
+    const closed = () =>
+      script.events({ everybody: true }).filter(([name]) => name === 'close').length;
     await script.until('the servers know', () => closed() === 2);
     assert.ok(!connection.ended, 'the connection is still open');
     connection.received = '';
@@ -122,8 +131,13 @@ describe('the event heartbeat', () => {
   it('tells in the master what status() tells, and in a worker its own numbers', async () => {
     const script = await start({ noWorkers: 1 }, 'heartbeats.js');
     const [worker] = script.workers();
-    const beats = () => script.events({ everybody: true }).filter(([name]) => name === 'heartbeat').map(([, stats]) => stats);
-    const ofMaster = () => beats().find((stats) => stats.master && stats.workers[0]?.state === 'ready');
+    const beats = () =>
+      script
+        .events({ everybody: true })
+        .filter(([name]) => name === 'heartbeat')
+        .map(([, stats]) => stats);
+    const ofMaster = () =>
+      beats().find((stats) => stats.master && stats.workers[0]?.state === 'ready');
     const ofWorker = () => beats().find((stats) => stats.pid === worker);
     await script.until('both have told', () => ofMaster() && ofWorker());
     assert.strictEqual(ofMaster().master.pid, script.pid);
@@ -154,7 +168,10 @@ describe('the event warning', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     assert.notStrictEqual((await cut).outcome, 'ok');
     const [[{ message }], ...more] = script.told('warning');
-    assert.match(message, /^worker \d+ did not finish within 400 ms \(shutdownTimeout\); it was killed with 1 open connection/);
+    assert.match(
+      message,
+      /^worker \d+ did not finish within 400 ms \(shutdownTimeout\); it was killed with 1 open connection/,
+    );
     assert.deepStrictEqual(more, []);
     const ends = deaths(script).map(({ signal, reason }) => `${signal} ${reason}`).sort();
     assert.deepStrictEqual(ends, ['SIGKILL shutdown', 'null shutdown']);
@@ -164,7 +181,10 @@ describe('the event warning', () => {
     const script = new Script('silent.js', { port: await freePort() });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const [warning, failure] = script.errors.split('\n');
-    assert.match(warning, /^cluster2: warning: worker \d+ was not ready within 200 ms; it is killed$/);
+    assert.match(
+      warning,
+      /^cluster2: warning: worker \d+ was not ready within 200 ms; it is killed$/,
+    );
     assert.match(failure, /^cluster2: no worker became ready: .*\(CLUSTER2_ERR_START_FAILED\)$/);
   });
 });

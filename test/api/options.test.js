@@ -1,10 +1,10 @@
 'use strict';
 
-// Options through the JavaScript API: what is wrong is named, with what was expected and what was given; nothing is started.
+// Options through the JavaScript API: what is wrong is named, with what was expected and what was
+// given; nothing is started.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
-const { NODE } = require('../helpers/node');
 
 const UNKNOWN = 'CLUSTER2_ERR_OPTION_UNKNOWN';
 const INVALID = 'CLUSTER2_ERR_OPTION_INVALID';
@@ -15,7 +15,8 @@ const refuses = (options, code, ...words) => {
     (error) => {
       assert.ok(error instanceof TypeError);
       assert.strictEqual(error.code, code, error.message);
-      for (const word of words) assert.ok(error.message.includes(word), `'${error.message}' does not say '${word}'`);
+      for (const word of words)
+        assert.ok(error.message.includes(word), `'${error.message}' does not say '${word}'`);
       return true;
     },
   );
@@ -76,37 +77,58 @@ const ECV = {
 describe('an option of the wrong kind is named, with what it should be and what it is', () => {
   for (const [name, expected] of Object.entries(OPTIONS)) {
     it(name, () => {
-      for (const [value, shown] of KINDS) refuses({ [name]: value }, INVALID, `'${name}' must be`, expected, `got ${shown}`);
+      for (const [value, shown] of KINDS)
+        refuses({ [name]: value }, INVALID, `'${name}' must be`, expected, `got ${shown}`);
     });
   }
 
   for (const [name, expected] of Object.entries(ECV)) {
     it(`ecv.${name}`, () => {
       for (const [value, shown] of KINDS) {
-        refuses({ ecv: { [name]: value } }, INVALID, `'ecv.${name}' must be`, expected, `got ${shown}`);
+        refuses(
+          { ecv: { [name]: value } },
+          INVALID,
+          `'ecv.${name}' must be`,
+          expected,
+          `got ${shown}`,
+        );
       }
     });
   }
 
   it('ecv itself', () => {
-    for (const value of ['/ecv', 5, NaN, 5n, () => {}, [], Symbol('s')]) refuses({ ecv: value }, INVALID, "'ecv' must be", 'an object, or false');
+    for (const value of ['/ecv', 5, NaN, 5n, () => {}, [], Symbol('s')])
+      refuses({ ecv: value }, INVALID, "'ecv' must be", 'an object, or false');
   });
 
   it('ecv.validator, which must be a function', () => {
-    for (const value of ['f', 5, true, {}, 5n, NaN]) refuses({ ecv: { validator: value } }, INVALID, "'ecv.validator' must be a function");
+    for (const value of ['f', 5, true, {}, 5n, NaN])
+      refuses({ ecv: { validator: value } }, INVALID, "'ecv.validator' must be a function");
     new Cluster({ ecv: { validator: () => true } });
     new Cluster({ ecv: { validator: async () => true } });
   });
 
   it('env, an object of texts', () => {
-    for (const value of ['A=1', 5, ['A=1'], { A: {} }, { A: true }, { A: NaN }, { 'A=B': '1' }, { '': '1' }, { A: 'x\0' }, () => {}]) {
+    for (const value of [
+      'A=1',
+      5,
+      ['A=1'],
+      { A: {} },
+      { A: true },
+      { A: NaN },
+      { 'A=B': '1' },
+      { '': '1' },
+      { A: 'x\0' },
+      () => {},
+    ]) {
       refuses({ env: value }, INVALID, "'env' must be", 'an object of texts');
     }
     new Cluster({ env: { A: '', B: 5 } });
   });
 
   it('the options as a whole', () => {
-    for (const value of [null, 5, 'port', true, [], () => {}, 5n, Symbol('s'), NaN]) refuses(value, INVALID, 'must be an object');
+    for (const value of [null, 5, 'port', true, [], () => {}, 5n, Symbol('s'), NaN])
+      refuses(value, INVALID, 'must be an object');
   });
 
   it('options that refer to themselves', () => {
@@ -118,7 +140,25 @@ describe('an option of the wrong kind is named, with what it should be and what 
 describe('an option out of its range is refused', () => {
   const cases = [
     ['noWorkers', [0, -1, 1.5, 1025, '0', '1.5', '', 'two', '0x10', '1e3']],
-    ['port', [-1, 65536, 80.5, '65536', '-1', '80.5', '', [], [3000, 3000], [3000, '3000'], ['/a', '/a'], [NaN], [null], 'systemd:']],
+    [
+      'port',
+      [
+        -1,
+        65536,
+        80.5,
+        '65536',
+        '-1',
+        '80.5',
+        '',
+        [],
+        [3000, 3000],
+        [3000, '3000'],
+        ['/a', '/a'],
+        [NaN],
+        [null],
+        'systemd:',
+      ],
+    ],
     ['monPort', [-1, 65536, '', true, 'systemd:web']],
     ['timeout', [-1, 0.5, 2 ** 31, '-1']],
     ['startTimeout', [0, 2 ** 31]],
@@ -134,18 +174,28 @@ describe('an option out of its range is refused', () => {
     ['args', ['--flag', [{}], ['a\0']]],
   ];
   it('port, where a socket that was passed is for workers that there are not', () => {
-    refuses({ cluster: false, port: ['/tmp/a', 'systemd:web'] }, INVALID, "'port' must be", "'cluster' is false", "got 'systemd:web'");
+    refuses(
+      { cluster: false, port: ['/tmp/a', 'systemd:web'] },
+      INVALID,
+      "'port' must be",
+      "'cluster' is false",
+      "got 'systemd:web'",
+    );
     new Cluster({ port: 'systemd:web' });
   });
   for (const [name, values] of cases) {
-    it(name, () => values.forEach((value) => refuses({ [name]: value }, INVALID, `'${name}' must be`)));
+    it(name, () =>
+      values.forEach((value) => refuses({ [name]: value }, INVALID, `'${name}' must be`)),
+    );
   }
 });
 
 describe('an option that does not exist is named, with those that do', () => {
   it('at the top', () => refuses({ prot: 3000 }, UNKNOWN, "'prot'", 'port', 'noWorkers'));
-  it('within ecv', () => refuses({ ecv: { pth: '/x' } }, UNKNOWN, "'ecv.pth'", 'path', 'validator'));
-  it('whatever its value is', () => KINDS.forEach(([value]) => refuses({ nonsense: value }, UNKNOWN, "'nonsense'")));
+  it('within ecv', () =>
+    refuses({ ecv: { pth: '/x' } }, UNKNOWN, "'ecv.pth'", 'path', 'validator'));
+  it('whatever its value is', () =>
+    KINDS.forEach(([value]) => refuses({ nonsense: value }, UNKNOWN, "'nonsense'")));
   it('unless it is undefined', () => void new Cluster({ nonsense: undefined }));
   it('also where its name is one of every object', () => {
     refuses({ ['__proto__']: 5 }, UNKNOWN, "'__proto__'");
@@ -166,9 +216,21 @@ describe('options that are right', () => {
 
   it('may be numeric strings, as environment variables are', () => {
     for (const port of PORTS) new Cluster({ port, monPort: port });
-    const numbers = ['noWorkers', 'timeout', 'connThreshold', 'uptimeThreshold', 'memThreshold', 'startTimeout', 'shutdownTimeout'];
+    const numbers = [
+      'noWorkers',
+      'timeout',
+      'connThreshold',
+      'uptimeThreshold',
+      'memThreshold',
+      'startTimeout',
+      'shutdownTimeout',
+    ];
     for (const name of numbers) new Cluster({ [name]: '12' });
-    new Cluster({ heartbeatInterval: '1000', maxHeartbeatDelay: ' 5000 ', ecv: { timeout: '100' } });
+    new Cluster({
+      heartbeatInterval: '1000',
+      maxHeartbeatDelay: ' 5000 ',
+      ecv: { timeout: '100' },
+    });
   });
 
   it('may be unix sockets and lists', () => {
@@ -191,43 +253,5 @@ describe('options that are right', () => {
     const options = { port: 3000 };
     new Cluster(options);
     assert.deepStrictEqual(options, { port: 3000 });
-  });
-});
-
-describe('arguments of methods', () => {
-  const refused = (call, words) =>
-    assert.rejects(async () => call(new Cluster()), { name: 'TypeError', code: 'CLUSTER2_ERR_ARGUMENT_INVALID', message: words });
-
-  it('scale() wants a whole number from 1', async () => {
-    for (const wrong of [undefined, null, 0, -1, 1.5, NaN, Infinity, '2', {}, 5n]) await refused((c) => c.scale(wrong), /scale/);
-  });
-
-  it('send() wants a pid', async () => {
-    for (const wrong of [undefined, null, 0, -1, 1.5, NaN, '2', {}]) await refused((c) => c.send(wrong, 'hello'), /send/);
-  });
-
-  it('send() and broadcast() want what JSON can hold', async () => {
-    for (const wrong of [() => {}, Symbol('s'), 5n, { deep: [5n] }, circular]) {
-      await refused((c) => c.send(process.pid, wrong), /message/);
-      await refused((c) => c.broadcast(wrong), /message/);
-    }
-  });
-});
-
-describe('requiring the module and making a Cluster', () => {
-  it('touches nothing: no handlers, no timers, no threads, no files', () => {
-    const script = `
-      const count = () => [process.eventNames().length, require('fs').readdirSync('/proc/self/task').length];
-      const before = count();
-      const Cluster = require(${JSON.stringify(require.resolve('../..'))});
-      new Cluster({ port: 3000, noWorkers: 2 });
-      console.log(JSON.stringify([before, count(), process.getActiveResourcesInfo(), require('fs').readdirSync('.')]));`;
-    const { execFileSync } = require('node:child_process');
-    const directory = require('node:fs').mkdtempSync('/tmp/cluster2-test-');
-    const [before, after, resources, files] = JSON.parse(execFileSync(NODE, ['-e', script], { cwd: directory }));
-    require('node:fs').rmdirSync(directory);
-    assert.deepStrictEqual(after, before);
-    assert.ok(resources.every((resource) => resource === 'PipeWrap' || resource === 'TTYWrap'), String(resources));
-    assert.deepStrictEqual(files, []);
   });
 });

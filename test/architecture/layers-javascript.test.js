@@ -71,7 +71,8 @@ describe('the modules in JavaScript', () => {
     const version = path.join(ROOT, 'package.json');
     const others = files.flatMap((file) => {
       const foreign = requiredBy(file).filter((name) => !name.startsWith('node:') && !isOurs(name));
-      const outside = neighbours(file).filter((name) => !name.startsWith(LIB + path.sep) && name !== version);
+      const isOutside = (name) => !name.startsWith(LIB + path.sep) && name !== version;
+      const outside = neighbours(file).filter(isOutside);
       return [...foreign, ...outside].map((name) => `${relative(file)}: ${name}`);
     });
     assert.deepStrictEqual(others, []);

@@ -1,6 +1,7 @@
 'use strict';
 
-// The benchmark: what it makes of its numbers, and that a run measures, ends and leaves nothing behind. Speeds are not looked at.
+// The benchmark: what it makes of its numbers, and that a run measures, ends and leaves nothing
+// behind. Speeds are not looked at.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -20,8 +21,15 @@ const { until, within } = require('../helpers/wait');
 const RUN = path.join(__dirname, '..', '..', 'bench', 'run.js');
 
 /** The rounds of one metric, by peer. */
-const samplesOf = (scenario, metric, peers) => Object.entries(peers)
-  .flatMap(([peer, values]) => values.map((value, index) => ({ scenario, round: index + 1, peer, values: { [metric]: value } })));
+const samplesOf = (scenario, metric, peers) =>
+  Object.entries(peers).flatMap(([peer, values]) =>
+    values.map((value, index) => ({
+      scenario,
+      round: index + 1,
+      peer,
+      values: { [metric]: value },
+    })),
+  );
 
 function resultOf(samples, problems = []) {
   return {
@@ -38,10 +46,15 @@ function resultOf(samples, problems = []) {
 
 describe('the numbers of the benchmark', () => {
   const SAMPLES = [
-    ...samplesOf('one-shot', 'oneShot', { cluster2: [100, 200, 50], 'node-cluster': [50, 80, 50], reuseport: [100, 100, 100] }),
+    ...samplesOf('one-shot', 'oneShot', {
+      cluster2: [100, 200, 50],
+      'node-cluster': [50, 80, 50],
+      reuseport: [100, 100, 100],
+    }),
     ...samplesOf('memory', 'rss', { cluster2: [50, 51, 52], bare: [42, 42, 50] }),
   ];
-  const rowOf = (peer) => summarize(SAMPLES).find((row) => row.metric === 'oneShot' && row.peer === peer);
+  const rowOf = (peer) =>
+    summarize(SAMPLES).find((row) => row.metric === 'oneShot' && row.peer === peer);
 
   it('are medians, and ratios within each round', () => {
     const { median, min, max, ratio } = rowOf('node-cluster');
@@ -51,8 +64,12 @@ describe('the numbers of the benchmark', () => {
 
   it('are held beside the targets', () => {
     const verdict = (name) => judge(SAMPLES).find((target) => target.name === name);
-    assert.deepStrictEqual(verdict('one request a connection, rate ÷ node:cluster'),
-      { name: 'one request a connection, rate ÷ node:cluster', bound: '>= 1.5', measured: 2, met: true });
+    assert.deepStrictEqual(verdict('one request a connection, rate ÷ node:cluster'), {
+      name: 'one request a connection, rate ÷ node:cluster',
+      bound: '>= 1.5',
+      measured: 2,
+      met: true,
+    });
     assert.strictEqual(verdict('memory of the master over bare node, RSS, MB').met, true);
     assert.strictEqual(verdict("health checks ÷ the app's own hello").met, null);
   });
@@ -60,7 +77,8 @@ describe('the numbers of the benchmark', () => {
   it('have targets only for what is measured', () => {
     for (const { name, metric, of, to } of TARGETS) {
       const scenario = Object.values(SCENARIOS).find(({ metrics }) => metric in metrics);
-      for (const peer of [of, to].filter(Boolean)) assert.ok(scenario.peers.includes(peer), `${name}: ${peer}`);
+      for (const peer of [of, to].filter(Boolean))
+        assert.ok(scenario.peers.includes(peer), `${name}: ${peer}`);
     }
   });
 
@@ -71,28 +89,45 @@ describe('the numbers of the benchmark', () => {
 
   it('become tables, and the same trouble is told once', () => {
     const problem = { scenario: 'one-shot', peer: 'cluster2', text: 'it rains' };
-    const report = markdown(resultOf(SAMPLES, [{ ...problem, round: 1 }, { ...problem, round: 2 }]));
+    const report = markdown(
+      resultOf(SAMPLES, [
+        { ...problem, round: 1 },
+        { ...problem, round: 2 },
+      ]),
+    );
     assert.match(report, /^\| node:cluster \(default\) \| 50 \(50–80\) \| 2\.00 \|/m);
     assert.match(report, /^- cluster2-rs: it rains \(2 ×: one-shot\)$/m);
   });
 
   it('become a plot, of which more is better', () => {
-    const svg = plot(resultOf([...SAMPLES, ...samplesOf('memory', 'serverRss', { cluster2: [100], 'node-cluster': [50] })]));
+    const svg = plot(
+      resultOf([
+        ...SAMPLES,
+        ...samplesOf('memory', 'serverRss', { cluster2: [100], 'node-cluster': [50] }),
+      ]),
+    );
     assert.match(svg, />× 2\.00 {2}\(100\)<[^]*>× 0\.50 {2}\(100\.0\)</);
     assert.match(svg, /A &lt;cheap&gt; CPU/);
     assert.match(svg, /prefers-color-scheme: dark/);
   });
 
   it('have a peer and a label for each', () => {
-    for (const { peers } of Object.values(SCENARIOS)) for (const peer of peers) assert.ok(peer in PEERS, peer);
-    for (const [name, { label, better }] of Object.entries(METRICS)) assert.ok(label && ['more', 'less'].includes(better), name);
+    for (const { peers } of Object.values(SCENARIOS))
+      for (const peer of peers) assert.ok(peer in PEERS, peer);
+    for (const [name, { label, better }] of Object.entries(METRICS))
+      assert.ok(label && ['more', 'less'].includes(better), name);
   });
 
   it('are percentiles of latencies', () => {
     const latencies = new Latencies();
     for (let ms = 1; ms <= 1000; ms++) latencies.record(ms);
     const { p50, p99, max } = latencies.summary();
-    for (const [value, expected] of [[p50, 500], [p99, 990], [max, 1000]]) assert.ok(Math.abs(value / expected - 1) < 0.01, `${value}`);
+    for (const [value, expected] of [
+      [p50, 500],
+      [p99, 990],
+      [max, 1000],
+    ])
+      assert.ok(Math.abs(value / expected - 1) < 0.01, `${value}`);
     assert.ok(Number.isNaN(new Latencies().summary().p99));
   });
 });
@@ -107,7 +142,10 @@ describe('a run of the benchmark', function () {
 
   /** Runs it with its temporary files in `directory`. */
   function run(...args) {
-    const child = spawn(process.execPath, [RUN, ...args], { env: { ...process.env, TMPDIR: directory }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [RUN, ...args], {
+      env: { ...process.env, TMPDIR: directory },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const running = { child, output: '', errors: '' };
     child.stdout.on('data', (text) => (running.output += text));
     child.stderr.on('data', (text) => (running.errors += text));
@@ -118,20 +156,39 @@ describe('a run of the benchmark', function () {
   it('measures each peer, writes what it was asked for, and leaves nothing behind', async () => {
     const file = path.join(directory, 'result.json');
     const peers = 'cluster2,node-cluster,node-cluster-none,reuseport,single,bare';
-    const running = run('--quick', '--only', 'start,fairness,replacement', '--peers', peers, '--json', file);
+    const running = run(
+      '--quick',
+      '--only',
+      'start,fairness,replacement',
+      '--peers',
+      peers,
+      '--json',
+      file,
+    );
     const code = await within('the run ends', running.ended, 50_000);
     assert.strictEqual(code, 0, running.errors);
     const { samples } = JSON.parse(fs.readFileSync(file, 'utf8'));
-    assert.deepStrictEqual(new Set(samples.map(({ peer }) => peer)), new Set(peers.split(',').slice(0, -1)));
-    for (const { values } of samples) for (const value of Object.values(values)) assert.ok(value > 0);
+    assert.deepStrictEqual(
+      new Set(samples.map(({ peer }) => peer)),
+      new Set(peers.split(',').slice(0, -1)),
+    );
+    for (const { values } of samples)
+      for (const value of Object.values(values)) assert.ok(value > 0);
     assert.match(running.output, /^## start: /m);
     assert.deepStrictEqual(fs.readdirSync(directory), ['result.json']);
   });
 
   it('ends with Ctrl-C, and leaves nothing behind', async () => {
     const running = run('--only', 'mixed', '--peers', 'cluster2');
-    await until('the peer runs', () => fs.readdirSync(directory, { recursive: true }).some((name) => name.endsWith('.pid')), 20_000);
-    const pids = fs.readdirSync(directory, { recursive: true }).map((name) => /(\d+)\.pid$/.exec(name)?.[1]).filter(Boolean);
+    await until(
+      'the peer runs',
+      () => fs.readdirSync(directory, { recursive: true }).some((name) => name.endsWith('.pid')),
+      20_000,
+    );
+    const pids = fs
+      .readdirSync(directory, { recursive: true })
+      .map((name) => /(\d+)\.pid$/.exec(name)?.[1])
+      .filter(Boolean);
     running.child.kill('SIGINT');
     assert.strictEqual(await within('the run ends', running.ended, 20_000), 130);
     assert.deepStrictEqual(fs.readdirSync(directory), []);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Servers of frameworks that listen by themselves, as their own manuals have it, under `cluster2 start`: nothing in them knows of
-// a cluster, and no request is lost when it is reloaded.
+// Servers of frameworks that listen by themselves, as their own manuals have it, under `cluster2
+// start`: nothing in them knows of a cluster, and no request is lost when it is reloaded.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -55,9 +55,15 @@ describe('a server that listens by itself, under cluster2 start', () => {
       const file = path.join(folder, `${name}.js`);
       fs.writeFileSync(file, text);
       const cwd = fs.mkdtempSync(path.join(folder, 'run-'));
-      const script = new Script(file, { cwd, port: await freePort(), cli: ['--workers', '2', '--mon-port', 'off'] });
+      const script = new Script(file, {
+        cwd,
+        port: await freePort(),
+        cli: ['--workers', '2', '--mon-port', 'off'],
+      });
       await script.ready();
-      const pidOf = async () => ({ pid: Number((await request(script.port, '/')).body.match(/\d+$/)[0]) });
+      const pidOf = async () => ({
+        pid: Number((await request(script.port, '/')).body.match(/\d+$/)[0]),
+      });
       await answersOfAll(script.workers(), pidOf);
       const clients = new Clients('http', script.port);
       assert.strictEqual(cluster2(cwd, 'reload').status, 0);

@@ -29,7 +29,10 @@ describe('cluster2 logs', () => {
     assert.strictEqual(logs().stdout.split('\n').length, 21);
     write('logs/two.log', 'two\n');
     const { stdout } = logs('--tail', '1');
-    assert.match(stdout, /^==> (one|two)\.log <==\n(one 29|two)\n\n==> (one|two)\.log <==\n(one 29|two)\n$/);
+    assert.match(
+      stdout,
+      /^==> (one|two)\.log <==\n(one 29|two)\n\n==> (one|two)\.log <==\n(one 29|two)\n$/,
+    );
     assert.strictEqual(logs('two.log').stdout, 'two\n');
     assert.match(logs('--list').stdout, /^ *\d+ B +\d+ s ago {2}(one|two)\.log$/m);
   });
@@ -53,8 +56,14 @@ describe('cluster2 logs', () => {
     for (const name of ['../secret', 'missing.log']) {
       const { status, stdout, stderr } = logs(name);
       assert.deepStrictEqual([status, stdout], [1, '']);
-      assert.ok(stderr.startsWith(`cluster2: cannot read the log ${folder}/logs/${name}: `), stderr);
+      assert.ok(
+        stderr.startsWith(`cluster2: cannot read the log ${folder}/logs/${name}: `),
+        stderr,
+      );
     }
-    assert.match(cluster2(folder, 'logs', '--logs', 'none').stderr, /^cluster2: cannot read the logs directory .*\/none: No such file/);
+    assert.match(
+      cluster2(folder, 'logs', '--logs', 'none').stderr,
+      /^cluster2: cannot read the logs directory .*\/none: No such file/,
+    );
   });
 });

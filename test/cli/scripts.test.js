@@ -8,28 +8,35 @@ const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
-const { cluster2 } = require('../helpers/cli');
+const { cluster2, statusOf } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
 const { until } = require('../helpers/wait');
 
-const status = (script) => JSON.parse(cluster2(script.cwd, 'status', '--json').stdout);
 
 describe('a script under cluster2 start', () => {
   const started = async (text, { flags = [], name = 'server.js', ...settings } = {}) => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     fs.writeFileSync(path.join(cwd, name), text);
     const port = await freePort();
-    const script = new Script(path.join(cwd, name), { port, cwd, cli: ['--workers', '1', '--mon-port', 'off', ...flags], ...settings });
+    const script = new Script(path.join(cwd, name), {
+      port,
+      cwd,
+      cli: ['--workers', '1', '--mon-port', 'off', ...flags],
+      ...settings,
+    });
     folders.push(cwd);
     return script;
   };
   const folders = [];
-  afterEach(() => folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+  afterEach(() =>
+    folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })),
+  );
 
   it('may be an ES module', async () => {
-    const text = "import { createServer } from 'node:http';\nawait null;\ncreateServer((q, a) => a.end('esm')).listen(process.env.PORT);";
+    const text =
+      "import { createServer } from 'node:http';\nawait null;\ncreateServer((q, a) => a.end('esm')).listen(process.env.PORT);";
     const script = await (await started(text, { name: 'server.mjs' })).ready(1);
     assert.strictEqual((await request(script.port, '/')).body, 'esm');
   });
@@ -39,10 +46,30 @@ describe('a script under cluster2 start', () => {
       ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
       require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
     const port = await freePort();
-    const flags = ['--port', String(port), '--exec-argv=--stack-size=900', '--env', 'MINE=a=b', '--cwd', '/'];
-    const script = await (await started(text, { flags, args: ['--one', 'two words'], env: { CLUSTER2_SHUTDOWN_TIMEOUT: '900' } })).ready(1);
+    const flags = [
+      '--port',
+      String(port),
+      '--exec-argv=--stack-size=900',
+      '--env',
+      'MINE=a=b',
+      '--cwd',
+      '/',
+    ];
+    const script = await (
+      await started(text, {
+        flags,
+        args: ['--one', 'two words'],
+        env: { CLUSTER2_SHUTDOWN_TIMEOUT: '900' },
+      })
+    ).ready(1);
     assert.deepStrictEqual(JSON.parse((await request(port, '/')).body), {
-      ...{ args: ['--one', 'two words'], flags: ['--stack-size=900'], mine: 'a=b', cwd: '/', ours: [] },
+      ...{
+        args: ['--one', 'two words'],
+        flags: ['--stack-size=900'],
+        mine: 'a=b',
+        cwd: '/',
+        ours: [],
+      },
     });
     assert.strictEqual(script.port === port, false);
   });
@@ -53,7 +80,7 @@ describe('a script under cluster2 start', () => {
       const text = `require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host});`;
       const script = await (await started(text, { flags: ['--port', String(port)] })).ready(1);
       assert.strictEqual((await request(port, '/')).body, 'here');
-      assert.strictEqual(status(script).master.listening.length, 1);
+      assert.strictEqual(statusOf(script.cwd).master.listening.length, 1);
     }
   });
 
@@ -67,7 +94,7 @@ describe('a script under cluster2 start', () => {
       const early = request(port, '/');
       await script.ready(1);
       assert.strictEqual((await early).body, 'here');
-      assert.deepStrictEqual(status(script).master.listening, [`127.0.0.1:${port}`]);
+      assert.deepStrictEqual(statusOf(script.cwd).master.listening, [`127.0.0.1:${port}`]);
     }
   });
 
@@ -77,11 +104,15 @@ describe('a script under cluster2 start', () => {
       make('other').listen(${other}); setTimeout(() => make('main').listen(process.env.PORT), 400);`;
     const port = await freePort();
     const script = await (await started(text, { flags: ['--port', String(port)] })).ready(1);
-    await until('both are shown', () => status(script).master.listening.length === 2);
+    await until('both are shown', () => statusOf(script.cwd).master.listening.length === 2);
     const load = new Load(port, [{ clients: 4 }]);
     assert.strictEqual(cluster2(script.cwd, 'reload').status, 0);
     await load.stop();
-    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+    assert.deepStrictEqual(
+      Object.keys(load.seen),
+      ['ok'],
+      JSON.stringify([load.seen, load.trouble]),
+    );
   });
 
   it('may close before it listens, and listen elsewhere', async () => {
@@ -97,7 +128,12 @@ describe('a script under cluster2 start', () => {
     const text = `const make = (name) => require('http').createServer((q, a) => a.end(name));
       make('one').listen(process.env.PORT); make('two').listen(${second}, () => make('three').listen(${third}));`;
     const script = await (await started(text)).ready(1);
-    const answers = () => Promise.all([script.port, second, third].map(async (port) => (await request(port, '/').catch(() => ({}))).body));
+    const answers = () =>
+      Promise.all(
+        [script.port, second, third].map(
+          async (port) => (await request(port, '/').catch(() => ({}))).body,
+        ),
+      );
     await until('all three answer', async () => (await answers()).join() === 'one,two,three');
   });
 
@@ -113,7 +149,8 @@ describe('a script under cluster2 start', () => {
   });
 
   it('has an idle time-out, which ends a connection on which nothing moves', async () => {
-    const text = "require('http').createServer((q, a) => q.url === '/' && a.end('x')).listen(process.env.PORT)";
+    const text =
+      "require('http').createServer((q, a) => q.url === '/' && a.end('x')).listen(process.env.PORT)";
     const script = await (await started(text, { flags: ['--timeout', '100'] })).ready(1);
     await assert.rejects(new Promise((resolve, reject) => {
       http.get({ port: script.port, path: '/never', agent: false }, resolve).on('error', reject);
@@ -126,12 +163,17 @@ describe('a script under cluster2 start', () => {
     const text = `require('http').createServer().listen(${holder.address().port}, '127.0.0.1');`;
     const script = await started(text);
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-    assert.match(script.errors, /no worker became ready: .*EADDRINUSE.*\(CLUSTER2_ERR_START_FAILED\)\n$/s);
+    assert.match(
+      script.errors,
+      /no worker became ready: .*EADDRINUSE.*\(CLUSTER2_ERR_START_FAILED\)\n$/s,
+    );
     await new Promise((resolve) => holder.close(resolve));
   });
 
   it('is not ready before it listens: one that never does is given up after startTimeout', async () => {
-    const script = await started('setInterval(() => {}, 1000)', { flags: ['--start-timeout', '300'] });
+    const script = await started('setInterval(() => {}, 1000)', {
+      flags: ['--start-timeout', '300'],
+    });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     assert.match(script.errors, /300 ms/);
   });

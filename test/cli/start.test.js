@@ -1,6 +1,7 @@
 'use strict';
 
-// `cluster2 start`: a server that knows nothing of clusters is supervised by a process that is no Node.
+// `cluster2 start`: a server that knows nothing of clusters is supervised by a process that is no
+// Node.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -8,7 +9,7 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const os = require('node:os');
 const path = require('node:path');
-const { cluster2, startPlain } = require('../helpers/cli');
+const { cluster2, startPlain, statusOf } = require('../helpers/cli');
 const { answersOfAll, request } = require('../helpers/client');
 const { CLI, Script, canContain, childrenOf, freePort, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
@@ -17,13 +18,25 @@ const { until, within } = require('../helpers/wait');
 
 const MIB = 1024 * 1024;
 const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
-const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 4, slow: 3, late: 3, upload: 2, chunked: 2, pipelined: 2, halfOpen: 2 };
+const CLIENTS = {
+  keepAlive: 4,
+  agent: 2,
+  oneShot: 4,
+  slow: 3,
+  late: 3,
+  upload: 2,
+  chunked: 2,
+  pipelined: 2,
+  halfOpen: 2,
+};
 
-const status = (script) => JSON.parse(cluster2(script.cwd, 'status', '--json').stdout);
-const who = async (script) => ({ pid: Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)) });
+const who = async (script) => ({
+  pid: Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)),
+});
 
 /** The kibibytes of resident memory. */
-const residentOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB$/m)[1]);
+const residentOf = (pid) =>
+  Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB$/m)[1]);
 
 async function assertGoesWell(script) {
   assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
@@ -36,8 +49,13 @@ describe('cluster2 start', () => {
     await answersOfAll(script.workers(), () => who(script));
     const { status: code, headers, body } = await request(script.port, '/ecv');
     assert.deepStrictEqual([code, headers['x-powered-by']], [200, 'Cluster2']);
-    assert.match(body, new RegExp(`^status=AVAILABLE&ServeTraffic=true&ip=127\\.0\\.0\\.1&hostname=.+&port=${script.port}&`));
-    assert.deepStrictEqual(status(script).master.listening, [`127.0.0.1:${script.port}`]);
+    assert.match(
+      body,
+      new RegExp(
+        `^status=AVAILABLE&ServeTraffic=true&ip=127\\.0\\.0\\.1&hostname=.+&port=${script.port}&`,
+      ),
+    );
+    assert.deepStrictEqual(statusOf(script.cwd).master.listening, [`127.0.0.1:${script.port}`]);
   });
 
   it('replaces all workers on SIGHUP and by `reload` without losing a request, and with changed code', async () => {
@@ -47,13 +65,20 @@ describe('cluster2 start', () => {
     change(script, "module.exports = { version: 'second' };");
     const { status: code, stdout, stderr } = cluster2(script.cwd, 'reload');
     assert.deepStrictEqual([code, stdout], [0, 'all 2 workers are new\n']);
-    assert.match(stderr, /^(cluster2: slot [01]: worker \d+ is ready in place of \d+ \([12] of 2\)\n){2}$/);
+    assert.match(
+      stderr,
+      /^(cluster2: slot [01]: worker \d+ is ready in place of \d+ \([12] of 2\)\n){2}$/,
+    );
     assert.strictEqual(await versionOf(script.port), 'second');
     script.kill('SIGHUP');
-    await script.until('a second reload is complete', () => script.errors.match(/all 2 workers are new/g)?.length === 2);
+    await script.until(
+      'a second reload is complete',
+      () => script.errors.match(/all 2 workers are new/g)?.length === 2,
+    );
     await load.answered(100);
     hammer.assertClean(await load.stop());
-    assert.deepStrictEqual(status(script).workers.map(({ generation }) => generation), [3, 3]);
+    const generations = statusOf(script.cwd).workers.map(({ generation }) => generation);
+    assert.deepStrictEqual(generations, [3, 3]);
   });
 
   for (const signal of ['SIGTERM', 'SIGINT']) {
@@ -70,7 +95,9 @@ describe('cluster2 start', () => {
   it('ends at once on a second Ctrl-C that is none of the same', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/60000').catch((error) => error);
-    await until('the request is under way', () => status(script).workers.some(({ requests }) => requests.active === 1));
+    await until('the request is under way', () =>
+      statusOf(script.cwd).workers.some(({ requests }) => requests.active === 1),
+    );
     const begun = performance.now();
     script.kill('SIGINT');
     await script.until('it shuts down', () => script.errors.includes('shutting down'));
@@ -89,45 +116,74 @@ describe('cluster2 start', () => {
     assert.match(script.errors, /worker \d+ is gone \(crash, SIGKILL\)/);
     const stuck = request(script.port, '/block/x/60000').catch((error) => error);
     await script.ready(4);
-    assert.match(script.errors, /worker \d+ hangs, its event loop did not turn for \d+ ms; it is replaced/);
+    assert.match(
+      script.errors,
+      /worker \d+ hangs, its event loop did not turn for \d+ ms; it is replaced/,
+    );
     assert.ok((await stuck) instanceof Error);
   });
 
   it('recycles workers past a threshold', async () => {
     const script = await startPlain({ flags: ['--conn-threshold', '20'] });
     const load = hammer.start(script.port, { clients: { oneShot: 4 } });
-    await script.until('a worker was recycled', () => /worker \d+ is gone \(recycle, exit code 0\)/.test(script.errors), 20_000);
+    await script.until(
+      'a worker was recycled',
+      () => /worker \d+ is gone \(recycle, exit code 0\)/.test(script.errors),
+      20_000,
+    );
     hammer.assertClean(await load.stop());
   });
 
   it('takes no more than 8 MiB for itself', async () => {
-    const script = new Script('plain.js', { port: await freePort(), cli: ['--workers', '2', '--mon-port', '0'] });
+    const script = new Script('plain.js', {
+      port: await freePort(),
+      cli: ['--workers', '2', '--mon-port', '0'],
+    });
     await script.ready();
     const load = hammer.start(script.port, { clients: { keepAlive: 8, oneShot: 8 } });
     await load.answered(500);
     hammer.assertClean(await load.stop());
-    const [, page] = status(script).master.monitor.split(':');
+    const [, page] = statusOf(script.cwd).master.monitor.split(':');
     assert.strictEqual((await request(Number(page), '/')).status, 200);
     assert.ok(residentOf(script.pid) * 1024 <= 8 * MIB, `${residentOf(script.pid)} KiB`);
   });
 
   it('is one process: the link of npm becomes it, and workers are its children', async () => {
     const script = await startPlain();
-    assert.strictEqual(fs.readFileSync(`/proc/${script.pid}/cmdline`, 'latin1').split('\0')[0].endsWith('.js'), false);
+    assert.strictEqual(
+      fs.readFileSync(`/proc/${script.pid}/cmdline`, 'latin1').split('\0')[0].endsWith('.js'),
+      false,
+    );
     assert.doesNotMatch(fs.readlinkSync(`/proc/${script.pid}/exe`), /node$/);
-    assert.deepStrictEqual(status(script).workers.map(({ pid }) => pid).sort(), script.workers().sort());
+    assert.deepStrictEqual(
+      statusOf(script.cwd)
+        .workers.map(({ pid }) => pid)
+        .sort(),
+      script.workers().sort(),
+    );
   });
 
   it('ends on SIGTERM also where nobody takes what it writes', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     fs.copyFileSync(path.join(__dirname, '..', 'fixtures', 'plain.js'), path.join(cwd, 'plain.js'));
-    fs.copyFileSync(path.join(__dirname, '..', 'fixtures', 'hammered-app.js'), path.join(cwd, 'hammered-app.js'));
+    fs.copyFileSync(
+      path.join(__dirname, '..', 'fixtures', 'hammered-app.js'),
+      path.join(cwd, 'hammered-app.js'),
+    );
     // A pipe holds 64 KiB.
-    const full = 'mkfifo full; exec 3<>full; head -c 65536 /dev/zero >&3; exec "$0" start plain.js --workers 1 --mon-port off 2>&3';
-    const child = spawn('sh', ['-c', full, CLI], { cwd, env: { ...process.env, PORT: String(await freePort()) }, stdio: 'ignore' });
+    const full =
+      'mkfifo full; exec 3<>full; head -c 65536 /dev/zero >&3; exec "$0" start plain.js --workers 1 --mon-port off 2>&3';
+    const child = spawn('sh', ['-c', full, CLI], {
+      cwd,
+      env: { ...process.env, PORT: String(await freePort()) },
+      stdio: 'ignore',
+    });
     const ended = once(child, 'exit');
     try {
-      const isReady = () => (JSON.parse(cluster2(cwd, 'status', '--json').stdout).workers ?? []).some(({ state }) => state === 'ready');
+      const isReady = () =>
+        (JSON.parse(cluster2(cwd, 'status', '--json').stdout).workers ?? []).some(
+          ({ state }) => state === 'ready',
+        );
       await until('the worker is ready', isReady);
       child.kill('SIGTERM');
       assert.deepStrictEqual(await within('it ends', ended), [0, null]);
@@ -141,7 +197,9 @@ describe('cluster2 start', () => {
     const script = await startPlain();
     const workers = script.workers();
     const late = request(script.port, '/late/x/500');
-    await until('the request is under way', () => status(script).workers.some(({ requests }) => requests.active === 1));
+    await until('the request is under way', () =>
+      statusOf(script.cwd).workers.some(({ requests }) => requests.active === 1),
+    );
     script.kill('SIGKILL');
     assert.strictEqual((await late).status, 200);
     await until('the orphans are gone', () => !workers.some(isAlive));
@@ -152,7 +210,10 @@ describe('cluster2 start as process 1 of a container', () => {
   before('a pid namespace is needed, which this user may not make', function () {
     if (!canContain()) this.skip();
   });
-  const zombiesOf = (pid) => childrenOf(pid).filter((child) => /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${child}/stat`, 'utf8')));
+  const zombiesOf = (pid) =>
+    childrenOf(pid).filter((child) =>
+      /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${child}/stat`, 'utf8')),
+    );
 
   it('buries what others leave behind, replaces its workers, and ends well on SIGTERM', async () => {
     const script = await startPlain({ container: true });
@@ -164,7 +225,10 @@ describe('cluster2 start as process 1 of a container', () => {
     await script.ready(3);
     await until('it inherits them', () => childrenOf(script.master).length === 4);
     fs.writeFileSync(path.join(script.cwd, 'go'), '');
-    await until('and buries them', () => childrenOf(script.master).length === 2 && zombiesOf(script.master).length === 0);
+    await until(
+      'and buries them',
+      () => childrenOf(script.master).length === 2 && zombiesOf(script.master).length === 0,
+    );
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });

@@ -10,7 +10,10 @@ const { childrenOf } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { callInMaster, someWorker, startServer } = require('../helpers/hammered');
 
-/** A cluster whose master is stuck until `release()`, which first makes sure that it was all the time. */
+/**
+ * A cluster whose master is stuck until `release()`, which first makes sure that it was all the
+ * time.
+ */
 async function startBlocked(options) {
   const script = await startServer({ options });
   const file = path.join(script.cwd, 'release');
@@ -39,11 +42,15 @@ describe('a master whose script is stuck', () => {
     const { script, release } = await startBlocked({ noWorkers: 2 });
     const before = childrenOf(script.pid);
     process.kill(await someWorker(script.port), 'SIGKILL');
-    const newcomer = async () => !before.includes(await someWorker(script.port).catch(() => before[0]));
+    const newcomer = async () =>
+      !before.includes(await someWorker(script.port).catch(() => before[0]));
     await script.until('the new worker answers', newcomer);
     assert.deepStrictEqual(script.told('died'), []);
     await release();
-    await script.until('events are told afterwards', () => script.told('died').length === 1 && script.told('listening').length === 3);
+    await script.until(
+      'events are told afterwards',
+      () => script.told('died').length === 1 && script.told('listening').length === 3,
+    );
   });
 
   it('reloads and scales for other processes, under the hammer', async () => {

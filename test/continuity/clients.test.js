@@ -1,6 +1,7 @@
 'use strict';
 
-// Clients at an awkward moment when their worker is replaced, or the cluster leaves: each still gets its whole answer.
+// Clients at an awkward moment when their worker is replaced, or the cluster leaves: each still
+// gets its whole answer.
 
 const assert = require('node:assert');
 const net = require('node:net');
@@ -18,7 +19,9 @@ const BIG = 16 * 1024 * 1024;
 const LONGER = 2500;
 const pidIn = ({ received }) => Number(received.match(/first (\d+)/)?.[1]);
 
-/** Reads nothing of a big answer until `resume()`, which resolves to the number of bytes that came. */
+/**
+ * Reads nothing of a big answer until `resume()`, which resolves to the number of bytes that came.
+ */
 async function slowReader(connect) {
   const socket = await new Promise((resolve) => {
     const opening = connect(() => resolve(opening));
@@ -28,10 +31,15 @@ async function slowReader(connect) {
   socket.on('error', (problem) => (error = problem)).on('close', () => {});
   socket.write(`GET /big/b/${BIG} HTTP/1.1\r\nHost: test\r\n\r\n`);
   await new Promise((resolve) => socket.once('readable', resolve));
-  const resume = () => new Promise((resolve) => {
-    const check = () => (received > BIG || error || socket.destroyed) && resolve({ received, error });
-    socket.on('data', (data) => ((received += data.length), check())).on('close', check).resume();
-  }).finally(() => socket.destroy());
+  const resume = () =>
+    new Promise((resolve) => {
+      const check = () =>
+        (received > BIG || error || socket.destroyed) && resolve({ received, error });
+      socket
+        .on('data', (data) => ((received += data.length), check()))
+        .on('close', check)
+        .resume();
+    }).finally(() => socket.destroy());
   return { resume };
 }
 
@@ -46,7 +54,8 @@ describe('a client over a reload', () => {
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     return script.workers().at(-1);
   };
-  const start = (settings) => startServer({ ...settings, options: { noWorkers: 1, ...settings?.options } });
+  const start = (settings) =>
+    startServer({ ...settings, options: { noWorkers: 1, ...settings?.options } });
 
   it('that has connected and said nothing yet, is answered by the new worker', async () => {
     const script = await start();
@@ -80,7 +89,12 @@ describe('a client over a reload', () => {
     const body = new Connection(script.port);
     body.socket.write('POST /now/a/0 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234');
     const pipeline = new Connection(script.port);
-    await pipeline.say(['slow/b/1000', 'late/c/500', 'now/d/0'].map((it) => `GET /${it} HTTP/1.1\r\nHost: test\r\n\r\n`).join(''), 'b ');
+    await pipeline.say(
+      ['slow/b/1000', 'late/c/500', 'now/d/0']
+        .map((it) => `GET /${it} HTTP/1.1\r\nHost: test\r\n\r\n`)
+        .join(''),
+      'b ',
+    );
     pipeline.socket.write('GET /now/e/0 HTTP/1.1\r\nHo');
     await reload(script);
     pipeline.socket.write('st: test\r\n\r\n');
@@ -132,6 +146,8 @@ describe('a worker that is asked to leave by a SIGTERM of its own', () => {
       script.told('died').length === 1 && script.told('listening').length === 3);
     await load.answered(100);
     hammer.assertClean(await load.stop());
-    assert.deepStrictEqual(script.told('died'), [[victim, { code: 0, signal: null, reason: 'leave' }]]);
+    assert.deepStrictEqual(script.told('died'), [
+      [victim, { code: 0, signal: null, reason: 'leave' }],
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The master as process 1 of a pid namespace, as in a container without an init: the kernel gives such a process no default for
-// signals, and makes it the parent of all orphans.
+// The master as process 1 of a pid namespace, as in a container without an init: the kernel gives
+// such a process no default for signals, and makes it the parent of all orphans.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,7 +11,16 @@ const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
 const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
-const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 4, slow: 3, late: 3, upload: 2, chunked: 2, halfOpen: 2 };
+const CLIENTS = {
+  keepAlive: 4,
+  agent: 2,
+  oneShot: 4,
+  slow: 3,
+  late: 3,
+  upload: 2,
+  chunked: 2,
+  halfOpen: 2,
+};
 
 const isZombie = (pid) => /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
@@ -19,12 +28,19 @@ describe('a master that is process 1 of a container', () => {
   before('a pid namespace is needed, which this user may not make', function () {
     if (!canContain()) this.skip();
   });
-  const start = (options) => startServer({ container: true, options: { noWorkers: 2, ...options } });
+  const start = (options) =>
+    startServer({ container: true, options: { noWorkers: 2, ...options } });
 
   it('is it', async () => {
     const script = await start();
-    assert.strictEqual(fs.readlinkSync(`/proc/${script.master}/ns/pid`), fs.readlinkSync(`/proc/${script.workers()[0]}/ns/pid`));
-    assert.notStrictEqual(fs.readlinkSync(`/proc/${script.master}/ns/pid`), fs.readlinkSync('/proc/self/ns/pid'));
+    assert.strictEqual(
+      fs.readlinkSync(`/proc/${script.master}/ns/pid`),
+      fs.readlinkSync(`/proc/${script.workers()[0]}/ns/pid`),
+    );
+    assert.notStrictEqual(
+      fs.readlinkSync(`/proc/${script.master}/ns/pid`),
+      fs.readlinkSync('/proc/self/ns/pid'),
+    );
     assert.match(fs.readFileSync(`/proc/${script.master}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);
   });
 
@@ -38,7 +54,10 @@ describe('a master that is process 1 of a container', () => {
       hammer.assertClean(await load.stop(), { except: LEAVING });
       await assertCleanEnd(script);
       assert.deepStrictEqual(workers.filter(isAlive), []);
-      assert.deepStrictEqual(script.told('died').map(([, death]) => death), Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }));
+      assert.deepStrictEqual(
+        script.told('died').map(([, death]) => death),
+        Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }),
+      );
     });
   }
 
@@ -49,7 +68,13 @@ describe('a master that is process 1 of a container', () => {
     script.kill();
     await held.isClosed();
     await assertCleanEnd(script, 3000);
-    assert.match(script.told('warning').map(([{ message }]) => message).join(), /did not finish within 700 ms/);
+    assert.match(
+      script
+        .told('warning')
+        .map(([{ message }]) => message)
+        .join(),
+      /did not finish within 700 ms/,
+    );
   });
 
   it('replaces a worker that was killed, leaves no zombie, and reloads', async () => {
@@ -64,7 +89,10 @@ describe('a master that is process 1 of a container', () => {
     const clean = hammer.start(script.port);
     await clean.answered(50);
     script.kill('SIGHUP');
-    await script.until('all workers are replaced', () => script.told('reload').length === 1 && script.told('died').length === 3);
+    await script.until(
+      'all workers are replaced',
+      () => script.told('reload').length === 1 && script.told('died').length === 3,
+    );
     await clean.answered(50);
     hammer.assertClean(await clean.stop());
     assert.deepStrictEqual(script.workers().filter(isZombie), []);

@@ -6,7 +6,14 @@ const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
 const hammer = require('../helpers/hammer');
-const { Log, answerOf, assertCleanEnd, callInMaster, someWorker, startServer } = require('../helpers/hammered');
+const {
+  Log,
+  answerOf,
+  assertCleanEnd,
+  callInMaster,
+  someWorker,
+  startServer,
+} = require('../helpers/hammered');
 
 /** Makes the worker that gets this request die in the middle of it. */
 async function dieByRequest(port) {
@@ -17,17 +24,25 @@ async function dieByRequest(port) {
 }
 
 /**
- * Every request that failed was on a connection that one of the dead had taken; nobody was refused or had to wait. Who is
- * killed from outside may have taken one of which it could not write any more: `untold`.
+ * Every request that failed was on a connection that one of the dead had taken; nobody was refused
+ * or had to wait. Who is killed from outside may have taken one of which it could not write any
+ * more: `untold`.
  */
 function assertOnlyTakenFailed(report, log, dead, { untold = 0 } = {}) {
   const taken = new Set(dead.flatMap((pid) => [...log.portsOf(pid)]));
   const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
-  assert.deepStrictEqual(innocent.slice(untold), [], 'failed, and had not been taken by a dead worker');
+  assert.deepStrictEqual(
+    innocent.slice(untold),
+    [],
+    'failed, and had not been taken by a dead worker',
+  );
   const { reset = 0, empty = 0, dropped = 0, reconnects = 0, ...others } = hammer.problems(report);
   assert.deepStrictEqual(others, {}, JSON.stringify(report.troubles.slice(0, 5)));
   // Where the agent and the wires saw their connection end, they connect again.
-  assert.ok(reconnects <= reset + empty + dropped + 2 * dead.length, JSON.stringify(hammer.problems(report)));
+  assert.ok(
+    reconnects <= reset + empty + dropped + 2 * dead.length,
+    JSON.stringify(hammer.problems(report)),
+  );
   return reset + empty;
 }
 
@@ -45,7 +60,11 @@ describe('a worker that dies', () => {
     for (let i = 1; i <= 10; i++) {
       await load.answered(100);
       await dieByRequest(script.port);
-      await script.until('another one is there', () => script.told('listening').length === 3 + i, 15_000);
+      await script.until(
+        'another one is there',
+        () => script.told('listening').length === 3 + i,
+        15_000,
+      );
     }
     const report = await load.stop();
     assert.strictEqual(deadOf(script).length, 10);
@@ -62,7 +81,9 @@ describe('a worker that dies', () => {
     await script.until('another one is there', () => script.told('listening').length === 3);
     await load.answered(200);
     const report = await load.stop();
-    assert.deepStrictEqual(script.told('died'), [[victim, { code: null, signal: 'SIGKILL', reason: 'crash' }]]);
+    assert.deepStrictEqual(script.told('died'), [
+      [victim, { code: null, signal: 'SIGKILL', reason: 'crash' }],
+    ]);
     assertOnlyTakenFailed(report, log, [victim], { untold: 1 });
   });
 
@@ -76,7 +97,10 @@ describe('a worker that dies', () => {
     await load.answered(200);
     const report = await load.stop();
     const lost = assertOnlyTakenFailed(report, log, [victim], { untold: 1 });
-    assert.ok(lost <= 20, `${lost} of 30 clients lost a request, the worker had about half of them`);
+    assert.ok(
+      lost <= 20,
+      `${lost} of 30 clients lost a request, the worker had about half of them`,
+    );
   });
 
   it('is replaced while its place is covered, even when both die at once', async () => {
@@ -99,7 +123,10 @@ describe('a worker that dies', () => {
     await script.until('the reload has begun', () => script.told('reloading').length > 0);
     process.kill(victim, 'SIGKILL');
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 3 } });
-    await script.until('three new ones', () => script.told('died').length >= 3 && script.workers().length === 3);
+    await script.until(
+      'three new ones',
+      () => script.told('died').length >= 3 && script.workers().length === 3,
+    );
     await load.answered(100);
     assertOnlyTakenFailed(await load.stop(), log, [victim], { untold: 1 });
     script.kill();

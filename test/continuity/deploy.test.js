@@ -1,6 +1,7 @@
 'use strict';
 
-// A reload to code that does not hold: it fails, with the reason and what runs where, and the old workers go on.
+// A reload to code that does not hold: it fails, with the reason and what runs where, and the old
+// workers go on.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -18,9 +19,15 @@ const answers = (port) => request(port, '/now/a/0').then(() => true, () => false
 
 describe('a reload to code that does not hold', () => {
   const BREAKS = {
-    'throws after it listens': ["setTimeout(() => { throw new Error('connection lost'); }, 300)", /exited with code 1: Error: connection lost/],
+    'throws after it listens': [
+      "setTimeout(() => { throw new Error('connection lost'); }, 300)",
+      /exited with code 1: Error: connection lost/,
+    ],
     'ends after it listens': ['setTimeout(() => process.exit(4), 300)', /exited with code 4/],
-    'leaves after it listens': ["setTimeout(() => process.kill(process.pid, 'SIGTERM'), 300)", /worker \d+ left/],
+    'leaves after it listens': [
+      "setTimeout(() => process.kill(process.pid, 'SIGTERM'), 300)",
+      /worker \d+ left/,
+    ],
   };
 
   for (const [name, [breaks, reason]] of Object.entries(BREAKS)) {
@@ -45,16 +52,23 @@ describe('a reload to code that does not hold', () => {
       if (id === 4) go(); else setTimeout(() => process.exit(5), 300);
     };`);
     const { error } = await ask(script.cwd, 'reload');
-    assert.match(error.message, /exited with code 5; slot 0 runs the new code, slots 1, 2 run the old$/);
+    assert.match(
+      error.message,
+      /exited with code 5; slot 0 runs the new code, slots 1, 2 run the old$/,
+    );
     change(script, "exports.version = 'third';");
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 3 });
   });
 
   it('a worker that ends when all are replaced, but have not yet lived for minReadyTime', async () => {
     const script = await startServer({ options: { minReadyTime: 1000 } });
-    change(script, `exports.begin = (go) => { go(); if (require('cluster').worker.id === 4) setTimeout(() => process.exit(5), 300); };`);
+    change(
+      script,
+      `exports.begin = (go) => { go(); if (require('cluster').worker.id === 4) setTimeout(() => process.exit(5), 300); };`,
+    );
     const { error } = await ask(script.cwd, 'reload');
-    const what = /exited with code 5; slot \d runs the new code, slot \d has no worker until one of the new code is ready$/;
+    const what =
+      /exited with code 5; slot \d runs the new code, slot \d has no worker until one of the new code is ready$/;
     assert.match(error.message, what);
   });
 });
@@ -63,14 +77,22 @@ describe('a reload to code that listens elsewhere', () => {
   it('fails where an address would be served by nobody, unless that is meant', async () => {
     const extra = await freePort();
     const script = await startServer();
-    change(script, `exports.begin = (go) => require('http').createServer((_, r) => r.end('x')).listen(${extra}, '127.0.0.1', go);`);
+    change(
+      script,
+      `exports.begin = (go) => require('http').createServer((_, r) => r.end('x')).listen(${extra}, '127.0.0.1', go);`,
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
     const both = [`0.0.0.0:${script.port}`, `127.0.0.1:${extra}`];
     assert.deepStrictEqual((await statusOf(script)).master.listening, both);
     change(script, "exports.version = 'third';");
     const { error } = await ask(script.cwd, 'reload');
     assert.strictEqual(error?.code, FAILED);
-    assert.match(error.message, new RegExp(`does not listen on 127\\.0\\.0\\.1:${extra}, .*reload\\(\\{ addresses: 'may change' \\}\\)`));
+    assert.match(
+      error.message,
+      new RegExp(
+        `does not listen on 127\\.0\\.0\\.1:${extra}, .*reload\\(\\{ addresses: 'may change' \\}\\)`,
+      ),
+    );
     assert.deepStrictEqual((await statusOf(script)).master.listening, both);
     assert.strictEqual(await answers(extra), true);
     await callInMaster(script, 'reload', { addresses: 'may change' });
@@ -83,12 +105,23 @@ describe('a reload to code that listens elsewhere', () => {
     const elsewhere = await freePort();
     const script = await startPlain();
     const code = `exports.begin = () => require('./server')(${elsewhere});`;
-    fs.writeFileSync(path.join(script.cwd, 'server.js'), "module.exports = (port) => require('http').createServer((_, r) => r.end()).listen(port, '127.0.0.1');");
+    fs.writeFileSync(
+      path.join(script.cwd, 'server.js'),
+      "module.exports = (port) => require('http').createServer((_, r) => r.end()).listen(port, '127.0.0.1');",
+    );
     change(script, code);
     const { status, stderr } = cluster2(script.cwd, 'reload');
     assert.strictEqual(status, 1);
-    assert.match(stderr, new RegExp(`does not listen on 127\\.0\\.0\\.1:${script.port}, .*--allow-address-change.*all slots run the old code`));
-    assert.deepStrictEqual([await answers(script.port), (await statusOf(script)).master.listening], [true, [`127.0.0.1:${script.port}`]]);
+    assert.match(
+      stderr,
+      new RegExp(
+        `does not listen on 127\\.0\\.0\\.1:${script.port}, .*--allow-address-change.*all slots run the old code`,
+      ),
+    );
+    assert.deepStrictEqual(
+      [await answers(script.port), (await statusOf(script)).master.listening],
+      [true, [`127.0.0.1:${script.port}`]],
+    );
     const allowed = cluster2(script.cwd, 'reload', '--allow-address-change');
     assert.deepStrictEqual([allowed.status, allowed.stdout], [0, 'all 2 workers are new\n']);
     assert.deepStrictEqual((await statusOf(script)).master.listening, [`127.0.0.1:${elsewhere}`]);
@@ -101,7 +134,10 @@ describe('a reload to code that listens elsewhere', () => {
     await answerOf(script, 'reload');
     const Cluster = require('../..');
     const cluster = new Cluster({ pids: path.join(script.cwd, 'pids') });
-    assert.throws(() => cluster.reload({ addresses: 'any' }), { code: 'CLUSTER2_ERR_ARGUMENT_INVALID', name: 'TypeError' });
+    assert.throws(() => cluster.reload({ addresses: 'any' }), {
+      code: 'CLUSTER2_ERR_ARGUMENT_INVALID',
+      name: 'TypeError',
+    });
   });
 });
 
@@ -132,17 +168,26 @@ describe('a deploy by a symlink', () => {
     const current = path.join(home, 'current');
     const flags = ['start', 'server.js', '--workers', '1', '--mon-port', 'off'];
     // As a shell starts it that went there.
-    const script = new Script('innocent.js', { port, cwd: home, through: ['sh', '-c', `cd -L '${current}' && exec '${CLI}' ${flags.join(' ')}`] });
+    const script = new Script('innocent.js', {
+      port,
+      cwd: home,
+      through: ['sh', '-c', `cd -L '${current}' && exec '${CLI}' ${flags.join(' ')}`],
+    });
     await script.until('the first release answers', () => answers(port));
     const second = fs.realpathSync(release('2'));
     // Its directory `pids` follows the symlink too.
-    await script.until('it is found in the second release', () => cluster2(current, 'status').status === 0);
+    await script.until(
+      'it is found in the second release',
+      () => cluster2(current, 'status').status === 0,
+    );
     assert.strictEqual(cluster2(current, 'reload').status, 0);
     assert.strictEqual((await request(port, '/')).body, `2 ${second}`);
     fs.rmSync(first, { recursive: true });
     const [worker] = script.workers();
     process.kill(worker, 'SIGKILL');
-    await script.until('another one answers', () => answers(port).then((well) => well && script.workers()[0] !== worker));
+    await script.until('another one answers', () =>
+      answers(port).then((well) => well && script.workers()[0] !== worker),
+    );
     assert.strictEqual((await request(port, '/')).body, `2 ${second}`);
     script.kill();
     await script.ended();

@@ -1,6 +1,7 @@
 'use strict';
 
-// No descriptors left: connections wait until there are some, and the loop that accepts neither ends nor spins.
+// No descriptors left: connections wait until there are some, and the loop that accepts neither
+// ends nor spins.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -12,8 +13,10 @@ const hammer = require('../helpers/hammer');
 const { assertCleanEnd, cpuOf, startServer } = require('../helpers/hammered');
 
 const limit = (pid, files) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
-const ask = (connection, id) => connection.socket.write(`GET /now/${id}/0 HTTP/1.1\r\nHost: test\r\n\r\n`);
-const answered = (connections) => connections.filter(({ received }) => received.includes('first')).length;
+const ask = (connection, id) =>
+  connection.socket.write(`GET /now/${id}/0 HTTP/1.1\r\nHost: test\r\n\r\n`);
+const answered = (connections) =>
+  connections.filter(({ received }) => received.includes('first')).length;
 
 /** Leaves the process none: the limit is the number that its next descriptor would have. */
 function exhaust(pid) {
@@ -34,8 +37,9 @@ function askers(port, count) {
 }
 
 /**
- * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for room before
- * it waits, and loses who comes to its own socket in that moment; docs/continuity.md says so.
+ * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for
+ * room before it waits, and loses who comes to its own socket in that moment; docs/continuity.md
+ * says so.
  */
 const PUSHED = { options: { balance: 'least-connections' } };
 
@@ -78,15 +82,22 @@ describe('a master that has no descriptors left', () => {
     exhaust(script.pid);
     // On a connection that is there already: nobody new gets in.
     const [teller, ...others] = idle;
-    teller.socket.write(`GET /master/t/${encodeURIComponent('["scale",1]')} HTTP/1.1\r\nHost: test\r\n\r\n`);
+    teller.socket.write(
+      `GET /master/t/${encodeURIComponent('["scale",1]')} HTTP/1.1\r\nHost: test\r\n\r\n`,
+    );
     await script.until('a worker drains', () => script.told('answer').length === 1);
-    // What has gone wrong is wrong by now; had it not been given back, it would be closed after a while.
+    // What has gone wrong is wrong by now; had it not been given back, it would be closed after a
+    // while.
     await pass(500);
     limit(script.pid, 1024);
     others.forEach((connection, index) => ask(connection, `d${index}`));
     const done = () => others.every(({ received, closed }) => closed || received.includes('first'));
     await script.until('all are answered or lost', done);
-    assert.strictEqual(answered(others), 19, `${others.filter(({ closed }) => closed).length} were closed`);
+    assert.strictEqual(
+      answered(others),
+      19,
+      `${others.filter(({ closed }) => closed).length} were closed`,
+    );
     idle.forEach(({ socket }) => socket.destroy());
   });
 
@@ -160,7 +171,8 @@ describe('workers that have no descriptors left', () => {
   /** Each is asked once more, and answers. */
   async function assertAlive(script, connections) {
     connections.forEach((connection, index) => ask(connection, `again${index}`));
-    const done = () => connections.every(({ received, closed }) => closed || received.includes('first'));
+    const done = () =>
+      connections.every(({ received, closed }) => closed || received.includes('first'));
     await script.until('all are answered or lost', done);
     assert.strictEqual(connections.filter(({ closed }) => closed).length, 0, 'none was closed');
   }
@@ -175,7 +187,9 @@ describe('workers that have no descriptors left', () => {
 
   it('leave who comes to the others, although all that they had was used up between two connections', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
-    const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 } });
+    const clients = hammer.start(script.port, {
+      clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 },
+    });
     await clients.answered(200);
     const [worker] = script.workers();
     for (let round = 0; round < 3; round++) {
@@ -191,7 +205,10 @@ describe('workers that have no descriptors left', () => {
     await assertCleanEnd(script);
   });
 
-  for (const [who, exhausted] of [['its master has', () => []], ['its master has none either', (script) => [script.pid]]]) {
+  for (const [who, exhausted] of [
+    ['its master has', () => []],
+    ['its master has none either', (script) => [script.pid]],
+  ]) {
     it(`obey all the same: one that is to leave has its connections moved (${who})`, async () => {
       const script = await startServer(PUSHED);
       const idle = await idlers(script, 40);
@@ -199,7 +216,9 @@ describe('workers that have no descriptors left', () => {
       const short = [worker, ...exhausted(script)];
       short.forEach(exhaust);
       const waiting = askers(script.port, 10);
-      await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
+      await script.until('all are connected', () =>
+        waiting.every(({ localPort }) => localPort > 0),
+      );
       process.kill(worker, 'SIGTERM');
       await script.until('it is gone', () => script.told('died').length > 0);
       assert.deepStrictEqual(script.told('died')[0][1], { code: 0, signal: null, reason: 'leave' });
@@ -224,7 +243,10 @@ describe('workers that have no descriptors left', () => {
     script.kill('SIGHUP');
     await script.until('who waited is answered', () => answered(waiting) === 60);
     await script.until('the old workers are gone', () => script.told('died').length === 2);
-    assert.ok(script.told('died').every(([, { reason }]) => reason === 'reload'), JSON.stringify(script.told('died')));
+    assert.ok(
+      script.told('died').every(([, { reason }]) => reason === 'reload'),
+      JSON.stringify(script.told('died')),
+    );
     await assertAlive(script, idle);
     [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
     script.kill();

@@ -1,6 +1,7 @@
 'use strict';
 
-// A worker whose event loop is stuck delays nobody but those it has; one that is only stopped is no hang.
+// A worker whose event loop is stuck delays nobody but those it has; one that is only stopped is no
+// hang.
 
 const assert = require('node:assert');
 const { setTimeout: pass } = require('node:timers/promises');
@@ -11,15 +12,28 @@ const hammer = require('../helpers/hammer');
 const { Log, assertCleanEnd, change, startServer } = require('../helpers/hammered');
 const { until } = require('../helpers/wait');
 
-/** Makes a worker block for so long, and returns its pid, and what becomes of the request that did it. */
+/**
+ * Makes a worker block for so long, and returns its pid, and what becomes of the request that did
+ * it.
+ */
 async function block(script, ms) {
   const before = script.events({ everybody: true }).length;
   const done = request(script.port, `/block/b/${ms}`).catch((error) => error);
-  const blocking = () => script.events({ everybody: true }).slice(before).find(([name]) => name === 'blocking');
+  const blocking = () =>
+    script
+      .events({ everybody: true })
+      .slice(before)
+      .find(([name]) => name === 'blocking');
   const early = done.then((answer) => {
-    assert.ok(blocking(), `nobody blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`);
+    assert.ok(
+      blocking(),
+      `nobody blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`,
+    );
   });
-  const [, pid] = await Promise.race([script.until('a worker is blocked', blocking), early.then(() => blocking())]);
+  const [, pid] = await Promise.race([
+    script.until('a worker is blocked', blocking),
+    early.then(() => blocking()),
+  ]);
   return { pid, done };
 }
 
@@ -28,7 +42,11 @@ function assertOnlyItsOwnWaited(report, log, pid) {
   hammer.assertClean(report);
   const own = log.portsOf(pid);
   const innocent = report.slow.filter(({ localPort }) => !own.has(localPort));
-  assert.deepStrictEqual(innocent, [], 'waited, and had not been taken by the worker that was stuck');
+  assert.deepStrictEqual(
+    innocent,
+    [],
+    'waited, and had not been taken by the worker that was stuck',
+  );
 }
 
 describe('a worker that is stuck', () => {
@@ -76,7 +94,9 @@ describe('a worker that is stuck', () => {
     assert.strictEqual(stuck, pid);
     assert.ok(age > 2000 && age < 5000, `${age}`);
     await script.until('its death is told', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('died'), [[pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive' }]]);
+    assert.deepStrictEqual(script.told('died'), [
+      [pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive' }],
+    ]);
     assert.strictEqual(script.told('unresponsive').length, 1);
   });
 
@@ -164,7 +184,10 @@ describe('a process that is stopped for a while', () => {
       await stopFor(1600, script.pid, ...(who === 'the master' ? [] : script.workers()));
       assert.match((await answered).body, /^l /);
       await assertCleanEnd(script);
-      assert.deepStrictEqual(script.told('died').map(([, { reason, signal }]) => [reason, signal]), [['shutdown', null]]);
+      assert.deepStrictEqual(
+        script.told('died').map(([, { reason, signal }]) => [reason, signal]),
+        [['shutdown', null]],
+      );
     });
   }
 
@@ -183,7 +206,9 @@ describe('a process that is stopped for a while', () => {
   it('a worker with half a request: the rest is answered when it goes on', async () => {
     const script = await start({ noWorkers: 1, maxHeartbeatDelay: 5000 });
     const connection = new Connection(script.port);
-    connection.socket.write('POST /now/half/0 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234');
+    connection.socket.write(
+      'POST /now/half/0 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234',
+    );
     const taken = () => log.portsOf(script.workers()[0]).size > 0;
     await script.until('it is taken', taken);
     const stopped = stopFor(800, ...script.workers());

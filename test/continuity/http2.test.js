@@ -1,6 +1,7 @@
 'use strict';
 
-// HTTP/2 over a change of workers: a session is told to end before it ends, so that what a client sends meanwhile is answered.
+// HTTP/2 over a change of workers: a session is told to end before it ends, so that what a client
+// sends meanwhile is answered.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -14,7 +15,10 @@ const { until } = require('../helpers/wait');
 const HIGHEST = 2 ** 31 - 1;
 const TLS = selfSigned();
 const start = (kind, options) =>
-  startServer({ options: { noWorkers: 1, ...options }, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
+  startServer({
+    options: { noWorkers: 1, ...options },
+    env: { KIND: kind, TLS: JSON.stringify(TLS) },
+  });
 
 /** A client that opens a new session when it is told to, and asks nothing twice. */
 class OnceAsking {
@@ -42,7 +46,8 @@ class OnceAsking {
     while (!this.#stopped) {
       try {
         let body = '';
-        for await (const text of this.#current().request({ ':path': path }).setEncoding('utf8')) body += text;
+        for await (const text of this.#current().request({ ':path': path }).setEncoding('utf8'))
+          body += text;
         if (body.startsWith('id')) this.ok += 1;
         else this.troubles.push(`answered '${body}'`);
       } catch ({ code, message }) {
@@ -82,7 +87,10 @@ describe('a session of HTTP/2', () => {
     assert.match(await wire.answer(3), /^three/);
     await until('it has ended', () => wire.isClosed);
     assert.deepStrictEqual(wire.goaways[0], { last: HIGHEST, code: 0 });
-    assert.ok(wire.goaways.slice(1).every(({ last, code }) => last === 5 && code === 0) && wire.goaways.length > 1);
+    assert.ok(
+      wire.goaways.slice(1).every(({ last, code }) => last === 5 && code === 0) &&
+        wire.goaways.length > 1,
+    );
     assert.strictEqual(wire.error, undefined);
   });
 
@@ -113,10 +121,15 @@ describe('a session of HTTP/2', () => {
     it(`over ${scheme} loses no request of a client that asks nothing twice`, async () => {
       const script = await start(kind, { noWorkers: 2 });
       const paths = ['/now/id/0', '/now/id/0', '/late/id/20', '/slow/id/30'];
-      const clients = Array.from({ length: 3 }, () => new OnceAsking(`${scheme}://127.0.0.1:${script.port}`, paths));
+      const clients = Array.from(
+        { length: 3 },
+        () => new OnceAsking(`${scheme}://127.0.0.1:${script.port}`, paths),
+      );
       for (let i = 1; i <= 2; i++) {
         const before = clients.map(({ ok }) => ok);
-        await script.until('there is load', () => clients.every(({ ok }, index) => ok > before[index] + 30));
+        await script.until('there is load', () =>
+          clients.every(({ ok }, index) => ok > before[index] + 30),
+        );
         assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
         await script.until('the old workers are gone', () => script.told('died').length === 2 * i);
       }

@@ -1,11 +1,20 @@
 'use strict';
 
-// What is promised of a change of workers holds as well where workers accept by themselves: the same tests, with
-// `balance: 'kernel'`.
+// What is promised of a change of workers holds as well where workers accept by themselves: the
+// same tests, with `balance: 'kernel'`.
 
 const { usePolicy } = require('../helpers/cluster');
 
-const SUITES = ['reload', 'crash', 'hang', 'scale', 'shutdown', 'orphan', 'recycle', 'descriptor-shortage'];
+const SUITES = [
+  'reload',
+  'crash',
+  'hang',
+  'scale',
+  'shutdown',
+  'orphan',
+  'recycle',
+  'descriptor-shortage',
+];
 
 describe("with balance: 'kernel'", () => {
   before(() => usePolicy('kernel'));

@@ -1,6 +1,7 @@
 'use strict';
 
-// The option `moveIdle`: without it, whatever an app keeps by connection is there for each request of that connection.
+// The option `moveIdle`: without it, whatever an app keeps by connection is there for each request
+// of that connection.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -14,10 +15,18 @@ async function start({ moveIdle, cli }) {
   const port = await freePort();
   const flags = [...FLAGS, '--port', String(port), ...(moveIdle ? [] : ['--no-move-idle'])];
   const env = { KIND: cli ? 'plain' : 'cluster' };
-  return new Script('by-connection.js', { port, env, options: { moveIdle }, cli: cli ? flags : undefined }).ready(1);
+  return new Script('by-connection.js', {
+    port,
+    env,
+    options: { moveIdle },
+    cli: cli ? flags : undefined,
+  }).ready(1);
 }
 
-/** What is answered to a first request of a connection, and to one after all workers were told to go by `leave(script)`. */
+/**
+ * What is answered to a first request of a connection, and to one after all workers were told to go
+ * by `leave(script)`.
+ */
 async function over(script, leave) {
   const connection = new Connection(script.port);
   const [old] = script.workers();
@@ -28,7 +37,8 @@ async function over(script, leave) {
   return { connection, old, answer: connection.received };
 }
 
-const reload = async (script) => assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+const reload = async (script) =>
+  assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
 const terminate = async (script) => {
   const [old] = script.workers();
   process.kill(old);

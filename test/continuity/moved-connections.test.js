@@ -1,7 +1,8 @@
 'use strict';
 
-// A moved connection behaves to its end as if it had not moved. Each play is given twice, at the same time: over a reload, and
-// on a cluster that nobody reloads. What the client sees must be the same, and come at the same time.
+// A moved connection behaves to its end as if it had not moved. Each play is given twice, at the
+// same time: over a reload, and on a cluster that nobody reloads. What the client sees must be the
+// same, and come at the same time.
 
 const assert = require('node:assert');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -10,7 +11,10 @@ const { Connection } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 const { until } = require('../helpers/wait');
 
-/** How long connections wait before they are moved, at least, milliseconds; what of it is forgotten shows. */
+/**
+ * How long connections wait before they are moved, at least, milliseconds; what of it is forgotten
+ * shows.
+ */
 const WAIT = 1200;
 /** By how much the ends may differ, milliseconds. */
 const ALIKE = 600;
@@ -51,8 +55,8 @@ const mayWait = (set) => ({
 });
 
 /**
- * Plays: `set`s their server, and `play(connect, moves, script)`: `connect()` opens a connection, `moves()` waits until all were
- * moved. What a play returns is compared.
+ * Plays: `set`s their server, and `play(connect, moves, script)`: `connect()` opens a connection,
+ * `moves()` waits until all were moved. What a play returns is compared.
  */
 const PLAYS = {
   'ends when keepAliveTimeout is over': {
@@ -108,7 +112,9 @@ const PLAYS = {
       return { after };
     },
   },
-  'may wait for longer than headersTimeout and requestTimeout, by keepAliveTimeout': mayWait({ keepAliveTimeout: 60_000 }),
+  'may wait for longer than headersTimeout and requestTimeout, by keepAliveTimeout': mayWait({
+    keepAliveTimeout: 60_000,
+  }),
   'may wait for ever without keepAliveTimeout': mayWait({ keepAliveTimeout: 0 }),
   'has all of its time again, or none, once anything moves': {
     set: { keepAliveTimeout: LONG },
@@ -119,7 +125,9 @@ const PLAYS = {
       connection.socket.write('\r\n');
       const begun = performance.now();
       const end = endOf(connection, begun);
-      const slow = answered(other, get('/slow?7000'), 'slow').then(() => ({ open: !connection.closed }));
+      const slow = answered(other, get('/slow?7000'), 'slow').then(() => ({
+        open: !connection.closed,
+      }));
       return Promise.race([end, slow]);
     },
   },
@@ -139,7 +147,11 @@ const PLAYS = {
       const [connection, other] = [connect(), connect()];
       await answered(connection);
       await moves();
-      await answered(connection, GET.replace('Host', 'Upgrade: echo\r\nConnection: Upgrade\r\nHost'), '101');
+      await answered(
+        connection,
+        GET.replace('Host', 'Upgrade: echo\r\nConnection: Upgrade\r\nHost'),
+        '101',
+      );
       await answered(other, get('/slow?5000'), 'slow');
       await answered(connection, 'still here', 'still here');
       return text(connection);
@@ -149,7 +161,8 @@ const PLAYS = {
     set: { timeout: 500, keepAliveTimeout: 0, tells: true },
     async play(connect, moves, script) {
       const connection = connect();
-      const told = ({ localPort }) => script.output.split('\n').filter((line) => line === `["timeout",${localPort}]`).length;
+      const told = ({ localPort }) =>
+        script.output.split('\n').filter((line) => line === `["timeout",${localPort}]`).length;
       await answered(connection);
       await script.until('its time-out is told', () => told(connection) === 1);
       await moves();
@@ -193,8 +206,11 @@ const PLAYS = {
       await answered(connection);
       await moves();
       await answered(connection, get('/drop').repeat(3), 'hello');
-      await until('all are answered', () => connection.received.match(/ 503 [^]* 503 [^]*\r\n\r\n/));
-      const says = (what) => script.output.split('\n').filter((line) => line === JSON.stringify([what, name])).length;
+      await until('all are answered', () =>
+        connection.received.match(/ 503 [^]* 503 [^]*\r\n\r\n/),
+      );
+      const says = (what) =>
+        script.output.split('\n').filter((line) => line === JSON.stringify([what, name])).length;
       await script.until('the others are dropped', () => says('drops') === 2);
       assert.strictEqual(says('answers'), 1);
       return text(connection);
@@ -207,9 +223,15 @@ async function open() {
   const servers = {};
   for (const [name, { set }] of Object.entries(PLAYS)) {
     const { headersTimeout, requestTimeout, ...times } = set;
-    servers[name] = { port: await freePort(), options: { headersTimeout, requestTimeout }, ...times };
+    servers[name] = {
+      port: await freePort(),
+      options: { headersTimeout, requestTimeout },
+      ...times,
+    };
   }
-  const script = await new Script('times.js', { env: { SERVERS: JSON.stringify(servers) } }).ready(1);
+  const script = await new Script('times.js', { env: { SERVERS: JSON.stringify(servers) } }).ready(
+    1,
+  );
   return { script, servers };
 }
 
@@ -218,19 +240,26 @@ function playAll({ script, servers }, moves) {
   const one = ([name, { play }]) => {
     const connect = () => new Connection(servers[name].port);
     const played = play(connect, moves, script, name);
-    return played.then((result) => (result.after ? result : { result }), ({ message }) => ({ error: message }));
+    return played.then(
+      (result) => (result.after ? result : { result }),
+      ({ message }) => ({ error: message }),
+    );
   };
   return Promise.all(Object.entries(PLAYS).map(one));
 }
 
-/** Once all plays wait to be moved, and time has passed, they are; those on the other cluster go on then, too. */
+/**
+ * Once all plays wait to be moved, and time has passed, they are; those on the other cluster go on
+ * then, too.
+ */
 function mover(script, reloads) {
   const count = 2 * Object.keys(PLAYS).length;
   let waiting = 0;
   const moved = (async () => {
     await until('all wait to be moved', () => waiting === count);
     await sleep(WAIT);
-    for (let i = 0; i < reloads; i++) assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    for (let i = 0; i < reloads; i++)
+      assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await script.until('the old workers are gone', () => script.told('died').length === reloads);
   })();
   return () => {
@@ -245,12 +274,19 @@ describe('a connection that was moved', () => {
     it(`${how} does what one does that was not, at the same times`, async () => {
       const [reloaded, still] = await Promise.all([open(), open()]);
       const moves = mover(reloaded.script, reloads);
-      const [moved, expected] = await Promise.all([playAll(reloaded, moves), playAll(still, moves)]);
+      const [moved, expected] = await Promise.all([
+        playAll(reloaded, moves),
+        playAll(still, moves),
+      ]);
       names.forEach((name, index) => {
         const [{ after, ...one }, { after: other, ...another }] = [moved[index], expected[index]];
         assert.ok(!one.error && !another.error, `${name}: ${one.error} (still: ${another.error})`);
         assert.deepStrictEqual(one, another, name);
-        if (after) assert.ok(Math.abs(after - other) < ALIKE, `${name}: after ${after} ms instead of ${other}`);
+        if (after)
+          assert.ok(
+            Math.abs(after - other) < ALIKE,
+            `${name}: after ${after} ms instead of ${other}`,
+          );
       });
     });
   }

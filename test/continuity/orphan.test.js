@@ -23,7 +23,11 @@ async function orphan(script) {
   script.kill('SIGKILL');
   await script.exited();
   const gone = async (deadline) => {
-    await script.until('the workers are gone', () => workers.every((pid) => !isAlive(pid)), deadline);
+    await script.until(
+      'the workers are gone',
+      () => workers.every((pid) => !isAlive(pid)),
+      deadline,
+    );
     return performance.now() - killed;
   };
   return { workers, gone };
@@ -34,7 +38,11 @@ describe('workers whose master is killed', () => {
 
   it('answer what they have begun, and leave', async () => {
     const script = await start();
-    const held = await Promise.all([begun(script.port, 1200), begun(script.port, 1200), begun(script.port, 800)]);
+    const held = await Promise.all([
+      begun(script.port, 1200),
+      begun(script.port, 1200),
+      begun(script.port, 800),
+    ]);
     const { gone } = await orphan(script);
     for (const connection of held) {
       await connection.hears('first');
@@ -62,7 +70,9 @@ describe('workers whose master is killed', () => {
     const script = await start();
     const stuck = new Connection(script.port);
     stuck.socket.write('GET /block/b/60000 HTTP/1.1\r\nHost: test\r\n\r\n');
-    await script.until('a worker is stuck', () => script.events({ everybody: true }).some(([name]) => name === 'blocking'));
+    await script.until('a worker is stuck', () =>
+      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+    );
     const { gone } = await orphan(script);
     await gone(TIMEOUT + 1500);
     await stuck.isClosed();

@@ -1,7 +1,7 @@
 'use strict';
 
-// An HTTP server that never listens, but is given the connections of another server: by their first bytes, after TLS, or as they
-// come. Its clients are told as all others are.
+// An HTTP server that never listens, but is given the connections of another server: by their first
+// bytes, after TLS, or as they come. Its clients are told as all others are.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -16,10 +16,12 @@ const { Wire } = require('../helpers/wire');
 
 const TLS = selfSigned();
 const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2 };
-const start = (kind, options) => startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
+const start = (kind, options) =>
+  startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
 const GET = 'GET /now/one/0 HTTP/1.1\r\nHost: test\r\n\r\n';
 /** The sum over the workers of what `of` finds in the status of each. */
-const count = async (script, of) => (await ask(script.cwd, 'status')).ok.workers.reduce((sum, worker) => sum + of(worker), 0);
+const count = async (script, of) =>
+  (await ask(script.cwd, 'status')).ok.workers.reduce((sum, worker) => sum + of(worker), 0);
 const active = ({ connections }) => connections.active;
 /** By who gives, whether the client speaks TLS. */
 const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: true };
@@ -84,7 +86,8 @@ describe('a server whose script sends its connections to another process', () =>
   it('counts none that is there, and waits in a reload for those that are still open, and only for them', async () => {
     const script = await new Script('sticky.js', { port: await freePort(), cli: FLAGS }).ready(1);
     const [old] = script.workers();
-    for (let i = 0; i < 5; i++) assert.strictEqual((await request(script.port, '/', { agent: false })).body, 'sent');
+    for (let i = 0; i < 5; i++)
+      assert.strictEqual((await request(script.port, '/', { agent: false })).body, 'sent');
     await script.until('none is counted', async () => (await count(script, active)) === 0, 3000);
     let isAnswered = false;
     const slow = request(script.port, '/slow', { agent: false }).finally(() => (isAnswered = true));

@@ -1,6 +1,7 @@
 'use strict';
 
-// What cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. It ends politely, or stays until it has ended.
+// What cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. It ends politely, or
+// stays until it has ended.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -13,8 +14,10 @@ const { until } = require('../helpers/wait');
 const { Wire } = require('../helpers/wire');
 
 const TLS = selfSigned();
-const start = (kind, options) => startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
-const UPGRADE = 'GET /upgrade/0/0 HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
+const start = (kind, options) =>
+  startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
+const UPGRADE =
+  'GET /upgrade/0/0 HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
 const leftBehind = (script) => script.told('died').length;
 
 describe('https', () => {
@@ -40,7 +43,9 @@ describe('https', () => {
     const load = hammer.start(secure(script), { clients: CLIENTS, untilRefused: true });
     await load.answered(100);
     script.kill();
-    hammer.assertClean(await load.stop(), { except: ['refused', 'reconnects', 'toldToClose', 'dropped'] });
+    hammer.assertClean(await load.stop(), {
+      except: ['refused', 'reconnects', 'toldToClose', 'dropped'],
+    });
     await assertCleanEnd(script);
   });
 
@@ -53,7 +58,8 @@ describe('https', () => {
     }
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [used, idle] = wires;
-    // The reload is done when the new worker is ready; the old one learns a moment later that it is to go.
+    // The reload is done when the new worker is ready; the old one learns a moment later that it is
+    // to go.
     await until('an answer asks for another connection', async () => {
       used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
       return (await used.answer(5000)).headers.connection === 'close';
@@ -84,7 +90,10 @@ describe('http2', () => {
     const script = await start('http2');
     const state = { ok: 0, troubles: [], stopped: false };
     const origin = `https://127.0.0.1:${script.port}`;
-    const sessions = Array.from({ length: 4 }, () => new Http2Client(origin, { rejectUnauthorized: false }));
+    const sessions = Array.from(
+      { length: 4 },
+      () => new Http2Client(origin, { rejectUnauthorized: false }),
+    );
     const clients = sessions.map((http2) => client(http2, state));
     await script.until('there is load', () => state.ok > 50);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
@@ -97,7 +106,10 @@ describe('http2', () => {
     assert.deepStrictEqual(sessions.flatMap(({ errors }) => errors), []);
     const goaways = sessions.flatMap((session) => session.goaways);
     assert.ok(goaways.length >= 4 && goaways.every((code) => code === 0), `${goaways}`);
-    assert.deepStrictEqual(script.told('died').map(([, { code, reason }]) => [code, reason]), Array(2).fill([0, 'reload']));
+    assert.deepStrictEqual(
+      script.told('died').map(([, { code, reason }]) => [code, reason]),
+      Array(2).fill([0, 'reload']),
+    );
   });
 });
 
@@ -114,8 +126,13 @@ describe('connections without requests', () => {
       const connections = Array.from({ length: 4 }, () => new Connection(script.port));
       await Promise.all(connections.map(open));
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-      await Promise.all(connections.map((connection) => connection.say('still there', 'still there')));
-      assert.ok(script.workers().some((pid) => old.includes(pid)), 'the old workers are still there');
+      await Promise.all(
+        connections.map((connection) => connection.say('still there', 'still there')),
+      );
+      assert.ok(
+        script.workers().some((pid) => old.includes(pid)),
+        'the old workers are still there',
+      );
       connections.forEach(({ socket }) => socket.end());
       await script.until('the old workers are gone', () => leftBehind(script) === 2);
       assert.deepStrictEqual(connections.map(({ error }) => error), Array(4).fill(undefined));
@@ -130,8 +147,14 @@ describe('connections without requests', () => {
       await connection.say('still there', 'still there');
       await connection.isClosed();
       assert.ok(performance.now() - asked > 1400);
-      await script.until('it is told', () => script.told('warning').length === 1 && leftBehind(script) === 1);
-      assert.match(script.told('warning')[0][0].message, /did not finish within 1500 ms \(shutdownTimeout\).* 1 open connection/);
+      await script.until(
+        'it is told',
+        () => script.told('warning').length === 1 && leftBehind(script) === 1,
+      );
+      assert.match(
+        script.told('warning')[0][0].message,
+        /did not finish within 1500 ms \(shutdownTimeout\).* 1 open connection/,
+      );
     });
   }
 });

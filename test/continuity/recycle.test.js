@@ -30,11 +30,21 @@ function assertOneAtATime(script, workers) {
 async function recycleUnderTheHammer(options, count, reason) {
   const script = await startServer({ options: { noWorkers: 2, ...options } });
   const load = hammer.start(script.port);
-  await script.until(`${count} workers are recycled`, () => script.told('died').length >= count, 15_000);
+  await script.until(
+    `${count} workers are recycled`,
+    () => script.told('died').length >= count,
+    15_000,
+  );
   await load.answered(100);
   hammer.assertClean(await load.stop());
-  assert.ok(script.told('recycle').every(([, told]) => reason.test(told.reason)), script.output);
-  assert.ok(script.told('died').every(([, death]) => death.reason === 'recycle' && death.code === 0), script.output);
+  assert.ok(
+    script.told('recycle').every(([, told]) => reason.test(told.reason)),
+    script.output,
+  );
+  assert.ok(
+    script.told('died').every(([, death]) => death.reason === 'recycle' && death.code === 0),
+    script.output,
+  );
   assert.deepStrictEqual(script.told('warning'), []);
   assertOneAtATime(script, 2);
   script.kill();
@@ -46,7 +56,11 @@ describe('recycling under the hammer', () => {
     recycleUnderTheHammer({ connThreshold: 200 }, 3, /^connThreshold: \d+ is above (2\d\d|300)$/));
 
   it('by uptimeThreshold loses nothing', () =>
-    recycleUnderTheHammer({ uptimeThreshold: 1 }, 3, /^uptimeThreshold \(ms\): \d+ is above 1[0-5]\d\d$/));
+    recycleUnderTheHammer(
+      { uptimeThreshold: 1 },
+      3,
+      /^uptimeThreshold \(ms\): \d+ is above 1[0-5]\d\d$/,
+    ));
 
   it('by memThreshold loses nothing', () =>
     // Every worker is above it as soon as it is measured.
@@ -61,7 +75,10 @@ describe('recycling under the hammer', () => {
     await script.until('it has failed', () => warned().length > 0);
     await load.answered(100);
     hammer.assertClean(await load.stop());
-    assert.match(warned()[0], /^a recycle failed, the old worker stays: worker \d+ exited with code 1: Error: no database$/);
+    assert.match(
+      warned()[0],
+      /^a recycle failed, the old worker stays: worker \d+ exited with code 1: Error: no database$/,
+    );
     assert.deepStrictEqual(script.workers().sort(), old.sort());
     assert.strictEqual(script.told('recycle').length, 1, 'it does not try again at once');
   });

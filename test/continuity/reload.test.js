@@ -7,7 +7,14 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const hammer = require('../helpers/hammer');
-const { answerOf, assertCleanEnd, callInMaster, change, startServer, versionOf } = require('../helpers/hammered');
+const {
+  answerOf,
+  assertCleanEnd,
+  callInMaster,
+  change,
+  startServer,
+  versionOf,
+} = require('../helpers/hammered');
 
 const pidsOf = (script, name) => script.told(name).map(([pid]) => pid);
 
@@ -34,7 +41,10 @@ describe('reload() under the hammer', () => {
     await load.answered(200);
     hammer.assertClean(await load.stop());
     assert.deepStrictEqual(pidsOf(script, 'died').sort(), old.sort());
-    assert.deepStrictEqual(script.told('died').map(([, death]) => death), Array(3).fill({ code: 0, signal: null, reason: 'reload' }));
+    assert.deepStrictEqual(
+      script.told('died').map(([, death]) => death),
+      Array(3).fill({ code: 0, signal: null, reason: 'reload' }),
+    );
     assertCapacity(script, 3);
     script.kill();
     await assertCleanEnd(script);
@@ -58,7 +68,10 @@ describe('reload() under the hammer', () => {
     assert.strictEqual(await versionOf(script.port), 'first');
     change(script, 'exports.version = "second";');
     await ask(script.cwd, 'reload');
-    assert.deepStrictEqual([await versionOf(script.port), await versionOf(script.port)], ['second', 'second']);
+    assert.deepStrictEqual(
+      [await versionOf(script.port), await versionOf(script.port)],
+      ['second', 'second'],
+    );
   });
 
   it('by SIGHUP to the master, loses nothing', async () => {
@@ -88,7 +101,10 @@ describe('reload() under the hammer', () => {
     const script = await startServer();
     change(script, 'exports.version = "second";');
     const first = ask(script.cwd, 'reload');
-    await script.until('a worker runs the second version', () => script.told('listening').length === 3);
+    await script.until(
+      'a worker runs the second version',
+      () => script.told('listening').length === 3,
+    );
     change(script, 'exports.version = "third"; exports.begin = (go) => setTimeout(go, 500);');
     const further = [callInMaster(script, 'reload'), callInMaster(script, 'reload')];
     await Promise.all(further);
@@ -96,8 +112,14 @@ describe('reload() under the hammer', () => {
     assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
     assert.deepStrictEqual((await first).ok, { replaced: 2 });
     await script.until('both are answered', () => script.told('answer').length === 2);
-    assert.deepStrictEqual(script.told('answer'), Array(2).fill(['reload', { ok: { replaced: 2 } }]));
-    assert.deepStrictEqual([await versionOf(script.port), await versionOf(script.port)], ['third', 'third']);
+    assert.deepStrictEqual(
+      script.told('answer'),
+      Array(2).fill(['reload', { ok: { replaced: 2 } }]),
+    );
+    assert.deepStrictEqual(
+      [await versionOf(script.port), await versionOf(script.port)],
+      ['third', 'third'],
+    );
     await script.until('both are told', () => script.told('reload').length === 2);
     assert.strictEqual(script.told('forked').length, 6);
     assert.strictEqual((await ask(script.cwd, 'status')).ok.master.reload, null);
@@ -126,8 +148,15 @@ describe('reload() under the hammer', () => {
   it('asked by several at once is answered to each of them', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
-    const answers = await Promise.all([ask(script.cwd, 'reload'), ask(script.cwd, 'reload'), ask(script.cwd, 'reload')]);
-    assert.ok(answers.every(({ ok }) => ok?.replaced === 2), JSON.stringify(answers));
+    const answers = await Promise.all([
+      ask(script.cwd, 'reload'),
+      ask(script.cwd, 'reload'),
+      ask(script.cwd, 'reload'),
+    ]);
+    assert.ok(
+      answers.every(({ ok }) => ok?.replaced === 2),
+      JSON.stringify(answers),
+    );
     await script.until('all events are there', () => script.told('reload').length >= 1);
     await load.answered(50);
     hammer.assertClean(await load.stop());
@@ -140,7 +169,10 @@ describe('reload() under the hammer', () => {
     change(script, 'exports.begin = (go) => setTimeout(go, 300);');
     await Promise.all([1, 2, 3].map(() => callInMaster(script, 'reload')));
     await script.until('all are answered', () => script.told('answer').length === 3);
-    assert.deepStrictEqual(script.told('answer'), Array(3).fill(['reload', { ok: { replaced: 2 } }]));
+    assert.deepStrictEqual(
+      script.told('answer'),
+      Array(3).fill(['reload', { ok: { replaced: 2 } }]),
+    );
     // Which comes first, the event or the answers, is nobody's promise.
     await script.until('the events are there', () => script.told('reload').length === 2);
     assert.strictEqual(script.told('forked').length, 6);
@@ -161,11 +193,20 @@ describe('reload() under the hammer', () => {
 
 describe('a reload of bad code', () => {
   const bad = {
-    'that does not parse': ['exports.version = ;', /exited with code 1: SyntaxError: Unexpected token ';' \(.*app\.js:1\)/],
-    'that throws at start': ['throw new Error("no database");', /exited with code 1: Error: no database/],
+    'that does not parse': [
+      'exports.version = ;',
+      /exited with code 1: SyntaxError: Unexpected token ';' \(.*app\.js:1\)/,
+    ],
+    'that throws at start': [
+      'throw new Error("no database");',
+      /exited with code 1: Error: no database/,
+    ],
     'that leaves at start': ['process.exit(7);', /exited with code 7/],
     'that is killed at start': ['process.kill(process.pid, "SIGKILL");', /was ended by SIGKILL/],
-    'that rejects at start': ['exports.begin = async () => { throw new Error("no cache"); };', /exited with code \d+.*no cache/],
+    'that rejects at start': [
+      'exports.begin = async () => { throw new Error("no cache"); };',
+      /exited with code \d+.*no cache/,
+    ],
     'that is never ready': ['exports.begin = () => {};', /was not ready in time/],
   };
 

@@ -6,7 +6,13 @@ const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { request } = require('../helpers/client');
 const hammer = require('../helpers/hammer');
-const { answerOf, assertCleanEnd, callInMaster, change, startServer } = require('../helpers/hammered');
+const {
+  answerOf,
+  assertCleanEnd,
+  callInMaster,
+  change,
+  startServer,
+} = require('../helpers/hammered');
 
 describe('scale() under the hammer', () => {
   it('up and down, from the master and from another process, loses nothing', async () => {
@@ -23,7 +29,10 @@ describe('scale() under the hammer', () => {
       await load.answered(100);
     }
     hammer.assertClean(await load.stop());
-    assert.ok(script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'), script.output);
+    assert.ok(
+      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
+      script.output,
+    );
     script.kill();
     await assertCleanEnd(script);
   });
@@ -33,7 +42,8 @@ describe('scale() under the hammer', () => {
     await ask(script.cwd, 'scale', [3]);
     await script.ready(3);
     const pids = new Set();
-    const asked = async () => pids.add(Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)));
+    const asked = async () =>
+      pids.add(Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)));
     await script.until('all have answered', async () => (await asked()).size === 3);
     assert.deepStrictEqual([...pids].sort(), script.workers().sort());
   });

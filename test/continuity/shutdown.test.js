@@ -1,6 +1,7 @@
 'use strict';
 
-// shutdown(): who got in is served; who comes later is refused, and that is all that happens to clients.
+// shutdown(): who got in is served; who comes later is refused, and that is all that happens to
+// clients.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -9,9 +10,23 @@ const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
 /** The kinds of which each client can tell that the door is shut: by connecting again. */
-const CLIENTS = { keepAlive: 6, agent: 3, oneShot: 6, slow: 3, late: 3, upload: 3, chunked: 3, halfOpen: 3, upgrade: 3 };
+const CLIENTS = {
+  keepAlive: 6,
+  agent: 3,
+  oneShot: 6,
+  slow: 3,
+  late: 3,
+  upload: 3,
+  chunked: 3,
+  halfOpen: 3,
+  upgrade: 3,
+};
 
-const cutOf = (script) => script.told('warning').map(([{ message }]) => message).filter((text) => text.includes('shutdownTimeout'));
+const cutOf = (script) =>
+  script
+    .told('warning')
+    .map(([{ message }]) => message)
+    .filter((text) => text.includes('shutdownTimeout'));
 
 /** A request that a worker has begun to answer, and will finish in `ms`. */
 async function begun(port, ms) {
@@ -42,12 +57,17 @@ describe('shutdown under the hammer', () => {
 
   it('answers all requests of a pipeline that it had received', async () => {
     const script = await startServer();
-    const connections = await Promise.all(Array.from({ length: 8 }, async () => {
-      const connection = new Connection(script.port);
-      const paths = ['slow/a/300', 'now/b/0', 'late/c/100', 'late/d/200'];
-      await connection.say(paths.map((path) => `GET /${path} HTTP/1.1\r\nHost: test\r\n\r\n`).join(''), 'a ');
-      return connection;
-    }));
+    const connections = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const connection = new Connection(script.port);
+        const paths = ['slow/a/300', 'now/b/0', 'late/c/100', 'late/d/200'];
+        await connection.say(
+          paths.map((path) => `GET /${path} HTTP/1.1\r\nHost: test\r\n\r\n`).join(''),
+          'a ',
+        );
+        return connection;
+      }),
+    );
     script.kill();
     await Promise.all(connections.map((connection) => connection.isClosed()));
     for (const { received, error } of connections) {
@@ -99,7 +119,10 @@ describe('shutdown under the hammer', () => {
     assert.ok(took >= 650 && took < 3000, `${took} ms`);
     await assertCleanEnd(script);
     const [message, ...more] = cutOf(script);
-    assert.match(message, /^worker \d+ did not finish within 700 ms \(shutdownTimeout\); it was killed with 2 open connections$/);
+    assert.match(
+      message,
+      /^worker \d+ did not finish within 700 ms \(shutdownTimeout\); it was killed with 2 open connections$/,
+    );
     assert.deepStrictEqual(more, []);
   });
 

@@ -1,6 +1,7 @@
 'use strict';
 
-// An address that cannot be listened on is named, before any worker is started: exit code 255 for start scripts, or 'error'.
+// An address that cannot be listened on is named, before any worker is started: exit code 255 for
+// start scripts, or 'error'.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,7 +15,11 @@ const { attempt } = require('../helpers/load');
 const NOBODY = 65534;
 
 const run = (port, { listener = false, ...settings } = {}) =>
-  new Script('listens.js', { port, env: { CASE: 'server', LISTENER: listener ? '1' : '' }, ...settings });
+  new Script('listens.js', {
+    port,
+    env: { CASE: 'server', LISTENER: listener ? '1' : '' },
+    ...settings,
+  });
 
 /** Checks the end of a start that failed: exactly this line, no worker, no file. */
 async function fails(script, line) {
@@ -26,8 +31,15 @@ async function fails(script, line) {
 }
 
 async function fails255ButEmits(script, code) {
-  assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, 'ends because it has nothing to do');
-  assert.deepStrictEqual(script.told('error').map(([error]) => error.code), [code]);
+  assert.deepStrictEqual(
+    await script.ended(),
+    { code: 0, signal: null },
+    'ends because it has nothing to do',
+  );
+  assert.deepStrictEqual(
+    script.told('error').map(([error]) => error.code),
+    [code],
+  );
   assert.deepStrictEqual(script.told('forked'), []);
   assert.strictEqual(script.errors, '');
   return script.told('error')[0][0].message;
@@ -43,12 +55,18 @@ describe('a busy port', () => {
   afterEach((done) => void busy.close(done));
 
   it('exits with 255 and one line that names address and port', async () => {
-    await fails(run(port), `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
+    await fails(
+      run(port),
+      `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
+    );
   });
 
   it('on a host of its own is named with that host', async () => {
     const script = run(port, { options: { host: '127.0.0.1' } });
-    await fails(script, `cluster2: address 127.0.0.1:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
+    await fails(
+      script,
+      `cluster2: address 127.0.0.1:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
+    );
   });
 
   it('of the monitor fails the start in the same way, and the app’s is free again', async () => {
@@ -62,18 +80,27 @@ describe('a busy port', () => {
   it('among several is the one that is named, and the free ones are free again', async () => {
     const free = await freePort();
     const script = run(undefined, { options: { port: [free, port] } });
-    await fails(script, `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
+    await fails(
+      script,
+      `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
+    );
     assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
   });
 
   it('is told by the event error where somebody listens, and the process does not exit', async () => {
-    const message = await fails255ButEmits(run(port, { listener: true }), 'CLUSTER2_ERR_PORT_IN_USE');
+    const message = await fails255ButEmits(
+      run(port, { listener: true }),
+      'CLUSTER2_ERR_PORT_IN_USE',
+    );
     assert.match(message, new RegExp(`0\\.0\\.0\\.0:${port}`));
   });
 
   it('of another cluster leaves that one alone', async () => {
     const first = await new Script('http.js', { port: await freePort() }).ready();
-    await fails(run(first.port), `cluster2: address 0.0.0.0:${first.port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
+    await fails(
+      run(first.port),
+      `cluster2: address 0.0.0.0:${first.port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
+    );
     assert.strictEqual((await attempt({ port: first.port })).outcome, 'ok');
     assert.strictEqual(first.workers().length, 2);
   });
@@ -83,13 +110,19 @@ describe('an address that cannot be', () => {
   it('a unix socket on which somebody listens', async () => {
     const first = await new Script('http.js', { options: { port: 'app.sock' } }).ready();
     const socket = path.join(first.cwd, 'app.sock');
-    await fails(run(undefined, { options: { port: socket } }), `cluster2: address ${socket} is already in use (CLUSTER2_ERR_PORT_IN_USE)`);
+    await fails(
+      run(undefined, { options: { port: socket } }),
+      `cluster2: address ${socket} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
+    );
     assert.ok(fs.existsSync(socket), 'it still belongs to the first');
   });
 
   it('a unix socket in a directory that does not exist', async () => {
     const script = run(undefined, { options: { port: '/does/not/exist.sock' } });
-    await fails(script, 'cluster2: cannot listen on /does/not/exist.sock: No such file or directory (os error 2) (CLUSTER2_ERR_LISTEN)');
+    await fails(
+      script,
+      'cluster2: cannot listen on /does/not/exist.sock: No such file or directory (os error 2) (CLUSTER2_ERR_LISTEN)',
+    );
   });
 
   it('a host that is not on this machine', async () => {
@@ -101,7 +134,10 @@ describe('an address that cannot be', () => {
   it('a host name that does not resolve', async () => {
     const script = run(await freePort(), { options: { host: 'no-such-host.invalid' } });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-    assert.match(script.errors, /^cluster2: host 'no-such-host.invalid' cannot be resolved: .*\(CLUSTER2_ERR_HOST_UNKNOWN\)\n$/);
+    assert.match(
+      script.errors,
+      /^cluster2: host 'no-such-host.invalid' cannot be resolved: .*\(CLUSTER2_ERR_HOST_UNKNOWN\)\n$/,
+    );
   });
 });
 
@@ -121,21 +157,36 @@ describe('an address without permission (needs root, to become another user)', (
     fs.chmodSync(theirs, 0o755);
     const socket = path.join(theirs, 'app.sock');
     const script = run(undefined, { options: { port: socket }, uid: NOBODY, cwd: home });
-    await fails(script, `cluster2: no permission to listen on ${socket} (CLUSTER2_ERR_PORT_DENIED)`);
+    await fails(
+      script,
+      `cluster2: no permission to listen on ${socket} (CLUSTER2_ERR_PORT_DENIED)`,
+    );
   });
 
   it('a low port', async function () {
     if (Number(fs.readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start')) <= 87) {
-      this.test.title += ' (not on this machine: net.ipv4.ip_unprivileged_port_start lets everybody have it)';
+      this.test.title +=
+        ' (not on this machine: net.ipv4.ip_unprivileged_port_start lets everybody have it)';
       this.skip();
     }
     const script = run(87, { uid: NOBODY, cwd: home });
-    await fails(script, 'cluster2: no permission to listen on 0.0.0.0:87 (CLUSTER2_ERR_PORT_DENIED)');
+    await fails(
+      script,
+      'cluster2: no permission to listen on 0.0.0.0:87 (CLUSTER2_ERR_PORT_DENIED)',
+    );
   });
 
   it('is told by the event error where somebody listens', async () => {
     const socket = '/root-only.sock';
-    const script = run(undefined, { options: { port: socket }, uid: NOBODY, cwd: home, listener: true });
-    assert.match(await fails255ButEmits(script, 'CLUSTER2_ERR_PORT_DENIED'), /no permission to listen on \/root-only\.sock/);
+    const script = run(undefined, {
+      options: { port: socket },
+      uid: NOBODY,
+      cwd: home,
+      listener: true,
+    });
+    assert.match(
+      await fails255ButEmits(script, 'CLUSTER2_ERR_PORT_DENIED'),
+      /no permission to listen on \/root-only\.sock/,
+    );
   });
 });

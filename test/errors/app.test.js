@@ -14,7 +14,11 @@ const { Script, freePort } = require('../helpers/cluster');
 const CODE = 'CLUSTER2_ERR_APP_INVALID';
 
 const run = async (name, { listener = false, ...options } = {}) =>
-  new Script('listens.js', { port: await freePort(), options, env: { CASE: name, LISTENER: listener ? '1' : '' } });
+  new Script('listens.js', {
+    port: await freePort(),
+    options,
+    env: { CASE: name, LISTENER: listener ? '1' : '' },
+  });
 
 /** Waits for an end with exit code 255 that leaves no worker and no file. */
 async function fails(script) {
@@ -32,14 +36,20 @@ describe('listen() with wrong arguments throws before anything happens', () => {
     it(`createApp is ${wrong?.constructor?.name ?? wrong}`, () => {
       // None that was there before: `npm start` leaves one in the clone.
       const pids = path.join(os.tmpdir(), `cluster2-errors-${process.pid}`);
-      assert.throws(() => new Cluster({ pids }).listen(wrong), invalid(/createApp must be a function.*got/));
+      assert.throws(
+        () => new Cluster({ pids }).listen(wrong),
+        invalid(/createApp must be a function.*got/),
+      );
       assert.ok(!fs.existsSync(pids));
     });
   }
 
   for (const wrong of [null, 5, 'callback', {}]) {
     it(`callback is ${wrong?.constructor?.name ?? wrong}`, () => {
-      assert.throws(() => new Cluster().listen(() => {}, wrong), invalid(/callback must be a function.*got/));
+      assert.throws(
+        () => new Cluster().listen(() => {}, wrong),
+        invalid(/callback must be a function.*got/),
+      );
     });
   }
 });
@@ -47,13 +57,19 @@ describe('listen() with wrong arguments throws before anything happens', () => {
 describe('an app that is nothing we know', () => {
   it('given at once: one line, exit code 255, and no worker was started', async () => {
     const script = await run('nonsense');
-    assert.match(await fails(script), new RegExp(`^cluster2: the app must be .*got object \\(${CODE}\\)\n$`));
+    assert.match(
+      await fails(script),
+      new RegExp(`^cluster2: the app must be .*got object \\(${CODE}\\)\n$`),
+    );
     assert.deepStrictEqual(script.told('forked'), []);
   });
 
   it('given later: the master says so, and its workers are gone with it', async () => {
     const script = await run('nonsense later');
-    assert.match(await fails(script), new RegExp(`cluster2: the app must be .*got string \\(${CODE}\\)\n`));
+    assert.match(
+      await fails(script),
+      new RegExp(`cluster2: the app must be .*got string \\(${CODE}\\)\n`),
+    );
   });
 
   it('that only workers get: they say so, and the master gives up', async () => {
@@ -66,7 +82,11 @@ describe('an app that is nothing we know', () => {
 
   it('is told by the event error where somebody listens, and the process goes on', async () => {
     const script = await run('nonsense', { listener: true });
-    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, 'ends because it has nothing to do');
+    assert.deepStrictEqual(
+      await script.ended(),
+      { code: 0, signal: null },
+      'ends because it has nothing to do',
+    );
     const [[error]] = script.told('error');
     assert.strictEqual(error.code, CODE);
     assert.strictEqual(error.name, 'TypeError');
@@ -101,10 +121,19 @@ describe('a createApp that fails', () => {
   it('to call back in a worker: the master gives up after startTimeout', async () => {
     const script = await run('never', { startTimeout: 300 });
     const errors = await fails(script);
-    assert.match(errors, /no worker became ready: worker \d+ was not ready in time \(CLUSTER2_ERR_START_FAILED\)\n$/);
+    assert.match(
+      errors,
+      /no worker became ready: worker \d+ was not ready in time \(CLUSTER2_ERR_START_FAILED\)\n$/,
+    );
     assert.match(script.told('warning')[0][0].message, /worker \d+ was not ready within 300 ms/);
-    const ends = script.told('died').map(([, end]) => end).slice(0, 2);
-    assert.deepStrictEqual(ends, Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'start-timeout' }));
+    const ends = script
+      .told('died')
+      .map(([, end]) => end)
+      .slice(0, 2);
+    assert.deepStrictEqual(
+      ends,
+      Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'start-timeout' }),
+    );
   });
 });
 
@@ -113,7 +142,10 @@ describe('a script that a worker cannot run', () => {
     const script = new Script('dies.js', { port: await freePort() });
     const errors = await fails(script);
     assert.match(errors, /Error: the database is not there/);
-    assert.match(errors, /cluster2: no worker became ready: worker \d+ .*\(CLUSTER2_ERR_START_FAILED\)\n$/);
+    assert.match(
+      errors,
+      /cluster2: no worker became ready: worker \d+ .*\(CLUSTER2_ERR_START_FAILED\)\n$/,
+    );
     assert.ok(script.told('forked').length <= 3, 'no restarts without end');
   });
 
@@ -143,6 +175,9 @@ describe('listen() twice', () => {
     const [[error]] = script.told('thrown');
     assert.strictEqual(error.code, 'CLUSTER2_ERR_WRONG_STATE');
     assert.strictEqual(script.workers().length, 2);
-    assert.ok(script.events({ everybody: true }).filter(([name]) => name === 'thrown').length === 3, 'in workers as well');
+    assert.ok(
+      script.events({ everybody: true }).filter(([name]) => name === 'thrown').length === 3,
+      'in workers as well',
+    );
   });
 });

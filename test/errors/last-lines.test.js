@@ -1,6 +1,7 @@
 'use strict';
 
-// A start that fails tells what the worker last wrote to standard error, which itself stays as it is.
+// A start that fails tells what the worker last wrote to standard error, which itself stays as it
+// is.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -34,10 +35,17 @@ async function reloadWith(code, options = {}) {
 
 describe('the reason of a reload that fails', () => {
   it('holds the exit code and the lines that were written before', async () => {
-    const code = 'console.error("connecting to %s", "db:5432"); console.error("no answer"); process.exit(3);';
+    const code =
+      'console.error("connecting to %s", "db:5432"); console.error("no answer"); process.exit(3);';
     const { reason, script } = await reloadWith(code);
-    assert.match(reason, /worker \d+ exited with code 3; its last lines on stderr: connecting to db:5432 \| no answer$/);
-    await script.until('the lines are where they belong', () => script.errors === 'connecting to db:5432\nno answer\n');
+    assert.match(
+      reason,
+      /worker \d+ exited with code 3; its last lines on stderr: connecting to db:5432 \| no answer$/,
+    );
+    await script.until(
+      'the lines are where they belong',
+      () => script.errors === 'connecting to db:5432\nno answer\n',
+    );
     const [, death] = script.told('died')[0];
     assert.deepStrictEqual(death, { code: 3, signal: null, reason: 'crash' });
     assert.strictEqual(script.told('warning').at(-1)[0].message, reason + LEFT);
@@ -45,37 +53,59 @@ describe('the reason of a reload that fails', () => {
 
   it('names the signal that ended it', async () => {
     for (const signal of ['SIGKILL', 'SIGABRT', 'SIGTERM']) {
-      const { reason } = await reloadWith(`console.error("out of luck"); process.kill(process.pid, "${signal}"); for (;;);`);
-      assert.match(reason, new RegExp(`worker \\d+ was ended by ${signal}; its last lines on stderr: out of luck$`));
+      const { reason } = await reloadWith(
+        `console.error("out of luck"); process.kill(process.pid, "${signal}"); for (;;);`,
+      );
+      assert.match(
+        reason,
+        new RegExp(`worker \\d+ was ended by ${signal}; its last lines on stderr: out of luck$`),
+      );
     }
   });
 
   it('holds the error that nobody caught and the lines before it', async () => {
-    const { reason } = await reloadWith('console.error("reading settings"); throw new Error("no database");');
-    assert.match(reason, /worker \d+ exited with code 1: Error: no database; its last lines on stderr: reading settings$/);
+    const { reason } = await reloadWith(
+      'console.error("reading settings"); throw new Error("no database");',
+    );
+    assert.match(
+      reason,
+      /worker \d+ exited with code 1: Error: no database; its last lines on stderr: reading settings$/,
+    );
   });
 
   it('holds the lines of one that is never ready', async () => {
-    const { reason } = await reloadWith('console.error("waiting for godot"); exports.begin = () => {};', { startTimeout: 1500 });
-    assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: waiting for godot$/);
+    const { reason } = await reloadWith(
+      'console.error("waiting for godot"); exports.begin = () => {};',
+      { startTimeout: 1500 },
+    );
+    assert.match(
+      reason,
+      /worker \d+ was not ready in time; its last lines on stderr: waiting for godot$/,
+    );
   });
 
   it('holds the lines of one whose event loop is stuck', async () => {
-    const { reason } = await reloadWith('console.error("one"); console.error("two"); for (;;);', { startTimeout: 1500 });
+    const { reason } = await reloadWith('console.error("one"); console.error("two"); for (;;);', {
+      startTimeout: 1500,
+    });
     assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: one \| two$/);
   });
 
   it('holds only the end of a flood, which all reaches standard error', async () => {
     // What Node could not write yet is lost by `exit()`, with or without us.
     const end = 'process.stderr.write("the last\\n", () => process.exit(4));';
-    const { reason, script } = await reloadWith(`${FLOOD(1 << 20)}\n${end}\nexports.begin = () => {};`);
+    const { reason, script } = await reloadWith(
+      `${FLOOD(1 << 20)}\n${end}\nexports.begin = () => {};`,
+    );
     const [, lines] = reason.split(WROTE);
     assert.match(reason, /exited with code 4/);
     assert.ok(lines.endsWith('x | the last'), lines);
     assert.ok(lines.length < 1100, `${lines.length} characters`);
     assert.ok(lines.split(' | ').length <= 10);
     await script.until('all is written', () => script.errors.endsWith('the last\n'));
-    const numbers = script.errors.match(/line \d+ x{80}\n/g).map((line) => Number(line.split(' ')[1]));
+    const numbers = script.errors
+      .match(/line \d+ x{80}\n/g)
+      .map((line) => Number(line.split(' ')[1]));
     assert.deepStrictEqual(numbers, [...numbers.keys()], 'in order, and none is missing');
     assert.ok(script.errors.length > 1 << 20);
   });
@@ -93,18 +123,24 @@ describe('the reason of a reload that fails', () => {
 describe('the reason of a first start that fails', () => {
   it('holds the lines that were written before', async () => {
     const script = new Script('hammered.js', { port: await freePort() });
-    change(script, 'if (require("cluster").isWorker) { console.error("no licence"); process.exit(9); }');
+    change(
+      script,
+      'if (require("cluster").isWorker) { console.error("no licence"); process.exit(9); }',
+    );
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const [message] = script.errors.split('\n').slice(-2);
-    const reason = /worker \d+ exited with code 9; its last lines on stderr: no licence \(CLUSTER2_ERR_START_FAILED\)$/;
+    const reason =
+      /worker \d+ exited with code 9; its last lines on stderr: no licence \(CLUSTER2_ERR_START_FAILED\)$/;
     assert.match(message, /^cluster2: no worker became ready: /);
     assert.match(message, reason);
   });
 });
 
 describe('standard error of a worker that starts', () => {
-  const say = 'const say = (...event) => console.log(`event ${JSON.stringify({ from: process.pid, event })}`);';
-  const heard = (script, name) => script.events({ everybody: true }).find(([told]) => told === name)?.[1];
+  const say =
+    'const say = (...event) => console.log(`event ${JSON.stringify({ from: process.pid, event })}`);';
+  const heard = (script, name) =>
+    script.events({ everybody: true }).find(([told]) => told === name)?.[1];
 
   it('gets the bytes as they are, with encodings, callbacks and what write returns', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
@@ -113,10 +149,17 @@ describe('standard error of a worker that starts', () => {
       const returned = [stderr.write('text '), stderr.write('c3bc20', 'hex'), stderr.write(Buffer.from('fffe20', 'hex')), stderr.write('\\xe9 ', 'latin1')];
       const refused = () => { try { stderr.write(null); } catch ({ code }) { return code; } };
       const code = refused();
-      stderr.write(new Uint8Array([98, 32]), () => stderr.write('last', 'utf8', () => say('written', { returned, code })));`);
+      stderr.write(new Uint8Array([98, 32]), () => stderr.write('last', 'utf8', () => say('written', { returned, code })));`,
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await script.until('all is written', () => heard(script, 'written') && script.errors.endsWith('last'));
-    assert.deepStrictEqual(heard(script, 'written'), { returned: [true, true, true, true], code: 'ERR_STREAM_NULL_VALUES' });
+    await script.until(
+      'all is written',
+      () => heard(script, 'written') && script.errors.endsWith('last'),
+    );
+    assert.deepStrictEqual(heard(script, 'written'), {
+      returned: [true, true, true, true],
+      code: 'ERR_STREAM_NULL_VALUES',
+    });
     // The two bytes that are no UTF-8, and the one of latin1, come as U+FFFD.
     assert.strictEqual(script.errors, 'text ü \ufffd\ufffd \ufffd b last');
   });
@@ -136,7 +179,10 @@ describe('standard error of a worker that starts', () => {
 
   it('keeps no worker from being ready where the app has made it unchangeable', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
-    change(script, `Object.defineProperty(process, 'stderr', { configurable: false }); console.error('one'); console.error('two');`);
+    change(
+      script,
+      `Object.defineProperty(process, 'stderr', { configurable: false }); console.error('one'); console.error('two');`,
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await script.until('it is written', () => script.errors === 'one\ntwo\n');
   });
@@ -147,7 +193,8 @@ describe('standard error of a worker that starts', () => {
       const { stderr } = process;
       const isOurs = () => Object.hasOwn(stderr, 'write');
       const before = isOurs();
-      const timer = setInterval(() => isOurs() || (clearInterval(timer), say('left alone', { before })), 5);`);
+      const timer = setInterval(() => isOurs() || (clearInterval(timer), say('left alone', { before })), 5);`,
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await script.until('nothing of ours is there', () => heard(script, 'left alone'));
     assert.deepStrictEqual(heard(script, 'left alone'), { before: true });
@@ -156,9 +203,12 @@ describe('standard error of a worker that starts', () => {
       const write = stderr.write;
       const wrapped = (...args) => write.apply(stderr, args);
       stderr.write = wrapped;
-      exports.load = (server) => server.on('request', () => say('wrapped', { still: stderr.write === wrapped, returned: stderr.write('late\\n') }));`);
+      exports.load = (server) => server.on('request', () => say('wrapped', { still: stderr.write === wrapped, returned: stderr.write('late\\n') }));`,
+    );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await script.until('an answer', () => fetch(`http://127.0.0.1:${script.port}/now/a/0`).then(() => heard(script, 'wrapped')));
+    await script.until('an answer', () =>
+      fetch(`http://127.0.0.1:${script.port}/now/a/0`).then(() => heard(script, 'wrapped')),
+    );
     assert.deepStrictEqual(heard(script, 'wrapped'), { still: true, returned: true });
     await script.until('it is written', () => script.errors.includes('late\n'));
   });

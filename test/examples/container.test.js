@@ -1,6 +1,7 @@
 'use strict';
 
-// What a container's limits and Kubernetes' probes find: the manifests of the examples, against the example's own server.
+// What a container's limits and Kubernetes' probes find: the manifests of the examples, against the
+// example's own server.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -18,7 +19,8 @@ const read = (name) => fs.readFileSync(path.join(FILES, name), 'utf8');
 /** The documents of the manifest; fails where one is no YAML or says something twice. */
 function manifest() {
   const documents = parseAllDocuments(read('kubernetes.yaml'), { uniqueKeys: true });
-  for (const { errors, warnings } of documents) assert.deepStrictEqual([...errors, ...warnings], []);
+  for (const { errors, warnings } of documents)
+    assert.deepStrictEqual([...errors, ...warnings], []);
   return documents.map((document) => document.toJS());
 }
 
@@ -35,14 +37,20 @@ describe('the manifest for Kubernetes', () => {
     assert.ok(names.includes(service.spec.ports[0].targetPort));
     assert.deepStrictEqual(service.spec.selector, metadata.labels);
     assert.deepStrictEqual(deployment.spec.selector.matchLabels, metadata.labels);
-    assert.deepStrictEqual(container.volumeMounts.map(({ name }) => name), pod.volumes.map(({ name }) => name));
+    assert.deepStrictEqual(
+      container.volumeMounts.map(({ name }) => name),
+      pod.volumes.map(({ name }) => name),
+    );
     assert.ok(container.volumeMounts.some(({ mountPath }) => mountPath === variables.PIDS));
-    for (const value of Object.values(variables)) assert.strictEqual(typeof value, 'string', 'Kubernetes takes no other');
+    for (const value of Object.values(variables))
+      assert.strictEqual(typeof value, 'string', 'Kubernetes takes no other');
   });
 
   it('gives the end the time it may take, and the delay what the probe needs', () => {
     const { SHUTDOWN_DELAY, SHUTDOWN_TIMEOUT } = variables;
-    assert.ok(pod.terminationGracePeriodSeconds * 1000 > Number(SHUTDOWN_DELAY) + Number(SHUTDOWN_TIMEOUT));
+    assert.ok(
+      pod.terminationGracePeriodSeconds * 1000 > Number(SHUTDOWN_DELAY) + Number(SHUTDOWN_TIMEOUT),
+    );
     const { periodSeconds, failureThreshold } = container.readinessProbe;
     assert.ok(Number(SHUTDOWN_DELAY) > 1000 * periodSeconds * failureThreshold);
     assert.strictEqual(container.lifecycle, undefined, 'preStop would only be one more delay');
@@ -56,19 +64,38 @@ describe('the manifest for Kubernetes', () => {
       const [http, monitor] = [await freePort(), await freePort()];
       const ports = { http, monitor };
       const { file, directory } = copyOf('container/server.js');
-      const env = { ...variables, PORT: String(http), MON_PORT: String(monitor), PIDS: path.join(directory, 'run'), SHUTDOWN_DELAY: '1000' };
+      const env = {
+        ...variables,
+        PORT: String(http),
+        MON_PORT: String(monitor),
+        PIDS: path.join(directory, 'run'),
+        SHUTDOWN_DELAY: '1000',
+      };
       const script = new Script(file, { cwd: directory, env });
-      const ask = ({ httpGet }) => request(ports[httpGet.port], httpGet.path).catch(() => ({ status: 'none' }));
-      for (const probe of probes) await script.until('the probe is content', async () => (await ask(probe)).status === 200);
-      assert.strictEqual((await request(monitor, metadata.annotations['prometheus.io/path'])).status, 200);
+      const ask = ({ httpGet }) =>
+        request(ports[httpGet.port], httpGet.path).catch(() => ({ status: 'none' }));
+      for (const probe of probes)
+        await script.until('the probe is content', async () => (await ask(probe)).status === 200);
+      assert.strictEqual(
+        (await request(monitor, metadata.annotations['prometheus.io/path'])).status,
+        200,
+      );
       script.kill();
       const [, readiness, liveness] = probes;
       await until('readiness says no', async () => (await ask(readiness)).status === 400);
       assert.strictEqual((await ask(liveness)).status, 200);
       assert.strictEqual((await request(http)).status, 200);
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-      assert.deepStrictEqual(fs.readdirSync(directory).sort(), ['logs', 'run', 'server.js'], 'nothing else is written');
-      assert.deepStrictEqual(fs.readdirSync(path.join(directory, 'logs')), [], 'and that is for the app, where it can be made');
+      assert.deepStrictEqual(
+        fs.readdirSync(directory).sort(),
+        ['logs', 'run', 'server.js'],
+        'nothing else is written',
+      );
+      assert.deepStrictEqual(
+        fs.readdirSync(path.join(directory, 'logs')),
+        [],
+        'and that is for the app, where it can be made',
+      );
     });
   });
 });
@@ -79,8 +106,13 @@ describe('the Dockerfile', () => {
     const lists = [...text.matchAll(/\bCMD (.*)$/gm)].map(([, list]) => JSON.parse(list));
     assert.strictEqual(lists.length, 2);
     assert.deepStrictEqual(lists.at(-1), ['node', 'server.js']);
-    const [ports] = [...text.matchAll(/^EXPOSE (.*)$/gm)].map(([, list]) => list.split(' ').map(Number));
-    assert.deepStrictEqual(ports, container.ports.map(({ containerPort }) => containerPort));
+    const [ports] = [...text.matchAll(/^EXPOSE (.*)$/gm)].map(([, list]) =>
+      list.split(' ').map(Number),
+    );
+    assert.deepStrictEqual(
+      ports,
+      container.ports.map(({ containerPort }) => containerPort),
+    );
     const [, user] = /^USER (.*)$/m.exec(text);
     assert.strictEqual(user, 'node');
   });
@@ -126,7 +158,10 @@ describe('the number of workers in a cgroup', () => {
   for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1]]) {
     it(`is ${workers} where the limit is ${processors} processors (a group with a limit is needed, which not everybody may make)`, function () {
       if (!limit(processors)) this.skip();
-      assert.strictEqual(execFileSync('sh', ['-c', script, group, process.execPath, code], { encoding: 'utf8' }), `${workers}\n`);
+      assert.strictEqual(
+        execFileSync('sh', ['-c', script, group, process.execPath, code], { encoding: 'utf8' }),
+        `${workers}\n`,
+      );
     });
   }
 });

@@ -1,6 +1,7 @@
 'use strict';
 
-// The examples of each framework: a copy of each is started with two workers, and is reloaded and shut down under load.
+// The examples of each framework: a copy of each is started with two workers, and is reloaded and
+// shut down under load.
 
 const assert = require('node:assert');
 const { selfSigned } = require('../helpers/certificate');
@@ -10,7 +11,10 @@ const { Example, setUp, tearDown } = require('../helpers/examples');
 const secure = selfSigned();
 const PEM = { 'key.pem': secure.key, 'cert.pem': secure.cert };
 /** The old ones use what Node has deprecated since, which is said on standard error. */
-const express = (version, execArgv = []) => ({ modules: { express: `express${version}` }, execArgv });
+const express = (version, execArgv = []) => ({
+  modules: { express: `express${version}` },
+  execArgv,
+});
 const OLD = ['--no-deprecation'];
 
 /** By example: how it is started, and who asks it. */
@@ -69,7 +73,14 @@ describe('the example of', () => {
     const enough = () => clients.all.every(({ answered }) => answered >= 20);
     await example.script.until('each client has asked often', enough);
     await clients.stop();
-    assert.deepStrictEqual(clients.all.map(({ connects }) => connects), clients.all.map(() => 1));
-    assert.deepStrictEqual(clients.all.map(({ answers }) => answers.size), clients.all.map(() => 1), 'each from one worker');
+    assert.deepStrictEqual(
+      clients.all.map(({ connects }) => connects),
+      clients.all.map(() => 1),
+    );
+    assert.deepStrictEqual(
+      clients.all.map(({ answers }) => answers.size),
+      clients.all.map(() => 1),
+      'each from one worker',
+    );
   });
 });

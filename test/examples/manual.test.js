@@ -13,7 +13,12 @@ const { Load } = require('../helpers/load');
 const { until } = require('../helpers/wait');
 
 const FOLDER = path.join(__dirname, '..', '..', 'examples');
-const TESTS = ['examples/manual', 'examples/frameworks', 'examples/container', 'frameworks/next'].map((name) => `${name}.test.js`);
+const TESTS = [
+  'examples/manual',
+  'examples/frameworks',
+  'examples/container',
+  'frameworks/next',
+].map((name) => `${name}.test.js`);
 const CLEAN = { code: 0, signal: null };
 const lines = ({ script }) => script.output.split('\n').filter(Boolean);
 
@@ -46,16 +51,24 @@ describe('the examples', () => {
   });
 
   it('are all run by these tests', () => {
-    const isScript = (name) => /\.(m?js|ts)$/.test(name) && fs.readFileSync(path.join(FOLDER, name), 'utf8').includes('cluster2-rs');
+    const isScript = (name) =>
+      /\.(m?js|ts)$/.test(name) &&
+      fs.readFileSync(path.join(FOLDER, name), 'utf8').includes('cluster2-rs');
     const files = fs.readdirSync(FOLDER, { recursive: true }).filter(isScript);
-    const tests = TESTS.map((name) => fs.readFileSync(path.join(__dirname, '..', name), 'utf8')).join('\n');
-    assert.deepStrictEqual(files.filter((name) => !tests.includes(`'${name}'`)), []);
+    const tests = TESTS.map((name) =>
+      fs.readFileSync(path.join(__dirname, '..', name), 'utf8'),
+    ).join('\n');
+    assert.deepStrictEqual(
+      files.filter((name) => !tests.includes(`'${name}'`)),
+      [],
+    );
   });
 
   it('TCP: greets and echoes many connections at once, and notices their ends', async () => {
     const example = await Example.start('tcp-server.js');
     await Promise.all(Array.from({ length: 50 }, (_, i) => echo(example.port, `client ${i}`)));
-    const disconnected = () => lines(example).filter((line) => line === 'server disconnected').length;
+    const disconnected = () =>
+      lines(example).filter((line) => line === 'server disconnected').length;
     await example.script.until('all ends are noticed', () => disconnected() === 50);
     await endedBy('stop.js', example);
   });
@@ -68,7 +81,11 @@ describe('the examples', () => {
       await example.script.until('500 answers under load', () => load.counts.ok > 500);
       await endedBy('shutdown.js', example);
       await load.refused();
-      assert.deepStrictEqual(load.seen, { ok: load.counts.ok, refused: 16 }, load.trouble.join('\n'));
+      assert.deepStrictEqual(
+        load.seen,
+        { ok: load.counts.ok, refused: 16 },
+        load.trouble.join('\n'),
+      );
     });
   }
 
@@ -84,7 +101,8 @@ describe('the examples', () => {
     const client = new Connection(example.port);
     await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');
     assert.deepStrictEqual(await example.run('shutdown.js').ended(), CLEAN);
-    // That no new connection is accepted is promised first; the worker may hear of it a moment later.
+    // That no new connection is accepted is promised first; the worker may hear of it a moment
+    // later.
     await until('an answer asks to leave', async () => {
       client.received = '';
       await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');
@@ -93,7 +111,11 @@ describe('the examples', () => {
     await client.isClosed();
     assert.deepStrictEqual(await example.script.ended(), CLEAN);
     assert.deepStrictEqual(example.leftovers(), []);
-    assert.strictEqual(example.script.errors, '', 'writeHead called twice, as in the manual, does no harm');
+    assert.strictEqual(
+      example.script.errors,
+      '',
+      'writeHead called twice, as in the manual, does no harm',
+    );
   });
 
   it('events: tells of workers that are forked and die, and of signals', async () => {
@@ -106,7 +128,8 @@ describe('the examples', () => {
     await script.until('there is a new one', () => example.isReady(os.availableParallelism()));
     const alive = script.workers();
     assert.ok(!alive.includes(victim) && (other === undefined || alive.includes(other)));
-    for (const pid of [victim, ...alive]) assert.ok(lines(example).includes(`Worker ${pid} forked`));
+    for (const pid of [victim, ...alive])
+      assert.ok(lines(example).includes(`Worker ${pid} forked`));
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), CLEAN);
     assert.ok(lines(example).includes('Got SIGTERM - shutting down'));

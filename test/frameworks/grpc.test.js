@@ -1,6 +1,7 @@
 'use strict';
 
-// gRPC by its own package, which serves HTTP/2 by the event `stream`: installed from its own lock file.
+// gRPC by its own package, which serves HTTP/2 by the event `stream`: installed from its own lock
+// file.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -37,7 +38,9 @@ describe('a server of @grpc/grpc-js', () => {
     #running;
 
     constructor(port) {
-      this.#greeter = new Greeter(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+      this.#greeter = new Greeter(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+        'grpc.use_local_subchannel_pool': 1,
+      });
       const questions = [() => this.#hello(0), () => this.#hello(30), () => this.#count(10)];
       this.#running = Promise.all(questions.map((question) => this.#run(question)));
     }
@@ -48,7 +51,9 @@ describe('a server of @grpc/grpc-js', () => {
 
     async #hello(after) {
       const { pid } = await new Promise((resolve, reject) => {
-        this.#greeter.hello({ after }, (error, answer) => (error ? reject(error) : resolve(answer)));
+        this.#greeter.hello({ after }, (error, answer) =>
+          error ? reject(error) : resolve(answer),
+        );
       });
       this.pids.add(pid);
       this.unary += 1;
@@ -71,18 +76,29 @@ describe('a server of @grpc/grpc-js', () => {
   it('loses no unary call and no stream over reloads, and ends with code 0', async () => {
     const cwd = fs.mkdtempSync(path.join(home, 'run-'));
     const cli = ['--workers', '2', '--mon-port', 'off'];
-    const script = await new Script(path.join(home, 'server.js'), { cwd, port: await freePort(), cli }).ready();
+    const script = await new Script(path.join(home, 'server.js'), {
+      cwd,
+      port: await freePort(),
+      cli,
+    }).ready();
     const clients = Array.from({ length: 3 }, () => new Client(script.port));
     for (let i = 0; i < RELOADS; i++) {
       const before = clients.map(({ unary, streams }) => [unary, streams]);
-      const isGoing = ({ unary, streams }, index) => unary > before[index][0] + 20 && streams > before[index][1];
+      const isGoing = ({ unary, streams }, index) =>
+        unary > before[index][0] + 20 && streams > before[index][1];
       await script.until('all are answered', () => clients.every(isGoing));
       assert.deepStrictEqual((await ask(cwd, 'reload')).ok, { replaced: 2 });
     }
     await script.until('the old workers are gone', () => script.workers().length === 2);
     await Promise.all(clients.map((client) => client.stop()));
-    assert.deepStrictEqual(clients.flatMap(({ troubles }) => troubles), []);
-    assert.ok(clients.every(({ pids }) => pids.size > RELOADS), 'each client was moved on by each reload');
+    assert.deepStrictEqual(
+      clients.flatMap(({ troubles }) => troubles),
+      [],
+    );
+    assert.ok(
+      clients.every(({ pids }) => pids.size > RELOADS),
+      'each client was moved on by each reload',
+    );
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Next.js with standalone output. Apart from the other frameworks, since it takes 340 MB: `npm run test:frameworks` installs and
-// builds it anew, from its own lock file.
+// Next.js with standalone output. Apart from the other frameworks, since it takes 340 MB: `npm run
+// test:frameworks` installs and builds it anew, from its own lock file.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -30,7 +30,11 @@ describe('the example of Next.js', () => {
 
   it('is served by both workers from its standalone output, loses no request when it is reloaded, and ends with code 0', async () => {
     const directory = path.join(home, 'next', '.next', 'standalone');
-    const example = await Example.start('next/cluster.js', { modules: {}, noWorkers: 2, directory });
+    const example = await Example.start('next/cluster.js', {
+      modules: {},
+      noWorkers: 2,
+      directory,
+    });
     const clients = new Clients('http', example.port, { expected: /<p>hello from \d+<\/p>/ });
     for (let i = 0; i < 2; i++) {
       await example.bothServe();
@@ -47,10 +51,20 @@ describe('the example of Next.js', () => {
     const server = path.join(home, 'next', '.next', 'standalone', 'server.js');
     const cwd = fs.mkdtempSync(path.join(home, 'run-'));
     const cli = ['--workers', '2', '--mon-port', 'off'];
-    const script = await new Script(server, { cwd, port: await freePort(), cli, env: { HOSTNAME: '127.0.0.1' } }).ready();
+    const script = await new Script(server, {
+      cwd,
+      port: await freePort(),
+      cli,
+      env: { HOSTNAME: '127.0.0.1' },
+    }).ready();
     const clients = new Clients('http', script.port, { expected: /<p>hello from \d+<\/p>/ });
-    await script.until('each client was answered', () => clients.all.every(({ answered }) => answered > 0));
-    assert.deepStrictEqual([cluster2(cwd, 'reload').status, cluster2(cwd, 'reload').status], [0, 0]);
+    await script.until('each client was answered', () =>
+      clients.all.every(({ answered }) => answered > 0),
+    );
+    assert.deepStrictEqual(
+      [cluster2(cwd, 'reload').status, cluster2(cwd, 'reload').status],
+      [0, 0],
+    );
     await script.until('the old workers are gone', () => script.workers().length === 2);
     await clients.stop();
     assert.deepStrictEqual(clients.troubles, []);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Packages and frameworks that end a server by signals: each request that it has is answered, in plain
-// Node and in all ways in which a worker is told to leave.
+// Packages and frameworks that end a server by signals: each request that it has is answered, in
+// plain Node and in all ways in which a worker is told to leave.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -38,7 +38,8 @@ describe('a server that is ended by', () => {
 
   for (const [name, end] of Object.entries(PACKAGES)) {
     for (const [how, way] of Object.entries(WAYS)) {
-      it(`${name} answers each request that it has: ${how}`, () => leaves(path.join(home, `${name}.js`), way, end));
+      it(`${name} answers each request that it has: ${how}`, () =>
+        leaves(path.join(home, `${name}.js`), way, end));
     }
   }
 });

@@ -1,6 +1,7 @@
 'use strict';
 
-// The health check on the app's port: its bytes, against the manual's, and that it never meets the app.
+// The health check on the app's port: its bytes, against the manual's, and that it never meets the
+// app.
 
 const assert = require('node:assert');
 const http2 = require('node:http2');
@@ -14,19 +15,31 @@ const { needNodeOf } = require('../helpers/node');
 const { within } = require('../helpers/wait');
 
 const secure = selfSigned();
-const DATE = '[A-Z][a-z]{2} [A-Z][a-z]{2} \\d\\d \\d{4} \\d\\d:\\d\\d:\\d\\d GMT[+-]\\d{4} \\([A-Z+\\-0-9]+\\)';
+const DATE =
+  '[A-Z][a-z]{2} [A-Z][a-z]{2} \\d\\d \\d{4} \\d\\d:\\d\\d:\\d\\d GMT[+-]\\d{4} \\([A-Z+\\-0-9]+\\)';
 
 /** What the manual shows, with this machine's name and port. */
 function manual(status, word, traffic, connection, port) {
   const lines = [
-    `HTTP/1\\.1 ${status}`, 'X-Powered-By: Cluster2', 'content-type: text/plain', `since: ${DATE}`, 'cache-control: no-cache',
-    `Connection: ${connection}`, 'Transfer-Encoding: chunked', '', '[0-9a-f]+',
-    `status=${word}&ServeTraffic=${traffic}&ip=127\\.0\\.0\\.1&hostname=${os.hostname()}&port=${port}&time=${DATE}`, '0', '', '',
+    `HTTP/1\\.1 ${status}`,
+    'X-Powered-By: Cluster2',
+    'content-type: text/plain',
+    `since: ${DATE}`,
+    'cache-control: no-cache',
+    `Connection: ${connection}`,
+    'Transfer-Encoding: chunked',
+    '',
+    '[0-9a-f]+',
+    `status=${word}&ServeTraffic=${traffic}&ip=127\\.0\\.0\\.1&hostname=${os.hostname()}&port=${port}&time=${DATE}`,
+    '0',
+    '',
+    '',
   ];
   return new RegExp(`^${lines.join('\r\n')}$`);
 }
 
-const serve = async (options, env) => new Script('ecv.js', { port: await freePort(), options, env }).ready();
+const serve = async (options, env) =>
+  new Script('ecv.js', { port: await freePort(), options, env }).ready();
 
 /** All bytes of the answers to these requests, on one connection. */
 async function bytes(port, text, end = '0\r\n\r\n') {
@@ -50,9 +63,12 @@ describe('the health check', () => {
 
   it('answers with the bytes of the manual when it was switched off and on', async () => {
     const { port } = await serve({ ecv: { control: true } });
-    const switched = new RegExp(`^HTTP/1\\.1 204 No Content\r\nX-Powered-By: Cluster2\r\nsince: ${DATE}\r\ncache-control: no-cache\r\n`
-      + 'Connection: close\r\n\r\n$');
-    const post = (what) => bytes(port, `POST /ecv/${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`, '\r\n\r\n');
+    const switched = new RegExp(
+      `^HTTP/1\\.1 204 No Content\r\nX-Powered-By: Cluster2\r\nsince: ${DATE}\r\ncache-control: no-cache\r\n` +
+        'Connection: close\r\n\r\n$',
+    );
+    const post = (what) =>
+      bytes(port, `POST /ecv/${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`, '\r\n\r\n');
     assert.match(await post('disable'), switched);
     const disabled = await bytes(port, 'GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n');
     assert.match(disabled, manual('400 Bad Request', 'DISABLED', false, 'close', port));
@@ -64,7 +80,10 @@ describe('the health check', () => {
   it('answers HEAD without a body, HTTP/1.0 without chunks, and a query in its path', async () => {
     const { port } = await serve();
     const head = await request(port, '/ecv', { method: 'HEAD' });
-    assert.deepStrictEqual([head.status, head.headers['x-powered-by'], head.body], [200, 'Cluster2', '']);
+    assert.deepStrictEqual(
+      [head.status, head.headers['x-powered-by'], head.body],
+      [200, 'Cluster2', ''],
+    );
     const old = await bytes(port, 'GET /ecv HTTP/1.0\r\n\r\n', 'status=AVAILABLE');
     assert.match(old, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nstatus=AVAILABLE&/);
     assert.doesNotMatch(old, /chunked/i);
@@ -102,11 +121,19 @@ describe('the health check', () => {
   });
 
   it('of an orphan is DISABLED', async () => {
-    const script = await new Script('ecv.js', { port: await freePort(), options: { noWorkers: 1 } }).ready(1);
+    const script = await new Script('ecv.js', {
+      port: await freePort(),
+      options: { noWorkers: 1 },
+    }).ready(1);
     const client = new Connection(script.port);
     await client.say('GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'app GET');
     script.kill('SIGKILL');
-    await script.until('the port is closed', () => request(script.port).then(() => false, () => true));
+    await script.until('the port is closed', () =>
+      request(script.port).then(
+        () => false,
+        () => true,
+      ),
+    );
     const asked = new RegExp('status=DISABLED');
     const ask = async () => {
       if (!client.closed) client.socket.write('GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -119,7 +146,13 @@ describe('the health check', () => {
 
   it('leaves all other requests to the app, those for control too unless it is on', async () => {
     const { port } = await serve();
-    for (const [method, path] of [['GET', '/'], ['GET', '/ecvs'], ['GET', '/ecv/x'], ['POST', '/ecv'], ['POST', '/ecv/disable']]) {
+    for (const [method, path] of [
+      ['GET', '/'],
+      ['GET', '/ecvs'],
+      ['GET', '/ecv/x'],
+      ['POST', '/ecv'],
+      ['POST', '/ecv/disable'],
+    ]) {
       assert.strictEqual((await request(port, path, { method })).body, `app ${method} ${path}`);
     }
     assert.match((await request(port, '/ecv')).body, /^status=AVAILABLE/);
@@ -129,30 +162,62 @@ describe('the health check', () => {
     const other = await serve({ ecv: { path: '/up/there' } });
     assert.match((await request(other.port, '/up/there')).body, /^status=AVAILABLE/);
     assert.strictEqual((await request(other.port, '/ecv')).body, 'app GET /ecv');
-    const off = await new Script('http.js', { port: await freePort(), options: { ecv: false } }).ready();
+    const off = await new Script('http.js', {
+      port: await freePort(),
+      options: { ecv: false },
+    }).ready();
     assert.strictEqual((await request(off.port, '/ecv')).body, 'hello');
   });
 
   it('is on a unix socket too, where the port is its path', async () => {
     const script = await new Script('http.js', { port: 'app.sock' }).ready();
     const { body } = await request(`${script.cwd}/app.sock`, '/ecv');
-    assert.match(body, /^status=AVAILABLE&ServeTraffic=true&ip=127\.0\.0\.1&hostname=[^&]+&port=[^&]*app\.sock&/);
+    assert.match(
+      body,
+      /^status=AVAILABLE&ServeTraffic=true&ip=127\.0\.0\.1&hostname=[^&]+&port=[^&]*app\.sock&/,
+    );
   });
 });
 
 describe('the health check of an app of the kind', () => {
   const start = async (KIND) =>
-    new Script('kinds.js', { port: await freePort(), env: { KIND, TLS: JSON.stringify(secure) } }).ready();
+    new Script('kinds.js', {
+      port: await freePort(),
+      env: { KIND, TLS: JSON.stringify(secure) },
+    }).ready();
 
-  for (const kind of ['http', 'https', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5']) {
+  for (const kind of [
+    'http',
+    'https',
+    'connect',
+    'koa',
+    'fastify',
+    'express2',
+    'express3',
+    'express4',
+    'express5',
+  ]) {
     it(`${kind} has the headers and the body of the manual`, async function () {
       needNodeOf(this, kind);
       const { port } = await start(kind);
-      const options = kind === 'https' ? { transport: https, host: 'localhost', family: 4, ca: secure.cert } : {};
+      const options =
+        kind === 'https' ? { transport: https, host: 'localhost', family: 4, ca: secure.cert } : {};
       const { status, headers, body } = await request(port, '/ecv', options);
       assert.strictEqual(status, 200);
-      assert.match(body, new RegExp(`^status=AVAILABLE&ServeTraffic=true&ip=127.0.0.1&hostname=${os.hostname()}&port=${port}&time=`));
-      const names = ['x-powered-by', 'content-type', 'since', 'cache-control', 'connection', 'transfer-encoding'];
+      assert.match(
+        body,
+        new RegExp(
+          `^status=AVAILABLE&ServeTraffic=true&ip=127.0.0.1&hostname=${os.hostname()}&port=${port}&time=`,
+        ),
+      );
+      const names = [
+        'x-powered-by',
+        'content-type',
+        'since',
+        'cache-control',
+        'connection',
+        'transfer-encoding',
+      ];
       // The test's own client asks for a connection that is closed.
       assert.deepStrictEqual(Object.keys(headers), names);
       assert.strictEqual(headers['x-powered-by'], 'Cluster2');
@@ -162,7 +227,9 @@ describe('the health check of an app of the kind', () => {
   for (const kind of ['http2', 'http2s']) {
     it(`${kind} answers streams`, async () => {
       const { port } = await start(kind);
-      const client = http2.connect(`${kind === 'http2' ? 'http' : 'https'}://localhost:${port}`, { ca: secure.cert });
+      const client = http2.connect(`${kind === 'http2' ? 'http' : 'https'}://localhost:${port}`, {
+        ca: secure.cert,
+      });
       const stream = client.request({ ':path': '/ecv' });
       let body = '';
       stream.setEncoding('utf8').on('data', (text) => (body += text));

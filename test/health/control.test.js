@@ -14,7 +14,10 @@ const serve = async (options) => new Script('ecv.js', { port: await freePort(), 
 const post = (port, path, headers = {}) => request(port, path, { method: 'POST', headers });
 const check = async (port) => (await request(port, '/ecv')).status;
 
-/** What every worker answers: on one connection each, the app says who it is, and then the health check is asked. */
+/**
+ * What every worker answers: on one connection each, the app says who it is, and then the health
+ * check is asked.
+ */
 async function everywhere(script) {
   const seen = new Set();
   await answersOfAll(script.workers(), async () => {
@@ -35,7 +38,11 @@ describe('switching the health check', () => {
       // Four connections in turn reach four workers.
       const answers = await Promise.all(Array.from({ length: 8 }, () => check(script.port)));
       assert.deepStrictEqual(new Set(answers), new Set([400]));
-      assert.strictEqual((await post(script.port, '/ecv/disable')).status, 204, 'once more changes nothing');
+      assert.strictEqual(
+        (await post(script.port, '/ecv/disable')).status,
+        204,
+        'once more changes nothing',
+      );
       assert.strictEqual((await post(script.port, '/ecv/enable')).status, 204);
       const again = await Promise.all(Array.from({ length: 8 }, () => check(script.port)));
       assert.deepStrictEqual(new Set(again), new Set([200]));
@@ -56,7 +63,10 @@ describe('switching the health check', () => {
     assert.deepStrictEqual(await everywhere(script), [400]);
     const [first] = script.workers();
     process.kill(first, 'SIGKILL');
-    await script.until('it is replaced', () => script.told('listening').length >= 5 && script.workers().length === 2);
+    await script.until(
+      'it is replaced',
+      () => script.told('listening').length >= 5 && script.workers().length === 2,
+    );
     assert.deepStrictEqual(await everywhere(script), [400]);
     const { ecv } = await cluster.status();
     assert.deepStrictEqual(ecv, { disabled: true, since, unhealthy: [] });
@@ -64,16 +74,34 @@ describe('switching the health check', () => {
 
   it('needs the token, to the letter; a refusal is told, and not for each request', async () => {
     const script = await serve({ ecv: { control: true, token: 'open sesame' } });
-    for (const authorization of [undefined, 'Bearer open', 'Bearer open sesame!', 'Basic open sesame']) {
-      const { status, headers } = await post(script.port, '/ecv/disable', authorization ? { authorization } : {});
+    for (const authorization of [
+      undefined,
+      'Bearer open',
+      'Bearer open sesame!',
+      'Basic open sesame',
+    ]) {
+      const { status, headers } = await post(
+        script.port,
+        '/ecv/disable',
+        authorization ? { authorization } : {},
+      );
       assert.deepStrictEqual([status, headers['www-authenticate']], [401, 'Bearer']);
     }
     assert.strictEqual(await check(script.port), 200);
-    assert.strictEqual((await post(script.port, '/ecv/disable', { authorization: 'Bearer open sesame' })).status, 204);
+    assert.strictEqual(
+      (await post(script.port, '/ecv/disable', { authorization: 'Bearer open sesame' })).status,
+      204,
+    );
     assert.strictEqual(await check(script.port), 400);
     const warnings = script.told('warning').map(([{ message }]) => message);
-    assert.ok(warnings.length >= 1 && warnings.length <= 2, `one of each worker at most: ${warnings}`);
-    assert.match(warnings[0], /1 requests to switch the health check were refused, the last one with 401, from 127\.0\.0\.1/);
+    assert.ok(
+      warnings.length >= 1 && warnings.length <= 2,
+      `one of each worker at most: ${warnings}`,
+    );
+    assert.match(
+      warnings[0],
+      /1 requests to switch the health check were refused, the last one with 401, from 127\.0\.0\.1/,
+    );
   });
 
   it('is refused from addresses that are not allowed, and to pages in a browser', async () => {
@@ -81,7 +109,10 @@ describe('switching the health check', () => {
     assert.strictEqual((await post(closed.port, '/ecv/disable')).status, 403);
     assert.strictEqual(await check(closed.port), 200);
     const open = await serve({ ecv: { control: true, allow: ['127.0.0.0/8'] } });
-    assert.strictEqual((await post(open.port, '/ecv/disable', { origin: 'http://evil.example' })).status, 403);
+    assert.strictEqual(
+      (await post(open.port, '/ecv/disable', { origin: 'http://evil.example' })).status,
+      403,
+    );
     assert.strictEqual((await post(open.port, '/ecv/disable')).status, 204);
   });
 
@@ -89,11 +120,18 @@ describe('switching the health check', () => {
     for (const cluster of [true, false]) {
       const options = { cluster, ecv: { control: true, allow: ['10.0.0.0/8'] } };
       const script = new Script('ecv.js', { port: await freePort(), options });
-      await script.until('it listens', () => check(script.port).then((status) => status === 200, () => false));
+      await script.until('it listens', () =>
+        check(script.port).then(
+          (status) => status === 200,
+          () => false,
+        ),
+      );
       for (let i = 0; i < 30; i++) {
         const client = net.connect(script.port, '127.0.0.1');
         await once(client, 'connect');
-        client.write('POST /ecv/disable HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n', () => client.resetAndDestroy());
+        client.write('POST /ecv/disable HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n', () =>
+          client.resetAndDestroy(),
+        );
         await once(client, 'close');
       }
       assert.strictEqual(await check(script.port), 200);
@@ -107,7 +145,11 @@ describe('switching the health check', () => {
     assert.strictEqual((await post(monPort, '/ecv/disable')).status, 204);
     assert.deepStrictEqual([await check(monPort), await check(script.port)], [400, 400]);
     const evil = { host: 'evil.example' };
-    assert.strictEqual((await post(monPort, '/ecv/enable', evil)).status, 403, 'a page whose name was made to lead here');
+    assert.strictEqual(
+      (await post(monPort, '/ecv/enable', evil)).status,
+      403,
+      'a page whose name was made to lead here',
+    );
     assert.strictEqual((await post(monPort, '/ecv/enable')).status, 204);
     await script.until('both are told', () => script.told('enable').length === 1);
     assert.deepStrictEqual(script.told('disable'), [[{ reason: 'switched off by 127.0.0.1' }]]);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Load balancers of others in front of two clusters, with the very configurations that the manual shows: whoever is switched off
-// or shuts down loses no request.
+// Load balancers of others in front of two clusters, with the very configurations that the manual
+// shows: whoever is switched off or shuts down loses no request.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,7 +14,16 @@ const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
 const CONFIGS = path.join(__dirname, '..', '..', 'examples', 'load-balancers');
-const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 4, slow: 3, late: 3, upload: 2, chunked: 2, pipelined: 2 };
+const CLIENTS = {
+  keepAlive: 4,
+  agent: 2,
+  oneShot: 4,
+  slow: 3,
+  late: 3,
+  upload: 2,
+  chunked: 2,
+  pipelined: 2,
+};
 /** Longer than what the example of HAProxy needs to see it: inter x fall. */
 const SHUTDOWN_DELAY = 2500;
 
@@ -24,19 +33,28 @@ async function twoClusters(file, options = {}) {
   const start = () => startServer({ options: { ecv: { control: true }, ...options } });
   const [one, two] = [await start(), await start()];
   const text = fs.readFileSync(path.join(CONFIGS, file), 'utf8');
-  const config = text.replaceAll(':8080', `:${port}`).replaceAll(':3000', `:${one.port}`).replaceAll(':3010', `:${two.port}`);
+  const config = text
+    .replaceAll(':8080', `:${port}`)
+    .replaceAll(':3000', `:${one.port}`)
+    .replaceAll(':3010', `:${two.port}`);
   return { one, two, port, config };
 }
 
 /** Begins to hammer once the balancer answers and both clusters are asked. */
 async function load(port, one, two, clients = CLIENTS) {
-  await until('the balancer answers', async () => (await request(port, '/now/first/0').catch(() => ({}))).status === 200);
+  await until(
+    'the balancer answers',
+    async () => (await request(port, '/now/first/0').catch(() => ({}))).status === 200,
+  );
   const running = hammer.start(port, { clients });
   await bothServe(running, one, two);
   return running;
 }
 
-/** Who answers the next requests. Those on their way, some of which take long, went where the balancer sent them before. */
+/**
+ * Who answers the next requests. Those on their way, some of which take long, went where the
+ * balancer sent them before.
+ */
 async function serving(clients) {
   clients.watchPids();
   await clients.answered(100);
@@ -54,7 +72,8 @@ const bothServe = (clients, one, two) =>
 /** Waits until the balancer has moved all clients to one cluster, and sees that they stay there. */
 async function onlyServes(clients, script) {
   await until('all clients have moved', async () => (await serving(clients)).every(isOf(script)));
-  for (let rounds = 0; rounds < 3; rounds += 1) assert.ok((await serving(clients)).every(isOf(script)));
+  for (let rounds = 0; rounds < 3; rounds += 1)
+    assert.ok((await serving(clients)).every(isOf(script)));
 }
 
 async function switchTo(script, word) {
@@ -69,7 +88,8 @@ describe('behind HAProxy', function () {
     [haproxy] = need(this, 'haproxy');
   });
 
-  const startHaproxy = (config) => new Tool(haproxy, ['-db', '-f', '{directory}/haproxy.cfg'], { 'haproxy.cfg': config });
+  const startHaproxy = (config) =>
+    new Tool(haproxy, ['-db', '-f', '{directory}/haproxy.cfg'], { 'haproxy.cfg': config });
 
   for (const [form, prepare] of [
     ['HTTP/1.0 without Host', (text) => text],
@@ -90,12 +110,16 @@ describe('behind HAProxy', function () {
   }
 
   it('a cluster that shuts down later than HAProxy sees it loses nothing', async () => {
-    const { one, two, port, config } = await twoClusters('haproxy.cfg', { shutdownDelay: SHUTDOWN_DELAY });
+    const { one, two, port, config } = await twoClusters('haproxy.cfg', {
+      shutdownDelay: SHUTDOWN_DELAY,
+    });
     // Nothing is tried again, so that it is the delay that helps.
     startHaproxy(config.replace('option redispatch 1', '').replace('retries 2', 'retries 0'));
     const clients = await load(port, one, two);
     one.kill('SIGTERM');
-    await until('its health check says so', async () => (await request(one.port, '/ecv')).body.startsWith('status=DISABLED'));
+    await until('its health check says so', async () =>
+      (await request(one.port, '/ecv')).body.startsWith('status=DISABLED'),
+    );
     await assertCleanEnd(one);
     await onlyServes(clients, two);
     hammer.assertClean(await clients.stop());
@@ -111,15 +135,25 @@ describe('raw TCP behind HAProxy', function () {
   });
 
   /** How many connections that cluster has accepted. */
-  const accepted = async ({ monPort }) => JSON.parse((await request(monPort, '/status.json')).body).totals.connections;
+  const accepted = async ({ monPort }) =>
+    JSON.parse((await request(monPort, '/status.json')).body).totals.connections;
 
   it('goes where the monitor, which is asked for the health check, says that it may', async () => {
     const start = async (monPort) =>
-      Object.assign(await startServer({ env: { KIND: 'net' }, options: { ecv: { control: true }, monPort } }), { monPort });
+      Object.assign(
+        await startServer({ env: { KIND: 'net' }, options: { ecv: { control: true }, monPort } }),
+        { monPort },
+      );
     const [one, two] = [await start(await freePort()), await start(await freePort())];
     const port = await freePort();
     const text = fs.readFileSync(path.join(CONFIGS, 'haproxy-tcp.cfg'), 'utf8');
-    const ports = { 8080: port, 3000: one.port, 3001: one.monPort, 3010: two.port, 3011: two.monPort };
+    const ports = {
+      8080: port,
+      3000: one.port,
+      3001: one.monPort,
+      3010: two.port,
+      3011: two.monPort,
+    };
     const haproxyCfg = text.replace(/\b(?:8080|30[01][01])\b/g, (example) => ports[example]);
     new Tool(haproxy, ['-db', '-f', '{directory}/haproxy.cfg'], { 'haproxy.cfg': haproxyCfg });
     const talk = async () => {
@@ -134,7 +168,10 @@ describe('raw TCP behind HAProxy', function () {
       return (await accepted(from)) === before[0] && (await accepted(to)) === before[1] + 6;
     };
     assert.strictEqual(await moved(one, two), false);
-    assert.strictEqual((await request(one.monPort, '/ecv/disable', { method: 'POST' })).status, 204);
+    assert.strictEqual(
+      (await request(one.monPort, '/ecv/disable', { method: 'POST' })).status,
+      204,
+    );
     await until('all go to the other one', () => moved(one, two));
     assert.strictEqual((await request(one.monPort, '/ecv/enable', { method: 'POST' })).status, 204);
     await until('it gets some again', async () => !(await moved(one, two)));
@@ -152,7 +189,9 @@ describe('behind nginx', function () {
   function startNginx(config) {
     // As root it would give up its rights, and with them its directory.
     const globals = `daemon off;${process.getuid() === 0 ? ' user root;' : ''}`;
-    return new Tool(nginx, ['-p', '{directory}', '-c', '{directory}/nginx.conf', '-g', globals], { 'nginx.conf': config });
+    return new Tool(nginx, ['-p', '{directory}', '-c', '{directory}/nginx.conf', '-g', globals], {
+      'nginx.conf': config,
+    });
   }
 
   it('a cluster that shuts down loses nothing, and nginx goes on with the other one', async () => {

@@ -16,7 +16,11 @@ const { until } = require('../helpers/wait');
 const check = async (port) => (await request(port, '/ecv')).status;
 
 async function serve({ VALIDATOR, ...options }) {
-  return new Script('ecv.js', { port: await freePort(), options: { noWorkers: 1, ...options }, env: { VALIDATOR } }).ready(1);
+  return new Script('ecv.js', {
+    port: await freePort(),
+    options: { noWorkers: 1, ...options },
+    env: { VALIDATOR },
+  }).ready(1);
 }
 
 const sick = (script) => fs.writeFileSync(path.join(script.cwd, 'sick'), '');
@@ -24,13 +28,25 @@ const well = (script) => fs.rmSync(path.join(script.cwd, 'sick'));
 
 describe('the health check is WARNING', () => {
   const kinds = {
-    'when the monitor path does not answer 2xx': [{ ecv: { monitor: '/health' } }, 'the monitor URI answered with status 503'],
+    'when the monitor path does not answer 2xx': [
+      { ecv: { monitor: '/health' } },
+      'the monitor URI answered with status 503',
+    ],
     'when the validator says no': [{ VALIDATOR: 'flag' }, 'the validator said no'],
-    'when the validator says no to what the monitor answered': [{ VALIDATOR: 'flag', ecv: { monitor: '/health' } }, /503/],
+    'when the validator says no to what the monitor answered': [
+      { VALIDATOR: 'flag', ecv: { monitor: '/health' } },
+      /503/,
+    ],
     'when the validator throws': [{ VALIDATOR: 'throws' }, /^the validator failed: .*undefined/],
     'when the validator rejects': [{ VALIDATOR: 'rejects' }, 'the validator failed: not today'],
-    'when the validator rejects with what has no words': [{ VALIDATOR: 'wordless' }, /^the validator failed: something that has/],
-    'when the validator does not answer': [{ VALIDATOR: 'hangs', ecv: { timeout: 100 } }, /did not answer within 100 ms/],
+    'when the validator rejects with what has no words': [
+      { VALIDATOR: 'wordless' },
+      /^the validator failed: something that has/,
+    ],
+    'when the validator does not answer': [
+      { VALIDATOR: 'hangs', ecv: { timeout: 100 } },
+      /did not answer within 100 ms/,
+    ],
   };
   for (const [what, [options, reason]] of Object.entries(kinds)) {
     it(`${what}, and well again after that; both are told once`, async () => {
@@ -55,7 +71,10 @@ describe('the health check is WARNING', () => {
   for (const cluster of [true, false]) {
     it(`of a server until it is closed; it is well again with the others then, if 'cluster' is ${cluster}`, async () => {
       const ports = [await freePort(), await freePort()];
-      const script = new Script('two-apps.js', { env: { PORTS: JSON.stringify(ports) }, options: { cluster } });
+      const script = new Script('two-apps.js', {
+        env: { PORTS: JSON.stringify(ports) },
+        options: { cluster },
+      });
       await script.until('it serves', () => script.output.includes('served'));
       assert.deepStrictEqual([await check(ports[0]), await check(ports[1])], [200, 500]);
       await script.until('it is told', () => script.told('disable').length === 1);
@@ -78,7 +97,9 @@ describe('the health check is WARNING', () => {
   it('when nobody answers at the monitor URL, or not in time', async () => {
     const silent = http.createServer(() => {}).listen(0, '127.0.0.1');
     await once(silent, 'listening');
-    const script = await serve({ ecv: { monitor: `http://127.0.0.1:${silent.address().port}/`, timeout: 100 } });
+    const script = await serve({
+      ecv: { monitor: `http://127.0.0.1:${silent.address().port}/`, timeout: 100 },
+    });
     assert.strictEqual(await check(script.port), 500);
     silent.closeAllConnections();
     silent.close();
@@ -92,17 +113,28 @@ describe('the health check is WARNING', () => {
 describe('checks that come at the same time', () => {
   it('are one probe of the monitor URL, on the app’s port and on the monitor’s', async () => {
     const waiting = [];
-    const probed = http.createServer((asked, response) => waiting.push(response)).listen(0, '127.0.0.1');
+    const probed = http
+      .createServer((asked, response) => waiting.push(response))
+      .listen(0, '127.0.0.1');
     await once(probed, 'listening');
     const monPort = await freePort();
-    const script = await serve({ monPort, ecv: { monitor: `http://127.0.0.1:${probed.address().port}/` } });
+    const script = await serve({
+      monPort,
+      ecv: { monitor: `http://127.0.0.1:${probed.address().port}/` },
+    });
     for (const port of [script.port, monPort]) {
       const agent = new http.Agent({ keepAlive: true });
-      const checks = Promise.all(Array.from({ length: 50 }, () => request(port, '/ecv', { agent })));
+      const checks = Promise.all(
+        Array.from({ length: 50 }, () => request(port, '/ecv', { agent })),
+      );
       await until('the probe comes', () => waiting.length > 0);
       const cluster = new Cluster({ pids: script.pids });
-      // On the app's port, all fifty have arrived by then; those that come later would have a probe of their own.
-      await until('all have come', async () => port === monPort || (await cluster.status()).workers[0].requests.active === 50);
+      // On the app's port, all fifty have arrived by then; those that come later would have a probe
+      // of their own.
+      await until(
+        'all have come',
+        async () => port === monPort || (await cluster.status()).workers[0].requests.active === 50,
+      );
       waiting.shift().end('fine');
       if (port === script.port) assert.strictEqual(waiting.length, 0);
       const rest = setInterval(() => waiting.shift()?.end('fine'), 5);
@@ -169,7 +201,12 @@ describe('with cluster: false', () => {
     const [port, monPort] = [await freePort(), await freePort()];
     const options = { cluster: false, monPort, ecv: { control: true, monitor: '/health' } };
     const script = new Script('ecv.js', { port, options, env: { VALIDATOR: 'flag' } });
-    await script.until('it listens', () => check(port).then((status) => status === 200, () => false));
+    await script.until('it listens', () =>
+      check(port).then(
+        (status) => status === 200,
+        () => false,
+      ),
+    );
     assert.strictEqual(await check(monPort), 200);
     sick(script);
     assert.deepStrictEqual([await check(port), await check(monPort)], [500, 500]);

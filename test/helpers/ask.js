@@ -6,8 +6,10 @@ const assert = require('node:assert');
 const { Script } = require('./cluster');
 
 /**
- * Calls `new Cluster(options)[method](...args)` in the directory `cwd`, and checks that the asking script ends by itself.
- * @returns {Promise<{ ok?: *, error?: { code: string, message: string }, took: number }>} `took`: milliseconds of the call
+ * Calls `new Cluster(options)[method](...args)` in the directory `cwd`, and checks that the asking
+ * script ends by itself.
+ * @returns {Promise<{ ok?: *, error?: { code: string, message: string }, took: number }>} `took`:
+ *   milliseconds of the call
  */
 async function ask(cwd, method, args = [], settings = {}) {
   const script = new Script('asker.js', { ...settings, cwd, args: [method, JSON.stringify(args)] });

@@ -1,15 +1,25 @@
 'use strict';
 
-// A real browser that looks at pages of the monitor. What always holds: it reaches this machine only, and everything that it
-// complains of, or asks of another origin, is remembered.
+// A real browser that looks at pages of the monitor. What always holds: it reaches this machine
+// only, and everything that it complains of, or asks of another origin, is remembered.
 
 const { chromium } = require('playwright-core');
 const { find } = require('./tools');
 
 // Neither its own updates nor anything on a page may lead out of this machine.
 const ARGS = [
-  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-  ...['--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+  ...[
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+  ],
+  ...[
+    '--disable-component-update',
+    '--disable-sync',
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  ],
 ];
 
 const running = new Set();
@@ -23,7 +33,8 @@ async function launch() {
 
 /**
  * Opens a page at `address`.
- * @param {object} [options] of playwright's `newContext`: `colorScheme`, `viewport`, `javaScriptEnabled`
+ * @param {object} [options] of playwright's `newContext`: `colorScheme`, `viewport`,
+ *   `javaScriptEnabled`
  * @returns playwright's page; its `troubles` are the errors and refusals so far, in words
  */
 async function open(browser, address, options = {}) {

@@ -7,14 +7,24 @@ const { CLI, Script, freePort } = require('./cluster');
 
 /** Runs a command in the directory `cwd` to its end. */
 function cluster2(cwd, ...args) {
-  const { status, signal, stdout, stderr } = spawnSync(CLI, args, { cwd, encoding: 'utf8', timeout: 30_000 });
+  const { status, signal, stdout, stderr } = spawnSync(CLI, args, {
+    cwd,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
   return { status, signal, stdout, stderr };
 }
 
-/** Starts a script that knows nothing of clusters, with two workers and without monitor, and waits for them. */
+/** What `status --json` says of the cluster of this directory. */
+const statusOf = (cwd) => JSON.parse(cluster2(cwd, 'status', '--json').stdout);
+
+/**
+ * Starts a script that knows nothing of clusters, with two workers and without monitor, and waits
+ * for them.
+ */
 async function startPlain({ file = 'plain.js', flags = [], port, ...settings } = {}) {
   const cli = ['--workers', '2', '--mon-port', 'off', ...flags];
   return new Script(file, { port: port ?? (await freePort()), cli, ...settings }).ready();
 }
 
-module.exports = { cluster2, startPlain };
+module.exports = { cluster2, startPlain, statusOf };

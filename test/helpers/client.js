@@ -21,16 +21,22 @@ const at = (port) => (typeof port === 'number' ? { port, host: '127.0.0.1' } : {
 function request(port, path = '/', { transport = http, body, ...options } = {}) {
   const { path: socketPath, ...to } = at(port);
   const signal = AbortSignal.timeout(DEADLINE);
-  const late = (error) => (signal.aborted ? new Error(`no answer to ${port} ${path} within ${DEADLINE} ms`) : error);
+  const late = (error) =>
+    signal.aborted ? new Error(`no answer to ${port} ${path} within ${DEADLINE} ms`) : error;
   return new Promise((resolve, reject) => {
-    const asked = transport.request({ ...to, socketPath, path, agent: false, signal, ...options }, (response) => {
-      const chunks = [];
-      response.on('error', (error) => reject(late(error))).on('data', (chunk) => chunks.push(chunk));
-      response.on('end', () => {
-        const { statusCode: status, headers } = response;
-        resolve({ status, headers, body: Buffer.concat(chunks).toString() });
-      });
-    });
+    const asked = transport.request(
+      { ...to, socketPath, path, agent: false, signal, ...options },
+      (response) => {
+        const chunks = [];
+        response
+          .on('error', (error) => reject(late(error)))
+          .on('data', (chunk) => chunks.push(chunk));
+        response.on('end', () => {
+          const { statusCode: status, headers } = response;
+          resolve({ status, headers, body: Buffer.concat(chunks).toString() });
+        });
+      },
+    );
     asked.on('error', (error) => reject(late(error))).end(body);
   });
 }
@@ -57,7 +63,10 @@ class Connection {
   closed = false;
   localPort;
 
-  /** @param {number|string|object} port a TCP port, the path of a unix socket, or options of `connect` of the module `via` */
+  /**
+   * @param {number|string|object} port a TCP port, the path of a unix socket, or options of
+   * `connect` of the module `via`
+   */
   constructor(port) {
     this.socket = (port.via ?? net).connect(typeof port === 'object' ? port : at(port));
     this.socket.on('connect', () => (this.localPort = this.socket.localPort));
@@ -75,7 +84,8 @@ class Connection {
   async hears(text) {
     const heard = () => this.received.includes(text) || this.closed;
     await until(`'${text}' is received; so far: '${this.received}' ${this.error ?? ''}`, heard);
-    if (!this.received.includes(text)) throw new Error(`closed before '${text}'; received '${this.received}' ${this.error ?? ''}`);
+    if (!this.received.includes(text))
+      throw new Error(`closed before '${text}'; received '${this.received}' ${this.error ?? ''}`);
   }
 
   async isClosed(deadline) {

@@ -1,7 +1,8 @@
 'use strict';
 
-// Clients of one protocol each, that ask for as long as a test wants; every question that found no right answer is told.
-// A client is `{ ask, end }`: `ask()` resolves to the answer to one question, `end()` lets go of its connection.
+// Clients of one protocol each, that ask for as long as a test wants; every question that found no
+// right answer is told. A client is `{ ask, end }`: `ask()` resolves to the answer to one question,
+// `end()` lets go of its connection.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -65,7 +66,13 @@ function overWebSocket(port) {
 function overSocketIo(port, index) {
   const agent = new http.Agent({ keepAlive: true, localAddress: `127.0.0.${index + 1}` });
   const transports = [['polling'], ['websocket'], ['polling', 'websocket']][index % 3];
-  const socket = io(`http://127.0.0.1:${port}`, { agent, transports, retries: 9, ackTimeout: 2000, reconnectionDelay: 20 });
+  const socket = io(`http://127.0.0.1:${port}`, {
+    agent,
+    transports,
+    retries: 9,
+    ackTimeout: 2000,
+    reconnectionDelay: 20,
+  });
   const client = { ask: () => socket.emitWithAck('hello', `client ${index}`), connects: 0 };
   socket.on('connect', () => (client.connects += 1));
   client.end = () => (socket.close(), agent.destroy());
@@ -81,7 +88,10 @@ const PROTOCOLS = {
   'socket.io': overSocketIo,
 };
 
-/** Some clients that ask until they are stopped; each counts what was `answered`, and knows its different `answers`. */
+/**
+ * Some clients that ask until they are stopped; each counts what was `answered`, and knows its
+ * different `answers`.
+ */
 class Clients {
   /** What was no right answer, in words. */
   troubles = [];
@@ -92,12 +102,15 @@ class Clients {
   /**
    * @param {keyof PROTOCOLS} protocol
    * @param {number} port
-   * @param {{ count?: number, expected?: RegExp }} [options] how many clients, what each answer is to be; the others are for the
+   * @param {{ count?: number, expected?: RegExp }} [options] how many clients, what each answer is
+   *   to be; the others are for the
    *   protocol
    */
   constructor(protocol, port, { count = 6, expected = /^hello\b/, ...options } = {}) {
     this.#expected = expected;
-    this.all = Array.from({ length: count }, (_, index) => PROTOCOLS[protocol](port, index, options));
+    this.all = Array.from({ length: count }, (_, index) =>
+      PROTOCOLS[protocol](port, index, options),
+    );
     this.#running = this.all.map((client) => this.#run(client));
   }
 

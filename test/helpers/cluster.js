@@ -1,6 +1,7 @@
 'use strict';
 
-// Starts a script that uses cluster2-rs as a process of its own, in a directory of its own, and shows what it did.
+// Starts a script that uses cluster2-rs as a process of its own, in a directory of its own, and
+// shows what it did.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -35,7 +36,10 @@ async function freePort() {
 /** The trial of new code that tests wait for where they are not about it, milliseconds. */
 const QUICK = 50;
 
-/** A running script. Its events are lines `event {json}` on standard output, written by `fixtures/events.js`. */
+/**
+ * A running script. Its events are lines `event {json}` on standard output, written by
+ * `fixtures/events.js`.
+ */
 class Script {
   output = '';
   errors = '';
@@ -47,14 +51,28 @@ class Script {
 
   /**
    * @param {string} file a file in `test/fixtures`, or an absolute path
-   * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string, options?: object,
-   *   uid?: number, detached?: boolean }} [settings] `options`: of the cluster, for fixtures that read `OPTIONS`; `uid`: who
-   *   runs it; `detached`: in a process group of its own; `descriptors`: how many files each process may have open;
-   *   `container`: it is process 1 of a pid namespace; `cli`: flags of `cluster2 start`, which then is its master; `node`: path
-   *   of another Node than this one; `through`: a program and its arguments that start it by exec
+   * @param {{ port?: number, env?: object, args?: string[], execArgv?: string[], cwd?: string,
+   *   options?: object, uid?: number, detached?: boolean }} [settings]
+   *   `options`: of the cluster, for fixtures that read `OPTIONS`
+   *   `uid`: the user that runs it
+   *   `detached`: in a process group of its own
+   *   `descriptors`: how many files each process may have open
+   *   `container`: it is process 1 of a pid namespace
+   *   `cli`: flags of `cluster2 start`, which then is its master
+   *   `node`: path of another Node than this one
+   *   `through`: a program and its arguments that start it by exec
    */
   constructor(file, settings = {}) {
-    const { port, env, args = [], execArgv = [], cwd, options = {}, uid, detached = false } = settings;
+    const {
+      port,
+      env,
+      args = [],
+      execArgv = [],
+      cwd,
+      options = {},
+      uid,
+      detached = false,
+    } = settings;
     const { descriptors, container, cli, node = NODE, through = [] } = settings;
     this.port = port;
     this.#container = container;
@@ -64,14 +82,20 @@ class Script {
     const limited = descriptors ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`] : [];
     const first = container ? AS_FIRST : through;
     this.#cli = cli !== undefined;
-    const own = cli ? [CLI, 'start', '--node', node, ...cli, script, '--'] : [node, ...execArgv, script];
+    const own = cli
+      ? [CLI, 'start', '--node', node, ...cli, script, '--']
+      : [node, ...execArgv, script];
     const [program, ...rest] = [...first, ...limited, ...own, ...args];
     this.#child = spawn(program, rest, {
       cwd: this.cwd,
       env: {
         ...process.env,
         ...(port === undefined ? {} : { PORT: String(port) }),
-        OPTIONS: JSON.stringify({ minReadyTime: QUICK, ...(policy && { balance: policy }), ...options }),
+        OPTIONS: JSON.stringify({
+          minReadyTime: QUICK,
+          ...(policy && { balance: policy }),
+          ...options,
+        }),
         ...(cli && { CLUSTER2_MIN_READY_TIME: String(QUICK) }),
         ...(cli && policy && { CLUSTER2_BALANCE: policy }),
         ...env,
@@ -101,7 +125,10 @@ class Script {
     return path.join(this.cwd, 'pids');
   }
 
-  /** All events so far, as `[name, ...arguments]`, of the master, or of all processes with `everybody`. */
+  /**
+   * All events so far, as `[name, ...arguments]`, of the master, or of all processes with
+   * `everybody`.
+   */
   events({ everybody = false } = {}) {
     const lines = this.output.split('\n').filter((line) => line.startsWith('event '));
     const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
@@ -114,9 +141,13 @@ class Script {
     return this.events().filter((event) => event[0] === name).map((event) => event.slice(1));
   }
 
-  /** Waits until `count` workers are listening (events of `fixtures/events.js`, or lines of the command line). */
+  /**
+   * Waits until `count` workers are listening (events of `fixtures/events.js`, or lines of the
+   * command line).
+   */
   async ready(count = 2) {
-    const listening = () => (this.#cli ? this.errors.match(/worker \d+ is ready/g) ?? [] : this.told('listening'));
+    const listening = () =>
+      this.#cli ? (this.errors.match(/worker \d+ is ready/g) ?? []) : this.told('listening');
     await this.until(`${count} workers listen`, () => listening().length >= count);
     return this;
   }
@@ -126,7 +157,9 @@ class Script {
     try {
       return await until(what, condition, deadline);
     } catch (error) {
-      throw new Error(`${error.message}\n--- output\n${this.output}\n--- errors\n${this.errors}`, { cause: error });
+      throw new Error(`${error.message}\n--- output\n${this.output}\n--- errors\n${this.errors}`, {
+        cause: error,
+      });
     }
   }
 
@@ -140,9 +173,15 @@ class Script {
     else this.#child.kill(signal);
   }
 
-  /** Once the master is gone with all its threads and descriptors; workers may live on, and their output be open. */
+  /**
+   * Once the master is gone with all its threads and descriptors; workers may live on, and their
+   * output be open.
+   */
   exited() {
-    return this.until('the master is gone', () => this.#child.exitCode !== null || this.#child.signalCode !== null);
+    return this.until(
+      'the master is gone',
+      () => this.#child.exitCode !== null || this.#child.signalCode !== null,
+    );
   }
 
   /** `{ code, signal }` of the master, once it has ended and its output is read. */
@@ -169,7 +208,9 @@ class Script {
 function childrenOf(pid) {
   try {
     const threads = fs.readdirSync(`/proc/${pid}/task`);
-    const lists = threads.map((thread) => fs.readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'));
+    const lists = threads.map((thread) =>
+      fs.readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'),
+    );
     return lists.join(' ').split(' ').filter(Boolean).map(Number);
   } catch {
     return [];
@@ -179,8 +220,8 @@ function childrenOf(pid) {
 function isAlive(pid) {
   try {
     if (!/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) return true;
-    // A zombie whose parent has not looked yet is as good as gone, unless some of its threads are still on their way out: until
-    // the last is, its descriptors are open.
+    // A zombie whose parent has not looked yet is as good as gone, unless some of its threads are
+    // still on their way out: until the last is, its descriptors are open.
     return fs.readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
@@ -195,7 +236,10 @@ function isWorker(pid) {
   }
 }
 
-/** Whether a test can run scripts of this project as another user: only root can, and only where others may read it. */
+/**
+ * Whether a test can run scripts of this project as another user: only root can, and only where
+ * others may read it.
+ */
 function canBecomeAnother() {
   if (process.getuid() !== 0) return false;
   for (let folder = path.resolve(__dirname); ; folder = path.dirname(folder)) {
@@ -223,4 +267,14 @@ async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }
 
-module.exports = { CLI, Script, canBecomeAnother, canContain, childrenOf, cleanUpAll, freePort, isAlive, usePolicy };
+module.exports = {
+  CLI,
+  Script,
+  canBecomeAnother,
+  canContain,
+  childrenOf,
+  cleanUpAll,
+  freePort,
+  isAlive,
+  usePolicy,
+};

@@ -13,16 +13,23 @@ const isFree = (port) =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-/** The first of so many ports in a row that nobody uses, from below those that the kernel gives out. */
+/**
+ * The first of so many ports in a row that nobody uses, from below those that the kernel gives out.
+ */
 function freePorts(count) {
   return until(`${count} free ports in a row`, async () => {
     const first = 10_000 + Math.floor(Math.random() * 20_000);
-    const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(first + index)));
+    const free = await Promise.all(
+      Array.from({ length: count }, (_, index) => isFree(first + index)),
+    );
     return free.every(Boolean) && first;
   });
 }
 
-/** What Node says about the process whose debugger listens on `port`; `undefined` as long as nobody does. */
+/**
+ * What Node says about the process whose debugger listens on `port`; `undefined` as long as nobody
+ * does.
+ */
 async function targetOn(port) {
   const answer = await request(port, '/json/list').catch(() => undefined);
   return answer && JSON.parse(answer.body)[0];
@@ -30,7 +37,9 @@ async function targetOn(port) {
 
 /** Lets a process go on that waits for a debugger before its first line (`--inspect-brk`). */
 async function goOn(port) {
-  const { webSocketDebuggerUrl } = await until(`a debugger listens on ${port}`, () => targetOn(port));
+  const { webSocketDebuggerUrl } = await until(`a debugger listens on ${port}`, () =>
+    targetOn(port),
+  );
   const socket = new WebSocket(webSocketDebuggerUrl);
   await within('the debugger is open', new Promise((resolve) => socket.once('open', resolve)));
   const say = (method) => socket.send(JSON.stringify({ id: 1, method }));

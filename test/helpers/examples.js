@@ -1,6 +1,7 @@
 'use strict';
 
-// Runs copies of the examples: in a directory of their own, on ports of their own, with the modules that they require.
+// Runs copies of the examples: in a directory of their own, on ports of their own, with the modules
+// that they require.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -22,10 +23,14 @@ function link(directory, name, target) {
   fs.symlinkSync(target, path.join(directory, name));
 }
 
-/** Makes the directory that holds the directories of all examples, and the modules that they find there. Returns its path. */
+/**
+ * Makes the directory that holds the directories of all examples, and the modules that they find
+ * there. Returns its path.
+ */
 function setUp() {
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-examples-'));
-  for (const name of fs.readdirSync(MODULES)) link(path.join(home, 'node_modules'), name, path.join(MODULES, name));
+  for (const name of fs.readdirSync(MODULES))
+    link(path.join(home, 'node_modules'), name, path.join(MODULES, name));
   link(path.join(home, 'node_modules'), 'cluster2-rs', PROJECT);
   return home;
 }
@@ -40,13 +45,19 @@ function copyOf(name) {
   return { file, directory };
 }
 
-/** A running example; `run` starts another one in the same directory, as a person in another terminal would. */
+/**
+ * A running example; `run` starts another one in the same directory, as a person in another
+ * terminal would.
+ */
 class Example {
   /**
    * @param {string} name a file in `examples`; the `tsconfig.json` beside it comes along
-   * @param {{ modules?: object, files?: object, execArgv?: string[], noWorkers?: number, directory?: string }} [settings]
-   *   `modules`: what it finds under the name of another one; `files`: what lies in its directory, by name; `noWorkers`: instead
-   *   of its own option; `directory`: where it runs, instead of a new one
+   * @param {{ modules?: object, files?: object, execArgv?: string[], noWorkers?: number,
+   *   directory?: string }} [settings]
+   *   `modules`: the module that it finds under the name of another one
+   *   `files`: the files in its directory, by name
+   *   `noWorkers`: instead of its own option
+   *   `directory`: where it runs, instead of a new one
    */
   static async start(name, { modules = MANUAL, files = {}, execArgv, noWorkers, directory } = {}) {
     const example = new Example();
@@ -56,7 +67,8 @@ class Example {
     for (const [as, module] of Object.entries(modules)) {
       link(path.join(example.directory, 'node_modules'), as, path.join(MODULES, module));
     }
-    for (const [file, text] of Object.entries(files)) fs.writeFileSync(path.join(example.directory, file), text);
+    for (const [file, text] of Object.entries(files))
+      fs.writeFileSync(path.join(example.directory, file), text);
     const options = { port: example.port, monPort: example.monPort, noWorkers };
     example.script = example.run(name, { options, execArgv });
     const workers = noWorkers ?? os.availableParallelism();
@@ -70,9 +82,13 @@ class Example {
     const copy = path.join(this.directory, path.basename(name));
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     const text = fs.readFileSync(source, 'utf8');
-    fs.writeFileSync(copy, text.replace('port: 3000', given.map(([option, value]) => `${option}: ${value}`).join(', ')));
+    fs.writeFileSync(
+      copy,
+      text.replace('port: 3000', given.map(([option, value]) => `${option}: ${value}`).join(', ')),
+    );
     const settings = path.join(path.dirname(source), 'tsconfig.json');
-    if (fs.existsSync(settings)) fs.copyFileSync(settings, path.join(this.directory, 'tsconfig.json'));
+    if (fs.existsSync(settings))
+      fs.copyFileSync(settings, path.join(this.directory, 'tsconfig.json'));
     return new Script(copy, { cwd: this.directory, execArgv });
   }
 
@@ -98,7 +114,10 @@ class Example {
     await this.script.until('the old workers are gone', () => this.isReady(2));
   }
 
-  /** Every worker has had a connection, or a request: one that was moved to it was counted where it came first. */
+  /**
+   * Every worker has had a connection, or a request: one that was moved to it was counted where it
+   * came first.
+   */
   async bothServe() {
     const hasServed = ({ connections, requests }) => connections.total + requests.total > 0;
     const served = async () => (await this.status()).workers.every(hasServed);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Many clients of several kinds against one address, for as long as a test wants, and what became of each request, told
-// apart. What always holds: each request ends in exactly one count.
+// Many clients of several kinds against one address, for as long as a test wants, and what became
+// of each request, told apart. What always holds: each request ends in exactly one count.
 
 const assert = require('node:assert');
 const kinds = require('./kinds');
@@ -74,7 +74,10 @@ class Client {
     this.#connections = 0;
   }
 
-  /** Waits for the answer to one request and counts it. `expected`: what the server must have read of its body. */
+  /**
+   * Waits for the answer to one request and counts it. `expected`: what the server must have read
+   * of its body.
+   */
   count(wire, id, expected) {
     return this.measure(wire, id, () => wire.answer(this.deadline), expected);
   }
@@ -82,7 +85,8 @@ class Client {
   /** Counts what becomes of `work`. */
   async measure(wire, id, work, expected) {
     const begun = performance.now();
-    const end = (outcome, why) => this.#hammer.ended(this.#kind, { id, outcome, why, begun, localPort: wire.localPort });
+    const end = (outcome, why) =>
+      this.#hammer.ended(this.#kind, { id, outcome, why, begun, localPort: wire.localPort });
     try {
       const answer = await work();
       if (this.#kind !== 'oneShot' && answer?.headers?.connection === 'close') this.#told += 1;
@@ -141,7 +145,17 @@ class Hammer {
   #watchedSince = 0;
   #clients;
 
-  constructor(target, { clients = ALL, think = 25, deadline = DEADLINE, untilRefused = false, slowAfter = 1000, prefix = 'r' }) {
+  constructor(
+    target,
+    {
+      clients = ALL,
+      think = 25,
+      deadline = DEADLINE,
+      untilRefused = false,
+      slowAfter = 1000,
+      prefix = 'r',
+    },
+  ) {
     this.target = target;
     this.think = think;
     this.deadline = deadline;
@@ -179,44 +193,69 @@ class Hammer {
   async answered(count, deadline) {
     const before = this.counts.ok;
     const enough = () => this.counts.ok >= before + count;
-    await until(`${count} requests are answered (${JSON.stringify(this.counts)})`, enough, deadline);
+    await until(
+      `${count} requests are answered (${JSON.stringify(this.counts)})`,
+      enough,
+      deadline,
+    );
   }
 
-  /** Lets every client finish what it does; with `untilRefused`, first waits until each was refused. */
+  /**
+   * Lets every client finish what it does; with `untilRefused`, first waits until each was refused.
+   */
   async stop() {
     this.stopped = !this.untilRefused;
     await Promise.all(this.#clients.map((client) => client.running));
     running.delete(this);
     const { counts, reconnects, dropped, toldToClose, troubles, slow, pids } = this;
-    return { ...counts, reconnects, dropped, toldToClose, troubles, slow, pids, kinds: this.#kinds };
+    return {
+      ...counts,
+      reconnects,
+      dropped,
+      toldToClose,
+      troubles,
+      slow,
+      pids,
+      kinds: this.#kinds,
+    };
   }
 }
 
 /**
  * Begins to hammer.
- * @param {number|string|object} address a TCP port, the path of a unix socket, or options of `net.connect` (`secure`: TLS)
- * @param {{ clients?: object, think?: number, deadline?: number, untilRefused?: boolean, slowAfter?: number }} [options]
- *   `clients`: how many of each kind of `kinds.js`; `think`: longest pause between two requests of a client, milliseconds;
+ * @param {number|string|object} address a TCP port, the path of a unix socket, or options of
+ *   `net.connect` (`secure`: TLS)
+ * @param {{ clients?: object, think?: number, deadline?: number, untilRefused?: boolean,
+ *   slowAfter?: number }} [options]
+ *   `clients`: how many of each kind of `kinds.js`
+ *   `think`: longest pause between two requests of a client, in milliseconds
  *   `untilRefused`: clients end when they are refused
  */
 function start(address, options = {}) {
-  const named = typeof address === 'number' ? { host: '127.0.0.1', port: address } : { path: address };
+  const named =
+    typeof address === 'number' ? { host: '127.0.0.1', port: address } : { path: address };
   return new Hammer(typeof address === 'object' ? address : named, options);
 }
 
 /** The counts that are not zero, but for `ok`. */
 function problems(report) {
   const names = [...COUNTS.slice(1), 'reconnects', 'dropped', 'toldToClose'];
-  return Object.fromEntries(names.map((name) => [name, report[name]]).filter(([, count]) => count > 0));
+  return Object.fromEntries(
+    names.map((name) => [name, report[name]]).filter(([, count]) => count > 0),
+  );
 }
 
-/** Nothing went wrong, nobody had to connect again, and every kind of client was served. `except`: counts to leave out. */
+/**
+ * Nothing went wrong, nobody had to connect again, and every kind of client was served. `except`:
+ * counts to leave out.
+ */
 function assertClean(report, { except = [] } = {}) {
   const found = Object.entries(problems(report)).filter(([name]) => !except.includes(name));
   const troubles = report.troubles.filter(({ outcome }) => !except.includes(outcome));
   const message = `${JSON.stringify(Object.fromEntries(found))} of ${report.ok}: ${JSON.stringify(troubles.slice(0, 10), null, 1)}`;
   assert.deepStrictEqual(Object.fromEntries(found), {}, message);
-  for (const [kind, { ok }] of Object.entries(report.kinds)) assert.ok(ok > 0, `no client of the kind ${kind} was served`);
+  for (const [kind, { ok }] of Object.entries(report.kinds))
+    assert.ok(ok > 0, `no client of the kind ${kind} was served`);
 }
 
 /** Ends whatever a failed test left hammering. */

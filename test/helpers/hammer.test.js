@@ -10,20 +10,29 @@ const hammer = require('../helpers/hammer');
 
 const NOTHING = '0 da39a3ee5e6b4b0d3255bfef95601890afd80709';
 
-/** Hammers a server with one kind of client until that many requests ended, and returns the problems found. */
+/**
+ * Hammers a server with one kind of client until that many requests ended, and returns the problems
+ * found.
+ */
 async function hit(server, kind, enough) {
   const sockets = new Set();
   server.on('connection', (socket) => sockets.add(socket.on('error', () => {})));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const load = hammer.start(server.address().port, { clients: { [kind]: 1 }, think: 1, deadline: 300 });
-  while (Object.values(load.counts).reduce((sum, count) => sum + count) < enough) await new Promise(setImmediate);
+  const load = hammer.start(server.address().port, {
+    clients: { [kind]: 1 },
+    think: 1,
+    deadline: 300,
+  });
+  while (Object.values(load.counts).reduce((sum, count) => sum + count) < enough)
+    await new Promise(setImmediate);
   const report = await load.stop();
   sockets.forEach((socket) => socket.destroy());
   await new Promise((resolve) => server.close(resolve));
   return { ok: report.ok, ...hammer.problems(report) };
 }
 
-const raw = (onData) => net.createServer((socket) => socket.on('data', (data) => onData(socket, data)));
+const raw = (onData) =>
+  net.createServer((socket) => socket.on('data', (data) => onData(socket, data)));
 const good = (request, response) => response.end(`${request.url.split('/')[2]} ${NOTHING} first 1`);
 
 describe('the hammer', () => {
@@ -43,13 +52,39 @@ describe('the hammer', () => {
   });
 
   it('tells silence, errors of the server, and answers to other requests', async () => {
-    assert.ok((await hit(raw(() => {}), 'keepAlive', 1)).timeout >= 1);
-    assert.ok((await hit(http.createServer((_, response) => response.writeHead(503).end()), 'keepAlive', 3)).failed >= 3);
-    assert.ok((await hit(http.createServer((_, response) => response.end('else')), 'keepAlive', 3)).wrong >= 3);
+    assert.ok(
+      (
+        await hit(
+          raw(() => {}),
+          'keepAlive',
+          1,
+        )
+      ).timeout >= 1,
+    );
+    assert.ok(
+      (
+        await hit(
+          http.createServer((_, response) => response.writeHead(503).end()),
+          'keepAlive',
+          3,
+        )
+      ).failed >= 3,
+    );
+    assert.ok(
+      (
+        await hit(
+          http.createServer((_, response) => response.end('else')),
+          'keepAlive',
+          3,
+        )
+      ).wrong >= 3,
+    );
   });
 
   it('counts what only costs a reconnect: a polite close, and one while idle', async () => {
-    const polite = http.createServer((request, response) => good(request, response.setHeader('Connection', 'close')));
+    const polite = http.createServer((request, response) =>
+      good(request, response.setHeader('Connection', 'close')),
+    );
     const { toldToClose, reconnects } = await hit(polite, 'keepAlive', 5);
     assert.ok(toldToClose >= 5 && reconnects >= 4, `${toldToClose} ${reconnects}`);
     const impolite = http.createServer((request, response) => {
@@ -66,11 +101,17 @@ describe('the hammer', () => {
       good(request, response);
     });
     const found = await hit(impolite, 'agent', 20);
-    assert.ok(found.reconnects >= 5 && (found.empty ?? 0) + (found.reset ?? 0) >= 5, JSON.stringify(found));
+    assert.ok(
+      found.reconnects >= 5 && (found.empty ?? 0) + (found.reset ?? 0) >= 5,
+      JSON.stringify(found),
+    );
   });
 
   it('is refused where nobody listens', async () => {
-    const load = hammer.start(await freePort(), { clients: { keepAlive: 2, agent: 1 }, untilRefused: true });
+    const load = hammer.start(await freePort(), {
+      clients: { keepAlive: 2, agent: 1 },
+      untilRefused: true,
+    });
     assert.deepStrictEqual(hammer.problems(await load.stop()).refused, 3);
   });
 });

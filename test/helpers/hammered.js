@@ -11,7 +11,11 @@ const { Script, freePort } = require('./cluster');
 
 /** Starts it and waits for its workers. `settings` as of `Script`. */
 async function startServer({ options = {}, port, ...settings } = {}) {
-  const script = new Script('hammered.js', { port: port ?? (await freePort()), options, ...settings });
+  const script = new Script('hammered.js', {
+    port: port ?? (await freePort()),
+    options,
+    ...settings,
+  });
   return script.ready(options.noWorkers ?? 2);
 }
 
@@ -20,7 +24,9 @@ function change(script, code) {
   fs.writeFileSync(path.join(script.cwd, 'app.js'), code);
 }
 
-/** Calls a method of the cluster in the master, through a worker. The answer is the event `answer`. */
+/**
+ * Calls a method of the cluster in the master, through a worker. The answer is the event `answer`.
+ */
 async function callInMaster(script, ...call) {
   await request(script.port, `/master/call/${encodeURIComponent(JSON.stringify(call))}`);
 }
@@ -49,8 +55,15 @@ class Log {
   /** The client ports of all connections that the process took. */
   portsOf(pid) {
     if (!fs.existsSync(this.file)) return new Set();
-    const lines = fs.readFileSync(this.file, 'utf8').split('\n').map((line) => line.split(' '));
-    return new Set(lines.filter(([who, what]) => who === String(pid) && what === 'connection').map(([, , port]) => Number(port)));
+    const lines = fs
+      .readFileSync(this.file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(' '));
+    return new Set(
+      lines
+        .filter(([who, what]) => who === String(pid) && what === 'connection')
+        .map(([, , port]) => Number(port)),
+    );
   }
 
   remove() {
@@ -60,7 +73,11 @@ class Log {
 
 /** The master has ended by itself and well. */
 async function assertCleanEnd(script, deadline) {
-  assert.deepStrictEqual(await script.ended(deadline), { code: 0, signal: null }, script.output + script.errors);
+  assert.deepStrictEqual(
+    await script.ended(deadline),
+    { code: 0, signal: null },
+    script.output + script.errors,
+  );
   assert.strictEqual(script.errors, '');
 }
 
@@ -70,4 +87,14 @@ function cpuOf(pid) {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-module.exports = { Log, answerOf, assertCleanEnd, callInMaster, change, cpuOf, someWorker, startServer, versionOf };
+module.exports = {
+  Log,
+  answerOf,
+  assertCleanEnd,
+  callInMaster,
+  change,
+  cpuOf,
+  someWorker,
+  startServer,
+  versionOf,
+};

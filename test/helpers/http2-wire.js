@@ -54,8 +54,10 @@ class Http2Wire {
   }
 
   #got(type, flags, stream, payload) {
-    if (type === GOAWAY) this.goaways.push({ last: payload.readUInt32BE(0), code: payload.readUInt32BE(4) });
-    if ((type === SETTINGS || type === PING) && !(flags & ACK)) this.#write(type, ACK, 0, type === PING ? payload : undefined);
+    if (type === GOAWAY)
+      this.goaways.push({ last: payload.readUInt32BE(0), code: payload.readUInt32BE(4) });
+    if ((type === SETTINGS || type === PING) && !(flags & ACK))
+      this.#write(type, ACK, 0, type === PING ? payload : undefined);
     if (type !== DATA) return;
     const body = (this.#pieces.get(stream) ?? '') + payload;
     this.#pieces.set(stream, body);
@@ -66,7 +68,12 @@ class Http2Wire {
   ask(stream, path) {
     const text = (value) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
     // GET, http, then path and authority.
-    const fields = Buffer.concat([Buffer.from([0x82, 0x86, 0x04]), text(path), Buffer.from([0x01]), text('localhost')]);
+    const fields = Buffer.concat([
+      Buffer.from([0x82, 0x86, 0x04]),
+      text(path),
+      Buffer.from([0x01]),
+      text('localhost'),
+    ]);
     this.#write(HEADERS, 0x5, stream, fields);
   }
 

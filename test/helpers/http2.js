@@ -1,6 +1,7 @@
 'use strict';
 
-// A client of HTTP/2 that keeps the rules: after GOAWAY it asks on a new session, and what was not processed it asks again.
+// A client of HTTP/2 that keeps the rules: after GOAWAY it asks on a new session, and what was not
+// processed it asks again.
 
 const http2 = require('node:http2');
 const { once } = require('node:events');
@@ -25,7 +26,9 @@ class Http2Client {
     if (old && !old.closed && !old.destroyed) return old;
     const session = http2.connect(this.#origin, this.#options);
     this.#session = session;
-    session.on('error', (error) => this.errors.push(error)).on('goaway', (code) => this.goaways.push(code));
+    session
+      .on('error', (error) => this.errors.push(error))
+      .on('goaway', (code) => this.goaways.push(code));
     await once(session, 'connect');
     return session;
   }
@@ -41,7 +44,8 @@ class Http2Client {
         return body;
       } catch (error) {
         // RFC 9113, 8.7: known not to have been processed, and so to be asked again without harm.
-        const again = error.code === 'ERR_HTTP2_GOAWAY_SESSION' || /NGHTTP2_REFUSED_STREAM/.test(error.message);
+        const again =
+          error.code === 'ERR_HTTP2_GOAWAY_SESSION' || /NGHTTP2_REFUSED_STREAM/.test(error.message);
         if (!again) throw error;
       }
     }

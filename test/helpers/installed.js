@@ -1,27 +1,25 @@
 'use strict';
 
-// This package in a folder of its own, laid out as package managers do, with its platform package where a test wants it.
+// This package in a folder of its own, laid out as package managers do, with its platform package
+// where a test wants it.
 
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { bundle } = require('../../scripts/bundle');
+const folders = require('./folder');
 
 const ROOT = path.join(__dirname, '..', '..');
 /** What the released package has of a clone, beside its JavaScript. */
 const RELEASED = ['bin', 'package.json'];
 
 /** The platform of this machine as the files of the build name it, such as `linux-x64-gnu`. */
-const PLATFORM = fs.readdirSync(ROOT).map((name) => name.match(/^cluster2-rs\.(.+)\.node$/)?.[1]).find(Boolean);
+const PLATFORM = fs
+  .readdirSync(ROOT)
+  .map((name) => name.match(/^cluster2-rs\.(.+)\.node$/)?.[1])
+  .find(Boolean);
 
-const folders = new Set();
-
-/** An empty folder, gone after the test; its name has a space, as those of users may. */
-function emptyFolder() {
-  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2 installed-')));
-  folders.add(folder);
-  return folder;
-}
+/** Makes an empty folder; its name has a space, as those of users may. */
+const emptyFolder = () => folders.emptyFolder('cluster2 installed-');
 
 /** Writes files, by their paths; executable, because some are programs. */
 function write(files) {
@@ -33,28 +31,44 @@ function write(files) {
 
 /** The released package, without binaries, at this place. */
 function placeMain(place) {
-  for (const name of RELEASED) fs.cpSync(path.join(ROOT, name), path.join(place, name), { recursive: true });
+  for (const name of RELEASED)
+    fs.cpSync(path.join(ROOT, name), path.join(place, name), { recursive: true });
   bundle(place);
 }
 
 /**
  * A platform package at this place: the real addon, and a command line.
- * @param {{ platform?: string, addon?: string|Buffer, program?: string }} [what] `addon` and `program`: contents of the files
+ * @param {{ platform?: string, addon?: string|Buffer, program?: string }} [what] `addon` and
+ *   `program`: contents of the files
  */
 function placePlatform(place, { platform = PLATFORM, addon, program = '' } = {}) {
   const main = `cluster2-rs.${platform}.node`;
   write({
-    [path.join(place, 'package.json')]: JSON.stringify({ name: `cluster2-rs-${platform}`, version: '0.0.0', main }),
-    [path.join(place, main)]: addon ?? fs.readFileSync(path.join(ROOT, `cluster2-rs.${PLATFORM}.node`)),
+    [path.join(place, 'package.json')]: JSON.stringify({
+      name: `cluster2-rs-${platform}`,
+      version: '0.0.0',
+      main,
+    }),
+    [path.join(place, main)]:
+      addon ?? fs.readFileSync(path.join(ROOT, `cluster2-rs.${PLATFORM}.node`)),
     [path.join(place, 'cluster2')]: program,
   });
 }
 
-/** The ways in which packages are laid out: where each puts the platform package, and the main one, in a project's folder. */
+/**
+ * The ways in which packages are laid out: where each puts the platform package, and the main one,
+ * in a project's folder.
+ */
 const LAYOUTS = {
   hoisted: { main: 'node_modules/cluster2-rs', platform: `node_modules/cluster2-rs-${PLATFORM}` },
-  nested: { main: 'node_modules/cluster2-rs', platform: `node_modules/cluster2-rs/node_modules/cluster2-rs-${PLATFORM}` },
-  'a workspace’s root': { main: 'packages/app/node_modules/cluster2-rs', platform: `node_modules/cluster2-rs-${PLATFORM}` },
+  nested: {
+    main: 'node_modules/cluster2-rs',
+    platform: `node_modules/cluster2-rs/node_modules/cluster2-rs-${PLATFORM}`,
+  },
+  'a workspace’s root': {
+    main: 'packages/app/node_modules/cluster2-rs',
+    platform: `node_modules/cluster2-rs-${PLATFORM}`,
+  },
   'as pnpm': {
     main: 'node_modules/.pnpm/cluster2-rs@0.0.0/node_modules/cluster2-rs',
     platform: `node_modules/.pnpm/cluster2-rs-${PLATFORM}@0.0.0/node_modules/cluster2-rs-${PLATFORM}`,
@@ -70,14 +84,16 @@ const LAYOUTS = {
  * Makes a project with one of these layouts.
  * @param {keyof LAYOUTS} layout
  * @param {object} [what] as for `placePlatform`
- * @returns {{ folder: string, main: string, linked: string }} `main`: where the package is; `linked`: how the project sees it
+ * @returns {{ folder: string, main: string, linked: string }} `main`: where the package is;
+ *   `linked`: how the project sees it
  */
 function lay(layout, what) {
   const { main, platform, links = {} } = LAYOUTS[layout];
   const folder = emptyFolder();
   placeMain(path.join(folder, main));
   placePlatform(path.join(folder, platform), what);
-  for (const [link, target] of Object.entries(links)) fs.symlinkSync(target, path.join(folder, link));
+  for (const [link, target] of Object.entries(links))
+    fs.symlinkSync(target, path.join(folder, link));
   const linked = path.join(folder, Object.keys(links)[0] ?? main);
   // As npm does for `bin` in package.json.
   const bin = path.join(path.dirname(linked), '.bin');
@@ -86,10 +102,14 @@ function lay(layout, what) {
   return { folder, main: path.join(folder, main), linked };
 }
 
-/** Removes what the tests made. */
-function removeFolders() {
-  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
-  folders.clear();
-}
-
-module.exports = { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placeMain, placePlatform, removeFolders, write };
+module.exports = {
+  LAYOUTS,
+  PLATFORM,
+  ROOT,
+  emptyFolder,
+  lay,
+  placeMain,
+  placePlatform,
+  removeFolders: folders.removeFolders,
+  write,
+};

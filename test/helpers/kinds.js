@@ -1,7 +1,8 @@
 'use strict';
 
-// What the clients of the hammer do. Each kind is a function that makes one request, or a few that belong together, by
-// `client.connection()` and `client.count(...)`; see `hammer.js`. All but `upgrade` speak to `fixtures/hammered.js`.
+// What the clients of the hammer do. Each kind is a function that makes one request, or a few that
+// belong together, by `client.connection()` and `client.count(...)`; see `hammer.js`. All but
+// `upgrade` speak to `fixtures/hammered.js`.
 
 const { createHash } = require('node:crypto');
 const http = require('node:http');
@@ -53,7 +54,9 @@ async function upload(client) {
   const id = client.nextId();
   const wire = client.connection();
   const answered = client.count(wire, id, digest(UPLOAD));
-  wire.write(`POST /now/${id}/0 HTTP/1.1\r\nHost: test\r\nContent-Length: ${UPLOAD.length}\r\n\r\n`);
+  wire.write(
+    `POST /now/${id}/0 HTTP/1.1\r\nHost: test\r\nContent-Length: ${UPLOAD.length}\r\n\r\n`,
+  );
   for (const piece of pieces(UPLOAD)) {
     wire.write(piece);
     await pause(client.between(1, 25));
@@ -80,7 +83,9 @@ function pieces(body) {
   return Array.from({ length: PIECES }, (_, index) => body.slice(index * size, (index + 1) * size));
 }
 
-/** What a WebSocket is to a server: an upgraded connection on which both sides speak, for a while. */
+/**
+ * What a WebSocket is to a server: an upgraded connection on which both sides speak, for a while.
+ */
 async function upgrade(client) {
   const wire = client.connection();
   wire.write(get('/upgrade/0/0', 'Connection: Upgrade\r\nUpgrade: echo\r\n'));
@@ -91,7 +96,8 @@ async function upgrade(client) {
       const said = `message ${i}`;
       const heard = new Promise((resolve) => wire.upgrade(resolve));
       wire.write(said);
-      if ((await Promise.race([heard, wire.closed.then(() => 'nothing')])) !== said) throw wire.lost();
+      if ((await Promise.race([heard, wire.closed.then(() => 'nothing')])) !== said)
+        throw wire.lost();
       await pause(client.between(1, 25));
     }
   });
@@ -104,20 +110,43 @@ async function agent(client) {
   const id = client.nextId();
   const { host, port, path: socketPath } = client.target;
   const from = {};
-  await client.measure(from, id, async () => {
-    const signal = AbortSignal.timeout(client.deadline);
-    const request = http.get({ host, port, socketPath, path: `/now/${id}/0`, agent: client.agent, signal });
-    request.once('socket', (socket) => {
-      const known = () => (from.localPort = socket.localPort);
-      if (socket.connecting) socket.once('connect', known);
-      else known();
-    });
-    const [response] = await once(request, 'response');
-    if (!request.reusedSocket) client.connected();
-    let body = '';
-    for await (const text of response.setEncoding('utf8')) body += text;
-    return { status: response.statusCode, headers: response.headers, body };
-  }, nothing);
+  await client.measure(
+    from,
+    id,
+    async () => {
+      const signal = AbortSignal.timeout(client.deadline);
+      const request = http.get({
+        host,
+        port,
+        socketPath,
+        path: `/now/${id}/0`,
+        agent: client.agent,
+        signal,
+      });
+      request.once('socket', (socket) => {
+        const known = () => (from.localPort = socket.localPort);
+        if (socket.connecting) socket.once('connect', known);
+        else known();
+      });
+      const [response] = await once(request, 'response');
+      if (!request.reusedSocket) client.connected();
+      let body = '';
+      for await (const text of response.setEncoding('utf8')) body += text;
+      return { status: response.statusCode, headers: response.headers, body };
+    },
+    nothing,
+  );
 }
 
-module.exports = { keepAlive, slow, late, oneShot, halfOpen, pipelined, upload, chunked, upgrade, agent };
+module.exports = {
+  keepAlive,
+  slow,
+  late,
+  oneShot,
+  halfOpen,
+  pipelined,
+  upload,
+  chunked,
+  upgrade,
+  agent,
+};

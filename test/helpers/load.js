@@ -11,19 +11,24 @@ const DEADLINE = 8000;
 const NOTHING = { ok: 0, refused: 0, reset: 0, empty: 0, timeout: 0, failed: 0 };
 
 /**
- * One request and its outcome: `ok`, `refused` (no connection), `reset` (the connection broke, also in mid-answer), `empty`
- * (closed without an answer), `timeout`, or `failed` (a status from 500).
+ * One request and its outcome: `ok`, `refused` (no connection), `reset` (the connection broke, also
+ * in mid-answer), `empty` (closed without an answer), `timeout`, or `failed` (a status from 500).
  */
 function attempt(options, deadline = DEADLINE) {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(deadline);
     const failed = (error) => resolve({ outcome: outcomeOf(error), error, socket: request.socket });
-    const request = http.get({ host: '127.0.0.1', agent: false, ...options, signal }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk) => (body += chunk));
-      response.on('error', failed);
-      response.on('end', () => resolve({ outcome: response.statusCode < 500 ? 'ok' : 'failed', body, response }));
-    });
+    const request = http.get(
+      { host: '127.0.0.1', agent: false, ...options, signal },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (chunk) => (body += chunk));
+        response.on('error', failed);
+        response.on('end', () =>
+          resolve({ outcome: response.statusCode < 500 ? 'ok' : 'failed', body, response }),
+        );
+      },
+    );
     request.on('error', failed);
   });
 }
@@ -49,12 +54,15 @@ class Load {
 
   /**
    * @param {number} port
-   * @param {Array<{ clients: number, path?: string, keepAlive?: boolean }>} kinds without `keepAlive` each request is a
+   * @param {Array<{ clients: number, path?: string, keepAlive?: boolean }>} kinds without
+   *   `keepAlive` each request is a
    *   connection of its own
    */
   constructor(port, kinds) {
     this.#port = port;
-    this.#clients = kinds.flatMap((kind) => Array.from({ length: kind.clients }, () => this.#client(kind)));
+    this.#clients = kinds.flatMap((kind) =>
+      Array.from({ length: kind.clients }, () => this.#client(kind)),
+    );
   }
 
   async #client({ path = '/', keepAlive = false }) {
@@ -68,8 +76,11 @@ class Load {
         return;
       }
       if (outcome === 'ok') continue;
-      this.trouble.push(`${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`);
-      // A connection that fails before it begins (no port or descriptor is free) would else keep all but promises from running.
+      this.trouble.push(
+        `${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`,
+      );
+      // A connection that fails before it begins (no port or descriptor is free) would else keep
+      // all but promises from running.
       await turn();
     }
   }

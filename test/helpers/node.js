@@ -1,18 +1,24 @@
 'use strict';
 
-// The Node that clusters under test run on: this one, unless `npm run test:nodes` names another. Mocha itself always runs on
-// this one.
+// The Node that clusters under test run on: this one, unless `npm run test:nodes` names another.
+// Mocha itself always runs on this one.
 
 const { execFileSync } = require('node:child_process');
 
 const NODE = process.env.CLUSTER2_TEST_NODE ?? process.execPath;
-const VERSION = NODE === process.execPath ? process.version : execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
+const VERSION =
+  NODE === process.execPath
+    ? process.version
+    : execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
 // What a test starts is not to see it: workers are asked which variables of ours they have.
 delete process.env.CLUSTER2_TEST_NODE;
 
 const MAJOR = Number.parseInt(VERSION.slice(1));
 
-/** Since when Node has what others need. With --inspect-brk 16 of 104 plain processes of 18.7.0 crashed, and none of 18.20.8. */
+/**
+ * Since when Node has what others need. With --inspect-brk 16 of 104 plain processes of 18.7.0
+ * crashed, and none of 18.20.8.
+ */
 const SINCE = { fastify: [20, 0], nest: [20, 19], tsx: [18, 18], 'inspect-brk': [18, 20] };
 
 /** Skips a test, whose `this` is `context`, of what does not run on this Node even without us. */

@@ -1,6 +1,7 @@
 'use strict';
 
-// Packages that are too big to be installed for all tests: each set has a directory with its own lock file.
+// Packages that are too big to be installed for all tests: each set has a directory with its own
+// lock file.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -9,7 +10,11 @@ const fs = require('node:fs');
 const INSTALL = 300_000;
 
 function npm(directory, ...args) {
-  execFileSync('npm', args, { cwd: directory, env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }, stdio: 'pipe' });
+  execFileSync('npm', args, {
+    cwd: directory,
+    env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' },
+    stdio: 'pipe',
+  });
 }
 
 /** Copies `source` to `directory`, and installs there what its lock file names. */

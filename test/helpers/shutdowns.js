@@ -22,7 +22,10 @@ const toAll = (pids, signal) => pids.forEach((pid) => process.kill(pid, signal))
 const WAYS = {
   'SIGTERM in plain Node': { plain: 'SIGTERM', leave: (script) => script.kill('SIGTERM') },
   'SIGINT in plain Node': { plain: 'SIGINT', leave: (script) => script.kill('SIGINT') },
-  'SIGTERM to one worker': { goesOn: true, leave: (script) => process.kill(script.workers()[0], 'SIGTERM') },
+  'SIGTERM to one worker': {
+    goesOn: true,
+    leave: (script) => process.kill(script.workers()[0], 'SIGTERM'),
+  },
   'SIGTERM to all workers': { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGTERM') },
   'SIGINT to all workers': { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGINT') },
   'SIGTERM to the group': { leave: ({ pid }) => process.kill(-pid, 'SIGTERM') },
@@ -36,7 +39,11 @@ const HANG_UP = { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGH
 
 /** Starts `file`, and waits until it serves. */
 async function started(file, { plain }) {
-  const script = new Script(file, { port: await freePort(), detached: true, ...(!plain && { cli: FLAGS }) });
+  const script = new Script(file, {
+    port: await freePort(),
+    detached: true,
+    ...(!plain && { cli: FLAGS }),
+  });
   if (plain) await script.until('it listens', () => count(script.output, 'listens') === 1);
   else await script.ready();
   return script;
@@ -50,22 +57,34 @@ async function started(file, { plain }) {
 async function leaves(file, way, plainEnd = () => DONE) {
   const script = await started(file, way);
   const agent = new http.Agent({ keepAlive: true });
-  const slow = Array.from({ length: REQUESTS }, (_, i) => request(script.port, '/slow', { agent: i % 2 === 0 && agent }));
+  const slow = Array.from({ length: REQUESTS }, (_, i) =>
+    request(script.port, '/slow', { agent: i % 2 === 0 && agent }),
+  );
   await script.until('all requests are there', () => count(script.output, 'got') === REQUESTS);
-  const others = way.goesOn && new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }]);
+  const others =
+    way.goesOn && new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }]);
   const before = script.workers();
   const left = way.leave(script);
   const answers = await Promise.allSettled(slow);
-  assert.deepStrictEqual(answers.map(({ value, reason }) => value?.body ?? reason), Array(REQUESTS).fill('slow'), script.errors);
+  assert.deepStrictEqual(
+    answers.map(({ value, reason }) => value?.body ?? reason),
+    Array(REQUESTS).fill('slow'),
+    script.errors,
+  );
   agent.destroy();
   await left;
   const end = way.plain ? plainEnd(way.plain) : DONE;
   if (!way.goesOn) return assert.deepStrictEqual(await script.ended(), end, script.errors);
-  const isReplaced = () => script.workers().length === 2 && before.some((pid) => !script.workers().includes(pid));
+  const isReplaced = () =>
+    script.workers().length === 2 && before.some((pid) => !script.workers().includes(pid));
   await script.until('who left is replaced', isReplaced);
   await script.until('others are served', () => others.counts.ok > 200);
   await others.stop();
-  assert.deepStrictEqual(Object.keys(others.seen), ['ok'], JSON.stringify([others.seen, others.trouble.slice(0, 9)]));
+  assert.deepStrictEqual(
+    Object.keys(others.seen),
+    ['ok'],
+    JSON.stringify([others.seen, others.trouble.slice(0, 9)]),
+  );
   script.kill('SIGTERM');
   assert.deepStrictEqual(await script.ended(), DONE, script.errors);
 }

@@ -1,16 +1,24 @@
 'use strict';
 
-// The code blocks of README.md and docs/, each with what a test does with it. A comment before a block tells that,
-// `<!-- snippet: class -->` or `<!-- not run: reason -->`, unless the block itself does.
+// The code blocks of README.md and docs/, each with what a test does with it. A comment before a
+// block tells that, `<!-- snippet: class -->` or `<!-- not run: reason -->`, unless the block
+// itself does.
 
 const fs = require('node:fs');
 const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..', '..');
-const FILES = ['README.md', ...fs.readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+const FILES = [
+  'README.md',
+  ...fs
+    .readdirSync(path.join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
 const BLOCK = /(?:^<!-- (snippet|not run): (.+) -->\n\n)?^```(\w*)\n([^]*?)^```$/gm;
 
-const ENDS = "cluster.listen((callback) => callback(require('http').createServer((q, r) => r.end('hello'))));";
+const ENDS =
+  "cluster.listen((callback) => callback(require('http').createServer((q, r) => r.end('hello'))));";
 const BEGINS = "const Cluster = require('cluster2-rs'), http = require('http');";
 const CLUSTER = `${BEGINS} const cluster = new Cluster({ port: 3000 }), c = cluster;`;
 /** What stands before and after a fragment, to make it a program. */
@@ -18,7 +26,10 @@ const FRAGMENTS = {
   server: [BEGINS, 'new Cluster({ port: 3000 }).listen((callback) => callback(server));'],
   events: [CLUSTER, ENDS],
   options: [`${BEGINS} process.env.ECV_TOKEN = 'secret'; const cluster =`, ENDS],
-  'monitor app': [`${CLUSTER} const app = (q, r) => r.end('hello'), queue = { lengths: () => [] };`, ''],
+  'monitor app': [
+    `${CLUSTER} const app = (q, r) => r.end('hello'), queue = { lengths: () => [] };`,
+    '',
+  ],
 };
 
 /** The class of a block that nothing is said about; undefined if there is none. */
@@ -29,7 +40,10 @@ function classOf(language, text) {
   return /require\('cluster2-rs'\)/.test(text) ? 'program' : 'plain';
 }
 
-/** All blocks, as `{ where, language, text, kind, reason }`; `kind` is undefined if nobody says what it is. */
+/**
+ * All blocks, as `{ where, language, text, kind, reason }`; `kind` is undefined if nobody says what
+ * it is.
+ */
 function blocks() {
   return FILES.flatMap((file) => {
     const source = fs.readFileSync(path.join(ROOT, file), 'utf8');
@@ -47,8 +61,17 @@ function blocks() {
 
 /** The commands of a block of a shell, without comments. */
 function commands({ language, text }) {
-  const lines = language === 'console' ? text.split('\n').filter((line) => line.startsWith('$ ')).map((line) => line.slice(2)) : text.split('\n');
-  return lines.map((line) => line.replace(/(^|\s+)# .*/, '').trim()).filter(Boolean).flatMap((line) => line.split(' && '));
+  const lines =
+    language === 'console'
+      ? text
+          .split('\n')
+          .filter((line) => line.startsWith('$ '))
+          .map((line) => line.slice(2))
+      : text.split('\n');
+  return lines
+    .map((line) => line.replace(/(^|\s+)# .*/, '').trim())
+    .filter(Boolean)
+    .flatMap((line) => line.split(' && '));
 }
 
 module.exports = { FILES, ROOT, blocks, commands };

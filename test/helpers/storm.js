@@ -62,7 +62,12 @@ class Storm {
   }
 
   async start(options = {}) {
-    const all = { noWorkers: this.#workers, maxHeartbeatDelay: 3000, shutdownTimeout: 8000, ...options };
+    const all = {
+      noWorkers: this.#workers,
+      maxHeartbeatDelay: 3000,
+      shutdownTimeout: 8000,
+      ...options,
+    };
     this.#script = await startServer({ options: all, env: { LOG: this.#log.file } });
   }
 
@@ -91,7 +96,10 @@ class Storm {
   async #ask(...args) {
     const options = { cwd: this.#script.cwd, timeout: 60_000 };
     const { stdout } = await run(CLI, args, options).catch((error) => {
-      assert.ok(error.code === 1 && !error.killed, `cluster2 ${args}: ${error.message} ${error.stderr}`);
+      assert.ok(
+        error.code === 1 && !error.killed,
+        `cluster2 ${args}: ${error.message} ${error.stderr}`,
+      );
       this.#note('refused', ...args, error.stderr.trim());
       return { stdout: undefined };
     });
@@ -132,7 +140,8 @@ class Storm {
 
   // The worker may open a few files more than it has, and then as many as before.
   #starve(pid, time) {
-    const limit = (soft) => run('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]).catch(() => {});
+    const limit = (soft) =>
+      run('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]).catch(() => {});
     const work = async () => {
       const { length } = await fs.promises.readdir(`/proc/${pid}/fd`).catch(() => []);
       if (!length) return;
@@ -201,7 +210,10 @@ class Storm {
     const untold = innocent.slice(dead.length);
     assert.deepStrictEqual(untold, [], 'failed, and had not been taken by a worker that is dead');
     const { refused, failed, wrong, timeout } = report;
-    assert.deepStrictEqual({ refused, failed, wrong, timeout }, { refused: 0, failed: 0, wrong: 0, timeout: 0 });
+    assert.deepStrictEqual(
+      { refused, failed, wrong, timeout },
+      { refused: 0, failed: 0, wrong: 0, timeout: 0 },
+    );
   }
 
   /** Shuts the cluster down: it ends well and by itself, and leaves no process. */
@@ -229,7 +241,11 @@ class Storm {
   }
 
   get counts() {
-    return { faults: this.done.length, failedReloads: this.#failedReloads, deaths: this.#script.told('died').length };
+    return {
+      faults: this.done.length,
+      failedReloads: this.#failedReloads,
+      deaths: this.#script.told('died').length,
+    };
   }
 }
 
@@ -253,6 +269,7 @@ async function storm({ seed, duration, faults = 25, options }) {
 }
 
 /** The seed that was asked for, or any. */
-const anySeed = () => Number(process.env.CLUSTER2_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const anySeed = () =>
+  Number(process.env.CLUSTER2_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 module.exports = { anySeed, storm };

@@ -16,7 +16,12 @@ const LIMIT = 60_000;
 
 /** Runs npm; a failure shows all that it said. */
 function npm(args, settings) {
-  return execFileSync(find('npm'), args, { encoding: 'utf8', stdio: 'pipe', timeout: LIMIT, ...settings });
+  return execFileSync(find('npm'), args, {
+    encoding: 'utf8',
+    stdio: 'pipe',
+    timeout: LIMIT,
+    ...settings,
+  });
 }
 
 /**
@@ -24,7 +29,9 @@ function npm(args, settings) {
  * @returns {{ tarball: string, files: Array<{ path: string, size: number, mode: number }> }}
  */
 function pack(folder, destination) {
-  const [{ filename, files }] = JSON.parse(npm(['pack', '--json', '--pack-destination', destination, folder]));
+  const [{ filename, files }] = JSON.parse(
+    npm(['pack', '--json', '--pack-destination', destination, folder]),
+  );
   return { tarball: path.join(destination, filename), files };
 }
 
@@ -50,12 +57,21 @@ function install(...tarballs) {
   return { folder, env };
 }
 
-/** Runs a server of two workers from there, which answers, is reloaded, answers again, and leaves with 0. */
+/**
+ * Runs a server of two workers from there, which answers, is reloaded, answers again, and leaves
+ * with 0.
+ */
 async function assertServes({ folder, env }) {
-  const server = fs.readFileSync(path.join(FIXTURES, 'http.js'), 'utf8').replace("'../..'", "'cluster2-rs'");
+  const server = fs
+    .readFileSync(path.join(FIXTURES, 'http.js'), 'utf8')
+    .replace("'../..'", "'cluster2-rs'");
   write({ [path.join(folder, 'http.js')]: server });
   fs.copyFileSync(path.join(FIXTURES, 'events.js'), path.join(folder, 'events.js'));
-  const script = await new Script(path.join(folder, 'http.js'), { cwd: folder, env, port: await freePort() }).ready();
+  const script = await new Script(path.join(folder, 'http.js'), {
+    cwd: folder,
+    env,
+    port: await freePort(),
+  }).ready();
   const before = script.workers();
   assert.ok(before.includes(Number((await request(script.port, '/pid')).body)));
   script.kill('SIGHUP');

@@ -1,6 +1,7 @@
 'use strict';
 
-// Programs of others that tests are run against: where they are, and how they run as processes of a test.
+// Programs of others that tests are run against: where they are, and how they run as processes of a
+// test.
 
 const assert = require('node:assert');
 const { execFileSync, spawn } = require('node:child_process');
@@ -16,11 +17,13 @@ const LAST_WORDS = 10_000;
 
 const running = new Set();
 
-const find = (name) => PLACES.map((place) => path.join(place, name)).find((file) => fs.existsSync(file));
+const find = (name) =>
+  PLACES.map((place) => path.join(place, name)).find((file) => fs.existsSync(file));
 
 /**
- * The paths of these programs, for a `before` hook, whose `this` is `context`. Where one is missing the tests of the suite are
- * skipped, and say why; in CI, which installs all of them, that is a failure.
+ * The paths of these programs, for a `before` hook, whose `this` is `context`. Where one is missing
+ * the tests of the suite are skipped, and say why; in CI, which installs all of them, that is a
+ * failure.
  */
 function need(context, ...names) {
   const missing = names.filter((name) => !find(name));
@@ -31,7 +34,10 @@ function need(context, ...names) {
   return context.skip();
 }
 
-/** A program that runs until the test ends it, in a directory of its own, of which `{directory}` in its arguments speaks. */
+/**
+ * A program that runs until the test ends it, in a directory of its own, of which `{directory}` in
+ * its arguments speaks.
+ */
 class Tool {
   output = '';
   directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-tool-'));
@@ -45,13 +51,19 @@ class Tool {
    */
   constructor(program, args, files = {}) {
     const here = (text) => text.replaceAll('{directory}', this.directory);
-    for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(this.directory, name), here(text));
-    this.#child = spawn(program, args.map(here), { cwd: this.directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const [name, text] of Object.entries(files))
+      fs.writeFileSync(path.join(this.directory, name), here(text));
+    this.#child = spawn(program, args.map(here), {
+      cwd: this.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const hear = (text) => (this.output += text);
     this.#child.stdout.on('data', hear);
     this.#child.stderr.on('data', hear);
     this.#ended = new Promise((resolve) => {
-      this.#child.on('error', (error) => resolve({ error })).on('close', (code, signal) => resolve({ code, signal }));
+      this.#child
+        .on('error', (error) => resolve({ error }))
+        .on('close', (code, signal) => resolve({ code, signal }));
     });
     running.add(this);
   }
@@ -70,9 +82,17 @@ class Tool {
   }
 }
 
-/** What a program that ends by itself says, given `input`. Fails, with all that it said, if it is not content. */
+/**
+ * What a program that ends by itself says, given `input`. Fails, with all that it said, if it is
+ * not content.
+ */
 function run(program, args, input = '') {
-  return execFileSync(program, args, { input, encoding: 'utf8', timeout: LAST_WORDS, stdio: 'pipe' });
+  return execFileSync(program, args, {
+    input,
+    encoding: 'utf8',
+    timeout: LAST_WORDS,
+    stdio: 'pipe',
+  });
 }
 
 /** Ends what a failed test left running. */

@@ -1,7 +1,8 @@
 'use strict';
 
-// A connection that speaks HTTP/1.1 by hand, so that every connect, reset and silent end is seen as it is. Node's own client
-// would hide some of that: it counts no connections, and calls many ends a "socket hang up".
+// A connection that speaks HTTP/1.1 by hand, so that every connect, reset and silent end is seen as
+// it is. Node's own client would hide some of that: it counts no connections, and calls many ends a
+// "socket hang up".
 
 const net = require('node:net');
 const tls = require('node:tls');
@@ -28,7 +29,9 @@ class Wire {
 
   /** @param {object} target options of `net.connect`; `secure` for TLS */
   constructor({ secure, ...target }) {
-    this.socket = secure ? tls.connect({ ...target, rejectUnauthorized: false }) : net.connect(target);
+    this.socket = secure
+      ? tls.connect({ ...target, rejectUnauthorized: false })
+      : net.connect(target);
     this.socket.setNoDelay?.(true);
     this.socket.setEncoding('latin1');
     this.socket.on('connect', () => (this.localPort = this.socket.localPort));
@@ -52,7 +55,10 @@ class Wire {
   /** The next answer: `{ status, headers, body }`. Rejects with `Lost`. */
   answer(deadline) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#lose('timeout', `nothing within ${deadline} ms`), deadline);
+      const timer = setTimeout(
+        () => this.#lose('timeout', `nothing within ${deadline} ms`),
+        deadline,
+      );
       const settle = (done) => (value) => {
         clearTimeout(timer);
         done(value);
@@ -96,7 +102,8 @@ class Wire {
     if (this.#ended) return;
     this.#ended = true;
     this.dropped = this.usable && this.#waiting.length === 0;
-    if (this.#text.length > 0) return this.#lose('reset', `ended within an answer: ${this.#text.slice(0, 80)}`);
+    if (this.#text.length > 0)
+      return this.#lose('reset', `ended within an answer: ${this.#text.slice(0, 80)}`);
     this.#lose('empty', 'ended without an answer');
   }
 

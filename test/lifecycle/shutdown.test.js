@@ -1,6 +1,7 @@
 'use strict';
 
-// shutdown(): graceful. Whoever got in is served, whoever comes later is refused, and nothing is left behind.
+// shutdown(): graceful. Whoever got in is served, whoever comes later is refused, and nothing is
+// left behind.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,13 +12,17 @@ const { Script, freePort } = require('../helpers/cluster');
 const { occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
 
-const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
+const start = async (settings) =>
+  new Script('commands.js', { port: await freePort(), ...settings }).ready();
 /** Completes the requests: none is lost. */
 const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
 
 function assertCleanEnd(script, end, { workers = 2, errors = '' } = {}) {
   assert.deepStrictEqual(end, { code: 0, signal: null });
-  assert.deepStrictEqual(script.told('died').map(([, death]) => death), Array(workers).fill({ code: 0, signal: null, reason: 'shutdown' }));
+  assert.deepStrictEqual(
+    script.told('died').map(([, death]) => death),
+    Array(workers).fill({ code: 0, signal: null, reason: 'shutdown' }),
+  );
   assert.deepStrictEqual(fs.readdirSync(script.pids), [], 'files are left');
   assert.strictEqual(script.errors, errors);
 }
@@ -53,13 +58,23 @@ describe('shutdown()', () => {
   it('asked again while it runs changes nothing, and both are answered', async () => {
     const script = await start({ env: { CLUSTER2_LOG: 'cluster2_rs::runtime::supervise=debug' } });
     const held = await occupy(script);
-    const asked = [ask(script.cwd, 'shutdown', [{ wait: true }]), ask(script.cwd, 'shutdown'), ask(script.cwd, 'shutdown', [{ wait: true }])];
+    const asked = [
+      ask(script.cwd, 'shutdown', [{ wait: true }]),
+      ask(script.cwd, 'shutdown'),
+      ask(script.cwd, 'shutdown', [{ wait: true }]),
+    ];
     // Who asks is a process that has to start: only the master's log says that it was heard.
-    await script.until('all were heard', () => script.errors.split('asked command=Shutdown').length - 1 === 3);
+    await script.until(
+      'all were heard',
+      () => script.errors.split('asked command=Shutdown').length - 1 === 3,
+    );
     await asked[1];
     await finishAll(held);
     const answers = await Promise.all(asked);
-    assert.deepStrictEqual(answers.map(({ ok }) => ok), Array(3).fill({ running: true, pid: script.pid }));
+    assert.deepStrictEqual(
+      answers.map(({ ok }) => ok),
+      Array(3).fill({ running: true, pid: script.pid }),
+    );
     assertCleanEnd(script, await script.ended(), { errors: script.errors });
   });
 
@@ -124,7 +139,11 @@ describe('shutdown()', () => {
       const answer = ask(script.cwd, 'shutdown', [{ wait: true }]);
       await load.refused();
       assert.deepStrictEqual((await answer).ok, { running: true, pid: script.pid });
-      assert.deepStrictEqual(Object.keys(load.seen), ['ok', 'refused'], JSON.stringify([load.seen, load.trouble]));
+      assert.deepStrictEqual(
+        Object.keys(load.seen),
+        ['ok', 'refused'],
+        JSON.stringify([load.seen, load.trouble]),
+      );
       assert.strictEqual(load.counts.refused, 18, 'every client was served until it was refused');
       assert.ok(load.refusedAt > asked);
       assertCleanEnd(script, await script.ended());

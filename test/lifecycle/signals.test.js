@@ -8,7 +8,8 @@ const { Script, freePort, isAlive } = require('../helpers/cluster');
 const { occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
 
-const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
+const start = async (settings) =>
+  new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
 /** Completes the requests: none is lost. */
 const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
@@ -22,7 +23,11 @@ function assertGracefulEnd(script, end) {
 }
 
 const toMaster = (script, signal) => script.told(signal).filter(([{ type }]) => type === 'master');
-const toWorkers = (script, signal) => script.told(signal).filter(([{ type }]) => type === 'worker').map(([{ pid }]) => pid);
+const toWorkers = (script, signal) =>
+  script
+    .told(signal)
+    .filter(([{ type }]) => type === 'worker')
+    .map(([{ pid }]) => pid);
 
 describe('a signal to the master', () => {
   for (const signal of ['SIGTERM', 'SIGINT']) {
@@ -39,11 +44,19 @@ describe('a signal to the master', () => {
 
   it('SIGTERM under load loses no request', async () => {
     const script = await start();
-    const load = new Load(script.port, [{ clients: 6, keepAlive: true }, { clients: 6 }, { clients: 2, path: '/slow?100' }]);
+    const load = new Load(script.port, [
+      { clients: 6, keepAlive: true },
+      { clients: 6 },
+      { clients: 2, path: '/slow?100' },
+    ]);
     await script.until('there is load', () => load.counts.ok > 100);
     script.kill('SIGTERM');
     await load.refused();
-    assert.deepStrictEqual(Object.keys(load.seen), ['ok', 'refused'], JSON.stringify([load.seen, load.trouble]));
+    assert.deepStrictEqual(
+      Object.keys(load.seen),
+      ['ok', 'refused'],
+      JSON.stringify([load.seen, load.trouble]),
+    );
     assertGracefulEnd(script, await script.ended());
   });
 
@@ -74,12 +87,19 @@ describe('Ctrl-C', () => {
     const workers = script.workers();
     const held = await occupy(script);
     interrupt(script);
-    await script.until('all are told', () => toMaster(script, 'SIGINT').length === 1 && toWorkers(script, 'SIGINT').length === 2);
+    await script.until(
+      'all are told',
+      () => toMaster(script, 'SIGINT').length === 1 && toWorkers(script, 'SIGINT').length === 2,
+    );
     // No worker leaves by itself.
     await finishAll(held);
     assertGracefulEnd(script, await script.ended());
     assert.strictEqual(toMaster(script, 'SIGINT').length, 1);
-    assert.deepStrictEqual(toWorkers(script, 'SIGINT').sort(), workers.sort(), 'each worker was told of');
+    assert.deepStrictEqual(
+      toWorkers(script, 'SIGINT').sort(),
+      workers.sort(),
+      'each worker was told of',
+    );
   });
 
   it('delivered twice within half a second counts once, and a later one ends everything at once', async () => {
@@ -91,7 +111,10 @@ describe('Ctrl-C', () => {
       await script.until('the master was told', () => toMaster(script, 'SIGINT').length === count);
     }
     await script.until('half a second is over', () => performance.now() - begun > 600);
-    assert.ok(script.told('died').every(([, { signal }]) => signal === null), 'nothing was forced so far');
+    assert.ok(
+      script.told('died').every(([, { signal }]) => signal === null),
+      'nothing was forced so far',
+    );
     interrupt(script);
     assert.deepStrictEqual(await script.ended(2000), { code: 0, signal: null });
     await assert.rejects(held.finish(), /not answered/);
@@ -110,7 +133,9 @@ describe('a signal to one worker', () => {
     const answers = await finishAll(held);
     assert.deepStrictEqual([...new Set(answers)].sort(), [leaver, other].sort());
     await script.until('it has left', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('died'), [[leaver, { code: 0, signal: null, reason: 'leave' }]]);
+    assert.deepStrictEqual(script.told('died'), [
+      [leaver, { code: 0, signal: null, reason: 'leave' }],
+    ]);
     assert.deepStrictEqual(toWorkers(script, 'SIGTERM'), [leaver]);
     assert.ok(script.workers().includes(other));
     assert.strictEqual(script.workers().length, 2);
@@ -118,15 +143,28 @@ describe('a signal to one worker', () => {
 
   it('SIGTERM under load loses no request', async () => {
     const script = await start();
-    const load = new Load(script.port, [{ clients: 4, keepAlive: true }, { clients: 4 }, { clients: 2, path: '/slow?50', keepAlive: true }]);
+    const load = new Load(script.port, [
+      { clients: 4, keepAlive: true },
+      { clients: 4 },
+      { clients: 2, path: '/slow?50', keepAlive: true },
+    ]);
     for (let round = 1; round <= 3; round++) {
       const [oldest] = script.workers();
       process.kill(oldest, 'SIGTERM');
-      await script.until('it is replaced', () => script.told('died').length === round && script.told('listening').length === 2 + round);
+      await script.until(
+        'it is replaced',
+        () => script.told('died').length === round && script.told('listening').length === 2 + round,
+      );
     }
     await load.stop();
-    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
-    assert.ok(script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'leave'));
+    assert.deepStrictEqual(
+      Object.keys(load.seen),
+      ['ok'],
+      JSON.stringify([load.seen, load.trouble]),
+    );
+    assert.ok(
+      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'leave'),
+    );
   });
 
   it('SIGINT is the master’s business: the worker goes on', async () => {
@@ -134,7 +172,10 @@ describe('a signal to one worker', () => {
     const [first] = script.workers();
     process.kill(first, 'SIGINT');
     await script.until('it is told', () => toWorkers(script, 'SIGINT').length === 1);
-    const seenByWorker = () => script.events({ everybody: true }).filter(([name, info]) => name === 'SIGINT' && info.pid === first);
+    const seenByWorker = () =>
+      script
+        .events({ everybody: true })
+        .filter(([name, info]) => name === 'SIGINT' && info.pid === first);
     await script.until('the worker was told as well', () => seenByWorker().length === 2);
     assert.strictEqual((await attempt({ port: script.port })).outcome, 'ok');
     assert.strictEqual(script.workers().length, 2);

@@ -1,6 +1,7 @@
 'use strict';
 
-// stop(): abrupt, from whatever process it is asked, and quick even where the master does not answer.
+// stop(): abrupt, from whatever process it is asked, and quick even where the master does not
+// answer.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -8,7 +9,8 @@ const { ask } = require('../helpers/ask');
 const { Script, freePort, isAlive } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 
-const start = async (settings) => new Script('commands.js', { port: await freePort(), ...settings }).ready();
+const start = async (settings) =>
+  new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
 /** Stops the cluster from another process, and checks that nothing is left of it. */
 async function stopped(script) {
@@ -27,7 +29,10 @@ describe('stop() from another process', () => {
   it('ends master and workers at once, and leaves no files', async () => {
     const script = await start();
     assert.deepStrictEqual(await stopped(script), { code: 0, signal: null });
-    assert.deepStrictEqual(script.told('died').map(([, end]) => end), Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }));
+    assert.deepStrictEqual(
+      script.told('died').map(([, end]) => end),
+      Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }),
+    );
   });
 
   it('does not wait for requests that are being answered', async () => {
@@ -59,7 +64,9 @@ describe('stop() from another process', () => {
   it('is as quick when a worker is stuck', async () => {
     const script = await start();
     const stuck = attempt({ port: script.port, path: '/worker?["block",60000]' });
-    await script.until('a worker is stuck', () => script.events({ everybody: true }).some(([name]) => name === 'blocking'));
+    await script.until('a worker is stuck', () =>
+      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+    );
     await stopped(script);
     await stuck;
   });
@@ -81,7 +88,10 @@ describe('stop() from another process', () => {
     await innocent.until('it runs', () => innocent.output !== '');
     const script = await start();
     fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.pid`, `${innocent.pid}\n`);
-    fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.start`, `pid=${innocent.pid}\nstarted=12345\n`);
+    fs.writeFileSync(
+      `${script.pids}/worker.${innocent.pid}.start`,
+      `pid=${innocent.pid}\nstarted=12345\n`,
+    );
     script.kill('SIGSTOP');
     await stopped(script);
     assert.ok(isAlive(innocent.pid));
@@ -92,7 +102,11 @@ describe('stop() from another process', () => {
     const answers = await Promise.all(Array.from({ length: 4 }, () => ask(script.cwd, 'stop')));
     await script.ended();
     assert.ok(answers.some(({ ok }) => ok.running));
-    assert.ok(answers.every(({ ok, took }) => (ok.running === false || ok.pid === script.pid) && took < 1000));
+    assert.ok(
+      answers.every(
+        ({ ok, took }) => (ok.running === false || ok.pid === script.pid) && took < 1000,
+      ),
+    );
   });
 
   it('leaves a place where a new cluster can start at once', async () => {

@@ -11,24 +11,37 @@ const { occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
 
 const start = async (options, settings) =>
-  new Script('commands.js', { port: await freePort(), options, ...settings }).ready(options?.noWorkers);
+  new Script('commands.js', { port: await freePort(), options, ...settings }).ready(
+    options?.noWorkers,
+  );
 const command = (...words) => encodeURIComponent(JSON.stringify(words));
 
-/** Requests on connections of their own, all at once; how long the slowest took, and what became of them. */
+/**
+ * Requests on connections of their own, all at once; how long the slowest took, and what became of
+ * them.
+ */
 async function burst(port, count) {
   const begun = performance.now();
   const attempts = await Promise.all(Array.from({ length: count }, () => attempt({ port })));
-  return { took: performance.now() - begun, attempts, outcomes: new Set(attempts.map(({ outcome }) => outcome)) };
+  return {
+    took: performance.now() - begun,
+    attempts,
+    outcomes: new Set(attempts.map(({ outcome }) => outcome)),
+  };
 }
 
 /** How many connections to the port there are that the kernel has completed. */
 function established(port) {
   const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const lines = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/));
+  const lines = fs
+    .readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
   return lines.filter(([, local, , state]) => local?.endsWith(hex) && state === '01').length;
 }
 
-const isBlocking = (script) => script.events({ everybody: true }).find(([name]) => name === 'blocking')?.[1];
+const isBlocking = (script) =>
+  script.events({ everybody: true }).find(([name]) => name === 'blocking')?.[1];
 
 describe('a worker that is killed under load', () => {
   it('is replaced, and costs at most the requests that it had taken', async () => {
@@ -37,14 +50,24 @@ describe('a worker that is killed under load', () => {
     for (let round = 1; round <= 3; round++) {
       const [victim] = script.workers();
       process.kill(victim, 'SIGKILL');
-      await script.until('a replacement listens', () => script.told('listening').length === 2 + round);
+      await script.until(
+        'a replacement listens',
+        () => script.told('listening').length === 2 + round,
+      );
       const { ok } = load.counts;
       await script.until('the load goes on', () => load.counts.ok > ok + 50);
     }
     await load.stop();
     const { ok: _ok, reset, empty, ...never } = load.counts;
-    assert.deepStrictEqual(never, { refused: 0, timeout: 0, failed: 0 }, JSON.stringify(load.trouble));
-    assert.ok(reset + empty <= 3 * 12, `${reset + empty} requests failed; a worker had no more than one of each client`);
+    assert.deepStrictEqual(
+      never,
+      { refused: 0, timeout: 0, failed: 0 },
+      JSON.stringify(load.trouble),
+    );
+    assert.ok(
+      reset + empty <= 3 * 12,
+      `${reset + empty} requests failed; a worker had no more than one of each client`,
+    );
     const ends = script.told('died').map(([, { signal, reason }]) => `${signal} ${reason}`);
     assert.deepStrictEqual(ends, Array(3).fill('SIGKILL crash'));
   });
@@ -77,17 +100,27 @@ describe('a worker that is killed under load', () => {
 describe('a worker that dies again and again', () => {
   /** A cluster in which whoever follows the first two ends at once, when one of these is killed. */
   async function startLoop(WHEN) {
-    const script = await new Script('crash-loop.js', { port: await freePort(), env: { WHEN } }).ready();
+    const script = await new Script('crash-loop.js', {
+      port: await freePort(),
+      env: { WHEN },
+    }).ready();
     process.kill(script.workers()[1], 'SIGKILL');
     return script;
   }
 
   /** From each of the deaths to the fork after it. */
   async function pauses(script, deaths) {
-    await script.until('it has died often', () => script.told('forked at').length >= 2 + deaths, 15_000);
+    await script.until(
+      'it has died often',
+      () => script.told('forked at').length >= 2 + deaths,
+      15_000,
+    );
     const forked = script.told('forked at').slice(2);
     assert.ok(script.told('died at').every(([, reason]) => reason === 'crash'));
-    return script.told('died at').slice(0, deaths).map(([at], index) => Math.round(forked[index][0] - at));
+    return script
+      .told('died at')
+      .slice(0, deaths)
+      .map(([at], index) => Math.round(forked[index][0] - at));
   }
 
   it('before it is ready is replaced at once the first time, and then with longer and longer pauses', async () => {
@@ -95,16 +128,26 @@ describe('a worker that dies again and again', () => {
     const [killed, first, ...others] = await pauses(script, 6);
     assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
     // Three quarters of the doubled pause is the least; the machine may be slow.
-    [75, 150, 300, 600].forEach((least, index) => assert.ok(others[index] >= least - 5, `${others}`));
+    [75, 150, 300, 600].forEach((least, index) =>
+      assert.ok(others[index] >= least - 5, `${others}`),
+    );
     assert.strictEqual((await ask(script.cwd, 'status')).ok.running, true, 'and the master lives');
   });
 
   it('after it was ready is replaced at once three times, and then within a second', async () => {
     const script = await startLoop('ready');
     const all = await pauses(script, 8);
-    assert.ok(all.slice(0, 3).every((pause) => pause < 75), `${all}`);
-    [75, 150, 300, 600, 750].forEach((least, index) => assert.ok(all[index + 3] >= least - 5, `${all}`));
-    assert.ok(all.every((pause) => pause < 1300), `${all}`);
+    assert.ok(
+      all.slice(0, 3).every((pause) => pause < 75),
+      `${all}`,
+    );
+    [75, 150, 300, 600, 750].forEach((least, index) =>
+      assert.ok(all[index + 3] >= least - 5, `${all}`),
+    );
+    assert.ok(
+      all.every((pause) => pause < 1300),
+      `${all}`,
+    );
   });
 
   it('when no other one is ready either, is replaced at once', async () => {
@@ -114,7 +157,10 @@ describe('a worker that dies again and again', () => {
     const [other] = script.workers();
     const killed = performance.now();
     process.kill(other, 'SIGKILL');
-    await script.until('both places have a new one', () => script.told('forked at').length >= before + 2);
+    await script.until(
+      'both places have a new one',
+      () => script.told('forked at').length >= before + 2,
+    );
     assert.ok(performance.now() - killed < 400, 'the other one had 600 ms to wait');
   });
 
@@ -130,7 +176,11 @@ describe('a worker that dies again and again', () => {
 describe('scaling under load', () => {
   it('up and down loses no request', async () => {
     const script = await start();
-    const load = new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }, { clients: 2, path: '/slow?50', keepAlive: true }]);
+    const load = new Load(script.port, [
+      { clients: 4 },
+      { clients: 4, keepAlive: true },
+      { clients: 2, path: '/slow?50', keepAlive: true },
+    ]);
     for (const size of [4, 1, 3, 2]) {
       await ask(script.cwd, 'scale', [size]);
       await script.until(`${size} workers are left, all ready`, async () => {
@@ -139,8 +189,14 @@ describe('scaling under load', () => {
       });
     }
     await load.stop();
-    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
-    assert.ok(script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'));
+    assert.deepStrictEqual(
+      Object.keys(load.seen),
+      ['ok'],
+      JSON.stringify([load.seen, load.trouble]),
+    );
+    assert.ok(
+      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
+    );
   });
 });
 
@@ -157,7 +213,9 @@ describe('a worker whose event loop is blocked for four seconds', () => {
       assert.ok(attempts.every(({ body }) => Number(body) !== stuck), 'the other worker answers');
     }
     assert.strictEqual((await blocked).outcome, 'ok', 'and it is not killed for it');
-    await script.until('it is back', async () => (await burst(script.port, 4)).attempts.some(({ body }) => Number(body) === stuck));
+    await script.until('it is back', async () =>
+      (await burst(script.port, 4)).attempts.some(({ body }) => Number(body) === stuck),
+    );
   });
 });
 
@@ -177,7 +235,10 @@ describe('a master whose event loop is blocked', () => {
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
     assert.deepStrictEqual(script.told('blocked'), [], 'all that while it was stuck');
     fs.writeFileSync(release, '');
-    await script.until('it tells what it missed', () => script.told('died').length === 1 && script.told('listening').length === 3);
+    await script.until(
+      'it tells what it missed',
+      () => script.told('died').length === 1 && script.told('listening').length === 3,
+    );
   });
 });
 

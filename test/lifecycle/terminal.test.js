@@ -1,6 +1,7 @@
 'use strict';
 
-// What a master does when its terminal ends, and with signals that come from where it was started: launcher, shell, runner.
+// What a master does when its terminal ends, and with signals that come from where it was started:
+// launcher, shell, runner.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -19,8 +20,13 @@ const pictured = (cwd) => JSON.parse(cluster2(cwd, 'status', '--json').stdout ||
 class Terminal {
   constructor(port, command) {
     this.cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
-    for (const name of ['plain.js', 'hammered-app.js']) fs.copyFileSync(path.join(FIXTURES, name), path.join(this.cwd, name));
-    const env = { ...process.env, PORT: String(port), OPTIONS: JSON.stringify({ pids: path.join(this.cwd, 'pids') }) };
+    for (const name of ['plain.js', 'hammered-app.js'])
+      fs.copyFileSync(path.join(FIXTURES, name), path.join(this.cwd, name));
+    const env = {
+      ...process.env,
+      PORT: String(port),
+      OPTIONS: JSON.stringify({ pids: path.join(this.cwd, 'pids') }),
+    };
     const stdio = ['pipe', 'ignore', 'ignore'];
     // Its own end takes the terminal away.
     this.child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: this.cwd, env, stdio });
@@ -33,7 +39,11 @@ class Terminal {
 
   /** The running master's pid. */
   async master() {
-    await until('the workers are ready', () => (pictured(this.cwd).workers ?? []).filter(({ state }) => state === 'ready').length === 2);
+    await until(
+      'the workers are ready',
+      () =>
+        (pictured(this.cwd).workers ?? []).filter(({ state }) => state === 'ready').length === 2,
+    );
     return pictured(this.cwd).master.pid;
   }
 
@@ -70,11 +80,18 @@ describe('the end of the terminal', () => {
         typed.forEach((line) => terminal.type(line));
         const pid = await terminal.master();
         const late = kind.includes('line') && request(port, '/late/x/500');
-        if (late) await until('a request is under way', () => pictured(terminal.cwd).workers.some(({ requests }) => requests.active === 1));
+        if (late)
+          await until('a request is under way', () =>
+            pictured(terminal.cwd).workers.some(({ requests }) => requests.active === 1),
+          );
         terminal.end();
         await until('the cluster has ended', () => !isAlive(pid));
         if (late) assert.strictEqual((await late).status, 200);
-        assert.deepStrictEqual(fs.readdirSync(path.join(terminal.cwd, 'pids')), [], 'no file is left, as after any shutdown');
+        assert.deepStrictEqual(
+          fs.readdirSync(path.join(terminal.cwd, 'pids')),
+          [],
+          'no file is left, as after any shutdown',
+        );
       });
     }
 
@@ -93,7 +110,9 @@ describe('the end of the terminal', () => {
     terminal.type(`nohup ${MASTERS['of the command line']} &`);
     const pid = await terminal.master();
     terminal.end();
-    await until('the shell is gone', () => /^\d+ \(.*\) \S 1 /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')));
+    await until('the shell is gone', () =>
+      /^\d+ \(.*\) \S 1 /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')),
+    );
     process.kill(pid, 'SIGHUP');
     await until('all workers are new', () => pictured(terminal.cwd).totals.reloads === 1);
     assert.ok(isAlive(pid));
@@ -105,7 +124,9 @@ describe('signals to the master of the command line', () => {
     it(`${signal} is a graceful shutdown`, async () => {
       const script = await startPlain();
       const late = request(script.port, '/late/x/300');
-      await until('the request is under way', () => pictured(script.cwd).workers.some(({ requests }) => requests.active === 1));
+      await until('the request is under way', () =>
+        pictured(script.cwd).workers.some(({ requests }) => requests.active === 1),
+      );
       script.kill(signal);
       assert.strictEqual((await late).status, 200);
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
@@ -135,22 +156,33 @@ describe('a start while the cluster of the same directory is shutting down', () 
   it('waits for its end, as when a runner restarts its command by a signal to all of its processes', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/500');
-    await until('the request is under way', () => pictured(script.cwd).workers.some(({ requests }) => requests.active === 1));
+    await until('the request is under way', () =>
+      pictured(script.cwd).workers.some(({ requests }) => requests.active === 1),
+    );
     script.kill('SIGUSR2');
     await script.until('it leaves', () => script.errors.includes('shutting down'));
     const next = await startPlain({ port: script.port, cwd: script.cwd });
     assert.strictEqual((await late).status, 200);
-    assert.match(next.errors, new RegExp(`^cluster2: waiting for master ${script.pid}, which is shutting down$`, 'm'));
+    assert.match(
+      next.errors,
+      new RegExp(`^cluster2: waiting for master ${script.pid}, which is shutting down$`, 'm'),
+    );
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
   it('can be interrupted', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/60000').catch((error) => error);
-    await until('the request is under way', () => pictured(script.cwd).workers.some(({ requests }) => requests.active === 1));
+    await until('the request is under way', () =>
+      pictured(script.cwd).workers.some(({ requests }) => requests.active === 1),
+    );
     script.kill();
     await script.until('it leaves', () => script.errors.includes('shutting down'));
-    const settings = { port: script.port, cwd: script.cwd, cli: ['--workers', '2', '--mon-port', 'off'] };
+    const settings = {
+      port: script.port,
+      cwd: script.cwd,
+      cli: ['--workers', '2', '--mon-port', 'off'],
+    };
     const next = new Script('plain.js', settings);
     await next.until('it waits', () => next.errors.includes('waiting for master'));
     next.kill('SIGINT');

@@ -1,7 +1,7 @@
 'use strict';
 
-// `balance: 'kernel'`: each worker accepts on a listening socket of its own. That nothing is lost when workers change is the
-// matter of `continuity-kernel`.
+// `balance: 'kernel'`: each worker accepts on a listening socket of its own. That nothing is lost
+// when workers change is the matter of `continuity-kernel`.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -18,7 +18,8 @@ const options = { balance: 'kernel' };
 const A_FEW = 12;
 const QUESTION = 'GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n';
 const statusOf = async ({ cwd }) => (await ask(cwd, 'status')).ok;
-const connectionsOf = ({ workers }, number) => workers.reduce((sum, { connections }) => sum + connections[number], 0);
+const connectionsOf = ({ workers }, number) =>
+  workers.reduce((sum, { connections }) => sum + connections[number], 0);
 
 /** Code of a server that opens all files it can when it is asked for `burst`. */
 const BURST = `exports.load = (server) => server.prependListener('request', ({ url }) => {
@@ -29,9 +30,13 @@ const BURST = `exports.load = (server) => server.prependListener('request', ({ u
 
 /** How many sockets listen on a port. */
 function listening(port) {
-  const lines = ['tcp', 'tcp6'].flatMap((name) => fs.readFileSync(`/proc/net/${name}`, 'utf8').split('\n'));
+  const lines = ['tcp', 'tcp6'].flatMap((name) =>
+    fs.readFileSync(`/proc/net/${name}`, 'utf8').split('\n'),
+  );
   const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return lines.map((line) => line.trim().split(/\s+/)).filter(([, local, , state]) => local?.endsWith(end) && state === '0A').length;
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local?.endsWith(end) && state === '0A').length;
 }
 
 /** So many connections, each with a request that is on its way. */
@@ -48,11 +53,17 @@ async function answerers(connections) {
   return connections.map(({ received }) => Number(received.split(' ').at(-1)));
 }
 
-/** Asks, many at once, until each worker has answered: whom the kernel picks is nobody's promise. */
+/**
+ * Asks, many at once, until each worker has answered: whom the kernel picks is nobody's promise.
+ */
 async function allAnswer(script) {
   const pids = new Set();
-  const ask = async () => (await answerers(askers(script.port, 40))).forEach((pid) => pids.add(pid));
-  await script.until('all have answered', async () => (await ask(), script.workers().every((pid) => pids.has(pid))));
+  const ask = async () =>
+    (await answerers(askers(script.port, 40))).forEach((pid) => pids.add(pid));
+  await script.until(
+    'all have answered',
+    async () => (await ask(), script.workers().every((pid) => pids.has(pid))),
+  );
 }
 
 describe("balance: 'kernel'", () => {
@@ -66,17 +77,27 @@ describe("balance: 'kernel'", () => {
   it('counts each connection once, and none that is gone', async () => {
     const script = await startServer({ options });
     const open = askers(script.port, 10);
-    await script.until('ten are open', async () => connectionsOf(await statusOf(script), 'active') === 10);
+    await script.until(
+      'ten are open',
+      async () => connectionsOf(await statusOf(script), 'active') === 10,
+    );
     await answerers(open);
     for (let i = 0; i < 20; i++) await request(script.port, '/now/a/0');
-    await script.until('all are closed', async () => connectionsOf(await statusOf(script), 'active') === 0);
+    await script.until(
+      'all are closed',
+      async () => connectionsOf(await statusOf(script), 'active') === 0,
+    );
     const status = await statusOf(script);
     assert.deepStrictEqual([connectionsOf(status, 'total'), status.totals.requests], [30, 30]);
   });
 
   it('keeps to maxConnections of the server, and counts right', async () => {
     const env = { SERVER: 'net', MAX: '1' };
-    const script = await new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
+    const script = await new Script('accounting.js', {
+      port: await freePort(),
+      env,
+      options,
+    }).ready(1);
     const first = new Connection(script.port);
     await first.hears('welcome');
     const second = new Connection(script.port);
@@ -89,7 +110,10 @@ describe("balance: 'kernel'", () => {
     await third.hears('welcome');
     assert.deepStrictEqual(script.told('message').map(([, { drop }]) => typeof drop), ['object']);
     third.socket.destroy();
-    await script.until('all are closed', async () => connectionsOf(await statusOf(script), 'active') === 0);
+    await script.until(
+      'all are closed',
+      async () => connectionsOf(await statusOf(script), 'active') === 0,
+    );
   });
 
   it('keeps who waits for the only worker when that is killed', async () => {
@@ -114,14 +138,19 @@ describe("balance: 'kernel'", () => {
     assert.deepStrictEqual([...pids], [other]);
     assert.ok(took < 500, `${took} ms`);
     // Awake again, it accepts by itself.
-    await script.until('it answers', async () => new Set(await answerers(askers(script.port, 10))).has(stopped));
+    await script.until('it answers', async () =>
+      new Set(await answerers(askers(script.port, 10))).has(stopped),
+    );
   });
 
   it('has those that were scaled down served by who is left, and again by others later', async () => {
     const script = await startServer({ options: { ...options, noWorkers: 3 } });
     await ask(script.cwd, 'scale', [1]);
     await script.until('one is left', () => script.workers().length === 1);
-    assert.deepStrictEqual([...new Set(await answerers(askers(script.port, 60)))], script.workers());
+    assert.deepStrictEqual(
+      [...new Set(await answerers(askers(script.port, 60)))],
+      script.workers(),
+    );
     assert.ok((await statusOf(script)).totals.handed > 0);
     await ask(script.cwd, 'scale', [4]);
     await script.ready(6);
@@ -136,13 +165,19 @@ describe("balance: 'kernel'", () => {
     const owner = await startServer({ options });
     const late = new Script('listens.js', { port: owner.port, env: { CASE: 'server' }, options });
     assert.deepStrictEqual(await late.ended(), { code: 255, signal: null });
-    assert.strictEqual(late.errors, `cluster2: address 0.0.0.0:${owner.port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`);
+    assert.strictEqual(
+      late.errors,
+      `cluster2: address 0.0.0.0:${owner.port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`,
+    );
     assert.strictEqual(listening(owner.port), 2);
     await request(owner.port, '/now/a/0');
   });
 
   it('finds one and the same free port for all workers, twice where two apps ask', async () => {
-    const script = await new Script('ports.js', { env: { APPS: '[0, 0]' }, options: { ...options, noWorkers: 3 } }).ready(3);
+    const script = await new Script('ports.js', {
+      env: { APPS: '[0, 0]' },
+      options: { ...options, noWorkers: 3 },
+    }).ready(3);
     await script.until('all say where they listen', () => script.told('message').length === 3);
     const [[, first], ...others] = script.told('message');
     for (const [, other] of others) assert.deepStrictEqual(other, first);
@@ -165,7 +200,9 @@ describe("balance: 'kernel'", () => {
   it('leaves the port at once when the master is killed, also where a worker is stuck', async () => {
     const script = await startServer({ options: { ...options, shutdownTimeout: 20_000 } });
     new Connection(script.port).socket.write('GET /block/b/15000 HTTP/1.1\r\nHost: test\r\n\r\n');
-    await script.until('a worker is stuck', () => script.events({ everybody: true }).some(([name]) => name === 'blocking'));
+    await script.until('a worker is stuck', () =>
+      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+    );
     script.kill('SIGKILL');
     await script.exited();
     await script.until('nobody listens', () => listening(script.port) === 0, 1000);
@@ -179,8 +216,11 @@ describe("balance: 'kernel'", () => {
     fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
     const script = await startServer({ options, cwd, descriptors: 200 });
     const worker = (await request(script.port, '/now/burst/0')).body.split(' ').at(-1);
-    const isServing = async () => (await request(script.port, '/now/after/0')).body.endsWith(` ${worker}`);
-    await script.until('it serves what the master hands over', () => isServing().catch(() => false));
+    const isServing = async () =>
+      (await request(script.port, '/now/after/0')).body.endsWith(` ${worker}`);
+    await script.until('it serves what the master hands over', () =>
+      isServing().catch(() => false),
+    );
     const clients = hammer.start(script.port, { clients: { oneShot: 6 } });
     await clients.answered(300);
     hammer.assertClean(await clients.stop());
@@ -199,7 +239,10 @@ describe("balance: 'kernel'", () => {
 
   it('does the same for a script that knows nothing of us', async () => {
     const port = await freePort();
-    const script = await new Script('plain.js', { port, cli: ['--balance', 'kernel', '--port', String(port), '--workers', '2'] }).ready();
+    const script = await new Script('plain.js', {
+      port,
+      cli: ['--balance', 'kernel', '--port', String(port), '--workers', '2'],
+    }).ready();
     assert.strictEqual(listening(port), 2);
     await answerers(askers(port, 40));
     assert.ok((await statusOf(script)).totals.handed < A_FEW);
@@ -209,13 +252,19 @@ describe("balance: 'kernel'", () => {
 
   it('leaves with the queues empty and the port free', async () => {
     const script = await startServer({ options });
-    const load = hammer.start(script.port, { clients: { oneShot: 12, keepAlive: 6 }, untilRefused: true });
+    const load = hammer.start(script.port, {
+      clients: { oneShot: 12, keepAlive: 6 },
+      untilRefused: true,
+    });
     await load.answered(200);
     script.kill();
-    hammer.assertClean(await load.stop(), { except: ['refused', 'reconnects', 'toldToClose', 'dropped'] });
+    hammer.assertClean(await load.stop(), {
+      except: ['refused', 'reconnects', 'toldToClose', 'dropped'],
+    });
     await assertCleanEnd(script);
     assert.strictEqual(listening(script.port), 0);
   });
 });
 
-const namesAt = (ports) => Promise.all(ports.map(async (port) => JSON.parse((await request(port)).body).name));
+const namesAt = (ports) =>
+  Promise.all(ports.map(async (port) => JSON.parse((await request(port)).body).name));

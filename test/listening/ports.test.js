@@ -15,7 +15,9 @@ const at = (host, family) => ({ host, family });
 
 /** Both workers answer there; returns what they said, without who it was. */
 async function bothAnswer(script, port, to = {}) {
-  const answers = await answersOfAll(script.workers(), async () => JSON.parse((await request(port, '/', to)).body));
+  const answers = await answersOfAll(script.workers(), async () =>
+    JSON.parse((await request(port, '/', to)).body),
+  );
   const [{ pid: _pid, ...said }, ...others] = answers;
   for (const other of others) assert.deepStrictEqual(other, { ...said, pid: other.pid });
   return said;
@@ -25,7 +27,10 @@ const refused = (port, to) => assert.rejects(request(port, '/', to), { code: 'EC
 
 /** What `server.address()` is in the workers, which must agree. */
 async function addresses(script) {
-  await script.until('both workers say where they listen', () => script.told('message').length === 2);
+  await script.until(
+    'both workers say where they listen',
+    () => script.told('message').length === 2,
+  );
   const [[, first], [, second]] = script.told('message');
   assert.deepStrictEqual(first, second);
   return first;
@@ -42,7 +47,11 @@ describe('ports', () => {
     const ports = [await freePort(), await freePort(), await freePort()];
     const script = await start({ port: [ports[0], String(ports[1]), ports[2]] });
     for (const port of ports) {
-      assert.deepStrictEqual(await bothAnswer(script, port), { name: 'the app', port, from: 'IPv4' });
+      assert.deepStrictEqual(await bothAnswer(script, port), {
+        name: 'the app',
+        port,
+        from: 'IPv4',
+      });
     }
     await shutDown(script);
     for (const port of ports) await refused(port);
@@ -50,10 +59,16 @@ describe('ports', () => {
 
   it('an array of { app, port } serves each app on its own port, and the option `port` is not used', async () => {
     const [first, second, unused] = [await freePort(), await freePort(), await freePort()];
-    const script = await start({ port: unused }, { APPS: JSON.stringify([first, second, './third.sock']) });
+    const script = await start(
+      { port: unused },
+      { APPS: JSON.stringify([first, second, './third.sock']) },
+    );
     assert.strictEqual((await bothAnswer(script, first)).name, 'app 0');
     assert.strictEqual((await bothAnswer(script, second)).name, 'app 1');
-    assert.strictEqual((await bothAnswer(script, path.join(script.cwd, 'third.sock'))).name, 'app 2');
+    assert.strictEqual(
+      (await bothAnswer(script, path.join(script.cwd, 'third.sock'))).name,
+      'app 2',
+    );
     await refused(unused);
     await shutDown(script);
     assert.ok(!fs.existsSync(path.join(script.cwd, 'third.sock')));
@@ -61,9 +76,13 @@ describe('ports', () => {
 
   it('the port of { app, port } is read as the option is: digits are a number, and it may be a list', async () => {
     const [first, second, third] = [await freePort(), await freePort(), await freePort()];
-    const script = await start({}, { APPS: JSON.stringify([String(first), [second, String(third)]]) });
+    const script = await start(
+      {},
+      { APPS: JSON.stringify([String(first), [second, String(third)]]) },
+    );
     assert.strictEqual((await bothAnswer(script, first)).name, 'app 0');
-    for (const port of [second, third]) assert.strictEqual((await bothAnswer(script, port)).name, 'app 1');
+    for (const port of [second, third])
+      assert.strictEqual((await bothAnswer(script, port)).name, 'app 1');
     assert.ok(!fs.existsSync(path.join(script.cwd, String(first))), 'no file of that name');
     await shutDown(script);
   });
@@ -72,7 +91,8 @@ describe('ports', () => {
     const script = await start({}, { APPS: JSON.stringify(Array(1000).fill(0)) });
     const ports = (await addresses(script)).map(({ port }) => port);
     assert.strictEqual(new Set(ports).size, 1000);
-    for (const index of [0, 999]) assert.strictEqual((await bothAnswer(script, ports[index])).name, `app ${index}`);
+    for (const index of [0, 999])
+      assert.strictEqual((await bothAnswer(script, ports[index])).name, `app ${index}`);
     await shutDown(script);
   });
 
@@ -90,7 +110,10 @@ describe('ports', () => {
     assert.strictEqual((await bothAnswer(script, port)).port, port);
     process.kill(script.workers()[0], 'SIGKILL');
     await script.ready(3);
-    await script.until('the new worker says where it listens', () => script.told('message').length === 3);
+    await script.until(
+      'the new worker says where it listens',
+      () => script.told('message').length === 3,
+    );
     assert.strictEqual(script.told('message')[2][1][0].port, port);
     assert.strictEqual((await bothAnswer(script, port)).port, port);
   });
@@ -186,7 +209,10 @@ describe('a unix socket', () => {
     const file = path.join(owner.cwd, 'app.sock');
     const late = new Script('ports.js', { options: { port: file } });
     assert.deepStrictEqual(await late.ended(), { code: 255, signal: null });
-    assert.strictEqual(late.errors, `cluster2: address ${file} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`);
+    assert.strictEqual(
+      late.errors,
+      `cluster2: address ${file} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`,
+    );
     await bothAnswer(owner, file);
   });
 });

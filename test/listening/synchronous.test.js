@@ -1,6 +1,7 @@
 'use strict';
 
-// `listen()` and `close()` in a worker do what they do in a process of its own, within the same tick and in the same order.
+// `listen()` and `close()` in a worker do what they do in a process of its own, within the same
+// tick and in the same order.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -8,7 +9,11 @@ const net = require('node:net');
 const { Script, freePort } = require('../helpers/cluster');
 
 /** What a process of the script saw. */
-const seen = (script) => script.events({ everybody: true }).filter(([name]) => name === 'seen').map(([, what]) => what);
+const seen = (script) =>
+  script
+    .events({ everybody: true })
+    .filter(([name]) => name === 'seen')
+    .map(([, what]) => what);
 
 describe('a script whose servers listen and close', () => {
   let other, env, plain;
@@ -22,8 +27,13 @@ describe('a script whose servers listen and close', () => {
     [plain] = seen(script);
     await script.cleanUp();
     const of = (name) => plain.filter((what) => what[0] === name);
-    assert.deepStrictEqual(of('any port').slice(0, 1), [['any port', true, { address: '::', family: 'IPv6', port: 'port 0' }, '6::::0']]);
-    assert.match(of('taken by another').at(-1)[2], /^listen EADDRINUSE: address already in use :::port \d$/);
+    assert.deepStrictEqual(of('any port').slice(0, 1), [
+      ['any port', true, { address: '::', family: 'IPv6', port: 'port 0' }, '6::::0'],
+    ]);
+    assert.match(
+      of('taken by another').at(-1)[2],
+      /^listen EADDRINUSE: address already in use :::port \d$/,
+    );
     assert.deepStrictEqual(of('answer'), [['answer', 200]]);
     assert.deepStrictEqual(of('context'), [['context', 'of listen', true]]);
     assert.strictEqual(of('a handle of its own')[0][1], 'listening');
@@ -37,7 +47,11 @@ describe('a script whose servers listen and close', () => {
   })) {
     it(`sees the same in ${where} as without us`, async () => {
       const port = await freePort();
-      const script = new Script('one-tick.js', { port, ...settings, env: { ...env, ...settings.env } });
+      const script = new Script('one-tick.js', {
+        port,
+        ...settings,
+        env: { ...env, ...settings.env },
+      });
       await script.until('both workers have seen it', () => seen(script).length === 2);
       for (const what of seen(script)) assert.deepStrictEqual(what, plain);
     });

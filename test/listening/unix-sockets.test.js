@@ -1,6 +1,7 @@
 'use strict';
 
-// Unix sockets of a worker: the master's file may be removed by those who think it theirs, and a name needs none.
+// Unix sockets of a worker: the master's file may be removed by those who think it theirs, and a
+// name needs none.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -12,9 +13,16 @@ const { Script } = require('../helpers/cluster');
 const { MAJOR, NODE } = require('../helpers/node');
 const { until } = require('../helpers/wait');
 
-const WAYS = { 'the command line': { cli: ['--workers', '2', '--mon-port', 'off'] }, 'a Cluster': { env: { API: 'yes' } } };
-const start = (SOCKET, HOW, { env, ...settings }) => new Script('unix-path.js', { ...settings, env: { ...env, SOCKET, HOW } }).ready();
-/** What a client of the Node under test gets of that socket: names are what its own Node makes of them. */
+const WAYS = {
+  'the command line': { cli: ['--workers', '2', '--mon-port', 'off'] },
+  'a Cluster': { env: { API: 'yes' } },
+};
+const start = (SOCKET, HOW, { env, ...settings }) =>
+  new Script('unix-path.js', { ...settings, env: { ...env, SOCKET, HOW } }).ready();
+/**
+ * What a client of the Node under test gets of that socket: names are what its own Node makes of
+ * them.
+ */
 const GET = `require('http').get({ socketPath: process.argv[1].replace('@', '\\0') }, (answer) => answer.pipe(process.stdout))`;
 const get = (name) => JSON.parse(execFileSync(NODE, ['-e', GET, name], { encoding: 'utf8' }));
 
@@ -24,14 +32,22 @@ for (const [where, settings] of Object.entries(WAYS)) {
       it(`is reached also if the script removes its file ${how === 'exit' ? 'at its exit' : 'before it listens'}`, async () => {
         const script = await start('app.sock', how, settings);
         const file = path.join(script.cwd, 'app.sock');
-        const isServed = () => answersOfAll(script.workers(), async () => JSON.parse((await request(file)).body));
+        const isServed = () =>
+          answersOfAll(script.workers(), async () => JSON.parse((await request(file)).body));
         await isServed();
         const old = script.workers();
         assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-        await script.until('the old workers are gone', () => !script.workers().some((pid) => old.includes(pid)));
+        await script.until(
+          'the old workers are gone',
+          () => !script.workers().some((pid) => old.includes(pid)),
+        );
         await until('its file is there', () => fs.existsSync(file));
         await isServed();
-        assert.strictEqual(fs.statSync(file).mode & 0o777, 0o606, 'with the rights that the script gave it');
+        assert.strictEqual(
+          fs.statSync(file).mode & 0o777,
+          0o606,
+          'with the rights that the script gave it',
+        );
         script.kill();
         assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
         assert.ok(!fs.existsSync(file));
@@ -40,14 +56,17 @@ for (const [where, settings] of Object.entries(WAYS)) {
 
     it('is told by one path where the script names it from its directory', async () => {
       const script = await start('./app.sock', '', settings);
-      assert.deepStrictEqual((await ask(script.cwd, 'status')).ok.master.listening, [path.join(fs.realpathSync(script.cwd), 'app.sock')]);
+      assert.deepStrictEqual((await ask(script.cwd, 'status')).ok.master.listening, [
+        path.join(fs.realpathSync(script.cwd), 'app.sock'),
+      ]);
     });
 
     it('may have a name and no file', async () => {
       const name = `@cluster2-test-${process.pid}-${Object.keys(WAYS).indexOf(where)}`;
       const script = await start(name, '', settings);
       const pids = script.workers();
-      for (const pid of [get(name), get(name), get(name)].map((answer) => answer.pid)) assert.ok(pids.includes(pid));
+      for (const pid of [get(name), get(name), get(name)].map((answer) => answer.pid))
+        assert.ok(pids.includes(pid));
       const status = (await ask(script.cwd, 'status')).ok;
       // Node 18 makes of all names the empty one.
       assert.deepStrictEqual(status.master.listening, [MAJOR < 20 ? '@' : name]);

@@ -1,6 +1,7 @@
 'use strict';
 
-// Ports that nobody serves any more: one that was closed is free at once, and one whose last worker leaves ends as it should.
+// Ports that nobody serves any more: one that was closed is free at once, and one whose last worker
+// leaves ends as it should.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
@@ -38,7 +39,9 @@ describe('a port that only a leaving worker serves', () => {
     const cluster = new Cluster({ pids: script.pids });
     const [, leaving] = script.workers();
     await cluster.send(leaving, [['listen', 'extra', { port }]]);
-    await script.until('it listens', () => script.told('message').some(([, { event }]) => event === 'listening'));
+    await script.until('it listens', () =>
+      script.told('message').some(([, { event }]) => event === 'listening'),
+    );
     const busy = new Connection(port);
     const idle = new Connection(port);
     for (const client of [busy, idle]) await client.say(REQUEST, '"extra"');

@@ -16,14 +16,21 @@ const read = (...where) => fs.readFileSync(log(...where), 'utf8');
 
 /** Starts a server whose one worker runs `code` first. */
 async function running(code, options) {
-  const script = new Script('hammered.js', { port: await freePort(), options: { noWorkers: 1, ...options } });
+  const script = new Script('hammered.js', {
+    port: await freePort(),
+    options: { noWorkers: 1, ...options },
+  });
   change(script, `if (require('cluster').isWorker) { ${code} }`);
   return script.ready(1);
 }
 
 /** Fails to start, and says so in one line. */
 async function fails(prepare) {
-  const script = new Script('http.js', { port: await freePort(), options: { output: 'files' }, cwd: prepare() });
+  const script = new Script('http.js', {
+    port: await freePort(),
+    options: { output: 'files' },
+    cwd: prepare(),
+  });
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null }, script.output);
   return script.errors;
 }
@@ -31,7 +38,10 @@ async function fails(prepare) {
 describe("output: 'inherit'", () => {
   it('is the default: what workers write comes where the master writes, unchanged, and no file is made', async () => {
     const script = await running('console.log("to stdout"); console.error("to stderr");');
-    await script.until('it is there', () => script.output.includes('to stdout\n') && script.errors === 'to stderr\n');
+    await script.until(
+      'it is there',
+      () => script.output.includes('to stdout\n') && script.errors === 'to stderr\n',
+    );
     // The original makes the directory too, for what the app may write there.
     assert.deepStrictEqual(fs.readdirSync(path.join(script.cwd, 'logs')), []);
   });
@@ -53,11 +63,26 @@ describe("output: 'prefix'", () => {
       { output: 'prefix' },
     );
     const [pid] = script.workers();
-    await script.until('all is written', () => script.errors.includes('called') && script.output.includes('no end\n'));
+    await script.until(
+      'all is written',
+      () => script.errors.includes('called') && script.output.includes('no end\n'),
+    );
     const prefix = `[0 ${pid}] `;
     const lines = script.output.split('\n').filter((line) => !line.startsWith('event '));
     const caf = 'caf\ufffd';
-    const wanted = ['one', '', 'two', 'in parts', 'bytes', 'more bytes', 'hex', caf, 'ü', 'ERR_STREAM_NULL_VALUES', 'no end'];
+    const wanted = [
+      'one',
+      '',
+      'two',
+      'in parts',
+      'bytes',
+      'more bytes',
+      'hex',
+      caf,
+      'ü',
+      'ERR_STREAM_NULL_VALUES',
+      'no end',
+    ];
     const own = lines.filter((line) => line.startsWith(prefix) && !line.includes('event '));
     assert.deepStrictEqual(own.map((line) => line.slice(prefix.length)), wanted);
     assert.strictEqual(script.errors, `${prefix}wrong\n${prefix}called\n`);
@@ -67,25 +92,38 @@ describe("output: 'prefix'", () => {
     const script = await startServer({ options: { output: 'prefix' } });
     change(script, 'console.error("no answer"); process.exit(3);');
     const { error } = await ask(script.cwd, 'reload');
-    assert.match(error.message, /exited with code 3; its last lines on stderr: no answer; all slots run the old code$/);
+    assert.match(
+      error.message,
+      /exited with code 3; its last lines on stderr: no answer; all slots run the old code$/,
+    );
   });
 
   it('leaves a terminal a terminal', async () => {
-    const script = await running('const { stdout, stderr } = process; console.log(String([stdout.isTTY, stderr.isTTY, stdout.hasColors?.(1)]));', {
-      output: 'prefix',
-    });
+    const script = await running(
+      'const { stdout, stderr } = process; console.log(String([stdout.isTTY, stderr.isTTY, stdout.hasColors?.(1)]));',
+      {
+        output: 'prefix',
+      },
+    );
     assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is none');
     await script.cleanUp();
     const { spawnSync } = require('node:child_process');
     const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../../lib/worker/line-prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
-    const { stdout } = spawnSync('script', ['-qec', `${process.execPath} -e '${code.replaceAll("'", '"')}'`, '/dev/null'], { encoding: 'utf8' });
+    const { stdout } = spawnSync(
+      'script',
+      ['-qec', `${process.execPath} -e '${code.replaceAll("'", '"')}'`, '/dev/null'],
+      { encoding: 'utf8' },
+    );
     assert.match(stdout, /^\[7 \d+\] true\r?$/m);
   });
 });
 
 describe("output: 'files'", () => {
   it('gives each slot two files, which others cannot read, and the master writes where it did', async () => {
-    const script = new Script('counts.js', { port: await freePort(), options: { output: 'files' } });
+    const script = new Script('counts.js', {
+      port: await freePort(),
+      options: { output: 'files' },
+    });
     await script.ready();
     for (const slot of [0, 1]) {
       for (const stream of ['out', 'err']) {
@@ -94,11 +132,15 @@ describe("output: 'files'", () => {
       }
     }
     assert.strictEqual(script.errors, '');
-    assert.ok(script.output.split('\n').every((line) => line === '' || line.startsWith('event ')), script.output);
+    assert.ok(
+      script.output.split('\n').every((line) => line === '' || line.startsWith('event ')),
+      script.output,
+    );
   });
 
   it('holds what a worker wrote before it died, and what its successor and a new master append', async () => {
-    const code = 'console.log("begin", process.pid); process.on("exit", () => console.log("end", process.pid));';
+    const code =
+      'console.log("begin", process.pid); process.on("exit", () => console.log("end", process.pid));';
     const script = await running(code, { output: 'files' });
     const pids = [script.workers()[0]];
     process.kill(pids[0], 'SIGKILL');
@@ -124,10 +166,16 @@ describe("output: 'files'", () => {
     beforeEach(() => (directory = fs.mkdtempSync('/tmp/cluster2-test-')));
     afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
     const at = (name) => path.join(directory, name);
-    const named = (file) => new RegExp(`^cluster2: cannot write ${file}: .* \\(option 'logs', for output: 'files'\\) \\(CLUSTER2_ERR_LOGS_UNWRITABLE\\)\\n$`);
+    const named = (file) =>
+      new RegExp(
+        `^cluster2: cannot write ${file}: .* \\(option 'logs', for output: 'files'\\) \\(CLUSTER2_ERR_LOGS_UNWRITABLE\\)\\n$`,
+      );
 
     it('where the directory is none', async () => {
-      assert.match(await fails(() => (fs.writeFileSync(at('logs'), ''), directory)), named(at('logs')));
+      assert.match(
+        await fails(() => (fs.writeFileSync(at('logs'), ''), directory)),
+        named(at('logs')),
+      );
     });
 
     it('where it is a symlink, whose target stays as it is', async () => {

@@ -12,10 +12,16 @@ const { CLI, Script, freePort } = require('../helpers/cluster');
 const { need, run } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
-const CONFIGURATION = fs.readFileSync(path.join(__dirname, '..', '..', 'examples', 'logrotate', 'cluster2'), 'utf8');
+const CONFIGURATION = fs.readFileSync(
+  path.join(__dirname, '..', '..', 'examples', 'logrotate', 'cluster2'),
+  'utf8',
+);
 
 async function start(options) {
-  const script = new Script('counts.js', { port: await freePort(), options: { output: 'files', ...options } });
+  const script = new Script('counts.js', {
+    port: await freePort(),
+    options: { output: 'files', ...options },
+  });
   return script.ready();
 }
 
@@ -32,10 +38,13 @@ function rename(script, suffix) {
 /** What one stream's files hold: the numbers of each worker's lines, in the order of `names`. */
 function numbersOf(script, stream) {
   const age = (file) => Number(/\.log\.(\d+)$/.exec(file)?.[1] ?? 0);
-  const own = files(script).filter((file) => file.includes(`.${stream}.log`)).sort((a, b) => age(b) - age(a));
+  const own = files(script)
+    .filter((file) => file.includes(`.${stream}.log`))
+    .sort((a, b) => age(b) - age(a));
   const numbers = new Map();
   for (const line of own.flatMap((file) => fs.readFileSync(file, 'utf8').split(/(?<=\n)/))) {
-    const [, pid, count, x] = /^(\d+) (\d+) (x*) end\n$/.exec(line) ?? assert.fail(`a broken line: ${line}`);
+    const [, pid, count, x] =
+      /^(\d+) (\d+) (x*) end\n$/.exec(line) ?? assert.fail(`a broken line: ${line}`);
     assert.strictEqual(x.length, Number(count) % 200);
     numbers.set(pid, [...(numbers.get(pid) ?? []), Number(count)]);
   }
@@ -47,7 +56,8 @@ function assertComplete(script, workers) {
   for (const stream of ['out', 'err']) {
     const numbers = numbersOf(script, stream);
     assert.strictEqual(numbers.size, workers);
-    for (const [pid, counted] of numbers) assert.deepStrictEqual(counted, [...counted.keys()], `${stream} of ${pid}`);
+    for (const [pid, counted] of numbers)
+      assert.deepStrictEqual(counted, [...counted.keys()], `${stream} of ${pid}`);
   }
 }
 
@@ -88,10 +98,18 @@ describe('the rotation of log files', () => {
     const configuration = path.join(script.cwd, 'rotate.conf');
     fs.mkdirSync(path.join(script.cwd, 'node_modules', '.bin'), { recursive: true });
     fs.symlinkSync(CLI, path.join(script.cwd, 'node_modules', '.bin', 'cluster2'));
-    fs.writeFileSync(configuration, CONFIGURATION.replaceAll('/srv/app', script.cwd).replace(/^ *compress\n/m, ''));
+    fs.writeFileSync(
+      configuration,
+      CONFIGURATION.replaceAll('/srv/app', script.cwd).replace(/^ *compress\n/m, ''),
+    );
     const rotate = async () => {
       // Empty ones are left where they are.
-      await script.until('all files have lines', () => current(script).length === 4 && current(script).every((file) => fs.statSync(file).size > 0));
+      await script.until(
+        'all files have lines',
+        () =>
+          current(script).length === 4 &&
+          current(script).every((file) => fs.statSync(file).size > 0),
+      );
       run(logrotate, ['--force', '--state', path.join(script.cwd, 'state'), configuration]);
       await script.until('all workers write into new files', () =>
         script.workers().every((pid) => descriptors(pid).every((file) => file.endsWith('.log'))));
@@ -130,8 +148,11 @@ describe('the rotation of log files', () => {
     rename(script, 1);
     fs.symlinkSync('/dev/null', path.join(logs(script), 'worker-0.out.log'));
     assert.deepStrictEqual((await ask(script.cwd, 'reopenLogs')).ok, { workers: 2 });
-    const warning = /^worker \d+ goes on with its old log files: cannot write .*worker-0\.out\.log: .*\(option 'logs'/;
-    await script.until('it is told', () => script.told('warning').some(([{ message }]) => warning.test(message)));
+    const warning =
+      /^worker \d+ goes on with its old log files: cannot write .*worker-0\.out\.log: .*\(option 'logs'/;
+    await script.until('it is told', () =>
+      script.told('warning').some(([{ message }]) => warning.test(message)),
+    );
     const old = path.join(logs(script), 'worker-0.out.log.1');
     const { size } = fs.statSync(old);
     await until('the old file grows', () => fs.statSync(old).size > size);

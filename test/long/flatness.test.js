@@ -7,21 +7,29 @@ const { Script, freePort } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
 
 /**
- * The first ones fill caches, have V8 compile what is called often, and let each thread's arena reach its size: glibc keeps up
- * to 128 KB of free memory at the end of each.
+ * The first ones fill caches, have V8 compile what is called often, and let each thread's arena
+ * reach its size: glibc keeps up to 128 KB of free memory at the end of each.
  */
 const WARM = 300;
 const RELOADS = 1000;
 /**
- * What a reload may leave behind, bytes. Not nothing: pages that an allocator has touched once are not given back. Live native
- * blocks do not grow: heaptrack found 1.5 bytes a reload, the monitor's history (docs/performance.md).
+ * What a reload may leave behind, bytes. Not nothing: pages that an allocator has touched once are
+ * not given back. Live native blocks do not grow: heaptrack found 1.5 bytes a reload, the monitor's
+ * history (docs/performance.md).
  */
 const EACH = 1000;
 
 describe(`a master that made ${RELOADS} reloads under load`, () => {
   it('holds no more native memory, no more of JavaScript’s, and no more descriptors than before', async () => {
-    const settings = { port: await freePort(), options: { noWorkers: 1, monPort: 0 }, env: { RELOADS: String(RELOADS) } };
-    const script = await new Script('flatness.js', { ...settings, execArgv: ['--expose-gc'] }).ready(1);
+    const settings = {
+      port: await freePort(),
+      options: { noWorkers: 1, monPort: 0 },
+      env: { RELOADS: String(RELOADS) },
+    };
+    const script = await new Script('flatness.js', {
+      ...settings,
+      execArgv: ['--expose-gc'],
+    }).ready(1);
     const load = new Load(script.port, [{ clients: 2 }, { clients: 2, keepAlive: true }]);
     await script.until('all reloads are made', () => script.told('done').length > 0, 800_000);
     await load.stop();
@@ -33,6 +41,8 @@ describe(`a master that made ${RELOADS} reloads under load`, () => {
     assert.ok(grown('script') < EACH, `JavaScript: ${grown('script')} bytes a reload; ${table}`);
     assert.ok(grown('native') < EACH, `native: ${grown('native')} bytes a reload; ${table}`);
     assert.ok(last.descriptors <= warm.descriptors + 10, table);
-    console.log(`      bytes a reload: JavaScript ${Math.round(grown('script'))}, native ${Math.round(grown('native'))}`);
+    console.log(
+      `      bytes a reload: JavaScript ${Math.round(grown('script'))}, native ${Math.round(grown('native'))}`,
+    );
   });
 });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The promise, at length: 50 reloads and 100,000 requests for each kind of client, without one error. Minutes.
-// CLUSTER2_LONG_REQUESTS and CLUSTER2_LONG_RELOADS make it shorter, or longer.
+// The promise, at length: 50 reloads and 100,000 requests for each kind of client, without one
+// error. Minutes. CLUSTER2_LONG_REQUESTS and CLUSTER2_LONG_RELOADS make it shorter, or longer.
 
 const assert = require('node:assert');
 const path = require('node:path');
@@ -31,21 +31,28 @@ function told(script, load) {
   const bad = ([name, , death]) => name === 'warning' || (name === 'died' && death.code !== 0);
   const deaths = script.events().filter(bad);
   const { troubles } = load;
-  return JSON.stringify({ troubles: troubles.slice(0, 5), of: troubles.length, deaths, errors: script.errors }, null, 1);
+  return JSON.stringify(
+    { troubles: troubles.slice(0, 5), of: troubles.length, deaths, errors: script.errors },
+    null,
+    1,
+  );
 }
 
 describe(`${RELOADS} reloads and ${REQUESTS} requests`, () => {
   for (const [name, { clients, think, port, host }] of Object.entries(runs)) {
     it(`of ${name}, without one error`, async () => {
       const script = await startServer({ options: { noWorkers: 2, ...(host && { host }) }, port });
-      const address = port ? path.join(script.cwd, port) : { host: host ?? '127.0.0.1', port: script.port };
+      const address = port
+        ? path.join(script.cwd, port)
+        : { host: host ?? '127.0.0.1', port: script.port };
       const load = hammer.start(address, { clients, think, deadline: 20_000 });
       let reloads = 0;
       while (reloads < RELOADS || load.counts.ok < REQUESTS) {
         const { ok, error } = await ask(script.cwd, 'reload');
         assert.deepStrictEqual(ok, { replaced: 2 }, JSON.stringify(error));
         reloads += 1;
-        // Spread over the requests; the last ones come without a pause if there are requests enough.
+        // Spread over the requests; the last ones come without a pause if there are requests
+        // enough.
         const due = Math.min(REQUESTS, Math.round((REQUESTS * reloads) / RELOADS));
         if (load.counts.ok < due) await load.answered(due - load.counts.ok, 300_000);
         assert.strictEqual(load.troubles.length, 0, told(script, load));
@@ -53,7 +60,11 @@ describe(`${RELOADS} reloads and ${REQUESTS} requests`, () => {
       const report = await load.stop();
       hammer.assertClean(report);
       assert.ok(report.ok >= REQUESTS);
-      await script.until('the old workers are gone', () => script.told('died').length === 2 * reloads, 40_000);
+      await script.until(
+        'the old workers are gone',
+        () => script.told('died').length === 2 * reloads,
+        40_000,
+      );
       assert.deepStrictEqual(script.told('warning'), []);
       script.kill();
       await assertCleanEnd(script, 40_000);

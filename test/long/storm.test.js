@@ -1,6 +1,7 @@
 'use strict';
 
-// The storm of helpers/storm.js, for CLUSTER2_STORM_MINUTES (30), with seeds that failed once first.
+// The storm of helpers/storm.js, for CLUSTER2_STORM_MINUTES (30), with seeds that failed once
+// first.
 
 const { anySeed, storm } = require('../helpers/storm');
 

@@ -1,17 +1,22 @@
 'use strict';
 
-// Messages between master and workers: what arrives is what was sent, in order, and a worker that does not read harms nobody.
+// Messages between master and workers: what arrives is what was sent, in order, and a worker that
+// does not read harms nobody.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Script, freePort } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 
-const start = async (file, workers = 2) => new Script(file, { port: await freePort() }).ready(workers);
+const start = async (file, workers = 2) =>
+  new Script(file, { port: await freePort() }).ready(workers);
 
 /** The arguments of the events of one name, of all processes. */
 function toldBy(script, name) {
-  return script.events({ everybody: true }).filter((event) => event[0] === name).map((event) => event.slice(1));
+  return script
+    .events({ everybody: true })
+    .filter((event) => event[0] === name)
+    .map((event) => event.slice(1));
 }
 
 describe('messages', () => {
@@ -23,8 +28,14 @@ describe('messages', () => {
       assert.ok(complete);
       assert.ok(script.workers().includes(pid));
     }
-    await script.until('workers were told by events as well', () => toldBy(script, 'heard').length === 28);
-    assert.ok(toldBy(script, 'heard').every(([from]) => from === script.pid), 'from the master');
+    await script.until(
+      'workers were told by events as well',
+      () => toldBy(script, 'heard').length === 28,
+    );
+    assert.ok(
+      toldBy(script, 'heard').every(([from]) => from === script.pid),
+      'from the master',
+    );
     assert.strictEqual(script.errors, '');
   });
 
@@ -42,21 +53,29 @@ describe('messages', () => {
     const [gone] = script.workers();
     process.kill(gone, 'SIGKILL');
     await script.until('it is gone', () => script.told('died').length > 0);
-    assert.strictEqual((await ask(script.cwd, 'send', [gone, 'hello'])).error.code, 'CLUSTER2_ERR_WORKER_UNKNOWN');
+    assert.strictEqual(
+      (await ask(script.cwd, 'send', [gone, 'hello'])).error.code,
+      'CLUSTER2_ERR_WORKER_UNKNOWN',
+    );
   });
 
   it('beyond 8 MiB are dropped and told of, and those before and after them arrive', async () => {
     const LIMIT = 8 * 1024 * 1024;
     const script = await start('long-messages.js', 1);
     const [[worker]] = script.told('listening');
-    await script.until('the last one arrives', () => script.told('got').some(([message]) => message === 'last'));
+    await script.until('the last one arrives', () =>
+      script.told('got').some(([message]) => message === 'last'),
+    );
     assert.deepStrictEqual(script.told('got').flat(), [LIMIT, LIMIT, 'between', LIMIT, 'last']);
     const warnings = script.told('warning').map(([{ message }]) => message);
     // Node sends a message with a handle in an envelope.
     const sizes = [`${LIMIT + 1}`, `${40 * 1024 * 1024}`, '\\d+'];
     assert.strictEqual(warnings.length, sizes.length);
     for (const [index, size] of sizes.entries()) {
-      assert.match(warnings[index], new RegExp(`worker ${worker} sent a message of ${size} bytes.* ${LIMIT} bytes`));
+      assert.match(
+        warnings[index],
+        new RegExp(`worker ${worker} sent a message of ${size} bytes.* ${LIMIT} bytes`),
+      );
     }
     assert.deepStrictEqual(script.told('died'), []);
   });
@@ -85,12 +104,22 @@ describe('a worker that does not read its messages', () => {
     assert.strictEqual(code, 'CLUSTER2_ERR_WORKER_BUSY');
     assert.ok(accepted >= 100, `${accepted} messages may wait`);
     assert.deepStrictEqual(broadcast, { sent: 1 }, 'a broadcast reaches the other worker');
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.workers.length, 2, 'the master is well');
+    assert.strictEqual(
+      (await ask(script.cwd, 'status')).ok.workers.length,
+      2,
+      'the master is well',
+    );
     const { outcome, body } = await attempt({ port: script.port });
-    assert.deepStrictEqual([outcome, Number(body)], ['ok', script.workers().find((worker) => worker !== first)]);
+    assert.deepStrictEqual(
+      [outcome, Number(body)],
+      ['ok', script.workers().find((worker) => worker !== first)],
+    );
     process.kill(first, 'SIGCONT');
     const heard = () => toldBy(script, 'heard').filter(([number]) => number !== 'all');
     await script.until('it has heard them all', () => heard().length === accepted);
-    assert.deepStrictEqual(heard().map(([number]) => number), Array.from({ length: accepted }, (_, index) => index + 1));
+    assert.deepStrictEqual(
+      heard().map(([number]) => number),
+      Array.from({ length: accepted }, (_, index) => index + 1),
+    );
   });
 });

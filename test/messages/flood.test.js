@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers that send more than the master's script takes: what the cluster does stays known, messages push back to whoever sends
-// them, and none is lost.
+// Workers that send more than the master's script takes: what the cluster does stays known,
+// messages push back to whoever sends them, and none is lost.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -10,11 +10,20 @@ const { ask } = require('../helpers/ask');
 const { Script, freePort, isAlive } = require('../helpers/cluster');
 
 const start = async (file, noWorkers, env) =>
-  new Script(file, { port: await freePort(), options: { noWorkers, shutdownTimeout: 5000 }, env }).ready(noWorkers);
+  new Script(file, {
+    port: await freePort(),
+    options: { noWorkers, shutdownTimeout: 5000 },
+    env,
+  }).ready(noWorkers);
 
 const heard = (script) => script.told('heard').at(-1)?.[0] ?? 0;
-const pidsOf = (script, name) => script.told(name).map(([pid]) => pid).sort();
-const rssOf = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s*(\d+)/)[1]) * 1024;
+const pidsOf = (script, name) =>
+  script
+    .told(name)
+    .map(([pid]) => pid)
+    .sort();
+const rssOf = (pid) =>
+  Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s*(\d+)/)[1]) * 1024;
 const status = async (script) => (await ask(script.cwd, 'status')).ok;
 
 /** Has the master's script stuck until what is returned is called. */
@@ -35,7 +44,9 @@ describe('workers that send without pause', () => {
     await script.until('they flood', () => heard(script) > 20_000);
     const victims = script.workers().slice(0, 4);
     victims.forEach((pid) => process.kill(pid, 'SIGKILL'));
-    await script.until('each death is told', () => victims.every((pid) => pidsOf(script, 'died').includes(pid)));
+    await script.until('each death is told', () =>
+      victims.every((pid) => pidsOf(script, 'died').includes(pid)),
+    );
     await script.until('all are replaced', async () => isWhole(await status(script), 16), 10_000);
 
     const reloading = ask(script.cwd, 'reload');
@@ -44,7 +55,11 @@ describe('workers that send without pause', () => {
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(10_000), { code: 0, signal: null });
     await reloading;
-    assert.deepStrictEqual(pidsOf(script, 'died'), pidsOf(script, 'forked'), 'each end is told, once');
+    assert.deepStrictEqual(
+      pidsOf(script, 'died'),
+      pidsOf(script, 'forked'),
+      'each end is told, once',
+    );
   });
 
   it('take no memory of a script that is stuck, which learns later what happened and ends at once', async () => {
@@ -89,7 +104,13 @@ describe('messages to a script that is slow', () => {
     free();
     await script.until('their ends are told', () => script.told('died').length === 2);
     assert.deepStrictEqual(script.told('wrong'), []);
-    assert.deepStrictEqual(script.told('died').map(([, code, count]) => [code, count]), [[7, 1000], [7, 1000]]);
+    assert.deepStrictEqual(
+      script.told('died').map(([, code, count]) => [code, count]),
+      [
+        [7, 1000],
+        [7, 1000],
+      ],
+    );
   });
 
   it('all arrive although a listener throws at some', async () => {

@@ -8,7 +8,11 @@ const { Script, freePort } = require('../helpers/cluster');
 
 async function serve(KIND, options = {}) {
   const monPort = await freePort();
-  const script = new Script('monitor-app.js', { port: await freePort(), options: { monPort, ...options }, env: { KIND } });
+  const script = new Script('monitor-app.js', {
+    port: await freePort(),
+    options: { monPort, ...options },
+    env: { KIND },
+  });
   script.monPort = monPort;
   return script;
 }
@@ -24,7 +28,11 @@ describe('a monitor app', () => {
       assert.match((await ask('/ecv')).body, /^status=AVAILABLE/);
       const lost = await ask('/nowhere');
       assert.strictEqual(lost.status, 404);
-      assert.doesNotMatch(lost.body, /there is no such page/, 'its own 404 where the pages know nothing either');
+      assert.doesNotMatch(
+        lost.body,
+        /there is no such page/,
+        'its own 404 where the pages know nothing either',
+      );
       const body = 'b'.repeat(30_000);
       assert.strictEqual((await ask('/echo', { method: 'POST', body })).body, body);
     });

@@ -1,7 +1,8 @@
 /* global document, getComputedStyle */
 'use strict';
 
-// The monitor's page as a person sees it, in a real browser. With SCREENSHOTS=1 it also draws the pictures in `docs/`.
+// The monitor's page as a person sees it, in a real browser. With SCREENSHOTS=1 it also draws the
+// pictures in `docs/`.
 
 const assert = require('node:assert');
 const path = require('node:path');
@@ -33,18 +34,36 @@ const WIDEST = {
 /** A cluster with a monitor, some requests in its past, and a browser. */
 async function begin(options = {}) {
   const monPort = await freePort();
-  const script = await new Script('http.js', { port: await freePort(), options: { monPort, ...options } }).ready(options.noWorkers);
+  const script = await new Script('http.js', {
+    port: await freePort(),
+    options: { monPort, ...options },
+  }).ready(options.noWorkers);
   for (let count = 0; count < 5; count += 1) await request(script.port);
   return { script, monPort, address: `http://127.0.0.1:${monPort}/`, browser: await launch() };
 }
 
-/** Some clients, gently. Those without keep-alive see to it that every worker is asked again and again. */
-const load = (port, clients = 8) => new Load(port, [true, false].map((keepAlive) => ({ clients: clients / 2, path: '/slow?20', keepAlive })));
+/**
+ * Some clients, gently. Those without keep-alive see to it that every worker is asked again and
+ * again.
+ */
+const load = (port, clients = 8) =>
+  new Load(
+    port,
+    [true, false].map((keepAlive) => ({ clients: clients / 2, path: '/slow?20', keepAlive })),
+  );
 
 /** The workers as the page shows them: what stands in each cell, by the name of its column. */
 async function rows(page) {
-  const cells = await page.locator('.workers tbody tr').evaluateAll((lines) =>
-    lines.map((line) => [...line.querySelectorAll('td')].map((cell) => [cell.dataset.name ?? 'State', cell.innerText.trim()])));
+  const cells = await page
+    .locator('.workers tbody tr')
+    .evaluateAll((lines) =>
+      lines.map((line) =>
+        [...line.querySelectorAll('td')].map((cell) => [
+          cell.dataset.name ?? 'State',
+          cell.innerText.trim(),
+        ]),
+      ),
+    );
   return cells.map(Object.fromEntries);
 }
 
@@ -52,7 +71,9 @@ async function rows(page) {
 async function widen(page) {
   const widened = await page.evaluate((widest) => {
     document.querySelector('#pause').click();
-    const cells = [...document.querySelectorAll('.workers td')].filter((cell) => cell.dataset.name in widest);
+    const cells = [...document.querySelectorAll('.workers td')].filter(
+      (cell) => cell.dataset.name in widest,
+    );
     for (const cell of cells) cell.lastChild.textContent = widest[cell.dataset.name];
     return cells.map((cell) => cell.dataset.name);
   }, WIDEST);
@@ -61,7 +82,10 @@ async function widen(page) {
 
 /** How many requests there were since the start, as the page says. */
 async function requests(page) {
-  const text = await page.locator('.totals div', { has: page.getByText('Requests', { exact: true }) }).locator('dd').innerText();
+  const text = await page
+    .locator('.totals div', { has: page.getByText('Requests', { exact: true }) })
+    .locator('dd')
+    .innerText();
   return Number(text.replaceAll(',', ''));
 }
 
@@ -88,11 +112,14 @@ describe('the monitor in a browser', function () {
     const [before] = await rows(page);
     assert.ok(script.workers().includes(Number(before.Pid)), JSON.stringify(before));
     const clients = load(script.port);
-    await until('both workers are seen to serve', async () => (await rows(page)).every((row) => Number(row['Requests / s']) > 10));
+    await until('both workers are seen to serve', async () =>
+      (await rows(page)).every((row) => Number(row['Requests / s']) > 10),
+    );
     await until('all requests are counted', async () => (await requests(page)) > first + 100);
     assert.strictEqual(await page.locator('#sign').innerText(), 'Live');
     process.kill(Number(before.Pid), 'SIGKILL');
-    const replaced = async () => (await rows(page)).find((row) => row.Restarts === '1' && row.State === 'ready');
+    const replaced = async () =>
+      (await rows(page)).find((row) => row.Restarts === '1' && row.State === 'ready');
     const after = await until('the page shows who replaced it', replaced);
     assert.ok(script.workers().includes(Number(after.Pid)), JSON.stringify(after));
     assert.notStrictEqual(after.Pid, before.Pid);
@@ -123,11 +150,19 @@ describe('the monitor in a browser', function () {
     const { address, browser } = await begin();
     for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
       for (const name of PAGES) {
-        const page = await open(browser, address + name, { viewport, isMobile: viewport === PHONE });
+        const page = await open(browser, address + name, {
+          viewport,
+          isMobile: viewport === PHONE,
+        });
         if (name === '') await widen(page);
         const width = await page.evaluate(() => document.documentElement.scrollWidth);
-        const narrow = await page.locator('tbody th, tbody td, .chart p').evaluateAll((places) =>
-          places.filter((place) => place.scrollWidth > place.clientWidth).map((place) => place.innerText));
+        const narrow = await page
+          .locator('tbody th, tbody td, .chart p')
+          .evaluateAll((places) =>
+            places
+              .filter((place) => place.scrollWidth > place.clientWidth)
+              .map((place) => place.innerText),
+          );
         assert.deepStrictEqual(narrow, [], `what does not fit into its place on /${name}`);
         assert.ok(width <= viewport.width, `/${name} is ${width} wide of ${viewport.width}`);
       }
@@ -139,7 +174,10 @@ describe('the monitor in a browser', function () {
     const page = await open(browser, address);
     await page.keyboard.press('Tab');
     assert.strictEqual(await page.locator(':focus').innerText(), 'Skip to the content');
-    assert.ok(await page.locator(':focus').evaluate((link) => link.getBoundingClientRect().left >= 0), 'it is seen');
+    assert.ok(
+      await page.locator(':focus').evaluate((link) => link.getBoundingClientRect().left >= 0),
+      'it is seen',
+    );
     for (let stops = 0; (await page.locator(':focus').getAttribute('id')) !== 'pause'; stops += 1) {
       assert.ok(stops < 20, 'the button is reached');
       await page.keyboard.press('Tab');
@@ -175,7 +213,13 @@ describe('the monitor in a browser', function () {
     // The page is made of samples, of which one comes every 2 s.
     await until('the snapshot says the same', async () => {
       await page.reload();
-      const shown = (await rows(page)).map((row) => [row.Pid, row.Generation, row.State, row.Accepted, row.Restarts]);
+      const shown = (await rows(page)).map((row) => [
+        row.Pid,
+        row.Generation,
+        row.State,
+        row.Accepted,
+        row.Restarts,
+      ]);
       return (await requests(page)) === 5 && JSON.stringify(shown) === JSON.stringify(expected);
     });
     assert.strictEqual(await page.locator('#sign').innerText(), 'Snapshot');
@@ -187,19 +231,35 @@ describe('the monitor in a browser', function () {
       this.timeout(240_000);
       const { script, address, browser } = await begin({ noWorkers: 4 });
       const clients = [load(script.port, 12)];
-      const views = { light: {}, dark: { colorScheme: 'dark' }, phone: { viewport: PHONE, isMobile: true } };
+      const views = {
+        light: {},
+        dark: { colorScheme: 'dark' },
+        phone: { viewport: PHONE, isMobile: true },
+      };
       const pages = {};
       for (const [name, view] of Object.entries(views)) {
-        pages[name] = await open(browser, address, { colorScheme: 'light', viewport: { width: 1280, height: 800 }, ...view });
+        pages[name] = await open(browser, address, {
+          colorScheme: 'light',
+          viewport: { width: 1280, height: 800 },
+          ...view,
+        });
       }
-      const points = async () => (await pages.light.locator('.chart .line').first().getAttribute('d')).split('l').length;
+      const points = async () =>
+        (await pages.light.locator('.chart .line').first().getAttribute('d')).split('l').length;
       for (const enough of [12, 20, 28, 40]) {
-        await until(`the charts have ${enough} points`, async () => (await points()) >= enough, 60_000);
+        await until(
+          `the charts have ${enough} points`,
+          async () => (await points()) >= enough,
+          60_000,
+        );
         clients.push(load(script.port, 6 + clients.length * 4));
         if (clients.length === 3) process.kill(script.workers()[1], 'SIGKILL');
       }
       for (const [name, page] of Object.entries(pages)) {
-        await page.screenshot({ path: path.join(DOCS, `monitor-${name}.png`), fullPage: name === 'phone' });
+        await page.screenshot({
+          path: path.join(DOCS, `monitor-${name}.png`),
+          fullPage: name === 'phone',
+        });
       }
       for (const some of clients) await some.stop();
     });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Strangers who mean no good at the monitor: the app's clients do not notice, the monitor is there again afterwards, and nobody
-// is shown what is not theirs.
+// Strangers who mean no good at the monitor: the app's clients do not notice, the monitor is there
+// again afterwards, and nobody is shown what is not theirs.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -25,13 +25,20 @@ const SECRET = 'hush-hush';
 
 async function begin({ options = {}, env } = {}) {
   const monPort = await freePort();
-  const script = await new Script('http.js', { port: await freePort(), options: { monPort, ...options }, env }).ready();
+  const script = await new Script('http.js', {
+    port: await freePort(),
+    options: { monPort, ...options },
+    env,
+  }).ready();
   fs.mkdirSync(path.join(script.cwd, 'logs'), { recursive: true });
   fs.writeFileSync(path.join(script.cwd, 'logs', 'app.log'), 'a line\n');
   return { script, monPort };
 }
 
-/** The time within which 99 of 100 requests at the app were answered, milliseconds. All of them have to be. */
+/**
+ * The time within which 99 of 100 requests at the app were answered, milliseconds. All of them have
+ * to be.
+ */
 async function p99(port) {
   const times = [];
   const client = async (agent) => {
@@ -52,7 +59,10 @@ const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 const connect = (port, count) => Array.from({ length: count }, () => new Connection(port));
 const destroy = (connections) => connections.forEach(({ socket }) => socket.destroy());
 
-/** Says that again and again, each time on a new connection, until `end()`, which returns the answers. */
+/**
+ * Says that again and again, each time on a new connection, until `end()`, which returns the
+ * answers.
+ */
 function repeat(port, clients, message) {
   const answers = [];
   let stopped = false;
@@ -60,7 +70,10 @@ function repeat(port, clients, message) {
     while (!stopped) {
       const connection = new Connection(port);
       connection.socket.write(message());
-      await until('it is answered or cut', () => connection.closed || connection.received.includes('\r\n\r\n'));
+      await until(
+        'it is answered or cut',
+        () => connection.closed || connection.received.includes('\r\n\r\n'),
+      );
       connection.socket.destroy();
       answers.push(connection.received.split('\r\n')[0]);
     }
@@ -73,7 +86,10 @@ function repeat(port, clients, message) {
   };
 }
 
-/** None was answered in another way. An answer may be lost where the monitor closes before it has read everything. */
+/**
+ * None was answered in another way. An answer may be lost where the monitor closes before it has
+ * read everything.
+ */
 function assertRefused(answers, status) {
   assert.ok(answers.some((line) => line.includes(status)), `${status} among ${answers.length}`);
   assert.deepStrictEqual(answers.filter((line) => line && !line.includes(status)), []);
@@ -89,7 +105,11 @@ const ATTACKS = {
     return async () => assertRefused(await end(), ' 400 ');
   },
   'headers that are too large': async (port) => {
-    const end = repeat(port, 20, () => `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(32 * 1024)}\r\n\r\n`);
+    const end = repeat(
+      port,
+      20,
+      () => `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(32 * 1024)}\r\n\r\n`,
+    );
     return async () => assertRefused(await end(), ' 431 ');
   },
   'requests that come a letter at a time': async (port) => {
@@ -98,29 +118,43 @@ const ATTACKS = {
     slow.forEach(({ socket }) => socket.write('GET / HTTP/1.1\r\nX-Slow: '));
     const timer = setInterval(letter, 100);
     return async () => {
-      await until('they are cut', () => slow.every(({ closed }) => closed), CUT_WITHIN).finally(() => clearInterval(timer));
+      await until('they are cut', () => slow.every(({ closed }) => closed), CUT_WITHIN).finally(
+        () => clearInterval(timer),
+      );
     };
   },
   'readers that do not read': async (port, script) => {
     fs.writeFileSync(path.join(script.cwd, 'logs', 'big.log'), Buffer.alloc(32 << 20, 'a line\n'));
     const before = descriptors(script.pid);
     const readers = connect(port, 60);
-    for (const { socket } of readers) socket.pause().write('GET /logs/big.log HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    for (const { socket } of readers)
+      socket.pause().write('GET /logs/big.log HTTP/1.1\r\nHost: localhost\r\n\r\n');
     // A connection and a file for each.
-    await until('all are being served', () => descriptors(script.pid) >= before + 2 * readers.length);
+    await until(
+      'all are being served',
+      () => descriptors(script.pid) >= before + 2 * readers.length,
+    );
     return async () => {
       await until('they are cut', () => descriptors(script.pid) <= before, CUT_WITHIN);
       destroy(readers);
     };
   },
   'idle connections by the thousand': async (port, script) => {
-    const limit = Number(fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1]);
+    const limit = Number(
+      fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1],
+    );
     const before = descriptors(script.pid);
     const idle = connect(port, Math.min(MANY, limit - 200));
-    await until('the monitor has as many as it takes', () => descriptors(script.pid) >= before + CONNECTIONS);
+    await until(
+      'the monitor has as many as it takes',
+      () => descriptors(script.pid) >= before + CONNECTIONS,
+    );
     const begun = performance.now();
     assert.strictEqual((await request(port, '/status.json')).status, 200);
-    assert.ok(performance.now() - begun < PROMPT, 'and who asks something does not wait for the silent');
+    assert.ok(
+      performance.now() - begun < PROMPT,
+      'and who asks something does not wait for the silent',
+    );
     return async () => {
       assert.ok(descriptors(script.pid) <= before + CONNECTIONS + 10, 'it takes no more');
       destroy(idle);
@@ -138,7 +172,10 @@ describe('the monitor and bad clients', function () {
       const end = await attack(monPort, script);
       const loud = await p99(script.port).finally(end);
       assert.ok(loud < 10 * quiet + 100, `${loud} ms, without it ${quiet} ms`);
-      await until('the monitor answers', async () => (await attempt({ port: monPort })).outcome === 'ok');
+      await until(
+        'the monitor answers',
+        async () => (await attempt({ port: monPort })).outcome === 'ok',
+      );
       assert.deepStrictEqual(script.told('died'), []);
       assert.strictEqual(script.errors, '');
     });
@@ -154,10 +191,40 @@ describe('the monitor and bad clients', function () {
     execFileSync('mkfifo', [path.join(logs, 'pipe.log')]);
     assert.strictEqual((await request(monPort, '/logs/app.log')).body, 'a line\n');
     const names = [
-      ...['../secret.txt', '%2e%2e/secret.txt', '%2e%2e%2fsecret.txt', '..%5csecret.txt', 'app.log/../../secret.txt', './../secret.txt'],
-      ...[path.join(script.cwd, 'secret.txt'), `/${script.cwd}/secret.txt`, encodeURIComponent(path.join(script.cwd, 'secret.txt'))],
-      ...['link.log', 'up/secret.txt', 'up', 'zero.log', 'pipe.log', '.', '..', '%00', 'app.log%00', 'app.log%00.txt', '%', 'none.log'],
-      ...['/etc/passwd', '%2fetc%2fpasswd', '../../../../../../../../etc/passwd', '%252e%252e/secret.txt', '%c0%ae%c0%ae/secret.txt'],
+      ...[
+        '../secret.txt',
+        '%2e%2e/secret.txt',
+        '%2e%2e%2fsecret.txt',
+        '..%5csecret.txt',
+        'app.log/../../secret.txt',
+        './../secret.txt',
+      ],
+      ...[
+        path.join(script.cwd, 'secret.txt'),
+        `/${script.cwd}/secret.txt`,
+        encodeURIComponent(path.join(script.cwd, 'secret.txt')),
+      ],
+      ...[
+        'link.log',
+        'up/secret.txt',
+        'up',
+        'zero.log',
+        'pipe.log',
+        '.',
+        '..',
+        '%00',
+        'app.log%00',
+        'app.log%00.txt',
+        '%',
+        'none.log',
+      ],
+      ...[
+        '/etc/passwd',
+        '%2fetc%2fpasswd',
+        '../../../../../../../../etc/passwd',
+        '%252e%252e/secret.txt',
+        '%c0%ae%c0%ae/secret.txt',
+      ],
     ];
     for (const name of names) {
       for (const query of ['', '?tail=5', '?tail=5&follow=1']) {
@@ -175,21 +242,48 @@ describe('the monitor and bad clients', function () {
 
   it('show nothing to a page that reaches this machine under a name of its own', async () => {
     const { script, monPort } = await begin({ options: { ecv: { control: true } } });
-    const as = (host, target, options) => request(monPort, target, { ...options, headers: { host } });
-    for (const target of ['/', '/status.json', '/live', '/metrics', '/logs', '/logs/app.log', '/deps', '/script.js']) {
-      for (const host of ['evil.example', `evil.example:${monPort}`, '127.0.0.1.evil.example', '10.0.0.1']) {
+    const as = (host, target, options) =>
+      request(monPort, target, { ...options, headers: { host } });
+    for (const target of [
+      '/',
+      '/status.json',
+      '/live',
+      '/metrics',
+      '/logs',
+      '/logs/app.log',
+      '/deps',
+      '/script.js',
+    ]) {
+      for (const host of [
+        'evil.example',
+        `evil.example:${monPort}`,
+        '127.0.0.1.evil.example',
+        '10.0.0.1',
+      ]) {
         assert.strictEqual((await as(host, target)).status, 421, `${host}${target}`);
       }
     }
-    for (const host of [`127.0.0.1:${monPort}`, `localhost:${monPort}`, '[::1]']) assert.strictEqual((await as(host, '/')).status, 200);
+    for (const host of [`127.0.0.1:${monPort}`, `localhost:${monPort}`, '[::1]'])
+      assert.strictEqual((await as(host, '/')).status, 200);
     assert.strictEqual((await as('evil.example', '/ecv/disable', { method: 'POST' })).status, 403);
     assert.match((await request(script.port, '/ecv')).body, /^status=AVAILABLE/);
   });
 
   it('show no secret: neither variables of the environment nor the token', async () => {
     const env = { SOME_PASSWORD: SECRET };
-    const { monPort } = await begin({ env, options: { ecv: { control: true, token: `${SECRET}-token` }, env: { OTHER: SECRET } } });
-    for (const target of ['/', '/status.json', '/metrics', '/logs', '/deps.json', '/ecv', '/none']) {
+    const { monPort } = await begin({
+      env,
+      options: { ecv: { control: true, token: `${SECRET}-token` }, env: { OTHER: SECRET } },
+    });
+    for (const target of [
+      '/',
+      '/status.json',
+      '/metrics',
+      '/logs',
+      '/deps.json',
+      '/ecv',
+      '/none',
+    ]) {
       assert.ok(!(await request(monPort, target)).body.includes(SECRET), target);
     }
   });

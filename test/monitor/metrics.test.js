@@ -1,6 +1,7 @@
 'use strict';
 
-// The monitor's metrics are what Prometheus expects of metrics: by its own checker, and by a real server that collects them.
+// The monitor's metrics are what Prometheus expects of metrics: by its own checker, and by a real
+// server that collects them.
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
@@ -10,7 +11,10 @@ const { until } = require('../helpers/wait');
 
 async function begin() {
   const monPort = await freePort();
-  const script = await new Script('http.js', { port: await freePort(), options: { monPort } }).ready();
+  const script = await new Script('http.js', {
+    port: await freePort(),
+    options: { monPort },
+  }).ready();
   return { script, monPort };
 }
 
@@ -20,19 +24,30 @@ scrape_configs:
 - { job_name: cluster2, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }
 `;
 
-/** A Prometheus that collects from that port once a second; `query` asks it and returns the number found, if any. */
+/**
+ * A Prometheus that collects from that port once a second; `query` asks it and returns the number
+ * found, if any.
+ */
 async function startPrometheus(program, monPort) {
   const port = await freePort();
-  const args = ['--config.file={directory}/config.yml', '--storage.tsdb.path={directory}/data', `--web.listen-address=127.0.0.1:${port}`];
+  const args = [
+    '--config.file={directory}/config.yml',
+    '--storage.tsdb.path={directory}/data',
+    `--web.listen-address=127.0.0.1:${port}`,
+  ];
   const tool = new Tool(program, args, { 'config.yml': CONFIG(monPort) });
-  await until('Prometheus is ready', async () => (await request(port, '/-/ready').catch(() => ({}))).status === 200);
+  await until(
+    'Prometheus is ready',
+    async () => (await request(port, '/-/ready').catch(() => ({}))).status === 200,
+  );
   const query = async (text) => {
     const { status, body } = await request(port, `/api/v1/query?query=${encodeURIComponent(text)}`);
     assert.strictEqual(status, 200, body);
     const [found] = JSON.parse(body).data.result;
     return found && Number(found.value[1]);
   };
-  const reaches = (text, number) => until(`${text} is ${number}\n${tool.output}`, async () => (await query(text)) === number);
+  const reaches = (text, number) =>
+    until(`${text} is ${number}\n${tool.output}`, async () => (await query(text)) === number);
   return { tool, port, query, reaches };
 }
 
@@ -58,8 +73,14 @@ describe('the metrics of the monitor', function () {
 
   it('are OpenMetrics for who asks for that, with the same series', async () => {
     const { monPort } = await begin();
-    const series = ({ body }) => body.split('\n').filter((line) => /^\w/.test(line)).map((line) => line.split(' ')[0]);
-    const open = await request(monPort, '/metrics', { headers: { accept: 'application/openmetrics-text;version=1.0.0,*/*;q=0.1' } });
+    const series = ({ body }) =>
+      body
+        .split('\n')
+        .filter((line) => /^\w/.test(line))
+        .map((line) => line.split(' ')[0]);
+    const open = await request(monPort, '/metrics', {
+      headers: { accept: 'application/openmetrics-text;version=1.0.0,*/*;q=0.1' },
+    });
     assert.match(open.headers['content-type'], /^application\/openmetrics-text; version=1\.0\.0/);
     assert.ok(open.body.endsWith('# EOF\n'));
     assert.deepStrictEqual(series(open), series(await request(monPort, '/metrics')));
@@ -77,8 +98,17 @@ describe('the metrics of the monitor', function () {
     assert.strictEqual(await query('sum(cluster2_worker_state{state="ready"})'), 2);
     process.kill(script.workers()[0], 'SIGKILL');
     await reaches('cluster2_worker_deaths_total{reason="crash"}', 1);
-    assert.strictEqual(await query('cluster2_requests_total'), 30, 'what the dead one counted stays');
-    const { data } = JSON.parse((await request(port, '/api/v1/metadata?metric=cluster2_requests')).body);
-    assert.deepStrictEqual(data.cluster2_requests?.map(({ type, help }) => [type, help]), [['counter', 'Requests begun']]);
+    assert.strictEqual(
+      await query('cluster2_requests_total'),
+      30,
+      'what the dead one counted stays',
+    );
+    const { data } = JSON.parse(
+      (await request(port, '/api/v1/metadata?metric=cluster2_requests')).body,
+    );
+    assert.deepStrictEqual(
+      data.cluster2_requests?.map(({ type, help }) => [type, help]),
+      [['counter', 'Requests begun']],
+    );
   });
 });

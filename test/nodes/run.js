@@ -1,8 +1,8 @@
 'use strict';
 
-// Runs the tests that tell one Node from another, once for each version of Node that this package supports. Mocha and its
-// clients run on the Node that runs this; clusters run on the other one (test/helpers/node.js). `npm run test:nodes -- 18 26`:
-// only these.
+// Runs the tests that tell one Node from another, once for each version of Node that this package
+// supports. Mocha and its clients run on the Node that runs this; clusters run on the other one
+// (test/helpers/node.js). `npm run test:nodes -- 18 26`: only these.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -22,14 +22,21 @@ const TESTS = [
   /^single\/(listeners|process)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
 ];
-/** Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest and the newest line only. */
+/**
+ * Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest
+ * and the newest line only.
+ */
 const MASTERS = [
-  /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang|kernel-balance|passed-connections|recycle|scale)$/,
+  /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang|kernel-balance)$/,
+  /^continuity\/(passed-connections|recycle|scale)$/,
   /^(cli\/(commands|notices)|servers\/untouched)$/,
 ];
 const THOROUGH = ['18', '26'];
 
-/** The path of a Node of this version. It comes from the npm registry, as the package that holds nothing else. */
+/**
+ * The path of a Node of this version. It comes from the npm registry, as the package that holds
+ * nothing else.
+ */
 function fetch(version) {
   const name = `node-linux-${process.arch}`;
   const folder = path.join(KEPT, version);
@@ -37,7 +44,10 @@ function fetch(version) {
   if (!fs.existsSync(file)) {
     fs.mkdirSync(folder, { recursive: true });
     const quiet = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-    execFileSync('npm', ['install', ...quiet, '--prefix', folder, `${name}@${version}`], { encoding: 'utf8', stdio: 'pipe' });
+    execFileSync('npm', ['install', ...quiet, '--prefix', folder, `${name}@${version}`], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
   }
   const found = execFileSync(file, ['--version'], { encoding: 'utf8' }).trim();
   if (!`${found}.`.startsWith(`v${version}.`)) throw new Error(`${file} is ${found}`);
@@ -49,19 +59,42 @@ function test(node, version, isThorough) {
   const report = path.join(KEPT, `${version}.json`);
   fs.rmSync(report, { force: true });
   const isOneOf = (name, patterns) => patterns.some((pattern) => pattern.test(name));
-  const files = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true }).filter((file) => file.endsWith('.test.js')).sort();
+  const files = fs
+    .readdirSync(path.join(ROOT, 'test'), { recursive: true })
+    .filter((file) => file.endsWith('.test.js'))
+    .sort();
   const names = files.map((file) => file.slice(0, -'.test.js'.length));
-  const chosen = names.filter((name) => isOneOf(name, TESTS) && (isThorough || !isOneOf(name, MASTERS)));
+  const chosen = names.filter(
+    (name) => isOneOf(name, TESTS) && (isThorough || !isOneOf(name, MASTERS)),
+  );
   const reporter = ['--reporter', 'json', '--reporter-option', `output=${report}`];
-  const mocha = [require.resolve('mocha/bin/mocha.js'), ...reporter, ...chosen.map((name) => `test/${name}.test.js`)];
+  const mocha = [
+    require.resolve('mocha/bin/mocha.js'),
+    ...reporter,
+    ...chosen.map((name) => `test/${name}.test.js`),
+  ];
   // The command line finds its Node by the second one.
-  const env = { ...process.env, CLUSTER2_TEST_NODE: node, PATH: `${path.dirname(node)}:${process.env.PATH}` };
-  const { status, stderr } = spawnSync(process.execPath, mocha, { cwd: ROOT, encoding: 'utf8', env, stdio: ['ignore', 'ignore', 'pipe'] });
-  if (!fs.existsSync(report)) return { passed: 0, failures: [{ title: 'mocha itself', reason: stderr }] };
+  const env = {
+    ...process.env,
+    CLUSTER2_TEST_NODE: node,
+    PATH: `${path.dirname(node)}:${process.env.PATH}`,
+  };
+  const { status, stderr } = spawnSync(process.execPath, mocha, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (!fs.existsSync(report))
+    return { passed: 0, failures: [{ title: 'mocha itself', reason: stderr }] };
   const { stats, failures } = JSON.parse(fs.readFileSync(report, 'utf8'));
-  const failed = failures.map(({ fullTitle, err }) => ({ title: fullTitle, reason: err.stack ?? err.message }));
+  const failed = failures.map(({ fullTitle, err }) => ({
+    title: fullTitle,
+    reason: err.stack ?? err.message,
+  }));
   if (stats.passes === 0) failed.push({ title: 'no test was run', reason: '' });
-  else if (status !== 0 && failed.length === 0) failed.push({ title: `mocha ended with ${status}`, reason: stderr });
+  else if (status !== 0 && failed.length === 0)
+    failed.push({ title: `mocha ended with ${status}`, reason: stderr });
   return { passed: stats.passes, skipped: stats.pending, failures: failed };
 }
 
@@ -74,19 +107,28 @@ function result(version) {
     what = { name: found, ...test(node, version, THOROUGH.includes(version)) };
   } catch (error) {
     const reason = `${error.message}\n${error.stderr ?? ''}`;
-    what = { name: `v${version}`, passed: 0, failures: [{ title: 'this Node cannot be had', reason }] };
+    what = {
+      name: `v${version}`,
+      passed: 0,
+      failures: [{ title: 'this Node cannot be had', reason }],
+    };
   }
   const skipped = what.skipped ? `, ${what.skipped} skipped` : '';
   const took = Math.round((Date.now() - began) / 1000);
-  console.log(`Node ${what.name}: ${what.passed} passed, ${what.failures.length} failed${skipped} (${took} s)`);
-  for (const { title, reason } of what.failures) console.log(`  ${title}\n    ${reason.trim().replaceAll('\n', '\n    ')}`);
+  console.log(
+    `Node ${what.name}: ${what.passed} passed, ${what.failures.length} failed${skipped} (${took} s)`,
+  );
+  for (const { title, reason } of what.failures)
+    console.log(`  ${title}\n    ${reason.trim().replaceAll('\n', '\n    ')}`);
   return what;
 }
 
 // On the line of the present Node, `npm test` has run all tests.
 const isPresent = (version) => process.version.startsWith(`v${version}.`);
 const asked = process.argv.slice(2);
-const results = (asked.length > 0 ? asked : VERSIONS.filter((version) => !isPresent(version))).map(result);
+const results = (asked.length > 0 ? asked : VERSIONS.filter((version) => !isPresent(version))).map(
+  result,
+);
 const sum = (of) => results.reduce((total, one) => total + of(one), 0);
 const failed = sum(({ failures }) => failures.length);
 console.log(`${sum(({ passed }) => passed)} passed, ${failed} failed`);

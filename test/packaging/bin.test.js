@@ -1,19 +1,31 @@
 'use strict';
 
-// What npm puts into node_modules/.bin starts the native command line of this machine, in its own place.
+// What npm puts into node_modules/.bin starts the native command line of this machine, in its own
+// place.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placePlatform, removeFolders, write } = require('../helpers/installed');
+const {
+  LAYOUTS,
+  PLATFORM,
+  ROOT,
+  emptyFolder,
+  lay,
+  placePlatform,
+  removeFolders,
+  write,
+} = require('../helpers/installed');
 const { NODE } = require('../helpers/node');
 const { within } = require('../helpers/wait');
 
 const { version } = require('../../package.json');
 
-/** A command line that tells who it is and how it was called, and does what its first argument says. */
+/**
+ * A command line that tells who it is and how it was called, and does what its first argument says.
+ */
 const PROGRAM = `#!/bin/sh
 printf '%s\\n' "$$" "$CLUSTER2_PACKAGE" "$@"
 eval "$1"
@@ -22,14 +34,21 @@ eval "$1"
 const linkOf = (project) => path.join(path.dirname(project.linked), '.bin', 'cluster2');
 
 function run(file, args = [], settings = {}) {
-  const { status, signal, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 10_000, ...settings });
+  const { status, signal, stdout, stderr } = spawnSync(file, args, {
+    encoding: 'utf8',
+    timeout: 10_000,
+    ...settings,
+  });
   return { status, signal, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
 /** An environment in which `uname` tells of another machine. */
 function machine(system, processor) {
   const folder = emptyFolder();
-  write({ [path.join(folder, 'uname')]: `#!/bin/sh\nif [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi\n` });
+  write({
+    [path.join(folder, 'uname')]:
+      `#!/bin/sh\nif [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi\n`,
+  });
   return { env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
 }
 
@@ -70,8 +89,13 @@ describe('bin/cluster2', () => {
 
   it('takes the one for this C library where both are installed', () => {
     const project = lay('hoisted', { program: PROGRAM });
-    const other = PLATFORM.endsWith('gnu') ? PLATFORM.replace('gnu', 'musl') : PLATFORM.replace('musl', 'gnu');
-    placePlatform(path.join(project.folder, `node_modules/cluster2-rs-${other}`), { platform: other, program: '#!/bin/sh\necho other\n' });
+    const other = PLATFORM.endsWith('gnu')
+      ? PLATFORM.replace('gnu', 'musl')
+      : PLATFORM.replace('musl', 'gnu');
+    placePlatform(path.join(project.folder, `node_modules/cluster2-rs-${other}`), {
+      platform: other,
+      program: '#!/bin/sh\necho other\n',
+    });
     assert.strictEqual(run(linkOf(project), ['exit 7']).status, 7);
   });
 
@@ -91,7 +115,9 @@ describe('bin/cluster2', () => {
 
   it('says in one line what is missing, and ends with 255', () => {
     const project = lay('hoisted');
-    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
+      recursive: true,
+    });
     const { status, stderr } = run(linkOf(project));
     assert.strictEqual(status, 255);
     assert.match(stderr, /^cluster2: .*\(Linux [^)]+\).* missing.*npm run build.*\n$/);
@@ -115,17 +141,31 @@ describe('bin/cluster2', () => {
     }
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     assert.strictEqual(run(NODE, [link, 'kill -TERM $$']).signal, 'SIGTERM');
-    const kept = run(NODE, ['--preserve-symlinks', '--preserve-symlinks-main', link, 'exit 7', 'two words']);
+    const kept = run(NODE, [
+      '--preserve-symlinks',
+      '--preserve-symlinks-main',
+      link,
+      'exit 7',
+      'two words',
+    ]);
     assert.deepStrictEqual([kept.status, ...kept.lines.slice(2)], [7, 'exit 7', 'two words']);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) {
       const name = signal.slice(3);
-      assert.strictEqual(await endBy(signal, spawn(NODE, [link, `trap "exit 9" ${name}; echo set; while read -r nothing; do :; done`])), 9);
+      assert.strictEqual(
+        await endBy(
+          signal,
+          spawn(NODE, [link, `trap "exit 9" ${name}; echo set; while read -r nothing; do :; done`]),
+        ),
+        9,
+      );
     }
   });
 
   it('says what is missing by node too', () => {
     const project = lay('hoisted');
-    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
+      recursive: true,
+    });
     const { status, stderr } = run(NODE, [linkOf(project)]);
     assert.strictEqual(status, 255);
     assert.match(stderr, /^cluster2: .* missing.*\n$/);

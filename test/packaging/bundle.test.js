@@ -1,6 +1,7 @@
 'use strict';
 
-// A release has all our JavaScript in one file, which must be the same as the files of the clone, and be loaded once.
+// A release has all our JavaScript in one file, which must be the same as the files of the clone,
+// and be loaded once.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -24,7 +25,8 @@ const SERVER = `
   require(process.env.EVENTS)(cluster);
 `;
 
-const filesBelow = (folder) => fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'));
+const filesBelow = (folder) =>
+  fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'));
 
 describe('the JavaScript of a release', () => {
   afterEach(removeFolders);
@@ -45,9 +47,19 @@ describe('the JavaScript of a release', () => {
     const { folder, main } = lay('hoisted');
     write({ [path.join(folder, 'server.js')]: SERVER });
     const env = { ...process.env, EVENTS: path.join(ROOT, 'test', 'fixtures', 'events.js') };
-    const script = await new Script(path.join(folder, 'server.js'), { cwd: folder, env, port: await freePort() }).ready();
-    const loaded = JSON.parse((await request(script.port, '/')).body).map((file) => path.relative(main, file));
-    assert.deepStrictEqual(loaded.filter((file) => file.endsWith('.js')).sort(), ['index.js', 'lib/all.js', 'lib/preload.js']);
+    const script = await new Script(path.join(folder, 'server.js'), {
+      cwd: folder,
+      env,
+      port: await freePort(),
+    }).ready();
+    const loaded = JSON.parse((await request(script.port, '/')).body).map((file) =>
+      path.relative(main, file),
+    );
+    assert.deepStrictEqual(loaded.filter((file) => file.endsWith('.js')).sort(), [
+      'index.js',
+      'lib/all.js',
+      'lib/preload.js',
+    ]);
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
@@ -59,7 +71,9 @@ describe('the JavaScript of a release', () => {
       if (isMainThread) new Worker(__filename); else console.log(loaded());`;
     write({ [path.join(folder, 'thread.js')]: code });
     const flags = ['--require', path.join(main, 'lib', 'preload.js')];
-    const { stdout, stderr } = spawnSync(NODE, [...flags, path.join(folder, 'thread.js')], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(NODE, [...flags, path.join(folder, 'thread.js')], {
+      encoding: 'utf8',
+    });
     assert.deepStrictEqual([stdout.trim(), stderr], ['0', '']);
   });
 
@@ -68,7 +82,9 @@ describe('the JavaScript of a release', () => {
     const code = `import Default, { Cluster, ClusterError } from 'cluster2-rs';
       console.log(Default === Cluster && Cluster.ClusterError === ClusterError && ClusterError.name);`;
     write({ [path.join(folder, 'app.mjs')]: code });
-    const { stdout, stderr } = spawnSync(NODE, [path.join(folder, 'app.mjs')], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(NODE, [path.join(folder, 'app.mjs')], {
+      encoding: 'utf8',
+    });
     assert.deepStrictEqual([stdout.trim(), stderr], ['ClusterError', '']);
   });
 });

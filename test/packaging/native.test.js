@@ -1,15 +1,28 @@
 'use strict';
 
-// The addon is found wherever npm put it; where there is none for a machine, the error says what there is and what to do.
+// The addon is found wherever npm put it; where there is none for a machine, the error says what
+// there is and what to do.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { LAYOUTS, PLATFORM, ROOT, emptyFolder, lay, placeMain, removeFolders, write } = require('../helpers/installed');
+const {
+  LAYOUTS,
+  PLATFORM,
+  ROOT,
+  emptyFolder,
+  lay,
+  placeMain,
+  removeFolders,
+  write,
+} = require('../helpers/installed');
 const { NODE, VERSION } = require('../helpers/node');
 
-/** Requires the package at this place in a process of its own, after `before` has run there: `loaded`, or the error. */
+/**
+ * Requires the package at this place in a process of its own, after `before` has run there:
+ * `loaded`, or the error.
+ */
 function load(place, before = '') {
   const script = `${before};
     try { require(${JSON.stringify(place)}); console.log('loaded'); }
@@ -55,21 +68,39 @@ describe('where there is no addon', () => {
   afterEach(removeFolders);
 
   it('a supported platform is told which package is missing, and how to build', () => {
-    const parts = [`${PLATFORM} (Node ${VERSION})`, `cluster2-rs-${PLATFORM}`, 'optional dependencies', 'npm run build'];
+    const parts = [
+      `${PLATFORM} (Node ${VERSION})`,
+      `cluster2-rs-${PLATFORM}`,
+      'optional dependencies',
+      'npm run build',
+    ];
     assertPlatformError(load(place), ...parts);
   });
 
   it('another system or processor is told what is supported', () => {
-    const supported = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl', 'npm run build'];
+    const supported = [
+      'linux-x64-gnu',
+      'linux-x64-musl',
+      'linux-arm64-gnu',
+      'linux-arm64-musl',
+      'npm run build',
+    ];
     const mac = `${pretend('platform', "'darwin'")};${pretend('arch', "'arm64'")}`;
     assertPlatformError(load(place, mac), `darwin-arm64 (Node ${VERSION})`, ...supported);
-    assertPlatformError(load(place, pretend('arch', "'riscv64'")), PLATFORM.replace(process.arch, 'riscv64'), ...supported);
+    assertPlatformError(
+      load(place, pretend('arch', "'riscv64'")),
+      PLATFORM.replace(process.arch, 'riscv64'),
+      ...supported,
+    );
   });
 
   it('a Node that is linked with musl is told so', () => {
     const node = path.join(place, 'node');
     write({ [node]: `\x7fELF${'\0'.repeat(700)}/lib/ld-musl-${process.arch}.so.1\0` });
-    assertPlatformError(load(place, pretend('execPath', JSON.stringify(node))), `linux-${process.arch}-musl`);
+    assertPlatformError(
+      load(place, pretend('execPath', JSON.stringify(node))),
+      `linux-${process.arch}-musl`,
+    );
   });
 
   it('a file that is no addon is named, with the reason', () => {

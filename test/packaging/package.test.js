@@ -1,6 +1,7 @@
 'use strict';
 
-// What npm takes from a clone: enough to run from, nothing else, and nothing that has to be built or downloaded.
+// What npm takes from a clone: enough to run from, nothing else, and nothing that has to be built
+// or downloaded.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -21,7 +22,14 @@ const MAY_BE = [
   /^cluster2\.linux-\w+-\w+$/,
 ];
 const BINARIES = [`cluster2-rs.${PLATFORM}.node`, `cluster2.${PLATFORM}`];
-const SCRIPTS_OF_NPM = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
+const SCRIPTS_OF_NPM = [
+  'preinstall',
+  'install',
+  'postinstall',
+  'prepare',
+  'preprepare',
+  'postprepare',
+];
 
 describe('the package', function () {
   this.timeout(LIMIT);
@@ -33,10 +41,26 @@ describe('the package', function () {
 
   it('holds what runs, and nothing else', () => {
     const names = files.map((file) => file.path);
-    assert.deepStrictEqual(names.filter((name) => !MAY_BE.some((pattern) => pattern.test(name))), []);
-    const modules = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
-    const needed = ['index.js', 'index.d.ts', 'LICENSE', 'README.md', 'bin/cluster2', ...BINARIES, ...modules.map((name) => `lib/${name}`)];
-    assert.deepStrictEqual(needed.filter((name) => !names.includes(name)), []);
+    assert.deepStrictEqual(
+      names.filter((name) => !MAY_BE.some((pattern) => pattern.test(name))),
+      [],
+    );
+    const modules = fs
+      .readdirSync(path.join(ROOT, 'lib'), { recursive: true })
+      .filter((name) => name.endsWith('.js'));
+    const needed = [
+      'index.js',
+      'index.d.ts',
+      'LICENSE',
+      'README.md',
+      'bin/cluster2',
+      ...BINARIES,
+      ...modules.map((name) => `lib/${name}`),
+    ];
+    assert.deepStrictEqual(
+      needed.filter((name) => !names.includes(name)),
+      [],
+    );
   });
 
   it('is small but for the binaries, which can be executed', () => {
@@ -56,13 +80,23 @@ describe('the package', function () {
   });
 
   it('has the version of the crate', () => {
-    const crate = fs.readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8').match(/^version = "(.*)"$/m)[1];
+    const crate = fs
+      .readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8')
+      .match(/^version = "(.*)"$/m)[1];
     assert.strictEqual(description.version, crate);
   });
 
   it('is not published from a clone', () => {
-    const publish = () => execFileSync('npm', ['run', 'prepublishOnly'], { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' });
-    assert.throws(publish, ({ status, stderr }) => status === 1 && stderr.includes('npm run release'));
+    const publish = () =>
+      execFileSync('npm', ['run', 'prepublishOnly'], {
+        cwd: ROOT,
+        encoding: 'utf8',
+        stdio: 'pipe',
+      });
+    assert.throws(
+      publish,
+      ({ status, stderr }) => status === 1 && stderr.includes('npm run release'),
+    );
   });
 
   it('is resolved with its types by all kinds of importers (attw)', () => tool('attw', tarball));
@@ -79,7 +113,12 @@ describe('the package', function () {
 /** Runs a tool over the package; what it says is shown if it finds something. */
 function tool(name, ...args) {
   try {
-    execFileSync(path.join(ROOT, 'node_modules', '.bin', name), args, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe', timeout: LIMIT });
+    execFileSync(path.join(ROOT, 'node_modules', '.bin', name), args, {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: 'pipe',
+      timeout: LIMIT,
+    });
   } catch (error) {
     assert.fail(`${name}: ${error.message}\n${error.stdout}\n${error.stderr}`);
   }

@@ -1,6 +1,7 @@
 'use strict';
 
-// The types: their own tests (test/types/) hold, and what they say can be imported is there when the program runs.
+// The types: their own tests (test/types/) hold, and what they say can be imported is there when
+// the program runs.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -13,7 +14,12 @@ const ROOT = path.join(__dirname, '..', '..');
 function run(tool, ...args) {
   try {
     const env = { ...process.env, NO_COLOR: '1' };
-    return execFileSync(path.join(ROOT, 'node_modules', '.bin', tool), args, { cwd: ROOT, env, encoding: 'utf8', timeout: 60_000 });
+    return execFileSync(path.join(ROOT, 'node_modules', '.bin', tool), args, {
+      cwd: ROOT,
+      env,
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
   } catch (error) {
     return assert.fail(`${tool}: ${error.message}\n${error.stdout}\n${error.stderr}`);
   }
@@ -23,8 +29,13 @@ describe('index.d.ts', function () {
   this.timeout(60_000);
 
   it('types what the manual says', () => {
-    const files = fs.readdirSync(path.join(__dirname, '..', 'types')).filter((name) => name.includes('.tst.'));
-    assert.match(run('tstyche'), new RegExp(`Test files: +${files.length} passed, ${files.length} total`));
+    const files = fs
+      .readdirSync(path.join(__dirname, '..', 'types'))
+      .filter((name) => name.includes('.tst.'));
+    assert.match(
+      run('tstyche'),
+      new RegExp(`Test files: +${files.length} passed, ${files.length} total`),
+    );
   });
 
   it('compiles in a strict project that also checks the types of its packages', () => {
@@ -37,7 +48,10 @@ describe('what can be imported', () => {
 
   it('in a CommonJS module', () => {
     assert.strictEqual(Cluster.Cluster, Cluster);
-    assert.strictEqual(new Cluster.ClusterError('CLUSTER2_ERR_SYSTEM', 'words').code, 'CLUSTER2_ERR_SYSTEM');
+    assert.strictEqual(
+      new Cluster.ClusterError('CLUSTER2_ERR_SYSTEM', 'words').code,
+      'CLUSTER2_ERR_SYSTEM',
+    );
   });
 
   it('in an ES module, by names that Node finds without running it', async () => {

@@ -1,7 +1,7 @@
 'use strict';
 
-// The tarballs of a release, which `npm run test:release` has left in dist/ by a second build of everything: they are installed
-// and run as a user would.
+// The tarballs of a release, which `npm run test:release` has left in dist/ by a second build of
+// everything: they are installed and run as a user would.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -19,7 +19,8 @@ const tarball = (name) => path.join(DIST, `${name}-${version}.tgz`);
 const MAIN = tarball('cluster2-rs');
 const HERE = tarball(`cluster2-rs-${PLATFORM}`);
 
-const descriptionOf = (folder) => JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+const descriptionOf = (folder) =>
+  JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
 
 /** Whether version `a` is newer than `b`. */
 function isNewer(a, b) {
@@ -47,17 +48,38 @@ describe('the release', function () {
   it('has a main package without binaries, which names every platform by its own version', () => {
     assert.deepStrictEqual(contents(MAIN).filter((name) => /\.node$|^cluster2/.test(name)), []);
     const description = descriptionOf(path.join(modules, 'cluster2-rs'));
-    const expected = Object.fromEntries(PLATFORMS.map((platform) => [`cluster2-rs-${platform}`, version]));
+    const expected = Object.fromEntries(
+      PLATFORMS.map((platform) => [`cluster2-rs-${platform}`, version]),
+    );
     assert.deepStrictEqual(description.optionalDependencies, expected);
-    assert.deepStrictEqual(['scripts', 'dependencies', 'devDependencies'].filter((name) => name in description), []);
+    assert.deepStrictEqual(
+      ['scripts', 'dependencies', 'devDependencies'].filter((name) => name in description),
+      [],
+    );
   });
 
   it('has a package for this platform, which names it and holds the two binaries', () => {
-    const { os, cpu, libc, version: own } = descriptionOf(path.join(modules, `cluster2-rs-${PLATFORM}`));
+    const {
+      os,
+      cpu,
+      libc,
+      version: own,
+    } = descriptionOf(path.join(modules, `cluster2-rs-${PLATFORM}`));
     const [system, processor, library] = PLATFORM.split('-');
-    const expected = { os: [system], cpu: [processor], libc: [library === 'gnu' ? 'glibc' : library], own: version };
+    const expected = {
+      os: [system],
+      cpu: [processor],
+      libc: [library === 'gnu' ? 'glibc' : library],
+      own: version,
+    };
     assert.deepStrictEqual({ os, cpu, libc, own }, expected);
-    const expectedFiles = ['LICENSE', 'README.md', 'cluster2', `cluster2-rs.${PLATFORM}.node`, 'package.json'];
+    const expectedFiles = [
+      'LICENSE',
+      'README.md',
+      'cluster2',
+      `cluster2-rs.${PLATFORM}.node`,
+      'package.json',
+    ];
     assert.deepStrictEqual(contents(HERE).sort(), expectedFiles.sort());
   });
 

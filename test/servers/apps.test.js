@@ -19,7 +19,10 @@ const secure = selfSigned();
 const trusting = { transport: https, host: 'localhost', family: 4, ca: secure.cert };
 
 async function serve(kind) {
-  return new Script('kinds.js', { port: await freePort(), env: { KIND: kind, TLS: JSON.stringify(secure) } }).ready();
+  return new Script('kinds.js', {
+    port: await freePort(),
+    env: { KIND: kind, TLS: JSON.stringify(secure) },
+  }).ready();
 }
 
 /** Both workers answer, and see who asks; `question` resolves to `<pid> <address> <port>`. */
@@ -35,7 +38,8 @@ async function bothAnswer(script, question) {
 /** `shutdown()` while a request is in flight, which must not keep the request from its answer. */
 async function shutDownWhileBusy(script, answer) {
   const cluster = new Cluster({ pids: script.pids });
-  const active = async () => (await cluster.status()).workers.reduce((sum, { requests }) => sum + requests.active, 0);
+  const active = async () =>
+    (await cluster.status()).workers.reduce((sum, { requests }) => sum + requests.active, 0);
   await script.until('the request has arrived', () => script.told('message').length === 1);
   await until('it alone is counted', async () => (await active()) === 1);
   await cluster.shutdown();
@@ -46,7 +50,17 @@ async function shutDownWhileBusy(script, answer) {
 }
 
 describe('an app of the kind', () => {
-  for (const kind of ['http', 'connect', 'koa', 'fastify', 'express2', 'express3', 'express4', 'express5', 'https']) {
+  for (const kind of [
+    'http',
+    'connect',
+    'koa',
+    'fastify',
+    'express2',
+    'express3',
+    'express4',
+    'express5',
+    'https',
+  ]) {
     it(`${kind} is served by all workers, which see the client's address`, async function () {
       needNodeOf(this, kind);
       const script = await serve(kind);
@@ -54,7 +68,8 @@ describe('an app of the kind', () => {
       await bothAnswer(script, async () => (await request(script.port, '/', options)).headers.who);
       const { body } = await request(script.port, '/', { ...options, method: 'POST', body: BIG });
       assert.ok(body === BIG, 'a megabyte comes back as it was sent');
-      if (kind.startsWith('express')) assert.strictEqual((await request(script.port, '/hello/you')).body, 'hello you');
+      if (kind.startsWith('express'))
+        assert.strictEqual((await request(script.port, '/hello/you')).body, 'hello you');
       const slow = request(script.port, '/slow', { ...options, method: 'POST', body: 'in flight' });
       assert.strictEqual((await shutDownWhileBusy(script, slow)).body, 'in flight');
     });
@@ -71,7 +86,9 @@ describe('an app of the kind', () => {
         return headers.who;
       });
       const [first, ...others] = clients;
-      const closed = Promise.all(clients.map((client) => new Promise((resolve) => client.once('close', resolve))));
+      const closed = Promise.all(
+        clients.map((client) => new Promise((resolve) => client.once('close', resolve))),
+      );
       others.forEach((client) => client.close());
       const { body } = await shutDownWhileBusy(script, stream(first, '/slow', 'in flight'));
       assert.strictEqual(body, 'in flight');
@@ -82,7 +99,9 @@ describe('an app of the kind', () => {
   it('Nest on Fastify is served by all workers', async function () {
     needNodeOf(this, 'fastify');
     const script = await new Script('nest-fastify.mjs', { port: await freePort() }).ready();
-    const hello = async () => ({ pid: Number((await request(script.port)).body.replace('hello from ', '')) });
+    const hello = async () => ({
+      pid: Number((await request(script.port)).body.replace('hello from ', '')),
+    });
     await answersOfAll(script.workers(), hello);
   });
 
@@ -94,7 +113,10 @@ describe('an app of the kind', () => {
       await connections.at(-1).say('hello\n', 'hello\n');
       return connections.at(-1).received.split('\n')[0];
     });
-    assert.match(connections[0].received.split('\n')[0], new RegExp(` ${connections[0].localPort}$`));
+    assert.match(
+      connections[0].received.split('\n')[0],
+      new RegExp(` ${connections[0].localPort}$`),
+    );
     for (const connection of connections) connection.socket.end('bye');
     for (const connection of connections) await connection.isClosed();
     assert.ok(connections.every(({ received }) => received.endsWith('hello\nbye')));
@@ -103,7 +125,13 @@ describe('an app of the kind', () => {
   it('tls is served by all workers', async () => {
     const script = await serve('tls');
     await bothAnswer(script, async () => {
-      const connection = new Connection({ via: tls, port: script.port, host: 'localhost', family: 4, ca: secure.cert });
+      const connection = new Connection({
+        via: tls,
+        port: script.port,
+        host: 'localhost',
+        family: 4,
+        ca: secure.cert,
+      });
       await connection.hears('\n');
       connection.socket.end();
       return connection.received.trim();
@@ -112,10 +140,13 @@ describe('an app of the kind', () => {
 });
 
 function http2Client(kind, port) {
-  const client = http2.connect(kind === 'http2s' ? `https://localhost:${port}` : `http://127.0.0.1:${port}`, {
-    ca: secure.cert,
-    family: 4,
-  });
+  const client = http2.connect(
+    kind === 'http2s' ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
+    {
+      ca: secure.cert,
+      family: 4,
+    },
+  );
   return client.on('error', () => {});
 }
 
@@ -124,14 +155,18 @@ function stream(client, path, body) {
     const sent = client.request({ ':path': path, ':method': 'POST' });
     let headers;
     let text = '';
-    sent.setEncoding('latin1').on('response', (received) => (headers = received)).on('data', (chunk) => (text += chunk));
+    sent
+      .setEncoding('latin1')
+      .on('response', (received) => (headers = received))
+      .on('data', (chunk) => (text += chunk));
     sent.on('end', () => resolve({ headers, body: text })).on('error', reject);
     sent.end(body);
   });
 }
 
 describe('for a connection that was handed over', () => {
-  const start = async (env, options) => new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
+  const start = async (env, options) =>
+    new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
 
   it('net.Server keeps its count, and the socket knows both ends', async () => {
     const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"allowHalfOpen":true}' });
@@ -151,13 +186,23 @@ describe('for a connection that was handed over', () => {
       ours: true,
     });
     await first.isClosed();
-    assert.strictEqual((await lastWords(second)).connections, 1, 'the first one is not counted any more');
+    assert.strictEqual(
+      (await lastWords(second)).connections,
+      1,
+      'the first one is not counted any more',
+    );
   });
 
   it('`noDelay`, `keepAlive` and `pauseOnConnect` of the server hold', async () => {
-    const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"noDelay":true,"keepAlive":true,"pauseOnConnect":true}' });
+    const script = await start({
+      SERVER: 'net',
+      SERVER_OPTIONS: '{"noDelay":true,"keepAlive":true,"pauseOnConnect":true}',
+    });
     const { noDelay, keepAlive, paused } = await lastWords(new Connection(script.port));
-    assert.deepStrictEqual({ noDelay, keepAlive, paused }, { noDelay: true, keepAlive: true, paused: true });
+    assert.deepStrictEqual(
+      { noDelay, keepAlive, paused },
+      { noDelay: true, keepAlive: true, paused: true },
+    );
   });
 
   it('http.Server switches Nagle off, as it does by itself, and keeps its count', async () => {
@@ -167,7 +212,11 @@ describe('for a connection that was handed over', () => {
     await waiting.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', '"connections":1');
     const { noDelay, connections } = JSON.parse((await request(script.port, '/', { agent })).body);
     assert.deepStrictEqual({ noDelay, connections }, { noDelay: true, connections: 2 });
-    assert.strictEqual(JSON.parse((await request(script.port, '/', { agent })).body).connections, 2, 'the same connection again');
+    assert.strictEqual(
+      JSON.parse((await request(script.port, '/', { agent })).body).connections,
+      2,
+      'the same connection again',
+    );
     agent.destroy();
   });
 
@@ -183,7 +232,8 @@ describe('for a connection that was handed over', () => {
     assert.strictEqual(drop.remotePort, tooMany.localPort);
     assert.strictEqual(drop.localPort, script.port);
     guests[0].socket.destroy();
-    const status = async () => (await new Cluster({ pids: script.pids }).status()).workers[0].connections;
+    const status = async () =>
+      (await new Cluster({ pids: script.pids }).status()).workers[0].connections;
     await until('the place is free', async () => (await status()).active === 1);
     await new Connection(script.port).hears('welcome');
   });
@@ -199,7 +249,10 @@ describe('for a connection that was handed over', () => {
       assert.strictEqual(tooMany.received, '');
     }
     const { connections, ours, localPort } = await lastWords(guests[1]);
-    assert.deepStrictEqual({ connections, ours, localPort }, { connections: 2, ours: true, localPort: port[1] });
+    assert.deepStrictEqual(
+      { connections, ours, localPort },
+      { connections: 2, ours: true, localPort: port[1] },
+    );
   });
 });
 

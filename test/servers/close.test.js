@@ -1,8 +1,8 @@
 'use strict';
 
-// The event `close` of a server: a script that knows nothing of us gets it where Node emits it, after
-// its last connection, so that what it does then ends no request. An app passed to `Cluster#listen`
-// gets it at the start of a drain too.
+// The event `close` of a server: a script that knows nothing of us gets it where Node emits it,
+// after its last connection, so that what it does then ends no request. An app passed to
+// `Cluster#listen` gets it at the start of a drain too.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -16,7 +16,9 @@ const { HANG_UP, WAYS, leaves } = require('../helpers/shutdowns');
 
 const CLI = ['--workers', '1', '--mon-port', 'off'];
 const folders = [];
-afterEach(() => folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+afterEach(() =>
+  folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })),
+);
 
 /** Starts a script of this text in one worker; `say(word)` is defined in it. */
 async function started(text, settings = { cli: CLI }) {
@@ -24,7 +26,11 @@ async function started(text, settings = { cli: CLI }) {
   folders.push(cwd);
   const say = 'const say = (word) => console.log(`${process.pid} ${word}`);';
   fs.writeFileSync(path.join(cwd, 'server.js'), `const http = require('http');\n${say}\n${text}`);
-  const script = new Script(path.join(cwd, 'server.js'), { cwd, port: await freePort(), ...settings });
+  const script = new Script(path.join(cwd, 'server.js'), {
+    cwd,
+    port: await freePort(),
+    ...settings,
+  });
   return settings.isAlone ? script : script.ready(1);
 }
 
@@ -33,7 +39,8 @@ function wordsOf(script, pid) {
   const said = [...script.output.matchAll(/^(\d+) (\w+)$/gm)];
   return said.filter(([, by]) => Number(by) === pid).map(([, , word]) => word);
 }
-const untilSaid = (script, pid, word) => script.until(`${pid} says ${word}`, () => wordsOf(script, pid).includes(word));
+const untilSaid = (script, pid, word) =>
+  script.until(`${pid} says ${word}`, () => wordsOf(script, pid).includes(word));
 
 describe('a script that ends in the callback of server.close() answers each request that it has', () => {
   for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('idiom.js', way));
@@ -42,18 +49,35 @@ describe('a script that ends in the callback of server.close() answers each requ
 
 describe('the event close, of a script that knows nothing of us', () => {
   it('comes once and after the last connection, where workers are replaced, and ends no request', async () => {
-    const script = await new Script('pool.js', { port: await freePort(), cli: ['--workers', '2', '--mon-port', 'off'] }).ready();
+    const script = await new Script('pool.js', {
+      port: await freePort(),
+      cli: ['--workers', '2', '--mon-port', 'off'],
+    }).ready();
     const old = script.workers();
     const slow = Array.from({ length: 8 }, () => request(script.port, '/slow'));
-    await script.until('requests are there', () => script.output.split('got').length - 1 === slow.length);
+    await script.until(
+      'requests are there',
+      () => script.output.split('got').length - 1 === slow.length,
+    );
     const load = new Load(script.port, [{ clients: 4 }, { clients: 4, keepAlive: true }]);
     await script.until('there is load', () => load.counts.ok > 50);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-    assert.deepStrictEqual((await Promise.all(slow)).map(({ body }) => body), Array(slow.length).fill('pool'));
+    assert.deepStrictEqual(
+      (await Promise.all(slow)).map(({ body }) => body),
+      Array(slow.length).fill('pool'),
+    );
     await load.stop();
-    assert.deepStrictEqual(Object.keys(load.seen), ['ok'], JSON.stringify([load.seen, load.trouble]));
+    assert.deepStrictEqual(
+      Object.keys(load.seen),
+      ['ok'],
+      JSON.stringify([load.seen, load.trouble]),
+    );
     await script.until('the old workers are gone', () => !old.some(isAlive));
-    for (const pid of old) assert.deepStrictEqual(wordsOf(script, pid).filter((word) => word !== 'got'), ['close', 'exit']);
+    for (const pid of old)
+      assert.deepStrictEqual(
+        wordsOf(script, pid).filter((word) => word !== 'got'),
+        ['close', 'exit'],
+      );
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
@@ -68,7 +92,9 @@ describe('the event close, of a script that knows nothing of us', () => {
       }, 700));`);
     const [first] = script.workers();
     process.kill(first, 'SIGTERM');
-    await script.until('it is gone', () => script.errors.includes(`worker ${first} is gone (leave, exit code 0)`));
+    await script.until('it is gone', () =>
+      script.errors.includes(`worker ${first} is gone (leave, exit code 0)`),
+    );
     assert.deepStrictEqual(wordsOf(script, first), ['listening', 'done']);
   });
 
@@ -136,7 +162,10 @@ describe('the event close, of an app passed to Cluster#listen', () => {
     cluster.on('listening', (pid) => console.log('event ' + JSON.stringify({ from: process.pid, event: ['listening', pid] })));
     cluster.listen((callback) => callback(server), () => say('listens'));`;
 
-  /** What the process that serves says from then on, when it leaves with a request that is whole once it has said `word`. */
+  /**
+   * What the process that serves says from then on, when it leaves with a request that is whole
+   * once it has said `word`.
+   */
   async function saidWhile(leave, word, text, options) {
     const isAlone = options.cluster === false;
     const script = await started(`${SERVER}\n${text}\n${LISTEN}`, { options, isAlone });
@@ -162,7 +191,11 @@ describe('the event close, of an app passed to Cluster#listen', () => {
 
   for (const [name, [leave, options]] of Object.entries(CASES)) {
     it(`comes once, at the start, while the server still answers: ${name}`, async () => {
-      assert.deepStrictEqual(await saidWhile(leave, 'close', '', options), ['close', 'answered', 'exit']);
+      assert.deepStrictEqual(await saidWhile(leave, 'close', '', options), [
+        'close',
+        'answered',
+        'exit',
+      ]);
     });
 
     it(`is told only to the callback when the app closes its server after that: ${name}`, async () => {

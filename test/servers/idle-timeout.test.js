@@ -1,6 +1,7 @@
 'use strict';
 
-// The option `timeout`: what is idle for so long is ended and counted; what is in use, or has a time-out of its own, is not.
+// The option `timeout`: what is idle for so long is ended and counted; what is in use, or has a
+// time-out of its own, is not.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -68,7 +69,13 @@ describe('the idle time-out', () => {
 
   it('ends an HTTPS connection', async () => {
     const { ports, timedOut } = await serve(TIMEOUT, 'https');
-    const shaken = new Connection({ via: tls, port: ports.https, host: 'localhost', family: 4, ca: secure.cert });
+    const shaken = new Connection({
+      via: tls,
+      port: ports.https,
+      host: 'localhost',
+      family: 4,
+      ca: secure.cert,
+    });
     await shaken.say(GET, 'an answer');
     await shaken.isClosed();
     await timedOut(1);
@@ -76,8 +83,19 @@ describe('the idle time-out', () => {
 
   it('leaves alone what is in use, for several times its length', async () => {
     const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', 'http', 'https', 'ticking');
-    const shaken = new Connection({ via: tls, port: ports.https, host: 'localhost', family: 4, ca: secure.cert });
-    const inUse = [chatter(connect('net'), 'hello'), chatter(connect('http'), GET), chatter(shaken, GET), connect('ticking')];
+    const shaken = new Connection({
+      via: tls,
+      port: ports.https,
+      host: 'localhost',
+      family: 4,
+      ca: secure.cert,
+    });
+    const inUse = [
+      chatter(connect('net'), 'hello'),
+      chatter(connect('http'), GET),
+      chatter(shaken, GET),
+      connect('ticking'),
+    ];
     inUse[3].socket.write(GET);
     for (let i = 1; i <= 3; i++) {
       await connect('net').isClosed();
@@ -100,7 +118,13 @@ describe('the idle time-out', () => {
   });
 
   it("leaves alone what has a time-out of the user's own, longer or shorter", async () => {
-    const { connect, timedOut } = await serve(TIMEOUT, 'net', 'serverIsPatient', 'socketIsPatient', 'socketIsNot');
+    const { connect, timedOut } = await serve(
+      TIMEOUT,
+      'net',
+      'serverIsPatient',
+      'socketIsPatient',
+      'socketIsNot',
+    );
     const [http, net, short] = ['serverIsPatient', 'socketIsPatient', 'socketIsNot'].map(connect);
     await http.say(GET, 'an answer');
     await net.say('hello', 'hello');
@@ -115,7 +139,14 @@ describe('the idle time-out', () => {
   it("leaves alone, between two requests, what has a keepAliveTimeout of the user's own; but not before the first, or in one", async () => {
     const names = ['keepsAlive', 'keepsAliveForEver', 'keepsAliveSecurely'];
     const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', ...names);
-    const securely = () => new Connection({ via: tls, port: ports.keepsAliveSecurely, host: 'localhost', family: 4, ca: secure.cert });
+    const securely = () =>
+      new Connection({
+        via: tls,
+        port: ports.keepsAliveSecurely,
+        host: 'localhost',
+        family: 4,
+        ca: secure.cert,
+      });
     const kept = [connect('keepsAlive'), connect('keepsAliveForEver'), securely()];
     for (const connection of kept) await connection.say(GET, 'an answer');
     const [silent, half] = [connect('keepsAlive'), connect('keepsAlive')];

@@ -13,9 +13,14 @@ const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
 const { until } = require('../helpers/wait');
 
-/** A net server that passes its connections on to an HTTP server, as one does that serves two protocols on one port. */
+/**
+ * A net server that passes its connections on to an HTTP server, as one does that serves two
+ * protocols on one port.
+ */
 async function passingOn(traffic) {
-  const server = http.createServer(({ url }, response) => url === '/never' || response.end('hello'));
+  const server = http.createServer(
+    ({ url }, response) => url === '/never' || response.end('hello'),
+  );
   const front = net.createServer((socket) => server.emit('connection', socket));
   for (const watched of [front, server]) traffic.watch(watched);
   await once(front.listen(0, '127.0.0.1'), 'listening');
@@ -43,7 +48,10 @@ describe('a connection that one server passes on to another', () => {
   it('is one that speaks HTTP, and is forgotten when it ends', async () => {
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await once(client, 'data');
-    assert.deepStrictEqual([traffic.size, [...traffic.others].length, traffic.streams.length], [1, 0, 1]);
+    assert.deepStrictEqual(
+      [traffic.size, [...traffic.others].length, traffic.streams.length],
+      [1, 0, 1],
+    );
     assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [1, 0]);
     counters.connectionsActive += 1; // as whoever accepts does
     client.end();
@@ -86,7 +94,10 @@ describe('an http2 server with allowHTTP1', () => {
     const second = session.request({ ':path': '/' });
     await until('both are there', () => waiting.length === 2);
     assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [2, 2]);
-    assert.deepStrictEqual([traffic.size, traffic.streams.length, traffic.sessions.length], [2, 1, 1]);
+    assert.deepStrictEqual(
+      [traffic.size, traffic.streams.length, traffic.sessions.length],
+      [2, 1, 1],
+    );
     waiting.forEach((response) => response.end('hello'));
     const [answer] = await once(first, 'response');
     await Promise.all([answer.resume(), second.resume()].map((stream) => once(stream, 'close')));

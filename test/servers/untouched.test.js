@@ -1,7 +1,7 @@
 'use strict';
 
-// What we add to a server, a socket or a session changes nothing of what Node does with it, and nothing that an app can see:
-// each kind of server is compared with the same one in plain Node.
+// What we add to a server, a socket or a session changes nothing of what Node does with it, and
+// nothing that an app can see: each kind of server is compared with the same one in plain Node.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -30,7 +30,10 @@ async function serve(kind, { mode, cli }) {
   const script = new Script('untouched.js', { port: await freePort(), env, cli });
   const listens = async () => {
     const socket = net.connect(script.port, '127.0.0.1');
-    const opened = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]);
+    const opened = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'error').then(() => false),
+    ]);
     socket.destroy();
     return opened;
   };
@@ -50,7 +53,11 @@ const origin = (port, secure) => `http${secure ? 's' : ''}://127.0.0.1:${port}`;
 
 /** Does something with a session of HTTP/2. */
 async function withSession(port, secure, use) {
-  const session = http2.connect(origin(port, secure), { ca: TLS.cert, servername: 'localhost', rejectUnauthorized: false });
+  const session = http2.connect(origin(port, secure), {
+    ca: TLS.cert,
+    servername: 'localhost',
+    rejectUnauthorized: false,
+  });
   session.on('error', () => {});
   try {
     await once(session, 'connect');
@@ -94,44 +101,64 @@ async function behaviour(port, secure) {
     const stream = session.request({ ':path': '/hangs' }).on('error', () => {});
     session.ping(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
     await closed(stream);
-    await until('the error was told', async () => (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'));
+    await until('the error was told', async () =>
+      (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'),
+    );
   });
   // Of the sessions that these clients broke off, what came of it is a matter of time.
-  found.told = JSON.parse(await told(port, secure)).filter((text) => !text.startsWith('sessionError'));
+  found.told = JSON.parse(await told(port, secure)).filter(
+    (text) => !text.startsWith('sessionError'),
+  );
   return found;
 }
 
-const told = (port, secure) => withSession(port, secure, async (session) => textOf(session.request({ ':path': '/told' })));
+const told = (port, secure) =>
+  withSession(port, secure, async (session) => textOf(session.request({ ':path': '/told' })));
 
 /** What an app sees of its server and of one of its connections. */
 const SEEN = {
   net: (port) => textOf(net.connect(port, '127.0.0.1')),
   tls: (port) => textOf(tls.connect(port, '127.0.0.1', { rejectUnauthorized: false })),
   http: async (port) => (await request(port, '/')).body,
-  https: async (port) => (await request(port, '/', { transport: https, rejectUnauthorized: false })).body,
-  http2: (port) => withSession(port, false, (session) => textOf(session.request({ ':path': '/seen' }))),
-  http2s: (port) => withSession(port, true, (session) => textOf(session.request({ ':path': '/seen' }))),
+  https: async (port) =>
+    (await request(port, '/', { transport: https, rejectUnauthorized: false })).body,
+  http2: (port) =>
+    withSession(port, false, (session) => textOf(session.request({ ':path': '/seen' }))),
+  http2s: (port) =>
+    withSession(port, true, (session) => textOf(session.request({ ':path': '/seen' }))),
 };
 
 /** A client of TLS that knows HTTP/1 only. */
 const http1Only = (port) => {
   const socket = tls.connect(port, '127.0.0.1', { rejectUnauthorized: false, ALPNProtocols: [] });
   socket.on('error', () => {});
-  return textOf(socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')));
+  return textOf(
+    socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')),
+  );
 };
 
 /** What comes of a server on which nothing listens for what comes, or only its own event. */
 const DOES = {
   strict: http1Only,
   strange: http1Only,
-  idle: (port) => withSession(port, false, (session) => within('it is ended', closed(session).then(() => 'ended'))),
-  continues: async (port) => (await request(port, '/', { headers: { expect: '100-continue' } })).body,
-  silent: (port) => withSession(port, false, async (session) => {
-    const stream = session.request({ ':path': '/' }).on('response', () => assert.fail('answered'));
-    await new Promise((resolve) => session.ping(resolve));
-    stream.close();
-    return 'not answered';
-  }),
+  idle: (port) =>
+    withSession(port, false, (session) =>
+      within(
+        'it is ended',
+        closed(session).then(() => 'ended'),
+      ),
+    ),
+  continues: async (port) =>
+    (await request(port, '/', { headers: { expect: '100-continue' } })).body,
+  silent: (port) =>
+    withSession(port, false, async (session) => {
+      const stream = session
+        .request({ ':path': '/' })
+        .on('response', () => assert.fail('answered'));
+      await new Promise((resolve) => session.ping(resolve));
+      stream.close();
+      return 'not answered';
+    }),
 };
 
 for (const [kind, ask] of Object.entries(DOES)) {
@@ -162,7 +189,8 @@ for (const [kind, see] of Object.entries(SEEN)) {
       it(name, async () => {
         const script = await serve(kind, how);
         assert.deepStrictEqual(JSON.parse(await see(script.port)), expected.seen);
-        if (expected.does) assert.deepStrictEqual(await behaviour(script.port, kind === 'http2s'), expected.does);
+        if (expected.does)
+          assert.deepStrictEqual(await behaviour(script.port, kind === 'http2s'), expected.does);
       });
     }
   });

@@ -49,11 +49,16 @@ describe('shutdown() of a single process', () => {
     held[0].end('held');
     assert.strictEqual((await asked).body, 'held');
     assert.strictEqual((await request(port)).body, 'hello');
-    await Promise.all([cluster.shutdown({ wait: true }), new Promise((closed) => next.close(closed))]);
+    await Promise.all([
+      cluster.shutdown({ wait: true }),
+      new Promise((closed) => next.close(closed)),
+    ]);
   });
 
   it('by a signal ends the process, however many of them there are in it', async () => {
-    const script = new Script('two-singles.js', { options: { ports: [await freePort(), await freePort()] } });
+    const script = new Script('two-singles.js', {
+      options: { ports: [await freePort(), await freePort()] },
+    });
     await script.until('both listen', () => script.output === 'listens\nlistens\n');
     script.kill();
     assert.deepStrictEqual(await script.ended(5000), { code: 0, signal: null });

@@ -1,6 +1,7 @@
 'use strict';
 
-// `cluster: false`: the app in one process, this one. Mocha ends by itself only if nothing of it stays open.
+// `cluster: false`: the app in one process, this one. Mocha ends by itself only if nothing of it
+// stays open.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -12,50 +13,28 @@ const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
 const { Script, childrenOf, freePort } = require('../helpers/cluster');
+const { GET, clusters, patient, refused, start, stopAll } = require('../helpers/single');
 const { until, within } = require('../helpers/wait');
 
-const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
-const refused = (port) => assert.rejects(request(port), { code: 'ECONNREFUSED' });
-const clusters = [];
-
-/** A single process' cluster with this app, when it listens. */
-async function start(app, options) {
-  const cluster = new Cluster({ cluster: false, monPort: false, ...options });
-  clusters.push(cluster);
-  await within('it listens', new Promise((resolve, reject) => {
-    cluster.once('error', reject).listen((callback) => callback(app), resolve);
-  }));
-  return cluster;
-}
-
-/** The port of a script, once it answers there. */
-async function listening(script) {
-  await script.until('it listens', () => request(script.port).then(() => true, () => false));
-  return script.port;
-}
-
-/** An HTTP server whose requests for `/wait` are answered by calling what is in `waiting`. */
-function patient() {
-  const waiting = [];
-  const server = http.createServer((asked, response) => {
-    if (asked.url === '/wait') waiting.push(() => response.end('waited'));
-    else response.end('hello');
-  });
-  return { server, waiting };
-}
-
 describe('a single process', () => {
-  afterEach(() => Promise.all(clusters.splice(0).map((cluster) => cluster.stop())));
+  afterEach(stopAll);
 
   it('serves the app itself, without workers', async () => {
     const port = await freePort();
     // None that was there before: `npm start` leaves one in the clone.
     const pids = path.join(os.tmpdir(), `cluster2-single-${process.pid}`);
-    const cluster = await start(http.createServer((_, response) => response.end(`${process.pid}`)), { port, pids });
+    const cluster = await start(
+      http.createServer((_, response) => response.end(`${process.pid}`)),
+      { port, pids },
+    );
     assert.strictEqual((await request(port)).body, String(process.pid));
     assert.deepStrictEqual(childrenOf(process.pid), []);
     assert.ok(!fs.existsSync(pids));
-    for (const call of [() => cluster.scale(2), () => cluster.send(1, 'hello'), () => cluster.broadcast('hello')]) {
+    for (const call of [
+      () => cluster.scale(2),
+      () => cluster.send(1, 'hello'),
+      () => cluster.broadcast('hello'),
+    ]) {
       await assert.rejects(call, { name: 'ClusterError', code: 'CLUSTER2_ERR_WRONG_STATE' });
     }
   });
@@ -67,7 +46,10 @@ describe('a single process', () => {
     clusters.push(cluster);
     const monitor = http.createServer();
     const passed = await new Promise((resolve) => {
-      cluster.listen((callback) => setImmediate(callback, express, monitor), (...args) => resolve(args));
+      cluster.listen(
+        (callback) => setImmediate(callback, express, monitor),
+        (...args) => resolve(args),
+      );
     });
     assert.ok(passed[0] === express && passed[1] === monitor);
     assert.strictEqual((await request(port)).body, 'express');
@@ -92,7 +74,11 @@ describe('a single process', () => {
     const ports = [await freePort(), await freePort(), path.join(directory, 'app.sock')];
     const cluster = await start(patient().server, { port: ports });
     for (const port of ports) assert.strictEqual((await request(port)).body, 'hello');
-    assert.strictEqual((await cluster.status()).totals.connections, 3, 'each connection counts once');
+    assert.strictEqual(
+      (await cluster.status()).totals.connections,
+      3,
+      'each connection counts once',
+    );
     await cluster.shutdown({ wait: true });
     for (const port of ports.slice(0, 2)) await refused(port);
     assert.deepStrictEqual(fs.readdirSync(directory), []);
@@ -101,7 +87,10 @@ describe('a single process', () => {
 
   it('serves an array of { app, port }, and only on those ports', async () => {
     const [one, two, unused] = [await freePort(), await freePort(), await freePort()];
-    const apps = [{ app: patient().server, port: one }, { app: net.createServer((socket) => socket.end('net')), port: two }];
+    const apps = [
+      { app: patient().server, port: one },
+      { app: net.createServer((socket) => socket.end('net')), port: two },
+    ];
     await start(apps, { port: unused });
     assert.strictEqual((await request(one)).body, 'hello');
     await new Connection(two).hears('net');
@@ -114,17 +103,26 @@ describe('a single process', () => {
     const client = new Connection(port);
     await client.say(GET, 'hello');
     const { running, master, workers, totals } = await cluster.status();
-    assert.deepStrictEqual([running, master.pid, workers.length, workers[0].pid], [true, process.pid, 1, process.pid]);
+    assert.deepStrictEqual(
+      [running, master.pid, workers.length, workers[0].pid],
+      [true, process.pid, 1, process.pid],
+    );
     assert.deepStrictEqual(workers[0].connections, { active: 1, total: 1, timedOut: 0 });
     assert.deepStrictEqual(workers[0].requests, { active: 0, total: 1 });
     assert.deepStrictEqual([totals.connections, totals.timedOut, totals.requests], [1, 0, 1]);
     client.socket.end();
-    await until('the end is counted', async () => (await cluster.status()).workers[0].connections.active === 0);
+    await until(
+      'the end is counted',
+      async () => (await cluster.status()).workers[0].connections.active === 0,
+    );
   });
 
   it('has nothing to do with another one of the same script', async () => {
     const ports = [await freePort(), await freePort()];
-    const [one, other] = [await start(patient().server, { port: ports[0] }), await start(patient().server, { port: ports[1] })];
+    const [one, other] = [
+      await start(patient().server, { port: ports[0] }),
+      await start(patient().server, { port: ports[1] }),
+    ];
     assert.strictEqual((await request(ports[0])).body, 'hello');
     assert.strictEqual((await one.status()).totals.requests, 1);
     await one.shutdown({ wait: true });
@@ -132,11 +130,17 @@ describe('a single process', () => {
     await client.say(GET, 'hello');
     assert.match(client.received, /connection: keep-alive/i);
     const { connections, timedOut, requests } = (await other.status()).totals;
-    assert.deepStrictEqual({ connections, timedOut, requests }, { connections: 1, timedOut: 0, requests: 1 });
+    assert.deepStrictEqual(
+      { connections, timedOut, requests },
+      { connections: 1, timedOut: 0, requests: 1 },
+    );
   });
 
   it('emits heartbeat', async () => {
-    const cluster = await start(patient().server, { port: await freePort(), heartbeatInterval: 20 });
+    const cluster = await start(patient().server, {
+      port: await freePort(),
+      heartbeatInterval: 20,
+    });
     const [stats] = await within('a heartbeat', once(cluster, 'heartbeat'));
     assert.strictEqual(stats.workers[0].pid, process.pid);
   });
@@ -146,118 +150,6 @@ describe('a single process', () => {
     const cluster = await start(patient().server, { port, timeout: 100 });
     await new Connection(port).isClosed();
     assert.strictEqual((await cluster.status()).totals.timedOut, 1);
-  });
-});
-
-describe('shutdown() of a single process', () => {
-  afterEach(() => Promise.all(clusters.splice(0).map((cluster) => cluster.stop())));
-
-  it('refuses new connections, and answers what is in flight', async () => {
-    const port = await freePort();
-    const { server, waiting } = patient();
-    const cluster = await start(server, { port });
-    const inFlight = request(port, '/wait', { headers: { connection: 'keep-alive' } });
-    await until('the request has arrived', () => waiting.length === 1);
-    assert.deepStrictEqual(await cluster.shutdown(), { running: true, pid: process.pid });
-    await refused(port);
-    const end = cluster.shutdown({ wait: true });
-    waiting[0]();
-    const { body, headers } = await inFlight;
-    assert.deepStrictEqual([body, headers.connection], ['waited', 'close']);
-    await within('nothing is left', end);
-  });
-
-  it('lets an idle connection bring one more request, and asks it to leave', async () => {
-    const port = await freePort();
-    const cluster = await start(patient().server, { port });
-    const [client, silent] = [new Connection(port), new Connection(port)];
-    await client.say(GET, 'hello');
-    await cluster.shutdown();
-    client.received = '';
-    await client.say(GET, 'hello');
-    assert.match(client.received, /connection: close/i);
-    for (const connection of [client, silent]) await connection.isClosed();
-    await within('nothing is left', cluster.shutdown({ wait: true }));
-  });
-
-  it('tells the server, with the event close, while it still answers', async () => {
-    const port = await freePort();
-    const { server, waiting } = patient();
-    const cluster = await start(server, { port });
-    const inFlight = request(port, '/wait');
-    await until('the request has arrived', () => waiting.length === 1);
-    const told = once(server, 'close');
-    await cluster.shutdown();
-    await within('close is emitted', told);
-    waiting[0]();
-    assert.strictEqual((await inFlight).body, 'waited');
-  });
-
-  it('cuts what does not finish in time, and warns', async () => {
-    const port = await freePort();
-    const { server, waiting } = patient();
-    const cluster = await start(server, { port, shutdownTimeout: 200 });
-    const inFlight = request(port, '/wait');
-    await until('the request has arrived', () => waiting.length === 1);
-    const warned = once(cluster, 'warning');
-    await Promise.all([cluster.shutdown({ wait: true }), assert.rejects(inFlight, { code: 'ECONNRESET' })]);
-    const [{ message }] = await warned;
-    assert.strictEqual(message, '1 connections did not finish within 200 ms (shutdownTimeout); they were cut');
-  });
-
-  it('is what SIGTERM and SIGINT do, which are told as events', async () => {
-    for (const signal of ['SIGTERM', 'SIGINT']) {
-      const script = new Script('http.js', { port: await freePort(), options: { cluster: false } });
-      const client = new Connection(await listening(script));
-      await client.say(`${GET}GET / HTTP/1.1\r\nHo`, 'hello');
-      script.kill(signal);
-      await script.until('the signal is told', () => script.told(signal).length === 1);
-      assert.deepStrictEqual(script.told(signal)[0], [{ pid: script.pid, type: 'master' }]);
-      client.received = '';
-      await client.say('st: localhost\r\n\r\n', 'hello');
-      assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-    }
-  });
-
-  it('lets the process end by itself, with exit code 0', async () => {
-    const port = await freePort();
-    const script = new Script('alone.js', { options: { port } });
-    await script.until('it listens', () => script.output === 'up\n');
-    const idle = new Connection(port);
-    await idle.say(GET, 'hello');
-    assert.strictEqual((await request(port, '/shutdown')).body, 'goodbye');
-    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-    assert.strictEqual(script.errors, '');
-    await idle.isClosed();
-  });
-});
-
-describe('stop() of a single process', () => {
-  it('cuts what is in flight, and nothing runs any more', async () => {
-    const port = await freePort();
-    const { server, waiting } = patient();
-    const cluster = await start(server, { port });
-    const [idle, inFlight] = [new Connection(port), request(port, '/wait')];
-    await until('the request has arrived', () => waiting.length === 1);
-    const [stopped] = await Promise.all([cluster.stop(), assert.rejects(inFlight, { code: 'ECONNRESET' })]);
-    assert.deepStrictEqual(stopped, { running: true, pid: process.pid });
-    await idle.isClosed();
-    await refused(port);
-    const again = { pids: fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-')) };
-    assert.deepStrictEqual(await new Cluster(again).stop(), { running: false });
-    fs.rmdirSync(again.pids);
-  });
-
-  it('ends a shutdown that takes too long', async () => {
-    const port = await freePort();
-    const { server, waiting } = patient();
-    const cluster = await start(server, { port });
-    const inFlight = assert.rejects(request(port, '/wait'), { code: 'ECONNRESET' });
-    await until('the request has arrived', () => waiting.length === 1);
-    const shutdown = cluster.shutdown({ wait: true });
-    await cluster.stop();
-    await inFlight;
-    await within('the shutdown is over too', shutdown);
   });
 });
 
@@ -284,10 +176,16 @@ describe('a single process that cannot listen', () => {
   it('says so in one line, and exits with 255, if nobody listens to error', async () => {
     const script = new Script('alone.js', { options: { port } });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-    assert.strictEqual(script.errors, `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`);
+    assert.strictEqual(
+      script.errors,
+      `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`,
+    );
   });
 
   it('emits error for an app that is none', async () => {
-    await assert.rejects(start({ not: 'an app' }, { port }), { name: 'TypeError', code: 'CLUSTER2_ERR_APP_INVALID' });
+    await assert.rejects(start({ not: 'an app' }, { port }), {
+      name: 'TypeError',
+      code: 'CLUSTER2_ERR_APP_INVALID',
+    });
   });
 });

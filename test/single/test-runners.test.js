@@ -1,7 +1,7 @@
 'use strict';
 
-// Apps are tested where they are written: a cluster of one process in a test of mocha or jest leaves nothing open that would keep
-// the runner from ending, however the runner loads modules.
+// Apps are tested where they are written: a cluster of one process in a test of mocha or jest
+// leaves nothing open that would keep the runner from ending, however the runner loads modules.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -25,20 +25,35 @@ describe('a cluster of one process in the tests of', function () {
   for (const [WHERE, flags] of [['runner', []], ['child', ['--parallel', '--jobs', '2']]]) {
     it(`mocha ${flags.join(' ')} leaves nothing open`, async () => {
       const files = FILES.map((name) => path.join(FOLDER, name));
-      const script = new Script(MOCHA, { args: ['--no-config', '--timeout', WITHIN, ...flags, ...files], env: { WHERE } });
+      const script = new Script(MOCHA, {
+        args: ['--no-config', '--timeout', WITHIN, ...flags, ...files],
+        env: { WHERE },
+      });
       assert.deepStrictEqual(await script.ended(WITHIN), { code: 0, signal: null }, script.output);
       assert.match(script.output, /\b4 passing/);
       assert.strictEqual(script.errors, '');
     });
   }
 
-  const ways = { runner: ['--detectOpenHandles'], child: ['--maxWorkers=2'], thread: ['--maxWorkers=2', '--workerThreads'] };
+  const ways = {
+    runner: ['--detectOpenHandles'],
+    child: ['--maxWorkers=2'],
+    thread: ['--maxWorkers=2', '--workerThreads'],
+  };
   for (const [WHERE, flags] of Object.entries(ways)) {
     it(`jest ${flags.join(' ')} leaves nothing open`, async () => {
       // One that remembers how fast these tests are runs them itself.
       const cacheDirectory = path.join(cache, WHERE);
-      const config = { rootDir: FOLDER, testEnvironment: 'node', cacheDirectory, testTimeout: WITHIN };
-      const script = new Script(JEST, { args: ['--config', JSON.stringify(config), ...flags], env: { WHERE } });
+      const config = {
+        rootDir: FOLDER,
+        testEnvironment: 'node',
+        cacheDirectory,
+        testTimeout: WITHIN,
+      };
+      const script = new Script(JEST, {
+        args: ['--config', JSON.stringify(config), ...flags],
+        env: { WHERE },
+      });
       assert.deepStrictEqual(await script.ended(WITHIN), { code: 0, signal: null }, script.errors);
       assert.match(script.errors, /Tests: +4 passed, 4 total/);
       assert.doesNotMatch(script.errors, /did not exit|open handle|failed to exit|Warning/);

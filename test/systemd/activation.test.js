@@ -1,6 +1,7 @@
 'use strict';
 
-// Sockets that systemd opened: started by its own program `systemd-socket-activate`, which passes them as systemd does.
+// Sockets that systemd opened: started by its own program `systemd-socket-activate`, which passes
+// them as systemd does.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -18,20 +19,24 @@ const CLIENTS = { oneShot: 6, slow: 2, upload: 2 };
 /** The master's pid, while one runs. */
 function master(tool) {
   try {
-    return Number(fs.readFileSync(path.join(tool.directory, 'pids', 'master.pid'), 'utf8').split('\n')[0]);
+    return Number(
+      fs.readFileSync(path.join(tool.directory, 'pids', 'master.pid'), 'utf8').split('\n')[0],
+    );
   } catch {
     return undefined;
   }
 }
 
-const events = (tool, name) => tool.output.split('\n').filter((line) => line.startsWith('event ') && line.includes(`"${name}"`));
-const sockets = (pid) => fs.readdirSync(`/proc/${pid}/fd`).map((fd) => {
-  try {
-    return fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
-  } catch {
-    return '';
-  }
-});
+const events = (tool, name) =>
+  tool.output.split('\n').filter((line) => line.startsWith('event ') && line.includes(`"${name}"`));
+const sockets = (pid) =>
+  fs.readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  });
 
 describe('a socket that systemd passed', () => {
   let activate;
@@ -45,7 +50,14 @@ describe('a socket that systemd passed', () => {
     const variables = Object.entries(set).map(([name, value]) => `--setenv=${name}=${value}`);
     const listen = sockets.map((socket) => `--listen=${socket}`);
     const named = names ? [`--fdname=${names}`] : [];
-    return new Tool(activate, [...listen, ...named, ...variables, ...command, process.execPath, FIXTURE]);
+    return new Tool(activate, [
+      ...listen,
+      ...named,
+      ...variables,
+      ...command,
+      process.execPath,
+      FIXTURE,
+    ]);
   }
 
   const answered = async (port, path = '/now/a/0') => {
@@ -58,7 +70,9 @@ describe('a socket that systemd passed', () => {
     await request(port).catch(() => {});
   };
   const listening = (tool, count = 2) =>
-    until('workers listen', () => events(tool, 'listening').length >= count).catch((error) => assert.fail(`${error.message}\n${tool.output}`));
+    until('workers listen', () => events(tool, 'listening').length >= count).catch((error) =>
+      assert.fail(`${error.message}\n${tool.output}`),
+    );
 
   it('is found by its port, and no worker has it', async () => {
     const port = await freePort();
@@ -81,7 +95,11 @@ describe('a socket that systemd passed', () => {
   it('is found by its name among several, and knows where it is', async () => {
     const [port, other] = [await freePort(), await freePort()];
     const options = { ecv: { monitor: '/now/a/0' } };
-    activated([`127.0.0.1:${other}`, `127.0.0.1:${port}`], { port: 'systemd:web', names: 'admin:web', options });
+    activated([`127.0.0.1:${other}`, `127.0.0.1:${port}`], {
+      port: 'systemd:web',
+      names: 'admin:web',
+      options,
+    });
     // Starts it: nobody accepts there.
     const starter = require('node:net').connect(other, '127.0.0.1').on('error', () => {});
     assert.strictEqual((await answered(port)).status, 200);
@@ -95,7 +113,11 @@ describe('a socket that systemd passed', () => {
     for (const [index, port] of ['path', 'systemd:web'].entries()) {
       const socket = path.join(directory, `${index}.sock`);
       const options = { ecv: { monitor: '/now/a/0' } };
-      const tool = activated([socket], { port: port === 'path' ? socket : port, names: 'web', options });
+      const tool = activated([socket], {
+        port: port === 'path' ? socket : port,
+        names: 'web',
+        options,
+      });
       assert.strictEqual((await answered(socket)).status, 200);
       assert.match((await answered(socket, '/ecv')).body, /^status=AVAILABLE/);
       const pid = master(tool);
@@ -109,8 +131,11 @@ describe('a socket that systemd passed', () => {
     const port = await freePort();
     const tool = activated([`127.0.0.1:${port}`], { port: 'systemd:wbe', names: 'web' });
     await poke(tool, port);
-    const words = "option 'port' must be a socket that the service manager passed ('systemd:web'); got 'systemd:wbe' (CLUSTER2_ERR_OPTION_INVALID)";
-    await until('it is told', () => tool.output.includes(words)).catch(() => assert.fail(tool.output));
+    const words =
+      "option 'port' must be a socket that the service manager passed ('systemd:web'); got 'systemd:wbe' (CLUSTER2_ERR_OPTION_INVALID)";
+    await until('it is told', () => tool.output.includes(words)).catch(() =>
+      assert.fail(tool.output),
+    );
   });
 
   it('and is for another process is left alone', async () => {
@@ -123,7 +148,8 @@ describe('a socket that systemd passed', () => {
 
   for (const kind of ['TCP', 'unix']) {
     it(`of ${kind} keeps who comes during a restart for the next master: nobody is refused or reset`, async () => {
-      const address = kind === 'TCP' ? await freePort() : path.join(new Tool('true', []).directory, 'app.sock');
+      const address =
+        kind === 'TCP' ? await freePort() : path.join(new Tool('true', []).directory, 'app.sock');
       const listen = kind === 'TCP' ? `127.0.0.1:${address}` : address;
       const tool = activated([listen], { port: address, command: ['sh', RESTARTS] });
       await answered(address);
@@ -138,7 +164,10 @@ describe('a socket that systemd passed', () => {
         await load.answered(100);
       }
       hammer.assertClean(await load.stop(), { except: ['toldToClose', 'reconnects'] });
-      assert.deepStrictEqual(tool.output.match(/^restarted after .*/gm), Array(3).fill('restarted after 0'));
+      assert.deepStrictEqual(
+        tool.output.match(/^restarted after .*/gm),
+        Array(3).fill('restarted after 0'),
+      );
     });
   }
 });

@@ -26,20 +26,29 @@ describe('the service manager', () => {
     const tool = new Tool(perl, [LISTENER, name]);
     await until('the socket is bound', () => tool.output.startsWith('bound\n'));
     const socket = name.replace('{directory}', tool.directory);
-    const lines = () => tool.output.split('\n').slice(1, -1).flatMap((line) => line.split(' | '));
-    const heard = (line) => until(`the service manager hears ${line}`, () => lines().includes(line)).catch((error) => {
-      throw new Error(`${error.message}\n${tool.output}`);
-    });
+    const lines = () =>
+      tool.output
+        .split('\n')
+        .slice(1, -1)
+        .flatMap((line) => line.split(' | '));
+    const heard = (line) =>
+      until(`the service manager hears ${line}`, () => lines().includes(line)).catch((error) => {
+        throw new Error(`${error.message}\n${tool.output}`);
+      });
     return { socket, lines, heard };
   }
 
-  const start = (socket, options = {}, env = {}) => startServer({ options, env: { NOTIFY_SOCKET: socket, ...env } });
+  const start = (socket, options = {}, env = {}) =>
+    startServer({ options, env: { NOTIFY_SOCKET: socket, ...env } });
 
   it('hears of readiness with the first worker, of the main process, and how many there are', async () => {
     const { socket, lines, heard } = await manager();
     const script = await start(socket);
     await heard('STATUS=2 of 2 workers ready');
-    assert.deepStrictEqual(lines().filter((line) => !line.startsWith('STATUS=')), ['READY=1', `MAINPID=${script.pid}`]);
+    assert.deepStrictEqual(
+      lines().filter((line) => !line.startsWith('STATUS=')),
+      ['READY=1', `MAINPID=${script.pid}`],
+    );
     assert.ok(lines().indexOf('STATUS=0 of 2 workers ready') < lines().indexOf('READY=1'));
     assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
   });
@@ -47,7 +56,10 @@ describe('the service manager', () => {
   it('hears nothing of readiness where the first start fails', async () => {
     const { socket, lines, heard } = await manager();
     const { Script, freePort } = require('../helpers/cluster');
-    const script = new Script('hammered.js', { port: await freePort(), env: { NOTIFY_SOCKET: socket } });
+    const script = new Script('hammered.js', {
+      port: await freePort(),
+      env: { NOTIFY_SOCKET: socket },
+    });
     change(script, 'if (require("cluster").isWorker) process.exit(9);');
     assert.strictEqual((await script.ended()).code, 255);
     await heard('STOPPING=1');
@@ -60,7 +72,10 @@ describe('the service manager', () => {
     await heard('READY=1');
   });
 
-  for (const [how, code, outcome] of [['succeeds', '', 'ok'], ['fails', 'process.exit(3)', 'error']]) {
+  for (const [how, code, outcome] of [
+    ['succeeds', '', 'ok'],
+    ['fails', 'process.exit(3)', 'error'],
+  ]) {
     it(`hears of a reload that ${how}, and of readiness after it`, async () => {
       const { socket, lines, heard } = await manager();
       const script = await start(socket);
@@ -68,9 +83,17 @@ describe('the service manager', () => {
       change(script, code);
       const before = process.hrtime.bigint();
       assert.ok(outcome in (await ask(script.cwd, 'reload')));
-      await until('it is ready again', () => lines().filter((line) => line === 'READY=1').length === 2);
-      const told = lines().filter((line) => /^(READY|RELOADING|MONOTONIC_USEC)=/.test(line)).slice(1);
-      assert.deepStrictEqual(told.map((line) => line.split('=')[0]), ['RELOADING', 'MONOTONIC_USEC', 'READY']);
+      await until(
+        'it is ready again',
+        () => lines().filter((line) => line === 'READY=1').length === 2,
+      );
+      const told = lines()
+        .filter((line) => /^(READY|RELOADING|MONOTONIC_USEC)=/.test(line))
+        .slice(1);
+      assert.deepStrictEqual(
+        told.map((line) => line.split('=')[0]),
+        ['RELOADING', 'MONOTONIC_USEC', 'READY'],
+      );
       const at = BigInt(told[1].split('=')[1]) * 1000n;
       assert.ok(at > before && at < process.hrtime.bigint(), 'of the clock that systemd reads');
     });
@@ -88,7 +111,7 @@ describe('the service manager', () => {
     assert.strictEqual(lines().filter((line) => line === 'READY=1').length, 1);
   });
 
-  it('gets signs of life, also while the master\'s script is busy, and none from a master that is stopped', async () => {
+  it("gets signs of life, also while the master's script is busy, and none from a master that is stopped", async () => {
     const { socket, lines } = await manager();
     const script = await start(socket, {}, { WATCHDOG_USEC: '200000' });
     const signs = () => lines().filter((line) => line === 'WATCHDOG=1').length;
@@ -101,7 +124,9 @@ describe('the service manager', () => {
     fs.writeFileSync(done, '');
     await script.until('it is busy no more', () => script.told('blocked').length > 0);
     process.kill(script.pid, 'SIGSTOP');
-    await until('it is stopped', () => /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')));
+    await until('it is stopped', () =>
+      /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')),
+    );
     const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
     await pause();
     const stopped = signs();
@@ -120,9 +145,16 @@ describe('the service manager', () => {
 
   it('is nothing that workers know of', async () => {
     const { socket } = await manager();
-    const script = await start(socket, {}, { WATCHDOG_USEC: '30000000', LISTEN_FDS: '1', LISTEN_PID: '1', LISTEN_FDNAMES: 'web' });
+    const script = await start(
+      socket,
+      {},
+      { WATCHDOG_USEC: '30000000', LISTEN_FDS: '1', LISTEN_PID: '1', LISTEN_FDNAMES: 'web' },
+    );
     for (const pid of script.workers()) {
-      assert.doesNotMatch(fs.readFileSync(`/proc/${pid}/environ`, 'utf8'), /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/);
+      assert.doesNotMatch(
+        fs.readFileSync(`/proc/${pid}/environ`, 'utf8'),
+        /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/,
+      );
     }
   });
 
@@ -143,10 +175,17 @@ describe('the units of the examples', () => {
   it('have nothing that systemd-analyze would warn of', () => {
     const names = fs.readdirSync(UNITS);
     // Where Node is somewhere else.
-    const text = (name) => fs.readFileSync(path.join(UNITS, name), 'utf8').replace('/usr/bin/node', process.execPath);
-    const { directory } = new Tool('true', [], Object.fromEntries(names.map((name) => [name, text(name)])));
+    const text = (name) =>
+      fs.readFileSync(path.join(UNITS, name), 'utf8').replace('/usr/bin/node', process.execPath);
+    const { directory } = new Tool(
+      'true',
+      [],
+      Object.fromEntries(names.map((name) => [name, text(name)])),
+    );
     const units = names.map((name) => path.join(directory, name));
-    const { status, stdout, stderr } = spawnSync(analyze, ['verify', '--man=no', ...units], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(analyze, ['verify', '--man=no', ...units], {
+      encoding: 'utf8',
+    });
     assert.deepStrictEqual([status, stdout + stderr], [0, '']);
   });
 });

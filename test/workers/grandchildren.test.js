@@ -1,6 +1,7 @@
 'use strict';
 
-// Processes that a worker starts and leaves behind hold nothing of the cluster: no port, no connection, no directory.
+// Processes that a worker starts and leaves behind hold nothing of the cluster: no port, no
+// connection, no directory.
 
 const assert = require('node:assert');
 const { Connection, request } = require('../helpers/client');
@@ -28,7 +29,10 @@ describe('a process that a worker leaves behind', () => {
   for (const [signal, how] of [['SIGTERM', 'ended'], ['SIGKILL', 'was killed with its master']]) {
     it(`does not keep the port when the cluster ${how}`, async () => {
       const port = await freePort();
-      const script = await new Script('parent.js', { port, options: { shutdownTimeout: 1000 } }).ready(1);
+      const script = await new Script('parent.js', {
+        port,
+        options: { shutdownTimeout: 1000 },
+      }).ready(1);
       const pid = await leave(port);
       const [worker] = script.workers();
       script.kill(signal);

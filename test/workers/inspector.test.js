@@ -1,6 +1,7 @@
 'use strict';
 
-// Node's debugger: with its flags on the master, each worker has a debugger's port of its own, above the master's.
+// Node's debugger: with its flags on the master, each worker has a debugger's port of its own,
+// above the master's.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -8,22 +9,34 @@ const { Script, freePort } = require('../helpers/cluster');
 const { freePorts, goOn } = require('../helpers/debugger');
 const { needNodeOf } = require('../helpers/node');
 
-const start = async (settings) => new Script('inspect-port.js', { port: await freePort(), ...settings });
-/** Where debuggers listened, in the order in which processes became ready: `{ pid, port, execArgv }`. */
+const start = async (settings) =>
+  new Script('inspect-port.js', { port: await freePort(), ...settings });
+/**
+ * Where debuggers listened, in the order in which processes became ready: `{ pid, port, execArgv
+ * }`.
+ */
 const debuggers = (script) => {
   const lines = script.output.split('\n').filter((line) => line.startsWith('event '));
-  const told = lines.map((line) => JSON.parse(line.slice('event '.length))).filter(({ event }) => event[0] === 'debugger');
+  const told = lines
+    .map((line) => JSON.parse(line.slice('event '.length)))
+    .filter(({ event }) => event[0] === 'debugger');
   return told.map(({ from, event: [, port, execArgv] }) => ({ pid: from, port, execArgv }));
 };
 const ofWorkers = (script) => debuggers(script).filter(({ pid }) => pid !== script.pid);
-const portsOf = (script) => ofWorkers(script).map(({ port }) => port).sort();
-const told = (script, count) => script.until(`${count} workers have told`, () => ofWorkers(script).length === count);
+const portsOf = (script) =>
+  ofWorkers(script)
+    .map(({ port }) => port)
+    .sort();
+const told = (script, count) =>
+  script.until(`${count} workers have told`, () => ofWorkers(script).length === count);
 
 describe('a worker’s debugger', () => {
   const ways = {
     '--inspect=<port>': (base) => ({ execArgv: [`--inspect=${base}`] }),
     '--inspect=<host>:<port>': (base) => ({ execArgv: [`--inspect=127.0.0.1:${base}`] }),
-    '--inspect and --inspect-port <port>': (base) => ({ execArgv: ['--inspect', '--inspect-port', String(base)] }),
+    '--inspect and --inspect-port <port>': (base) => ({
+      execArgv: ['--inspect', '--inspect-port', String(base)],
+    }),
     '--inspect in NODE_OPTIONS': (base) => ({ env: { NODE_OPTIONS: `--inspect=${base}` } }),
   };
 
@@ -33,7 +46,8 @@ describe('a worker’s debugger', () => {
       const script = await start(flags(base));
       await told(script, 2);
       assert.deepStrictEqual(portsOf(script), [base + 1, base + 2]);
-      for (const { execArgv } of ofWorkers(script)) assert.deepStrictEqual(execArgv, flags(base).execArgv ?? []);
+      for (const { execArgv } of ofWorkers(script))
+        assert.deepStrictEqual(execArgv, flags(base).execArgv ?? []);
       assert.doesNotMatch(script.errors, /address already in use/);
     });
   }
@@ -45,7 +59,10 @@ describe('a worker’s debugger', () => {
     for (let count = 4; count <= 8; count += 2) {
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
       await told(script, count);
-      await script.until('the old workers are gone', () => script.told('died').length === count - 2);
+      await script.until(
+        'the old workers are gone',
+        () => script.told('died').length === count - 2,
+      );
     }
     assert.doesNotMatch(script.errors, /address already in use/);
     const ports = new Set(portsOf(script));

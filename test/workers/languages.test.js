@@ -1,6 +1,7 @@
 'use strict';
 
-// Scripts that are no CommonJS, and what Node is told by flags and NODE_OPTIONS: master and workers run alike.
+// Scripts that are no CommonJS, and what Node is told by flags and NODE_OPTIONS: master and workers
+// run alike.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -19,7 +20,11 @@ const TYPED = path.join(__dirname, '..', 'fixtures', 'typed.mts');
 describe('master and workers run', () => {
   it('an ES module with top-level await, which imports the class and ClusterError', async () => {
     const script = new Script('module.mjs', { port: await freePort() });
-    const seen = () => script.events({ everybody: true }).filter(([name]) => name === 'seen').map(([, what]) => what.code);
+    const seen = () =>
+      script
+        .events({ everybody: true })
+        .filter(([name]) => name === 'seen')
+        .map(([, what]) => what.code);
     await script.until('all three have told', () => seen().length === 3);
     assert.deepStrictEqual(seen(), Array(3).fill('CLUSTER2_ERR_TEST'));
     await serves(script);
@@ -36,25 +41,45 @@ describe('master and workers run', () => {
 
   it('TypeScript by tsx in NODE_OPTIONS', async function () {
     needNodeOf(this, 'tsx');
-    await serves(new Script(TYPED, { port: await freePort(), env: { NODE_OPTIONS: IMPORT_TSX.join(' ') } }));
+    await serves(
+      new Script(TYPED, { port: await freePort(), env: { NODE_OPTIONS: IMPORT_TSX.join(' ') } }),
+    );
   });
 });
 
 describe('what Node is told', () => {
   it('by NODE_OPTIONS reaches master and workers unchanged', async () => {
     const options = '--stack-trace-limit=7  --no-warnings';
-    const script = new Script('module.mjs', { port: await freePort(), env: { NODE_OPTIONS: options } });
-    const seen = () => script.events({ everybody: true }).filter(([name]) => name === 'seen').map(([, what]) => what);
+    const script = new Script('module.mjs', {
+      port: await freePort(),
+      env: { NODE_OPTIONS: options },
+    });
+    const seen = () =>
+      script
+        .events({ everybody: true })
+        .filter(([name]) => name === 'seen')
+        .map(([, what]) => what);
     await script.until('all three have told', () => seen().length === 3);
     for (const what of seen()) assert.deepStrictEqual([what.options, what.limit], [options, 7]);
     for (const pid of script.workers()) {
-      assert.ok(fs.readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`NODE_OPTIONS=${options}`));
+      assert.ok(
+        fs
+          .readFileSync(`/proc/${pid}/environ`, 'utf8')
+          .split('\0')
+          .includes(`NODE_OPTIONS=${options}`),
+      );
     }
   });
 
-  for (const [flags, place] of [[['--enable-source-maps'], /original\.ts:42:\d+/], [[], /mapped\.js:4:\d+/]]) {
+  for (const [flags, place] of [
+    [['--enable-source-maps'], /original\.ts:42:\d+/],
+    [[], /mapped\.js:4:\d+/],
+  ]) {
     it(`by '${flags}' is where a worker's error came from: ${place.source}`, async () => {
-      const script = await new Script('mapped.js', { port: await freePort(), execArgv: flags }).ready();
+      const script = await new Script('mapped.js', {
+        port: await freePort(),
+        execArgv: flags,
+      }).ready();
       await assert.rejects(request(script.port));
       await script.until('the worker has died of it', () => script.told('died').length === 1);
       assert.match(script.errors, /Error: not caught/);

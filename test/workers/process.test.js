@@ -1,6 +1,7 @@
 'use strict';
 
-// A worker is the user's script in a process that looks as node:cluster's would, and what it starts inherits nothing of ours.
+// A worker is the user's script in a process that looks as node:cluster's would, and what it starts
+// inherits nothing of ours.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -29,7 +30,11 @@ describe('a worker', () => {
   });
 
   it('runs the same script with the same arguments, flags, directory and environment as its master', async () => {
-    const settings = { args: ['--verbose', 'with space', 'ü'], execArgv: ['--no-warnings', '--stack-size=900'], env: { GIVEN: 'yes' } };
+    const settings = {
+      args: ['--verbose', 'with space', 'ü'],
+      execArgv: ['--no-warnings', '--stack-size=900'],
+      env: { GIVEN: 'yes' },
+    };
     const { args, execArgv, cwd, given, script } = await look(settings);
     assert.deepStrictEqual(args, settings.args);
     assert.deepStrictEqual(execArgv, settings.execArgv, 'and nothing of ours');
@@ -39,12 +44,19 @@ describe('a worker', () => {
 
   it('sees none of our variables, and neither do its children', async () => {
     const { env, forked, thread } = await look();
-    assert.deepStrictEqual({ env, forked: forked.env, thread: thread.env }, { env: [], forked: [], thread: [] });
+    assert.deepStrictEqual(
+      { env, forked: forked.env, thread: thread.env },
+      { env: [], forked: [], thread: [] },
+    );
   });
 
   it('leaves its children no descriptor but their own', async () => {
     const { fds } = await look();
-    assert.deepStrictEqual(fds.map((line) => line.split(' ')[0]), ['0', '1', '2', '3'], fds.join('\n'));
+    assert.deepStrictEqual(
+      fds.map((line) => line.split(' ')[0]),
+      ['0', '1', '2', '3'],
+      fds.join('\n'),
+    );
     assert.match(fds[3], /\/proc\/\d+\/fd$/, 'the directory that ls itself looks at');
   });
 
@@ -52,22 +64,34 @@ describe('a worker', () => {
     const { script } = await look({ env: { GIVEN: 'yes' } });
     const [worker] = script.workers();
     for (const fd of [0, 1, 2]) {
-      assert.strictEqual(fs.readlinkSync(`/proc/${worker}/fd/${fd}`), fs.readlinkSync(`/proc/${script.pid}/fd/${fd}`), String(fd));
+      assert.strictEqual(
+        fs.readlinkSync(`/proc/${worker}/fd/${fd}`),
+        fs.readlinkSync(`/proc/${script.pid}/fd/${fd}`),
+        String(fd),
+      );
     }
   });
 
   it('runs no JavaScript of ours while nobody is connected, and is none the less known to live', async () => {
-    // From the first signal on, when its start is over, to the second one, which is the one turn that is counted.
+    // From the first signal on, when its start is over, to the second one, which is the one turn
+    // that is counted.
     const count = `
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });
       const tell = () => console.log('event ' + JSON.stringify({ from: process.pid, event: ['turns', turns] }));
       process.on('SIGUSR2', () => (turns > 0 ? tell() : hook.enable()));`;
-    const script = await startServer({ options: { noWorkers: 1, maxHeartbeatDelay: 2000, heartbeatInterval: 60_000 } });
+    const script = await startServer({
+      options: { noWorkers: 1, maxHeartbeatDelay: 2000, heartbeatInterval: 60_000 },
+    });
     change(script, count);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    const [, [worker]] = await script.until('it is told', () => script.told('listening')[1] && script.told('listening'));
-    const cpu = async () => (await new Cluster({ pids: script.pids }).status()).workers.find(({ pid }) => pid === worker).cpu;
+    const [, [worker]] = await script.until(
+      'it is told',
+      () => script.told('listening')[1] && script.told('listening'),
+    );
+    const cpu = async () =>
+      (await new Cluster({ pids: script.pids }).status()).workers.find(({ pid }) => pid === worker)
+        .cpu;
     process.kill(worker, 'SIGUSR2');
     // Each beat tells a processor time of its own.
     for (let beats = 0, last = await cpu(); beats < 8; beats += 1) {
@@ -75,14 +99,21 @@ describe('a worker', () => {
       last = await cpu();
     }
     process.kill(worker, 'SIGUSR2');
-    const [, turns] = await script.until('it has counted', () => script.events({ everybody: true }).find(([name]) => name === 'turns'));
+    const [, turns] = await script.until('it has counted', () =>
+      script.events({ everybody: true }).find(([name]) => name === 'turns'),
+    );
     assert.strictEqual(turns, 1);
     assert.deepStrictEqual(script.told('unresponsive'), []);
   });
 
   it('may fork, and the child is no worker', async () => {
     const { forked } = await look({ execArgv: ['--no-warnings'] });
-    assert.deepStrictEqual(forked, { isWorker: false, args: ['forked'], execArgv: ['--no-warnings'], env: [] });
+    assert.deepStrictEqual(forked, {
+      isWorker: false,
+      args: ['forked'],
+      execArgv: ['--no-warnings'],
+      env: [],
+    });
   });
 
   it('may start threads, and they are no workers', async () => {
@@ -106,20 +137,28 @@ describe('the options of a worker’s start', () => {
   });
 
   it('execArgv', async () => {
-    const { execArgv, forked } = await look({ execArgv: ['--no-warnings'], options: { execArgv: ['--stack-size=900'] } });
+    const { execArgv, forked } = await look({
+      execArgv: ['--no-warnings'],
+      options: { execArgv: ['--stack-size=900'] },
+    });
     assert.deepStrictEqual(execArgv, ['--stack-size=900']);
     assert.deepStrictEqual(forked.execArgv, ['--stack-size=900']);
   });
 
   it('env adds to the master’s', async () => {
-    const { given, script } = await look({ env: { GIVEN: 'by the master' }, options: { env: { GIVEN: 'by the option' } } });
+    const { given, script } = await look({
+      env: { GIVEN: 'by the master' },
+      options: { env: { GIVEN: 'by the option' } },
+    });
     assert.strictEqual(given, 'by the option');
     const variables = fs.readFileSync(`/proc/${script.workers()[0]}/environ`, 'utf8').split('\0');
     assert.ok(variables.includes(`PATH=${process.env.PATH}`));
   });
 
   it('env cannot make a worker anything else than it is', async () => {
-    const { id, isWorker } = await look({ options: { env: { NODE_UNIQUE_ID: '77', NODE_CHANNEL_FD: '1', CLUSTER2_WORKER: '{}' } } });
+    const { id, isWorker } = await look({
+      options: { env: { NODE_UNIQUE_ID: '77', NODE_CHANNEL_FD: '1', CLUSTER2_WORKER: '{}' } },
+    });
     assert.deepStrictEqual([id, isWorker], [1, true]);
   });
 
@@ -134,7 +173,10 @@ describe('the options of a worker’s start', () => {
     const port = await freePort();
     const script = new Script('http.js', { port, options: { exec: FIXTURE, noWorkers: 1 } });
     const seen = () => script.events({ everybody: true }).filter(([name]) => name === 'seen');
-    await script.until('the other script runs as the worker', () => seen().length === 1 && script.told('listening').length === 1);
+    await script.until(
+      'the other script runs as the worker',
+      () => seen().length === 1 && script.told('listening').length === 1,
+    );
     assert.strictEqual(seen()[0][1].isWorker, true);
   });
 });

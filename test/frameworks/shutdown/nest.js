@@ -12,10 +12,13 @@ class Hello {
     return slow();
   }
 }
-const route = (path, name) => Get(path)(Hello.prototype, name, Object.getOwnPropertyDescriptor(Hello.prototype, name));
+const route = (path, name) =>
+  Get(path)(Hello.prototype, name, Object.getOwnPropertyDescriptor(Hello.prototype, name));
 route('/', 'hello');
 route('/slow', 'slow');
 Controller()(Hello);
 class App {}
 Module({ controllers: [Hello] })(App);
-NestFactory.create(App, { logger: false }).then((app) => app.enableShutdownHooks().listen(process.env.PORT).then(listens));
+NestFactory.create(App, { logger: false }).then((app) =>
+  app.enableShutdownHooks().listen(process.env.PORT).then(listens),
+);

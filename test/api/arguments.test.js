@@ -1,0 +1,59 @@
+'use strict';
+
+// Arguments of methods: an invalid one is named before anything happens.
+
+const assert = require('node:assert');
+const Cluster = require('../..');
+const { NODE } = require('../helpers/node');
+
+const circular = {};
+circular.self = circular;
+
+describe('arguments of methods', () => {
+  const refused = (call, words) =>
+    assert.rejects(async () => call(new Cluster()), {
+      name: 'TypeError',
+      code: 'CLUSTER2_ERR_ARGUMENT_INVALID',
+      message: words,
+    });
+
+  it('scale() wants a whole number from 1', async () => {
+    for (const wrong of [undefined, null, 0, -1, 1.5, NaN, Infinity, '2', {}, 5n])
+      await refused((c) => c.scale(wrong), /scale/);
+  });
+
+  it('send() wants a pid', async () => {
+    for (const wrong of [undefined, null, 0, -1, 1.5, NaN, '2', {}])
+      await refused((c) => c.send(wrong, 'hello'), /send/);
+  });
+
+  it('send() and broadcast() want what JSON can hold', async () => {
+    for (const wrong of [() => {}, Symbol('s'), 5n, { deep: [5n] }, circular]) {
+      await refused((c) => c.send(process.pid, wrong), /message/);
+      await refused((c) => c.broadcast(wrong), /message/);
+    }
+  });
+});
+
+describe('requiring the module and making a Cluster', () => {
+  it('touches nothing: no handlers, no timers, no threads, no files', () => {
+    const script = `
+      const count = () => [process.eventNames().length, require('fs').readdirSync('/proc/self/task').length];
+      const before = count();
+      const Cluster = require(${JSON.stringify(require.resolve('../..'))});
+      new Cluster({ port: 3000, noWorkers: 2 });
+      console.log(JSON.stringify([before, count(), process.getActiveResourcesInfo(), require('fs').readdirSync('.')]));`;
+    const { execFileSync } = require('node:child_process');
+    const directory = require('node:fs').mkdtempSync('/tmp/cluster2-test-');
+    const [before, after, resources, files] = JSON.parse(
+      execFileSync(NODE, ['-e', script], { cwd: directory }),
+    );
+    require('node:fs').rmdirSync(directory);
+    assert.deepStrictEqual(after, before);
+    assert.ok(
+      resources.every((resource) => resource === 'PipeWrap' || resource === 'TTYWrap'),
+      String(resources),
+    );
+    assert.deepStrictEqual(files, []);
+  });
+});

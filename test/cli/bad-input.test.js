@@ -1,0 +1,146 @@
+'use strict';
+
+// Flags, variables and configuration files of the command line: which of them win, and what is
+// refused.
+
+const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { cluster2, startPlain } = require('../helpers/cli');
+const { request } = require('../helpers/client');
+const { CLI, Script, freePort } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
+
+describe('bad input to the command line', () => {
+  let folder;
+  beforeEach(() => (folder = emptyFolder()));
+  afterEach(removeFolders);
+
+  const write = (name, content) => {
+    const text = typeof content === 'string' ? content : JSON.stringify(content);
+    fs.writeFileSync(path.join(folder, name), text);
+  };
+  const start = (args, env = {}) =>
+    spawnSync(CLI, ['start', ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    });
+  const refused = ({ status, stderr }, message) => {
+    assert.match(stderr, message);
+    assert.strictEqual(status, 2, stderr);
+  };
+
+  beforeEach(() => write('server.js', "require('http').createServer().listen(process.env.PORT)"));
+
+  it('a flag’s value is refused by the flag’s name', () => {
+    refused(
+      start(['server.js', '--workers', '0']),
+      /^cluster2: --workers must be a whole number from 1 to 1024; got "?0"?\n$/,
+    );
+    refused(
+      start(['server.js', '--balance', 'x']),
+      /^cluster2: --balance must be .*'least-connections', 'round-robin'/,
+    );
+    refused(start(['server.js', '--env', 'NAME']), /expected NAME=VALUE/);
+  });
+
+  it('a variable’s value is refused by the variable’s name', () => {
+    refused(
+      start(['server.js'], { CLUSTER2_MON_PORT: '70000' }),
+      /^cluster2: CLUSTER2_MON_PORT must be a port/,
+    );
+  });
+
+  it('the configuration file’s content is refused by the file’s name', () => {
+    write('cluster2.json', { noWorkers: -1 });
+    refused(
+      start(['server.js']),
+      /^cluster2: option 'noWorkers' in cluster2\.json must be a whole number/,
+    );
+    write('cluster2.json', { workers: 1 });
+    refused(start(['server.js']), /^cluster2: cluster2\.json: option 'workers' is unknown/);
+    write('cluster2.json', '[');
+    refused(start(['server.js']), /^cluster2: the configuration file cluster2\.json is no JSON: /);
+    write('cluster2.json', []);
+    refused(
+      start(['server.js']),
+      /^cluster2: the configuration file cluster2\.json must hold a JSON object\n$/,
+    );
+    refused(
+      start(['server.js', '--config', 'none.json']),
+      /^cluster2: cannot read the configuration file none\.json: /,
+    );
+  });
+
+  it('a configuration file that is wrong keeps nobody from asking or ending a cluster', async () => {
+    const script = await startPlain();
+    fs.writeFileSync(path.join(script.cwd, 'cluster2.json'), '{ "workers": 1 }');
+    assert.strictEqual(cluster2(script.cwd, 'status').status, 0);
+    assert.strictEqual(cluster2(script.cwd, 'stop').status, 0);
+    await script.ended();
+  });
+
+  it('a script, a directory or a Node that is not there is named', () => {
+    refused(
+      start(['server.js', '--cwd', 'nowhere']),
+      new RegExp(`^cluster2: --cwd must be a directory; got ${folder}/nowhere\\n$`),
+    );
+
+    refused(start([]), /^cluster2: which script\?/);
+    refused(
+      start(['missing.js']),
+      new RegExp(`^cluster2: there is no script ${folder}/missing\\.js\n$`),
+    );
+    refused(
+      start(['server.js', '--node', 'nowhere']),
+      /^cluster2: --node, CLUSTER2_NODE: there is no program nowhere\n$/,
+    );
+  });
+
+  it('commands and flags that do not exist are shown with what there is', () => {
+    refused(spawnSync(CLI, ['strat'], { encoding: 'utf8' }), /start/);
+    refused(start(['server.js', '--worker', '2']), /--workers/);
+  });
+
+  it('what keeps the cluster from starting ends with 255: a busy port, another cluster', async () => {
+    const script = await startPlain();
+    const busy = start(['server.js', '--port', String(script.port)]);
+    assert.strictEqual(busy.status, 255);
+    assert.match(
+      busy.stderr,
+      new RegExp(
+        `^cluster2: address \\[::\\]:${script.port} is already in use \\(CLUSTER2_ERR_PORT_IN_USE\\)\n$`,
+      ),
+    );
+    const second = start(['server.js', '--pids', script.pids]);
+    assert.strictEqual(second.status, 255);
+    assert.match(second.stderr, /\(CLUSTER2_ERR_ALREADY_RUNNING\)\n$/);
+  });
+
+  it('options are taken from flags, then variables, then the file', async () => {
+    write('cluster2.json', {
+      exec: 'server.js',
+      noWorkers: 3,
+      monPort: false,
+      ecv: { path: '/file' },
+      pids: 'mine',
+    });
+    const port = await freePort();
+    const cli = {
+      cwd: folder,
+      port,
+      env: { CLUSTER2_WORKERS: '2', CLUSTER2_ECV_PATH: '/variable' },
+    };
+    const script = await new Script(path.join(folder, 'server.js'), {
+      ...cli,
+      cli: ['--ecv-path', '/flag'],
+    }).ready(2);
+    assert.strictEqual((await request(port, '/flag')).status, 200);
+    assert.strictEqual(cluster2(folder, 'status').stdout.match(/^\d /gm).length, 2);
+    assert.strictEqual(fs.existsSync(path.join(folder, 'mine/master.pid')), true);
+    script.kill();
+    await script.ended();
+  });
+});

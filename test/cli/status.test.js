@@ -1,0 +1,102 @@
+'use strict';
+
+// `cluster2 status`.
+
+const assert = require('node:assert');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { cluster2, startPlain, statusOf } = require('../helpers/cli');
+const { CLI, Script, freePort } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { VERSION } = require('../helpers/node');
+const { until, within } = require('../helpers/wait');
+
+describe('cluster2 status', () => {
+  let folder;
+  beforeEach(() => (folder = emptyFolder()));
+  afterEach(removeFolders);
+
+  it('shows a table for people, without colours where it is no terminal', async () => {
+    const script = await startPlain();
+    const { status, stdout } = cluster2(script.cwd, 'status');
+    assert.strictEqual(status, 0);
+    assert.match(
+      stdout,
+      new RegExp(
+        `^cluster2 \\d+\\.\\d+\\.\\d+ on .+: master ${script.pid}, running, Node ${VERSION}, up \\d+ s$`,
+        'm',
+      ),
+    );
+    assert.match(
+      stdout,
+      new RegExp(`^listening on 127\\.0\\.0\\.1:${script.port}; monitor off$`, 'm'),
+    );
+    assert.match(stdout, /^health check AVAILABLE$/m);
+    const rows = stdout.split('\n').filter((line) => /^[01] /.test(line));
+    assert.deepStrictEqual(
+      rows.map((row) => Number(row.split(/ +/)[1])).sort(),
+      script.workers().sort(),
+    );
+    assert.ok(
+      rows.every((row) => /^[01] +\d+ +1 +ready +\d+ s /.test(row)),
+      stdout,
+    );
+  });
+
+  it('says how many workers there are, where there should be more', async () => {
+    const script = await startPlain();
+    assert.doesNotMatch(cluster2(script.cwd, 'status').stdout, /workers are ready/);
+    fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
+    script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
+    await until('it is said', () =>
+      /^0 of 2 workers are ready$/m.test(cluster2(script.cwd, 'status').stdout),
+    );
+  });
+
+  it('tells a path that is no directory as that, and asks for no other user', () => {
+    fs.writeFileSync(path.join(folder, 'file'), '');
+    const { status, stderr } = cluster2(folder, 'status', '--pids', 'file');
+    assert.strictEqual(status, 1);
+    const reason =
+      /^cluster2: cannot look into \S+\/file: Not a directory .* \(option 'pids'\) \(CLUSTER2_ERR_\w+\)\n$/;
+    assert.match(stderr, reason);
+    for (const command of ['status', 'start']) {
+      const empty = cluster2(folder, command, '--pids', '');
+      assert.deepStrictEqual(
+        [empty.status, empty.stderr],
+        [2, 'cluster2: --pids must be a text that is not empty; got ""\n'],
+      );
+    }
+  });
+
+  it('shows JSON for programs, as the method status() does, of a cluster that Node started', async () => {
+    const script = await new Script('http.js', {
+      port: await freePort(),
+      options: { monPort: false },
+    }).ready();
+    const status = statusOf(script.cwd);
+    assert.deepStrictEqual(
+      [status.running, status.master.pid, status.workers.length],
+      [true, script.pid, 2],
+    );
+  });
+
+  it('--watch shows it again each second, with requests in a second, and ends with the cluster', async () => {
+    const script = await startPlain();
+    const watch = spawn(CLI, ['status', '--watch'], { cwd: script.cwd });
+    let seen = '';
+    watch.stdout.on('data', (text) => (seen += text));
+    const ended = new Promise((resolve) => watch.on('close', resolve));
+    await until('there is a second picture', () => seen.split('master').length > 3);
+    const rates = seen
+      .split('restarts')
+      .at(-1)
+      .split('\n')
+      .slice(1, 3)
+      .map((row) => row.trim().split(/ {2,}/).at(-5));
+    assert.deepStrictEqual(rates, ['0', '0']);
+    script.kill();
+    assert.strictEqual(await within('it ends', ended, 10_000), 3);
+  });
+});
