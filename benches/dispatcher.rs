@@ -12,13 +12,22 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster2_rs::balancing::balancer::Balancer;
+use cluster2_rs::balancing::balancer::LoadSnapshot;
 use cluster2_rs::config::Balance;
-use cluster2_rs::core::balance::{Balancer, Look};
-use cluster2_rs::core::worker::WorkerId;
-use cluster2_rs::ipc::frame::{self, Report, Wanted};
-use cluster2_rs::runtime::dispatcher::{Dispatcher, Door, Peer, Request};
-use cluster2_rs::sys::channel::{Channel, MAX_BYTES};
-use cluster2_rs::sys::scoreboard::{Field, Row, Scoreboard};
+use cluster2_rs::dispatcher::event_loop::Dispatcher;
+use cluster2_rs::dispatcher::event_loop::Request;
+use cluster2_rs::dispatcher::link::state::WorkerLink;
+use cluster2_rs::dispatcher::listeners::set::ListenerSet;
+use cluster2_rs::os::channel::Channel;
+use cluster2_rs::os::channel::MAX_BYTES;
+use cluster2_rs::os::scoreboard::Field;
+use cluster2_rs::os::scoreboard::Row;
+use cluster2_rs::os::scoreboard::Scoreboard;
+use cluster2_rs::protocol::frame;
+use cluster2_rs::protocol::frame::Report;
+use cluster2_rs::protocol::frame::Wanted;
+use cluster2_rs::protocol::worker::WorkerId;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use rustix::event::epoll;
@@ -32,7 +41,8 @@ const BATCH: usize = 32;
 fn main() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     // What is lacking is told where it is missed.
-    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let _ =
+        rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     divan::main();
     // Not when it is only tried out, or something else was asked for.
     if std::env::args().skip(1).eq(["--bench"]) {
@@ -66,7 +76,7 @@ fn fits(workers: u32) -> bool {
 }
 
 struct Crew {
-    peers: BTreeMap<WorkerId, Peer>,
+    peers: BTreeMap<WorkerId, WorkerLink>,
     rows: Vec<Row>,
     _ends: Vec<[Channel; 2]>,
 }
@@ -78,7 +88,14 @@ fn crew(workers: u32) -> Crew {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
         let (orders, their_orders) = Channel::pair().unwrap();
-        let mut peer = Peer::new(WorkerId(id), id - 1, orders, ours, theirs.duplicate().unwrap(), row.clone());
+        let mut peer = WorkerLink::new(
+            WorkerId(id),
+            id - 1,
+            orders,
+            ours,
+            theirs.duplicate().unwrap(),
+            row.clone(),
+        );
         peer.serve(LISTENER, false);
         crew.peers.insert(WorkerId(id), peer);
         crew.rows.push(row);
@@ -102,7 +119,8 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
         let ending = &crew.rows[random.usize(..crew.rows.len())];
         ending.set(Field::ConnectionsActive, (ending.get(Field::ConnectionsActive) - 1.0).max(0.0));
         let client = IpAddr::from(random.u32(..).to_be_bytes());
-        let mut look = |id| crew.peers.get_mut(&id).map_or(Look::FULL, |peer| peer.look(false));
+        let mut look =
+            |id| crew.peers.get_mut(&id).map_or(LoadSnapshot::FULL, |peer| peer.look(false));
         let chosen = balancer.choose(Some(client), None, &mut look).unwrap();
         crew.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
         balancer.note(chosen, look(chosen));
@@ -134,8 +152,14 @@ struct Stage {
 }
 
 fn stage(workers: u32) -> Stage {
-    let mut door = Door::default();
-    let wanted = Wanted { address: Some("127.0.0.1".into()), port: Some(0), v6_only: false, backlog: 511, index: 0 };
+    let mut door = ListenerSet::default();
+    let wanted = Wanted {
+        address: Some("127.0.0.1".into()),
+        port: Some(0),
+        v6_only: false,
+        backlog: 511,
+        index: 0,
+    };
     door.pin(&wanted).unwrap();
     let listener = door.bind(&wanted, |_| true).unwrap();
     let port = door.place(listener).0.unwrap().port;
@@ -149,15 +173,36 @@ fn stage(workers: u32) -> Stage {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
         let (orders, their_orders) = Channel::pair().unwrap();
-        let peer = Peer::new(WorkerId(id), id - 1, orders, ours, theirs.duplicate().unwrap(), row.clone());
+        let peer = WorkerLink::new(
+            WorkerId(id),
+            id - 1,
+            orders,
+            ours,
+            theirs.duplicate().unwrap(),
+            row.clone(),
+        );
         assert!(dispatcher.send(Request::Attach(Box::new(peer))));
         their_orders.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
-        their_orders.send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[]).unwrap();
+        their_orders
+            .send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[])
+            .unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(5)), Ok(WorkerId(id)));
-        epoll::add(&epoll, &theirs, epoll::EventData::new_u64(u64::from(id) - 1), epoll::EventFlags::IN).unwrap();
+        epoll::add(
+            &epoll,
+            &theirs,
+            epoll::EventData::new_u64(u64::from(id) - 1),
+            epoll::EventFlags::IN,
+        )
+        .unwrap();
         played.push((theirs, their_orders, row));
     }
-    Stage { _dispatcher: dispatcher, epoll, workers: played, port, buffer: Box::new([0; MAX_BYTES]) }
+    Stage {
+        _dispatcher: dispatcher,
+        epoll,
+        workers: played,
+        port,
+        buffer: Box::new([0; MAX_BYTES]),
+    }
 }
 
 impl Stage {
@@ -178,9 +223,11 @@ impl Stage {
 
     /// Nanoseconds for which the dispatcher's thread has run.
     fn dispatcher_time(&self) -> u64 {
-        let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+        let threads =
+            std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
         let is_it = |path: &std::path::PathBuf| {
-            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("cluster2-dispat"))
+            std::fs::read_to_string(path.join("comm"))
+                .is_ok_and(|name| name.starts_with("cluster2-dispat"))
         };
         let its = threads.into_iter().find(is_it).unwrap();
         let times = std::fs::read_to_string(its.join("schedstat")).unwrap();
@@ -195,7 +242,7 @@ impl Stage {
             epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None).unwrap();
             for event in &events {
                 let (end, _, row) = &self.workers[event.data.u64() as usize];
-                row.set(Field::Beat, cluster2_rs::sys::now() as f64);
+                row.set(Field::Beat, cluster2_rs::os::now() as f64);
                 let Some(_claim) = row.claim() else { continue };
                 if let Ok(Some(received)) = end.receive(&mut self.buffer) {
                     row.add(Field::Taken, received.fds.len() as f64);

@@ -8,7 +8,7 @@ const addon = require('./native');
 /**
  * Waits for as long as the running cluster's own limits let it take, and its master lives.
  * @param {string} pids the directory
- * @param {{ command: string }} command `Command` of `src/ipc/control.rs`
+ * @param {{ command: string }} command `Command` of `src/protocol/control.rs`
  */
 async function ask(pids, command) {
   try {

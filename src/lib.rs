@@ -13,11 +13,23 @@
 //! nothing else; `runtime` executes; `sys` is the only place with `unsafe`, but for one line of `binding`.
 //! `docs/architecture.md` tells the whole story, JavaScript included.
 
+pub mod balancing;
 pub mod binding;
+pub mod clock;
 pub mod config;
-pub mod core;
+pub mod connection_limit;
+pub mod dispatcher;
+pub mod embedder;
 pub mod error;
-pub mod http;
-pub mod ipc;
-pub mod runtime;
-pub mod sys;
+pub mod health;
+pub mod log;
+pub mod master;
+pub mod monitor;
+pub mod os;
+pub mod protocol;
+pub mod quota;
+pub mod remote;
+pub mod single;
+pub mod snapshot;
+pub mod supervision;
+pub mod worker;

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use cluster2_rs::http::control;
+use cluster2_rs::remote::http;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,6 @@ async fn ask(request: &[u8]) {
         answer
     };
     let execute = |_| async { Ok(json!({ "running": true })) };
-    let (answer, _) = tokio::join!(client, control::serve(theirs, execute));
+    let (answer, _) = tokio::join!(client, http::serve(theirs, execute));
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."));
 }

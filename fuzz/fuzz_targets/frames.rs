@@ -3,7 +3,11 @@
 
 #![no_main]
 
-use cluster2_rs::ipc::frame::{self, FromMaster, FromWorker};
+use cluster2_rs::protocol::frame;
+
+use cluster2_rs::protocol::frame::FromMaster;
+
+use cluster2_rs::protocol::frame::FromWorker;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {

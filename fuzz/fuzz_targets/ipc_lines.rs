@@ -3,7 +3,9 @@
 
 #![no_main]
 
-use cluster2_rs::ipc::node::{self, Line};
+use cluster2_rs::protocol::node;
+
+use cluster2_rs::protocol::node::Line;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

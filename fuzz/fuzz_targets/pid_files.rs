@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use cluster2_rs::sys::directory::Directory;
+use cluster2_rs::os::directory::Directory;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

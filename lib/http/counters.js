@@ -1,7 +1,7 @@
 'use strict';
 
-// The numbers that a process reports about itself. In a worker they lie in the scoreboard (`src/sys/scoreboard.rs`), so that
-// writing them is all there is to reporting. What concerns the process as a whole the addon writes (`src/runtime/beat.rs`).
+// The numbers that a process reports about itself. In a worker they lie in the scoreboard (`src/os/scoreboard.rs`), so that
+// writing them is all there is to reporting. What concerns the process as a whole the addon writes (`src/worker/beats.rs`).
 
 const FIELDS = [
   'taken',

@@ -31,7 +31,7 @@ function abstractName(name, version = process.versions.node) {
 /** The path by which the kernel knows a unix socket. */
 const kernelPath = (port) => (isAbstract(port) ? abstractName(port) : socketPath(port));
 
-/** Where a listening server is reached (`Place` of `src/binding/ecv.rs`). */
+/** Where a listening server is reached (`Place` of `src/binding/health.rs`). */
 function endpointOf(server) {
   const address = server.address();
   const secure = isSecure(server);

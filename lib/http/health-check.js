@@ -13,7 +13,7 @@ const { describe, shorten } = require('../text');
 const CHECK = 1;
 const DISABLE = 3;
 const SLASH = '/'.charCodeAt(0);
-// Numbers of `Header` (`src/sys/scoreboard.rs`).
+// Numbers of `Header` (`src/os/scoreboard.rs`).
 const SWITCHED = 0;
 const LEAVING = 1;
 
@@ -199,7 +199,7 @@ class HealthHook {
   }
 }
 
-/** What the addon answers (`print` of `src/binding/ecv.rs`), as it is written. */
+/** What the addon answers (`print` of `src/binding/health.rs`), as it is written. */
 function toAnswer([status, reason, body, ...headers]) {
   const connection = headers.indexOf('Connection') + 1;
   const closing = headers.map((text, index) => (index === connection ? 'close' : text));

@@ -36,7 +36,7 @@ class Traffic {
   #row;
   #follower;
   #subscriptions = [];
-  /** Where the connection that is being taken in came from (`Origin` of `src/ipc/frame.rs`), and its stream once there is one. */
+  /** Where the connection that is being taken in came from (`Origin` of `src/protocol/frame.rs`), and its stream once there is one. */
   #origin;
   #arrived;
 
@@ -250,7 +250,7 @@ class Traffic {
     this.#follower?.onIdle();
   }
 
-  /** Has `enter` give a connection to its server, which came from `origin` (of `src/ipc/frame.rs`; without `past` it is new). */
+  /** Has `enter` give a connection to its server, which came from `origin` (of `src/protocol/frame.rs`; without `past` it is new). */
   admit(origin, enter) {
     this.#origin = origin;
     try {

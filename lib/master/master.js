@@ -111,7 +111,7 @@ class MasterRole {
     this.#events = events;
   }
 
-  /** Asks the supervisor, for a method of the cluster (`Command` of `src/ipc/control.rs`). */
+  /** Asks the supervisor, for a method of the cluster (`Command` of `src/protocol/control.rs`). */
   async command(command) {
     const isEnd = command.command === 'stop' || (command.command === 'shutdown' && command.wait);
     if (isEnd || command.command === 'shutdown') this.#askedHere = true;

@@ -1,7 +1,7 @@
 'use strict';
 
 // The door of a process without workers: the listening sockets, which are Node's own. What always
-// holds: who is in a queue when the door is shut is accepted, in the order of `src/sys/listener.rs`
+// holds: who is in a queue when the door is shut is accepted, in the order of `src/os/listener.rs`
 // (nobody new gets in, the queues are emptied, the sockets are closed); and to its script a server goes
 // on as if it listened.
 
@@ -11,7 +11,7 @@ const { native } = require('../errors');
 const addon = require('../native');
 const { closeListeningSocket, listeningDescriptor } = require('../node-internals');
 
-/** For handshakes that are under way, as `DOOR_GRACE` of `src/runtime/dispatcher`, milliseconds. */
+/** For handshakes that are under way, as `DOOR_GRACE` of `src/dispatcher/event_loop`, milliseconds. */
 const GRACE = 100;
 
 class ListenerSet {

@@ -1,7 +1,7 @@
 'use strict';
 
 // A `Cluster` with `cluster: false`: the app in this very process, without workers. What always holds:
-// who was through the handshake before a shutdown is served, as in a cluster (src/sys/listener.rs); and
+// who was through the handshake before a shutdown is served, as in a cluster (src/os/listener.rs); and
 // after a shutdown that came before the app listens, it never does.
 
 const { adapt } = require('../app/adapt');

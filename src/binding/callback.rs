@@ -24,12 +24,12 @@ impl Callback {
         let ended = Rc::new(Cell::new(false));
         // Handles of the loop are closed after that, and their events may come meanwhile.
         env.add_env_cleanup_hook(Rc::clone(&ended), |ended| ended.set(true))?;
-        let mut reference = null_mut();
+        let (mut reference, env, function) = (null_mut(), env.raw(), function.raw());
         // SAFETY: environment and function are those of the call that is under way.
         #[allow(unsafe_code)]
-        let status = unsafe { sys::napi_create_reference(env.raw(), function.raw(), 1, &mut reference) };
+        let status = unsafe { sys::napi_create_reference(env, function, 1, &mut reference) };
         if status == sys::Status::napi_ok {
-            Ok(Self { env: env.raw(), function: reference, ended })
+            Ok(Self { env, function: reference, ended })
         } else {
             Err(napi::Error::from_status(status.into()))
         }
@@ -49,7 +49,15 @@ impl Callback {
             sys::napi_open_handle_scope(env, &mut scope);
             sys::napi_get_global(env, &mut receiver);
             sys::napi_get_reference_value(env, self.function, &mut function);
-            let status = sys::napi_make_callback(env, null_mut(), receiver, function, 0, null_mut(), &mut result);
+            let status = sys::napi_make_callback(
+                env,
+                null_mut(),
+                receiver,
+                function,
+                0,
+                null_mut(),
+                &mut result,
+            );
             if status == sys::Status::napi_pending_exception {
                 sys::napi_get_and_clear_last_exception(env, &mut error);
                 sys::napi_fatal_exception(env, error);

@@ -6,13 +6,14 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 
-use super::front::{self, AddonFront, Strong};
-use super::{fail, parse, print};
+use crate::binding::embedder::{AddonFront, Strong};
+use crate::binding::{embedder, fail, parse, print};
+use crate::embedder::mailbox::Mailbox;
 use crate::error::Result;
-use crate::ipc::control::{Command, seal};
-use crate::runtime::mailbox::Mailbox;
-use crate::runtime::master::Master;
-use crate::runtime::{Signal, log};
+use crate::log;
+use crate::master::assembly::Master;
+use crate::master::inbox::Signal;
+use crate::protocol::control::{Command, seal};
 
 /// A running cluster.
 #[napi]
@@ -24,21 +25,22 @@ pub struct NativeMaster {
 #[napi]
 impl NativeMaster {
     /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are started; `about` is `About` of
-    /// `src/runtime/status.rs`. `wake` is called when there is something to `take`, and keeps the event loop alive while the
+    /// `src/snapshot.rs`. `wake` is called when there is something to `take`, and keeps the event loop alive while the
     /// cluster runs.
     #[napi(constructor)]
     pub fn new(config: String, launch: String, about: String, wake: Strong) -> napi::Result<Self> {
         log::start();
-        let (front, mailbox) = AddonFront::new(wake);
-        let master = Master::start(parse(&config)?, parse(&launch)?, parse(&about)?, front).map_err(fail)?;
+        let (embedder, mailbox) = AddonFront::new(wake);
+        let master = Master::start(parse(&config)?, parse(&launch)?, parse(&about)?, embedder)
+            .map_err(fail)?;
         Ok(Self { master, mailbox })
     }
 
-    /// The next events, as a JSON array; see `Told` of `src/runtime/mod.rs`. `null`: there are none, and `wake` is called when
+    /// The next events, as a JSON array; see `MasterEvent` of `src/embedder/events.rs`. `null`: there are none, and `wake` is called when
     /// there are.
     #[napi]
     pub fn take(&self) -> napi::Result<Option<String>> {
-        front::take(&self.mailbox)
+        embedder::take(&self.mailbox)
     }
 
     /// Asks the cluster something. Resolves to `{"ok"}` or `{"error"}` as JSON, or to `null` if the cluster ended before it was
@@ -60,7 +62,7 @@ impl NativeMaster {
             "stop" => Signal::Stop,
             "reload" => Signal::Reload,
             "reopenLogs" => Signal::ReopenLogs,
-            other => return Err(super::misuse(format!("no signal: {other}"))),
+            other => return Err(crate::binding::misuse(format!("no signal: {other}"))),
         });
         Ok(())
     }

@@ -3,8 +3,8 @@
 //! Errors are thrown with a JSON message (`{"code", "message"}`), which `lib/errors.js` turns into a `ClusterError`.
 
 mod callback;
-pub mod ecv;
-mod front;
+mod embedder;
+pub mod health;
 pub mod master;
 pub mod remote;
 pub mod single;
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::error::ClusterError;
-use crate::sys::scoreboard::{Header, ROW_BYTES, Row};
+use crate::os::scoreboard::{Header, ROW_BYTES, Row};
 
 /// Checks the user's options and fills in the defaults; see `Config::from_json`.
 #[napi]
@@ -29,7 +29,7 @@ pub fn normalize_options(options: String) -> napi::Result<String> {
 /// The IP address that a `host` option stands for.
 #[napi]
 pub fn resolve_host(host: String) -> napi::Result<String> {
-    crate::runtime::master::resolve(&host).map(|address| address.to_string()).map_err(fail)
+    crate::os::listener::resolve(&host).map(|address| address.to_string()).map_err(fail)
 }
 
 /// A row of the scoreboard for JavaScript, as the shared memory itself.
@@ -43,7 +43,11 @@ fn header<'env>(env: &'env napi::Env, header: &Header) -> napi::Result<ArrayBuff
 }
 
 /// `owner` is a row or the header, which lies at `address`.
-fn shared<T: 'static>(env: &napi::Env, address: *mut u8, owner: T) -> napi::Result<ArrayBuffer<'_>> {
+fn shared<T: 'static>(
+    env: &napi::Env,
+    address: *mut u8,
+    owner: T,
+) -> napi::Result<ArrayBuffer<'_>> {
     // SAFETY: at `address` are ROW_BYTES of shared memory that stay mapped while `owner` lives, which is until the finalizer drops
     // it; all other accesses are atomic, and JavaScript's are whole, aligned doubles.
     #[allow(unsafe_code)]

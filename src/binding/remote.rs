@@ -6,9 +6,9 @@ use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;
 
-use super::{fail, parse, print};
-use crate::ipc::control::Command;
-use crate::runtime::remote;
+use crate::binding::{fail, parse, print};
+use crate::protocol::control::Command;
+use crate::remote::client;
 
 /// One command under way.
 pub struct Ask {
@@ -21,7 +21,7 @@ impl Task for Ask {
     type JsValue = String;
 
     fn compute(&mut self) -> napi::Result<String> {
-        print(&remote::ask(&self.pids, &self.command).map_err(fail)?)
+        print(&client::ask(&self.pids, &self.command).map_err(fail)?)
     }
 
     fn resolve(&mut self, _env: Env, output: String) -> napi::Result<String> {

@@ -7,43 +7,43 @@ use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
-use super::ecv::NativeEcv;
-use super::front::{self, AddonFront, Weak};
-use super::{fail, parse, print};
+use crate::binding::embedder::{AddonFront, Weak};
+use crate::binding::health::NativeEcv;
+use crate::binding::{embedder, fail, parse, print};
+use crate::embedder::mailbox::Mailbox;
 use crate::error::ClusterError;
-use crate::runtime::health::Judge;
-use crate::runtime::log;
-use crate::runtime::mailbox::Mailbox;
-use crate::runtime::single::Single;
-use crate::sys::node_listener;
+use crate::health::verdict::HealthChecker;
+use crate::log;
+use crate::os::node_listener;
+use crate::single::Single;
 
 /// This process, serving alone.
 #[napi]
 pub struct NativeSingle {
     single: Single,
     mailbox: Arc<Mailbox>,
-    judge: Option<Arc<Judge>>,
+    judge: Option<Arc<HealthChecker>>,
 }
 
 #[napi]
 impl NativeSingle {
-    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/runtime/status.rs`. `wake`
+    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/snapshot.rs`. `wake`
     /// is called when there is something to `take`, and does not keep the event loop alive.
     #[napi(constructor)]
     pub fn new(config: String, about: String, wake: Weak) -> napi::Result<Self> {
         log::start();
-        let (front, mailbox) = AddonFront::new(wake);
-        let single = Single::bind(parse(&config)?, parse(&about)?, front).map_err(fail)?;
+        let (embedder, mailbox) = AddonFront::new(wake);
+        let single = Single::bind(parse(&config)?, parse(&about)?, embedder).map_err(fail)?;
         Ok(Self { single, mailbox, judge: None })
     }
 
     /// As `take` of `NativeMaster`.
     #[napi]
     pub fn take(&self) -> napi::Result<Option<String>> {
-        front::take(&self.mailbox)
+        embedder::take(&self.mailbox)
     }
 
-    /// The app listens at `places` (`Place` of `src/ipc/place.rs`): from now on the monitor answers.
+    /// The app listens at `places` (`Endpoint` of `src/protocol/endpoint.rs`): from now on the monitor answers.
     #[napi]
     pub fn serve(&mut self, places: String, has_app: bool) -> napi::Result<()> {
         self.judge = self.single.serve(parse(&places)?, has_app).map_err(fail)?;
@@ -110,13 +110,17 @@ impl NativeSingle {
     /// Lets nobody new in on a listening TCP socket, of which Node goes on to accept who is in the queue.
     #[napi]
     pub fn refuse_new(fd: i32) -> napi::Result<()> {
-        node_listener::refuse_new(fd).map_err(ClusterError::system("refusing new connections")).map_err(fail)
+        node_listener::refuse_new(fd)
+            .map_err(ClusterError::system("refusing new connections"))
+            .map_err(fail)
     }
 
     /// Whether somebody waits in the queue of a listening socket.
     #[napi]
     pub fn has_waiting(fd: i32) -> napi::Result<bool> {
-        node_listener::has_waiting(fd).map_err(ClusterError::system("looking into a queue")).map_err(fail)
+        node_listener::has_waiting(fd)
+            .map_err(ClusterError::system("looking into a queue"))
+            .map_err(fail)
     }
 
     /// Ends the monitor.
@@ -130,12 +134,12 @@ impl NativeSingle {
     /// down, or 0.
     #[napi]
     pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        super::header(env, &self.single.header())
+        crate::binding::header(env, &self.single.header())
     }
 
     /// The row of numbers, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        super::row(env, self.single.row())
+        crate::binding::row(env, self.single.row())
     }
 }

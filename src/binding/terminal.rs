@@ -2,8 +2,9 @@
 
 use napi_derive::napi;
 
-use super::misuse;
-use crate::sys::hangup::{self, Terminal};
+use crate::binding::misuse;
+use crate::os::terminal;
+use crate::os::terminal::Terminal;
 
 /// This process's terminal, if it has one.
 #[napi]
@@ -15,13 +16,13 @@ impl NativeTerminal {
     #[napi(constructor)]
     pub fn new() -> napi::Result<Self> {
         let terminal = Terminal::at_start();
-        hangup::note_sender().map_err(misuse)?;
+        terminal::note_sender().map_err(misuse)?;
         Ok(Self(terminal))
     }
 
     /// Whether the last SIGHUP says that the terminal is gone.
     #[napi]
     pub fn is_gone(&self) -> bool {
-        self.0.is_gone(hangup::last())
+        self.0.is_gone(terminal::last())
     }
 }

@@ -7,13 +7,14 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Function, Uint32Array};
 use napi_derive::napi;
 
-use super::callback::Callback;
-use super::ecv::NativeEcv;
-use super::{fail, parse, print};
-use crate::ipc::frame::{Order, Origin, Past};
-use crate::runtime::worker::{Taken, Worker};
-use crate::runtime::{log, output};
-use crate::sys::scoreboard::Field;
+use crate::binding::callback::Callback;
+use crate::binding::health::NativeEcv;
+use crate::binding::{fail, parse, print};
+use crate::log;
+use crate::master::log_files;
+use crate::os::scoreboard::Field;
+use crate::protocol::frame::{Order, Origin, Past};
+use crate::worker::master_link::{MasterLink, WorkerSignal};
 
 /// What `take` says instead of a number of connections.
 const ORDER: i32 = -1;
@@ -38,7 +39,7 @@ pub struct Answer {
 /// This process as a worker.
 #[napi]
 pub struct NativeWorker {
-    worker: Worker,
+    worker: MasterLink,
     order: Option<Order>,
 }
 
@@ -48,14 +49,20 @@ impl NativeWorker {
     #[napi(constructor)]
     pub fn new(row: u32) -> napi::Result<Self> {
         log::start();
-        let worker = Worker::enter(row as usize).map_err(fail)?;
+        let worker = MasterLink::enter(row as usize).map_err(fail)?;
         Ok(Self { worker, order: None })
     }
 
     /// Looks at the channel from now on; `notify` is called when there may be something to `take`. A beat is made each `beat`
     /// milliseconds. An orphan whose event loop is stuck is ended after `orphan_limit` milliseconds.
     #[napi]
-    pub fn watch(&mut self, env: &Env, beat: u32, orphan_limit: u32, notify: Function<'_, (), ()>) -> napi::Result<()> {
+    pub fn watch(
+        &mut self,
+        env: &Env,
+        beat: u32,
+        orphan_limit: u32,
+        notify: Function<'_, (), ()>,
+    ) -> napi::Result<()> {
         let notify = Callback::new(env, &notify)?;
         let event_loop = env.get_uv_event_loop()?.cast();
         let [beat, limit] = [beat, orphan_limit].map(|time| Duration::from_millis(u64::from(time)));
@@ -72,7 +79,7 @@ impl NativeWorker {
     /// The numbers of one `take` at most: six for each connection.
     #[napi]
     pub fn batch_size() -> u32 {
-        (NUMBERS * Worker::MAX_TAKEN) as u32
+        (NUMBERS * MasterLink::MAX_TAKEN) as u32
     }
 
     /// Takes one message. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
@@ -82,19 +89,21 @@ impl NativeWorker {
     #[napi]
     pub fn take(&mut self, batch: Batch<'_>) -> napi::Result<i32> {
         Ok(match self.worker.take().map_err(fail)? {
-            Taken::Nothing => 0,
-            Taken::Orphaned => ORPHANED,
-            Taken::Starved => STARVED,
-            Taken::Order(order, lane) => {
+            WorkerSignal::Nothing => 0,
+            WorkerSignal::Orphaned => ORPHANED,
+            WorkerSignal::Starved => STARVED,
+            WorkerSignal::Order(order, lane) => {
                 self.order = Some(order);
                 if let Some(place) = batch.first_mut() {
                     *place = lane.map_or(-1, IntoRawFd::into_raw_fd);
                 }
                 ORDER
             }
-            Taken::Connections(connections) => {
+            WorkerSignal::Connections(connections) => {
                 let count = connections.len() as i32;
-                for ((fd, origin), place) in connections.into_iter().zip(batch.chunks_exact_mut(NUMBERS)) {
+                for ((fd, origin), place) in
+                    connections.into_iter().zip(batch.chunks_exact_mut(NUMBERS))
+                {
                     let Origin { listener, past } = origin;
                     let numbers = [listener, past.stage, past.since, past.timeout, past.requests];
                     place[0] = fd.into_raw_fd();
@@ -132,7 +141,9 @@ impl NativeWorker {
     /// or descriptors are lacking; then rely on nothing; a `report` does the same.
     #[napi]
     pub fn ask(&mut self, report: String) -> napi::Result<Option<Answer>> {
-        let Some((order, lane)) = self.worker.ask(&parse(&report)?).map_err(fail)? else { return Ok(None) };
+        let Some((order, lane)) = self.worker.ask(&parse(&report)?).map_err(fail)? else {
+            return Ok(None);
+        };
         Ok(Some(Answer { order: print(&order)?, lane: lane.map_or(-1, IntoRawFd::into_raw_fd) }))
     }
 
@@ -145,7 +156,7 @@ impl NativeWorker {
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.
     #[napi]
     pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {
-        output::reopen(logs.as_ref(), slot).map_err(fail)
+        log_files::reopen(logs.as_ref(), slot).map_err(fail)
     }
 
     /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first
@@ -153,16 +164,16 @@ impl NativeWorker {
     /// down, or 0.
     #[napi]
     pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        super::header(env, self.worker.header())
+        crate::binding::header(env, self.worker.header())
     }
 
     /// This worker's row of the scoreboard, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        super::row(env, self.worker.row())
+        crate::binding::row(env, self.worker.row())
     }
 
-    /// The health check; `config` is the option `ecv` of the normalised options, `place` a `Place` of `src/ipc/place.rs`.
+    /// The health check; `config` is the option `ecv` of the normalised options, `place` an `Endpoint` of `src/protocol/endpoint.rs`.
     #[napi]
     pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
         NativeEcv::new(&config, &place, self.worker.header().clone())

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::reader::Reader;
+pub use crate::config::reader::network;
 use crate::error::{ClusterError, Result};
-use reader::Reader;
-pub use reader::network;
 
 /// The most workers one cluster may have; the scoreboard is sized for it.
 pub const MAX_WORKERS: u32 = 1024;
@@ -152,13 +152,19 @@ impl Config {
             cluster: read.boolean("cluster", true)?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
-            no_workers: read.number("noWorkers", 1, u64::from(MAX_WORKERS))?.map_or_else(parallelism, |n| n as u32),
+            no_workers: read
+                .number("noWorkers", 1, u64::from(MAX_WORKERS))?
+                .map_or_else(parallelism, |n| n as u32),
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
             output: read.one_of(
                 "output",
                 Output::Inherit,
-                &[("inherit", Output::Inherit), ("prefix", Output::Prefix), ("files", Output::Files)],
+                &[
+                    ("inherit", Output::Inherit),
+                    ("prefix", Output::Prefix),
+                    ("files", Output::Files),
+                ],
             )?,
             mon_port: read.port_or_off("monPort", Port::Tcp(3001))?,
             mon_host: read.text("monHost", "127.0.0.1")?,
@@ -192,8 +198,11 @@ impl Config {
             cwd: read.path("cwd")?,
         };
         read.finish()?;
-        let is_named = |port: &&Port| matches!(port, Port::Unix(path) if path.starts_with(INHERITED));
-        if let Some(Port::Unix(path)) = config.ports.iter().find(is_named).filter(|_| !config.cluster) {
+        let is_named =
+            |port: &&Port| matches!(port, Port::Unix(path) if path.starts_with(INHERITED));
+        if let Some(Port::Unix(path)) =
+            config.ports.iter().find(is_named).filter(|_| !config.cluster)
+        {
             return Err(ClusterError::OptionInvalid {
                 name: "port".into(),
                 expected: "a port or a path where 'cluster' is false: a socket that was passed is for workers".into(),
@@ -224,7 +233,9 @@ fn ecv(read: &mut Reader<'_>) -> Result<Option<Ecv>> {
         allow: read.networks("allow")?,
     };
     read.finish()?;
-    let bare = |path: &str| path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
+    let bare = |path: &str| {
+        path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned()
+    };
     if ecv.monitor.as_ref().is_some_and(|monitor| bare(monitor) == bare(&ecv.path)) {
         return Err(ClusterError::OptionInvalid {
             name: "ecv.monitor".into(),
@@ -263,7 +274,9 @@ mod tests {
 
     #[test]
     fn numbers_may_come_as_numeric_strings() {
-        let config = Config::from_json(&json!({ "port": "8080", "noWorkers": "4", "timeout": " 5000 " })).unwrap();
+        let config =
+            Config::from_json(&json!({ "port": "8080", "noWorkers": "4", "timeout": " 5000 " }))
+                .unwrap();
         assert_eq!(config.ports, [Port::Tcp(8080)]);
         assert_eq!(config.no_workers, 4);
         assert_eq!(config.timeout, 5000);
@@ -279,7 +292,10 @@ mod tests {
 
     #[test]
     fn a_wrong_option_is_named_with_what_was_expected_and_what_came() {
-        assert_eq!(error(json!({ "noWorkers": 0 })), "option 'noWorkers' must be a whole number from 1 to 1024; got 0");
+        assert_eq!(
+            error(json!({ "noWorkers": 0 })),
+            "option 'noWorkers' must be a whole number from 1 to 1024; got 0"
+        );
         assert_eq!(
             error(json!({ "noWorkers": { "$type": "a function" } })),
             "option 'noWorkers' must be a whole number from 1 to 1024; got a function"
@@ -297,19 +313,32 @@ mod tests {
             error(json!({ "ecv": { "path": "ecv" } }))
                 .starts_with("option 'ecv.path' must be a path that begins with '/'")
         );
-        assert!(error(json!({ "ecv": { "monitor": "health" } })).contains("a path that begins with '/', or an http"));
+        assert!(
+            error(json!({ "ecv": { "monitor": "health" } }))
+                .contains("a path that begins with '/', or an http")
+        );
         for itself in ["/ecv?x", "/ecv/", "/ecv#x"] {
-            assert!(error(json!({ "ecv": { "monitor": itself } })).contains("the check would ask itself"));
+            assert!(
+                error(json!({ "ecv": { "monitor": itself } }))
+                    .contains("the check would ask itself")
+            );
         }
         assert!(error(json!({ "ecv": { "monitor": "http://a:b@c/" } })).contains("without a user"));
         assert!(error(json!({ "ecv": { "allow": [] } })).contains("at least one"));
-        assert!(error(json!({ "ecv": { "token": "secret " } })).contains("without blanks around it"));
-        assert!(error(json!({ "ecv": { "allow": ["10.0.0.0/33"] } })).contains("a list of addresses and CIDRs"));
         assert!(
-            error(json!({ "balance": "random" })).contains("'least-connections', 'round-robin', 'ip-hash', 'kernel'")
+            error(json!({ "ecv": { "token": "secret " } })).contains("without blanks around it")
         );
         assert!(
-            error(json!({ "nWorkers": 3 })).starts_with("option 'nWorkers' is unknown; the options are: args, balance")
+            error(json!({ "ecv": { "allow": ["10.0.0.0/33"] } }))
+                .contains("a list of addresses and CIDRs")
+        );
+        assert!(
+            error(json!({ "balance": "random" }))
+                .contains("'least-connections', 'round-robin', 'ip-hash', 'kernel'")
+        );
+        assert!(
+            error(json!({ "nWorkers": 3 }))
+                .starts_with("option 'nWorkers' is unknown; the options are: args, balance")
         );
         assert!(error(json!([])).starts_with("option 'options' must be an object"));
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::{INHERITED, Port};
+use crate::config::{INHERITED, Port};
 use crate::error::{ClusterError, Result};
 
 /// The largest whole number that JavaScript holds exactly.
@@ -29,10 +29,16 @@ impl<'a> Reader<'a> {
     /// `prefix` goes before every name in messages; `expected` says what `given` should have been.
     pub fn new(prefix: &'static str, given: &'a Value, expected: &str) -> Result<Self> {
         match given {
-            Value::Object(map) if !map.contains_key("$type") => Ok(Self { prefix, given: map, known: Vec::new() }),
+            Value::Object(map) if !map.contains_key("$type") => {
+                Ok(Self { prefix, given: map, known: Vec::new() })
+            }
             other => {
                 let name = if prefix.is_empty() { "options" } else { prefix.trim_end_matches('.') };
-                Err(ClusterError::OptionInvalid { name: name.into(), expected: expected.into(), got: show(other) })
+                Err(ClusterError::OptionInvalid {
+                    name: name.into(),
+                    expected: expected.into(),
+                    got: show(other),
+                })
             }
         }
     }
@@ -53,9 +59,10 @@ impl<'a> Reader<'a> {
         self.known.sort_unstable();
         match self.given.keys().find(|key| !self.known.contains(&key.as_str())) {
             None => Ok(()),
-            Some(key) => {
-                Err(ClusterError::OptionUnknown { name: format!("{}{key}", self.prefix), known: self.known.join(", ") })
-            }
+            Some(key) => Err(ClusterError::OptionUnknown {
+                name: format!("{}{key}", self.prefix),
+                known: self.known.join(", "),
+            }),
         }
     }
 
@@ -70,7 +77,9 @@ impl<'a> Reader<'a> {
     pub fn function(&mut self, name: &'static str) -> Result<bool> {
         match self.raw(name) {
             None => Ok(false),
-            Some(Value::Object(map)) if map.get("$type").is_some_and(|t| t == "a function") => Ok(true),
+            Some(Value::Object(map)) if map.get("$type").is_some_and(|t| t == "a function") => {
+                Ok(true)
+            }
             Some(other) => self.wrong(name, "a function", other),
         }
     }
@@ -132,18 +141,22 @@ impl<'a> Reader<'a> {
         match self.raw(name) {
             None => Ok(None),
             Some(Value::String(text)) if is_probed(text) => Ok(Some(text.clone())),
-            Some(other) => {
-                self.wrong(name, "a path that begins with '/', or an http or https URL without a user", other)
-            }
+            Some(other) => self.wrong(
+                name,
+                "a path that begins with '/', or an http or https URL without a user",
+                other,
+            ),
         }
     }
 
     /// A bearer token: what a header can carry and nobody trims.
     pub fn token(&mut self, name: &'static str) -> Result<Option<String>> {
         match self.optional_text(name)? {
-            Some(text) if text.trim() != text || text.chars().any(char::is_control) => {
-                self.wrong(name, "a text without blanks around it", &Value::String("one with some".into()))
-            }
+            Some(text) if text.trim() != text || text.chars().any(char::is_control) => self.wrong(
+                name,
+                "a text without blanks around it",
+                &Value::String("one with some".into()),
+            ),
             other => Ok(other),
         }
     }
@@ -151,11 +164,20 @@ impl<'a> Reader<'a> {
     /// Addresses and CIDRs.
     pub fn networks(&mut self, name: &'static str) -> Result<Option<Vec<String>>> {
         let Some(value) = self.raw(name) else { return Ok(None) };
-        let text = |item: &Value| item.as_str().filter(|text| network(text).is_some()).map(str::to_owned);
+        let text =
+            |item: &Value| item.as_str().filter(|text| network(text).is_some()).map(str::to_owned);
         // An empty list would read as nobody, and mean everybody.
-        match value.as_array().filter(|items| !items.is_empty()).and_then(|items| items.iter().map(text).collect()) {
+        match value
+            .as_array()
+            .filter(|items| !items.is_empty())
+            .and_then(|items| items.iter().map(text).collect())
+        {
             Some(texts) => Ok(Some(texts)),
-            None => self.wrong(name, "a list of addresses and CIDRs, such as '10.0.0.0/8', at least one", value),
+            None => self.wrong(
+                name,
+                "a list of addresses and CIDRs, such as '10.0.0.0/8', at least one",
+                value,
+            ),
         }
     }
 
@@ -172,12 +194,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn one_of<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> Result<T> {
+    pub fn one_of<T: Copy>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Result<T> {
         let Some(value) = self.raw(name) else { return Ok(default) };
         match choices.iter().find(|(choice, _)| value == *choice) {
             Some((_, chosen)) => Ok(*chosen),
             None => {
-                let names: Vec<String> = choices.iter().map(|(choice, _)| format!("'{choice}'")).collect();
+                let names: Vec<String> =
+                    choices.iter().map(|(choice, _)| format!("'{choice}'")).collect();
                 self.wrong(name, &format!("one of {}", names.join(", ")), value)
             }
         }
@@ -190,7 +218,9 @@ impl<'a> Reader<'a> {
             one => port(one).map(|port| vec![port]),
         };
         match ports {
-            Some(ports) if ports.is_empty() => self.wrong(name, &format!("{PORT}, or a list of them"), value),
+            Some(ports) if ports.is_empty() => {
+                self.wrong(name, &format!("{PORT}, or a list of them"), value)
+            }
             Some(ports) if repeats(&ports) => self.wrong(name, "a list without repetition", value),
             Some(ports) => Ok(ports),
             None => self.wrong(name, &format!("{PORT}, or a list of them"), value),
@@ -226,7 +256,8 @@ pub fn network(text: &str) -> Option<IpNet> {
 
 fn is_probed(text: &str) -> bool {
     let Ok(uri) = text.parse::<hyper::Uri>() else { return false };
-    let is_url = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+    let is_url = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.host().is_some_and(|host| !host.is_empty());
     // A user and a password in it would be shown wherever the URL is, and no probe sends them.
     let is_named = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     (is_url && !is_named) || text.starts_with('/')
@@ -249,7 +280,8 @@ fn whole(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| {
             let float = number.as_f64()?;
-            (float >= 0.0 && float.fract() == 0.0 && float <= MAX_NUMBER as f64).then_some(float as u64)
+            (float >= 0.0 && float.fract() == 0.0 && float <= MAX_NUMBER as f64)
+                .then_some(float as u64)
         }),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
@@ -259,7 +291,9 @@ fn whole(value: &Value) -> Option<u64> {
 fn port(value: &Value) -> Option<Port> {
     match (whole(value), value) {
         (Some(number), _) => u16::try_from(number).ok().map(Port::Tcp),
-        (None, Value::String(path)) if is_text(path) && !looks_numeric(path) && path != INHERITED => {
+        (None, Value::String(path))
+            if is_text(path) && !looks_numeric(path) && path != INHERITED =>
+        {
             Some(Port::Unix(path.clone()))
         }
         (None, Value::String(path)) if is_abstract(path) => Some(Port::Unix(path.clone())),

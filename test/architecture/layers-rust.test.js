@@ -9,18 +9,37 @@ const { ROOT, filesIn, relative } = require('../helpers/sources');
 
 const SOURCES = path.join(ROOT, 'src');
 
-/** What each Rust module may use: everything below it, nothing beside it but what is named. */
+/** What each room may use. The rooms below come first. */
+const BASE = ['error', 'clock', 'config', 'quota', 'protocol', 'os'];
 const MAY_USE = {
-  bin: ['runtime', 'http', 'ipc', 'sys', 'core', 'config', 'error'],
-  binding: ['runtime', 'http', 'ipc', 'sys', 'core', 'config', 'error'],
-  runtime: ['http', 'ipc', 'sys', 'core', 'config', 'error'],
-  http: ['ipc', 'config', 'error', 'sys'],
-  ipc: ['config', 'error'],
-  sys: ['config', 'error'],
-  core: ['config', 'error'],
-  config: ['error'],
   error: [],
+  clock: [],
+  quota: [],
+  connection_limit: [],
+  log: [],
+  config: ['error'],
+  protocol: ['error'],
+  os: ['error'],
+  balancing: ['clock', 'config', 'protocol'],
+  supervision: ['clock', 'config', 'protocol'],
+  dispatcher: ['balancing', ...BASE],
+  worker: BASE,
+  embedder: BASE,
+  health: ['embedder', ...BASE],
+  remote: ['connection_limit', ...BASE],
+  monitor: ['health', 'embedder', 'connection_limit', ...BASE],
+  snapshot: BASE,
+  single: ['worker', 'health', 'monitor', 'embedder', 'snapshot', ...BASE],
+  master: ['supervision', 'dispatcher', 'health', 'monitor', 'remote', 'embedder', 'snapshot', ...BASE],
+  binding: ['master', 'single', 'worker', 'health', 'remote', 'embedder', 'log', ...BASE],
+  bin: ['master', 'monitor', 'remote', 'embedder', 'snapshot', 'log', ...BASE],
 };
+
+/** Rooms that decide, and leave it to others to act. */
+const PURE = ['balancing', 'clock', 'supervision'];
+
+/** Rooms in which files still name each other in a circle. */
+const CIRCLES = ['config', 'dispatcher', 'health', 'master', 'monitor'];
 
 /** A Rust source as lines, comments and texts emptied; `raw` as they are. */
 function readRust(file) {
@@ -31,7 +50,7 @@ function readRust(file) {
 
 /** The part that is no test: a test module is the last thing in its file. */
 function withoutTests(source) {
-  const isTestFile = /(^|\/)(tests|simulation|[a-z_]+_tests)\.rs$/.test(source.name);
+  const isTestFile = /(^|\/)(tests|simulation|[a-z_]+_tests)(\/\w+)?\.rs$/.test(source.name);
   const tests = source.code.findIndex((line, index) => line.trim() === '#[cfg(test)]' && /^\s*(#\[|(pub )?mod )/.test(source.code[index + 1]));
   if (isTestFile) return [];
   return tests < 0 ? source.code : source.code.slice(0, tests);
@@ -41,6 +60,71 @@ const rust = filesIn(SOURCES, '.rs').map(readRust);
 
 /** The module a file belongs to: the first name below src. */
 const moduleOf = (source) => path.relative(SOURCES, source.file).split(path.sep)[0].replace(/\.rs$/, '');
+
+/** The path of a source as modules: `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`. */
+const pathOf = (source) => {
+  const name = path.relative(SOURCES, source.file).replace(/(\/mod)?\.rs$/, '');
+  return name === 'lib' ? '' : name.replaceAll(path.sep, '::');
+};
+
+/** Each `use` tree as single paths: `a::{b, c::d}` is `a::b` and `a::c::d`. */
+function expand(tree, prefix = '') {
+  const [, head, body] = tree.trim().match(/^((?:\w+::)*)\{([^]*)\}$/) ?? [];
+  if (body === undefined) return [prefix + tree.trim()];
+  const parts = [''];
+  let depth = 0;
+  for (const letter of body) {
+    depth += { '{': 1, '}': -1 }[letter] ?? 0;
+    if (letter === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += letter;
+  }
+  return parts.filter((part) => part.trim()).flatMap((part) => expand(part, prefix + head));
+}
+
+/** Which files each file names, by `use` or by a path in its code. */
+function importsOf(sources) {
+  const files = new Map(sources.map((source) => [pathOf(source), source.name]));
+  const resolve = (segments) => {
+    for (let length = segments.length; length > 0; length -= 1) {
+      const file = files.get(segments.slice(0, length).join('::'));
+      if (file) return file;
+    }
+    return null;
+  };
+  return new Map(sources.map((source) => {
+    const here = pathOf(source).split('::');
+    const code = withoutTests(source).join('\n');
+    const trees = [...code.matchAll(/\b(?:use\s+)?((?:crate|super|self)::[\w:]*(?:\{[^;]*\}(?=;))?)/g)].map(([, tree]) => tree);
+    const named = trees.flatMap((tree) => expand(tree)).map((name) => {
+      const segments = name.split('::');
+      const base = segments[0] === 'crate' ? [] : [...here];
+      while (['crate', 'super', 'self'].includes(segments[0])) if (segments.shift() === 'super') base.pop();
+      return resolve([...base, ...segments]);
+    });
+    return [source.name, new Set(named.filter((file) => file && file !== source.name))];
+  }));
+}
+
+/** Groups of files from each of which a way leads to all others of its group and back. */
+function circlesOf(imports) {
+  const reach = (from) => {
+    const seen = new Set();
+    const next = [...(imports.get(from) ?? [])];
+    while (next.length > 0) {
+      const file = next.pop();
+      if (!seen.has(file)) next.push(...(imports.get(seen.add(file) && file) ?? []));
+    }
+    return seen;
+  };
+  const reached = new Map([...imports.keys()].map((file) => [file, reach(file)]));
+  const circles = new Map();
+  for (const [file, seen] of reached) {
+    if (!seen.has(file)) continue;
+    const circle = [...reached.keys()].filter((other) => seen.has(other) && reached.get(other).has(file)).sort();
+    circles.set(circle.join(), circle);
+  }
+  return [...circles.values()];
+}
 
 describe('the modules in Rust', () => {
   it('are those that the layers name', () => {
@@ -61,19 +145,27 @@ describe('the modules in Rust', () => {
     assert.deepStrictEqual(upwards, []);
   });
 
+  it('hold no files that name each other in a circle', () => {
+    const circles = circlesOf(importsOf(rust.filter((source) => withoutTests(source).length > 0)));
+    const rooms = new Set(circles.flat().map((name) => name.split('/')[1]));
+    const shown = circles.filter((circle) => !CIRCLES.includes(circle[0].split('/')[1]));
+    assert.deepStrictEqual(shown, []);
+    assert.deepStrictEqual(CIRCLES.filter((room) => !rooms.has(room)), [], 'rooms without a circle');
+  });
+
   it('know Node-API only in binding', () => {
     const others = rust.filter((source) => moduleOf(source) !== 'binding' && source.code.some((line) => /\bnapi(_derive)?::|#\[napi/.test(line)));
     assert.deepStrictEqual(others.map(({ name }) => name), []);
   });
 
-  it('reach the operating system’s raw interface only in sys', () => {
-    const others = rust.filter((source) => moduleOf(source) !== 'sys' && source.code.some((line) => /\blibc::/.test(line)));
+  it('reach the operating system’s raw interface only in os', () => {
+    const others = rust.filter((source) => moduleOf(source) !== 'os' && source.code.some((line) => /\blibc::/.test(line)));
     assert.deepStrictEqual(others.map(({ name }) => name), []);
   });
 
-  it('have neither clock, threads nor I/O in core', () => {
+  it('have neither clock, threads nor I/O where they only decide', () => {
     const impure = /\bstd::(time|thread|net::(?!Ip)|fs|io|process|os)\b|\b(tokio|rustix|nix|socket2)::/;
-    const others = rust.filter((source) => moduleOf(source) === 'core' && withoutTests(source).some((line) => impure.test(line)));
+    const others = rust.filter((source) => PURE.includes(moduleOf(source)) && withoutTests(source).some((line) => impure.test(line)));
     assert.deepStrictEqual(others.map(({ name }) => name), []);
   });
 });
@@ -82,8 +174,8 @@ describe('the rules of the house in Rust', () => {
   /** Lines with the word `unsafe` as code, not as part of a lint's name. */
   const unsafeLines = (source) => source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
 
-  it('unsafe stands only in sys, and in the two places where the binding calls Node-API itself', () => {
-    const elsewhere = rust.filter((source) => moduleOf(source) !== 'sys' && unsafeLines(source).length > 0);
+  it('unsafe stands only in os, and in the two places where the binding calls Node-API itself', () => {
+    const elsewhere = rust.filter((source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0);
     assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/callback.rs: 2', 'src/binding/mod.rs: 1']);
   });
 
@@ -112,7 +204,7 @@ describe('the rules of the house in Rust', () => {
     const found = rust.filter((source) => withoutTests(source).some((line) => bare.test(line)));
     // `commands.rs`: of a command that asks another process, and ends with the answer.
     assert.deepStrictEqual(found.map(({ name }) => name), ['src/bin/cluster2/commands.rs']);
-    const thread = rust.find(({ name }) => name === 'src/runtime/thread.rs');
+    const thread = rust.find(({ name }) => name === 'src/os/thread.rs');
     assert.match(thread.code.join('\n'), /Builder::new\(\)[^;]*\{\s*let _guard = Guard\(name\);/);
   });
 

@@ -29,7 +29,11 @@ pub enum Scale {
 
 impl Scale {
     fn parse(text: &str) -> Result<Self, String> {
-        let parsed = if text.starts_with(['+', '-']) { text.parse().map(Self::By) } else { text.parse().map(Self::To) };
+        let parsed = if text.starts_with(['+', '-']) {
+            text.parse().map(Self::By)
+        } else {
+            text.parse().map(Self::To)
+        };
         parsed.map_err(|_| "expected a whole number, as 4, +1 or -1".to_owned())
     }
 }
@@ -131,21 +135,33 @@ pub fn command() -> Command {
             ),
         )
         .subcommand(
-            on_running("shutdown", "Ends the cluster gracefully: every request that has begun is answered")
-                .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
+            on_running(
+                "shutdown",
+                "Ends the cluster gracefully: every request that has begun is answered",
+            )
+            .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
         )
         .subcommand(on_running("stop", "Ends the cluster at once; requests under way are lost"))
         .subcommand(logs())
-        .subcommand(on_running("reopen-logs", "Has workers open their log files anew, after these were moved away"))
+        .subcommand(on_running(
+            "reopen-logs",
+            "Has workers open their log files anew, after these were moved away",
+        ))
         .subcommand(ecv())
         .subcommand(
             Command::new("completions").about("Prints the completions for a shell").arg(
-                Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("Which"),
+                Arg::new("shell")
+                    .value_name("SHELL")
+                    .required(true)
+                    .value_parser(value_parser!(Shell))
+                    .help("Which"),
             ),
         )
         .subcommand(
-            Command::new("man")
-                .about("Prints the manual page, in the format of man(1)")
-                .arg(Arg::new("command").value_name("COMMAND").help("Of which command; by default of the whole")),
+            Command::new("man").about("Prints the manual page, in the format of man(1)").arg(
+                Arg::new("command")
+                    .value_name("COMMAND")
+                    .help("Of which command; by default of the whole"),
+            ),
         )
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use cluster2_rs::ipc::control::Command;
-use cluster2_rs::runtime::remote;
+use cluster2_rs::protocol::control::Command;
+use cluster2_rs::remote::client;
 use serde_json::Value;
 
 use super::args::Scale;
@@ -56,19 +56,26 @@ fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String
     }
     match name {
         "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
-        "scale" => format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker")),
+        "scale" => {
+            format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker"))
+        }
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
         "reopen-logs" => format!("{} workers have opened their log files anew", answer["workers"]),
-        "shutdown" if matches.get_flag("wait") => format!("the cluster of master {} has ended", answer["pid"]),
-        "shutdown" => format!("master {} accepts no new connection; its workers finish what they have", answer["pid"]),
+        "shutdown" if matches.get_flag("wait") => {
+            format!("the cluster of master {} has ended", answer["pid"])
+        }
+        "shutdown" => format!(
+            "master {} accepts no new connection; its workers finish what they have",
+            answer["pid"]
+        ),
         _ => format!("master {} and its workers are gone", answer["pid"]),
     }
 }
 
 /// Asks the cluster of that directory.
 pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
-    Ok(remote::ask(pids, command)?)
+    Ok(client::ask(pids, command)?)
 }
 
 /// Says how far something is, from one picture of the cluster to the next.
@@ -80,7 +87,7 @@ trait Progress {
 /// Asks for something that takes its time, and tells meanwhile how far it is.
 fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result<Value, Failed> {
     let mut look = || {
-        if let Some(status) = remote::glance(pids) {
+        if let Some(status) = client::glance(pids) {
             progress.look(&status).iter().for_each(|line| console::note(line));
         }
     };
@@ -88,7 +95,7 @@ fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result
     let (sender, answered) = channel();
     let directory = pids.to_owned();
     // Whoever waits for it may have been interrupted.
-    std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command))));
+    std::thread::spawn(move || drop(sender.send(client::ask(&directory, &command))));
     loop {
         match answered.recv_timeout(LOOK_EVERY) {
             Ok(answer) => {
@@ -96,7 +103,9 @@ fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result
                 return Ok(answer?);
             }
             Err(RecvTimeoutError::Timeout) => look(),
-            Err(RecvTimeoutError::Disconnected) => return Err(Failed::new("whoever asked is gone")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failed::new("whoever asked is gone"));
+            }
         }
     }
 }
@@ -123,10 +132,13 @@ impl Progress for Replaced {
     fn look(&mut self, status: &Value) -> Vec<String> {
         let mut lines = Vec::new();
         if !std::mem::replace(&mut self.looked, true) && status["master"]["reload"].is_object() {
-            lines.push("a reload is under way; all workers are replaced once more after it".to_owned());
+            lines.push(
+                "a reload is under way; all workers are replaced once more after it".to_owned(),
+            );
         }
         let ready = workers(status).filter(|worker| worker["state"] == "ready");
-        let ready = ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
+        let ready =
+            ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
         let mut holders = BTreeMap::new();
         // The old one is ready too until it has been told to drain, and comes first: till then it has the slot.
         for (slot, pid) in ready {
@@ -138,7 +150,9 @@ impl Progress for Replaced {
                     self.done = [slot].into();
                 }
                 let (done, total) = (self.done.len(), &status["master"]["target"]);
-                lines.push(format!("slot {slot}: worker {pid} is ready in place of {old} ({done} of {total})"));
+                lines.push(format!(
+                    "slot {slot}: worker {pid} is ready in place of {old} ({done} of {total})"
+                ));
             }
         }
         lines
@@ -157,8 +171,10 @@ impl Progress for Left {
             return Vec::new();
         }
         let left = workers(status).count();
-        let requests: u64 = workers(status).filter_map(|worker| worker["requests"]["active"].as_u64()).sum();
-        let connections: u64 = workers(status).filter_map(|worker| worker["connections"]["active"].as_u64()).sum();
+        let requests: u64 =
+            workers(status).filter_map(|worker| worker["requests"]["active"].as_u64()).sum();
+        let connections: u64 =
+            workers(status).filter_map(|worker| worker["connections"]["active"].as_u64()).sum();
         let line = format!(
             "{} left, with {} and {}",
             counted(&left.into(), "worker"),

@@ -12,7 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::runtime::{Failure, Front, Share, Told, thread};
+use cluster2_rs::embedder::Embedder;
+use cluster2_rs::embedder::Failure;
+use cluster2_rs::embedder::MasterEvent;
+use cluster2_rs::os::thread;
+use cluster2_rs::quota::Share;
 use serde_json::value::RawValue;
 
 use super::settings;
@@ -48,7 +52,12 @@ impl Console {
                 say(style, &line);
                 let count = missing.swap(0, Ordering::Relaxed);
                 if count > 0 {
-                    say(NOTE, &format!("{count} lines are missing after this one: they were not taken in time"));
+                    say(
+                        NOTE,
+                        &format!(
+                            "{count} lines are missing after this one: they were not taken in time"
+                        ),
+                    );
                 }
             }
             // Whoever waits for it may be gone.
@@ -79,7 +88,7 @@ impl Written {
     }
 }
 
-/// The front of a master that has no JavaScript. `on_end` is called when the cluster has ended and everybody has let go of it.
+/// The embedder of a master that has no JavaScript. `on_end` is called when the cluster has ended and everybody has let go of it.
 pub struct Watcher<F: FnOnce() + Send + 'static> {
     console: Console,
     file: settings::File,
@@ -91,13 +100,24 @@ pub struct Watcher<F: FnOnce() + Send + 'static> {
 
 impl<F: FnOnce() + Send + 'static> Watcher<F> {
     /// Why the cluster ended, if it was not asked to, is left in `failure`. `file`: where the options came from.
-    pub fn new(console: Console, file: settings::File, failure: Arc<Mutex<Option<Failure>>>, on_end: F) -> Self {
-        Self { console, file, is_deaf: AtomicBool::new(false), failure, on_end: Mutex::new(Some(on_end)) }
+    pub fn new(
+        console: Console,
+        file: settings::File,
+        failure: Arc<Mutex<Option<Failure>>>,
+        on_end: F,
+    ) -> Self {
+        Self {
+            console,
+            file,
+            is_deaf: AtomicBool::new(false),
+            failure,
+            on_end: Mutex::new(Some(on_end)),
+        }
     }
 
     /// What people expect of a reload, and what does not happen.
-    fn change(&self, told: &Told) -> Option<String> {
-        let begins = matches!(told, Told::Reloading { replaced: 0, .. });
+    fn change(&self, told: &MasterEvent) -> Option<String> {
+        let begins = matches!(told, MasterEvent::Reloading { replaced: 0, .. });
         (begins && self.file.has_changed()).then(|| {
             format!(
                 "{} has changed since the start: the workers' code is new, the options count from the next start on",
@@ -107,9 +127,9 @@ impl<F: FnOnce() + Send + 'static> Watcher<F> {
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Front for Watcher<F> {
-    fn tell(&self, told: Told) {
-        if let Told::Finished { error } = told {
+impl<F: FnOnce() + Send + 'static> Embedder for Watcher<F> {
+    fn tell(&self, told: MasterEvent) {
+        if let MasterEvent::Finished { error } = told {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
             return;
         }
@@ -123,8 +143,9 @@ impl<F: FnOnce() + Send + 'static> Front for Watcher<F> {
         // PM2's way to say that a worker is ready.
         if message.get() != "\"ready\"" && !self.is_deaf.swap(true, Ordering::Relaxed) {
             let begin: String = message.get().chars().take(MESSAGE).collect();
-            let text =
-                format!("warning: worker {pid} sends messages to its master, where no script takes them: {begin}");
+            let text = format!(
+                "warning: worker {pid} sends messages to its master, where no script takes them: {begin}"
+            );
             self.console.write(NOTE, text);
         }
     }
@@ -160,10 +181,12 @@ pub fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-fn line(told: &Told) -> Option<(Style, String)> {
+fn line(told: &MasterEvent) -> Option<(Style, String)> {
     Some(match told {
-        Told::Listening { pid, places } => (GOOD, format!("worker {pid} is ready, listening on {}", places.join(", "))),
-        Told::Died { pid, code, signal, reason } => {
+        MasterEvent::Listening { pid, places } => {
+            (GOOD, format!("worker {pid} is ready, listening on {}", places.join(", ")))
+        }
+        MasterEvent::Died { pid, code, signal, reason } => {
             let how = match (code, signal) {
                 (Some(code), _) => format!("exit code {code}"),
                 (_, Some(signal)) => (*signal).to_owned(),
@@ -172,25 +195,31 @@ fn line(told: &Told) -> Option<(Style, String)> {
             let style = if matches!(*reason, "crash" | "start-timeout") { BAD } else { PLAIN };
             (style, format!("worker {pid} is gone ({reason}, {how})"))
         }
-        Told::Reloading { slot, pid, replaced, total } => {
-            (PLAIN, format!("reload {} of {total}: replacing worker {pid} in slot {slot}", replaced + 1))
-        }
-        Told::Reload { replaced, again } => {
+        MasterEvent::Reloading { slot, pid, replaced, total } => (
+            PLAIN,
+            format!("reload {} of {total}: replacing worker {pid} in slot {slot}", replaced + 1),
+        ),
+        MasterEvent::Reload { replaced, again } => {
             let next = if *again { "; once more, as was asked for meanwhile" } else { "" };
             (GOOD, format!("reload: all {replaced} workers are new{next}"))
         }
-        Told::Recycle { pid, reason } => (PLAIN, format!("worker {pid} is being recycled: {reason}")),
-        Told::Unresponsive { pid, age } => {
-            (BAD, format!("worker {pid} hangs, its event loop did not turn for {age} ms; it is replaced"))
+        MasterEvent::Recycle { pid, reason } => {
+            (PLAIN, format!("worker {pid} is being recycled: {reason}"))
         }
-        Told::Disable { pid: Some(pid), reason } => (NOTE, format!("out of rotation: worker {pid}: {reason}")),
-        Told::Disable { pid: None, reason } => (NOTE, format!("out of rotation: {reason}")),
-        Told::Enable => (GOOD, "in rotation again".to_owned()),
-        Told::Warning { message } => (NOTE, format!("warning: {message}")),
-        Told::Forked { .. }
-        | Told::Signal { .. }
-        | Told::Message { .. }
-        | Told::Validate { .. }
-        | Told::Finished { .. } => return None,
+        MasterEvent::Unresponsive { pid, age } => (
+            BAD,
+            format!("worker {pid} hangs, its event loop did not turn for {age} ms; it is replaced"),
+        ),
+        MasterEvent::Disable { pid: Some(pid), reason } => {
+            (NOTE, format!("out of rotation: worker {pid}: {reason}"))
+        }
+        MasterEvent::Disable { pid: None, reason } => (NOTE, format!("out of rotation: {reason}")),
+        MasterEvent::Enable => (GOOD, "in rotation again".to_owned()),
+        MasterEvent::Warning { message } => (NOTE, format!("warning: {message}")),
+        MasterEvent::Forked { .. }
+        | MasterEvent::Signal { .. }
+        | MasterEvent::Message { .. }
+        | MasterEvent::Validate { .. }
+        | MasterEvent::Finished { .. } => return None,
     })
 }

@@ -37,19 +37,37 @@ pub struct Flag {
     pub help: &'static str,
 }
 
-const fn flag(option: &'static str, flag: &'static str, kind: Kind, value: &'static str, help: &'static str) -> Flag {
+const fn flag(
+    option: &'static str,
+    flag: &'static str,
+    kind: Kind,
+    value: &'static str,
+    help: &'static str,
+) -> Flag {
     Flag { option, flag, kind, value, help }
 }
 
 /// Where a cluster is found; for every command.
-pub const PIDS: Flag =
-    flag("pids", "pids", Kind::Value, "DIR", "Directory of pid files and the control socket [default: pids]");
+pub const PIDS: Flag = flag(
+    "pids",
+    "pids",
+    Kind::Value,
+    "DIR",
+    "Directory of pid files and the control socket [default: pids]",
+);
 /// Where logs are found; also for the command `logs`.
-pub const LOGS: Flag = flag("logs", "logs", Kind::Value, "DIR", "Directory of logs [default: logs]");
+pub const LOGS: Flag =
+    flag("logs", "logs", Kind::Value, "DIR", "Directory of logs [default: logs]");
 
 /// All others, for `start`.
 pub const OPTIONS: &[Flag] = &[
-    flag("noWorkers", "workers", Kind::Value, "N", "Number of workers [default: processors this process may use]"),
+    flag(
+        "noWorkers",
+        "workers",
+        Kind::Value,
+        "N",
+        "Number of workers [default: processors this process may use]",
+    ),
     flag(
         "port",
         "port",
@@ -85,14 +103,38 @@ pub const OPTIONS: &[Flag] = &[
         "WHERE",
         "Workers' output: inherit, prefix (each line with slot and pid) or files (in the logs directory) [default: inherit]",
     ),
-    flag("monPort", "mon-port", Kind::ValueOrOff, "PORT", "Where the monitor listens, or off [default: 3001]"),
-    flag("monHost", "mon-host", Kind::Value, "ADDRESS", "Where the monitor is bound [default: 127.0.0.1]"),
+    flag(
+        "monPort",
+        "mon-port",
+        Kind::ValueOrOff,
+        "PORT",
+        "Where the monitor listens, or off [default: 3001]",
+    ),
+    flag(
+        "monHost",
+        "mon-host",
+        Kind::Value,
+        "ADDRESS",
+        "Where the monitor is bound [default: 127.0.0.1]",
+    ),
     flag("monPath", "mon-path", Kind::Value, "PATH", "Path of the monitor's page [default: /]"),
     flag("ecv", "no-ecv", Kind::Switch(false), "", "Serve no health check"),
     flag("ecv.path", "ecv-path", Kind::Value, "PATH", "Path of the health check [default: /ecv]"),
     flag("ecv.monitor", "ecv-monitor", Kind::Value, "PATH|URL", "Asked before answering healthy"),
-    flag("ecv.control", "ecv-control", Kind::Switch(true), "", "Serve POST <path>/disable and <path>/enable"),
-    flag("ecv.timeout", "ecv-timeout", Kind::Value, "MS", "Bound of one probe of the monitor [default: 5000]"),
+    flag(
+        "ecv.control",
+        "ecv-control",
+        Kind::Switch(true),
+        "",
+        "Serve POST <path>/disable and <path>/enable",
+    ),
+    flag(
+        "ecv.timeout",
+        "ecv-timeout",
+        Kind::Value,
+        "MS",
+        "Bound of one probe of the monitor [default: 5000]",
+    ),
     flag(
         "ecv.token",
         "ecv-token",
@@ -101,7 +143,13 @@ pub const OPTIONS: &[Flag] = &[
         "Who switches needs it; rather by the environment, where others do not see it",
     ),
     flag("ecv.allow", "ecv-allow", Kind::List, "CIDR", "Addresses from which alone one may switch"),
-    flag("connThreshold", "conn-threshold", Kind::Value, "N", "Recycle a worker that served so many connections"),
+    flag(
+        "connThreshold",
+        "conn-threshold",
+        Kind::Value,
+        "N",
+        "Recycle a worker that served so many connections",
+    ),
     flag(
         "uptimeThreshold",
         "uptime-threshold",
@@ -109,7 +157,13 @@ pub const OPTIONS: &[Flag] = &[
         "SECONDS",
         "Recycle a worker that has been ready for so long",
     ),
-    flag("memThreshold", "mem-threshold", Kind::Value, "BYTES", "Recycle a worker with so much resident memory"),
+    flag(
+        "memThreshold",
+        "mem-threshold",
+        Kind::Value,
+        "BYTES",
+        "Recycle a worker with so much resident memory",
+    ),
     flag(
         "moveIdle",
         "no-move-idle",
@@ -174,9 +228,13 @@ impl Flag {
     pub fn arg(&self) -> Arg {
         let arg = Arg::new(self.option).long(self.flag).help(self.help).hide_env_values(true);
         let arg = match self.kind {
-            Kind::Switch(_) => arg.action(ArgAction::SetTrue).value_parser(FalseyValueParser::new()),
+            Kind::Switch(_) => {
+                arg.action(ArgAction::SetTrue).value_parser(FalseyValueParser::new())
+            }
             Kind::List => arg.value_name(self.value).action(ArgAction::Append).value_delimiter(','),
-            Kind::Verbatim => arg.value_name(self.value).action(ArgAction::Append).allow_hyphen_values(true),
+            Kind::Verbatim => {
+                arg.value_name(self.value).action(ArgAction::Append).allow_hyphen_values(true)
+            }
             Kind::Pairs => arg.value_name(self.value).action(ArgAction::Append).value_parser(pair),
             Kind::Value | Kind::ValueOrOff => arg.value_name(self.value).action(ArgAction::Set),
         };
@@ -191,7 +249,8 @@ impl Flag {
         if !is_given(matches, self.option) {
             return;
         }
-        let texts = || matches.try_get_many::<String>(self.option).ok().flatten().into_iter().flatten();
+        let texts =
+            || matches.try_get_many::<String>(self.option).ok().flatten().into_iter().flatten();
         // What Kubernetes puts there where a service is called cluster2.
         let is_variable = matches.value_source(self.option) == Some(ValueSource::EnvVariable);
         if self.option == "port" && is_variable && texts().any(|text| text.starts_with("tcp://")) {
@@ -201,12 +260,16 @@ impl Flag {
             Kind::Switch(_) if !matches.get_flag(self.option) => return,
             Kind::Switch(becomes) => json!(becomes),
             Kind::Value => json!(texts().next()),
-            Kind::ValueOrOff => {
-                texts().next().map_or(Value::Null, |text| if text == "off" { json!(false) } else { json!(text) })
-            }
+            Kind::ValueOrOff => texts()
+                .next()
+                .map_or(Value::Null, |text| if text == "off" { json!(false) } else { json!(text) }),
             Kind::List | Kind::Verbatim => json!(texts().collect::<Vec<_>>()),
             Kind::Pairs => {
-                let pairs = matches.get_many::<(String, String)>(self.option).into_iter().flatten().cloned();
+                let pairs = matches
+                    .get_many::<(String, String)>(self.option)
+                    .into_iter()
+                    .flatten()
+                    .cloned();
                 Value::Object(pairs.map(|(name, value)| (name, json!(value))).collect())
             }
         };
@@ -256,12 +319,17 @@ pub fn write(matches: &ArgMatches, options: &mut Map<String, Value>) {
 /// What the user wrote where the option came from: a flag, a variable, or the option itself in `file`.
 pub fn origin(option: &str, matches: &ArgMatches, file: Option<&str>) -> String {
     let flag = all().find(|flag| flag.option == option);
-    let source = flag.filter(|_| is_given(matches, option)).and_then(|flag| match matches.value_source(option) {
-        Some(ValueSource::EnvVariable) => flag.variable(),
-        _ => Some(format!("--{}", flag.flag)),
+    let source = flag.filter(|_| is_given(matches, option)).and_then(|flag| {
+        match matches.value_source(option) {
+            Some(ValueSource::EnvVariable) => flag.variable(),
+            _ => Some(format!("--{}", flag.flag)),
+        }
     });
     source.unwrap_or_else(|| {
-        file.map_or_else(|| format!("option '{option}'"), |file| format!("option '{option}' in {file}"))
+        file.map_or_else(
+            || format!("option '{option}'"),
+            |file| format!("option '{option}' in {file}"),
+        )
     })
 }
 
@@ -274,7 +342,9 @@ mod tests {
     const WITHOUT: &[&str] = &["cluster", "exec", "args", "heartbeatInterval", "ecv.validator"];
 
     fn defaults() -> Map<String, Value> {
-        let Value::Object(mut defaults) = serde_json::to_value(Config::from_json(&json!({})).unwrap()).unwrap() else {
+        let Value::Object(mut defaults) =
+            serde_json::to_value(Config::from_json(&json!({})).unwrap()).unwrap()
+        else {
             unreachable!("a config is an object")
         };
         let port = defaults.remove("ports").unwrap()[0].clone();

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::{Config, Port};
-use cluster2_rs::runtime::Launch;
-use cluster2_rs::runtime::status::About;
+use cluster2_rs::config::Config;
+use cluster2_rs::config::Port;
+use cluster2_rs::master::worker_handle::Launch;
+use cluster2_rs::snapshot::About;
 
 use super::console::Console;
 use super::settings::{absolute, logical};
@@ -29,7 +30,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How workers are started, and what the monitor shows of it.
-pub fn launch(config: &Config, matches: &ArgMatches, console: &Console) -> Result<(Launch, About), Failed> {
+pub fn launch(
+    config: &Config,
+    matches: &ArgMatches,
+    console: &Console,
+) -> Result<(Launch, About), Failed> {
     let script = script(config)?;
     let node = node(matches)?;
     let preload = preload()?;
@@ -39,18 +44,29 @@ pub fn launch(config: &Config, matches: &ArgMatches, console: &Console) -> Resul
     let mut args = vec![text(&script)?];
     args.extend(config.args.iter().flatten().cloned());
     let cwd = config.cwd.as_deref().map(text).transpose()?;
-    let launch = Launch { program: text(&node)?, flags, args, env: environment(config, console), cwd, plain: true };
+    let launch = Launch {
+        program: text(&node)?,
+        flags,
+        args,
+        env: environment(config, console),
+        cwd,
+        plain: true,
+    };
     Ok((launch, About { node: version, root: root(&script) }))
 }
 
 fn text(path: impl AsRef<Path>) -> Result<String, Failed> {
     let path = path.as_ref();
-    path.to_str().map(str::to_owned).ok_or_else(|| Failed::usage(format!("{}: the path is not UTF-8", path.display())))
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failed::usage(format!("{}: the path is not UTF-8", path.display())))
 }
 
 fn script(config: &Config) -> Result<PathBuf, Failed> {
     let Some(script) = &config.exec else {
-        return Err(Failed::usage("which script? Name it after `start`, or as `exec` in the configuration file"));
+        return Err(Failed::usage(
+            "which script? Name it after `start`, or as `exec` in the configuration file",
+        ));
     };
     let path = logical(Path::new(script));
     let exists = |ending: &&str| {
@@ -66,12 +82,14 @@ fn script(config: &Config) -> Result<PathBuf, Failed> {
 }
 
 fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
-    let is_program =
-        |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    let is_program = |path: &PathBuf| {
+        path.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
     match matches.get_one::<String>("node") {
-        Some(path) => Some(absolute(Path::new(path))?)
-            .filter(is_program)
-            .ok_or_else(|| Failed::usage(format!("--node, CLUSTER2_NODE: there is no program {path}"))),
+        Some(path) => Some(absolute(Path::new(path))?).filter(is_program).ok_or_else(|| {
+            Failed::usage(format!("--node, CLUSTER2_NODE: there is no program {path}"))
+        }),
         None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
             .map(|directory| directory.join("node"))
             .find(is_program)
@@ -86,8 +104,11 @@ fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
     let failed = |reason: String| Failed::start(format!("cannot run {}: {reason}", node.display()));
     let mut question = Command::new(node);
     question.args(["-p", "process.version + '\\n' + process.execPath"]).env_remove("NODE_OPTIONS");
-    let mut child =
-        question.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = question
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
     let asked = Instant::now();
     while child.try_wait()?.is_none() {
         if asked.elapsed() > ANSWER_WITHIN {
@@ -109,22 +130,37 @@ fn preload() -> Result<PathBuf, Failed> {
     let program = env::current_exe().unwrap_or_default();
     let named = env::var_os(PACKAGE).map(PathBuf::from);
     // Beside this program, in a sibling of its package, or in the clone that it was built in.
-    let around = program.ancestors().skip(1).take(3).flat_map(|above| [above.to_owned(), above.join("cluster2-rs")]);
-    let found = named.into_iter().chain(around).map(|package| package.join(PRELOAD)).find(|path| path.exists());
-    let missing =
-        || Failed::start(format!("{PRELOAD} of the package cluster2-rs is not found; {PACKAGE} names its directory"));
+    let around = program
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .flat_map(|above| [above.to_owned(), above.join("cluster2-rs")]);
+    let found = named
+        .into_iter()
+        .chain(around)
+        .map(|package| package.join(PRELOAD))
+        .find(|path| path.exists());
+    let missing = || {
+        Failed::start(format!(
+            "{PRELOAD} of the package cluster2-rs is not found; {PACKAGE} names its directory"
+        ))
+    };
     found.and_then(|path| path.canonicalize().ok()).ok_or_else(missing)
 }
 
 /// The workers' environment: ours without what is meant for this program, and what was asked for.
 fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
     let ours: Vec<String> = flags::variables().chain([PACKAGE.to_owned()]).collect();
-    let inherited = env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours.as_str()));
+    let inherited =
+        env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours.as_str()));
     let mut variables = BTreeMap::new();
     for (name, value) in inherited {
         match (name.clone().into_string(), value.into_string()) {
             (Ok(name), Ok(value)) => drop(variables.insert(name, value)),
-            _ => console.note(format!("workers do not get the variable {}: it is not UTF-8", name.display())),
+            _ => console.note(format!(
+                "workers do not get the variable {}: it is not UTF-8",
+                name.display()
+            )),
         }
     }
     if let [Port::Tcp(port @ 1..)] = config.ports[..] {
@@ -137,5 +173,9 @@ fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
 /// The nearest directory with a package.json, as npm has it.
 fn root(script: &Path) -> PathBuf {
     let directory = script.parent().unwrap_or(script);
-    directory.ancestors().find(|above| above.join("package.json").exists()).unwrap_or(directory).to_owned()
+    directory
+        .ancestors()
+        .find(|above| above.join("package.json").exists())
+        .unwrap_or(directory)
+        .to_owned()
 }

@@ -4,11 +4,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use cluster2_rs::http::monitor::format;
-use cluster2_rs::http::monitor::logs::{DEPTH, LOOKED_AT};
-use cluster2_rs::http::monitor::respond::Pieces;
-use cluster2_rs::http::monitor::tail::{Follower, start_of_last};
-use cluster2_rs::sys::beneath::{self, Found};
+use cluster2_rs::monitor::format;
+use cluster2_rs::monitor::logs::DEPTH;
+use cluster2_rs::monitor::logs::LOOKED_AT;
+use cluster2_rs::monitor::respond::Pieces;
+use cluster2_rs::monitor::tail::Follower;
+use cluster2_rs::monitor::tail::start_of_last;
+use cluster2_rs::os::contained_files;
+use cluster2_rs::os::contained_files::Found;
 use tokio::sync::mpsc;
 
 use super::{Failed, copy, print, settings};
@@ -38,11 +41,14 @@ pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
 
 /// The files, the newest last.
 fn found(root: &Path) -> Result<Vec<Found>, Failed> {
-    let mut found = beneath::list(root, DEPTH, LOOKED_AT)
-        .map_err(|error| Failed::new(format!("cannot read the logs directory {}: {error}", root.display())))?;
+    let mut found = contained_files::list(root, DEPTH, LOOKED_AT).map_err(|error| {
+        Failed::new(format!("cannot read the logs directory {}: {error}", root.display()))
+    })?;
     if found.is_empty() {
-        let text =
-            format!("there are no files in the logs directory {}: `start --output files` writes some", root.display());
+        let text = format!(
+            "there are no files in the logs directory {}: `start --output files` writes some",
+            root.display()
+        );
         return Err(Failed::new(text));
     }
     found.sort_by_key(|found| found.modified);
@@ -52,7 +58,11 @@ fn found(root: &Path) -> Result<Vec<Found>, Failed> {
 fn list(files: &[Found]) -> Result<(), Failed> {
     let lines = files.iter().map(|file| {
         let size = format::bytes(file.size as f64).replace('\u{a0}', " ");
-        format!("{size:>10}  {} ago  {}\n", format::age(file.modified).replace('\u{a0}', " "), file.name.display())
+        format!(
+            "{size:>10}  {} ago  {}\n",
+            format::age(file.modified).replace('\u{a0}', " "),
+            file.name.display()
+        )
     });
     print(lines.collect::<String>().as_bytes())
 }
@@ -60,11 +70,13 @@ fn list(files: &[Found]) -> Result<(), Failed> {
 /// Opens a file, and finds where its last lines begin.
 fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Failed> {
     let opened = || {
-        let file = beneath::open(root, name)?;
+        let file = contained_files::open(root, name)?;
         let start = start_of_last(&file, file.metadata()?.len(), lines)?;
         io::Result::Ok((file, start))
     };
-    opened().map_err(|error| Failed::new(format!("cannot read the log {}: {error}", root.join(name).display())))
+    opened().map_err(|error| {
+        Failed::new(format!("cannot read the log {}: {error}", root.join(name).display()))
+    })
 }
 
 /// Prints pieces of several files, with the name before each that is of another one than before.
@@ -114,7 +126,12 @@ impl Printer {
         while let Some((name, piece)) = pieces.recv().await {
             match piece {
                 Ok(piece) => self.print(&name, &piece)?,
-                Err(error) => return Err(Failed::new(format!("cannot read the log {}: {error}", name.display()))),
+                Err(error) => {
+                    return Err(Failed::new(format!(
+                        "cannot read the log {}: {error}",
+                        name.display()
+                    )));
+                }
             }
         }
         Ok(())

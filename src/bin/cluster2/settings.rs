@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use cluster2_rs::config::{Config, Port};
+use cluster2_rs::config::Config;
+use cluster2_rs::config::Port;
 use cluster2_rs::error::ClusterError;
 use serde_json::{Map, Value};
 
@@ -25,18 +26,25 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
             let values: Vec<Value> = given.collect();
             options.insert(
                 name.to_owned(),
-                if name == "exec" { values.into_iter().next().unwrap_or_default() } else { values.into() },
+                if name == "exec" {
+                    values.into_iter().next().unwrap_or_default()
+                } else {
+                    values.into()
+                },
             );
         }
     }
     flags::write(matches, &mut options);
-    let [has_port, has_host, has_timeout] =
-        ["port", "host", "timeout"].map(|name| options.get(name).is_some_and(|given| !given.is_null()));
+    let [has_port, has_host, has_timeout] = ["port", "host", "timeout"]
+        .map(|name| options.get(name).is_some_and(|given| !given.is_null()));
     let named = |error: ClusterError| match error {
-        ClusterError::OptionInvalid { name, expected, got } => {
-            Failed::usage(format!("{} must be {expected}; got {got}", flags::origin(&name, matches, file.as_deref())))
-        }
-        other => Failed::usage(file.as_ref().map_or_else(|| other.to_string(), |file| format!("{file}: {other}"))),
+        ClusterError::OptionInvalid { name, expected, got } => Failed::usage(format!(
+            "{} must be {expected}; got {got}",
+            flags::origin(&name, matches, file.as_deref())
+        )),
+        other => Failed::usage(
+            file.as_ref().map_or_else(|| other.to_string(), |file| format!("{file}: {other}")),
+        ),
     };
     let mut config = Config::from_json(&Value::Object(options)).map_err(named)?;
     if !has_port {
@@ -49,8 +57,11 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     if !has_timeout {
         config.timeout = 0;
     }
-    for (option, port) in
-        config.ports.iter().map(|port| ("port", port)).chain(config.mon_port.iter().map(|port| ("monPort", port)))
+    for (option, port) in config
+        .ports
+        .iter()
+        .map(|port| ("port", port))
+        .chain(config.mon_port.iter().map(|port| ("monPort", port)))
     {
         check_port(option, port, matches, file.as_deref())?;
     }
@@ -65,12 +76,19 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
 }
 
 /// A port with a slip of the finger is no path of a socket.
-fn check_port(option: &str, port: &Port, matches: &ArgMatches, file: Option<&str>) -> Result<(), Failed> {
+fn check_port(
+    option: &str,
+    port: &Port,
+    matches: &ArgMatches,
+    file: Option<&str>,
+) -> Result<(), Failed> {
     match port {
-        Port::Unix(path) if !path.contains('/') && !path.starts_with("systemd:") => Err(Failed::usage(format!(
-            "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; got {path}",
-            flags::origin(option, matches, file)
-        ))),
+        Port::Unix(path) if !path.contains('/') && !path.starts_with("systemd:") => {
+            Err(Failed::usage(format!(
+                "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; got {path}",
+                flags::origin(option, matches, file)
+            )))
+        }
         _ => Ok(()),
     }
 }
@@ -95,13 +113,16 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
 fn working_directory_by_symlink() -> Option<PathBuf> {
     let named = PathBuf::from(env::var_os("PWD")?);
     let real = env::current_dir().ok()?;
-    let leads_here = named.is_absolute() && named != real && named.canonicalize().is_ok_and(|found| found == real);
+    let leads_here = named.is_absolute()
+        && named != real
+        && named.canonicalize().is_ok_and(|found| found == real);
     leads_here.then_some(named)
 }
 
 /// A path from the working directory, as the user got there.
 pub fn logical(path: &Path) -> PathBuf {
-    let base = working_directory_by_symlink().or_else(|| env::current_dir().ok()).unwrap_or_default();
+    let base =
+        working_directory_by_symlink().or_else(|| env::current_dir().ok()).unwrap_or_default();
     // Without the dots that lead nowhere.
     base.join(path).components().collect()
 }
@@ -140,13 +161,23 @@ fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>
     let name = named.map_or(FILE, String::as_str);
     let text = match fs::read_to_string(name) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok((None, Map::new())),
-        Err(error) => return Err(Failed::usage(format!("cannot read the configuration file {name}: {error}"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
+            return Ok((None, Map::new()));
+        }
+        Err(error) => {
+            return Err(Failed::usage(format!(
+                "cannot read the configuration file {name}: {error}"
+            )));
+        }
     };
     match serde_json::from_str(&text) {
         Ok(Value::Object(options)) => Ok((Some(name.to_owned()), options)),
-        Ok(_) => Err(Failed::usage(format!("the configuration file {name} must hold a JSON object"))),
-        Err(error) => Err(Failed::usage(format!("the configuration file {name} is no JSON: {error}"))),
+        Ok(_) => {
+            Err(Failed::usage(format!("the configuration file {name} must hold a JSON object")))
+        }
+        Err(error) => {
+            Err(Failed::usage(format!("the configuration file {name} is no JSON: {error}")))
+        }
     }
 }
 
@@ -162,9 +193,16 @@ mod tests {
     #[test]
     fn a_script_that_knows_nothing_of_us_goes_on_as_it_would_alone() {
         let config = read_line("cluster2 start server.js").unwrap();
-        assert_eq!((config.timeout, config.ports.as_slice(), config.host.as_str()), (0, &[][..], "::"));
-        let config = read_line("cluster2 start server.js --timeout 5 --port 1,2 --host ::1").unwrap();
-        assert_eq!((config.timeout, config.ports.as_slice()), (5, &[Port::Tcp(1), Port::Tcp(2)][..]));
+        assert_eq!(
+            (config.timeout, config.ports.as_slice(), config.host.as_str()),
+            (0, &[][..], "::")
+        );
+        let config =
+            read_line("cluster2 start server.js --timeout 5 --port 1,2 --host ::1").unwrap();
+        assert_eq!(
+            (config.timeout, config.ports.as_slice()),
+            (5, &[Port::Tcp(1), Port::Tcp(2)][..])
+        );
         assert_eq!(config.host, "::1");
     }
 
@@ -172,9 +210,12 @@ mod tests {
     fn a_port_with_a_slip_of_the_finger_is_no_socket() {
         let message = |line: &str| read_line(line).unwrap_err().text;
         assert!(
-            message("cluster2 start x.js --port 300O").starts_with("--port must be a port (0 to 65535), or the path")
+            message("cluster2 start x.js --port 300O")
+                .starts_with("--port must be a port (0 to 65535), or the path")
         );
-        assert!(message("cluster2 start x.js --mon-port o").starts_with("--mon-port must be a port"));
+        assert!(
+            message("cluster2 start x.js --mon-port o").starts_with("--mon-port must be a port")
+        );
         assert!(read_line("cluster2 start x.js --port ./app.sock").is_ok());
     }
 }

@@ -4,12 +4,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::{Config, Output, Port};
+use cluster2_rs::config::Config;
+use cluster2_rs::config::Output;
+use cluster2_rs::config::Port;
+use cluster2_rs::embedder::Failure;
 use cluster2_rs::error::ClusterError;
-use cluster2_rs::runtime::master::Master;
-use cluster2_rs::runtime::{Failure, Signal, log, remote};
-use cluster2_rs::sys::hangup::{Sender, Terminal};
-use cluster2_rs::sys::process;
+use cluster2_rs::log;
+use cluster2_rs::master::assembly::Master;
+use cluster2_rs::master::inbox::Signal;
+use cluster2_rs::os::process;
+use cluster2_rs::os::terminal::Sender;
+use cluster2_rs::os::terminal::Terminal;
+use cluster2_rs::remote::client;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -44,17 +50,20 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
-    let front = Watcher::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
+    let embedder =
+        Watcher::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
     let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
     let_another_end(&config, &mut signals, &console)?;
-    let master = Master::start(config, launch, about, Arc::new(front)).map_err(failed)?;
+    let master = Master::start(config, launch, about, Arc::new(embedder)).map_err(failed)?;
     console.note(greeting);
     serve(signals, meanings, &master, &console);
     drop(console);
     written.wait();
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    failure.map_or(Ok(()), |Failure { code, message }| Err(Failed::start(format!("{message} ({code})"))))
+    failure.map_or(Ok(()), |Failure { code, message }| {
+        Err(Failed::start(format!("{message} ({code})")))
+    })
 }
 
 fn greeting(config: &Config) -> String {
@@ -62,7 +71,9 @@ fn greeting(config: &Config) -> String {
     let plural = if workers == 1 { "" } else { "s" };
     let script = config.exec.as_deref().unwrap_or_default();
     let monitor = match &config.mon_port {
-        Some(Port::Tcp(port @ 1..)) => format!(", monitor on http://{}:{port}{}", config.mon_host, config.mon_path),
+        Some(Port::Tcp(port @ 1..)) => {
+            format!(", monitor on http://{}:{port}{}", config.mon_host, config.mon_path)
+        }
         _ => String::new(),
     };
     format!(
@@ -73,14 +84,21 @@ fn greeting(config: &Config) -> String {
 }
 
 /// Waits for a cluster in the same directory that is shutting down, as after a `shutdown` without `--wait`.
-fn let_another_end(config: &Config, signals: &mut Signals, console: &Console) -> Result<(), Failed> {
+fn let_another_end(
+    config: &Config,
+    signals: &mut Signals,
+    console: &Console,
+) -> Result<(), Failed> {
     let mut is_told = false;
-    while let Some(status) = remote::glance(&config.pids) {
+    while let Some(status) = client::glance(&config.pids) {
         if status["master"]["state"] != "leaving" {
             break;
         }
         if !std::mem::replace(&mut is_told, true) {
-            console.note(format!("waiting for master {}, which is shutting down", status["master"]["pid"]));
+            console.note(format!(
+                "waiting for master {}, which is shutting down",
+                status["master"]["pid"]
+            ));
         }
         std::thread::sleep(LOOK_EVERY);
         if signals.pending().any(|origin| ![SIGCHLD, SIGUSR1].contains(&origin.signal)) {
@@ -153,10 +171,13 @@ fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Co
             (Meaning::Shutdown, None) => {
                 leaving = Some(Instant::now());
                 master.signal(Signal::Shutdown);
-                let hint = if origin.signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
+                let hint =
+                    if origin.signal == SIGINT { "; Ctrl-C once more stops at once" } else { "" };
                 console.note(format!("shutting down{hint}"));
             }
-            (Meaning::Shutdown, Some(since)) if origin.signal == SIGINT && since.elapsed() > TWICE => {
+            (Meaning::Shutdown, Some(since))
+                if origin.signal == SIGINT && since.elapsed() > TWICE =>
+            {
                 master.signal(Signal::Stop);
                 console.note("stopping at once".to_owned());
             }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::ArgMatches;
-use cluster2_rs::http::monitor::format;
-use cluster2_rs::ipc::control::Command;
+use cluster2_rs::monitor::format;
+use cluster2_rs::protocol::control::Command;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
@@ -18,7 +18,8 @@ use super::{Failed, commands, print, settings};
 const EVERY: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 const BOLD: Style = Style::new().bold();
-const COLUMNS: &str = "slot\tpid\tgen\tstate\tup\tconnections\trequests\treq/s\tdelay\tcpu\tmemory\trestarts";
+const COLUMNS: &str =
+    "slot\tpid\tgen\tstate\tup\tconnections\trequests\treq/s\tdelay\tcpu\tmemory\trestarts";
 
 /// Shows it.
 pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
@@ -47,7 +48,9 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
 
 fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
     let reason = status["reason"].as_str().map(str::to_owned);
-    Failed::not_running(reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display())))
+    Failed::not_running(
+        reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display())),
+    )
 }
 
 /// A few lines about the whole and a table of the workers. `before`: an older picture, to tell what happens in a second.
@@ -75,7 +78,8 @@ fn bold(columns: &str) -> String {
 fn whole(status: &Value) -> String {
     let master = &status["master"];
     let text = |name: &str| printable(master[name].as_str().unwrap_or_default());
-    let listening: Vec<&str> = master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let listening: Vec<&str> =
+        master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut lines = String::new();
     // Writing to a text cannot fail.
     let _ = writeln!(
@@ -88,16 +92,30 @@ fn whole(status: &Value) -> String {
         text("node"),
         since(&master["startedAt"]),
     );
-    let nowhere = if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
-    let _ = writeln!(lines, "listening on {nowhere}; monitor {}", master["monitor"].as_str().unwrap_or("off"));
-    let ready = status["workers"].as_array().into_iter().flatten().filter(|worker| worker["state"] == "ready").count();
+    let nowhere =
+        if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
+    let _ = writeln!(
+        lines,
+        "listening on {nowhere}; monitor {}",
+        master["monitor"].as_str().unwrap_or("off")
+    );
+    let ready = status["workers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|worker| worker["state"] == "ready")
+        .count();
     let target = master["target"].as_u64().unwrap_or_default();
     if (ready as u64) < target && master["state"] != "leaving" {
         let _ = writeln!(lines, "{ready} of {target} workers are ready");
     }
     if let Some(reload) = master["reload"].as_object() {
         let again = if reload["again"] == true { "; once more after that" } else { "" };
-        let _ = writeln!(lines, "reload: {} of {} workers are new{again}", reload["replaced"], reload["total"]);
+        let _ = writeln!(
+            lines,
+            "reload: {} of {} workers are new{again}",
+            reload["replaced"], reload["total"]
+        );
     }
     let _ = writeln!(lines, "{}", rotation(&status["ecv"], master["state"] == "leaving"));
     let totals = &status["totals"];
@@ -117,7 +135,9 @@ fn rotation(ecv: &Value, is_leaving: bool) -> String {
     let unhealthy = ecv["unhealthy"].as_array().and_then(|unhealthy| unhealthy.first());
     let (color, words) = match unhealthy {
         _ if is_leaving => (AnsiColor::Yellow, "DISABLED: the cluster is shutting down".to_owned()),
-        _ if ecv["disabled"] == true => (AnsiColor::Yellow, format!("DISABLED for {}", since(&ecv["since"]))),
+        _ if ecv["disabled"] == true => {
+            (AnsiColor::Yellow, format!("DISABLED for {}", since(&ecv["since"])))
+        }
         Some(found) => {
             let reason = printable(found["reason"].as_str().unwrap_or_default());
             (AnsiColor::Red, format!("WARNING: {reason}"))
@@ -136,7 +156,8 @@ fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
         _ => AnsiColor::Yellow,
     };
     let style = color.on_default();
-    let rate = |path: [&str; 2]| Some((worker[path[0]][path[1]].as_f64()?, earlier(worker, before?)?));
+    let rate =
+        |path: [&str; 2]| Some((worker[path[0]][path[1]].as_f64()?, earlier(worker, before?)?));
     let requests = rate(["requests", "total"]);
     let rate = requests.map_or("-".to_owned(), |(now, (then, seconds))| {
         format::amount((now - then["requests"]["total"].as_f64().unwrap_or(now)) / seconds)
@@ -147,8 +168,16 @@ fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
         worker["generation"].to_string(),
         format!("{style}{state}{style:#}"),
         since(&worker["startedAt"]),
-        format!("{} of {}", number(&worker["connections"]["active"]), number(&worker["connections"]["total"])),
-        format!("{} of {}", number(&worker["requests"]["active"]), number(&worker["requests"]["total"])),
+        format!(
+            "{} of {}",
+            number(&worker["connections"]["active"]),
+            number(&worker["connections"]["total"])
+        ),
+        format!(
+            "{} of {}",
+            number(&worker["requests"]["active"]),
+            number(&worker["requests"]["total"])
+        ),
         rate,
         format::millis(worker["eventLoopDelay"].as_f64().unwrap_or_default()),
         format::millis(worker["cpu"].as_f64().unwrap_or_default()),

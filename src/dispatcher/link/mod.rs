@@ -1,0 +1,4 @@
+//! The dispatcher's end of one worker.
+
+mod outbox;
+pub mod state;

@@ -1,0 +1,119 @@
+//! One listening socket of the door, and how what a worker wants becomes one.
+
+use std::io;
+use std::net::IpAddr;
+
+use rustix::io::Errno;
+
+use crate::clock::Millis;
+use crate::dispatcher::link::state::Connection;
+use crate::dispatcher::listeners::watch::Watch;
+use crate::os::listener::{Address, Listener};
+use crate::protocol::frame::{BoundAddress, ListenerId, Origin, Past, Wanted};
+
+/// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
+const PAUSE: Millis = 100;
+/// What Node passes when the user names no backlog.
+const DEFAULT_BACKLOG: u16 = 511;
+
+/// One socket of the door.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The listener that it is a socket of.
+    pub(super) of: ListenerId,
+    /// Whose lane it is.
+    pub(super) slot: Option<u32>,
+    pub(super) wanted: Wanted,
+    pub(super) listener: Listener,
+    /// Bound before any worker asked for it.
+    pub(super) pinned: bool,
+    pub(super) watch: Watch,
+    pub(super) paused_until: Option<Millis>,
+    /// Nobody new gets in, and it is closed then; one that was inherited stays.
+    pub(super) closes_at: Option<Millis>,
+}
+
+impl Entry {
+    /// Whether this is the same inherited socket.
+    pub(super) fn is(&self, found: &Listener) -> bool {
+        self.listener.is_inherited() && self.listener.address() == found.address()
+    }
+
+    /// The TCP port on which it really listens.
+    pub(super) fn port(&self) -> Option<u16> {
+        if let Address::Tcp { port, .. } = self.listener.address() { Some(*port) } else { None }
+    }
+
+    /// Whether it is about to be closed at a time.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closes_at.is_some() && !self.listener.is_inherited()
+    }
+
+    /// Everybody who is in its queue, unless it is left to the next one who has it.
+    pub(super) fn empty(&mut self, now: Millis) -> Vec<Connection> {
+        if self.listener.is_inherited() {
+            Vec::new()
+        } else {
+            std::iter::from_fn(|| self.accept(now)).collect()
+        }
+    }
+
+    pub(super) fn accept(&mut self, now: Millis) -> Option<Connection> {
+        let origin = Origin { listener: self.of, past: Past::default() };
+        loop {
+            match self.listener.accept() {
+                Ok((fd, client)) => return Some(Connection { fd, origin, client }),
+                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
+                    Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                        tracing::warn!(%error, address = %self.listener.address(), "cannot accept; trying again");
+                        self.paused_until = Some(now + PAUSE);
+                        return None;
+                    }
+                    // Whatever else accept(2) names is one client's trouble, not the listener's.
+                    _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // Where that fails, it was not watched any more.
+        let _ = self.watch.end(&self.listener);
+    }
+}
+
+pub(super) fn backlog(wanted: &Wanted) -> i32 {
+    i32::from(if wanted.backlog == 0 { DEFAULT_BACKLOG } else { wanted.backlog })
+}
+
+pub(super) fn address(wanted: &Wanted) -> io::Result<Address> {
+    let invalid = || io::Error::from(Errno::INVAL);
+    match (wanted.port, &wanted.address) {
+        (Some(port), host) => {
+            let host: Option<IpAddr> =
+                host.as_deref().map(str::parse).transpose().map_err(|_| invalid())?;
+            Ok(Address::Tcp { host, port, v6_only: wanted.v6_only })
+        }
+        (None, Some(path)) => Ok(Address::Unix(path.into())),
+        (None, None) => Err(invalid()),
+    }
+}
+
+pub(super) fn show(wanted: &Wanted) -> String {
+    let host = wanted.address.as_deref().unwrap_or("*");
+    wanted.port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+pub(super) fn bound_address(address: &Address) -> Option<BoundAddress> {
+    match address {
+        Address::Tcp { host: Some(host), port, .. } => Some(BoundAddress {
+            address: host.to_string(),
+            family: if host.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+            port: *port,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,98 @@
+//! Numbers as people read them.
+
+use std::time::{Duration, SystemTime};
+
+/// A count, with a comma between thousands.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A measured number: with one decimal where that says something.
+pub fn amount(number: f64) -> String {
+    if number > 0.0 && number < 9.95 {
+        format!("{number:.1}")
+    } else {
+        count(number.max(0.0).round() as u64)
+    }
+}
+
+/// Bytes, in the unit in which they have one to four digits.
+pub fn bytes(bytes: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut size, mut unit) = (bytes.max(0.0), 0);
+    while size >= 1000.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{size:.0}\u{a0}B"),
+        _ if size < 9.95 => format!("{size:.1}\u{a0}{}", UNITS[unit]),
+        _ => format!("{size:.0}\u{a0}{}", UNITS[unit]),
+    }
+}
+
+/// How long ago `since` was, by its two largest units.
+pub fn age(since: SystemTime) -> String {
+    duration(SystemTime::now().duration_since(since).unwrap_or_default())
+}
+
+/// A duration by its two largest units.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}\u{a0}s"),
+        (0, 0, _) => format!("{minutes}\u{a0}min {}\u{a0}s", seconds % 60),
+        (0, ..) => format!("{hours}\u{a0}h {minutes}\u{a0}min"),
+        _ => format!("{days}\u{a0}d {hours}\u{a0}h"),
+    }
+}
+
+/// Milliseconds, with decimals below ten and as seconds above a second.
+pub fn millis(millis: f64) -> String {
+    if millis < 1000.0 {
+        format!("{}\u{a0}ms", amount(millis))
+    } else {
+        format!("{:.1}\u{a0}s", millis / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_look_as_people_write_them() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [-1.0, 0.0, 0.04, 9.94, 9.96, 1234.5].map(amount),
+            ["0", "0", "0.0", "9.9", "10", "1,235"]
+        );
+        let sizes = [0.0, 999.0, 1000.0, 64.0 * 1048576.0, 1000.0 * 1048576.0].map(bytes);
+        assert_eq!(
+            sizes,
+            ["0\u{a0}B", "999\u{a0}B", "1.0\u{a0}KiB", "64\u{a0}MiB", "1.0\u{a0}GiB"]
+        );
+        let times =
+            [0, 59, 61, 3_700, 90_000].map(|seconds| duration(Duration::from_secs(seconds)));
+        assert_eq!(
+            times,
+            [
+                "0\u{a0}s",
+                "59\u{a0}s",
+                "1\u{a0}min 1\u{a0}s",
+                "1\u{a0}h 1\u{a0}min",
+                "1\u{a0}d 1\u{a0}h"
+            ]
+        );
+        assert_eq!([0.4, 250.0, 1500.0].map(millis), ["0.4\u{a0}ms", "250\u{a0}ms", "1.5\u{a0}s"]);
+    }
+}

@@ -1,0 +1,378 @@
+//! `/metrics`: the status in the text format of Prometheus, or as OpenMetrics for whoever asks for that.
+//!
+//! One series for each slot, and totals of the cluster. A slot's counters start again with each of its workers, as Prometheus
+//! expects of counters; the cluster's never do. Where a slot has two workers for a moment, the one that holds it counts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use hyper::header::HeaderMap;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::monitor::respond::prefers;
+use crate::protocol::status::{BUCKETS, Durations, Status, Worker};
+
+/// Media types of the two formats.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Before the name of every metric.
+const PREFIX: &str = "cluster2";
+/// The states that a worker may be in.
+const STATES: [&str; 4] = ["starting", "ready", "draining", "killed"];
+
+/// The metrics of one moment in the format that the client prefers, and its media type. Who prefers none is given what every tool
+/// reads.
+pub fn page(status: Status, headers: &HeaderMap) -> Result<(&'static str, String), fmt::Error> {
+    let text = text(status)?;
+    let open = prefers(headers, "application/openmetrics-text", "text/plain");
+    Ok(if open { (OPEN_METRICS, text) } else { (TEXT, classic(&text)) })
+}
+
+/// OpenMetrics in the older format: there the description of a counter has the name of its series, with `_total` at its end, and
+/// units and the end are not marked.
+fn classic(text: &str) -> String {
+    let described =
+        |line: &str| line.strip_prefix("# TYPE ")?.strip_suffix(" counter").map(str::to_owned);
+    let counters: HashSet<String> = text.lines().filter_map(described).collect();
+    let mut classic = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(name) => {
+                classic.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => classic.push_str(line),
+        }
+        classic.push('\n');
+    }
+    classic
+}
+
+/// The metrics of one moment as OpenMetrics.
+fn text(status: Status) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Snapshot(status)));
+    let mut text = String::new();
+    text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Snapshot(Status);
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        page.master(&self.0)?;
+        page.totals(&self.0)?;
+        page.slots(&holders(&self.0.workers))
+    }
+}
+
+/// The worker that holds each slot: a successor does so when it is ready, or when there is nobody else but those who leave.
+fn holders(workers: &[Worker]) -> BTreeMap<u32, &Worker> {
+    let rank = |worker: &Worker| match worker.state {
+        "ready" => (2, worker.generation),
+        "starting" => (1, worker.generation),
+        _ => (0, worker.generation),
+    };
+    let mut holders = BTreeMap::new();
+    for worker in workers {
+        let holder = holders.entry(worker.slot).or_insert(worker);
+        if rank(worker) > rank(holder) {
+            *holder = worker;
+        }
+    }
+    holders
+}
+
+/// The text as it grows: one method for each kind of metric.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn master(&mut self, status: &Status) -> fmt::Result {
+        let master = &status.master;
+        let build = [("version", master.version.as_str()), ("node", master.node.as_str())];
+        self.family(
+            "build_info",
+            "Versions of cluster2-rs and Node, as labels",
+            MetricType::Gauge,
+            |metric| ConstGauge::new(1u64).encode(metric.encode_family(&build)?),
+        )?;
+        let started = master.started_at.millis() as f64 / 1000.0;
+        self.gauge(
+            "start_time",
+            "When the master began to listen, since 1970",
+            Some(Unit::Seconds),
+            started,
+        )?;
+        let help = "Resident memory of the master";
+        self.gauge("master_resident_memory", help, Some(Unit::Bytes), master.rss as f64)?;
+        let help = "Processor time that the master used";
+        self.counter("master_cpu", help, Some(Unit::Seconds), master.cpu / 1000.0)?;
+        self.gauge(
+            "workers_target",
+            "How many workers there should be",
+            None,
+            f64::from(master.target),
+        )?;
+        let disabled = u32::from(status.ecv.disabled);
+        self.gauge(
+            "ecv_disabled",
+            "Whether the health check was switched off",
+            None,
+            f64::from(disabled),
+        )?;
+        let help = "Workers whose last health check failed";
+        self.gauge("ecv_unhealthy_workers", help, None, status.ecv.unhealthy.len() as f64)
+    }
+
+    fn totals(&mut self, status: &Status) -> fmt::Result {
+        let totals = &status.totals;
+        for (name, help, value) in [
+            ("connections", "Connections served", totals.connections),
+            ("connections_timed_out", "Connections ended by the idle time-out", totals.timed_out),
+            ("requests", "Requests begun", totals.requests),
+            ("connections_handed", "Connections handed to workers", totals.handed),
+            (
+                "connections_reclaimed",
+                "Connections taken back from workers that did not take them",
+                totals.reclaimed,
+            ),
+            (
+                "connections_moved",
+                "Idle connections that went on with another worker",
+                totals.moved,
+            ),
+        ] {
+            self.counter(name, help, None, value as f64)?;
+        }
+        self.gauge(
+            "connections_waiting",
+            "Connections that wait in the dispatcher",
+            None,
+            totals.waiting as f64,
+        )?;
+        self.family(
+            "worker_deaths",
+            "Workers that ended, by reason",
+            MetricType::Counter,
+            |metric| {
+                totals.deaths.iter().try_for_each(|(reason, count)| {
+                    ConstCounter::new(*count).encode(metric.encode_family(&[("reason", *reason)])?)
+                })
+            },
+        )?;
+        let reloads = [("replaced", totals.reloads), ("failed", totals.reloads_failed)];
+        self.family("reloads", "Reloads, by outcome", MetricType::Counter, |metric| {
+            reloads.iter().try_for_each(|(outcome, count)| {
+                ConstCounter::new(*count).encode(metric.encode_family(&[("outcome", *outcome)])?)
+            })
+        })?;
+        self.histogram("drain_duration", "How long drains took", &totals.drains)
+    }
+
+    fn slots(&mut self, holders: &BTreeMap<u32, &Worker>) -> fmt::Result {
+        let states = "Whether the worker is in that state";
+        self.family("worker_state", states, MetricType::Gauge, |metric| {
+            holders.values().flat_map(|worker| STATES.map(|state| (worker, state))).try_for_each(
+                |(worker, state)| {
+                    let labels = [("slot", worker.slot.to_string()), ("state", state.to_owned())];
+                    ConstGauge::new(u64::from(worker.state == state))
+                        .encode(metric.encode_family(&labels)?)
+                },
+            )
+        })?;
+        type Value = fn(&Worker) -> f64;
+        let gauges: [(_, _, _, Value); 4] = [
+            ("worker_connections_active", "Open connections", None, |worker| {
+                worker.connections.active as f64
+            }),
+            ("worker_requests_active", "Requests being answered", None, |worker| {
+                worker.requests.active as f64
+            }),
+            (
+                "worker_event_loop_delay",
+                "By how much the last timer was late",
+                Some(Unit::Seconds),
+                |worker| worker.event_loop_delay / 1000.0,
+            ),
+            ("worker_resident_memory", "Resident memory", Some(Unit::Bytes), |worker| {
+                worker.rss as f64
+            }),
+        ];
+        for (name, help, unit, value) in gauges {
+            self.per_slot(name, help, unit, MetricType::Gauge, holders, value)?;
+        }
+        let counters: [(_, _, _, Value); 5] = [
+            ("worker_connections", "Connections served", None, |worker| {
+                worker.connections.total as f64
+            }),
+            (
+                "worker_connections_timed_out",
+                "Connections ended by the idle time-out",
+                None,
+                |worker| worker.connections.timed_out as f64,
+            ),
+            ("worker_requests", "Requests begun", None, |worker| worker.requests.total as f64),
+            ("worker_cpu", "Processor time used", Some(Unit::Seconds), |worker| {
+                worker.cpu / 1000.0
+            }),
+            ("worker_restarts", "How often the worker of the slot was replaced", None, |worker| {
+                f64::from(worker.restarts)
+            }),
+        ];
+        for (name, help, unit, value) in counters {
+            self.per_slot(name, help, unit, MetricType::Counter, holders, value)?;
+        }
+        Ok(())
+    }
+
+    fn per_slot(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        kind: MetricType,
+        holders: &BTreeMap<u32, &Worker>,
+        value: fn(&Worker) -> f64,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for (slot, worker) in holders {
+            let labels = [("slot", *slot)];
+            let series = metric.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(value(worker)).encode(series)?,
+                _ => ConstGauge::new(value(worker)).encode(series)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.0.encode_descriptor(
+            name,
+            help,
+            unit.as_ref(),
+            MetricType::Gauge,
+        )?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(
+            name,
+            help,
+            unit.as_ref(),
+            MetricType::Counter,
+        )?)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, durations: &Durations) -> fmt::Result {
+        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(durations.buckets).collect();
+        let mut metric =
+            self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(
+            durations.total as f64 / 1000.0,
+            durations.count,
+            &buckets,
+            None,
+        )
+    }
+
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        series: impl FnOnce(&mut MetricEncoder) -> fmt::Result,
+    ) -> fmt::Result {
+        series(&mut self.0.encode_descriptor(name, help, None, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::tests::status;
+    use crate::monitor::tests::worker;
+
+    #[test]
+    fn what_prometheus_reads() {
+        let mut status = status();
+        status.master.node = "v\"24\"\\\n".into();
+        status.totals.drains.add(300);
+        status.totals.drains.add(90_000);
+        let text = text(status).unwrap();
+        for line in [
+            r#"cluster2_build_info{version="0.1.0",node="v\"24\"\\\n"} 1"#,
+            "cluster2_start_time_seconds 1337359770.0",
+            "cluster2_requests_total 1000.0",
+            r#"cluster2_worker_deaths_total{reason="recycle"} 2"#,
+            r#"cluster2_reloads_total{outcome="failed"} 0"#,
+            r#"cluster2_worker_state{slot="1",state="draining"} 1"#,
+            r#"cluster2_worker_state{slot="1",state="ready"} 0"#,
+            r#"cluster2_worker_cpu_seconds_total{slot="0"} 1.234"#,
+            r#"cluster2_worker_event_loop_delay_seconds{slot="0"} 0.0015"#,
+            r#"cluster2_drain_duration_seconds_bucket{le="0.5"} 1"#,
+            r#"cluster2_drain_duration_seconds_bucket{le="60.0"} 1"#,
+            r#"cluster2_drain_duration_seconds_bucket{le="+Inf"} 2"#,
+            "cluster2_drain_duration_seconds_sum 90.3",
+            "cluster2_ecv_unhealthy_workers 1.0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn who_does_not_ask_for_open_metrics_is_given_the_older_format() {
+        let mut headers = HeaderMap::new();
+        let (media, text) = page(status(), &headers).unwrap();
+        assert_eq!(media, TEXT);
+        for line in [
+            "# TYPE cluster2_requests_total counter",
+            "cluster2_requests_total 1000.0",
+            "# TYPE cluster2_build_info gauge",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
+        assert!(text.contains("# HELP cluster2_worker_cpu_seconds_total Processor"), "{text}");
+        assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        headers.insert(hyper::header::ACCEPT, prometheus.parse().unwrap());
+        let (media, open) = page(status(), &headers).unwrap();
+        assert_eq!(media, OPEN_METRICS);
+        let series = |text: &str| {
+            text.lines()
+                .filter(|line| !line.starts_with('#'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(series(&text), series(&open));
+    }
+
+    #[test]
+    fn a_series_comes_once_though_a_slot_has_two_workers() {
+        let mut status = status();
+        let old = Worker { generation: 2, ..worker(0, "draining") };
+        let young =
+            Worker { generation: 3, connections: Default::default(), ..worker(0, "starting") };
+        status.workers = vec![Worker { generation: 1, ..worker(0, "draining") }, young, old];
+        let text = text(status).unwrap();
+        let series: Vec<_> =
+            text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();
+        let once: std::collections::BTreeSet<_> = series.iter().collect();
+        assert_eq!(series.len(), once.len());
+        assert!(text.contains("cluster2_worker_connections_active{slot=\"0\"} 0.0"), "{text}");
+    }
+}

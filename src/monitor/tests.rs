@@ -1,0 +1,183 @@
+//! A cluster for the monitor's tests, and clients that speak to it byte by byte.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::error::{ClusterError, Result};
+use crate::monitor::server::{Limits, serve_within};
+use crate::monitor::{Accepting, Backend, Before, Router, Settings};
+use crate::protocol::status::{
+    Connections, Ecv, Master, Requests, Status, Time, Totals, Unhealthy, Worker,
+};
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A cluster whose state a test sets.
+pub struct Cluster {
+    /// `None`: it has ended.
+    pub status: Mutex<Option<Status>>,
+    /// What it was warned of.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Backend for Cluster {
+    async fn status(&self) -> Result<Status> {
+        let status = self.status.lock().unwrap().clone();
+        status.ok_or(ClusterError::WrongState { command: "show the cluster", state: "gone" })
+    }
+
+    async fn warn(&self, message: String) {
+        self.warnings.lock().unwrap().push(message);
+    }
+}
+
+/// A worker in `slot`.
+pub fn worker(slot: u32, state: &'static str) -> Worker {
+    Worker {
+        slot,
+        pid: 4000 + slot,
+        generation: 1,
+        state,
+        started_at: Time::from_millis(1_337_359_772_000),
+        connections: Connections { active: 3, total: 70, timed_out: 2 },
+        requests: Requests { active: 1, total: 500 },
+        event_loop_delay: 1.5,
+        rss: 64 << 20,
+        cpu: 1234.0,
+        restarts: 2,
+    }
+}
+
+/// A cluster of two workers.
+pub fn status() -> Status {
+    let started_at = Time::from_millis(1_337_359_770_000);
+    Status {
+        running: true,
+        master: Master {
+            pid: 3999,
+            started_at,
+            version: "0.1.0".into(),
+            node: "v24.1.0".into(),
+            hostname: "<host> & \"more\"".into(),
+            os: "Linux 6.18 x86_64".into(),
+            state: "running",
+            target: 2,
+            reload: None,
+            listening: vec!["0.0.0.0:3000".into()],
+            monitor: None,
+            rss: 80 << 20,
+            cpu: 900.0,
+        },
+        workers: vec![worker(0, "ready"), worker(1, "draining")],
+        ecv: Ecv {
+            disabled: false,
+            since: started_at,
+            unhealthy: vec![Unhealthy { pid: 4001, reason: "status <500>".into() }],
+        },
+        totals: Totals {
+            connections: 140,
+            timed_out: 4,
+            requests: 1000,
+            deaths: [("crash", 1), ("recycle", 2)].into(),
+            ..Totals::default()
+        },
+    }
+}
+
+/// A monitor that serves on a port of its own for as long as it lives.
+pub struct Monitor {
+    /// Its port.
+    pub port: u16,
+    /// Its cluster.
+    pub cluster: Arc<Cluster>,
+    _serving: tokio::task::JoinSet<()>,
+}
+
+impl Monitor {
+    /// At `/`, for any host, with the files of `directory`.
+    pub async fn new(directory: &Path) -> Self {
+        Self::with(settings(directory), Arc::new(())).await
+    }
+
+    /// As it is told.
+    pub async fn with(settings: Settings, before: Arc<impl Before>) -> Self {
+        Self::within(Limits::default(), settings, before).await
+    }
+
+    /// As it is told, within limits that a test can wait for.
+    pub async fn within(limits: Limits, settings: Settings, before: Arc<impl Before>) -> Self {
+        let cluster =
+            Arc::new(Cluster { status: Mutex::new(Some(status())), warnings: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new(settings, cluster.clone());
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(serve_within(limits, Accepting::Tcp(listener), router, before));
+        Self { port, cluster, _serving: serving }
+    }
+
+    /// A connection.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+
+    /// Sends bytes and reads until the other end closes.
+    pub async fn talk(&self, bytes: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("an end")
+            .unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The response to one request, head and body, with more headers, each ending with CRLF.
+    pub async fn ask(&self, method: &str, path: &str, headers: &str) -> String {
+        self.talk(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
+        ))
+        .await
+    }
+
+    /// The response to GET.
+    pub async fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "").await
+    }
+}
+
+/// Settings of a monitor at `/`, for any host.
+pub fn settings(directory: &Path) -> Settings {
+    Settings {
+        path: "/".into(),
+        hosts: Vec::new(),
+        logs: directory.join("logs"),
+        root: directory.into(),
+    }
+}
+
+/// Runs a test on a runtime as the monitor's.
+pub fn on_a_runtime(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// Reads until `wanted` has come, and no longer than a test may wait.
+pub async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut seen = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains(wanted) {
+            let more = stream.read_buf(&mut seen).await.unwrap();
+            assert_ne!(more, 0, "it ended before {wanted:?}: {}", String::from_utf8_lossy(&seen));
+        }
+    };
+    let came = tokio::time::timeout(PATIENCE, reading).await;
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(came.is_ok(), "no {wanted:?} in {seen:?}");
+    seen
+}

@@ -1,0 +1,78 @@
+//! How many more descriptors this process can have.
+//!
+//! The kernel gives each new descriptor the lowest number that is free, and none from the limit on. So numbers tell what is
+//! left, and nothing has to be counted.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// Numbers that are left for whatever else the process opens.
+const MARGIN: usize = 4;
+
+/// From which number on a new descriptor says that there is no room for `wanted` more.
+pub fn last(wanted: usize) -> usize {
+    limit().saturating_sub(wanted + MARGIN)
+}
+
+/// How many descriptors this process may have; an administrator may change it at any time.
+fn limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize)
+}
+
+/// Whether there is room for more beside `fds`, which are the newest.
+pub fn leave_room(fds: &[OwnedFd]) -> bool {
+    fds.is_empty() || {
+        let last = last(0);
+        fds.iter().all(|fd| (fd.as_raw_fd() as usize) < last)
+    }
+}
+
+/// Whether there is room for `wanted` more, by the number of the next one alone. `like` as for `room`.
+pub fn leave_room_for(wanted: usize, like: BorrowedFd<'_>) -> bool {
+    rustix::io::fcntl_dupfd_cloexec(like, 0)
+        .is_ok_and(|next| (next.as_raw_fd() as usize) < last(wanted))
+}
+
+/// For how many more descriptors there is room, up to `wanted`. `like` is any descriptor: copies of it are opened, and
+/// closed again.
+pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
+    let mut copies = Vec::new();
+    while copies.len() < wanted {
+        match rustix::io::fcntl_dupfd_cloexec(like, 0) {
+            Ok(copy) if leave_room(std::slice::from_ref(&copy)) => copies.push(copy),
+            _ => break,
+        }
+    }
+    copies.len()
+}
+
+#[cfg(test)]
+#[path = "alone_tests.rs"]
+pub mod alone;
+
+#[cfg(test)]
+mod tests {
+    use crate::os::descriptors::alone::alone;
+
+    use super::*;
+    use crate::os::descriptors::alone::leave;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn there_is_room_up_to_a_margin() {
+        alone("sys::descriptors::tests::there_is_room_up_to_a_margin", || {
+            let null = std::fs::File::open("/dev/null").unwrap();
+            for (free, room_left) in [(0, 0), (4, 0), (5, 1), (14, 10), (100, 32)] {
+                leave(free);
+                assert_eq!(room(32, null.as_fd()), room_left, "{free} free");
+                assert_eq!(leave_room_for(10, null.as_fd()), free > 14, "{free} free");
+                let copies: Vec<_> = (0..free).map(|_| null.try_clone().unwrap()).collect();
+                assert!(
+                    null.try_clone().is_err(),
+                    "nothing was kept, and no more is free: {}",
+                    copies.len()
+                );
+            }
+        });
+    }
+}

@@ -1,0 +1,143 @@
+//! The file of a unix socket: whether it is still ours, and which rights it has.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileState {
+    /// It is there.
+    Ours,
+    /// Somebody removed it.
+    Gone,
+    /// Something else has its path.
+    Replaced,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// Its rights, as last seen.
+    pub mode: u32,
+}
+
+impl SocketFile {
+    /// The one that was just bound.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let meta = fs::symlink_metadata(path)?;
+        Ok(Self {
+            path: path.into(),
+            device: meta.dev(),
+            inode: meta.ino(),
+            mode: meta.mode() & 0o777,
+        })
+    }
+
+    /// What became of it.
+    pub fn state(&self) -> FileState {
+        match fs::symlink_metadata(&self.path) {
+            Ok(meta) if self.is(&meta) => FileState::Ours,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FileState::Gone,
+            _ => FileState::Replaced,
+        }
+    }
+
+    fn is(&self, meta: &fs::Metadata) -> bool {
+        (meta.dev(), meta.ino()) == (self.device, self.inode)
+    }
+
+    /// Looks at its rights.
+    pub fn see_mode(&mut self) {
+        if let Some(meta) = fs::symlink_metadata(&self.path).ok().filter(|meta| self.is(meta)) {
+            self.mode = meta.mode() & 0o777;
+        }
+    }
+
+    /// Gives it these rights; never another file, whatever its path leads to by now.
+    pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        if self.mode == mode {
+            return Ok(());
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
+        if self.is(&file.metadata()?) {
+            fs::set_permissions(
+                format!("/proc/self/fd/{}", file.as_raw_fd()),
+                Permissions::from_mode(mode),
+            )?;
+            self.mode = mode;
+        }
+        Ok(())
+    }
+
+    /// Removes it, if it is still there.
+    pub fn remove(&self) {
+        if self.state() == FileState::Ours {
+            // Gone between the look and the call is as good.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Paths of unix sockets.
+pub mod path {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    /// Whether it is a name without a file.
+    pub fn is_abstract(path: &Path) -> bool {
+        path.as_os_str().as_bytes().first() == Some(&0)
+    }
+
+    /// For people: an abstract name begins with `@`.
+    pub fn show(path: &Path) -> String {
+        let text = path.to_string_lossy();
+        match text.strip_prefix('\0') {
+            Some(name) => format!("@{}", name.trim_end_matches('\0')),
+            None => text.into_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_file_is_known_by_more_than_its_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let _first = UnixListener::bind(&path).unwrap();
+        let mut file = SocketFile::of(&path).unwrap();
+        file.set_mode(0o600).unwrap();
+        assert_eq!((file.state(), SocketFile::of(&path).unwrap().mode), (FileState::Ours, 0o600));
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        file.see_mode();
+        assert_eq!(file.mode, 0o666);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(file.state(), FileState::Gone);
+        fs::write(&path, "another").unwrap();
+        file.set_mode(0o777).unwrap();
+        file.remove();
+        assert_eq!(
+            (file.state(), fs::read_to_string(&path).unwrap().as_str()),
+            (FileState::Replaced, "another")
+        );
+        assert_ne!(fs::metadata(&path).unwrap().mode() & 0o777, 0o777);
+    }
+
+    #[test]
+    fn an_abstract_name_is_shown_as_others_show_it() {
+        assert_eq!(path::show(Path::new("\0name\0\0")), "@name");
+        assert_eq!(path::show(Path::new("/run/a.sock")), "/run/a.sock");
+    }
+}

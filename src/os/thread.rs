@@ -1,0 +1,95 @@
+//! Threads of ours, and what happens when one of them fails.
+//!
+//! A panic is a fault of ours that nothing can mend: without its dispatcher a master accepts nobody, without its supervisor
+//! it hears of no death, and would live on like that. What always holds: when a thread or a task that is
+//! guarded panics, the process says so and ends with [`FAILED`], so that whoever supervises it starts it again. Its
+//! workers finish what they have, as those of any master that is gone. Panics on the JavaScript thread never reach
+//! JavaScript: Rust ends the process at the border.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::thread::{Builder, JoinHandle};
+
+use crate::os::process;
+
+/// Exit code of a process one of whose threads panicked; `EX_SOFTWARE` of `sysexits.h`.
+pub const FAILED: i32 = 70;
+
+/// Starts a thread that is guarded. `name`: at most 15 bytes are shown by the kernel.
+pub fn start(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(name.into()).spawn(move || {
+        let _guard = Guard(name);
+        body();
+    })
+}
+
+/// Ends the process, because what goes by `name` cannot go on.
+pub fn fail(name: &str, why: impl Display) -> ! {
+    // Standard error may be closed.
+    let _ = writeln!(
+        io::stderr(),
+        "cluster2: {name} failed ({why}). That is a fault of cluster2-rs, please report it. \
+         Process {} ends with exit code {FAILED}",
+        std::process::id(),
+    );
+    process::end_now(FAILED)
+}
+
+/// Ends the process if it is dropped by a panic: held by a thread, or by a task whose panic its runtime would catch.
+#[derive(Debug)]
+pub struct Guard(pub &'static str);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            fail(self.0, "see the lines above");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::descriptors::alone::apart;
+
+    #[test]
+    fn a_thread_that_panics_ends_the_process_and_says_so() {
+        let output = apart(
+            "runtime::thread::tests::a_thread_that_panics_ends_the_process_and_says_so",
+            || {
+                let _ = start("cluster2-test", || panic!("on purpose")).unwrap().join();
+                unreachable!("the process has ended");
+            },
+        );
+        let Some(output) = output else { return };
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(FAILED), "{text}");
+        assert!(text.contains("on purpose") && text.contains("cluster2-test failed"), "{text}");
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_the_process_too() {
+        let output =
+            apart("runtime::thread::tests::a_task_that_panics_ends_the_process_too", || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    let task = tokio::spawn(async {
+                        let _guard = Guard("a task");
+                        tokio::task::yield_now().await;
+                        panic!("on purpose");
+                    });
+                    let _ = task.await;
+                });
+                unreachable!("the process has ended");
+            });
+        assert_eq!(output.map_or(Some(FAILED), |output| output.status.code()), Some(FAILED));
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_itself_ends_nothing_else() {
+        start("cluster2-test", || {}).unwrap().join().unwrap();
+    }
+}

@@ -1,0 +1,24 @@
+//! What names a worker process, and how it ended.
+
+/// Names one worker process for the life of the master; never used again. Also Node's `cluster.worker.id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u32);
+
+/// How a process ended, as the kernel told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this exit code.
+    Code(i32),
+    /// The signal of this name ended it.
+    Signal(&'static str),
+}
+
+impl Exit {
+    /// In words, for messages: `exited with code 1`, `was ended by SIGKILL`.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Code(code) => format!("exited with code {code}"),
+            Self::Signal(signal) => format!("was ended by {signal}"),
+        }
+    }
+}
