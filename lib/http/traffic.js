@@ -36,7 +36,7 @@ class Traffic {
   #row;
   #follower;
   #subscriptions = [];
-  /** Where the connection that is being taken in came from (`Origin` of `src/protocol/frame.rs`), and its stream once there is one. */
+  /** `Origin` (`src/protocol/frame.rs`) of the connection that is being taken in, and its stream. */
   #origin;
   #arrived;
 
@@ -250,7 +250,7 @@ class Traffic {
     this.#follower?.onIdle();
   }
 
-  /** Has `enter` give a connection to its server, which came from `origin` (of `src/protocol/frame.rs`; without `past` it is new). */
+  /** Lets `enter` give its server a connection of this `origin` (`src/protocol/frame.rs`). */
   admit(origin, enter) {
     this.#origin = origin;
     try {

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_message_stays_until_there_is_room_for_all_of_its_descriptors() {
         alone(
-            "sys::channel::tests::a_message_stays_until_there_is_room_for_all_of_its_descriptors",
+            "os::channel::tests::a_message_stays_until_there_is_room_for_all_of_its_descriptors",
             || {
                 let (master, worker) = Channel::pair().unwrap();
                 let (client, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn what_is_good_without_its_descriptors_comes_without_them() {
         alone(
-            "sys::channel::tests::what_is_good_without_its_descriptors_comes_without_them",
+            "os::channel::tests::what_is_good_without_its_descriptors_comes_without_them",
             || {
                 let (master, worker) = Channel::pair().unwrap();
                 master.send(b"order", &[worker.as_fd()]).unwrap();

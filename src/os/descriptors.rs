@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn there_is_room_up_to_a_margin() {
-        alone("sys::descriptors::tests::there_is_room_up_to_a_margin", || {
+        alone("os::descriptors::tests::there_is_room_up_to_a_margin", || {
             let null = std::fs::File::open("/dev/null").unwrap();
             for (free, room_left) in [(0, 0), (4, 0), (5, 1), (14, 10), (100, 32)] {
                 leave(free);

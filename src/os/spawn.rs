@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all() {
         alone(
-            "sys::spawn::tests::where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all",
+            "os::spawn::tests::where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all",
             || {
                 let null = std::fs::File::open("/dev/null").unwrap();
                 let is_childless = || {

@@ -57,13 +57,11 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_ends_the_process_and_says_so() {
-        let output = apart(
-            "runtime::thread::tests::a_thread_that_panics_ends_the_process_and_says_so",
-            || {
+        let output =
+            apart("os::thread::tests::a_thread_that_panics_ends_the_process_and_says_so", || {
                 let _ = start("cluster2-test", || panic!("on purpose")).unwrap().join();
                 unreachable!("the process has ended");
-            },
-        );
+            });
         let Some(output) = output else { return };
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(FAILED), "{text}");
@@ -72,19 +70,18 @@ mod tests {
 
     #[test]
     fn a_task_that_panics_ends_the_process_too() {
-        let output =
-            apart("runtime::thread::tests::a_task_that_panics_ends_the_process_too", || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                runtime.block_on(async {
-                    let task = tokio::spawn(async {
-                        let _guard = Guard("a task");
-                        tokio::task::yield_now().await;
-                        panic!("on purpose");
-                    });
-                    let _ = task.await;
+        let output = apart("os::thread::tests::a_task_that_panics_ends_the_process_too", || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let task = tokio::spawn(async {
+                    let _guard = Guard("a task");
+                    tokio::task::yield_now().await;
+                    panic!("on purpose");
                 });
-                unreachable!("the process has ended");
+                let _ = task.await;
             });
+            unreachable!("the process has ended");
+        });
         assert_eq!(output.map_or(Some(FAILED), |output| output.status.code()), Some(FAILED));
     }
 

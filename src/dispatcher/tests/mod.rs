@@ -350,7 +350,7 @@ fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
 
 #[test]
 fn a_dispatcher_that_fails_ends_the_process() {
-    let name = "runtime::dispatcher::tests::a_dispatcher_that_fails_ends_the_process";
+    let name = "dispatcher::tests::a_dispatcher_that_fails_ends_the_process";
     let output = os::descriptors::alone::apart(name, || {
         let (door, _) = door(Balance::RoundRobin);
         let dispatcher =
