@@ -56,7 +56,7 @@ describe('shutdown()', () => {
   });
 
   it('asked again while it runs changes nothing, and both are answered', async () => {
-    const script = await start({ env: { CLUSTER2_LOG: 'cluster2_rs::runtime::supervise=debug' } });
+    const script = await start({ env: { CLUSTER2_LOG: 'cluster2_rs::master=debug' } });
     const held = await occupy(script);
     const asked = [
       ask(script.cwd, 'shutdown', [{ wait: true }]),
