@@ -96,7 +96,7 @@ describe('README.md', () => {
   });
 
   it('lists every reason of `died`, and no other', () => {
-    const words = matches(read('src', 'core', 'worker.rs'), /Self::\w+ => "([a-z-]+)"/g);
+    const words = matches(read('src', 'supervision', 'worker.rs'), /Self::\w+ => "([a-z-]+)"/g);
     const shown = table('reason', 'why').flatMap(([first]) => matches(first, /`([a-z-]+)`/g));
     assertSame(shown, words, 'reasons table');
     const [, typed] = TYPES.match(/\n {4}reason: (.*);\n/) ?? [];
