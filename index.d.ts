@@ -107,7 +107,7 @@ declare class Cluster extends EventEmitter {
 declare namespace Cluster {
   export { Cluster };
 
-  /** What went wrong; stable. What each means and what to do about it is told in the README. */
+  /** What went wrong; stable. What each means, and what to do: docs/reference/errors.md. */
   export type ErrorCode =
     | 'CLUSTER2_ERR_ALREADY_RUNNING'
     | 'CLUSTER2_ERR_APP_INVALID'

@@ -12,7 +12,7 @@ const { CURRENT } = require('./lib/symbols');
 const WHOLE = 'must be a whole number';
 
 /**
- * A server script as a set of workers that share its ports; see README.md for options, methods and events.
+ * A server script as a set of workers that share its ports; see docs/reference/ for options, methods and events.
  *
  * Until `listen()` an instance has no effect on the process; one that only calls `stop()`, `shutdown()` and the like speaks
  * to the cluster that runs in the same `pids` directory.

@@ -1,6 +1,6 @@
 'use strict';
 
-/** An error of the cluster. `code` is stable (`CLUSTER2_ERR_…`, listed in the README). */
+/** An error of the cluster. `code` is stable (`CLUSTER2_ERR_…`, listed in docs/reference/errors.md). */
 class ClusterError extends Error {
   constructor(code, message, options) {
     super(message, options);

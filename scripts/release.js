@@ -24,6 +24,9 @@ const GLIBC = '2.17';
 /** What `npm run release:tools` installs. */
 const TOOLS = path.join(ROOT, 'target', 'zig', 'bin');
 
+/** What `repository` in package.json has in place of its owner, as long as nobody has set it. */
+const PLACEHOLDER = 'github.com/OWNER/';
+
 const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
 const writeJson = (file, value) => fs.writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 const run = (program, ...args) => execFileSync(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -33,14 +36,28 @@ const platformOf = (target) => parseTriple(target).platformArchABI;
 function stageMain() {
   const { scripts: _scripts, devDependencies: _tools, overrides: _overrides, napi, ...released } = readJson(path.join(ROOT, 'package.json'));
   const files = released.files.filter((name) => !name.includes('*'));
-  const copied = [...files.filter((name) => !['index.js', 'lib/'].includes(name)), 'README.md', 'LICENSE'];
+  const copied = [...files.filter((name) => !['index.js', 'lib/'].includes(name)), 'LICENSE'];
   for (const name of copied) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  for (const name of ['README.md', 'CHANGELOG.md']) {
+    fs.writeFileSync(path.join(MAIN, name), withAbsoluteLinks(fs.readFileSync(path.join(ROOT, name), 'utf8'), released));
+  }
   bundle(MAIN);
   // Not by napi's pre-publish, which needs all platforms to be built here.
   const optionalDependencies = Object.fromEntries(
     napi.targets.map((target) => [`cluster2-rs-${platformOf(target)}`, released.version]));
   writeJson(path.join(MAIN, 'package.json'), { ...released, files, optionalDependencies });
   pack(MAIN);
+}
+
+/**
+ * A document whose links lead into the repository, at this version's tag: the package does not hold
+ * what they lead to.
+ */
+function withAbsoluteLinks(text, { repository, version }) {
+  const [, name] = repository.url.match(/github\.com\/(.+)\.git$/);
+  return text
+    .replace(/\]\((?!https?:|#)([^)\s]+)\)/g, `](https://github.com/${name}/blob/v${version}/$1)`)
+    .replace(/\b(src|srcset)="(?!https?:)([^"]+)"/g, `$1="https://raw.githubusercontent.com/${name}/v${version}/$2"`);
 }
 
 /** Builds one platform's package into its folder. */
@@ -86,6 +103,9 @@ async function main() {
     const outcome = await buildPlatform(target).then(() => 'built', (error) => `FAILED: ${error.message}`);
     outcomes.push(`${platformOf(target)}: ${outcome}`);
     if (outcome !== 'built') process.exitCode = 1;
+  }
+  if (readJson(path.join(ROOT, 'package.json')).repository.url.includes(PLACEHOLDER)) {
+    outcomes.push(`package.json: set repository, homepage and bugs first; ${PLACEHOLDER} is nobody`);
   }
   console.log([...outcomes, ...fs.readdirSync(DIST).filter((name) => name.endsWith('.tgz')).map((name) => `dist/${name}`)].join('\n'));
 }

@@ -1,7 +1,7 @@
 //! The one error type of the project: every kind has a stable code that users may match on.
 //!
 //! `Display` names the thing (option, pid, address, file) and what was expected. The codes are listed
-//! in the README; a test compares the two.
+//! in `docs/reference/errors.md`; a test compares the two.
 
 use std::io;
 use std::path::PathBuf;

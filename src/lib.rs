@@ -11,7 +11,7 @@
 //!
 //! Dependencies go one way: `binding -> runtime -> {http, ipc, sys, core} -> {config, error}`. `core` decides and does
 //! nothing else; `runtime` executes; `sys` is the only place with `unsafe`, but for one line of `binding`.
-//! `docs/architecture.md` tells the whole story, JavaScript included.
+//! `docs/internals/architecture.md` tells the whole story, JavaScript included.
 
 pub mod balancing;
 pub mod binding;

@@ -1,6 +1,6 @@
 'use strict';
 
-// A server for a container; see docs/containers.md.
+// A server for a container; see docs/guide/containers.md.
 
 const http = require('node:http');
 const Cluster = require('cluster2-rs');

@@ -8,7 +8,7 @@ use crate::error::{ClusterError, Result};
 /// The longest command or answer, bytes.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// What a cluster can be asked to do. Answers are JSON; see `docs/architecture.md`.
+/// What a cluster can be asked to do. Answers are JSON; see `docs/internals/architecture.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "camelCase")]
 pub enum Command {

@@ -1,6 +1,6 @@
 //! What `status()` answers: the one picture of a cluster, from which the monitor's page, its JSON and its metrics are made too.
 //!
-//! As JSON it is what the README documents: times in ISO 8601, sizes in bytes, durations in milliseconds.
+//! As JSON it is what `docs/reference/methods.md` documents: times in ISO 8601, sizes in bytes, durations in milliseconds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

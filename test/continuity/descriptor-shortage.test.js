@@ -38,7 +38,7 @@ function askers(port, count) {
 
 /**
  * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for
- * room before it waits, and loses who comes to its own socket in that moment; docs/continuity.md
+ * room before it waits, and loses who comes to its own socket in that moment; docs/internals/continuity.md
  * says so.
  */
 const PUSHED = { options: { balance: 'least-connections' } };

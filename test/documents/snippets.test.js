@@ -21,10 +21,19 @@ const CLI = path.join(ROOT, 'bin', 'cluster2');
 const CLEAN = { code: 0, signal: null };
 /** The program that commands are run against: the first of the README. */
 const SERVER = BLOCKS.find(({ kind }) => kind === 'program').text;
+/** What a command says that finds neither a cluster nor its directories. */
+const NOTHING_HERE = /no cluster is running|there is no directory|cannot read the logs directory/;
 const OF_NPM = ['ci', 'cit', 'install', 'pack', 'start', 'test'];
 
 /** As with other programs: where curl is missing its tests are skipped, in CI they fail. */
 const itAsks = find('curl') || process.env.CI ? it : it.skip;
+
+/** The program that a reader of this block has just seen. */
+const programAbove = (block) => {
+  const [file] = block.where.split(':');
+  const above = BLOCKS.slice(0, BLOCKS.indexOf(block)).filter(({ kind }) => kind === 'program');
+  return above.filter(({ where }) => where.startsWith(`${file}:`)).at(-1).text;
+};
 
 const of = (...kinds) => BLOCKS.filter(({ kind }) => kinds.includes(kind));
 
@@ -89,7 +98,7 @@ function assertTaken(cwd, command) {
   const [name, ...args] = command.split(' ').slice(1);
   const { status: code, stdout, stderr } = spawnSync(CLI, [name, ...args], { cwd, encoding: 'utf8', timeout: 10_000 });
   if (['completions', 'man'].includes(name)) assert.strictEqual(code, 0, stderr);
-  else assert.match(stdout + stderr, name === 'start' ? /there is no script/ : /no cluster is running|there is no directory/, command);
+  else assert.match(stdout + stderr, name === 'start' ? /there is no script/ : NOTHING_HERE, command);
 }
 
 /** A command that is only looked at. */
@@ -176,7 +185,7 @@ describe('what the documentation shows', function () {
   for (const block of of('terminal')) {
     itAsks(`${block.where} does what it says`, async () => {
       const here = await place();
-      write(here, SERVER);
+      write(here, programAbove(block));
       const [begin, ask, reload, end] = commands(block);
       assert.deepStrictEqual([begin, reload, end], ['node server.js & sleep 1', 'kill -HUP %1', 'kill %1']);
       // Where a person would look, the shell waits until a file says that the test has.
@@ -235,21 +244,6 @@ describe('what the documentation shows', function () {
       for (const line of text.split('\n')) assert.ok(whole.includes(line.trim()), line);
     });
   }
-
-  it('links only to files and headings that exist', () => {
-    const anchor = (title) => title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-');
-    for (const file of FILES) {
-      const text = fs.readFileSync(path.join(ROOT, file), 'utf8');
-      for (const [, link] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-        const [name, heading] = link.split('#');
-        const target = name ? path.join(ROOT, path.dirname(file), name) : path.join(ROOT, file);
-        assert.ok(fs.existsSync(target), `${file}: ${link}`);
-        if (!heading) continue;
-        const titles = [...fs.readFileSync(target, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title));
-        assert.ok(titles.includes(heading), `${file}: ${link}`);
-      }
-    }
-  });
 
   it('an ecosystem file of PM2 has only keys that the table explains', () => {
     for (const { where, text } of of('ecosystem')) {

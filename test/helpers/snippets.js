@@ -8,11 +8,13 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..', '..');
+/** The README is first: its first program is the one that commands are run against. */
 const FILES = [
   'README.md',
   ...fs
-    .readdirSync(path.join(ROOT, 'docs'))
+    .readdirSync(path.join(ROOT, 'docs'), { recursive: true })
     .filter((name) => name.endsWith('.md'))
+    .sort()
     .map((name) => `docs/${name}`),
 ];
 const BLOCK = /(?:^<!-- (snippet|not run): (.+) -->\n\n)?^```(\w*)\n([^]*?)^```$/gm;
@@ -59,15 +61,11 @@ function blocks() {
   });
 }
 
-/** The commands of a block of a shell, without comments. */
+/** The commands of a block of a shell, without comments. A backslash at its end continues a line. */
 function commands({ language, text }) {
-  const lines =
-    language === 'console'
-      ? text
-          .split('\n')
-          .filter((line) => line.startsWith('$ '))
-          .map((line) => line.slice(2))
-      : text.split('\n');
+  const all = text.replace(/ \\\n\s*/g, ' ').split('\n');
+  const asked = all.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));
+  const lines = language === 'console' ? asked : all;
   return lines
     .map((line) => line.replace(/(^|\s+)# .*/, '').trim())
     .filter(Boolean)

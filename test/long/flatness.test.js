@@ -15,7 +15,7 @@ const RELOADS = 1000;
 /**
  * What a reload may leave behind, bytes. Not nothing: pages that an allocator has touched once are
  * not given back. Live native blocks do not grow: heaptrack found 1.5 bytes a reload, the monitor's
- * history (docs/performance.md).
+ * history (docs/internals/performance.md).
  */
 const EACH = 1000;
 

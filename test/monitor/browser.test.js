@@ -2,7 +2,7 @@
 'use strict';
 
 // The monitor's page as a person sees it, in a real browser. With SCREENSHOTS=1 it also draws the
-// pictures in `docs/`.
+// pictures in `docs/images/`.
 
 const assert = require('node:assert');
 const path = require('node:path');
@@ -14,7 +14,7 @@ const { need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
 const PHONE = { width: 360, height: 740 };
-const DOCS = path.join(__dirname, '..', '..', 'docs');
+const PICTURES = path.join(__dirname, '..', '..', 'docs', 'images');
 const PAGES = ['', 'logs', 'deps'];
 /** What a busy worker may show. */
 const WIDEST = {
@@ -257,7 +257,7 @@ describe('the monitor in a browser', function () {
       }
       for (const [name, page] of Object.entries(pages)) {
         await page.screenshot({
-          path: path.join(DOCS, `monitor-${name}.png`),
+          path: path.join(PICTURES, `monitor-${name}.png`),
           fullPage: name === 'phone',
         });
       }

@@ -58,6 +58,20 @@ describe('the release', function () {
     );
   });
 
+  it('has documents that stand alone: each link leads out of the package', () => {
+    for (const name of ['README.md', 'CHANGELOG.md']) {
+      const text = fs.readFileSync(path.join(modules, 'cluster2-rs', name), 'utf8');
+      assert.doesNotMatch(text, /\]\((?!https:|#)|\bsrc(set)?="(?!https:)/, name);
+    }
+  });
+
+  it('says in each package where it comes from', () => {
+    for (const name of ['cluster2-rs', `cluster2-rs-${PLATFORM}`]) {
+      const { repository, homepage, bugs } = descriptionOf(path.join(modules, name));
+      assert.ok(repository.url && homepage && bugs, name);
+    }
+  });
+
   it('has a package for this platform, which names it and holds the two binaries', () => {
     const {
       os,

@@ -1,6 +1,7 @@
 'use strict';
 
-// The README and the types say what the code does: names of options, methods, events and error codes, and the defaults.
+// The reference and the types say what the code does: names of options, methods, events, error codes,
+// commands and metrics, and the defaults.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -8,10 +9,14 @@ const path = require('node:path');
 const Cluster = require('../..');
 const { normalize } = require('../../lib/options');
 const { cluster2 } = require('../helpers/cli');
+const { request } = require('../helpers/client');
+const { Script, freePort } = require('../helpers/cluster');
 
 const ROOT = path.join(__dirname, '..', '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
-const README = read('README.md');
+/** The text of one page of the reference. */
+const page = (name) => read('docs', 'reference', `${name}.md`);
+const PAGES = fs.readdirSync(path.join(ROOT, 'docs', 'reference')).map((name) => path.parse(name).name);
 const TYPES = read('index.d.ts');
 const LIB = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
 const JAVASCRIPT = [read('index.js'), ...LIB.map((name) => read('lib', name))].join('\n');
@@ -27,11 +32,11 @@ function assertSame(found, expected, what) {
   assert.deepStrictEqual(sorted(found), sorted(expected), what);
 }
 
-/** The rows of the table whose head begins with these words, as lists of cells. */
-function table(...head) {
-  const lines = README.split('\n');
+/** The rows of the page's table whose head begins with these words, as lists of cells. */
+function table(name, ...head) {
+  const lines = page(name).split('\n');
   const at = lines.findIndex((line) => line.startsWith(`| ${head.join(' | ')} |`));
-  assert.ok(at >= 0, `README has a table '${head.join(' | ')}'`);
+  assert.ok(at >= 0, `${name}.md has a table '${head.join(' | ')}'`);
   const rows = lines.slice(at + 2);
   const end = rows.findIndex((line) => !line.startsWith('|'));
   return rows.slice(0, end).map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
@@ -61,10 +66,10 @@ function events() {
   return sorted([...matches(JAVASCRIPT, /\bcluster\.emit\('(\w+)'/gi), ...signals]);
 }
 
-describe('README.md', () => {
+describe('the reference', () => {
   it('lists every option, and no other', () => {
     const { top, ecv } = options();
-    assertSame(names(table('option', 'default')), [...top, ...ecv.map((name) => `ecv.${name}`)], 'options table');
+    assertSame(names(table('options', 'option', 'default')), [...top, ...ecv.map((name) => `ecv.${name}`)], 'options table');
   });
 
   it('shows the defaults that the code has', () => {
@@ -72,7 +77,7 @@ describe('README.md', () => {
     const defaults = { ...config, port: ports.length === 1 ? ports[0] : ports };
     const wrong = [];
     let compared = 0;
-    for (const [name, shown] of table('option', 'default')) {
+    for (const [name, shown] of table('options', 'option', 'default')) {
       const key = name.replaceAll('`', '');
       const actual = key.split('.').reduce((value, part) => value[part], defaults);
       const [, literal] = shown.match(/^`(.*)`$/) ?? [];
@@ -87,17 +92,17 @@ describe('README.md', () => {
 
   it('lists every error code, and no other', () => {
     const known = codes(read('src', 'error.rs') + JAVASCRIPT);
-    assertSame(names(table('code', 'meaning')), known, 'errors table');
-    assert.deepStrictEqual(codes(README), known, 'codes in the text');
+    assertSame(names(table('errors', 'code', 'meaning')), known, 'errors table');
+    assert.deepStrictEqual(codes(PAGES.map(page).join('\n')), known, 'codes in the text');
   });
 
   it('lists every event, and no other', () => {
-    assertSame(names(table('event', 'in')), events(), 'events table');
+    assertSame(names(table('events', 'event', 'in')), events(), 'events table');
   });
 
   it('lists every reason of `died`, and no other', () => {
     const words = matches(read('src', 'supervision', 'worker.rs'), /Self::\w+ => "([a-z-]+)"/g);
-    const shown = table('reason', 'why').flatMap(([first]) => matches(first, /`([a-z-]+)`/g));
+    const shown = table('events', 'reason', 'why').flatMap(([first]) => matches(first, /`([a-z-]+)`/g));
     assertSame(shown, words, 'reasons table');
     const [, typed] = TYPES.match(/\n {4}reason: (.*);\n/) ?? [];
     assertSame(matches(typed ?? '', /'([a-z-]+)'/g), words, 'reasons in index.d.ts');
@@ -107,14 +112,26 @@ describe('README.md', () => {
     const { stdout } = cluster2(ROOT, '--help');
     const [, commands, codes] = stdout.match(/^Commands:\n([^]*?)\n\n[^]*^Exit codes:\n([^]*)$/m);
     const real = matches(commands, /^ {2}(\S+)/gm).filter((name) => name !== 'help');
-    assertSame(table('command', 'what').flatMap(([first]) => matches(first, /`([a-z-]+)/g)), real, 'commands');
-    assertSame(table('exit code', 'when').map(([code]) => code), matches(codes, /^ {2}(\d+)/gm), 'exit codes');
+    const shown = table('command-line', 'command', 'what');
+    assertSame(shown.flatMap(([first]) => matches(first, /`([a-z-]+)/g)), real, 'commands');
+    const exits = table('command-line', 'exit code', 'when').map(([code]) => code);
+    assertSame(exits, matches(codes, /^ {2}(\d+)/gm), 'exit codes');
+  });
+
+  it('lists every metric with its type, and no other', async () => {
+    const monPort = await freePort();
+    const script = await new Script('http.js', { port: await freePort(), options: { monPort } }).ready();
+    const real = matches((await request(monPort, '/metrics')).body, /^# TYPE (\w+ \w+)$/gm);
+    script.kill();
+    await script.ended();
+    const shown = table('metrics', 'metric', 'type').map(([name, type]) => `${name} ${type}`);
+    assertSame(shown.map((row) => row.replaceAll('`', '')), real, 'metrics');
   });
 
   it('names every public method', () => {
     for (const method of Object.getOwnPropertyNames(Cluster.prototype)) {
       if (method === 'constructor') continue;
-      assert.match(README, new RegExp(`\`${method}\\(`), `README: ${method}`);
+      assert.match(page('methods'), new RegExp(`\`${method}\\(`), `methods.md: ${method}`);
       assert.match(TYPES, new RegExp(`^  ${method}\\(`, 'm'), `index.d.ts: ${method}`);
     }
   });

@@ -1,0 +1,86 @@
+'use strict';
+
+// The form of all documents: links that lead somewhere, lines that fit a terminal, one word for one thing.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const ROOT = path.join(__dirname, '..', '..');
+const WIDTH = 100;
+const FILES = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: 'utf8' }).split('\n').filter(Boolean);
+const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+/** The lines outside of what `npm run bench` has written, and outside of code, with their numbers. */
+function prose(file) {
+  let fenced = false;
+  let reported = false;
+  return read(file).split('\n').flatMap((line, index) => {
+    if (/^<!-- \/?report/.test(line)) reported = !line.startsWith('<!-- /');
+    const fence = /^ *```/.test(line);
+    if (fence) fenced = !fenced;
+    return fenced || fence || reported ? [] : [{ line, where: `${file}:${index + 1}` }];
+  });
+}
+
+/** The words that a renamed thing had before. */
+const FORMER = {
+  '(?:the|a|shut|whole) doors?': 'listener set; stop admitting, close to new clients',
+  tournament: 'min-tree',
+  'how-manieth': 'nth',
+  anew: 'again',
+  'but for': 'except',
+  'mend(?:s|ed)?': 'fix',
+  'is no JSON': 'is not valid JSON',
+  'who is told': 'a noun',
+  'as it were': 'nothing',
+};
+
+describe('the documents', () => {
+  it('are found', () => assert.ok(FILES.length > 20 && FILES.includes('README.md'), FILES.join()));
+
+  it('begin with a README of at most 200 lines', () => assert.ok(read('README.md').split('\n').length <= 200));
+
+  it(`have lines of at most ${WIDTH} characters, outside of code and figures`, () => {
+    const long = FILES.flatMap(prose).filter(({ line }) => line.length > WIDTH && !line.startsWith('|'));
+    assert.deepStrictEqual(long.map(({ where, line }) => `${where}: ${line.length}`), []);
+  });
+
+  it('use the words of today', () => {
+    const lines = FILES.flatMap(prose).map(({ line, where }) => ({ where, line: line.replace(/`[^`]*`/g, '') }));
+    const found = Object.entries(FORMER).flatMap(([word, now]) => {
+      const former = new RegExp(`\\b${word}\\b`, 'i');
+      const uses = lines.filter(({ line }) => former.test(line));
+      return uses.map(({ where }) => `${where}: '${word}' is now '${now}'`);
+    });
+    assert.deepStrictEqual(found, []);
+  });
+
+  it('link only to files and headings that exist', () => {
+    const anchor = (title) => title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-');
+    const wrong = [];
+    for (const file of FILES) {
+      const text = read(file);
+      const links = [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g), ...text.matchAll(/\b(?:src|srcset)="(?!https?:)([^"]+)"/g)];
+      for (const [, link] of links) {
+        const [name, heading] = link.split('#');
+        const target = name ? path.join(ROOT, path.dirname(file), name) : path.join(ROOT, file);
+        const titles = () => [...fs.readFileSync(target, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title));
+        if (!fs.existsSync(target) || (heading && !titles().includes(heading))) wrong.push(`${file}: ${link}`);
+      }
+    }
+    assert.deepStrictEqual(wrong, []);
+  });
+
+  it('are all reached from the README', () => {
+    const reached = new Set(['README.md']);
+    for (const file of reached) {
+      for (const [, link] of read(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+        const target = path.join(path.dirname(file), link);
+        if (target.endsWith('.md') && fs.existsSync(path.join(ROOT, target))) reached.add(target);
+      }
+    }
+    assert.deepStrictEqual(FILES.filter((file) => !reached.has(file)), []);
+  });
+});
