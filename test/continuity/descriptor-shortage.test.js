@@ -38,8 +38,8 @@ function askers(port, count) {
 
 /**
  * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for
- * room before it waits, and loses who comes to its own socket in that moment; docs/internals/continuity.md
- * says so.
+ * room before it waits, and loses the clients that come to its own socket in that moment
+ * (docs/internals/continuity.md).
  */
 const PUSHED = { options: { balance: 'least-connections' } };
 

@@ -61,7 +61,7 @@ function blocks() {
   });
 }
 
-/** The commands of a block of a shell, without comments. A backslash at its end continues a line. */
+/** The commands of a shell's block, without comments. A backslash continues a line. */
 function commands({ language, text }) {
   const all = text.replace(/ \\\n\s*/g, ' ').split('\n');
   const asked = all.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));

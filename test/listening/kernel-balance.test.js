@@ -210,7 +210,8 @@ describe("balance: 'kernel'", () => {
     await request(next.port, '/now/a/0');
   });
 
-  // Who comes in the moment in which the last descriptor is taken may be lost (docs/internals/continuity.md).
+  // A client that comes in the moment in which the last descriptor is taken may be lost
+  // (docs/internals/continuity.md).
   it('leaves a lane when descriptors run out, and from then on nobody is lost', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
     fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
