@@ -15,6 +15,7 @@
 
 pub mod balancing;
 pub mod binding;
+mod changed;
 pub mod clock;
 pub mod config;
 pub mod connection_limit;
@@ -30,6 +31,7 @@ pub mod protocol;
 pub mod quota;
 pub mod remote;
 pub mod single;
+mod single_flight;
 pub mod snapshot;
 pub mod supervision;
 pub mod worker;

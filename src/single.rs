@@ -4,11 +4,12 @@
 //! JavaScript writes and the monitor's thread reads, so that the monitor needs no JavaScript.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::changed::Changed;
 use crate::config::Config;
 use crate::embedder::{Embedder, MasterEvent};
 use crate::error::{ClusterError, Result};
@@ -31,8 +32,15 @@ struct Process {
     row: Row,
     places: OnceLock<Vec<Endpoint>>,
     leaving: AtomicBool,
-    problem: Mutex<Option<String>>,
+    health: Mutex<Health>,
     embedder: Arc<dyn Embedder>,
+}
+
+/// What the last health check found.
+#[derive(Debug, Default)]
+struct Health {
+    problem: Option<String>,
+    is_unhealthy: Changed<bool>,
 }
 
 /// See the module's text.
@@ -58,14 +66,14 @@ impl Single {
         board.header().switch(false, os::wall());
         let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
         let beats = Beats::new(row.clone());
-        let (leaving, problem) = (AtomicBool::new(false), Mutex::default());
+        let (leaving, health) = (AtomicBool::new(false), Mutex::default());
         let process = Arc::new(Process {
             facts,
             board,
             row,
             places: OnceLock::new(),
             leaving,
-            problem,
+            health,
             embedder,
         });
         Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default(), beats })
@@ -166,7 +174,7 @@ impl Process {
         let running = !self.leaving.load(Ordering::Relaxed);
         let numbers = snapshot::numbers(&self.row);
         let worker = Worker { pid, started_at: Time(self.facts.started_at), ..numbers };
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let problem = self.health().problem.clone();
         let mut totals = Totals::default();
         snapshot::add(&mut totals, &self.row);
         let places = self.places.get().map_or(&[][..], Vec::as_slice);
@@ -185,6 +193,10 @@ impl Process {
 }
 
 impl Process {
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell_switched(&self, disabled: bool, by: String) {
         self.embedder.tell(if disabled {
             MasterEvent::Disable { pid: None, reason: switched_off_by(&by) }
@@ -194,13 +206,12 @@ impl Process {
     }
 
     fn tell_checked(&self, problem: Option<String>) {
-        let told = {
-            let mut last = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = last.is_some() != problem.is_some();
-            *last = problem.clone();
-            changed
+        let is_news = {
+            let mut health = self.health();
+            health.problem.clone_from(&problem);
+            health.is_unhealthy.set(problem.is_some())
         };
-        if told {
+        if is_news {
             self.embedder.tell(match problem {
                 Some(reason) => MasterEvent::Disable { pid: Some(std::process::id()), reason },
                 None => MasterEvent::Enable,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::embedder::{Answered, Embedder, MasterEvent};
 use crate::error::{ClusterError, Result};
@@ -22,6 +22,7 @@ use crate::os::process;
 use crate::os::scoreboard::Header;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::status::Time;
+use crate::single_flight::SingleFlight;
 use crate::{config, os};
 
 /// Refusals are told at most this often, milliseconds.
@@ -149,7 +150,7 @@ pub struct HealthChecker {
     embedder: Weak<dyn Embedder>,
     asked: Mutex<BTreeMap<u32, oneshot::Sender<Problem>>>,
     last: AtomicU32,
-    running: Mutex<Option<watch::Receiver<Option<Problem>>>>,
+    examination: SingleFlight<Problem>,
 }
 
 impl HealthChecker {
@@ -161,32 +162,15 @@ impl HealthChecker {
             embedder,
             asked: Mutex::default(),
             last: AtomicU32::default(),
-            running: Mutex::default(),
+            examination: SingleFlight::default(),
         }
     }
 
     /// What a check finds now, or what one that is under way will find.
     pub async fn problem(self: &Arc<Self>) -> Problem {
-        let mut verdict = self.running();
-        let found = verdict.wait_for(Option::is_some).await.map(|found| found.clone().flatten());
-        found.unwrap_or_else(|_| Some("the check was given up".into()))
-    }
-
-    fn running(self: &Arc<Self>) -> watch::Receiver<Option<Problem>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verdict) = &*running {
-            return verdict.clone();
-        }
-        let (found, verdict) = watch::channel(None);
-        *running = Some(verdict.clone());
-        let judge = Arc::clone(self);
-        tokio::spawn(async move {
-            let problem = judge.examine().await;
-            judge.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // Whoever asked may have gone.
-            let _ = found.send(Some(problem));
-        });
-        verdict
+        let checker = Arc::clone(self);
+        let found = self.examination.run(async move { checker.examine().await }).await;
+        found.unwrap_or_else(|| Some("the check was given up".into()))
     }
 
     async fn examine(&self) -> Problem {

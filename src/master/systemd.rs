@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::changed::Changed;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::supervision::supervisor::Supervisor;
@@ -76,7 +77,7 @@ pub struct Notifier {
     ready: bool,
     reloading: bool,
     leaving: bool,
-    words: String,
+    words: Changed<String>,
 }
 
 #[derive(Debug)]
@@ -136,12 +137,12 @@ impl Notifier {
         if view.leaving && !self.leaving {
             lines.push("STOPPING=1".into());
         }
-        if words != self.words {
+        if self.words.differs(&words) {
             lines.push(format!("STATUS={words}"));
         }
         if !lines.is_empty() && self.send(&lines.join("\n")) {
-            (self.ready, self.reloading, self.leaving, self.words) =
-                (is_ready, view.reloading, view.leaving, words);
+            (self.ready, self.reloading, self.leaving) = (is_ready, view.reloading, view.leaving);
+            self.words.set(words);
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::changed::Changed;
 use crate::clock::Millis;
 use crate::dispatcher::event_loop::{Dispatcher, Request};
 use crate::embedder::{Embedder, Failure, MasterEvent};
@@ -80,7 +81,7 @@ pub(super) struct Task {
     pub(super) parts: Supervise,
     pub(super) control: Control,
     /// Why others do not find this cluster in its directory, if they do not.
-    pub(super) hidden: Option<String>,
+    pub(super) hidden: Changed<Option<String>>,
     pub(super) members: BTreeMap<WorkerId, WorkerHandle>,
     /// The tasks of the members, and of those that are gone and not heard to the end.
     pub(super) attending: JoinSet<()>,
@@ -97,7 +98,7 @@ pub(super) struct Task {
     pub(super) at_reopen: Reopening,
     pub(super) door_shut: bool,
     /// Where the monitor's health check asks the app.
-    pub(super) aimed: Option<Endpoint>,
+    pub(super) aimed: Changed<Option<Endpoint>>,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -114,7 +115,7 @@ impl Supervise {
         let mut task = Task {
             parts: self,
             control,
-            hidden: None,
+            hidden: Changed::default(),
             members: BTreeMap::new(),
             attending: JoinSet::new(),
             free_rows,
@@ -124,7 +125,7 @@ impl Supervise {
             at_reload: Vec::new(),
             at_reopen: Reopening::default(),
             door_shut: false,
-            aimed: None,
+            aimed: Changed::default(),
             outcome: None,
         };
         task.apply(Event::Start);
@@ -270,9 +271,10 @@ impl Task {
             .workers()
             .filter(|(_, worker)| matches!(worker.state, State::Ready { .. }));
         let first = ready.filter_map(|(id, _)| self.members.get(&id)?.places.first()).next();
-        if let Some(place) = first.filter(|place| self.aimed.as_ref() != Some(place)) {
-            judge.check.aim(place.clone());
-            self.aimed = Some(place.clone());
+        if let Some(place) = first.cloned()
+            && self.aimed.set(Some(place.clone()))
+        {
+            judge.check.aim(place);
         }
     }
 
@@ -387,10 +389,11 @@ impl Task {
             workers()
                 .map(|error| format!("others do not find all workers of this cluster: {error}"))
         });
-        if let Some(message) = problem.clone().filter(|_| problem != self.hidden) {
+        if self.hidden.set(problem.clone())
+            && let Some(message) = problem
+        {
             self.parts.embedder.tell(MasterEvent::Warning { message });
         }
-        self.hidden = problem;
     }
 
     pub(super) fn end(self) -> (Arc<dyn Embedder>, Control) {

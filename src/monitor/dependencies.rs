@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use crate::monitor::respond::{Problem, blocking};
+use crate::single_flight::SingleFlight;
 
 /// How deep the tree is, and how many packages it has.
 const DEPTH: usize = 64;
@@ -52,30 +52,38 @@ pub struct Package {
     pub dependencies: BTreeMap<String, Package>,
 }
 
+/// A tree, and when it was read.
+type Reading = (Instant, Arc<Package>);
+
 /// The tree of an app, read at most once in a while however many ask.
 pub struct Cache {
     root: PathBuf,
-    last: Mutex<Option<(Instant, Arc<Package>)>>,
+    last: Arc<Mutex<Option<Reading>>>,
+    reading: SingleFlight<Result<Arc<Package>, Problem>>,
 }
 
 impl Cache {
     /// Of the app in `root`.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, last: Mutex::default() }
+        Self { root, last: Arc::default(), reading: SingleFlight::default() }
     }
 
     /// The tree. Who comes while it is being read waits for it.
     pub async fn tree(&self) -> Result<Arc<Package>, Problem> {
-        let mut last = self.last.lock().await;
-        if let Some((when, tree)) = &*last
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((when, tree)) = last
             && when.elapsed() < FRESH
         {
-            return Ok(tree.clone());
+            return Ok(tree);
         }
-        let root = self.root.clone();
-        let tree = Arc::new(blocking(move || read(&root, Instant::now() + READ_WITHIN)).await?);
-        *last = Some((Instant::now(), tree.clone()));
-        Ok(tree)
+        let (root, last) = (self.root.clone(), Arc::clone(&self.last));
+        let reading = self.reading.run(async move {
+            let tree = Arc::new(blocking(move || read(&root, Instant::now() + READ_WITHIN)).await?);
+            let read = Some((Instant::now(), Arc::clone(&tree)));
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = read;
+            Ok(tree)
+        });
+        reading.await.unwrap_or_else(|| Err(Problem::internal("the reading was given up")))
     }
 }
 

@@ -43,7 +43,7 @@ const PROTECTION: [(HeaderName, &str); 5] = [
 ];
 
 /// Why a request gets no page.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     /// Its kind.
     pub status: StatusCode,

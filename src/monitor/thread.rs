@@ -5,8 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -15,6 +14,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, Response};
 use tokio::sync::oneshot;
 
+use crate::changed::Changed;
 use crate::config::{Config, Port};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
@@ -166,7 +166,7 @@ pub(super) async fn attend<B: Switching>(accepting: Accepting, bound: &Bound, pa
         [] => String::new(),
     };
     let door =
-        FrontDoor { router: Arc::clone(&router), parts, ip, port, ill: AtomicBool::new(false) };
+        FrontDoor { router: Arc::clone(&router), parts, ip, port, unhealthy: Mutex::default() };
     serve(accepting, router, Arc::new(door)).await;
 }
 
@@ -189,7 +189,7 @@ pub(super) struct FrontDoor<B> {
     /// The app's first port.
     pub(super) port: String,
     /// Whether the last check here found something.
-    pub(super) ill: AtomicBool,
+    pub(super) unhealthy: Mutex<Changed<bool>>,
 }
 
 impl<B: Switching> Before for FrontDoor<B> {
@@ -221,7 +221,7 @@ impl<B: Switching> FrontDoor<B> {
             None
         } else if self.parts.backend.is_ready().await {
             let problem = judge.problem().await;
-            if self.ill.swap(problem.is_some(), Ordering::Relaxed) != problem.is_some() {
+            if self.is_news(problem.is_some()) {
                 self.parts.backend.checked(problem.clone()).await;
             }
             problem
@@ -231,6 +231,10 @@ impl<B: Switching> FrontDoor<B> {
         let ip =
             self.called_by(headers).map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string());
         judge.check.answer(&ip, &self.port, problem.as_deref())
+    }
+
+    fn is_news(&self, is_unhealthy: bool) -> bool {
+        self.unhealthy.lock().unwrap_or_else(PoisonError::into_inner).set(is_unhealthy)
     }
 
     /// Our address as the client sees it: bound to all addresses, the one that it named.

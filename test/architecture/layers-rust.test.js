@@ -10,9 +10,11 @@ const { ROOT, filesIn, relative } = require('../helpers/sources');
 const SOURCES = path.join(ROOT, 'src');
 
 /** What each room may use. The rooms below come first. */
-const BASE = ['error', 'clock', 'config', 'quota', 'protocol', 'os'];
+const BASE = ['error', 'changed', 'clock', 'config', 'quota', 'protocol', 'os'];
 const MAY_USE = {
   error: [],
+  changed: [],
+  single_flight: [],
   clock: [],
   quota: [],
   connection_limit: [],
@@ -25,9 +27,9 @@ const MAY_USE = {
   dispatcher: ['balancing', ...BASE],
   worker: BASE,
   embedder: BASE,
-  health: ['embedder', ...BASE],
+  health: ['embedder', 'single_flight', ...BASE],
   remote: ['connection_limit', ...BASE],
-  monitor: ['health', 'embedder', 'connection_limit', ...BASE],
+  monitor: ['health', 'embedder', 'connection_limit', 'single_flight', ...BASE],
   snapshot: BASE,
   single: ['worker', 'health', 'monitor', 'embedder', 'snapshot', ...BASE],
   master: ['supervision', 'dispatcher', 'health', 'monitor', 'remote', 'embedder', 'snapshot', ...BASE],
