@@ -12,8 +12,7 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster2_rs::balancing::balancer::Balancer;
-use cluster2_rs::balancing::balancer::LoadSnapshot;
+use cluster2_rs::balancing::{Balancer, LoadSnapshot};
 use cluster2_rs::config::Balance;
 use cluster2_rs::dispatcher::event_loop::Dispatcher;
 use cluster2_rs::dispatcher::event_loop::Request;
@@ -111,7 +110,7 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
     let mut crew = crew(workers);
     let mut balancer = Balancer::new(policy);
     for (id, peer) in &mut crew.peers {
-        balancer.join(*id, peer.slot(), peer.look(false));
+        balancer.insert(*id, peer.slot(), peer.look(false));
     }
     let mut random = fastrand::Rng::with_seed(7);
     bencher.bench_local(|| {
@@ -123,7 +122,7 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
             |id| crew.peers.get_mut(&id).map_or(LoadSnapshot::FULL, |peer| peer.look(false));
         let chosen = balancer.choose(Some(client), None, &mut look).unwrap();
         crew.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
-        balancer.note(chosen, look(chosen));
+        balancer.refresh(chosen, look(chosen));
     });
 }
 

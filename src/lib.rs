@@ -33,5 +33,5 @@ pub mod remote;
 pub mod single;
 mod single_flight;
 pub mod snapshot;
-pub mod supervision;
+mod supervision;
 pub mod worker;

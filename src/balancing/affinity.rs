@@ -11,7 +11,7 @@ const SHARES: u32 = 1 << 15;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Affinity {
+pub(crate) struct Affinity {
     slots: Vec<u32>,
     /// The slot of each share; nothing where there are no slots.
     owners: Vec<u32>,
@@ -19,7 +19,7 @@ pub struct Affinity {
 
 impl Affinity {
     /// A slot comes; if it is there already, nothing changes.
-    pub fn join(&mut self, slot: u32) {
+    pub(crate) fn join(&mut self, slot: u32) {
         let Err(place) = self.slots.binary_search(&slot) else { return };
         self.slots.insert(place, slot);
         self.owners.resize(SHARES as usize, slot);
@@ -29,7 +29,7 @@ impl Affinity {
     }
 
     /// A slot goes.
-    pub fn leave(&mut self, slot: u32) {
+    pub(crate) fn leave(&mut self, slot: u32) {
         let Ok(place) = self.slots.binary_search(&slot) else { return };
         self.slots.remove(place);
         let Some(any) = self.slots.first() else { return self.owners.clear() };
@@ -40,7 +40,7 @@ impl Affinity {
 
     /// The client's slot, or where it goes if its own can take nothing: for `attempt` 1 and further ones, one of all, always
     /// the same for the client. `None` without slots.
-    pub fn slot(&self, client: IpAddr, attempt: u32) -> Option<u32> {
+    pub(crate) fn slot(&self, client: IpAddr, attempt: u32) -> Option<u32> {
         if self.owners.is_empty() {
             return None;
         }

@@ -77,7 +77,7 @@ impl Balancer {
 
     /// A worker comes, or looks like this now if it is there already. `slot` is its place: what `ip-hash` hangs on, so that a replacement inherits the
     /// clients.
-    pub fn join(&mut self, worker: WorkerId, slot: u32, look: LoadSnapshot) {
+    pub fn insert(&mut self, worker: WorkerId, slot: u32, look: LoadSnapshot) {
         let place = match self.members.binary_search(&worker) {
             Ok(place) => return self.enter(place, look),
             Err(place) => place,
@@ -94,7 +94,7 @@ impl Balancer {
     }
 
     /// A worker goes, if it is there.
-    pub fn leave(&mut self, worker: WorkerId) {
+    pub fn remove(&mut self, worker: WorkerId) {
         let Ok(place) = self.members.binary_search(&worker) else { return };
         self.rebuild(|members, looks| {
             members.remove(place);
@@ -123,7 +123,7 @@ impl Balancer {
     }
 
     /// A member looks like this now.
-    pub fn note(&mut self, worker: WorkerId, look: LoadSnapshot) {
+    pub fn refresh(&mut self, worker: WorkerId, look: LoadSnapshot) {
         if let Ok(place) = self.members.binary_search(&worker) {
             self.enter(place, look);
         }

@@ -10,7 +10,7 @@ use crate::clock::Millis;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Connections that were handed over together, and when; oldest first.
     handed: VecDeque<(Millis, u32)>,
     untaken: u32,
@@ -20,7 +20,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Enters `count` connections that went into the channel at `now`.
-    pub fn hand(&mut self, count: u32, now: Millis) {
+    pub(crate) fn hand(&mut self, count: u32, now: Millis) {
         match self.handed.back_mut() {
             Some((at, before)) if *at == now => *before += count,
             _ => self.handed.push_back((now, count)),
@@ -29,29 +29,29 @@ impl Ledger {
     }
 
     /// Brings the ledger up to date with the worker's counter of all connections it ever took.
-    pub fn taken(&mut self, counter: u64) {
+    pub(crate) fn taken(&mut self, counter: u64) {
         let news = counter.saturating_sub(self.taken);
         self.taken = counter;
         self.settle(u32::try_from(news).unwrap_or(u32::MAX));
     }
 
     /// Strikes off `count` connections that were read back from the channel.
-    pub fn read_back(&mut self, count: u32) {
+    pub(crate) fn read_back(&mut self, count: u32) {
         self.settle(count);
     }
 
     /// Connections that lie in the channel.
-    pub fn untaken(&self) -> u32 {
+    pub(crate) fn untaken(&self) -> u32 {
         self.untaken
     }
 
     /// All that the worker ever took, and those that lie in the channel.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.taken.saturating_add(u64::from(self.untaken))
     }
 
     /// When the oldest untaken connection was handed over.
-    pub fn oldest(&self) -> Option<Millis> {
+    pub(crate) fn oldest(&self) -> Option<Millis> {
         self.handed.front().map(|(at, _)| *at)
     }
 

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 /// See the module's text. Equal values come in the order of their places.
 #[derive(Debug)]
-pub struct MinTree<T> {
+pub(crate) struct MinTree<T> {
     /// Node 1 is the root, the children of node `n` are `2n` and `2n + 1`, and the leaves are the second half.
     nodes: Vec<(T, usize)>,
 }
 
 impl<T: Copy + Ord> MinTree<T> {
     /// The places are numbered from 0.
-    pub fn new(values: impl ExactSizeIterator<Item = T> + Clone) -> Self {
+    pub(crate) fn new(values: impl ExactSizeIterator<Item = T> + Clone) -> Self {
         let count = values.len();
         let leaves = values.zip(0..);
         let mut nodes: Vec<(T, usize)> = leaves.clone().chain(leaves).collect();
@@ -26,12 +26,12 @@ impl<T: Copy + Ord> MinTree<T> {
     }
 
     /// The value at a place; panics beyond the end.
-    pub fn get(&self, place: usize) -> T {
+    pub(crate) fn get(&self, place: usize) -> T {
         self.nodes[self.count() + place].0
     }
 
     /// Changes the value at a place.
-    pub fn set(&mut self, place: usize, value: T) {
+    pub(crate) fn set(&mut self, place: usize, value: T) {
         let mut node = self.count() + place;
         if self.nodes[node].0 == value {
             return;
@@ -44,7 +44,7 @@ impl<T: Copy + Ord> MinTree<T> {
     }
 
     /// The least value of some places, and where it is; `None` where there are no places.
-    pub fn least(&self, places: Range<usize>) -> Option<(T, usize)> {
+    pub(crate) fn least(&self, places: Range<usize>) -> Option<(T, usize)> {
         let (mut from, mut to) = (places.start + self.count(), places.end + self.count());
         let mut least: Option<(T, usize)> = None;
         let mut consider =

@@ -1,6 +1,11 @@
-//! Which worker gets a connection. Pure: no I/O, no clock, no threads.
+//! Balancing: which worker gets a connection.
+//!
+//! Runs in the master, on the dispatcher's thread. Pure: no I/O, no clock, no threads.
 
-pub mod affinity;
-pub mod balancer;
-pub mod ledger;
-pub mod min_tree;
+mod affinity;
+mod balancer;
+mod ledger;
+mod min_tree;
+
+pub use balancer::{Balancer, LoadSnapshot, Standing};
+pub(crate) use ledger::Ledger;

@@ -42,7 +42,7 @@ fn crew(policy: Balance, loads: &[u64]) -> (Balancer, World) {
     let (mut balancer, mut world) = (Balancer::new(policy), World::new());
     for (slot, load) in (0..).zip(loads) {
         let look = LoadSnapshot { standing: Standing::Free, load: *load };
-        balancer.join(WorkerId(slot + 1), slot, look);
+        balancer.insert(WorkerId(slot + 1), slot, look);
         world.looks.insert(WorkerId(slot + 1), look);
     }
     (balancer, world)
@@ -69,7 +69,7 @@ fn least_connections_takes_the_least_loaded_and_ties_go_round() {
 fn round_robin_ignores_load_and_survives_a_missing_worker() {
     let (mut balancer, world) = crew(Balance::RoundRobin, &[9, 0, 0]);
     assert_eq!(choose(&mut balancer, &world, None), Some(1));
-    balancer.leave(WorkerId(2));
+    balancer.remove(WorkerId(2));
     assert_eq!(choose(&mut balancer, &world, None), Some(3));
     assert_eq!(choose(&mut balancer, &world, None), Some(1));
 }
@@ -87,7 +87,7 @@ fn a_stalled_worker_is_chosen_only_when_all_are_and_a_full_one_never() {
     set(&mut world, 2, Standing::Full);
     assert_eq!(choose(&mut balancer, &world, None), None);
     assert!(!balancer.has_room());
-    balancer.note(WorkerId(1), IDLE);
+    balancer.refresh(WorkerId(1), IDLE);
     assert!(balancer.has_room());
 }
 
@@ -106,11 +106,11 @@ fn with_few_workers_every_choice_is_that_of_a_look_at_all() {
             let look = LoadSnapshot { standing, load: random.u64(..4) };
             match random.u8(..10) {
                 0 => {
-                    balancer.leave(worker);
+                    balancer.remove(worker);
                     world.looks.remove(&worker);
                 }
                 1..4 => {
-                    balancer.join(worker, worker.0, look);
+                    balancer.insert(worker, worker.0, look);
                     world.looks.insert(worker, look);
                 }
                 _ => {
@@ -233,7 +233,7 @@ fn ip_hash_keeps_a_client_on_its_slot_and_moves_only_those_of_a_lost_slot() {
         "clients spread over all"
     );
     // A successor takes over the slot, first beside the old worker and then alone.
-    balancer.join(WorkerId(5), 3, IDLE);
+    balancer.insert(WorkerId(5), 3, IDLE);
     world.looks.insert(WorkerId(5), IDLE);
     for step in ["beside", "alone", "gone"] {
         for client in clients() {
@@ -243,6 +243,6 @@ fn ip_hash_keeps_a_client_on_its_slot_and_moves_only_those_of_a_lost_slot() {
                 other => assert_eq!(now, other, "a client moved without need: {step}"),
             }
         }
-        balancer.leave(WorkerId(if step == "beside" { 4 } else { 5 }));
+        balancer.remove(WorkerId(if step == "beside" { 4 } else { 5 }));
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll;
 
-use crate::balancing::balancer::LoadSnapshot;
+use crate::balancing::LoadSnapshot;
 use crate::dispatcher::event_loop::{Counts, EventLoop, NEVER, PEER, RETRY, TAKE_WITHIN};
 use crate::dispatcher::link::state::{Connection, WorkerLink};
 use crate::protocol::worker::WorkerId;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::balancing::balancer::{Balancer, LoadSnapshot};
+use crate::balancing::{Balancer, LoadSnapshot};
 use crate::config::Balance;
 use crate::dispatcher::link::state::{Connection, WorkerLink};
 use crate::protocol::frame::ListenerId;
@@ -53,21 +53,21 @@ impl WaitQueues {
         let (id, slot, look) = (peer.id(), peer.slot(), peer.look(leaving));
         for (listener, line) in &mut self.lines {
             if peer.may_take(*listener, is_leaving(*listener)) {
-                line.balancer.join(id, slot, look);
+                line.balancer.insert(id, slot, look);
             } else {
-                line.balancer.leave(id);
+                line.balancer.remove(id);
             }
         }
     }
 
     /// Takes a worker that is gone out of all lines.
     pub fn strike(&mut self, worker: WorkerId) {
-        self.lines.values_mut().for_each(|line| line.balancer.leave(worker));
+        self.lines.values_mut().for_each(|line| line.balancer.remove(worker));
     }
 
     /// A worker looks like this now.
     pub fn note(&mut self, worker: WorkerId, look: LoadSnapshot) {
-        self.lines.values_mut().for_each(|line| line.balancer.note(worker, look));
+        self.lines.values_mut().for_each(|line| line.balancer.refresh(worker, look));
     }
 
     /// The best worker for a connection, but never `not`. `look` says how a worker looks now.

@@ -31,8 +31,7 @@ use crate::quota::Quota;
 use crate::remote::pid_directory::Pids;
 use crate::remote::server::Reply;
 use crate::snapshot::{About, Facts};
-use crate::supervision::replacements::Thresholds;
-use crate::supervision::supervisor::{Limits, Supervisor};
+use crate::supervision::{Limits, Supervisor, Thresholds};
 
 /// Bytes of the embedder's commands that are not answered yet, with all that goes with each; more are refused.
 const ASKED: usize = 32 * 1024 * 1024;

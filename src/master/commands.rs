@@ -16,9 +16,7 @@ use crate::protocol::status::{
     Master, Reload, Status, Time, Totals, Unhealthy, Worker as WorkerStatus,
 };
 use crate::remote::server::Reply;
-use crate::supervision::event::Event;
-use crate::supervision::replacements::Progress;
-use crate::supervision::worker::{State, Worker};
+use crate::supervision::{Event, Progress, WorkerRecord, WorkerState};
 use crate::{os, snapshot};
 
 /// A message that is one line of JSON, as Node's IPC wants it.
@@ -92,10 +90,10 @@ impl Task {
         self.apply(Event::Shutdown);
     }
 
-    fn reload(&mut self, may_move: bool) {
+    fn reload(&mut self, addresses_may_change: bool) {
         if self.parts.supervisor.is_running() {
             self.parts.notifier.reload_asked();
-            self.apply(Event::Reload { may_move });
+            self.apply(Event::Reload { addresses_may_change });
         }
     }
 
@@ -181,11 +179,7 @@ impl Task {
     /// What is served now: by all workers that are ready, in the order of the first one that says so.
     fn listening(&self) -> Vec<String> {
         let mut listening: Vec<String> = Vec::new();
-        let ready = self
-            .parts
-            .supervisor
-            .workers()
-            .filter(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        let ready = self.parts.supervisor.workers().filter(|(_, worker)| worker.is_ready());
         for (id, worker) in ready {
             let Some(member) = self.members.get(&id) else { continue };
             let told = member.places.iter().map(|place| place.at.to_string());
@@ -213,12 +207,12 @@ impl Task {
 }
 
 /// The status of one worker.
-fn worker_status(worker: &Worker, member: &WorkerHandle, restarts: u32) -> WorkerStatus {
+fn worker_status(worker: &WorkerRecord, member: &WorkerHandle, restarts: u32) -> WorkerStatus {
     let state = match worker.state {
-        State::Starting { .. } => "starting",
-        State::Ready { .. } => "ready",
-        State::Draining { .. } => "draining",
-        State::Killed { .. } => "killed",
+        WorkerState::Starting { .. } => "starting",
+        WorkerState::Ready { .. } => "ready",
+        WorkerState::Draining { .. } => "draining",
+        WorkerState::Killed { .. } => "killed",
     };
     let (slot, generation) = (worker.slot, worker.generation);
     let started_at = Time(member.started_at);

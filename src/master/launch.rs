@@ -7,7 +7,7 @@ use crate::dispatcher::event_loop::Request;
 use crate::master::task::Task;
 use crate::master::worker_handle::{Identity, Listeners, Serve, WorkerHandle};
 use crate::protocol::worker::WorkerId;
-use crate::supervision::event::Event;
+use crate::supervision::Event;
 
 impl Task {
     pub(super) fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {

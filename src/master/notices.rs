@@ -10,8 +10,7 @@ use crate::os::scoreboard::Field;
 use crate::protocol::node::MAX_LINE;
 use crate::protocol::worker::Exit;
 use crate::remote::server::Reply;
-use crate::supervision::event::Notice;
-use crate::supervision::worker::Cause;
+use crate::supervision::{Cause, Notice};
 
 /// Worker `pid` sent a message of `length` bytes, which was skipped.
 pub(super) fn message_too_long(pid: u32, length: u64) -> MasterEvent {
@@ -51,7 +50,7 @@ impl Task {
                 };
                 MasterEvent::Died { pid, code, signal, reason: cause.word() }
             }
-            Notice::Cut { worker, pid } => {
+            Notice::DrainTimedOut { worker, pid } => {
                 let connections =
                     self.members.get(&worker).map_or(0, |m| m.row.count(Field::ConnectionsActive));
                 let limit = self.parts.facts.config.shutdown_timeout;

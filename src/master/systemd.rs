@@ -17,8 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::changed::Changed;
 use crate::error::{ClusterError, Result};
 use crate::os;
-use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::State;
+use crate::supervision::Supervisor;
 
 /// Variables by which a service manager speaks to us, and to nobody that we start.
 pub const VARIABLES: [&str; 7] = [
@@ -43,16 +42,12 @@ pub struct View {
 
 impl From<&Supervisor> for View {
     fn from(supervisor: &Supervisor) -> Self {
-        let ready = supervisor
-            .workers()
-            .filter(|(_, worker)| matches!(worker.state, State::Ready { .. }))
-            .count();
         Self {
-            ready,
+            ready: supervisor.workers().filter(|(_, worker)| worker.is_ready()).count(),
             target: supervisor.target(),
             living: supervisor.workers().count(),
             reloading: supervisor.is_reloading(),
-            leaving: !supervisor.is_running() || supervisor.is_delaying(),
+            leaving: supervisor.phase().is_leaving(),
         }
     }
 }

@@ -38,9 +38,7 @@ use crate::protocol::worker::{Exit, WorkerId};
 use crate::remote::pid_directory::Pids;
 use crate::remote::server::Control;
 use crate::remote::server::Reply;
-use crate::supervision::event::{Action, Event, Outcome, Reading};
-use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::State;
+use crate::supervision::{Action, Event, Outcome, Reading, Supervisor};
 use crate::{os, snapshot};
 
 /// How often it is looked whether others still find this cluster.
@@ -200,7 +198,7 @@ impl Task {
                 self.tell_of(worker, |pid| MasterEvent::Signal { pid, signal });
             }
             Input::Report(worker, Report::LastWords { words }) => {
-                self.apply(Event::LastWords { worker, words })
+                self.apply(Event::UncaughtError { worker, message: words })
             }
             Input::Report(worker, Report::Checked { problem }) => {
                 self.apply(Event::Checked { worker, problem })
@@ -265,11 +263,7 @@ impl Task {
     /// Has the monitor's health check ask where an app is that serves: that of the oldest worker, since a new one may not stay.
     pub(super) fn aim(&mut self) {
         let Some(judge) = &self.parts.judge else { return };
-        let ready = self
-            .parts
-            .supervisor
-            .workers()
-            .filter(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        let ready = self.parts.supervisor.workers().filter(|(_, worker)| worker.is_ready());
         let first = ready.filter_map(|(id, _)| self.members.get(&id)?.places.first()).next();
         if let Some(place) = first.cloned()
             && self.aimed.set(Some(place.clone()))
@@ -328,11 +322,7 @@ impl Task {
                 events.extend(self.execute(action));
             }
         }
-        let ready = self
-            .parts
-            .supervisor
-            .workers()
-            .any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+        let ready = self.parts.supervisor.workers().any(|(_, worker)| worker.is_ready());
         self.parts.ready.store(ready, Ordering::Relaxed);
         self.aim();
         self.parts.notifier.update(&self.parts.supervisor);
@@ -354,8 +344,8 @@ impl Task {
                     member.kill();
                 }
             }
-            Action::CloseDoor => self.shut_door(),
-            Action::Tell(notice) => self.tell(notice),
+            Action::StopAdmitting => self.shut_door(),
+            Action::Notify(notice) => self.tell(notice),
             Action::Finish(outcome) => self.outcome = Some(outcome),
         }
         None

@@ -8,19 +8,19 @@
 use crate::clock::Millis;
 
 /// A worker that was ready for so long makes the next loss a first one.
-pub const HEALTHY_AFTER: Millis = 10_000;
+pub(crate) const HEALTHY_AFTER: Millis = 10_000;
 /// So many losses in quick succession are followed at once.
 const AT_ONCE: u32 = 3;
 /// The first wait that is none.
 const FIRST: Millis = 100;
 /// No wait after a failed start is longer, jitter included.
-pub const START_CAP: Millis = 30_000;
+pub(crate) const START_CAP: Millis = 30_000;
 /// No wait after the loss of a worker that had been ready is longer, jitter included.
-pub const LOSS_CAP: Millis = 1_000;
+pub(crate) const LOSS_CAP: Millis = 1_000;
 
 /// How the latest workers of one slot ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// Failed starts in a row.
     failed: u32,
     /// Losses of workers that had been ready, in quick succession.
@@ -31,20 +31,20 @@ impl Backoff {
     /// Counts a worker that ended before it was ready, and says how long to wait.
     ///
     /// `jitter` is a random number; the result is between 75 % and 100 % of the doubled wait.
-    pub fn after_failed_start(&mut self, jitter: u64) -> Millis {
+    pub(crate) fn after_failed_start(&mut self, jitter: u64) -> Millis {
         self.failed = self.failed.saturating_add(1);
         wait(self.failed - 1, START_CAP, jitter)
     }
 
     /// Counts the loss of a worker that had been ready for `ready_for`, and says how long to wait; `jitter` as above.
-    pub fn after_loss(&mut self, ready_for: Millis, jitter: u64) -> Millis {
+    pub(crate) fn after_loss(&mut self, ready_for: Millis, jitter: u64) -> Millis {
         self.failed = 0;
         self.lost = if ready_for >= HEALTHY_AFTER { 1 } else { self.lost.saturating_add(1) };
         wait(self.lost.saturating_sub(AT_ONCE), LOSS_CAP, jitter)
     }
 
     /// Whether the latest worker had been ready.
-    pub fn is_after_loss(&self) -> bool {
+    pub(crate) fn is_after_loss(&self) -> bool {
         self.failed == 0 && self.lost > 0
     }
 }

@@ -8,7 +8,7 @@ use crate::supervision::worker::Cause;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The cluster is to run; only the first counts.
     Start,
     /// A `Spawn` succeeded.
@@ -43,11 +43,11 @@ pub enum Event {
         exit: Exit,
     },
     /// What a worker says of its own failure, just before its end.
-    LastWords {
+    UncaughtError {
         /// Which.
         worker: WorkerId,
-        /// Its words.
-        words: String,
+        /// The error, in words.
+        message: String,
     },
     /// A worker's health check came to another result than the one before.
     Checked {
@@ -90,7 +90,7 @@ pub enum Event {
     /// Replace all workers, one after another; while that is being done, do it once more after it.
     Reload {
         /// The new code may listen elsewhere.
-        may_move: bool,
+        addresses_may_change: bool,
     },
     /// The number of slots is to change.
     Scale {
@@ -107,20 +107,20 @@ pub enum Event {
 
 /// What the scoreboard says of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Which.
-    pub worker: WorkerId,
+    pub(crate) worker: WorkerId,
     /// When its event loop last turned, on the machine's monotonic clock.
-    pub beat: Millis,
+    pub(crate) beat: Millis,
     /// Connections it ever served.
-    pub connections: u64,
+    pub(crate) connections: u64,
     /// Its resident memory, bytes.
-    pub memory: u64,
+    pub(crate) memory: u64,
 }
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Start a worker process; answered with `Spawned` or `SpawnFailed`.
     Spawn {
         /// Its name.
@@ -141,16 +141,16 @@ pub enum Action {
         worker: WorkerId,
     },
     /// Accept no new connection.
-    CloseDoor,
+    StopAdmitting,
     /// Tell the users.
-    Tell(Notice),
+    Notify(Notice),
     /// Nobody is left; the last action there is.
     Finish(Outcome),
 }
 
 /// What users are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// A worker process exists.
     Forked {
         /// It.
@@ -171,7 +171,7 @@ pub enum Notice {
         cause: Cause,
     },
     /// A worker had to be killed in its drain, with whatever it had open.
-    Cut {
+    DrainTimedOut {
         /// Which.
         worker: WorkerId,
         /// Its process.
@@ -233,7 +233,7 @@ pub enum Notice {
 
 /// How it all ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As asked.
     Clean,
     /// No worker of the first start became ready.

@@ -8,20 +8,20 @@ use crate::protocol::control::switched_off_by;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::event::Notice;
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::Worker;
+use crate::supervision::worker::WorkerRecord;
 
 impl Supervisor {
     /// Workers that serve and whose last check found something wrong, with what it found.
-    pub fn problems(&self) -> impl Iterator<Item = (u32, &str)> {
+    pub(crate) fn problems(&self) -> impl Iterator<Item = (u32, &str)> {
         self.serving().filter_map(|worker| Some((worker.pid?, worker.problem.as_deref()?)))
     }
 
     /// What the master's own checks find wrong.
-    pub fn master_problem(&self) -> Option<&str> {
+    pub(crate) fn master_problem(&self) -> Option<&str> {
         self.master_problem.as_deref()
     }
 
-    fn serving(&self) -> impl Iterator<Item = &Worker> {
+    fn serving(&self) -> impl Iterator<Item = &WorkerRecord> {
         self.workers.values().filter(|worker| worker.holds_slot())
     }
 
@@ -34,7 +34,7 @@ impl Supervisor {
 
     pub(super) fn switched(&mut self, disabled: bool, by: &str) {
         let off = || Notice::Disabled { pid: None, reason: switched_off_by(by) };
-        self.tell(if disabled { off() } else { Notice::Enabled });
+        self.notify(if disabled { off() } else { Notice::Enabled });
     }
 
     /// `told`: what has just come was the master's own check.
@@ -49,11 +49,11 @@ impl Supervisor {
         match worst {
             Some((pid, reason)) if !self.unhealthy => {
                 self.unhealthy = true;
-                self.tell(Notice::Disabled { pid, reason });
+                self.notify(Notice::Disabled { pid, reason });
             }
             None if self.unhealthy && is_known => {
                 self.unhealthy = false;
-                self.tell(Notice::Enabled);
+                self.notify(Notice::Enabled);
             }
             _ => {}
         }

@@ -1,17 +1,23 @@
-//! The pure part: decisions without I/O, clock or threads.
+//! Supervision: which workers should live, and what to do when one does not.
 //!
-//! Runs in the master. Everything here takes what happened and the time it happened at, and answers what to do;
-//! `runtime` executes it. That is why supervision can be tested with millions of random events and no process.
+//! Runs in the master, in the supervisor's task. Pure: no I/O, clock or threads. [`Supervisor::on_event`] takes an [`Event`]
+//! and its time, and returns [`Action`]s; `master` executes them. So millions of random events test it without a process.
 
-pub mod backoff;
-pub mod event;
+mod backoff;
+mod event;
 mod health;
+mod phase;
 mod recycle;
 mod reload;
-pub mod replacements;
+mod replacements;
 mod shutdown;
-pub mod supervisor;
-pub mod worker;
+mod supervisor;
+mod worker;
+
+pub(crate) use event::{Action, Event, Notice, Outcome, Reading};
+pub(crate) use replacements::{Progress, Thresholds};
+pub(crate) use supervisor::{Limits, Supervisor};
+pub(crate) use worker::{Cause, WorkerRecord, WorkerState};
 
 #[cfg(test)]
 mod simulation;

@@ -9,7 +9,7 @@ use crate::supervision::worker::Cause;
 
 impl Supervisor {
     /// How often `Sample` is to be sent, milliseconds.
-    pub fn sample_interval(&self) -> Millis {
+    pub(crate) fn sample_interval(&self) -> Millis {
         let hangs = (self.limits.max_heartbeat_delay / 4).max(250);
         if self.limits.thresholds.any() { hangs.min(1_000) } else { hangs }
     }
@@ -66,7 +66,7 @@ impl Supervisor {
             }
             let age = now.saturating_sub(worker.beat.max(since));
             if age > self.limits.max_heartbeat_delay {
-                self.tell(Notice::Unresponsive { pid, age });
+                self.notify(Notice::Unresponsive { pid, age });
                 self.kill(reading.worker, Cause::Unresponsive);
                 self.vacate(reading.worker, Some(now.saturating_sub(since)), now);
                 self.lost(reading.worker, &format!("worker {pid} was stuck for {age} ms"), now);
@@ -89,7 +89,7 @@ impl Supervisor {
             if let Some(reason) =
                 thresholds.passed(worker.stretch, reading.connections, uptime, reading.memory)
             {
-                self.tell(Notice::Recycling { pid, reason });
+                self.notify(Notice::Recycling { pid, reason });
                 return self.replace(reading.worker, Cause::Recycle, now);
             }
         }

@@ -14,15 +14,15 @@ use crate::protocol::worker::WorkerId;
 use crate::supervision::event::Notice;
 use crate::supervision::replacements::{Progress, Replacement};
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::{Cause, State};
+use crate::supervision::worker::{Cause, WorkerState};
 
 impl Supervisor {
-    pub(super) fn reload(&mut self, may_move: bool, now: Millis) {
+    pub(super) fn reload(&mut self, addresses_may_change: bool, now: Millis) {
         if !self.is_running() {
             return;
         }
         if self.replacing.is_reloading() {
-            return self.replacing.reload_again(may_move);
+            return self.replacing.reload_again(addresses_may_change);
         }
         // Who is to come by a recycle may run the old code, and who is to go by it is replaced all the same.
         self.give_up_replacement(now);
@@ -38,15 +38,15 @@ impl Supervisor {
             .partition(|holder| self.ready_since(*holder).is_some());
         // Who serves first: what it serves is what the canary has to serve.
         let queue = ready.into_iter().chain(starting).collect();
-        self.replacing.begin_reload(queue, self.target as u32, last_old, may_move);
+        self.replacing.begin_reload(queue, self.target as u32, last_old, addresses_may_change);
     }
 
     /// Starts the next replacement of a reload, or ends its round; begins the next one where that was asked for.
     pub(super) fn advance_reload(&mut self, now: Millis) {
-        if let Some(may_move) =
+        if let Some(addresses_may_change) =
             self.replacing.further_round().filter(|_| !self.replacing.is_reloading())
         {
-            self.reload(may_move, now);
+            self.reload(addresses_may_change, now);
         }
         if !self.replacing.is_reloading() {
             return;
@@ -58,14 +58,14 @@ impl Supervisor {
             {
                 let Progress { replaced, total, .. } = progress;
                 let (slot, pid) = (worker.slot, worker.pid.unwrap_or_default());
-                self.tell(Notice::Reloading { slot, pid, replaced, total });
+                self.notify(Notice::Reloading { slot, pid, replaced, total });
             }
             self.replace(old, Cause::Reload, now);
         }
         if self.reload_ends_at().is_some_and(|at| at <= now) {
             let (round, again) = (self.replacing.round(), self.replacing.further_round().is_some());
             let replaced = self.replacing.end_reload();
-            self.tell(Notice::Reloaded { round, replaced, again });
+            self.notify(Notice::Reloaded { round, replaced, again });
             self.advance_reload(now);
         }
     }
@@ -119,7 +119,7 @@ impl Supervisor {
         let Some(old) = self.workers.get(&current.old).filter(|old| old.holds_slot()) else {
             return Vec::new();
         };
-        if is_reload && self.replacing.may_move() {
+        if is_reload && self.replacing.addresses_may_change() {
             return Vec::new();
         }
         let stays = |id: WorkerId| id != current.old && (!is_reload || self.replacing.is_new(id));
@@ -142,7 +142,7 @@ impl Supervisor {
 
     fn recycle_failed(&mut self, reason: &str, now: Millis) {
         self.replacing.recycle_failed(now);
-        self.tell(Notice::Warning(format!("a recycle failed, the old worker stays: {reason}")));
+        self.notify(Notice::Warning(format!("a recycle failed, the old worker stays: {reason}")));
     }
 
     fn reload_failed(&mut self, reason: &str, now: Millis) {
@@ -150,7 +150,7 @@ impl Supervisor {
         let reason = format!("{reason}; {}", self.who_runs_what());
         let round = self.replacing.round();
         self.replacing.end_reload();
-        self.tell(Notice::ReloadFailed { round, reason });
+        self.notify(Notice::ReloadFailed { round, reason });
     }
 
     /// The old worker stays, if it lives; a successor that had to take its place already stays too.
@@ -205,7 +205,7 @@ impl Supervisor {
 
     pub(super) fn cancel_reload(&mut self) {
         if let Some(round) = self.replacing.cancel() {
-            self.tell(Notice::ReloadFailed {
+            self.notify(Notice::ReloadFailed {
                 round,
                 reason: "the cluster is shutting down".into(),
             });
@@ -216,7 +216,7 @@ impl Supervisor {
     pub(super) fn ready_since(&self, id: WorkerId) -> Option<(Millis, u32)> {
         let worker = self.workers.get(&id)?;
         match worker.state {
-            State::Ready { since } => Some((since, worker.pid?)),
+            WorkerState::Ready { since } => Some((since, worker.pid?)),
             _ => None,
         }
     }

@@ -12,27 +12,27 @@ use crate::protocol::worker::WorkerId;
 use crate::supervision::worker::Cause;
 
 /// After a recycle whose successor failed, no other is tried for so long, milliseconds.
-pub const RETRY_RECYCLE: Millis = 30_000;
+pub(crate) const RETRY_RECYCLE: Millis = 30_000;
 
 /// Limits above which a worker is recycled; `None` turns one off.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Thresholds {
+pub(crate) struct Thresholds {
     /// Connections ever served.
-    pub connections: Option<u64>,
+    pub(crate) connections: Option<u64>,
     /// Milliseconds since it became ready.
-    pub uptime: Option<Millis>,
+    pub(crate) uptime: Option<Millis>,
     /// Resident memory, bytes.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
 }
 
 impl Thresholds {
     /// Whether there is any.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.connections.is_some() || self.uptime.is_some() || self.memory.is_some()
     }
 
     /// The first limit that is passed, in words. `stretch` is this worker's own jitter, 0 to 1: up to half as much again.
-    pub fn passed(
+    pub(crate) fn passed(
         &self,
         stretch: f64,
         connections: u64,
@@ -51,28 +51,28 @@ impl Thresholds {
 
 /// One replacement under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Replacement {
+pub(crate) struct Replacement {
     /// The place.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// Who is to go.
-    pub old: WorkerId,
+    pub(crate) old: WorkerId,
     /// Who is to come.
-    pub new: WorkerId,
+    pub(crate) new: WorkerId,
     /// Why.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// Since when the successor is ready.
-    pub ready: Option<Millis>,
+    pub(crate) ready: Option<Millis>,
 }
 
 /// How far a reload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// How many workers this round has replaced.
-    pub replaced: u32,
+    pub(crate) replaced: u32,
     /// How many it is about.
-    pub total: u32,
+    pub(crate) total: u32,
     /// Whether another round follows.
-    pub again: bool,
+    pub(crate) again: bool,
 }
 
 /// One round of a reload.
@@ -85,16 +85,16 @@ struct Round {
     /// Workers after this one run the new code.
     last_old: WorkerId,
     /// The new code may listen elsewhere.
-    may_move: bool,
+    addresses_may_change: bool,
     /// A successor has passed its trial.
     proven: bool,
 }
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub struct Replacing {
+pub(crate) struct Replacing {
     /// The one under way.
-    pub current: Option<Replacement>,
+    pub(crate) current: Option<Replacement>,
     /// The round of a reload that runs.
     round: Option<Round>,
     /// Rounds that began; a request that comes now is for the next one.
@@ -106,57 +106,58 @@ pub struct Replacing {
 
 impl Replacing {
     /// Begins a round of a reload to `total` new workers: `queue` are replaced, in this order, and workers after `last_old` are new.
-    pub fn begin_reload(
+    pub(crate) fn begin_reload(
         &mut self,
         queue: VecDeque<WorkerId>,
         total: u32,
         last_old: WorkerId,
-        may_move: bool,
+        addresses_may_change: bool,
     ) {
         self.rounds += 1;
         self.again = None;
         let replaced = total.saturating_sub(queue.len() as u32);
-        self.round = Some(Round { queue, replaced, total, last_old, may_move, proven: false });
+        self.round =
+            Some(Round { queue, replaced, total, last_old, addresses_may_change, proven: false });
     }
 
     /// Has a further round follow the one that runs. The addresses may change if anybody who asked for it said so.
-    pub fn reload_again(&mut self, may_move: bool) {
-        self.again = Some(self.again.unwrap_or(false) || may_move);
+    pub(crate) fn reload_again(&mut self, addresses_may_change: bool) {
+        self.again = Some(self.again.unwrap_or(false) || addresses_may_change);
     }
 
     /// Whether a further round has to follow, or to begin now; and whether its code may listen elsewhere.
-    pub fn further_round(&self) -> Option<bool> {
+    pub(crate) fn further_round(&self) -> Option<bool> {
         self.again
     }
 
     /// The number of the round that began last.
-    pub fn round(&self) -> u32 {
+    pub(crate) fn round(&self) -> u32 {
         self.rounds
     }
 
     /// Whether a reload runs.
-    pub fn is_reloading(&self) -> bool {
+    pub(crate) fn is_reloading(&self) -> bool {
         self.round.is_some()
     }
 
     /// Whether this worker runs the code of the reload that runs.
-    pub fn is_new(&self, worker: WorkerId) -> bool {
+    pub(crate) fn is_new(&self, worker: WorkerId) -> bool {
         self.round.as_ref().is_some_and(|round| worker > round.last_old)
     }
 
     /// Whether the code of the reload that runs may listen elsewhere.
-    pub fn may_move(&self) -> bool {
-        self.round.as_ref().is_some_and(|round| round.may_move)
+    pub(crate) fn addresses_may_change(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| round.addresses_may_change)
     }
 
     /// Whether the successor under way is the reload's first, and has a trial to pass.
-    pub fn is_on_trial(&self) -> bool {
+    pub(crate) fn is_on_trial(&self) -> bool {
         let is_reload = self.current.is_some_and(|current| current.cause == Cause::Reload);
         is_reload && self.round.as_ref().is_some_and(|round| !round.proven)
     }
 
     /// How far the reload is, if one runs.
-    pub fn progress(&self) -> Option<Progress> {
+    pub(crate) fn progress(&self) -> Option<Progress> {
         let again = self.again.is_some();
         self.round.as_ref().map(|round| Progress {
             replaced: round.replaced,
@@ -167,7 +168,7 @@ impl Replacing {
 
     /// The next worker that the reload is to replace, if its turn has come. Workers that are gone meanwhile are skipped:
     /// what took their place is new already.
-    pub fn next_of_reload(&mut self, alive: &BTreeSet<WorkerId>) -> Option<WorkerId> {
+    pub(crate) fn next_of_reload(&mut self, alive: &BTreeSet<WorkerId>) -> Option<WorkerId> {
         if self.current.is_some() {
             return None;
         }
@@ -182,17 +183,17 @@ impl Replacing {
     }
 
     /// Whether the reload has nobody left to replace.
-    pub fn is_reload_through(&self) -> bool {
+    pub(crate) fn is_reload_through(&self) -> bool {
         self.current.is_none() && self.round.as_ref().is_some_and(|round| round.queue.is_empty())
     }
 
     /// Whether a recycle may begin now.
-    pub fn may_recycle(&self, now: Millis) -> bool {
+    pub(crate) fn may_recycle(&self, now: Millis) -> bool {
         self.current.is_none() && self.round.is_none() && now >= self.no_recycle_before
     }
 
     /// The replacement is done: the successor has the slot.
-    pub fn done(&mut self) {
+    pub(crate) fn done(&mut self) {
         let of_reload = self.current.take().is_some_and(|done| done.cause == Cause::Reload);
         if let Some(round) = self.round.as_mut().filter(|_| of_reload) {
             round.replaced += 1;
@@ -201,24 +202,24 @@ impl Replacing {
     }
 
     /// The replacement is not wanted any more.
-    pub fn drop_current(&mut self) {
+    pub(crate) fn drop_current(&mut self) {
         self.current = None;
     }
 
     /// A recycle has failed.
-    pub fn recycle_failed(&mut self, now: Millis) {
+    pub(crate) fn recycle_failed(&mut self, now: Millis) {
         self.current = None;
         self.no_recycle_before = now + RETRY_RECYCLE;
     }
 
     /// The round of a reload is over, well or not. Returns how many workers it replaced.
-    pub fn end_reload(&mut self) -> u32 {
+    pub(crate) fn end_reload(&mut self) -> u32 {
         self.round.take().map_or(0, |round| round.replaced)
     }
 
     /// Gives everything up, because the cluster leaves. The last round that somebody waits for, if
     /// anybody does.
-    pub fn cancel(&mut self) -> Option<u32> {
+    pub(crate) fn cancel(&mut self) -> Option<u32> {
         self.current = None;
         let again = self.again.take().is_some();
         (self.round.take().is_some() || again).then(|| self.rounds + u32::from(again))

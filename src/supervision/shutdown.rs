@@ -5,48 +5,47 @@
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::event::{Action, Notice, Outcome};
-use crate::supervision::supervisor::{Phase, Supervisor};
-use crate::supervision::worker::{Cause, State};
+use crate::supervision::phase::Phase;
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::{Cause, WorkerState};
 
 impl Supervisor {
-    /// A shutdown, at once or after `shutdown_delay`; asked again during the delay, it changes nothing.
-    pub(super) fn ask_to_leave(&mut self, now: Millis) {
-        match self.leave_at {
-            None if self.is_running() && self.limits.shutdown_delay > 0 => {
-                self.leave_at = Some(now + self.limits.shutdown_delay);
+    /// Shuts down, at once or after `shutdown_delay`. A further request during the delay changes nothing.
+    pub(super) fn request_shutdown(&mut self, now: Millis) {
+        match self.phase {
+            Phase::Running if self.limits.shutdown_delay > 0 => {
+                self.phase = Phase::ShutdownDelayed { until: now + self.limits.shutdown_delay };
             }
-            None => self.shutdown(now),
-            Some(_) => {}
+            Phase::Idle | Phase::Running => self.shut_down(now),
+            Phase::ShutdownDelayed { .. } | Phase::ShuttingDown { .. } | Phase::Finished => {}
         }
     }
 
-    fn shutdown(&mut self, now: Millis) {
-        self.leave_at = None;
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished) {
-            return;
-        }
-        self.cancel_reload();
-        self.phase = Phase::Leaving { outcome: Outcome::Clean };
-        self.actions.push(Action::CloseDoor);
+    fn shut_down(&mut self, now: Millis) {
+        self.begin_shutdown(Outcome::Clean);
         for id in self.ids() {
             self.drain(id, Cause::Shutdown, now);
         }
     }
 
+    /// Kills all workers; during a shutdown, those that are left.
     pub(super) fn stop(&mut self) {
-        match &self.phase {
+        match self.phase {
             Phase::Finished => {}
-            Phase::Leaving { .. } => self.kill_all(),
-            Phase::Idle | Phase::Running { .. } => self.leave_at_once(Outcome::Clean),
+            Phase::ShuttingDown { .. } => self.kill_all(),
+            _ => self.stop_with(Outcome::Clean),
         }
     }
 
-    pub(super) fn leave_at_once(&mut self, outcome: Outcome) {
-        self.leave_at = None;
-        self.cancel_reload();
-        self.phase = Phase::Leaving { outcome };
-        self.actions.push(Action::CloseDoor);
+    pub(super) fn stop_with(&mut self, outcome: Outcome) {
+        self.begin_shutdown(outcome);
         self.kill_all();
+    }
+
+    fn begin_shutdown(&mut self, outcome: Outcome) {
+        self.cancel_reload();
+        self.phase = Phase::ShuttingDown { outcome };
+        self.actions.push(Action::StopAdmitting);
     }
 
     fn kill_all(&mut self) {
@@ -60,13 +59,14 @@ impl Supervisor {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.holds_slot()) else {
             return;
         };
-        let ready_for = if let State::Ready { since } = worker.state {
+        let ready_for = if let WorkerState::Ready { since } = worker.state {
             Some(now.saturating_sub(since))
         } else {
             None
         };
         let pid = worker.pid.unwrap_or_default();
-        worker.state = State::Draining { cause, deadline: now + self.limits.shutdown_timeout };
+        worker.state =
+            WorkerState::Draining { cause, deadline: now + self.limits.shutdown_timeout };
         self.actions.push(Action::Drain { worker: id });
         self.vacate(id, ready_for, now);
         if cause == Cause::Leave {
@@ -76,15 +76,15 @@ impl Supervisor {
 
     pub(super) fn kill(&mut self, id: WorkerId, cause: Cause) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if !matches!(worker.state, State::Killed { .. }) {
-            worker.state = State::Killed { cause };
+        if !matches!(worker.state, WorkerState::Killed { .. }) {
+            worker.state = WorkerState::Killed { cause };
             self.actions.push(Action::Kill { worker: id });
         }
     }
 
     pub(super) fn enforce_deadlines(&mut self, now: Millis) {
-        if self.leave_at.is_some_and(|at| at <= now) {
-            self.shutdown(now);
+        if self.phase.shutdown_at().is_some_and(|at| at <= now) {
+            self.shut_down(now);
         }
         let late: Vec<WorkerId> = self
             .workers
@@ -94,15 +94,15 @@ impl Supervisor {
             .collect();
         for id in late {
             match self.workers.get(&id).map(|worker| (worker.state, worker.pid)) {
-                Some((State::Starting { .. }, pid)) => {
+                Some((WorkerState::Starting { .. }, pid)) => {
                     let (pid, limit) = (pid.unwrap_or_default(), self.limits.start_timeout);
-                    self.tell(Notice::Warning(format!(
+                    self.notify(Notice::Warning(format!(
                         "worker {pid} was not ready within {limit} ms; it is killed"
                     )));
                     self.kill(id, Cause::StartTimeout);
                 }
-                Some((State::Draining { cause, .. }, pid)) => {
-                    self.tell(Notice::Cut { worker: id, pid: pid.unwrap_or_default() });
+                Some((WorkerState::Draining { cause, .. }, pid)) => {
+                    self.notify(Notice::DrainTimedOut { worker: id, pid: pid.unwrap_or_default() });
                     self.kill(id, cause);
                 }
                 _ => {}
@@ -111,7 +111,7 @@ impl Supervisor {
     }
 
     pub(super) fn finish(&mut self) {
-        if let Phase::Leaving { outcome, .. } = &self.phase
+        if let Phase::ShuttingDown { outcome } = &self.phase
             && self.workers.is_empty()
         {
             self.actions.push(Action::Finish(outcome.clone()));

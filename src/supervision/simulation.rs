@@ -11,7 +11,7 @@ use crate::supervision::event::Reading;
 use crate::supervision::event::{Action, Event, Notice};
 use crate::supervision::replacements::Thresholds;
 use crate::supervision::supervisor::*;
-use crate::supervision::worker::{Cause, State, Worker};
+use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
 use std::collections::BTreeMap;
 
 const LIMITS: Limits = Limits {
@@ -32,7 +32,7 @@ const KEPT: [u64; 1] = [9_569_860_871_816_774_355];
 struct Asked {
     /// Workers up to this one lived when it was last asked for.
     last_old: u32,
-    may_move: bool,
+    addresses_may_change: bool,
     /// It began with the request, so all later workers are its own.
     at_once: bool,
     /// One of its own workers has ended.
@@ -100,17 +100,18 @@ impl World {
     fn send(&mut self, event: Event) {
         self.leaving |= event == Event::Stop;
         match event {
-            Event::Reload { may_move } if self.supervisor.is_running() => {
-                self.ask_for_reload(may_move)
+            Event::Reload { addresses_may_change } if self.supervisor.is_running() => {
+                self.ask_for_reload(addresses_may_change)
             }
             Event::Exited { worker, .. } | Event::SpawnFailed { worker, .. } => {
-                let is_late =
-                    |worker: &Worker| worker.state == State::Killed { cause: Cause::StartTimeout };
+                let is_late = |worker: &WorkerRecord| {
+                    worker.state == WorkerState::Killed { cause: Cause::StartTimeout }
+                };
                 self.round.lost |=
                     self.is_loss(worker, |worker| worker.holds_slot() || is_late(worker));
             }
             Event::Leaving { worker } => {
-                self.round.lost |= self.is_loss(worker, Worker::holds_slot)
+                self.round.lost |= self.is_loss(worker, WorkerRecord::holds_slot)
             }
             _ => {}
         }
@@ -122,13 +123,13 @@ impl World {
         self.check();
     }
 
-    fn ask_for_reload(&mut self, may_move: bool) {
+    fn ask_for_reload(&mut self, addresses_may_change: bool) {
         self.reloads.0 = self.supervisor.next_round();
         let at_once = !self.supervisor.is_reloading();
         let round = if at_once { &mut self.round } else { &mut self.next_round };
         *round = Asked {
             last_old: self.last_spawned,
-            may_move: may_move || round.may_move,
+            addresses_may_change: addresses_may_change || round.addresses_may_change,
             at_once,
             ..Asked::default()
         };
@@ -142,21 +143,21 @@ impl World {
     }
 
     /// Whether this is a worker of the new code, which nobody has asked to end, as far as `serves` knows.
-    fn is_loss(&self, id: WorkerId, serves: impl Fn(&Worker) -> bool) -> bool {
+    fn is_loss(&self, id: WorkerId, serves: impl Fn(&WorkerRecord) -> bool) -> bool {
         let is_own = self.round.at_once && id.0 > self.round.last_old;
         is_own && self.supervisor.is_reloading() && self.supervisor.worker(id).is_some_and(serves)
     }
 
-    fn has_lived(&self, worker: &Worker) -> bool {
+    fn has_lived(&self, worker: &WorkerRecord) -> bool {
         let now = self.supervisor.clock.now();
-        matches!(worker.state, State::Ready { since } if since + LIMITS.min_ready_time <= now)
+        matches!(worker.state, WorkerState::Ready { since } if since + LIMITS.min_ready_time <= now)
     }
 
     /// Nobody goes for a reload before a new worker has lived for a while, nor while no new one serves what it serves.
     fn check_reloaded(&mut self, id: WorkerId) {
         let Some(old) = self.supervisor.worker(id) else { return };
         let is_old = id.0 <= self.round.last_old
-            && matches!(old.state, State::Draining { cause: Cause::Reload, .. });
+            && matches!(old.state, WorkerState::Draining { cause: Cause::Reload, .. });
         if !is_old {
             return;
         }
@@ -171,7 +172,8 @@ impl World {
         );
         let is_nobodys =
             |address: &&String| !new().any(|(_, worker)| worker.addresses.contains(*address));
-        let lost = old.addresses.iter().find(is_nobodys).filter(|_| !self.round.may_move);
+        let lost =
+            old.addresses.iter().find(is_nobodys).filter(|_| !self.round.addresses_may_change);
         assert_eq!(lost, None, "an address that nobody serves any more");
         self.round.begun = true;
     }
@@ -203,7 +205,7 @@ impl World {
         let Self { supervisor, waits_since, awake, .. } = self;
         waits_since.retain(|id, _| supervisor.worker(*id).is_some());
         for (id, worker) in supervisor.workers() {
-            let drains = matches!(worker.state, State::Draining { .. });
+            let drains = matches!(worker.state, WorkerState::Draining { .. });
             let since = waits_since.entry(id).or_insert((drains, *awake));
             if since.0 != drains {
                 *since = (drains, *awake);
@@ -216,9 +218,9 @@ impl World {
         let Some(killed) = self.supervisor.worker(worker) else { return };
         let Some((drained, since)) = self.waits_since.get(&worker).copied() else { return };
         let limit = match killed.state {
-            State::Killed { cause: Cause::StartTimeout } => LIMITS.start_timeout,
-            State::Killed { cause: Cause::Stop | Cause::Unresponsive } => return,
-            State::Killed { .. } if drained => LIMITS.shutdown_timeout,
+            WorkerState::Killed { cause: Cause::StartTimeout } => LIMITS.start_timeout,
+            WorkerState::Killed { cause: Cause::Stop | Cause::Unresponsive } => return,
+            WorkerState::Killed { .. } if drained => LIMITS.shutdown_timeout,
             _ => return,
         };
         let had = self.awake - since;
@@ -242,8 +244,8 @@ impl World {
                 self.check_reloaded(worker);
                 self.check_killed(worker);
             }
-            Action::CloseDoor => self.leaving = true,
-            Action::Tell(notice) => self.hear(notice),
+            Action::StopAdmitting => self.leaving = true,
+            Action::Notify(notice) => self.hear(notice),
             Action::Finish(_) => {
                 self.finished += 1;
                 assert!(
@@ -257,7 +259,7 @@ impl World {
     /// Who goes because of a replacement goes only after somebody ready has the slot.
     fn check_replaced(&self, worker: WorkerId) {
         let Some(old) = self.supervisor.worker(worker) else { return };
-        if let State::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
+        if let WorkerState::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
             // A successor that is given up leaves the slot to whoever has it.
             if self.supervisor.holder(old.slot).is_some_and(|holder| holder < worker) {
                 return;
@@ -265,7 +267,7 @@ impl World {
             let holder =
                 self.supervisor.holder(old.slot).and_then(|holder| self.supervisor.worker(holder));
             assert!(
-                holder.is_some_and(|w| matches!(w.state, State::Ready { .. })),
+                holder.is_some_and(|w| matches!(w.state, WorkerState::Ready { .. })),
                 "capacity fell for a replacement"
             );
         }
@@ -299,7 +301,7 @@ impl World {
                 assert!(std::mem::take(&mut self.unhealthy), "healthy twice");
                 assert_eq!(self.supervisor.problems().next(), None, "healthy with a problem");
             }
-            Notice::Cut { .. }
+            Notice::DrainTimedOut { .. }
             | Notice::Warning(_)
             | Notice::Reloading { .. }
             | Notice::Recycling { .. }
@@ -316,7 +318,8 @@ impl World {
             } else if worker.holds_slot() {
                 successors += 1;
             }
-            let waits = !matches!(worker.state, State::Ready { .. } | State::Killed { .. });
+            let waits =
+                !matches!(worker.state, WorkerState::Ready { .. } | WorkerState::Killed { .. });
             assert_eq!(worker.deadline().is_some(), waits, "{id:?} waits without a deadline");
             let exists = self.alive.contains_key(&id) || self.unanswered.contains(&id);
             assert!(exists, "{id:?} is believed alive but is gone");
@@ -329,8 +332,10 @@ impl World {
         self.check_waits();
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
-            let killed =
-                self.supervisor.workers().any(|(_, w)| matches!(w.state, State::Killed { .. }));
+            let killed = self
+                .supervisor
+                .workers()
+                .any(|(_, w)| matches!(w.state, WorkerState::Killed { .. }));
             assert!(killed || self.supervisor.next_tick().is_some(), "an empty slot is forgotten");
         }
     }
@@ -340,7 +345,7 @@ impl World {
         let serves = self
             .supervisor
             .workers()
-            .any(|(_, worker)| matches!(worker.state, State::Ready { .. }));
+            .any(|(_, worker)| matches!(worker.state, WorkerState::Ready { .. }));
         let now = self.supervisor.clock.now();
         for slot in self.supervisor.slots.iter().filter(|slot| slot.backoff.is_after_loss()) {
             let Some(at) = slot.refill_at else { continue };
@@ -411,8 +416,8 @@ impl World {
                 self.send(Event::Scale { workers });
             }
             753..=770 => {
-                let may_move = self.random.u32(0..4) == 0;
-                self.send(Event::Reload { may_move });
+                let addresses_may_change = self.random.u32(0..4) == 0;
+                self.send(Event::Reload { addresses_may_change });
             }
             881..=920 => {
                 let most = self.random.usize(1..=3);
@@ -439,7 +444,7 @@ impl World {
         }
     }
 
-    fn first(&self, wanted: impl Fn(&Worker) -> bool) -> Option<WorkerId> {
+    fn first(&self, wanted: impl Fn(&WorkerRecord) -> bool) -> Option<WorkerId> {
         let mut all = self.supervisor.workers();
         all.find(|(_, worker)| wanted(worker)).map(|(id, _)| id)
     }
@@ -449,7 +454,9 @@ impl World {
         for _ in 0..10_000 {
             if !self.unanswered.is_empty() {
                 self.answer_spawn(0, true);
-            } else if let Some(worker) = self.first(|w| matches!(w.state, State::Starting { .. })) {
+            } else if let Some(worker) =
+                self.first(|w| matches!(w.state, WorkerState::Starting { .. }))
+            {
                 self.send(Event::Ready { worker });
             } else if let Some(worker) = self.first(|w| !w.holds_slot()) {
                 self.exit(worker);
@@ -475,7 +482,7 @@ fn run(seed: u64) {
         let ready = world
             .supervisor
             .workers()
-            .filter(|(_, w)| matches!(w.state, State::Ready { .. }))
+            .filter(|(_, w)| matches!(w.state, WorkerState::Ready { .. }))
             .count();
         assert_eq!(
             ready,

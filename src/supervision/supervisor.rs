@@ -17,37 +17,25 @@ use crate::clock::{Clock, LOOK, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::backoff::Backoff;
 use crate::supervision::event::{Action, Event, Notice, Outcome};
+use crate::supervision::phase::Phase;
 use crate::supervision::replacements::{Progress, Replacing, Thresholds};
-use crate::supervision::worker::{Cause, State, Worker};
+use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
 
 /// The limits that supervision keeps, milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// From spawn to ready.
-    pub start_timeout: Millis,
+    pub(crate) start_timeout: Millis,
     /// From ready to the proof that the code of a reload runs.
-    pub min_ready_time: Millis,
+    pub(crate) min_ready_time: Millis,
     /// From the start of a drain to SIGKILL.
-    pub shutdown_timeout: Millis,
+    pub(crate) shutdown_timeout: Millis,
     /// From a shutdown's request to the closing of the door.
-    pub shutdown_delay: Millis,
+    pub(crate) shutdown_delay: Millis,
     /// Silence after which an event loop counts as stuck.
-    pub max_heartbeat_delay: Millis,
+    pub(crate) max_heartbeat_delay: Millis,
     /// When workers are recycled.
-    pub thresholds: Thresholds,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Phase {
-    Idle,
-    /// `deaths`: workers that ended before any was ever ready; `None` once one was.
-    Running {
-        deaths: Option<u32>,
-    },
-    Leaving {
-        outcome: Outcome,
-    },
-    Finished,
+    pub(crate) thresholds: Thresholds,
 }
 
 /// A place for one worker. A slot beyond the target keeps its generation for the day it is used again.
@@ -62,13 +50,13 @@ pub(super) struct Slot {
 
 /// The state machine; see the module's text.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     pub(super) limits: Limits,
     pub(super) random: fastrand::Rng,
     pub(super) phase: Phase,
     pub(super) slots: Vec<Slot>,
     pub(super) target: usize,
-    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) last_id: u32,
     pub(super) actions: Vec<Action>,
     pub(super) replacing: Replacing,
@@ -76,8 +64,8 @@ pub struct Supervisor {
     pub(super) unhealthy: bool,
     /// What the master's own checks find wrong.
     pub(super) master_problem: Option<String>,
-    /// When a delayed shutdown begins.
-    pub(super) leave_at: Option<Millis>,
+    /// Failed starts while no worker has ever been ready; `None` once one was.
+    pub(super) failed_first_starts: Option<u32>,
     /// All times here are of this clock except those in readings.
     pub(super) clock: Clock,
     /// When the latest sample was taken, on the machine's clock and on ours.
@@ -86,7 +74,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of `workers` slots that has not started. `seed` feeds the jitter.
-    pub fn new(workers: u32, limits: Limits, seed: u64) -> Self {
+    pub(crate) fn new(workers: u32, limits: Limits, seed: u64) -> Self {
         Self {
             limits,
             random: fastrand::Rng::with_seed(seed),
@@ -99,7 +87,7 @@ impl Supervisor {
             replacing: Replacing::default(),
             unhealthy: false,
             master_problem: None,
-            leave_at: None,
+            failed_first_starts: Some(0),
             clock: Clock::default(),
             last_sample: (0, 0),
         }
@@ -107,7 +95,7 @@ impl Supervisor {
 
     /// Takes one event and answers what to do, in order. Events about workers that are gone are ignored: they are
     /// races, not errors. `machine` is the time on the machine's monotonic clock.
-    pub fn on_event(&mut self, event: Event, machine: Millis) -> Vec<Action> {
+    pub(crate) fn on_event(&mut self, event: Event, machine: Millis) -> Vec<Action> {
         let now = self.clock.turn(machine);
         let of_master = matches!(event, Event::MasterChecked { .. });
         match event {
@@ -117,9 +105,9 @@ impl Supervisor {
             Event::Ready { worker } => self.ready(worker, now),
             Event::Leaving { worker } => self.drain(worker, Cause::Leave, now),
             Event::Exited { worker, exit } => self.exited(worker, exit, now),
-            Event::LastWords { worker, words } => {
+            Event::UncaughtError { worker, message } => {
                 if let Some(worker) = self.workers.get_mut(&worker) {
-                    worker.last_words = Some(words);
+                    worker.uncaught_error = Some(message);
                 }
             }
             Event::Checked { worker, problem } => self.checked(worker, problem),
@@ -136,9 +124,9 @@ impl Supervisor {
                     worker.addresses = addresses;
                 }
             }
-            Event::Reload { may_move } => self.reload(may_move, now),
+            Event::Reload { addresses_may_change } => self.reload(addresses_may_change, now),
             Event::Scale { workers } => self.scale(workers, now),
-            Event::Shutdown => self.ask_to_leave(now),
+            Event::Shutdown => self.request_shutdown(now),
             Event::Stop => self.stop(),
             Event::Tick => self.enforce_deadlines(now),
         }
@@ -153,71 +141,71 @@ impl Supervisor {
     }
 
     /// When to send `Tick` if nothing happens before, on the machine's clock; often, while there is a deadline.
-    pub fn next_tick(&self) -> Option<Millis> {
+    pub(crate) fn next_tick(&self) -> Option<Millis> {
         let at = self.clock.on_machine(self.deadline()?);
         Some(self.clock.due().map_or(at, |due| at.min(due)))
     }
 
     pub(super) fn deadline(&self) -> Option<Millis> {
-        let workers = self.workers.values().filter_map(Worker::deadline);
+        let workers = self.workers.values().filter_map(WorkerRecord::deadline);
         let refills = self.slots.iter().filter_map(|slot| slot.refill_at);
         let reload = self.trial_ends_at().into_iter().chain(self.reload_ends_at());
-        workers.chain(refills).chain(self.leave_at).chain(reload).min()
+        workers.chain(refills).chain(self.phase.shutdown_at()).chain(reload).min()
     }
 
     /// All workers that are not gone yet.
-    pub fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> {
         self.workers.iter().map(|(id, worker)| (*id, worker))
     }
 
     /// One worker.
-    pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
+    pub(crate) fn worker(&self, id: WorkerId) -> Option<&WorkerRecord> {
         self.workers.get(&id)
     }
 
-    /// Whether a shutdown was asked for and is being delayed.
-    pub fn is_delaying(&self) -> bool {
-        self.leave_at.is_some()
+    /// Where the cluster is in its life.
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
     }
 
     /// Whether a reload runs.
-    pub fn is_reloading(&self) -> bool {
+    pub(crate) fn is_reloading(&self) -> bool {
         self.replacing.is_reloading()
     }
 
     /// The round of a reload that serves a request which comes now.
-    pub fn next_round(&self) -> u32 {
+    pub(crate) fn next_round(&self) -> u32 {
         self.replacing.round() + 1
     }
 
     /// How far the reload is, if one runs.
-    pub fn reload_progress(&self) -> Option<Progress> {
+    pub(crate) fn reload_progress(&self) -> Option<Progress> {
         self.replacing.progress()
     }
 
     /// Who holds the slot.
-    pub fn holder(&self, slot: u32) -> Option<WorkerId> {
+    pub(crate) fn holder(&self, slot: u32) -> Option<WorkerId> {
         self.slots.get(slot as usize)?.holder
     }
 
     /// Whether workers are still replaced.
-    pub fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running { .. })
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase.is_running()
     }
 
     /// How many workers there should be.
-    pub fn target(&self) -> u32 {
+    pub(crate) fn target(&self) -> u32 {
         self.target as u32
     }
 
     /// How often the slot's worker was replaced.
-    pub fn restarts(&self, slot: u32) -> u32 {
+    pub(crate) fn restarts(&self, slot: u32) -> u32 {
         self.slots.get(slot as usize).map_or(0, |slot| slot.generation.saturating_sub(1))
     }
 
     pub(super) fn start(&mut self, now: Millis) {
         if self.phase == Phase::Idle {
-            self.phase = Phase::Running { deaths: Some(0) };
+            self.phase = Phase::Running;
             self.slots.iter_mut().for_each(|slot| slot.refill_at = Some(now));
         }
     }
@@ -225,13 +213,13 @@ impl Supervisor {
     pub(super) fn spawned(&mut self, id: WorkerId, pid: u32) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.pid = Some(pid);
-            self.tell(Notice::Forked { pid });
+            self.notify(Notice::Forked { pid });
         }
     }
 
     pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
         if self.workers.remove(&id).is_some() {
-            self.tell(Notice::Warning(format!("cannot start a worker: {reason}")));
+            self.notify(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, None, now);
             self.lost(id, &reason, now);
             self.count_failed_start(reason);
@@ -240,26 +228,24 @@ impl Supervisor {
 
     pub(super) fn ready(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let (State::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
-        worker.state = State::Ready { since: now };
+        let (WorkerState::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
+        worker.state = WorkerState::Ready { since: now };
         worker.last_lines.clear();
-        if let Phase::Running { deaths } = &mut self.phase {
-            *deaths = None;
-        }
-        self.tell(Notice::Listening { pid });
+        self.failed_first_starts = None;
+        self.notify(Notice::Listening { pid });
         self.replacement_ready(id, now);
     }
 
     pub(super) fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
         let Some(worker) = self.workers.remove(&id) else { return };
         let (cause, ready_for, is_lost) = match worker.state {
-            State::Starting { .. } => (Cause::Crash, None, true),
-            State::Ready { since } => (Cause::Crash, Some(now.saturating_sub(since)), true),
-            State::Draining { cause, .. } => (cause, None, false),
-            State::Killed { cause } => (cause, None, cause == Cause::StartTimeout),
+            WorkerState::Starting { .. } => (Cause::Crash, None, true),
+            WorkerState::Ready { since } => (Cause::Crash, Some(now.saturating_sub(since)), true),
+            WorkerState::Draining { cause, .. } => (cause, None, false),
+            WorkerState::Killed { cause } => (cause, None, cause == Cause::StartTimeout),
         };
         if let Some(pid) = worker.pid {
-            self.tell(Notice::Died { pid, exit, cause });
+            self.notify(Notice::Died { pid, exit, cause });
         }
         self.vacate(id, ready_for, now);
         if is_lost {
@@ -300,10 +286,13 @@ impl Supervisor {
 
     /// A first start in which as many workers failed as there are slots, and none was ever ready, has failed.
     pub(super) fn count_failed_start(&mut self, reason: String) {
-        if let Phase::Running { deaths: Some(deaths) } = &mut self.phase {
-            *deaths += 1;
-            if *deaths >= self.target as u32 {
-                self.leave_at_once(Outcome::StartFailed { reason });
+        if !self.is_running() {
+            return;
+        }
+        if let Some(failed) = &mut self.failed_first_starts {
+            *failed += 1;
+            if *failed >= self.target as u32 {
+                self.stop_with(Outcome::StartFailed { reason });
             }
         }
     }
@@ -336,7 +325,7 @@ impl Supervisor {
             return;
         }
         let serves =
-            self.workers.values().any(|worker| matches!(worker.state, State::Ready { .. }));
+            self.workers.values().any(|worker| matches!(worker.state, WorkerState::Ready { .. }));
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
             if slot
@@ -354,14 +343,14 @@ impl Supervisor {
         let id = WorkerId(self.last_id);
         self.slots[index].generation += 1;
         let (slot, generation) = (index as u32, self.slots[index].generation);
-        let state = State::Starting { deadline: now + self.limits.start_timeout };
+        let state = WorkerState::Starting { deadline: now + self.limits.start_timeout };
         let stretch = self.random.f64();
-        self.workers.insert(id, Worker::new(slot, generation, state, stretch));
+        self.workers.insert(id, WorkerRecord::new(slot, generation, state, stretch));
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
     }
 
-    pub(super) fn tell(&mut self, notice: Notice) {
-        self.actions.push(Action::Tell(notice));
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.actions.push(Action::Notify(notice));
     }
 }

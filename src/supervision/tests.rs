@@ -4,9 +4,10 @@ use crate::clock::{LOOK, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::event::Reading;
 use crate::supervision::event::{Action, Event, Notice, Outcome};
+use crate::supervision::phase::Phase;
 use crate::supervision::replacements::Thresholds;
 use crate::supervision::supervisor::*;
-use crate::supervision::worker::{Cause, State};
+use crate::supervision::worker::{Cause, WorkerState};
 
 const LIMITS: Limits = Limits {
     start_timeout: 1_000,
@@ -16,7 +17,7 @@ const LIMITS: Limits = Limits {
     max_heartbeat_delay: 3_000,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
 };
-const RELOAD: Event = Event::Reload { may_move: false };
+const RELOAD: Event = Event::Reload { addresses_may_change: false };
 const ONE: WorkerId = WorkerId(1);
 const TWO: WorkerId = WorkerId(2);
 
@@ -25,7 +26,7 @@ fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
 }
 
 fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
-    Action::Tell(Notice::Died { pid, exit, cause })
+    Action::Notify(Notice::Died { pid, exit, cause })
 }
 
 /// Lets time pass until `to` as the runtime does, with a sign of life of all `beating`. Returns what to do meanwhile.
@@ -63,11 +64,11 @@ fn a_start_forks_every_slot_and_tells_forked_before_listening() {
     assert_eq!(supervisor.on_event(Event::Start, 0), [spawn(1, 0, 1), spawn(2, 1, 1)]);
     assert_eq!(
         supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 1),
-        [Action::Tell(Notice::Forked { pid: 101 })]
+        [Action::Notify(Notice::Forked { pid: 101 })]
     );
     assert_eq!(
         supervisor.on_event(Event::Ready { worker: ONE }, 2),
-        [Action::Tell(Notice::Listening { pid: 101 })]
+        [Action::Notify(Notice::Listening { pid: 101 })]
     );
     assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 3), []);
 }
@@ -114,7 +115,7 @@ fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     let actions = supervisor.on_event(Event::Tick, 1_010);
     assert!(matches!(
         actions[..],
-        [Action::Tell(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]
+        [Action::Notify(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]
     ));
     let actions = supervisor
         .on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
@@ -137,7 +138,7 @@ fn a_first_start_in_which_nobody_becomes_ready_gives_up_with_the_reason() {
         actions,
         [
             died(101, Exit::Code(7), Cause::Crash),
-            Action::CloseDoor,
+            Action::StopAdmitting,
             Action::Finish(Outcome::StartFailed { reason })
         ]
     );
@@ -148,7 +149,7 @@ fn shutdown_closes_the_door_before_it_drains_and_finishes_after_the_last_death()
     let mut supervisor = running(2);
     assert_eq!(
         supervisor.on_event(Event::Shutdown, 10),
-        [Action::CloseDoor, Action::Drain { worker: ONE }, Action::Drain { worker: TWO }]
+        [Action::StopAdmitting, Action::Drain { worker: ONE }, Action::Drain { worker: TWO }]
     );
     assert_eq!(supervisor.on_event(Event::Shutdown, 11), [], "a second shutdown changes nothing");
     let exit = Exit::Code(0);
@@ -169,7 +170,10 @@ fn a_drain_that_takes_too_long_is_cut_and_told() {
     assert_eq!(pass(&mut supervisor, 10, 2_009, &[]), []);
     assert_eq!(
         supervisor.on_event(Event::Tick, 2_010),
-        [Action::Tell(Notice::Cut { worker: ONE, pid: 101 }), Action::Kill { worker: ONE }]
+        [
+            Action::Notify(Notice::DrainTimedOut { worker: ONE, pid: 101 }),
+            Action::Kill { worker: ONE }
+        ]
     );
 }
 
@@ -218,11 +222,11 @@ fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<A
 fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new_is_ready() {
     let mut supervisor = running(2);
     let reloading =
-        |slot, pid, replaced| Action::Tell(Notice::Reloading { slot, pid, replaced, total: 2 });
+        |slot, pid, replaced| Action::Notify(Notice::Reloading { slot, pid, replaced, total: 2 });
     assert_eq!(supervisor.on_event(RELOAD, 10), [reloading(0, 101, 0), spawn(3, 0, 2)]);
     born(&mut supervisor, 3, false, 12);
     let next = [
-        Action::Tell(Notice::Listening { pid: 103 }),
+        Action::Notify(Notice::Listening { pid: 103 }),
         Action::Drain { worker: ONE },
         reloading(1, 102, 1),
         spawn(4, 1, 2),
@@ -238,17 +242,17 @@ fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new
 }
 
 fn reloaded(round: u32, replaced: u32, again: bool) -> Action {
-    Action::Tell(Notice::Reloaded { round, replaced, again })
+    Action::Notify(Notice::Reloaded { round, replaced, again })
 }
 
 fn reload_failed(round: u32, reason: &str) -> Action {
-    Action::Tell(Notice::ReloadFailed { round, reason: reason.to_owned() })
+    Action::Notify(Notice::ReloadFailed { round, reason: reason.to_owned() })
 }
 
 #[test]
 fn a_reload_during_a_reload_is_one_further_round_however_many_ask_for_it() {
     let mut supervisor = running(1);
-    let reloading = |pid| Action::Tell(Notice::Reloading { slot: 0, pid, replaced: 0, total: 1 });
+    let reloading = |pid| Action::Notify(Notice::Reloading { slot: 0, pid, replaced: 0, total: 1 });
     assert_eq!(supervisor.next_round(), 1);
     assert_eq!(supervisor.on_event(RELOAD, 10), [reloading(101), spawn(2, 0, 2)]);
     assert_eq!(supervisor.next_round(), 2, "who asks now waits for another one");
@@ -307,7 +311,7 @@ fn drains(actions: &[Action]) -> Vec<u32> {
 
 fn failure(actions: &[Action]) -> Option<&str> {
     actions.iter().find_map(|action| match action {
-        Action::Tell(Notice::ReloadFailed { reason, .. }) => Some(reason.as_str()),
+        Action::Notify(Notice::ReloadFailed { reason, .. }) => Some(reason.as_str()),
         _ => None,
     })
 }
@@ -389,18 +393,18 @@ fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too()
 
 #[test]
 fn new_code_that_leaves_an_address_to_nobody_fails_the_reload_unless_that_is_meant() {
-    for may_move in [false, true] {
+    for addresses_may_change in [false, true] {
         let mut supervisor = serving(2, &["a", "b"]);
-        supervisor.on_event(Event::Reload { may_move }, 0);
+        supervisor.on_event(Event::Reload { addresses_may_change }, 0);
         serve(&mut supervisor, 3, &["b", "c"], 0);
         born(&mut supervisor, 3, true, 0);
         assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
         let actions = supervisor.on_event(Event::Tick, 500);
-        assert_eq!(drains(&actions), [if may_move { 1 } else { 3 }]);
+        assert_eq!(drains(&actions), [if addresses_may_change { 1 } else { 3 }]);
         let reason = failure(&actions);
         assert_eq!(
             reason.is_some_and(|why| why.contains("does not listen on a, which")),
-            !may_move,
+            !addresses_may_change,
             "{reason:?}"
         );
     }
@@ -456,7 +460,8 @@ fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_work
     let mut supervisor = running(2);
     supervisor.on_event(RELOAD, 10);
     born(&mut supervisor, 3, false, 10);
-    supervisor.on_event(Event::LastWords { worker: WorkerId(3), words: "Error: boom".into() }, 11);
+    supervisor
+        .on_event(Event::UncaughtError { worker: WorkerId(3), message: "Error: boom".into() }, 11);
     let exit = Exit::Code(1);
     assert_eq!(
         supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
@@ -470,7 +475,7 @@ fn a_replacement_that_dies_fails_the_reload_with_its_last_words_and_the_old_work
     );
     assert!(!supervisor.is_reloading());
     let ready =
-        supervisor.workers().filter(|(_, w)| matches!(w.state, State::Ready { .. })).count();
+        supervisor.workers().filter(|(_, w)| matches!(w.state, WorkerState::Ready { .. })).count();
     assert_eq!(ready, 2);
 }
 
@@ -520,7 +525,10 @@ fn a_worker_above_a_threshold_is_recycled_one_at_a_time() {
     let mut supervisor = running(2);
     let above = vec![reading(ONE, 10, 1_000), reading(TWO, 10, 1_000)];
     let actions = supervisor.on_event(Event::Sample { readings: above.clone() }, 10);
-    assert!(matches!(&actions[0], Action::Tell(Notice::Recycling { pid: 101, .. })), "{actions:?}");
+    assert!(
+        matches!(&actions[0], Action::Notify(Notice::Recycling { pid: 101, .. })),
+        "{actions:?}"
+    );
     assert_eq!(actions[1..], [spawn(3, 0, 2)]);
     assert_eq!(supervisor.on_event(Event::Sample { readings: above.clone() }, 20), []);
     born(&mut supervisor, 3, true, 30);
@@ -538,7 +546,7 @@ fn a_silent_worker_is_told_killed_and_replaced_at_once() {
     assert_eq!(
         supervisor.on_event(sample(0), 3_500),
         [
-            Action::Tell(Notice::Unresponsive { pid: 101, age: 3_500 }),
+            Action::Notify(Notice::Unresponsive { pid: 101, age: 3_500 }),
             Action::Kill { worker: ONE },
             spawn(2, 0, 2)
         ]
@@ -555,7 +563,7 @@ fn a_master_that_was_stopped_blames_nobody_for_the_time_it_slept() {
     }
     let actions = supervisor.on_event(sample(500), 62_700);
     assert!(
-        matches!(actions[0], Action::Tell(Notice::Unresponsive { age: 3_525, .. })),
+        matches!(actions[0], Action::Notify(Notice::Unresponsive { age: 3_525, .. })),
         "{actions:?}"
     );
 }
@@ -596,13 +604,14 @@ fn a_delayed_shutdown_keeps_serving_until_its_time() {
     let limits = Limits { shutdown_delay: 500, ..LIMITS };
     let mut supervisor = Supervisor { limits, ..running(1) };
     assert_eq!(supervisor.on_event(Event::Shutdown, 10), []);
-    assert!(supervisor.is_running() && supervisor.is_delaying());
+    assert!(supervisor.is_running());
+    assert_eq!(supervisor.phase, Phase::ShutdownDelayed { until: 510 });
     assert_eq!(supervisor.deadline(), Some(510));
     assert_eq!(supervisor.on_event(Event::Shutdown, 100), []);
     assert_eq!(pass(&mut supervisor, 100, 500, &[ONE]), []);
     assert_eq!(
         supervisor.on_event(Event::Tick, 510),
-        [Action::CloseDoor, Action::Drain { worker: ONE }]
+        [Action::StopAdmitting, Action::Drain { worker: ONE }]
     );
 }
 
@@ -613,8 +622,8 @@ fn health_is_told_once_for_the_cluster_and_a_worker_takes_its_problem_with_it() 
         worker,
         problem: problem.map(str::to_owned),
     };
-    let disabled = Action::Tell(Notice::Disabled { pid: Some(101), reason: "status 503".into() });
-    let enabled = Action::Tell(Notice::Enabled);
+    let disabled = Action::Notify(Notice::Disabled { pid: Some(101), reason: "status 503".into() });
+    let enabled = Action::Notify(Notice::Enabled);
     assert_eq!(supervisor.on_event(checked(ONE, Some("status 503")), 1), [disabled]);
     assert_eq!(supervisor.on_event(checked(TWO, Some("a validator said no")), 2), []);
     assert_eq!(supervisor.on_event(checked(ONE, None), 3), []);
@@ -631,7 +640,7 @@ fn the_end_of_all_who_found_a_problem_is_no_recovery_before_somebody_was_checked
     supervisor.on_event(Event::Checked { worker: ONE, problem: problem.clone() }, 1);
     let actions =
         supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Signal("SIGKILL") }, 2);
-    assert!(!actions.contains(&Action::Tell(Notice::Enabled)), "{actions:?}");
+    assert!(!actions.contains(&Action::Notify(Notice::Enabled)), "{actions:?}");
     supervisor.on_event(Event::Spawned { worker: TWO, pid: 102 }, 3);
     supervisor.on_event(Event::Ready { worker: TWO }, 3);
     assert_eq!(
@@ -640,7 +649,7 @@ fn the_end_of_all_who_found_a_problem_is_no_recovery_before_somebody_was_checked
         "still ill, and told already"
     );
     let well = Event::Checked { worker: TWO, problem: None };
-    assert_eq!(supervisor.on_event(well, 5), [Action::Tell(Notice::Enabled)]);
+    assert_eq!(supervisor.on_event(well, 5), [Action::Notify(Notice::Enabled)]);
 }
 
 #[test]
@@ -648,7 +657,7 @@ fn what_the_master_finds_itself_counts_too_and_is_told_once_with_the_workers() {
     let mut supervisor = running(1);
     let found =
         |problem: Option<&str>| Event::MasterChecked { problem: problem.map(str::to_owned) };
-    let disabled = Action::Tell(Notice::Disabled { pid: None, reason: "no answer".into() });
+    let disabled = Action::Notify(Notice::Disabled { pid: None, reason: "no answer".into() });
     assert_eq!(supervisor.on_event(found(Some("no answer")), 1), [disabled]);
     assert_eq!(
         supervisor.on_event(Event::Checked { worker: ONE, problem: Some("ill".into()) }, 2),
@@ -657,7 +666,7 @@ fn what_the_master_finds_itself_counts_too_and_is_told_once_with_the_workers() {
     assert_eq!(supervisor.on_event(found(None), 3), []);
     assert_eq!(
         supervisor.on_event(Event::Checked { worker: ONE, problem: None }, 4),
-        [Action::Tell(Notice::Enabled)]
+        [Action::Notify(Notice::Enabled)]
     );
 }
 
@@ -666,7 +675,7 @@ fn a_switch_is_told_with_who_did_it() {
     let mut supervisor = running(1);
     let off = Event::Switched { disabled: true, by: "127.0.0.1".into() };
     let told = Notice::Disabled { pid: None, reason: "switched off by 127.0.0.1".into() };
-    assert_eq!(supervisor.on_event(off, 1), [Action::Tell(told)]);
+    assert_eq!(supervisor.on_event(off, 1), [Action::Notify(told)]);
     let on = Event::Switched { disabled: false, by: String::new() };
-    assert_eq!(supervisor.on_event(on, 2), [Action::Tell(Notice::Enabled)]);
+    assert_eq!(supervisor.on_event(on, 2), [Action::Notify(Notice::Enabled)]);
 }

@@ -6,7 +6,7 @@ use crate::clock::Millis;
 
 /// Why a worker ended, seen from the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// Nobody asked it to.
     Crash,
     /// It was not ready within `startTimeout`.
@@ -29,7 +29,7 @@ pub enum Cause {
 
 impl Cause {
     /// The word users see in `died`'s `reason`.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Crash => "crash",
             Self::StartTimeout => "start-timeout",
@@ -46,7 +46,7 @@ impl Cause {
 
 /// Where a worker is in its life. It only ever moves downwards in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum WorkerState {
     /// Started, not ready yet.
     Starting {
         /// When it is given up.
@@ -73,34 +73,34 @@ pub enum State {
 
 /// One worker process.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub(crate) struct WorkerRecord {
     /// The place it holds, or held until its replacement took over.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// Grows with each process that ever held the slot, from 1.
-    pub generation: u32,
+    pub(crate) generation: u32,
     /// Its process id, once it was spawned.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// Where it is in its life.
-    pub state: State,
+    pub(crate) state: WorkerState,
     /// Its own share of the thresholds' jitter, 0 to 1.
-    pub stretch: f64,
+    pub(crate) stretch: f64,
     /// When its event loop last turned, as far as samples told.
-    pub beat: Millis,
+    pub(crate) beat: Millis,
     /// What it said of its own failure, if it came to that.
-    pub last_words: Option<String>,
+    pub(crate) uncaught_error: Option<String>,
     /// What its last health check found wrong.
-    pub problem: Option<String>,
+    pub(crate) problem: Option<String>,
     /// Whether there was a check yet.
-    pub checked: bool,
+    pub(crate) checked: bool,
     /// What it last wrote to standard error before it was ready.
-    pub last_lines: Vec<String>,
+    pub(crate) last_lines: Vec<String>,
     /// Where it gets connections from the door, `host:port` or a path each.
-    pub addresses: BTreeSet<String>,
+    pub(crate) addresses: BTreeSet<String>,
 }
 
-impl Worker {
+impl WorkerRecord {
     /// One that has no process yet.
-    pub fn new(slot: u32, generation: u32, state: State, stretch: f64) -> Self {
+    pub(crate) fn new(slot: u32, generation: u32, state: WorkerState, stretch: f64) -> Self {
         Self {
             slot,
             generation,
@@ -108,7 +108,7 @@ impl Worker {
             state,
             stretch,
             beat: 0,
-            last_words: None,
+            uncaught_error: None,
             problem: None,
             checked: false,
             last_lines: Vec::new(),
@@ -116,16 +116,21 @@ impl Worker {
         }
     }
 
+    /// Whether it is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.state, WorkerState::Ready { .. })
+    }
+
     /// Whether it counts for its slot: draining and killed workers do not.
-    pub fn holds_slot(&self) -> bool {
-        matches!(self.state, State::Starting { .. } | State::Ready { .. })
+    pub(crate) fn holds_slot(&self) -> bool {
+        matches!(self.state, WorkerState::Starting { .. } | WorkerState::Ready { .. })
     }
 
     /// How it ended, in words, with its own last ones and what it had written: one line, as every message.
-    pub fn describe_end(&self, how: &str) -> String {
+    pub(crate) fn describe_end(&self, how: &str) -> String {
         let pid = self.pid.unwrap_or_default();
         let mut description = format!("worker {pid} {how}");
-        if let Some(words) = &self.last_words {
+        if let Some(words) = &self.uncaught_error {
             description.push_str(&format!(": {words}"));
         }
         if !self.last_lines.is_empty() {
@@ -136,10 +141,12 @@ impl Worker {
     }
 
     /// When the supervisor has to look at it again, if nothing happens before.
-    pub fn deadline(&self) -> Option<Millis> {
+    pub(crate) fn deadline(&self) -> Option<Millis> {
         match self.state {
-            State::Starting { deadline } | State::Draining { deadline, .. } => Some(deadline),
-            State::Ready { .. } | State::Killed { .. } => None,
+            WorkerState::Starting { deadline } | WorkerState::Draining { deadline, .. } => {
+                Some(deadline)
+            }
+            WorkerState::Ready { .. } | WorkerState::Killed { .. } => None,
         }
     }
 }

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::balancing::balancer::{LoadSnapshot, Standing};
-use crate::balancing::ledger::Ledger;
+use crate::balancing::{Ledger, LoadSnapshot, Standing};
 use crate::clock::Millis;
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Field, Row};
