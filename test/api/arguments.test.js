@@ -1,6 +1,7 @@
 'use strict';
 
-// Arguments of methods: an invalid one is named before anything happens.
+// Invalid arguments of methods are rejected, with a message that names them, before anything
+// happens.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
@@ -17,17 +18,17 @@ describe('arguments of methods', () => {
       message: words,
     });
 
-  it('scale() wants a whole number from 1', async () => {
+  it('scale() takes a whole number from 1', async () => {
     for (const wrong of [undefined, null, 0, -1, 1.5, NaN, Infinity, '2', {}, 5n])
       await refused((c) => c.scale(wrong), /scale/);
   });
 
-  it('send() wants a pid', async () => {
+  it('send() takes a pid', async () => {
     for (const wrong of [undefined, null, 0, -1, 1.5, NaN, '2', {}])
       await refused((c) => c.send(wrong, 'hello'), /send/);
   });
 
-  it('send() and broadcast() want what JSON can hold', async () => {
+  it('send() and broadcast() take values that JSON can represent', async () => {
     for (const wrong of [() => {}, Symbol('s'), 5n, { deep: [5n] }, circular]) {
       await refused((c) => c.send(process.pid, wrong), /message/);
       await refused((c) => c.broadcast(wrong), /message/);
@@ -36,7 +37,7 @@ describe('arguments of methods', () => {
 });
 
 describe('requiring the module and making a Cluster', () => {
-  it('touches nothing: no handlers, no timers, no threads, no files', () => {
+  it('adds no handlers, timers, threads or files', () => {
     const script = `
       const count = () => [process.eventNames().length, require('fs').readdirSync('/proc/self/task').length];
       const before = count();

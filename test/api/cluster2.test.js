@@ -1,7 +1,7 @@
 'use strict';
 
-// What scripts that come from the original, and modules that know `node:cluster`, expect of an
-// object and its directories.
+// Compatibility with scripts written for the original cluster2, and with modules that know
+// `node:cluster`.
 
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
@@ -13,10 +13,10 @@ const Cluster = require('../..');
 const { request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 
-describe('a script for the original', () => {
+describe('a script written for the original cluster2', () => {
   const start = async () => new Script('original.js', { port: await freePort() }).ready();
 
-  it('finds the directory logs, also where nobody said anything about it', async () => {
+  it('finds the directory logs, even if no option names it', async () => {
     const script = await start();
     assert.strictEqual(
       fs.readFileSync(path.join(script.cwd, 'logs', 'app.log'), 'utf8'),
@@ -24,7 +24,7 @@ describe('a script for the original', () => {
     );
   });
 
-  it('turns the health check off by null: /ecv is the app’s', async () => {
+  it('turns the health check off with `ecv: null`: the app serves /ecv', async () => {
     const script = await start();
     const options = JSON.parse((await request(script.port, '/ecv')).body);
     assert.deepStrictEqual(
@@ -33,24 +33,25 @@ describe('a script for the original', () => {
     );
   });
 
-  it('gets workers’ messages in the master on require("cluster") too, and answers by worker.send()', async () => {
+  it('receives messages of workers on require("cluster"), and answers with worker.send()', async () => {
     const script = await start();
     await script.until(
       'both have their answers',
-      () => script.events({ everybody: true }).filter(([name]) => name === 'answered').length === 2,
+      () =>
+        script.events({ allProcesses: true }).filter(([name]) => name === 'answered').length === 2,
     );
-    const told = script.told('nodeMessage').sort();
+    const told = script.emitted('nodeMessage').sort();
     assert.deepStrictEqual(told.map(([, pid]) => pid).sort(), script.workers().sort());
     for (const [id, , message, withoutHandle] of told)
       assert.deepStrictEqual([message, withoutHandle], [{ topic: 'log', from: id }, true]);
-    const answers = script.events({ everybody: true }).filter(([name]) => name === 'answered');
+    const answers = script.events({ allProcesses: true }).filter(([name]) => name === 'answered');
     for (const [, id, { answerTo }] of answers)
       assert.strictEqual(answerTo.from, id, 'each its own');
   });
 });
 
-describe('an object of the class', () => {
-  it('shows its options as they count', () => {
+describe('an instance of Cluster', () => {
+  it('shows its options with the values in use', () => {
     const validator = () => true;
     const { options } = new Cluster({
       port: ['3000', '/tmp/app.sock'],
@@ -75,7 +76,7 @@ describe('an object of the class', () => {
     assert.ok(!('ports' in bare) && !('validator' in bare));
   });
 
-  it('may be of a class that extends it, with an own `options` too', () => {
+  it('may be of a subclass, even one with its own `options`', () => {
     class Mine extends Cluster {
       constructor(options) {
         super(options);
@@ -89,7 +90,7 @@ describe('an object of the class', () => {
     assert.strictEqual(Cluster.name, 'Cluster');
   });
 
-  it('is not made by Cluster.call(this) or without `new`, and the error says what to write', () => {
+  it('cannot be made with Cluster.call(this) or without `new`; the error says what to write', () => {
     function Old(options) {
       Cluster.call(this, options);
     }

@@ -1,7 +1,7 @@
 'use strict';
 
-// The methods of a cluster, called in another process, in the master and in a worker. Stop and
-// shutdown have files of their own.
+// The methods of a cluster, called in another process, in the master and in a worker. `stop()` and
+// `shutdown()` are tested in lifecycle/.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -16,11 +16,11 @@ const { until } = require('../helpers/wait');
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
-/** What `status()` tells of the workers, by one of its fields. */
+/** Returns one field of each worker in `status()`. */
 const workersBy = async (script, field) =>
   (await ask(script.cwd, 'status')).ok.workers.map((worker) => worker[field]);
 
-describe('asking where no cluster runs', () => {
+describe('a method called where no cluster runs', () => {
   let directory;
   beforeEach(() => (directory = fs.mkdtempSync('/tmp/cluster2-test-')));
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
@@ -31,7 +31,7 @@ describe('asking where no cluster runs', () => {
     ['shutdown'],
     ['shutdown', { wait: true }],
   ]) {
-    it(`${method}(${args.map((arg) => JSON.stringify(arg))}) is no error, and leaves the directory as it was`, async () => {
+    it(`${method}(${args.map((arg) => JSON.stringify(arg))}) is no error, and does not change the directory`, async () => {
       const { ok } = await ask(directory, method, args);
       assert.deepStrictEqual(ok, {
         running: false,
@@ -44,7 +44,7 @@ describe('asking where no cluster runs', () => {
   }
 
   for (const [method, ...args] of [['scale', 2], ['send', 1, 'hello'], ['broadcast', 'hello']]) {
-    it(`${method}() says that nothing runs, and where it looked`, async () => {
+    it(`${method}() rejects, and says which directory it looked in`, async () => {
       const { error } = await ask(directory, method, args);
       assert.strictEqual(error.code, 'CLUSTER2_ERR_NOT_RUNNING');
       assert.match(error.message, new RegExp(path.join(directory, 'pids')));
@@ -52,8 +52,8 @@ describe('asking where no cluster runs', () => {
   }
 });
 
-describe('asking from another process', () => {
-  it('status() tells of the master, and of each worker what it has done', async () => {
+describe('a method called in another process', () => {
+  it('status() describes the master and each worker', async () => {
     const script = await start();
     await attempt({ port: script.port });
     const { ok: status } = await ask(script.cwd, 'status');
@@ -123,7 +123,8 @@ describe('asking from another process', () => {
       sent: 1,
     });
     assert.deepStrictEqual((await ask(script.cwd, 'broadcast', ['for all'])).ok, { sent: 2 });
-    const heard = () => script.events({ everybody: true }).filter(([name]) => name === 'message');
+    const heard = () =>
+      script.events({ allProcesses: true }).filter(([name]) => name === 'message');
     await script.until('all messages have arrived', () => heard().length === 3);
     assert.deepStrictEqual(
       heard().map(([, from]) => from),
@@ -140,7 +141,7 @@ describe('asking from another process', () => {
     assert.strictEqual((mode & 0o777).toString(8), '600');
   });
 
-  it('silent clients by the thousand, some in the midst of a request, keep nobody waiting', async () => {
+  it('a thousand silent clients, some in the middle of a request, delay no other client', async () => {
     const script = await start();
     const socket = path.join(script.pids, 'control.sock');
     const reload = ask(script.cwd, 'reload');
@@ -149,7 +150,7 @@ describe('asking from another process', () => {
     );
     const silent = [];
     const connect = () => silent.push(net.connect(socket).on('error', () => {}));
-    // More at once than may wait to be accepted are refused.
+    // The kernel refuses more connections at once than its backlog holds.
     const more = () => {
       const connecting = silent.filter((client) => client.connecting).length;
       for (let count = connecting; count < 100; count += 1) connect();
@@ -176,14 +177,14 @@ describe('asking from another process', () => {
     }
   });
 
-  it('many who ask at once are all answered', async () => {
+  it('many callers at once are all answered', async () => {
     const script = await start();
     const answers = await Promise.all(Array.from({ length: 8 }, () => ask(script.cwd, 'status')));
     assert.ok(answers.every(({ ok }) => ok.master.pid === script.pid));
   });
 });
 
-describe('asking inside the cluster', () => {
+describe('a method called inside the cluster', () => {
   const inWorker = async (script, command) => {
     const { body } = await attempt({
       port: script.port,
@@ -196,48 +197,48 @@ describe('asking inside the cluster', () => {
       port: script.port,
       path: `/master?${encodeURIComponent(JSON.stringify(command))}`,
     });
-    await script.until('the master has its answer', () => script.told('answer').length > 0);
-    return script.told('answer').at(-1)[1];
+    await script.until('the master has its answer', () => script.emitted('answer').length > 0);
+    return script.emitted('answer').at(-1)[1];
   };
 
   for (const [where, asked] of [['a worker', inWorker], ['the master', inMaster]]) {
-    it(`${where} may ask for the status`, async () => {
+    it(`${where} may call status()`, async () => {
       const script = await start();
       const { ok } = await asked(script, ['status']);
       assert.strictEqual(ok.master.pid, script.pid);
       assert.strictEqual(ok.workers.length, 2);
     });
 
-    it(`${where} may scale`, async () => {
+    it(`${where} may call scale()`, async () => {
       const script = await start();
       assert.deepStrictEqual(await asked(script, ['scale', 3]), { ok: { before: 2, workers: 3 } });
       await script.ready(3);
     });
 
-    it(`${where} may send a message`, async () => {
+    it(`${where} may call send()`, async () => {
       const script = await start();
       const [first] = script.workers();
       assert.deepStrictEqual(await asked(script, ['send', first, 'psst']), { ok: { sent: 1 } });
       await script.until('it arrives', () =>
-        script.events({ everybody: true }).some((event) => event[2] === 'psst'),
+        script.events({ allProcesses: true }).some((event) => event[2] === 'psst'),
       );
     });
 
-    it(`${where} may shut the cluster down, and everybody leaves with exit code 0`, async () => {
+    it(`${where} may call shutdown(): every process exits with code 0`, async () => {
       const script = await start();
       assert.deepStrictEqual(await asked(script, ['shutdown']), {
         ok: { running: true, pid: script.pid },
       });
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
       assert.deepStrictEqual(
-        script.told('died').map(([, end]) => end),
+        script.emitted('died').map(([, end]) => end),
         Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }),
       );
       assert.deepStrictEqual(fs.readdirSync(script.pids), []);
     });
   }
 
-  it('the master may wait for the end of its shutdown', async () => {
+  it('the master may call shutdown({ wait: true })', async () => {
     const script = await start();
     const { ok } = await inMaster(script, ['shutdown', { wait: true }]);
     assert.deepStrictEqual(ok, { running: true, pid: script.pid });
@@ -245,7 +246,7 @@ describe('asking inside the cluster', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('the master may stop its cluster', async () => {
+  it('the master may call stop()', async () => {
     const script = await start();
     assert.deepStrictEqual(await inMaster(script, ['stop']), {
       ok: { running: true, pid: script.pid },
@@ -253,10 +254,10 @@ describe('asking inside the cluster', () => {
     assert.deepStrictEqual(script.workers(), []);
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
-  it('whatever is asked while the cluster ends is answered', async () => {
-    const script = new Script('asks-late.js', { port: await freePort() });
-    await script.until('all is answered', () => script.told('answers').length > 0);
-    for (const [method, answer] of script.told('answers')[0][0]) {
+  it('calls made while the cluster ends are answered', async () => {
+    const script = new Script('calls-during-shutdown.js', { port: await freePort() });
+    await script.until('all is answered', () => script.emitted('answers').length > 0);
+    for (const [method, answer] of script.emitted('answers')[0][0]) {
       if (method === 'broadcast')
         assert.strictEqual(answer.sent ?? answer, answer.sent ?? 'CLUSTER2_ERR_NOT_RUNNING');
       else

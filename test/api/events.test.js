@@ -1,6 +1,6 @@
 'use strict';
 
-// What a Cluster tells: each worker's life from `forked` to `died`, signals, heartbeats and
+// The events of a Cluster: each worker's life from `forked` to `died`, signals, heartbeats and
 // warnings.
 
 const assert = require('node:assert');
@@ -12,70 +12,72 @@ const { attempt } = require('../helpers/load');
 const start = async (options, file = 'commands.js') =>
   new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);
 
-/** Makes the worker that takes the request do something, and waits until it is replaced. */
+/**
+ * Sends `command` to the worker that accepts the request, and waits until the worker is replaced.
+ */
 async function provoke(script, command) {
-  const before = script.told('listening').length;
+  const before = script.emitted('listening').length;
   await attempt({ port: script.port, path: `/worker?${JSON.stringify(command)}` });
-  await script.until('a replacement listens', () => script.told('listening').length > before);
+  await script.until('a replacement listens', () => script.emitted('listening').length > before);
 }
 
-const deaths = (script) => script.told('died').map(([, end]) => end);
+const deaths = (script) => script.emitted('died').map(([, end]) => end);
 const REQUEST = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n';
 
-describe('the life of a worker', () => {
-  it('is told in order: forked, then listening, then died', async () => {
+describe('the events of a worker’s life', () => {
+  it('come in order: forked, listening, died', async () => {
     const script = await start();
     script.kill('SIGTERM');
     await script.ended();
-    for (const [pid] of script.told('forked')) {
+    for (const [pid] of script.emitted('forked')) {
       const life = script.events().filter(([, who]) => who === pid).map(([name]) => name);
       assert.deepStrictEqual(life, ['forked', 'listening', 'died']);
     }
-    assert.strictEqual(new Set(script.told('forked').flat()).size, 2);
+    assert.strictEqual(new Set(script.emitted('forked').flat()).size, 2);
   });
 
-  it('listen’s callback is called in the master once, when the first worker listens', async () => {
+  it('include the callback of listen(), called once in the master when the first worker listens', async () => {
     const script = await start();
     const names = script.events().map(([name]) => name);
     assert.strictEqual(names.filter((name) => name === 'called back').length, 1);
     assert.ok(names.indexOf('called back') > names.indexOf('listening'), String(names));
     const everywhere = () =>
-      script.events({ everybody: true }).filter(([name]) => name === 'called back');
+      script.events({ allProcesses: true }).filter(([name]) => name === 'called back');
     await script.until('it was called in each worker too', () => everywhere().length === 3);
   });
 
-  it('that ends by itself is a crash, with its exit code', async () => {
+  it('report an exit as a crash, with its exit code', async () => {
     const script = await start();
     await provoke(script, ['exit', 3]);
     assert.deepStrictEqual(deaths(script), [{ code: 3, signal: null, reason: 'crash' }]);
   });
 
-  it('that ends with exit code 0, unasked, is a crash as well', async () => {
+  it('report an unrequested exit with code 0 as a crash too', async () => {
     const script = await start();
     await provoke(script, ['exit', 0]);
     assert.deepStrictEqual(deaths(script), [{ code: 0, signal: null, reason: 'crash' }]);
   });
 
   for (const signal of ['SIGABRT', 'SIGUSR2']) {
-    it(`that is ended by ${signal} is a crash, with its signal`, async () => {
+    it(`report an end by ${signal} as a crash, with its signal`, async () => {
       const script = await start();
       await provoke(script, ['kill', signal]);
       assert.deepStrictEqual(deaths(script), [{ code: null, signal, reason: 'crash' }]);
-      assert.deepStrictEqual(script.told('SIGKILL'), []);
+      assert.deepStrictEqual(script.emitted('SIGKILL'), []);
     });
   }
 
-  it('that is ended by SIGKILL is told by the event SIGKILL too, just before', async () => {
+  it('include the event SIGKILL, just before died, after an end by SIGKILL', async () => {
     const script = await start();
     await provoke(script, ['kill', 'SIGKILL']);
-    const [[pid]] = script.told('died');
-    assert.deepStrictEqual(script.told('SIGKILL'), [[{ pid, type: 'worker' }]]);
+    const [[pid]] = script.emitted('died');
+    assert.deepStrictEqual(script.emitted('SIGKILL'), [[{ pid, type: 'worker' }]]);
     assert.deepStrictEqual(deaths(script), [{ code: null, signal: 'SIGKILL', reason: 'crash' }]);
     const names = script.events().map(([name]) => name);
     assert.strictEqual(names.indexOf('died'), names.indexOf('SIGKILL') + 1);
   });
 
-  it('ends exactly once, whatever happens to it', async () => {
+  it('include died exactly once, whatever happens to the worker', async () => {
     const script = await start({ noWorkers: 3 });
     await provoke(script, ['exit', 1]);
     await provoke(script, ['kill', 'SIGKILL']);
@@ -85,14 +87,14 @@ describe('the life of a worker', () => {
     );
     await ask(script.cwd, 'shutdown', [{ wait: true }]);
     await script.ended();
-    const died = script.told('died').map(([pid]) => pid);
-    assert.deepStrictEqual(died.sort(), script.told('forked').flat().sort());
+    const died = script.emitted('died').map(([pid]) => pid);
+    assert.deepStrictEqual(died.sort(), script.emitted('forked').flat().sort());
     assert.strictEqual(new Set(died).size, 5);
     const reasons = deaths(script).map(({ reason }) => reason);
     assert.deepStrictEqual(reasons.sort(), ['crash', 'crash', 'scale', 'shutdown', 'shutdown']);
   });
 
-  it('ends at stop() by SIGKILL', async () => {
+  it('report an end by SIGKILL after stop()', async () => {
     const script = await start();
     await ask(script.cwd, 'stop');
     await script.ended();
@@ -100,19 +102,19 @@ describe('the life of a worker', () => {
       deaths(script),
       Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }),
     );
-    assert.strictEqual(script.told('SIGKILL').length, 2);
+    assert.strictEqual(script.emitted('SIGKILL').length, 2);
   });
 });
 
 describe('the event close of a server', () => {
-  it('comes when the shutdown begins, so that the manual’s graceful example can answer its last requests', async () => {
+  it('comes when the shutdown begins, so that the graceful example of the manual answers its last requests', async () => {
     const script = await start(undefined, 'graceful.js');
     const connection = new Connection(script.port);
     await connection.say(REQUEST, 'hello');
     assert.doesNotMatch(connection.received, /connection: close/i);
     script.kill('SIGTERM');
     const closed = () =>
-      script.events({ everybody: true }).filter(([name]) => name === 'close').length;
+      script.events({ allProcesses: true }).filter(([name]) => name === 'close').length;
     await script.until('the servers know', () => closed() === 2);
     assert.ok(!connection.ended, 'the connection is still open');
     connection.received = '';
@@ -128,18 +130,18 @@ describe('the event close of a server', () => {
 });
 
 describe('the event heartbeat', () => {
-  it('tells in the master what status() tells, and in a worker its own numbers', async () => {
+  it('holds the status in the master, and the worker’s own numbers in a worker', async () => {
     const script = await start({ noWorkers: 1 }, 'heartbeats.js');
     const [worker] = script.workers();
     const beats = () =>
       script
-        .events({ everybody: true })
+        .events({ allProcesses: true })
         .filter(([name]) => name === 'heartbeat')
         .map(([, stats]) => stats);
     const ofMaster = () =>
       beats().find((stats) => stats.master && stats.workers[0]?.state === 'ready');
     const ofWorker = () => beats().find((stats) => stats.pid === worker);
-    await script.until('both have told', () => ofMaster() && ofWorker());
+    await script.until('both have emitted it', () => ofMaster() && ofWorker());
     assert.strictEqual(ofMaster().master.pid, script.pid);
     assert.deepStrictEqual(ofMaster().workers.map(({ pid }) => pid), [worker]);
     const { connections, requests, eventLoopDelay, rss, cpu } = ofWorker();
@@ -148,7 +150,7 @@ describe('the event heartbeat', () => {
     assert.ok(eventLoopDelay >= 0 && rss > 1e6 && cpu > 0);
   });
 
-  it('does not keep a cluster from ending, nor break its end', async () => {
+  it('does not delay or break the end of a cluster', async () => {
     const script = await start({ noWorkers: 1 }, 'heartbeats.js');
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
@@ -157,7 +159,7 @@ describe('the event heartbeat', () => {
 });
 
 describe('the event warning', () => {
-  it('tells how many connections a shutdown had to cut, and after how long', async () => {
+  it('says how many connections a shutdown cut, and after how long', async () => {
     const script = await start({ shutdownTimeout: 400 });
     const cut = attempt({ port: script.port, path: '/slow?60000' });
     await script.until('it is being answered', async () => {
@@ -167,7 +169,7 @@ describe('the event warning', () => {
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     assert.notStrictEqual((await cut).outcome, 'ok');
-    const [[{ message }], ...more] = script.told('warning');
+    const [[{ message }], ...more] = script.emitted('warning');
     assert.match(
       message,
       /^worker \d+ did not finish within 400 ms \(shutdownTimeout\); it was killed with 1 open connection/,
@@ -177,8 +179,8 @@ describe('the event warning', () => {
     assert.deepStrictEqual(ends, ['SIGKILL shutdown', 'null shutdown']);
   });
 
-  it('is printed where nobody listens', async () => {
-    const script = new Script('silent.js', { port: await freePort() });
+  it('is printed if it has no listener', async () => {
+    const script = new Script('never-ready.js', { port: await freePort() });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const [warning, failure] = script.errors.split('\n');
     assert.match(

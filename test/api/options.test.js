@@ -1,7 +1,7 @@
 'use strict';
 
-// Options through the JavaScript API: what is wrong is named, with what was expected and what was
-// given; nothing is started.
+// Options of the JavaScript API: the error for an invalid option names it, the expected value and
+// the given one. Nothing is started.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
@@ -25,7 +25,7 @@ const refuses = (options, code, ...words) => {
 const circular = {};
 circular.self = circular;
 
-/** Values of every kind, with the way a message shows them. */
+/** Values of every kind, and how an error message shows them. */
 const KINDS = [
   [() => {}, 'a function'],
   [class {}, 'a function'],
@@ -38,7 +38,7 @@ const KINDS = [
   [[[]], '[[]]'],
 ];
 
-/** For each option, values of kinds that it takes itself, and so are not wrong. */
+/** Valid ports of every kind. */
 const PORTS = [0, 1, '3000'];
 const OPTIONS = {
   cluster: 'true or false',
@@ -74,7 +74,7 @@ const ECV = {
   allow: 'a list of addresses and CIDRs',
 };
 
-describe('an option of the wrong kind is named, with what it should be and what it is', () => {
+describe('an option of the wrong type: the error names it, the expected type and the given value', () => {
   for (const [name, expected] of Object.entries(OPTIONS)) {
     it(name, () => {
       for (const [value, shown] of KINDS)
@@ -101,14 +101,14 @@ describe('an option of the wrong kind is named, with what it should be and what 
       refuses({ ecv: value }, INVALID, "'ecv' must be", 'an object, or false');
   });
 
-  it('ecv.validator, which must be a function', () => {
+  it('ecv.validator', () => {
     for (const value of ['f', 5, true, {}, 5n, NaN])
       refuses({ ecv: { validator: value } }, INVALID, "'ecv.validator' must be a function");
     new Cluster({ ecv: { validator: () => true } });
     new Cluster({ ecv: { validator: async () => true } });
   });
 
-  it('env, an object of texts', () => {
+  it('env', () => {
     for (const value of [
       'A=1',
       5,
@@ -131,13 +131,13 @@ describe('an option of the wrong kind is named, with what it should be and what 
       refuses(value, INVALID, 'must be an object');
   });
 
-  it('options that refer to themselves', () => {
+  it('circular options', () => {
     refuses({ env: circular }, INVALID);
     refuses(circular, INVALID);
   });
 });
 
-describe('an option out of its range is refused', () => {
+describe('an option out of its range is rejected', () => {
   const cases = [
     ['noWorkers', [0, -1, 1.5, 1025, '0', '1.5', '', 'two', '0x10', '1e3']],
     [
@@ -173,7 +173,7 @@ describe('an option out of its range is refused', () => {
     ['pids', ['', 'a\0b']],
     ['args', ['--flag', [{}], ['a\0']]],
   ];
-  it('port, where a socket that was passed is for workers that there are not', () => {
+  it('port: a socket passed by systemd, without workers to use it', () => {
     refuses(
       { cluster: false, port: ['/tmp/a', 'systemd:web'] },
       INVALID,
@@ -190,21 +190,21 @@ describe('an option out of its range is refused', () => {
   }
 });
 
-describe('an option that does not exist is named, with those that do', () => {
-  it('at the top', () => refuses({ prot: 3000 }, UNKNOWN, "'prot'", 'port', 'noWorkers'));
+describe('an unknown option: the error names it and the known ones', () => {
+  it('at the top level', () => refuses({ prot: 3000 }, UNKNOWN, "'prot'", 'port', 'noWorkers'));
   it('within ecv', () =>
     refuses({ ecv: { pth: '/x' } }, UNKNOWN, "'ecv.pth'", 'path', 'validator'));
   it('whatever its value is', () =>
     KINDS.forEach(([value]) => refuses({ nonsense: value }, UNKNOWN, "'nonsense'")));
-  it('unless it is undefined', () => void new Cluster({ nonsense: undefined }));
-  it('also where its name is one of every object', () => {
+  it('except undefined', () => void new Cluster({ nonsense: undefined }));
+  it('even if every object has a property of that name', () => {
     refuses({ ['__proto__']: 5 }, UNKNOWN, "'__proto__'");
     refuses({ constructor: 5 }, UNKNOWN, "'constructor'");
   });
 });
 
-describe('options that are right', () => {
-  it('may be left out, or undefined, or null', () => {
+describe('valid options', () => {
+  it('may be omitted, undefined or null', () => {
     new Cluster();
     new Cluster(undefined);
     new Cluster({});
@@ -238,9 +238,9 @@ describe('options that are right', () => {
     new Cluster({ port: ['app.sock', 0, 0, '8080'] });
   });
 
-  it('may turn things off', () => void new Cluster({ ecv: false, monPort: false, timeout: 0 }));
+  it('may turn features off', () => void new Cluster({ ecv: false, monPort: false, timeout: 0 }));
 
-  it('may come in any object', () => {
+  it('may be properties of any object', () => {
     class Settings {
       noWorkers = 3;
     }
@@ -249,7 +249,7 @@ describe('options that are right', () => {
     new Cluster(Object.freeze({ ecv: Object.freeze({ control: true }) }));
   });
 
-  it('are read once: what changes later changes nothing', () => {
+  it('are not modified', () => {
     const options = { port: 3000 };
     new Cluster(options);
     assert.deepStrictEqual(options, { port: 3000 });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The benchmark: what it makes of its numbers, and that a run measures, ends and leaves nothing
-// behind. Speeds are not looked at.
+// The benchmark: its statistics and reports, and that a run measures, ends and leaves nothing
+// behind. No speed is checked.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -56,13 +56,13 @@ describe('the numbers of the benchmark', () => {
   const rowOf = (peer) =>
     summarize(SAMPLES).find((row) => row.metric === 'oneShot' && row.peer === peer);
 
-  it('are medians, and ratios within each round', () => {
+  it('become medians, and ratios within each round', () => {
     const { median, min, max, ratio } = rowOf('node-cluster');
     assert.deepStrictEqual({ median, min, max, ratio }, { median: 50, min: 50, max: 80, ratio: 2 });
     assert.strictEqual(rowOf('cluster2').ratio, null);
   });
 
-  it('are held beside the targets', () => {
+  it('are compared with the targets', () => {
     const verdict = (name) => judge(SAMPLES).find((target) => target.name === name);
     assert.deepStrictEqual(verdict('one request a connection, rate ÷ node:cluster'), {
       name: 'one request a connection, rate ÷ node:cluster',
@@ -74,7 +74,7 @@ describe('the numbers of the benchmark', () => {
     assert.strictEqual(verdict("health checks ÷ the app's own hello").met, null);
   });
 
-  it('have targets only for what is measured', () => {
+  it('have targets only for metrics that are measured', () => {
     for (const { name, metric, of, to } of TARGETS) {
       const scenario = Object.values(SCENARIOS).find(({ metrics }) => metric in metrics);
       for (const peer of [of, to].filter(Boolean))
@@ -82,12 +82,12 @@ describe('the numbers of the benchmark', () => {
     }
   });
 
-  it('leave out a round that failed, and one that gave no number', () => {
+  it('omit a round that failed or gave no number', () => {
     const samples = samplesOf('mixed', 'mixedP99', { cluster2: [10, NaN], reuseport: [20] });
     assert.strictEqual(summarize(samples).find(({ peer }) => peer === 'reuseport').ratio, 0.5);
   });
 
-  it('become tables, and the same trouble is told once', () => {
+  it('become tables, which list each problem once', () => {
     const problem = { scenario: 'one-shot', peer: 'cluster2', text: 'it rains' };
     const report = markdown(
       resultOf(SAMPLES, [
@@ -99,7 +99,7 @@ describe('the numbers of the benchmark', () => {
     assert.match(report, /^- cluster2-rs: it rains \(2 ×: one-shot\)$/m);
   });
 
-  it('become a plot, of which more is better', () => {
+  it('become a plot in which longer is better', () => {
     const svg = plot(
       resultOf([
         ...SAMPLES,
@@ -111,14 +111,14 @@ describe('the numbers of the benchmark', () => {
     assert.match(svg, /prefers-color-scheme: dark/);
   });
 
-  it('have a peer and a label for each', () => {
+  it('have a peer and a label each', () => {
     for (const { peers } of Object.values(SCENARIOS))
       for (const peer of peers) assert.ok(peer in PEERS, peer);
     for (const [name, { label, better }] of Object.entries(METRICS))
       assert.ok(label && ['more', 'less'].includes(better), name);
   });
 
-  it('are percentiles of latencies', () => {
+  it('include percentiles of latencies', () => {
     const latencies = new Latencies();
     for (let ms = 1; ms <= 1000; ms++) latencies.record(ms);
     const { p50, p99, max } = latencies.summary();
@@ -153,7 +153,7 @@ describe('a run of the benchmark', function () {
     return running;
   }
 
-  it('measures each peer, writes what it was asked for, and leaves nothing behind', async () => {
+  it('measures each peer, writes the requested files, and leaves nothing behind', async () => {
     const file = path.join(directory, 'result.json');
     const peers = 'cluster2,node-cluster,node-cluster-none,reuseport,single,bare';
     const running = run(
@@ -178,7 +178,7 @@ describe('a run of the benchmark', function () {
     assert.deepStrictEqual(fs.readdirSync(directory), ['result.json']);
   });
 
-  it('ends with Ctrl-C, and leaves nothing behind', async () => {
+  it('ends on Ctrl-C, and leaves nothing behind', async () => {
     const running = run('--only', 'mixed', '--peers', 'cluster2');
     await until(
       'the peer runs',
@@ -192,7 +192,7 @@ describe('a run of the benchmark', function () {
     running.child.kill('SIGINT');
     assert.strictEqual(await within('the run ends', running.ended, 20_000), 130);
     assert.deepStrictEqual(fs.readdirSync(directory), []);
-    // SIGKILL was sent; the kernel takes a moment for it.
+    // SIGKILL was sent; it takes effect a moment later.
     await until('the peer is gone', () => pids.every((pid) => !isAlive(Number(pid))));
   });
 

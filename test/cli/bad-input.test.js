@@ -1,7 +1,7 @@
 'use strict';
 
-// Flags, variables and configuration files of the command line: which of them win, and what is
-// refused.
+// Flags, environment variables and configuration files of the command line: their precedence, and
+// errors for invalid ones.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -12,7 +12,7 @@ const { request } = require('../helpers/client');
 const { CLI, Script, freePort } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 
-describe('bad input to the command line', () => {
+describe('options of the command line', () => {
   let folder;
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
@@ -34,7 +34,7 @@ describe('bad input to the command line', () => {
 
   beforeEach(() => write('server.js', "require('http').createServer().listen(process.env.PORT)"));
 
-  it('a flag’s value is refused by the flag’s name', () => {
+  it('the error for an invalid flag names the flag', () => {
     refused(
       start(['server.js', '--workers', '0']),
       /^cluster2: --workers must be a whole number from 1 to 1024; got "?0"?\n$/,
@@ -46,14 +46,14 @@ describe('bad input to the command line', () => {
     refused(start(['server.js', '--env', 'NAME']), /expected NAME=VALUE/);
   });
 
-  it('a variable’s value is refused by the variable’s name', () => {
+  it('the error for an invalid environment variable names the variable', () => {
     refused(
       start(['server.js'], { CLUSTER2_MON_PORT: '70000' }),
       /^cluster2: CLUSTER2_MON_PORT must be a port/,
     );
   });
 
-  it('the configuration file’s content is refused by the file’s name', () => {
+  it('the error for an invalid configuration file names the file', () => {
     write('cluster2.json', { noWorkers: -1 });
     refused(
       start(['server.js']),
@@ -74,7 +74,7 @@ describe('bad input to the command line', () => {
     );
   });
 
-  it('a configuration file that is wrong keeps nobody from asking or ending a cluster', async () => {
+  it('an invalid configuration file does not prevent status and stop', async () => {
     const script = await startPlain();
     fs.writeFileSync(path.join(script.cwd, 'cluster2.json'), '{ "workers": 1 }');
     assert.strictEqual(cluster2(script.cwd, 'status').status, 0);
@@ -82,7 +82,7 @@ describe('bad input to the command line', () => {
     await script.ended();
   });
 
-  it('a script, a directory or a Node that is not there is named', () => {
+  it('the error for a missing script, directory or Node names it', () => {
     refused(
       start(['server.js', '--cwd', 'nowhere']),
       new RegExp(`^cluster2: --cwd must be a directory; got ${folder}/nowhere\\n$`),
@@ -99,12 +99,12 @@ describe('bad input to the command line', () => {
     );
   });
 
-  it('commands and flags that do not exist are shown with what there is', () => {
+  it('the error for an unknown command or flag suggests an existing one', () => {
     refused(spawnSync(CLI, ['strat'], { encoding: 'utf8' }), /start/);
     refused(start(['server.js', '--worker', '2']), /--workers/);
   });
 
-  it('what keeps the cluster from starting ends with 255: a busy port, another cluster', async () => {
+  it('a busy port or a running cluster ends the start with exit code 255', async () => {
     const script = await startPlain();
     const busy = start(['server.js', '--port', String(script.port)]);
     assert.strictEqual(busy.status, 255);
@@ -119,7 +119,7 @@ describe('bad input to the command line', () => {
     assert.match(second.stderr, /\(CLUSTER2_ERR_ALREADY_RUNNING\)\n$/);
   });
 
-  it('options are taken from flags, then variables, then the file', async () => {
+  it('flags take precedence over variables, and variables over the file', async () => {
     write('cluster2.json', {
       exec: 'server.js',
       noWorkers: 3,

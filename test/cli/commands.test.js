@@ -1,7 +1,6 @@
 'use strict';
 
-// The commands of the command line on a cluster that runs, whoever started it, and what they answer
-// where something is wrong.
+// The commands of the command line on a running cluster, and what they print if something is wrong.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -22,7 +21,7 @@ describe('the commands', () => {
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
 
-  it('scale, reload, ecv, shutdown --wait do it, and say what came of it', async () => {
+  it('scale, reload, ecv and shutdown --wait work, and print the result', async () => {
     const script = await startPlain();
     assert.deepStrictEqual(cluster2(script.cwd, 'scale', '3'), {
       status: 0,
@@ -51,7 +50,7 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('scale +N and -N change the number by that, and say so where it cannot be', async () => {
+  it('scale +N and -N change the number of workers by N, within the limits', async () => {
     const script = await startPlain();
     assert.strictEqual(cluster2(script.cwd, 'scale', '+2').stdout, 'from 2 to 4 workers\n');
     assert.strictEqual(cluster2(script.cwd, 'scale', '-1').stdout, 'from 4 to 3 workers\n');
@@ -64,7 +63,7 @@ describe('the commands', () => {
     assert.strictEqual(statusOf(script.cwd).master.target, 3);
   });
 
-  it('shutdown answers when nobody new gets in, and stop kills', async () => {
+  it('shutdown returns when no new connection is accepted, and stop kills', async () => {
     const script = await startPlain();
     const held = request(script.port, '/late/x/60000').catch((error) => error);
     await until('the request is under way', () =>
@@ -82,7 +81,7 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('do not wait for a master that is stopped', async () => {
+  it('do not wait for a stopped master', async () => {
     const script = await startPlain();
     script.kill('SIGSTOP');
     const run = promisify(execFile);
@@ -106,7 +105,7 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('a reload during a reload says that it comes after that one', async () => {
+  it('a reload during a reload says that it follows that one', async () => {
     const script = await startPlain();
     fs.writeFileSync(
       path.join(script.cwd, 'app.js'),
@@ -123,10 +122,10 @@ describe('the commands', () => {
     );
     const told =
       /all 2 workers are new; once more, as was asked for meanwhile[^]*all 2 workers are new\n/;
-    await script.until('both are told', () => told.test(script.errors));
+    await script.until('both are reported', () => told.test(script.errors));
   });
 
-  it('a reload that fails says why, and ends with 1', async () => {
+  it('a failed reload prints the reason, and exits with 1', async () => {
     const script = await startPlain();
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
     const { status, stdout, stderr } = cluster2(script.cwd, 'reload');
@@ -137,7 +136,7 @@ describe('the commands', () => {
     );
   });
 
-  it('where no cluster runs, those that want one end with 3, and those that want none have what they want', () => {
+  it('without a cluster, stop and shutdown succeed, and all others exit with 3', () => {
     for (const reason of [
       `there is no directory ${folder}/pids (option 'pids')`,
       `no cluster is running in ${folder}/pids`,
@@ -166,7 +165,7 @@ describe('the commands', () => {
     }
   });
 
-  it('find the cluster by --pids, CLUSTER2_PIDS, or the configuration file', async () => {
+  it('find the cluster by --pids, CLUSTER2_PIDS or the configuration file', async () => {
     const script = await startPlain({ flags: ['--pids', path.join(folder, 'here')] });
     assert.strictEqual(cluster2(folder, 'status', '--pids', 'here').status, 0);
     const { status } = spawnSync(CLI, ['status'], {
@@ -180,8 +179,8 @@ describe('the commands', () => {
   });
 });
 
-describe('output that nobody reads any more', () => {
-  it('ends a command that would go on for ever', async () => {
+describe('a closed standard output', () => {
+  it('ends a command that would run forever', async () => {
     const script = await startPlain();
     fs.mkdirSync(path.join(script.cwd, 'logs'));
     fs.writeFileSync(path.join(script.cwd, 'logs', 'a.log'), 'line\n');
@@ -190,7 +189,7 @@ describe('output that nobody reads any more', () => {
         cwd: script.cwd,
         stdio: 'ignore',
       });
-      // What is to be followed must be written for somebody to miss its reader.
+      // The command notices that its reader is gone when it writes the next line.
       const writing = setInterval(
         () => fs.appendFileSync(path.join(script.cwd, 'logs', 'a.log'), 'more\n'),
         100,

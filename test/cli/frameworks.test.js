@@ -1,7 +1,7 @@
 'use strict';
 
-// Servers of frameworks that listen by themselves, as their own manuals have it, under `cluster2
-// start`: nothing in them knows of a cluster, and no request is lost when it is reloaded.
+// Servers of frameworks, as in their own manuals, under `cluster2 start`: they do not know of a
+// cluster, and a reload loses no request.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -15,7 +15,7 @@ const { needNodeOf } = require('../helpers/node');
 
 const MODULES = path.join(__dirname, '..', '..', 'node_modules');
 
-/** What each answers is `hello from <pid>`. */
+/** Each answers `hello from <pid>`. */
 const SERVERS = {
   Express: `const app = require('express5')();
     app.get('/', (request, response) => response.send('hello from ' + process.pid));
@@ -41,7 +41,7 @@ const SERVERS = {
     serve({ fetch: () => new Response('hello from ' + process.pid), port: Number(process.env.PORT) });`,
 };
 
-describe('a server that listens by itself, under cluster2 start', () => {
+describe('a framework’s server under cluster2 start', () => {
   let folder;
   before(() => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
@@ -50,7 +50,7 @@ describe('a server that listens by itself, under cluster2 start', () => {
   after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
   for (const [name, text] of Object.entries(SERVERS)) {
-    it(`${name} is served by both workers, loses no request when it is reloaded, and ends with code 0`, async function () {
+    it(`${name} runs in both workers, loses no request in a reload, and exits with 0`, async function () {
       needNodeOf(this, name.toLowerCase());
       const file = path.join(folder, `${name}.js`);
       fs.writeFileSync(file, text);

@@ -9,18 +9,18 @@ const path = require('node:path');
 const { cluster2 } = require('../helpers/cli');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 
-describe('what the definition of arguments makes', () => {
+describe('the definition of arguments generates', () => {
   let folder;
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
 
-  it('the help names every exit code', () => {
+  it('help that lists every exit code', () => {
     const { stdout } = cluster2(folder, '--help');
     for (const code of [0, 1, 2, 3, 255])
       assert.match(stdout, new RegExp(`^ {2}${code} +\\S`, 'm'));
   });
 
-  it('completions that bash takes', () => {
+  it('completions that bash accepts', () => {
     const { stdout } = cluster2(folder, 'completions', 'bash');
     fs.writeFileSync(path.join(folder, 'completions'), stdout);
     const script =
@@ -31,7 +31,7 @@ describe('what the definition of arguments makes', () => {
     );
   });
 
-  it('a manual page of the whole and of each command', () => {
+  it('a manual page for the program and for each command', () => {
     assert.match(cluster2(folder, 'man').stdout, /^\.TH cluster2 1 /m);
     assert.match(cluster2(folder, 'man', 'start').stdout, /\\-\\-mem\\-threshold/);
     assert.strictEqual(cluster2(folder, 'man', 'nothing').status, 2);

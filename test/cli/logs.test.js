@@ -1,6 +1,6 @@
 'use strict';
 
-// `cluster2 logs`: the last lines of the files in the logs directory, and what is added to them.
+// `cluster2 logs`: the last lines of the files in the logs directory, and new lines.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -24,7 +24,7 @@ describe('cluster2 logs', () => {
     write('logs/one.log', Array.from({ length: 30 }, (_, line) => `one ${line}\n`).join(''));
   });
 
-  it('shows the last lines of one file as they are, and names the files where there are several', () => {
+  it('shows the last lines of one file unchanged, and those of several with file names', () => {
     assert.strictEqual(logs('-n', '2').stdout, 'one 28\none 29\n');
     assert.strictEqual(logs().stdout.split('\n').length, 21);
     write('logs/two.log', 'two\n');
@@ -37,7 +37,7 @@ describe('cluster2 logs', () => {
     assert.match(logs('--list').stdout, /^ *\d+ B +\d+ s ago {2}(one|two)\.log$/m);
   });
 
-  it('--follow goes on with what is added', async () => {
+  it('--follow shows new lines', async () => {
     const follow = spawn(CLI, ['logs', '-n', '1', '--follow', 'one.log'], { cwd: folder });
     try {
       let seen = '';
@@ -51,7 +51,7 @@ describe('cluster2 logs', () => {
     }
   });
 
-  it('shows nothing outside of the directory, and says what is not there', () => {
+  it('shows no file outside of the directory, and names a missing one', () => {
     write('secret', 'secret');
     for (const name of ['../secret', 'missing.log']) {
       const { status, stdout, stderr } = logs(name);

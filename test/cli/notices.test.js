@@ -1,6 +1,6 @@
 'use strict';
 
-// What `cluster2 start` says where something that people expect does not happen.
+// Notices of `cluster2 start` about things that users may expect and that do not happen.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -10,15 +10,15 @@ const { cluster2, startPlain } = require('../helpers/cli');
 const MESSAGES =
   /warning: worker \d+ sends messages to its master, where no script takes them: (.*)/g;
 
-describe('the command line says', () => {
-  it('once that no script takes workers’ messages, and nothing of the `ready` of PM2', async () => {
-    const script = await startPlain({ file: 'sends.js' });
+describe('cluster2 start prints a notice', () => {
+  it('once if a worker sends messages, which no script receives, except PM2’s `ready`', async () => {
+    const script = await startPlain({ file: 'sends-messages.js' });
     const said = () => [...script.errors.matchAll(MESSAGES)].map(([, message]) => message);
-    await script.until('it is told', () => said().length > 0);
+    await script.until('it is reported', () => said().length > 0);
     assert.deepStrictEqual(said(), ['{"topic":"log4js:message"}']);
   });
 
-  it('at a reload that the configuration file has changed, whose options count from the next start on', async () => {
+  it('in a reload after a change of the configuration file, which applies to the next start', async () => {
     const script = await startPlain();
     const noted = () =>
       script.errors.match(/warning: cluster2\.json has changed since the start/g)?.length ?? 0;
@@ -26,7 +26,7 @@ describe('the command line says', () => {
     assert.strictEqual(noted(), 0);
     fs.writeFileSync(path.join(script.cwd, 'cluster2.json'), '{ "noWorkers": 3 }');
     cluster2(script.cwd, 'reload');
-    await script.until('it is told', () => noted() === 1);
+    await script.until('it is reported', () => noted() === 1);
     assert.strictEqual(script.workers().length, 2);
   });
 });

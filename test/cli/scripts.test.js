@@ -1,6 +1,6 @@
 'use strict';
 
-// What a script is, and may do, under `cluster2 start`.
+// Scripts under `cluster2 start`: what they may be and do.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -41,7 +41,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual((await request(script.port, '/')).body, 'esm');
   });
 
-  it('gets its arguments, flags for Node, variables, and the port that was named, and sees nothing of ours', async () => {
+  it('gets its arguments, flags for Node, variables and --port, and sees none of our variables', async () => {
     const text = `const seen = { args: process.argv.slice(2), flags: process.execArgv, mine: process.env.MINE, cwd: process.cwd(),
       ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
       require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
@@ -74,7 +74,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual(script.port === port, false);
   });
 
-  it('may listen on another address of the port that was named, which then is the one that counts', async () => {
+  it('may listen on --port with another host, which then is used', async () => {
     for (const host of ["'127.0.0.1'", "'::'", 'undefined']) {
       const port = await freePort();
       const text = `require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host});`;
@@ -84,7 +84,7 @@ describe('a script under cluster2 start', () => {
     }
   });
 
-  it('listens where --host says also if it asks for all addresses, and early clients wait for it', async () => {
+  it('listens on --host even if it asks for all addresses, and early clients wait for it', async () => {
     for (const host of ["'0.0.0.0'", 'undefined', "'127.0.0.1'"]) {
       const port = await freePort();
       const text = `setTimeout(() => require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host}), 300);`;
@@ -98,7 +98,7 @@ describe('a script under cluster2 start', () => {
     }
   });
 
-  it('may listen on another port first: a reload waits until the new worker serves all that the old one does', async () => {
+  it('may listen on another port first: a reload waits until the new worker listens on all ports', async () => {
     const other = await freePort();
     const text = `const make = (text) => require('http').createServer((q, a) => a.end(text));
       make('other').listen(${other}); setTimeout(() => make('main').listen(process.env.PORT), 400);`;
@@ -115,7 +115,7 @@ describe('a script under cluster2 start', () => {
     );
   });
 
-  it('may close before it listens, and listen elsewhere', async () => {
+  it('may close a server before it listens, and listen elsewhere', async () => {
     const other = await freePort();
     const text = `const server = require('http').createServer((q, a) => a.end('here'));
       server.listen(${other}); server.close(); server.listen(process.env.PORT);`;
@@ -123,7 +123,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual((await request(script.port, '/')).body, 'here');
   });
 
-  it('may listen on several ports, and on one that comes later', async () => {
+  it('may listen on several ports, also later', async () => {
     const [second, third] = [await freePort(), await freePort()];
     const text = `const make = (name) => require('http').createServer((q, a) => a.end(name));
       make('one').listen(process.env.PORT); make('two').listen(${second}, () => make('three').listen(${third}));`;
@@ -137,7 +137,7 @@ describe('a script under cluster2 start', () => {
     await until('all three answer', async () => (await answers()).join() === 'one,two,three');
   });
 
-  it('may make a cluster of its own, which then says how it is served', async () => {
+  it('may use a Cluster, whose options then apply', async () => {
     const text = `const Cluster = require(${JSON.stringify(path.join(__dirname, '..', '..'))});
       new Cluster({ port: process.env.PORT, ecv: { path: '/mine' } }).listen((cb) => cb((q, a) => a.end('app')));`;
     const script = await (await started(text)).ready(1);
@@ -148,7 +148,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual(script.errors.match(/shutting down/g).length, 1);
   });
 
-  it('has an idle time-out, which ends a connection on which nothing moves', async () => {
+  it('has an idle time-out', async () => {
     const text =
       "require('http').createServer((q, a) => q.url === '/' && a.end('x')).listen(process.env.PORT)";
     const script = await (await started(text, { flags: ['--timeout', '100'] })).ready(1);
@@ -157,7 +157,7 @@ describe('a script under cluster2 start', () => {
     }), /socket hang up|ECONNRESET/);
   });
 
-  it('keeps its own errors: one that cannot listen throws as it would alone, and that is the reason', async () => {
+  it('gets its own listen errors as in plain Node, which are the reason of the failed start', async () => {
     const holder = http.createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const text = `require('http').createServer().listen(${holder.address().port}, '127.0.0.1');`;
@@ -170,7 +170,7 @@ describe('a script under cluster2 start', () => {
     await new Promise((resolve) => holder.close(resolve));
   });
 
-  it('is not ready before it listens: one that never does is given up after startTimeout', async () => {
+  it('is not ready before it listens; after startTimeout the start fails', async () => {
     const script = await started('setInterval(() => {}, 1000)', {
       flags: ['--start-timeout', '300'],
     });

@@ -1,7 +1,6 @@
 'use strict';
 
-// `cluster2 start`: a server that knows nothing of clusters is supervised by a process that is no
-// Node.
+// `cluster2 start`: a native process supervises a server that does not know of clusters.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -34,7 +33,7 @@ const who = async (script) => ({
   pid: Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)),
 });
 
-/** The kibibytes of resident memory. */
+/** Returns the resident memory in KiB. */
 const residentOf = (pid) =>
   Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB$/m)[1]);
 
@@ -44,7 +43,7 @@ async function assertGoesWell(script) {
 }
 
 describe('cluster2 start', () => {
-  it('serves a server that knows nothing of clusters by all workers, health check included', async () => {
+  it('serves a plain server from all workers, with a health check', async () => {
     const script = await startPlain();
     await answersOfAll(script.workers(), () => who(script));
     const { status: code, headers, body } = await request(script.port, '/ecv');
@@ -58,7 +57,7 @@ describe('cluster2 start', () => {
     assert.deepStrictEqual(statusOf(script.cwd).master.listening, [`127.0.0.1:${script.port}`]);
   });
 
-  it('replaces all workers on SIGHUP and by `reload` without losing a request, and with changed code', async () => {
+  it('replaces all workers on SIGHUP and `reload` without losing a request, and runs changed code', async () => {
     const script = await startPlain();
     const load = hammer.start(script.port, { clients: CLIENTS });
     await load.answered(100);
@@ -82,7 +81,7 @@ describe('cluster2 start', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGINT']) {
-    it(`answers what it has on ${signal}, refuses the rest, and ends with exit code 0`, async () => {
+    it(`answers open requests on ${signal}, refuses new ones, and exits with 0`, async () => {
       const script = await startPlain();
       const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
       await load.answered(100);
@@ -92,7 +91,7 @@ describe('cluster2 start', () => {
     });
   }
 
-  it('ends at once on a second Ctrl-C that is none of the same', async () => {
+  it('ends at once on a second, separate Ctrl-C', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/60000').catch((error) => error);
     await until('the request is under way', () =>
@@ -109,7 +108,7 @@ describe('cluster2 start', () => {
     await assertGoesWell(script);
   });
 
-  it('replaces a worker that dies, and one that hangs', async () => {
+  it('replaces a worker that dies, and a hanging one', async () => {
     const script = await startPlain({ flags: ['--max-heartbeat-delay', '1000'] });
     process.kill(script.workers()[0], 'SIGKILL');
     await script.ready(3);
@@ -123,7 +122,7 @@ describe('cluster2 start', () => {
     assert.ok((await stuck) instanceof Error);
   });
 
-  it('recycles workers past a threshold', async () => {
+  it('recycles workers that pass a threshold', async () => {
     const script = await startPlain({ flags: ['--conn-threshold', '20'] });
     const load = hammer.start(script.port, { clients: { oneShot: 4 } });
     await script.until(
@@ -134,7 +133,7 @@ describe('cluster2 start', () => {
     hammer.assertClean(await load.stop());
   });
 
-  it('takes no more than 8 MiB for itself', async () => {
+  it('uses no more than 8 MiB of memory', async () => {
     const script = new Script('plain.js', {
       port: await freePort(),
       cli: ['--workers', '2', '--mon-port', '0'],
@@ -148,7 +147,7 @@ describe('cluster2 start', () => {
     assert.ok(residentOf(script.pid) * 1024 <= 8 * MIB, `${residentOf(script.pid)} KiB`);
   });
 
-  it('is one process: the link of npm becomes it, and workers are its children', async () => {
+  it('is one process: the shell script of npm becomes it, and workers are its children', async () => {
     const script = await startPlain();
     assert.strictEqual(
       fs.readFileSync(`/proc/${script.pid}/cmdline`, 'latin1').split('\0')[0].endsWith('.js'),
@@ -163,7 +162,7 @@ describe('cluster2 start', () => {
     );
   });
 
-  it('ends on SIGTERM also where nobody takes what it writes', async () => {
+  it('ends on SIGTERM even if its output is not read', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     fs.copyFileSync(path.join(__dirname, '..', 'fixtures', 'plain.js'), path.join(cwd, 'plain.js'));
     fs.copyFileSync(
@@ -193,7 +192,7 @@ describe('cluster2 start', () => {
     }
   });
 
-  it('leaves workers that finish what they have when it is killed', async () => {
+  it('leaves workers that finish their requests when it is killed', async () => {
     const script = await startPlain();
     const workers = script.workers();
     const late = request(script.port, '/late/x/500');
@@ -215,9 +214,9 @@ describe('cluster2 start as process 1 of a container', () => {
       /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${child}/stat`, 'utf8')),
     );
 
-  it('buries what others leave behind, replaces its workers, and ends well on SIGTERM', async () => {
+  it('reaps orphans, replaces its workers, and exits with 0 on SIGTERM', async () => {
     const script = await startPlain({ container: true });
-    // Their parent is gone at once, and process 1 inherits them.
+    // Their parent exits at once, and process 1 inherits them.
     const wait = 'sh -c "until test -e go; do sleep 0.02; done" &';
     const text = `require('child_process').spawnSync('sh', ['-c', '${wait} ${wait}'], { stdio: 'ignore' });`;
     fs.writeFileSync(path.join(script.cwd, 'app.js'), text);

@@ -17,7 +17,7 @@ describe('cluster2 status', () => {
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
 
-  it('shows a table for people, without colours where it is no terminal', async () => {
+  it('prints a table, without colours if standard output is no terminal', async () => {
     const script = await startPlain();
     const { status, stdout } = cluster2(script.cwd, 'status');
     assert.strictEqual(status, 0);
@@ -44,7 +44,7 @@ describe('cluster2 status', () => {
     );
   });
 
-  it('says how many workers there are, where there should be more', async () => {
+  it('says how many workers are ready, if some are missing', async () => {
     const script = await startPlain();
     assert.doesNotMatch(cluster2(script.cwd, 'status').stdout, /workers are ready/);
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
@@ -54,7 +54,7 @@ describe('cluster2 status', () => {
     );
   });
 
-  it('tells a path that is no directory as that, and asks for no other user', () => {
+  it('names a path that is not a directory', () => {
     fs.writeFileSync(path.join(folder, 'file'), '');
     const { status, stderr } = cluster2(folder, 'status', '--pids', 'file');
     assert.strictEqual(status, 1);
@@ -70,7 +70,7 @@ describe('cluster2 status', () => {
     }
   });
 
-  it('shows JSON for programs, as the method status() does, of a cluster that Node started', async () => {
+  it('--json prints the result of status(), also for a cluster that Node started', async () => {
     const script = await new Script('http.js', {
       port: await freePort(),
       options: { monPort: false },
@@ -82,7 +82,7 @@ describe('cluster2 status', () => {
     );
   });
 
-  it('--watch shows it again each second, with requests in a second, and ends with the cluster', async () => {
+  it('--watch prints it every second, with requests per second, and ends with the cluster', async () => {
     const script = await startPlain();
     const watch = spawn(CLI, ['status', '--watch'], { cwd: script.cwd });
     let seen = '';

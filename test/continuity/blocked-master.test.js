@@ -1,6 +1,7 @@
 'use strict';
 
-// The master's JavaScript is stuck in a loop: what keeps the service up does not run there.
+// A master whose JavaScript is stuck in a loop: the service goes on, for nothing that it needs runs
+// there.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,24 +12,24 @@ const hammer = require('../helpers/hammer');
 const { callInMaster, someWorker, startServer } = require('../helpers/hammered');
 
 /**
- * A cluster whose master is stuck until `release()`, which first makes sure that it was all the
+ * A cluster whose master is stuck until `release()`, which first checks that it was stuck all the
  * time.
  */
 async function startBlocked(options) {
   const script = await startServer({ options });
   const file = path.join(script.cwd, 'release');
   await callInMaster(script, 'blockUntil', file);
-  await script.until('the master is stuck', () => script.told('blocking').length > 0);
+  await script.until('the master is stuck', () => script.emitted('blocking').length > 0);
   const release = async () => {
-    assert.deepStrictEqual(script.told('blocked'), []);
+    assert.deepStrictEqual(script.emitted('blocked'), []);
     fs.writeFileSync(file, '');
-    await script.until('it goes on', () => script.told('blocked').length > 0);
+    await script.until('it goes on', () => script.emitted('blocked').length > 0);
   };
   return { script, release };
 }
 
 describe('a master whose script is stuck', () => {
-  it('delays nobody: connections are accepted, connections wander, nobody waits', async () => {
+  it('delays no client: connections are accepted and moved', async () => {
     const { script, release } = await startBlocked({ noWorkers: 2 });
     const load = hammer.start(script.port);
     await load.answered(1500, 15_000);
@@ -38,22 +39,22 @@ describe('a master whose script is stuck', () => {
     assert.deepStrictEqual(report.slow, []);
   });
 
-  it('replaces a worker that dies, which then answers', async () => {
+  it('has a worker that dies replaced', async () => {
     const { script, release } = await startBlocked({ noWorkers: 2 });
     const before = childrenOf(script.pid);
     process.kill(await someWorker(script.port), 'SIGKILL');
     const newcomer = async () =>
       !before.includes(await someWorker(script.port).catch(() => before[0]));
     await script.until('the new worker answers', newcomer);
-    assert.deepStrictEqual(script.told('died'), []);
+    assert.deepStrictEqual(script.emitted('died'), []);
     await release();
     await script.until(
-      'events are told afterwards',
-      () => script.told('died').length === 1 && script.told('listening').length === 3,
+      'events are reported afterwards',
+      () => script.emitted('died').length === 1 && script.emitted('listening').length === 3,
     );
   });
 
-  it('reloads and scales for other processes, under the hammer', async () => {
+  it('reloads and scales on request of other processes, under load', async () => {
     const { script, release } = await startBlocked({ noWorkers: 2 });
     const load = hammer.start(script.port);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Clients at an awkward moment when their worker is replaced, or the cluster leaves: each still
-// gets its whole answer.
+// Clients at awkward moments while their worker is replaced or the cluster shuts down: each gets
+// its whole response.
 
 const assert = require('node:assert');
 const net = require('node:net');
@@ -15,12 +15,12 @@ const { assertCleanEnd, someWorker, startServer } = require('../helpers/hammered
 
 const TLS = selfSigned();
 const BIG = 16 * 1024 * 1024;
-/** Longer than an idle connection may linger. */
+/** Longer than an idle connection stays open during a shutdown. */
 const LONGER = 2500;
 const pidIn = ({ received }) => Number(received.match(/first (\d+)/)?.[1]);
 
 /**
- * Reads nothing of a big answer until `resume()`, which resolves to the number of bytes that came.
+ * Reads nothing of a big response until `resume()`, which resolves to the number of bytes received.
  */
 async function slowReader(connect) {
   const socket = await new Promise((resolve) => {
@@ -49,7 +49,7 @@ async function assertWhole({ resume }) {
   assert.ok(received > BIG, `${received} of ${BIG} bytes`);
 }
 
-describe('a client over a reload', () => {
+describe('a client during a reload', () => {
   const reload = async (script) => {
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     return script.workers().at(-1);
@@ -57,25 +57,25 @@ describe('a client over a reload', () => {
   const start = (settings) =>
     startServer({ ...settings, options: { noWorkers: 1, ...settings?.options } });
 
-  it('that has connected and said nothing yet, is answered by the new worker', async () => {
+  it('that has connected and sent nothing is answered by the new worker', async () => {
     const script = await start();
     const connection = new Connection(script.port);
     await script.until('it is connected', () => connection.localPort > 0);
     for (let i = 0; i < 2; i++) await reload(script);
-    await script.until('the old ones are gone', () => script.told('died').length === 2);
+    await script.until('the old ones are gone', () => script.emitted('died').length === 2);
     await connection.say('GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n', 'first');
     assert.deepStrictEqual([pidIn(connection)], script.workers());
     connection.socket.destroy();
   });
 
-  it('in the middle of the head of its request, is answered by the old one', async () => {
+  it('in the middle of a request’s head is answered by the old worker', async () => {
     const script = await start();
     const [old] = script.workers();
     const connection = new Connection(script.port);
     await connection.say('GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n', 'first');
     connection.received = '';
     connection.socket.write('GET /now/b/0 HTTP/1.1\r\nHo');
-    // Its worker has read that far: it answers others after it.
+    // Its worker has read that far, for it answers a later request.
     for (let i = 0; i < 5; i++) await someWorker(script.port);
     await reload(script);
     await pass(LONGER);
@@ -84,7 +84,7 @@ describe('a client over a reload', () => {
     connection.socket.destroy();
   });
 
-  it('in the middle of the body of its request, or in a pipeline, is answered', async () => {
+  it('in the middle of a request’s body, or of a pipeline, is answered', async () => {
     const script = await start();
     const body = new Connection(script.port);
     body.socket.write('POST /now/a/0 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234');
@@ -101,12 +101,12 @@ describe('a client over a reload', () => {
     await pipeline.hears('e 0 ');
     await pass(LONGER);
     await body.say('56789', 'a 10 ');
-    await script.until('the old one is gone', () => script.told('died').length === 1);
+    await script.until('the old one is gone', () => script.emitted('died').length === 1);
     assert.deepStrictEqual([body.closed, pipeline.closed], [false, false], 'both were moved');
     for (const { socket } of [body, pipeline]) socket.destroy();
   });
 
-  it('that reads a big answer slowly, gets the whole of it', async () => {
+  it('that reads a big response slowly gets all of it', async () => {
     const script = await start();
     const reader = await slowReader((then) => net.connect(script.port, '127.0.0.1', then));
     await reload(script);
@@ -114,7 +114,7 @@ describe('a client over a reload', () => {
     await assertWhole(reader);
   });
 
-  it('that reads a big answer slowly over TLS, gets the whole of it', async () => {
+  it('that reads a big response slowly over TLS gets all of it', async () => {
     const script = await start({ env: { KIND: 'https', TLS: JSON.stringify(TLS) } });
     const options = { port: script.port, host: '127.0.0.1', rejectUnauthorized: false };
     const reader = await slowReader((then) => tls.connect(options, then));
@@ -124,8 +124,8 @@ describe('a client over a reload', () => {
   });
 });
 
-describe('a client of a cluster that leaves', () => {
-  it('that reads a big answer slowly, gets the whole of it', async () => {
+describe('a client during a shutdown', () => {
+  it('that reads a big response slowly gets all of it', async () => {
     const script = await startServer();
     const reader = await slowReader((then) => net.connect(script.port, '127.0.0.1', then));
     script.kill();
@@ -135,18 +135,18 @@ describe('a client of a cluster that leaves', () => {
   });
 });
 
-describe('a worker that is asked to leave by a SIGTERM of its own', () => {
-  it('costs its clients nothing, under the hammer', async () => {
+describe('SIGTERM to a worker', () => {
+  it('costs no client a request, under load', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     await load.answered(100);
     const [victim] = script.workers();
     process.kill(victim, 'SIGTERM');
     await script.until('another one is there, and it is gone', () =>
-      script.told('died').length === 1 && script.told('listening').length === 3);
+      script.emitted('died').length === 1 && script.emitted('listening').length === 3);
     await load.answered(100);
     hammer.assertClean(await load.stop());
-    assert.deepStrictEqual(script.told('died'), [
+    assert.deepStrictEqual(script.emitted('died'), [
       [victim, { code: 0, signal: null, reason: 'leave' }],
     ]);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The master as process 1 of a pid namespace, as in a container without an init: the kernel gives
-// such a process no default for signals, and makes it the parent of all orphans.
+// The master as process 1 of a pid namespace, as in a container without an init: for this process
+// signals have no default action, and it becomes the parent of all orphans.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -31,7 +31,7 @@ describe('a master that is process 1 of a container', () => {
   const start = (options) =>
     startServer({ container: true, options: { noWorkers: 2, ...options } });
 
-  it('is it', async () => {
+  it('has pid 1', async () => {
     const script = await start();
     assert.strictEqual(
       fs.readlinkSync(`/proc/${script.master}/ns/pid`),
@@ -45,7 +45,7 @@ describe('a master that is process 1 of a container', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGINT']) {
-    it(`answers what it has on ${signal}, refuses the rest, and ends with exit code 0`, async () => {
+    it(`answers open requests on ${signal}, refuses new ones, and exits with 0`, async () => {
       const script = await start();
       const workers = script.workers();
       const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
@@ -55,13 +55,13 @@ describe('a master that is process 1 of a container', () => {
       await assertCleanEnd(script);
       assert.deepStrictEqual(workers.filter(isAlive), []);
       assert.deepStrictEqual(
-        script.told('died').map(([, death]) => death),
+        script.emitted('died').map(([, death]) => death),
         Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }),
       );
     });
   }
 
-  it('ends within shutdownTimeout where a request does not', async () => {
+  it('ends within shutdownTimeout even if a request does not', async () => {
     const script = await start({ shutdownTimeout: 700 });
     const held = new Connection(script.port);
     await held.say('GET /slow/held/60000 HTTP/1.1\r\nHost: test\r\n\r\n', 'held');
@@ -70,20 +70,20 @@ describe('a master that is process 1 of a container', () => {
     await assertCleanEnd(script, 3000);
     assert.match(
       script
-        .told('warning')
+        .emitted('warning')
         .map(([{ message }]) => message)
         .join(),
       /did not finish within 700 ms/,
     );
   });
 
-  it('replaces a worker that was killed, leaves no zombie, and reloads', async () => {
+  it('replaces a killed worker, leaves no zombie, and reloads', async () => {
     const script = await start();
     const load = hammer.start(script.port, { clients: { keepAlive: 4, oneShot: 4 } });
     await load.answered(50);
     process.kill(script.workers()[0], 'SIGKILL');
-    await script.until('another one is there', () => script.told('listening').length === 3);
-    await script.until('the death is told', () => script.told('died').length === 1);
+    await script.until('another one is there', () => script.emitted('listening').length === 3);
+    await script.until('the death is reported', () => script.emitted('died').length === 1);
     assert.deepStrictEqual(script.workers().filter(isZombie), []);
     await load.stop();
     const clean = hammer.start(script.port);
@@ -91,7 +91,7 @@ describe('a master that is process 1 of a container', () => {
     script.kill('SIGHUP');
     await script.until(
       'all workers are replaced',
-      () => script.told('reload').length === 1 && script.told('died').length === 3,
+      () => script.emitted('reload').length === 1 && script.emitted('died').length === 3,
     );
     await clean.answered(50);
     hammer.assertClean(await clean.stop());

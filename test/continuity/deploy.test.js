@@ -1,7 +1,7 @@
 'use strict';
 
-// A reload to code that does not hold: it fails, with the reason and what runs where, and the old
-// workers go on.
+// A reload to broken code fails with the reason and the state of each slot, and the old workers go
+// on.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -17,7 +17,7 @@ const FAILED = 'CLUSTER2_ERR_RELOAD_FAILED';
 const statusOf = async (script) => (await ask(script.cwd, 'status')).ok;
 const answers = (port) => request(port, '/now/a/0').then(() => true, () => false);
 
-describe('a reload to code that does not hold', () => {
+describe('a reload to broken code', () => {
   const BREAKS = {
     'throws after it listens': [
       "setTimeout(() => { throw new Error('connection lost'); }, 300)",
@@ -31,7 +31,7 @@ describe('a reload to code that does not hold', () => {
   };
 
   for (const [name, [breaks, reason]] of Object.entries(BREAKS)) {
-    it(`and ${name}: the canary ends, and nobody has drained`, async () => {
+    it(`that ${name}: the canary ends, and no worker drains`, async () => {
       const script = await startServer({ options: { minReadyTime: 1000 } });
       const old = script.workers().sort();
       change(script, `exports.begin = (go) => { go(); ${breaks}; };`);
@@ -41,11 +41,11 @@ describe('a reload to code that does not hold', () => {
       assert.match(error.message, /; all slots run the old code$/);
       await script.until('the new one is gone', () => script.workers().length === 2);
       assert.deepStrictEqual(script.workers().sort(), old);
-      assert.deepStrictEqual(script.told('reload'), []);
+      assert.deepStrictEqual(script.emitted('reload'), []);
     });
   }
 
-  it('in a later worker: the message says which slots run what', async () => {
+  it('that breaks in a later worker: the message says which slots run which code', async () => {
     const script = await startServer({ options: { noWorkers: 3, minReadyTime: 500 } });
     change(script, `exports.version = 'second'; exports.begin = (go) => {
       const { id } = require('cluster').worker;
@@ -60,7 +60,7 @@ describe('a reload to code that does not hold', () => {
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 3 });
   });
 
-  it('a worker that ends when all are replaced, but have not yet lived for minReadyTime', async () => {
+  it('that ends when all workers are replaced, but within minReadyTime', async () => {
     const script = await startServer({ options: { minReadyTime: 1000 } });
     change(
       script,
@@ -73,8 +73,8 @@ describe('a reload to code that does not hold', () => {
   });
 });
 
-describe('a reload to code that listens elsewhere', () => {
-  it('fails where an address would be served by nobody, unless that is meant', async () => {
+describe('a reload to code that listens on other addresses', () => {
+  it('fails if it would leave an address unserved, unless allowed', async () => {
     const extra = await freePort();
     const script = await startServer();
     change(
@@ -101,7 +101,7 @@ describe('a reload to code that listens elsewhere', () => {
     assert.deepStrictEqual((await statusOf(script)).master.listening, both.slice(0, 1));
   });
 
-  it('by the command line: fails, and is allowed by --allow-address-change', async () => {
+  it('fails with the command line too, unless --allow-address-change is given', async () => {
     const elsewhere = await freePort();
     const script = await startPlain();
     const code = `exports.begin = () => require('./server')(${elsewhere});`;
@@ -128,7 +128,7 @@ describe('a reload to code that listens elsewhere', () => {
     await script.until('the old address is given up', async () => !(await answers(script.port)));
   });
 
-  it('is asked for in these words only', async () => {
+  it('accepts no other arguments', async () => {
     const script = await startServer();
     await callInMaster(script, 'reload', { addresses: 'may change' });
     await answerOf(script, 'reload');
@@ -141,18 +141,18 @@ describe('a reload to code that listens elsewhere', () => {
   });
 });
 
-describe('what status() says is listening', () => {
-  it('is nothing while no worker is ready', async () => {
+describe('the addresses in status()', () => {
+  it('are none while no worker is ready', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, 'exports.begin = () => {};');
     process.kill(script.workers()[0], 'SIGKILL');
-    await script.until('another one starts', () => script.told('forked').length === 2);
+    await script.until('another one starts', () => script.emitted('forked').length === 2);
     assert.deepStrictEqual((await statusOf(script)).master.listening, []);
   });
 });
 
-describe('a deploy by a symlink', () => {
-  it('is followed by the next reload and by every restart, also when the former release is gone', async () => {
+describe('a release that a symlink names', () => {
+  it('is run by the next reload and every restart, even if the former release was removed', async () => {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const release = (version) => {
       const folder = path.join(home, 'releases', version);
@@ -167,15 +167,15 @@ describe('a deploy by a symlink', () => {
     const port = await freePort();
     const current = path.join(home, 'current');
     const flags = ['start', 'server.js', '--workers', '1', '--mon-port', 'off'];
-    // As a shell starts it that went there.
-    const script = new Script('innocent.js', {
+    // As a shell in that directory starts it.
+    const script = new Script('unrelated-process.js', {
       port,
       cwd: home,
       through: ['sh', '-c', `cd -L '${current}' && exec '${CLI}' ${flags.join(' ')}`],
     });
     await script.until('the first release answers', () => answers(port));
     const second = fs.realpathSync(release('2'));
-    // Its directory `pids` follows the symlink too.
+    // The directory `pids` is below the symlink too.
     await script.until(
       'it is found in the second release',
       () => cluster2(current, 'status').status === 0,

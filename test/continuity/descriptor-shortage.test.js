@@ -1,7 +1,7 @@
 'use strict';
 
-// No descriptors left: connections wait until there are some, and the loop that accepts neither
-// ends nor spins.
+// Processes without a free descriptor: connections wait until there is one, and the accept loop
+// neither ends nor spins.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -18,7 +18,7 @@ const ask = (connection, id) =>
 const answered = (connections) =>
   connections.filter(({ received }) => received.includes('first')).length;
 
-/** Leaves the process none: the limit is the number that its next descriptor would have. */
+/** Sets the limit to the number of the next descriptor, so that the process can open none. */
 function exhaust(pid) {
   const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
   let next = 0;
@@ -27,7 +27,7 @@ function exhaust(pid) {
   return next;
 }
 
-/** So many connections, each with one request on the way. */
+/** Opens `count` connections, each with one request in flight. */
 function askers(port, count) {
   return Array.from({ length: count }, (_, index) => {
     const connection = new Connection(port);
@@ -37,22 +37,22 @@ function askers(port, count) {
 }
 
 /**
- * For workers whose limit changes while they sleep. With the policy `kernel` a worker looks for
- * room before it waits, and loses the clients that come to its own socket in that moment
- * (docs/internals/continuity.md).
+ * For workers whose limit changes while they sleep. With the policy `kernel` a worker checks for
+ * free descriptors before it waits, and loses a connection that arrives on its own socket in that
+ * moment (docs/internals/continuity.md).
  */
 const PUSHED = { options: { balance: 'least-connections' } };
 
-/** Share of a processor that the process uses in the next second. */
+/** Returns the share of a processor that the process uses in the next second. */
 async function load(pid) {
   const before = cpuOf(pid);
   await pass(1000);
   return (cpuOf(pid) - before) / 1000;
 }
 
-describe('a master that has no descriptors left', () => {
-  it('neither spins nor ends, serves whom it has, and takes the others as soon as it can', async () => {
-    // Where the kernel chooses, the master has no part in it.
+describe('a master without a free descriptor', () => {
+  it('neither spins nor ends, serves its connections, and accepts the others as soon as it can', async () => {
+    // With the policy `kernel` the master does not accept.
     const script = await startServer({ options: { balance: 'least-connections' } });
     const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
     await clients.answered(50);
@@ -69,25 +69,24 @@ describe('a master that has no descriptors left', () => {
     await script.until('all are answered', () => answered(waiting) === 30);
     assert.ok(waiting.every(({ error, closed }) => !error && !closed));
     waiting.forEach(({ socket }) => socket.destroy());
-    assert.deepStrictEqual(script.told('died'), []);
+    assert.deepStrictEqual(script.emitted('died'), []);
     script.kill();
     await assertCleanEnd(script);
   });
 
-  it('loses no idle connection that a worker gives back meanwhile', async () => {
+  it('loses no idle connection that a worker returns meanwhile', async () => {
     const script = await startServer();
     const idle = askers(script.port, 20);
     await script.until('all are answered', () => answered(idle) === 20);
     idle.forEach((connection) => (connection.received = ''));
     exhaust(script.pid);
-    // On a connection that is there already: nobody new gets in.
+    // On an existing connection: no new one is accepted.
     const [teller, ...others] = idle;
     teller.socket.write(
       `GET /master/t/${encodeURIComponent('["scale",1]')} HTTP/1.1\r\nHost: test\r\n\r\n`,
     );
-    await script.until('a worker drains', () => script.told('answer').length === 1);
-    // What has gone wrong is wrong by now; had it not been given back, it would be closed after a
-    // while.
+    await script.until('a worker drains', () => script.emitted('answer').length === 1);
+    // A failure shows by now: a connection that was not returned is closed after a while.
     await pass(500);
     limit(script.pid, 1024);
     others.forEach((connection, index) => ask(connection, `d${index}`));
@@ -101,24 +100,24 @@ describe('a master that has no descriptors left', () => {
     idle.forEach(({ socket }) => socket.destroy());
   });
 
-  it('starts no worker that it does not know of, and leaves no zombie', async () => {
+  it('starts no worker that it does not know, and leaves no zombie', async () => {
     const script = await startServer();
     const [worker] = script.workers();
     const open = exhaust(script.pid);
     process.kill(worker, 'SIGKILL');
-    await script.until('the death is told', () => script.told('died').length > 0);
-    // Each point at which a start can find the last descriptor gone comes up.
+    await script.until('the death is reported', () => script.emitted('died').length > 0);
+    // A start can run out of descriptors at each of its steps.
     for (let free = 0; free <= 24; free++) {
       limit(script.pid, open + free);
       await pass(100);
     }
     limit(script.pid, 1024);
-    await script.until('a new one listens', () => script.told('listening').length > 2);
-    const alive = script.told('listening').flat().filter((pid) => pid !== worker);
+    await script.until('a new one listens', () => script.emitted('listening').length > 2);
+    const alive = script.emitted('listening').flat().filter((pid) => pid !== worker);
     assert.deepStrictEqual(script.workers().sort(), alive.sort(), script.output);
   });
 
-  it('still leaves in peace', async () => {
+  it('shuts down gracefully', async () => {
     const script = await startServer();
     exhaust(script.pid);
     const waiting = askers(script.port, 5);
@@ -130,8 +129,8 @@ describe('a master that has no descriptors left', () => {
   });
 });
 
-describe('workers that have no descriptors left', () => {
-  /** Fills both with idle connections, until one has to wait. */
+describe('workers without a free descriptor', () => {
+  /** Fills both workers with idle connections, until one connection waits. */
   async function fill(script) {
     const all = askers(script.port, 150);
     await script.until('no more are answered', async () => {
@@ -142,13 +141,14 @@ describe('workers that have no descriptors left', () => {
     return all;
   }
 
-  it('lose no connection and do not end; those that wait are served when others are gone', async () => {
-    // Node 26 alone has about 28 open; a worker takes what comes only where a whole batch has room.
+  it('lose no connection and do not end; waiting ones are served when others are closed', async () => {
+    // Node 26 alone has about 28 descriptors open; a worker accepts only if it has room for a whole
+    // batch.
     const script = await startServer({ descriptors: 80 });
     const all = await fill(script);
     const used = await load(script.pid);
     const lost = all.filter(({ closed, received }) => closed && !received.includes('first'));
-    assert.deepStrictEqual([script.told('died'), lost.length], [[], 0], script.errors);
+    assert.deepStrictEqual([script.emitted('died'), lost.length], [[], 0], script.errors);
     assert.ok(used < 0.3, `the master used ${used} of a processor`);
     const waiting = all.filter(({ received }) => !received.includes('first'));
     for (const { received, socket } of all) if (received.includes('first')) socket.destroy();
@@ -157,10 +157,10 @@ describe('workers that have no descriptors left', () => {
       waiting.forEach(({ received, socket }) => received.includes('first') && socket.destroy());
       return answered(waiting) === waiting.length;
     });
-    assert.deepStrictEqual(script.told('died'), []);
+    assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  /** So many idle connections, each of which was answered once. */
+  /** Opens `count` idle connections, each of which was answered once. */
   async function idlers(script, count) {
     const all = askers(script.port, count);
     await script.until('all are answered', () => answered(all) === count);
@@ -168,7 +168,7 @@ describe('workers that have no descriptors left', () => {
     return all;
   }
 
-  /** Each is asked once more, and answers. */
+  /** Sends one more request on each, and waits for the responses. */
   async function assertAlive(script, connections) {
     connections.forEach((connection, index) => ask(connection, `again${index}`));
     const done = () =>
@@ -177,7 +177,7 @@ describe('workers that have no descriptors left', () => {
     assert.strictEqual(connections.filter(({ closed }) => closed).length, 0, 'none was closed');
   }
 
-  it('take as many as fit', async () => {
+  it('take as many connections as fit', async () => {
     const script = await startServer({ descriptors: 80 });
     const all = await fill(script);
     const used = script.workers().map((pid) => fs.readdirSync(`/proc/${pid}/fd`).length);
@@ -185,7 +185,7 @@ describe('workers that have no descriptors left', () => {
     for (const { socket } of all) socket.destroy();
   });
 
-  it('leave who comes to the others, although all that they had was used up between two connections', async () => {
+  it('leave connections to the others, even if the last descriptor is used between two connections', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
     const clients = hammer.start(script.port, {
       clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 },
@@ -200,7 +200,7 @@ describe('workers that have no descriptors left', () => {
     }
     const report = await clients.stop();
     hammer.assertClean(report);
-    assert.deepStrictEqual(script.told('died'), []);
+    assert.deepStrictEqual(script.emitted('died'), []);
     script.kill();
     await assertCleanEnd(script);
   });
@@ -209,7 +209,7 @@ describe('workers that have no descriptors left', () => {
     ['its master has', () => []],
     ['its master has none either', (script) => [script.pid]],
   ]) {
-    it(`obey all the same: one that is to leave has its connections moved (${who})`, async () => {
+    it(`can be told to leave: their connections are moved (${who})`, async () => {
       const script = await startServer(PUSHED);
       const idle = await idlers(script, 40);
       const [worker] = script.workers();
@@ -220,8 +220,12 @@ describe('workers that have no descriptors left', () => {
         waiting.every(({ localPort }) => localPort > 0),
       );
       process.kill(worker, 'SIGTERM');
-      await script.until('it is gone', () => script.told('died').length > 0);
-      assert.deepStrictEqual(script.told('died')[0][1], { code: 0, signal: null, reason: 'leave' });
+      await script.until('it is gone', () => script.emitted('died').length > 0);
+      assert.deepStrictEqual(script.emitted('died')[0][1], {
+        code: 0,
+        signal: null,
+        reason: 'leave',
+      });
       limit(script.pid, 1024);
       await script.until('who waited is answered', () => answered(waiting) === 10);
       await assertAlive(script, idle);
@@ -231,7 +235,7 @@ describe('workers that have no descriptors left', () => {
     });
   }
 
-  it('obey all the same: a reload moves the idle connections of all, and serves who waits', async () => {
+  it('can be reloaded: idle connections are moved, and waiting ones served', async () => {
     const script = await startServer(PUSHED);
     const idle = await idlers(script, 200);
     script.workers().forEach(exhaust);
@@ -242,10 +246,10 @@ describe('workers that have no descriptors left', () => {
     assert.strictEqual(answered(waiting), 0);
     script.kill('SIGHUP');
     await script.until('who waited is answered', () => answered(waiting) === 60);
-    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    await script.until('the old workers are gone', () => script.emitted('died').length === 2);
     assert.ok(
-      script.told('died').every(([, { reason }]) => reason === 'reload'),
-      JSON.stringify(script.told('died')),
+      script.emitted('died').every(([, { reason }]) => reason === 'reload'),
+      JSON.stringify(script.emitted('died')),
     );
     await assertAlive(script, idle);
     [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
@@ -253,7 +257,7 @@ describe('workers that have no descriptors left', () => {
     await assertCleanEnd(script);
   });
 
-  it('hear that their master is gone, and leave', async () => {
+  it('notice that their master is gone, and leave', async () => {
     const script = await startServer();
     const workers = script.workers();
     workers.forEach(exhaust);
@@ -264,14 +268,14 @@ describe('workers that have no descriptors left', () => {
     waiting.forEach(({ socket }) => socket.destroy());
   });
 
-  it('give back more idle connections than the channel holds at once, and lose none', async () => {
+  it('return more idle connections than the channel holds at once, and lose none', async () => {
     const script = await startServer({ options: { noWorkers: 1, shutdownTimeout: 2500 } });
     const idle = await idlers(script, 900);
     script.kill('SIGHUP');
-    await script.until('the old worker is gone', () => script.told('died').length === 1);
-    assert.strictEqual(script.told('died')[0][1].reason, 'reload');
+    await script.until('the old worker is gone', () => script.emitted('died').length === 1);
+    assert.strictEqual(script.emitted('died')[0][1].reason, 'reload');
     await assertAlive(script, idle);
-    assert.deepStrictEqual(script.told('warning'), []);
+    assert.deepStrictEqual(script.emitted('warning'), []);
     idle.forEach(({ socket }) => socket.destroy());
   });
 });

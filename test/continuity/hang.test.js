@@ -1,7 +1,7 @@
 'use strict';
 
-// A worker whose event loop is stuck delays nobody but those it has; one that is only stopped is no
-// hang.
+// A worker whose event loop is stuck delays only its own clients. A stopped process does not count
+// as hanging.
 
 const assert = require('node:assert');
 const { setTimeout: pass } = require('node:timers/promises');
@@ -13,15 +13,15 @@ const { Log, assertCleanEnd, change, startServer } = require('../helpers/hammere
 const { until } = require('../helpers/wait');
 
 /**
- * Makes a worker block for so long, and returns its pid, and what becomes of the request that did
+ * Blocks a worker for `ms` milliseconds. Returns its pid, and the outcome of the request that did
  * it.
  */
 async function block(script, ms) {
-  const before = script.events({ everybody: true }).length;
+  const before = script.events({ allProcesses: true }).length;
   const done = request(script.port, `/block/b/${ms}`).catch((error) => error);
   const blocking = () =>
     script
-      .events({ everybody: true })
+      .events({ allProcesses: true })
       .slice(before)
       .find(([name]) => name === 'blocking');
   const early = done.then((answer) => {
@@ -37,7 +37,7 @@ async function block(script, ms) {
   return { pid, done };
 }
 
-/** No error, and only requests on connections of that worker had to wait. */
+/** Checks that no request failed, and that only requests on connections of that worker waited. */
 function assertOnlyItsOwnWaited(report, log, pid) {
   hammer.assertClean(report);
   const own = log.portsOf(pid);
@@ -56,7 +56,7 @@ describe('a worker that is stuck', () => {
   const start = (options) => startServer({ options, env: { LOG: log.file } });
 
   for (const noWorkers of [2, 3]) {
-    it(`for 3 s, one of ${noWorkers}, delays nobody but the connections it had, and loses none`, async () => {
+    it(`for 3 s, one of ${noWorkers}, delays only its own connections, and loses none`, async () => {
       const script = await start({ noWorkers });
       const load = hammer.start(script.port);
       await load.answered(200);
@@ -66,11 +66,11 @@ describe('a worker that is stuck', () => {
       const report = await load.stop();
       assertOnlyItsOwnWaited(report, log, pid);
       assert.ok(report.slow.length > 0, 'nobody at all had to wait: this test measures nothing');
-      assert.deepStrictEqual(script.told('died'), []);
+      assert.deepStrictEqual(script.emitted('died'), []);
     });
   }
 
-  it('as all others are, keeps new connections until one is free', async () => {
+  it('together with all others, keeps new connections until one is free', async () => {
     const script = await start({ noWorkers: 2 });
     const both = [await block(script, 1500), await block(script, 1500)];
     assert.notStrictEqual(both[0].pid, both[1].pid);
@@ -79,46 +79,46 @@ describe('a worker that is stuck', () => {
     hammer.assertClean(await load.stop());
   });
 
-  it('for longer than maxHeartbeatDelay is told, killed and replaced; others lose nothing', async () => {
+  it('for longer than maxHeartbeatDelay is reported, killed and replaced; other workers lose nothing', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 2000 });
     const load = hammer.start(script.port, { clients: { oneShot: 10, halfOpen: 2 } });
     await load.answered(100);
     const { pid, done } = await block(script, 60_000);
-    await script.until('another one is there', () => script.told('listening').length === 3);
+    await script.until('another one is there', () => script.emitted('listening').length === 3);
     assert.ok((await done) instanceof Error, 'its own request is lost');
     await load.answered(100);
     const report = await load.stop();
     const own = log.portsOf(pid);
     assert.deepStrictEqual(report.troubles.filter(({ localPort }) => !own.has(localPort)), []);
-    const [[stuck, { age }]] = script.told('unresponsive');
+    const [[stuck, { age }]] = script.emitted('unresponsive');
     assert.strictEqual(stuck, pid);
     assert.ok(age > 2000 && age < 5000, `${age}`);
-    await script.until('its death is told', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('died'), [
+    await script.until('its death is reported', () => script.emitted('died').length === 1);
+    assert.deepStrictEqual(script.emitted('died'), [
       [pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive' }],
     ]);
-    assert.strictEqual(script.told('unresponsive').length, 1);
+    assert.strictEqual(script.emitted('unresponsive').length, 1);
   });
 
-  it('with the shortest maxHeartbeatDelay, is not taken for one that only has nothing to do', async () => {
+  it('is not confused with an idle one, at the shortest maxHeartbeatDelay', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1000 });
     await pass(4000);
-    assert.deepStrictEqual([script.told('unresponsive'), script.told('died')], [[], []]);
+    assert.deepStrictEqual([script.emitted('unresponsive'), script.emitted('died')], [[], []]);
   });
 
-  it('does not keep a reload from ending, and keeps its own request', async () => {
+  it('does not delay a reload, and answers its own request', async () => {
     const script = await start({ noWorkers: 2 });
     const { pid, done } = await block(script, 2500);
     const load = hammer.start(script.port);
     script.kill('SIGHUP');
-    await script.until('the reload is done', () => script.told('reload').length === 1);
+    await script.until('the reload is done', () => script.emitted('reload').length === 1);
     assert.match((await done).body, new RegExp(` ${pid}$`));
-    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    await script.until('the old workers are gone', () => script.emitted('died').length === 2);
     hammer.assertClean(await load.stop());
   });
 });
 
-describe('a process that is stopped for a while', () => {
+describe('SIGSTOP for a while', () => {
   let log;
   beforeEach(() => (log = new Log()));
   afterEach(() => log.remove());
@@ -134,13 +134,13 @@ describe('a process that is stopped for a while', () => {
     await load.answered(200);
     const report = await load.stop();
     hammer.assertClean(report);
-    assert.deepStrictEqual([script.told('unresponsive'), script.told('died')], [[], []]);
+    assert.deepStrictEqual([script.emitted('unresponsive'), script.emitted('died')], [[], []]);
     script.kill();
     await assertCleanEnd(script);
     return report;
   }
 
-  it('a worker, under the limit: nobody is killed, only its own connections wait', async () => {
+  it('to a worker, under the limit: no worker is killed, only its own connections wait', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 5000 });
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -149,7 +149,7 @@ describe('a process that is stopped for a while', () => {
     assertOnlyItsOwnWaited(await assertNobodyDied(script, load), log, victim);
   });
 
-  it('the master, for longer than the limit: nobody is killed, new connections wait', async () => {
+  it('to the master, for longer than the limit: no worker is killed, new connections wait', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -157,7 +157,7 @@ describe('a process that is stopped for a while', () => {
     await assertNobodyDied(script, load);
   });
 
-  it('the whole cluster, as when a machine is suspended: nobody is killed', async () => {
+  it('to the whole cluster, as when a machine is suspended: no worker is killed', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -165,18 +165,18 @@ describe('a process that is stopped for a while', () => {
     await assertNobodyDied(script, load);
   });
 
-  it('the master, for longer than startTimeout: a replacement that was ready in time takes over', async () => {
+  it('to the master, for longer than startTimeout: a replacement that was ready in time takes over', async () => {
     const script = await start({ noWorkers: 1, startTimeout: 1500 });
     change(script, 'exports.begin = (go) => setTimeout(go, 500);');
     const reloaded = ask(script.cwd, 'reload');
-    await script.until('the replacement starts', () => script.told('forked').length === 2);
+    await script.until('the replacement starts', () => script.emitted('forked').length === 2);
     await stopFor(2000, script.pid);
     assert.deepStrictEqual((await reloaded).ok, { replaced: 1 });
-    assert.deepStrictEqual(script.told('warning'), []);
+    assert.deepStrictEqual(script.emitted('warning'), []);
   });
 
   for (const who of ['the master', 'the whole cluster']) {
-    it(`${who}, for longer than shutdownTimeout: a drain still has the time that it had left`, async () => {
+    it(`to ${who}, for longer than shutdownTimeout: a drain keeps the time that it had left`, async () => {
       const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
       const answered = request(script.port, '/late/l/1000');
       await script.until('it is taken', () => log.portsOf(script.workers()[0]).size > 0);
@@ -185,13 +185,13 @@ describe('a process that is stopped for a while', () => {
       assert.match((await answered).body, /^l /);
       await assertCleanEnd(script);
       assert.deepStrictEqual(
-        script.told('died').map(([, { reason, signal }]) => [reason, signal]),
+        script.emitted('died').map(([, { reason, signal }]) => [reason, signal]),
         [['shutdown', null]],
       );
     });
   }
 
-  it('a worker whose master is gone: it still has its time', async () => {
+  it('to a worker whose master is gone: it keeps the time that it had left', async () => {
     const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
     const [worker] = script.workers();
     const answered = request(script.port, '/late/l/1000');
@@ -203,7 +203,7 @@ describe('a process that is stopped for a while', () => {
     await until('the orphan has ended', () => !isAlive(worker));
   });
 
-  it('a worker with half a request: the rest is answered when it goes on', async () => {
+  it('to a worker with half a request: it answers when it continues', async () => {
     const script = await start({ noWorkers: 1, maxHeartbeatDelay: 5000 });
     const connection = new Connection(script.port);
     connection.socket.write(

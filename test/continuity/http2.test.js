@@ -1,7 +1,7 @@
 'use strict';
 
-// HTTP/2 over a change of workers: a session is told to end before it ends, so that what a client
-// sends meanwhile is answered.
+// HTTP/2 while workers are replaced: a session gets a first GOAWAY before it ends, so that requests
+// on their way are answered.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -20,7 +20,7 @@ const start = (kind, options) =>
     env: { KIND: kind, TLS: JSON.stringify(TLS) },
   });
 
-/** A client that opens a new session when it is told to, and asks nothing twice. */
+/** A client that opens a new session after GOAWAY, and never retries. */
 class OnceAsking {
   ok = 0;
   troubles = [];
@@ -73,15 +73,15 @@ describe('a session of HTTP/2', () => {
   };
   afterEach(() => wires.splice(0).forEach((wire) => wire.end()));
 
-  it('is told first that it will end, goes on for a moment, and then ends after its last stream', async () => {
+  it('gets a first GOAWAY, goes on for a moment, and ends after its last stream', async () => {
     const script = await start('h2c');
     const wire = connect(script.port);
     wire.ask(1, '/now/one/0');
     assert.match(await wire.answer(1), /^one/);
     wire.ask(3, '/late/three/1000');
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await until('it is told', () => wire.goaways.length > 0);
-    // As from a client that has not read it yet.
+    await until('it is reported', () => wire.goaways.length > 0);
+    // As a client that has not read the GOAWAY yet.
     wire.ask(5, '/now/five/0');
     assert.match(await wire.answer(5), /^five/);
     assert.match(await wire.answer(3), /^three/);
@@ -94,31 +94,31 @@ describe('a session of HTTP/2', () => {
     assert.strictEqual(wire.error, undefined);
   });
 
-  it('that is idle is told, too, and may still ask', async () => {
+  it('that is idle gets GOAWAY too, and may still send a request', async () => {
     const script = await start('h2c');
     const wire = connect(script.port);
     wire.ask(1, '/now/one/0');
     await wire.answer(1);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await until('it is told', () => wire.goaways.length > 0);
+    await until('it is reported', () => wire.goaways.length > 0);
     wire.ask(3, '/now/three/0');
     assert.match(await wire.answer(3), /^three/);
     await until('it has ended', () => wire.isClosed);
     assert.strictEqual(wire.goaways.at(-1).last, 3);
   });
 
-  it('whose client keeps its end of the connection open does not keep the worker', async () => {
+  it('whose client leaves its side open does not keep the worker alive', async () => {
     const script = await start('h2c');
     const wire = connect(script.port, { allowHalfOpen: true });
     wire.ask(1, '/now/one/0');
     await wire.answer(1);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await script.until('the old worker is gone', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('warning'), []);
+    await script.until('the old worker is gone', () => script.emitted('died').length === 1);
+    assert.deepStrictEqual(script.emitted('warning'), []);
   });
 
   for (const [kind, scheme] of [['h2c', 'http'], ['http2', 'https']]) {
-    it(`over ${scheme} loses no request of a client that asks nothing twice`, async () => {
+    it(`over ${scheme} loses no request of a client that never retries`, async () => {
       const script = await start(kind, { noWorkers: 2 });
       const paths = ['/now/id/0', '/now/id/0', '/late/id/20', '/slow/id/30'];
       const clients = Array.from(
@@ -131,7 +131,10 @@ describe('a session of HTTP/2', () => {
           clients.every(({ ok }, index) => ok > before[index] + 30),
         );
         assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-        await script.until('the old workers are gone', () => script.told('died').length === 2 * i);
+        await script.until(
+          'the old workers are gone',
+          () => script.emitted('died').length === 2 * i,
+        );
       }
       await Promise.all(clients.map((client) => client.stop()));
       assert.deepStrictEqual(clients.flatMap(({ troubles }) => troubles), []);

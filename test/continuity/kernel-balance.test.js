@@ -1,7 +1,7 @@
 'use strict';
 
-// What is promised of a change of workers holds as well where workers accept by themselves: the
-// same tests, with `balance: 'kernel'`.
+// The promises for a change of workers hold with `balance: 'kernel'` too: the same tests, with
+// workers that accept by themselves.
 
 const { usePolicy } = require('../helpers/cluster');
 
@@ -22,7 +22,7 @@ describe("with balance: 'kernel'", () => {
 
   for (const name of SUITES) {
     const file = require.resolve(`./${name}.test.js`);
-    // Mocha requires them too, and must find them as new as they are here.
+    // Mocha requires these files too, and must load them again, as is done here.
     delete require.cache[file];
     require(file);
     delete require.cache[file];

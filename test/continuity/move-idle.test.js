@@ -1,7 +1,7 @@
 'use strict';
 
-// The option `moveIdle`: without it, whatever an app keeps by connection is there for each request
-// of that connection.
+// The option `moveIdle`: if it is off, the state that an app keeps for a connection is there for
+// each of its requests.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -15,7 +15,7 @@ async function start({ moveIdle, cli }) {
   const port = await freePort();
   const flags = [...FLAGS, '--port', String(port), ...(moveIdle ? [] : ['--no-move-idle'])];
   const env = { KIND: cli ? 'plain' : 'cluster' };
-  return new Script('by-connection.js', {
+  return new Script('connection-state.js', {
     port,
     env,
     options: { moveIdle },
@@ -24,8 +24,8 @@ async function start({ moveIdle, cli }) {
 }
 
 /**
- * What is answered to a first request of a connection, and to one after all workers were told to go
- * by `leave(script)`.
+ * Returns the responses to the first request of a connection, and to one after `leave(script)` told
+ * all workers to leave.
  */
 async function over(script, leave) {
   const connection = new Connection(script.port);
@@ -48,7 +48,7 @@ const terminate = async (script) => {
 describe('with moveIdle: false', () => {
   for (const cli of [false, true]) {
     for (const [what, leave] of Object.entries({ reload, 'SIGTERM to its worker': terminate })) {
-      it(`a ${what} leaves an idle connection one more request where it is: ${cli ? 'a plain script' : 'an app'}`, async () => {
+      it(`a ${what} lets an idle connection send one more request to its worker: ${cli ? 'a plain script' : 'an app'}`, async () => {
         const script = await start({ moveIdle: false, cli });
         const { connection, old, answer } = await over(script, leave);
         assert.ok(answer.includes(`/first at ${old}`), answer);
@@ -59,7 +59,7 @@ describe('with moveIdle: false', () => {
     }
   }
 
-  it('a reload ends an idle connection that says nothing more, without a reset', async () => {
+  it('a reload ends an idle connection without further requests, without a reset', async () => {
     const script = await start({ moveIdle: false });
     const connection = new Connection(script.port);
     await connection.say(get('/first'), ' at ');
@@ -70,7 +70,7 @@ describe('with moveIdle: false', () => {
 });
 
 describe('with moveIdle: true', () => {
-  it('a reload moves an idle connection, and what was kept on its socket is not there', async () => {
+  it('a reload moves an idle connection, without the state of its socket', async () => {
     const script = await start({ moveIdle: true });
     const { old, answer } = await over(script, reload);
     assert.ok(answer.includes('/second at ') && !answer.includes(String(old)), answer);

@@ -1,8 +1,8 @@
 'use strict';
 
-// A moved connection behaves to its end as if it had not moved. Each play is given twice, at the
-// same time: over a reload, and on a cluster that nobody reloads. What the client sees must be the
-// same, and come at the same time.
+// A moved connection behaves to its end as if it had not been moved. Each scenario runs twice at
+// the same time: across a reload, and on a cluster without one. The client must see the same, at
+// the same times.
 
 const assert = require('node:assert');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -12,39 +12,39 @@ const { Script, freePort } = require('../helpers/cluster');
 const { until } = require('../helpers/wait');
 
 /**
- * How long connections wait before they are moved, at least, milliseconds; what of it is forgotten
- * shows.
+ * How long connections wait at least before they are moved, in milliseconds. A timer that forgets
+ * this time fails the test.
  */
 const WAIT = 1200;
-/** By how much the ends may differ, milliseconds. */
+/** The tolerance for the times of the ends, in milliseconds. */
 const ALIKE = 600;
-/** Longer than it takes to move them, milliseconds. */
+/** Longer than it takes to move the connections, in milliseconds. */
 const LONG = 4000;
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const get = (path) => GET.replace('/ ', `${path} `);
 
-/** What came, without what differs from one second to the next. */
+/** The received text, without the parts that change every second. */
 const text = ({ received }) => received.replaceAll(/Date: .*\r\n/g, '');
 
-/** What the client saw of the end of a connection, and how long after `begun` it came. */
+/** The end of a connection as the client saw it, and how long after `begun` it came. */
 async function endOf(connection, begun) {
   await connection.isClosed(LONG + 4000);
   return { text: text(connection), ended: connection.ended, after: performance.now() - begun };
 }
 
-/** A request, and its answer. */
+/** Sends a request, and waits for the response. */
 async function answered(connection, request = GET, answer = 'hello') {
   connection.received = '';
   await connection.say(request, answer);
 }
 
-/** Waits until a connection that came after the move, and says nothing, is ended. */
+/** Waits until a silent connection that was opened after the move is ended. */
 const outwaits = (connect) => connect().isClosed();
 
-/** A play: the connection outlasts the times of a request, and is answered. */
+/** A scenario: the connection outlasts the timeouts of a request, and is answered. */
 const mayWait = (set) => ({
   set: { headersTimeout: 300, requestTimeout: 400, ...set },
-  async play(connect, moves) {
+  async run(connect, moves) {
     const connection = connect();
     await answered(connection);
     await moves();
@@ -55,13 +55,14 @@ const mayWait = (set) => ({
 });
 
 /**
- * Plays: `set`s their server, and `play(connect, moves, script)`: `connect()` opens a connection,
- * `moves()` waits until all were moved. What a play returns is compared.
+ * Scenarios: `set` configures the server; `run(connect, moves, script)` runs it, where `connect()`
+ * opens a connection and `moves()` waits until all were moved. The values that `run` returns are
+ * compared.
  */
-const PLAYS = {
+const SCENARIOS = {
   'ends when keepAliveTimeout is over': {
     set: { keepAliveTimeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const connection = connect();
       await answered(connection);
       const begun = performance.now();
@@ -71,7 +72,7 @@ const PLAYS = {
   },
   'ends when the time-out of the server is over': {
     set: { keepAliveTimeout: 0, timeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const connection = connect();
       await answered(connection);
       const begun = performance.now();
@@ -81,7 +82,7 @@ const PLAYS = {
   },
   'ends when the time-out of the server is over, without a request': {
     set: { timeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const begun = performance.now();
       const connection = connect();
       await moves();
@@ -90,7 +91,7 @@ const PLAYS = {
   },
   'gets 408 when headersTimeout is over, without a request': {
     set: { headersTimeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const begun = performance.now();
       const connection = connect();
       await moves();
@@ -101,13 +102,13 @@ const PLAYS = {
   },
   'ends when requestTimeout is over, in the middle of its next request': {
     set: { keepAliveTimeout: 60_000, requestTimeout: 2100, headersTimeout: 2000 },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const connection = connect();
       await answered(connection);
       await moves();
       const begun = performance.now();
       connection.socket.write('POST / HTTP/1.1\r\nHost: a\r\n');
-      // Node 18.7 says 408 only where it has written nothing yet.
+      // Node 18.7 answers 408 only if it has written nothing yet.
       const { after } = await endOf(connection, begun);
       return { after };
     },
@@ -118,7 +119,7 @@ const PLAYS = {
   'may wait for ever without keepAliveTimeout': mayWait({ keepAliveTimeout: 0 }),
   'has all of its time again, or none, once anything moves': {
     set: { keepAliveTimeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const [connection, other] = [connect(), connect()];
       await answered(connection);
       await moves();
@@ -133,7 +134,7 @@ const PLAYS = {
   },
   'has the times of a request with its next one, not those of the wait for it': {
     set: { keepAliveTimeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const connection = connect();
       await answered(connection);
       await moves();
@@ -143,7 +144,7 @@ const PLAYS = {
   },
   'has no time-out once it is upgraded': {
     set: { keepAliveTimeout: LONG },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const [connection, other] = [connect(), connect()];
       await answered(connection);
       await moves();
@@ -157,23 +158,23 @@ const PLAYS = {
       return text(connection);
     },
   },
-  'is told its time-out once': {
+  'emits its timeout once': {
     set: { timeout: 500, keepAliveTimeout: 0, tells: true },
-    async play(connect, moves, script) {
+    async run(connect, moves, script) {
       const connection = connect();
       const told = ({ localPort }) =>
         script.output.split('\n').filter((line) => line === `["timeout",${localPort}]`).length;
       await answered(connection);
-      await script.until('its time-out is told', () => told(connection) === 1);
+      await script.until('its time-out is reported', () => told(connection) === 1);
       await moves();
       const other = connect();
-      await script.until('the time-out of another is told', () => told(other) === 1);
+      await script.until('the time-out of another is reported', () => told(other) === 1);
       return told(connection);
     },
   },
   'is idle for closeIdleConnections()': {
     set: { keepAliveTimeout: 60_000 },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const [connection, other] = [connect(), connect()];
       await answered(connection);
       await moves();
@@ -184,7 +185,7 @@ const PLAYS = {
   },
   'has so many requests as maxRequestsPerSocket says': {
     set: { maxRequestsPerSocket: 4, keepAliveTimeout: 60_000 },
-    async play(connect, moves) {
+    async run(connect, moves) {
       const connection = connect();
       await answered(connection);
       await answered(connection);
@@ -200,7 +201,7 @@ const PLAYS = {
   },
   'has no more than those, all at once': {
     set: { maxRequestsPerSocket: 3, keepAliveTimeout: 60_000 },
-    async play(connect, moves, script, name) {
+    async run(connect, moves, script, name) {
       const connection = connect();
       await answered(connection);
       await answered(connection);
@@ -218,10 +219,10 @@ const PLAYS = {
   },
 };
 
-/** A cluster with a server for each play. */
+/** A cluster with a server for each scenario. */
 async function open() {
   const servers = {};
-  for (const [name, { set }] of Object.entries(PLAYS)) {
+  for (const [name, { set }] of Object.entries(SCENARIOS)) {
     const { headersTimeout, requestTimeout, ...times } = set;
     servers[name] = {
       port: await freePort(),
@@ -229,38 +230,38 @@ async function open() {
       ...times,
     };
   }
-  const script = await new Script('times.js', { env: { SERVERS: JSON.stringify(servers) } }).ready(
-    1,
-  );
+  const script = await new Script('server-timeouts.js', {
+    env: { SERVERS: JSON.stringify(servers) },
+  }).ready(1);
   return { script, servers };
 }
 
-/** What came of each play: its end, another result, or its error. */
+/** The result of each scenario, or its error. */
 function playAll({ script, servers }, moves) {
-  const one = ([name, { play }]) => {
+  const one = ([name, { run }]) => {
     const connect = () => new Connection(servers[name].port);
-    const played = play(connect, moves, script, name);
-    return played.then(
+    const result = run(connect, moves, script, name);
+    return result.then(
       (result) => (result.after ? result : { result }),
       ({ message }) => ({ error: message }),
     );
   };
-  return Promise.all(Object.entries(PLAYS).map(one));
+  return Promise.all(Object.entries(SCENARIOS).map(one));
 }
 
 /**
- * Once all plays wait to be moved, and time has passed, they are; those on the other cluster go on
- * then, too.
+ * When all scenarios wait for the move and the time has passed, the one cluster is reloaded, and
+ * the scenarios on both go on.
  */
 function mover(script, reloads) {
-  const count = 2 * Object.keys(PLAYS).length;
+  const count = 2 * Object.keys(SCENARIOS).length;
   let waiting = 0;
   const moved = (async () => {
     await until('all wait to be moved', () => waiting === count);
     await sleep(WAIT);
     for (let i = 0; i < reloads; i++)
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await script.until('the old workers are gone', () => script.told('died').length === reloads);
+    await script.until('the old workers are gone', () => script.emitted('died').length === reloads);
   })();
   return () => {
     waiting += 1;
@@ -268,10 +269,10 @@ function mover(script, reloads) {
   };
 }
 
-describe('a connection that was moved', () => {
-  const names = Object.keys(PLAYS);
+describe('a moved connection', () => {
+  const names = Object.keys(SCENARIOS);
   for (const [how, reloads] of Object.entries({ once: 1, twice: 2 })) {
-    it(`${how} does what one does that was not, at the same times`, async () => {
+    it(`${how} behaves as one that was not moved, at the same times`, async () => {
       const [reloaded, still] = await Promise.all([open(), open()]);
       const moves = mover(reloaded.script, reloads);
       const [moved, expected] = await Promise.all([

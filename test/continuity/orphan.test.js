@@ -1,6 +1,6 @@
 'use strict';
 
-// The master is killed: its workers finish what they have, and leave.
+// Workers whose master is killed finish their requests, and leave.
 
 const assert = require('node:assert');
 const { Connection } = require('../helpers/client');
@@ -10,7 +10,7 @@ const { startServer } = require('../helpers/hammered');
 
 const TIMEOUT = 2500;
 
-/** A request that a worker has begun to answer, and will finish in `ms`. */
+/** A request that a worker has begun to answer, and finishes after `ms` milliseconds. */
 async function begun(port, ms) {
   const connection = new Connection(port);
   await connection.say(`GET /slow/held/${ms} HTTP/1.1\r\nHost: test\r\n\r\n`, 'held');
@@ -36,7 +36,7 @@ async function orphan(script) {
 describe('workers whose master is killed', () => {
   const start = () => startServer({ options: { noWorkers: 2, shutdownTimeout: TIMEOUT } });
 
-  it('answer what they have begun, and leave', async () => {
+  it('answer the requests that they have begun, and leave', async () => {
     const script = await start();
     const held = await Promise.all([
       begun(script.port, 1200),
@@ -52,12 +52,12 @@ describe('workers whose master is killed', () => {
     held.forEach(({ socket }) => socket.destroy());
   });
 
-  it('with nothing to do leave soon', async () => {
+  it('leave soon if they are idle', async () => {
     const { gone } = await orphan(await start());
     assert.ok((await gone()) < 2000);
   });
 
-  it('cut what is not finished within shutdownTimeout', async () => {
+  it('cut requests that do not finish within shutdownTimeout', async () => {
     const script = await start();
     const held = await begun(script.port, 60_000);
     const { gone } = await orphan(script);
@@ -66,19 +66,19 @@ describe('workers whose master is killed', () => {
     await held.isClosed();
   });
 
-  it('are ended by the deadline even when their event loop is stuck', async () => {
+  it('end at the deadline even if their event loop is stuck', async () => {
     const script = await start();
     const stuck = new Connection(script.port);
     stuck.socket.write('GET /block/b/60000 HTTP/1.1\r\nHost: test\r\n\r\n');
     await script.until('a worker is stuck', () =>
-      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+      script.events({ allProcesses: true }).some(([name]) => name === 'blocking'),
     );
     const { gone } = await orphan(script);
     await gone(TIMEOUT + 1500);
     await stuck.isClosed();
   });
 
-  it('lose no request that they had taken, under the hammer', async () => {
+  it('lose no request that they had taken, under load', async () => {
     const script = await start();
     const clients = { slow: 6, late: 6, upload: 4, chunked: 4 };
     const load = hammer.start(script.port, { clients, untilRefused: true, think: 60 });

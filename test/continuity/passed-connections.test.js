@@ -1,7 +1,7 @@
 'use strict';
 
-// An HTTP server that never listens, but is given the connections of another server: by their first
-// bytes, after TLS, or as they come. Its clients are told as all others are.
+// An HTTP server that does not listen, but gets the connections of another server: by their first
+// bytes, after TLS, or all of them. Its clients are told to leave as all others are.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -19,16 +19,16 @@ const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2 };
 const start = (kind, options) =>
   startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
 const GET = 'GET /now/one/0 HTTP/1.1\r\nHost: test\r\n\r\n';
-/** The sum over the workers of what `of` finds in the status of each. */
+/** The sum of `of(worker)` over the workers in `status()`. */
 const count = async (script, of) =>
   (await ask(script.cwd, 'status')).ok.workers.reduce((sum, worker) => sum + of(worker), 0);
 const active = ({ connections }) => connections.active;
-/** By who gives, whether the client speaks TLS. */
+/** For each kind of other server, whether the client speaks TLS. */
 const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: true };
 
-describe('an HTTP server that is given connections', () => {
+describe('an HTTP server that gets connections of another server', () => {
   for (const [kind, secure] of Object.entries(KINDS)) {
-    it(`(${kind}) is reloaded and shut down without an error, and nobody waits for its idle clients`, async () => {
+    it(`(${kind}) reloads and shuts down without an error, and does not wait for idle clients`, async () => {
       const script = await start(kind);
       const target = { host: '127.0.0.1', port: script.port, secure };
       const idle = new Wire(target);
@@ -37,7 +37,7 @@ describe('an HTTP server that is given connections', () => {
       const load = hammer.start(target, { clients: CLIENTS });
       await load.answered(100);
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-      await script.until('the old workers are gone', () => script.told('died').length === 2);
+      await script.until('the old workers are gone', () => script.emitted('died').length === 2);
       await load.answered(100);
       const report = await load.stop();
       hammer.assertClean(report, { except: ['toldToClose', 'reconnects'] });
@@ -48,27 +48,27 @@ describe('an HTTP server that is given connections', () => {
       await last.answer(5000);
       script.kill();
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-      assert.deepStrictEqual(script.told('warning'), []);
+      assert.deepStrictEqual(script.emitted('warning'), []);
       await Promise.all([idle.closed, last.closed]);
       assert.deepStrictEqual([idle.outcome, last.outcome], ['empty', 'empty']);
     });
   }
 
-  it('is not taken for idle while the first request, of which a part was read, is on its way', async () => {
+  it('does not count as idle while the first request is partly read', async () => {
     const script = await start('sniffed', { noWorkers: 1 });
     const wire = new Wire({ host: '127.0.0.1', port: script.port });
     wire.write(GET.slice(0, 9));
     await script.until('the worker has it', async () => (await count(script, active)) === 1);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    // Longer than an idle connection is left.
+    // Longer than an idle connection stays open.
     await new Promise((resolve) => setTimeout(resolve, 2500));
     wire.write(GET.slice(9));
     const { status, headers } = await wire.answer(5000);
     assert.deepStrictEqual([status, headers.connection], [200, 'close']);
-    await script.until('the old worker is gone', () => script.told('died').length === 1);
+    await script.until('the old worker is gone', () => script.emitted('died').length === 1);
   });
 
-  it('of HTTP/2 tells its sessions to end', async () => {
+  it('of HTTP/2 sends GOAWAY to its sessions', async () => {
     const script = await start('handedH2c', { noWorkers: 1 });
     const wire = new Http2Wire(script.port);
     wire.ask(1, '/now/one/0');
@@ -76,15 +76,18 @@ describe('an HTTP server that is given connections', () => {
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await until('it has ended', () => wire.isClosed);
     assert.deepStrictEqual([wire.goaways[0].last, wire.error], [2 ** 31 - 1, undefined]);
-    await script.until('the old worker is gone', () => script.told('died').length === 1);
+    await script.until('the old worker is gone', () => script.emitted('died').length === 1);
   });
 });
 
 describe('a server whose script sends its connections to another process', () => {
   const FLAGS = ['--workers', '1', '--mon-port', 'off'];
 
-  it('counts none that is there, and waits in a reload for those that are still open, and only for them', async () => {
-    const script = await new Script('sticky.js', { port: await freePort(), cli: FLAGS }).ready(1);
+  it('counts none of them, and waits in a reload only for those that are still open', async () => {
+    const script = await new Script('passes-to-child.js', {
+      port: await freePort(),
+      cli: FLAGS,
+    }).ready(1);
     const [old] = script.workers();
     for (let i = 0; i < 5; i++)
       assert.strictEqual((await request(script.port, '/', { agent: false })).body, 'sent');

@@ -1,7 +1,7 @@
 'use strict';
 
-// What cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. It ends politely, or
-// stays until it has ended.
+// Connections that cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. They end
+// politely, or stay until they end.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -18,13 +18,13 @@ const start = (kind, options) =>
   startServer({ options, env: { KIND: kind, TLS: JSON.stringify(TLS) } });
 const UPGRADE =
   'GET /upgrade/0/0 HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
-const leftBehind = (script) => script.told('died').length;
+const leftBehind = (script) => script.emitted('died').length;
 
 describe('https', () => {
   const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2, chunked: 2 };
   const secure = (script) => ({ host: '127.0.0.1', port: script.port, secure: true });
 
-  it('is reloaded without an error: connections are closed after an answer that says so, and reopened', async () => {
+  it('reloads without an error: connections close after a response with Connection: close, and clients connect again', async () => {
     const script = await start('https');
     const load = hammer.start(secure(script), { clients: CLIENTS });
     await load.answered(100);
@@ -38,7 +38,7 @@ describe('https', () => {
     assert.ok(report.toldToClose > 0 && report.reconnects >= report.toldToClose);
   });
 
-  it('is shut down without an error', async () => {
+  it('shuts down without an error', async () => {
     const script = await start('https');
     const load = hammer.start(secure(script), { clients: CLIENTS, untilRefused: true });
     await load.answered(100);
@@ -49,7 +49,7 @@ describe('https', () => {
     await assertCleanEnd(script);
   });
 
-  it('lingers for one more request on an idle connection, and closes one that stays idle without a reset', async () => {
+  it('waits for one more request on an idle connection, and closes one that stays idle without a reset', async () => {
     const script = await start('https', { noWorkers: 1 });
     const wires = [new Wire(secure(script)), new Wire(secure(script))];
     for (const wire of wires) {
@@ -58,8 +58,7 @@ describe('https', () => {
     }
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [used, idle] = wires;
-    // The reload is done when the new worker is ready; the old one learns a moment later that it is
-    // to go.
+    // The reload is done when the new worker is ready; the old one is told to leave a moment later.
     await until('an answer asks for another connection', async () => {
       used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
       return (await used.answer(5000)).headers.connection === 'close';
@@ -86,7 +85,7 @@ describe('http2', () => {
     }
   }
 
-  it('gets GOAWAY on reload, and every stream that was begun is finished', async () => {
+  it('gets GOAWAY in a reload, and every started stream finishes', async () => {
     const script = await start('http2');
     const state = { ok: 0, troubles: [], stopped: false };
     const origin = `https://127.0.0.1:${script.port}`;
@@ -107,7 +106,7 @@ describe('http2', () => {
     const goaways = sessions.flatMap((session) => session.goaways);
     assert.ok(goaways.length >= 4 && goaways.every((code) => code === 0), `${goaways}`);
     assert.deepStrictEqual(
-      script.told('died').map(([, { code, reason }]) => [code, reason]),
+      script.emitted('died').map(([, { code, reason }]) => [code, reason]),
       Array(2).fill([0, 'reload']),
     );
   });
@@ -120,7 +119,7 @@ describe('connections without requests', () => {
   };
 
   for (const [name, [kind, open]] of Object.entries(kinds)) {
-    it(`${name} stays with its worker over a reload, until it ends`, async () => {
+    it(`${name} stays with its worker during a reload, until it ends`, async () => {
       const script = await start(kind);
       const old = script.workers();
       const connections = Array.from({ length: 4 }, () => new Connection(script.port));
@@ -138,7 +137,7 @@ describe('connections without requests', () => {
       assert.deepStrictEqual(connections.map(({ error }) => error), Array(4).fill(undefined));
     });
 
-    it(`${name} stays until shutdownTimeout, which cuts it and says so`, async () => {
+    it(`${name} stays until shutdownTimeout, when it is cut and reported`, async () => {
       const script = await start(kind, { noWorkers: 1, shutdownTimeout: 1500 });
       const connection = new Connection(script.port);
       await open(connection);
@@ -148,11 +147,11 @@ describe('connections without requests', () => {
       await connection.isClosed();
       assert.ok(performance.now() - asked > 1400);
       await script.until(
-        'it is told',
-        () => script.told('warning').length === 1 && leftBehind(script) === 1,
+        'it is reported',
+        () => script.emitted('warning').length === 1 && leftBehind(script) === 1,
       );
       assert.match(
-        script.told('warning')[0][0].message,
+        script.emitted('warning')[0][0].message,
         /did not finish within 1500 ms \(shutdownTimeout\).* 1 open connection/,
       );
     });

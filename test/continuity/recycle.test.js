@@ -1,12 +1,14 @@
 'use strict';
 
-// Recycling: a worker that passed a threshold is replaced, one at a time, and no client notices.
+// Recycling: workers that pass a threshold are replaced, one at a time, and no client notices.
 
 const assert = require('node:assert');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, change, startServer } = require('../helpers/hammered');
 
-/** No two workers were recycled at once, and there were always `workers` to serve. */
+/**
+ * Checks that no two workers were recycled at once, and that `workers` workers were always ready.
+ */
 function assertOneAtATime(script, workers) {
   let ready = 0;
   let recycling;
@@ -26,52 +28,52 @@ function assertOneAtATime(script, workers) {
   }
 }
 
-/** Lets clients hammer until so many workers were recycled and are gone; nobody may notice. */
+/** Runs clients until `count` workers were recycled and are gone. No client may notice. */
 async function recycleUnderTheHammer(options, count, reason) {
   const script = await startServer({ options: { noWorkers: 2, ...options } });
   const load = hammer.start(script.port);
   await script.until(
     `${count} workers are recycled`,
-    () => script.told('died').length >= count,
+    () => script.emitted('died').length >= count,
     15_000,
   );
   await load.answered(100);
   hammer.assertClean(await load.stop());
   assert.ok(
-    script.told('recycle').every(([, told]) => reason.test(told.reason)),
+    script.emitted('recycle').every(([, told]) => reason.test(told.reason)),
     script.output,
   );
   assert.ok(
-    script.told('died').every(([, death]) => death.reason === 'recycle' && death.code === 0),
+    script.emitted('died').every(([, death]) => death.reason === 'recycle' && death.code === 0),
     script.output,
   );
-  assert.deepStrictEqual(script.told('warning'), []);
+  assert.deepStrictEqual(script.emitted('warning'), []);
   assertOneAtATime(script, 2);
   script.kill();
   await assertCleanEnd(script);
 }
 
-describe('recycling under the hammer', () => {
-  it('by connThreshold loses nothing', () =>
+describe('recycling under load', () => {
+  it('by connThreshold loses no request', () =>
     recycleUnderTheHammer({ connThreshold: 200 }, 3, /^connThreshold: \d+ is above (2\d\d|300)$/));
 
-  it('by uptimeThreshold loses nothing', () =>
+  it('by uptimeThreshold loses no request', () =>
     recycleUnderTheHammer(
       { uptimeThreshold: 1 },
       3,
       /^uptimeThreshold \(ms\): \d+ is above 1[0-5]\d\d$/,
     ));
 
-  it('by memThreshold loses nothing', () =>
+  it('by memThreshold loses no request', () =>
     // Every worker is above it as soon as it is measured.
     recycleUnderTheHammer({ memThreshold: 1_000_000 }, 3, /^memThreshold: \d+ is above 1\d{6}$/));
 
-  it('whose replacement fails keeps the old worker and says so', async () => {
+  it('keeps the old worker and warns if its replacement fails', async () => {
     const script = await startServer({ options: { noWorkers: 2, uptimeThreshold: 1 } });
     const old = script.workers();
     change(script, 'throw new Error("no database");');
     const load = hammer.start(script.port);
-    const warned = () => script.told('warning').map(([{ message }]) => message);
+    const warned = () => script.emitted('warning').map(([{ message }]) => message);
     await script.until('it has failed', () => warned().length > 0);
     await load.answered(100);
     hammer.assertClean(await load.stop());
@@ -80,15 +82,15 @@ describe('recycling under the hammer', () => {
       /^a recycle failed, the old worker stays: worker \d+ exited with code 1: Error: no database$/,
     );
     assert.deepStrictEqual(script.workers().sort(), old.sort());
-    assert.strictEqual(script.told('recycle').length, 1, 'it does not try again at once');
+    assert.strictEqual(script.emitted('recycle').length, 1, 'it does not try again at once');
   });
 
-  it('does not happen while nothing passes its threshold', async () => {
+  it('does not happen while no worker passes a threshold', async () => {
     const options = { connThreshold: 1e9, uptimeThreshold: 1e6, memThreshold: 1e12 };
     const script = await startServer({ options: { noWorkers: 2, ...options } });
     const load = hammer.start(script.port);
     await load.answered(1500);
     hammer.assertClean(await load.stop());
-    assert.deepStrictEqual([script.told('recycle'), script.told('died')], [[], []]);
+    assert.deepStrictEqual([script.emitted('recycle'), script.emitted('died')], [[], []]);
   });
 });

@@ -16,9 +16,9 @@ const {
   versionOf,
 } = require('../helpers/hammered');
 
-const pidsOf = (script, name) => script.told(name).map(([pid]) => pid);
+const pidsOf = (script, name) => script.emitted(name).map(([pid]) => pid);
 
-/** Whether so many workers were ready to serve whenever one was told to go. */
+/** Whether `count` workers were ready whenever one was told to leave. */
 function assertCapacity(script, workers) {
   let ready = 0;
   for (const [name, pid] of script.events()) {
@@ -29,7 +29,7 @@ function assertCapacity(script, workers) {
   }
 }
 
-describe('reload() under the hammer', () => {
+describe('reload() under load', () => {
   it('replaces every worker without an error, a reconnect or a loss of capacity', async () => {
     const script = await startServer({ options: { noWorkers: 3 } });
     const old = script.workers();
@@ -37,12 +37,12 @@ describe('reload() under the hammer', () => {
     await load.answered(200);
     await callInMaster(script, 'reload');
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 3 } });
-    await script.until('the old workers are gone', () => script.told('died').length === 3);
+    await script.until('the old workers are gone', () => script.emitted('died').length === 3);
     await load.answered(200);
     hammer.assertClean(await load.stop());
     assert.deepStrictEqual(pidsOf(script, 'died').sort(), old.sort());
     assert.deepStrictEqual(
-      script.told('died').map(([, death]) => death),
+      script.emitted('died').map(([, death]) => death),
       Array(3).fill({ code: 0, signal: null, reason: 'reload' }),
     );
     assertCapacity(script, 3);
@@ -50,20 +50,20 @@ describe('reload() under the hammer', () => {
     await assertCleanEnd(script);
   });
 
-  it('tells its progress: which worker is replaced, and how many were', async () => {
+  it('emits its progress: which worker is replaced, and how many were', async () => {
     const script = await startServer();
     const old = script.workers();
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-    await script.until('the reload is told', () => script.told('reload').length > 0);
-    assert.deepStrictEqual(script.told('reloading').map(([, progress]) => progress), [
+    await script.until('the reload is reported', () => script.emitted('reload').length > 0);
+    assert.deepStrictEqual(script.emitted('reloading').map(([, progress]) => progress), [
       { slot: 0, replaced: 0, total: 2 },
       { slot: 1, replaced: 1, total: 2 },
     ]);
     assert.deepStrictEqual(pidsOf(script, 'reloading').sort(), old.sort());
-    assert.deepStrictEqual(script.told('reload'), [[{ replaced: 2 }]]);
+    assert.deepStrictEqual(script.emitted('reload'), [[{ replaced: 2 }]]);
   });
 
-  it('runs the code that lies there now', async () => {
+  it('runs the code that is on disk now', async () => {
     const script = await startServer();
     assert.strictEqual(await versionOf(script.port), 'first');
     change(script, 'exports.version = "second";');
@@ -74,36 +74,36 @@ describe('reload() under the hammer', () => {
     );
   });
 
-  it('by SIGHUP to the master, loses nothing', async () => {
+  it('by SIGHUP to the master loses no request', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     await load.answered(100);
     script.kill('SIGHUP');
-    await script.until('all workers are replaced', () => script.told('reload').length === 1);
-    await script.until('the old workers are gone', () => script.told('died').length === 2);
+    await script.until('all workers are replaced', () => script.emitted('reload').length === 1);
+    await script.until('the old workers are gone', () => script.emitted('died').length === 2);
     await load.answered(100);
     hammer.assertClean(await load.stop());
   });
 
-  it('from another process, many times, loses nothing', async () => {
+  it('from another process, many times, loses no request', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     for (let i = 1; i <= 5; i++) {
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
       await load.answered(50);
     }
-    await script.until('the old workers are gone', () => script.told('died').length === 10);
+    await script.until('the old workers are gone', () => script.emitted('died').length === 10);
     hammer.assertClean(await load.stop());
     assert.strictEqual(script.workers().length, 2);
   });
 
-  it('asked while one runs is done once more, however often: whoever asks gets workers that are newer', async () => {
+  it('asked while one runs runs once more: each caller gets workers started after its call', async () => {
     const script = await startServer();
     change(script, 'exports.version = "second";');
     const first = ask(script.cwd, 'reload');
     await script.until(
       'a worker runs the second version',
-      () => script.told('listening').length === 3,
+      () => script.emitted('listening').length === 3,
     );
     change(script, 'exports.version = "third"; exports.begin = (go) => setTimeout(go, 500);');
     const further = [callInMaster(script, 'reload'), callInMaster(script, 'reload')];
@@ -111,21 +111,21 @@ describe('reload() under the hammer', () => {
     const { reload } = (await ask(script.cwd, 'status')).ok.master;
     assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
     assert.deepStrictEqual((await first).ok, { replaced: 2 });
-    await script.until('both are answered', () => script.told('answer').length === 2);
+    await script.until('both are answered', () => script.emitted('answer').length === 2);
     assert.deepStrictEqual(
-      script.told('answer'),
+      script.emitted('answer'),
       Array(2).fill(['reload', { ok: { replaced: 2 } }]),
     );
     assert.deepStrictEqual(
       [await versionOf(script.port), await versionOf(script.port)],
       ['third', 'third'],
     );
-    await script.until('both are told', () => script.told('reload').length === 2);
-    assert.strictEqual(script.told('forked').length, 6);
+    await script.until('both are reported', () => script.emitted('reload').length === 2);
+    assert.strictEqual(script.emitted('forked').length, 6);
     assert.strictEqual((await ask(script.cwd, 'status')).ok.master.reload, null);
   });
 
-  it('asked while one runs that fails is done all the same', async () => {
+  it('asked while one runs that fails runs all the same', async () => {
     const script = await startServer();
     // It runs the bad code until the test lets it fail.
     const bad = `exports.begin = () => {
@@ -145,7 +145,7 @@ describe('reload() under the hammer', () => {
     assert.strictEqual(await versionOf(script.port), 'mended');
   });
 
-  it('asked by several at once is answered to each of them', async () => {
+  it('asked by several processes at once answers each of them', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     const answers = await Promise.all([
@@ -157,28 +157,29 @@ describe('reload() under the hammer', () => {
       answers.every(({ ok }) => ok?.replaced === 2),
       JSON.stringify(answers),
     );
-    await script.until('all events are there', () => script.told('reload').length >= 1);
+    await script.until('all events are there', () => script.emitted('reload').length >= 1);
     await load.answered(50);
     hammer.assertClean(await load.stop());
-    // The askers are processes; one that came after the others were answered starts another reload.
-    assert.ok(script.told('reload').length <= 3, script.output);
+    // The callers are processes: one that calls after the others were answered starts another
+    // reload.
+    assert.ok(script.emitted('reload').length <= 3, script.output);
   });
 
-  it('called three times in one go is done twice', async () => {
+  it('called three times in one tick runs twice', async () => {
     const script = await startServer();
     change(script, 'exports.begin = (go) => setTimeout(go, 300);');
     await Promise.all([1, 2, 3].map(() => callInMaster(script, 'reload')));
-    await script.until('all are answered', () => script.told('answer').length === 3);
+    await script.until('all are answered', () => script.emitted('answer').length === 3);
     assert.deepStrictEqual(
-      script.told('answer'),
+      script.emitted('answer'),
       Array(3).fill(['reload', { ok: { replaced: 2 } }]),
     );
-    // Which comes first, the event or the answers, is nobody's promise.
-    await script.until('the events are there', () => script.told('reload').length === 2);
-    assert.strictEqual(script.told('forked').length, 6);
+    // The event and the results may come in any order.
+    await script.until('the events are there', () => script.emitted('reload').length === 2);
+    assert.strictEqual(script.emitted('forked').length, 6);
   });
 
-  it('moves a client that is always idle when it happens, again and again', async () => {
+  it('moves an idle client, again and again', async () => {
     const script = await startServer();
     const load = hammer.start(script.port, { clients: { keepAlive: 60 }, think: 400 });
     for (let i = 0; i < 3; i++) {
@@ -211,7 +212,7 @@ describe('a reload of bad code', () => {
   };
 
   for (const [name, [code, reason]] of Object.entries(bad)) {
-    it(`${name} fails with the reason, and the old workers go on serving`, async () => {
+    it(`${name} fails with the reason, and the old workers go on`, async () => {
       const script = await startServer({ options: { startTimeout: 2500 } });
       const old = script.workers();
       const load = hammer.start(script.port);
@@ -224,7 +225,7 @@ describe('a reload of bad code', () => {
       hammer.assertClean(await load.stop());
       await script.until('the bad worker is gone', () => script.workers().length === 2);
       assert.deepStrictEqual(script.workers().sort(), old.sort(), 'the old workers stay');
-      assert.match(script.told('warning').map(([{ message }]) => message).join(), reason);
+      assert.match(script.emitted('warning').map(([{ message }]) => message).join(), reason);
       change(script, 'exports.version = "third";');
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
       assert.strictEqual(await versionOf(script.port), 'third');

@@ -14,8 +14,8 @@ const {
   startServer,
 } = require('../helpers/hammered');
 
-describe('scale() under the hammer', () => {
-  it('up and down, from the master and from another process, loses nothing', async () => {
+describe('scale() under load', () => {
+  it('up and down, from the master and from another process, loses no request', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -30,14 +30,14 @@ describe('scale() under the hammer', () => {
     }
     hammer.assertClean(await load.stop());
     assert.ok(
-      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
+      script.emitted('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
       script.output,
     );
     script.kill();
     await assertCleanEnd(script);
   });
 
-  it('up reaches new clients: all workers answer', async () => {
+  it('up lets all workers answer', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     await ask(script.cwd, 'scale', [3]);
     await script.ready(3);
@@ -48,7 +48,7 @@ describe('scale() under the hammer', () => {
     assert.deepStrictEqual([...pids].sort(), script.workers().sort());
   });
 
-  it('down moves idle clients to the workers that stay', async () => {
+  it('down moves idle connections to the workers that stay', async () => {
     const script = await startServer({ options: { noWorkers: 3 } });
     const load = hammer.start(script.port, { clients: { keepAlive: 40, agent: 10 }, think: 300 });
     await load.answered(150);
@@ -58,8 +58,8 @@ describe('scale() under the hammer', () => {
     hammer.assertClean(await load.stop());
   });
 
-  it('down moves idle clients also to a worker that has its maxConnections', async () => {
-    // The kernel would give one of them more than two at the start.
+  it('down moves idle connections even to a worker that has reached maxConnections', async () => {
+    // The policy `kernel` could give one of them more than two at the start.
     const script = await startServer({ options: { balance: 'least-connections' } });
     change(script, 'exports.load = (server) => { server.maxConnections = 2; };');
     await ask(script.cwd, 'reload');
@@ -71,12 +71,12 @@ describe('scale() under the hammer', () => {
     hammer.assertClean(await load.stop());
   });
 
-  it('down in the middle of a reload ends both', async () => {
+  it('down during a reload: both finish', async () => {
     const script = await startServer({ options: { noWorkers: 3 } });
     const load = hammer.start(script.port);
     await load.answered(50);
     const reload = ask(script.cwd, 'reload');
-    await script.until('the reload has begun', () => script.told('reloading').length > 0);
+    await script.until('the reload has begun', () => script.emitted('reloading').length > 0);
     await ask(script.cwd, 'scale', [1]);
     const { ok, error } = await reload;
     assert.ok(ok || error?.code === 'CLUSTER2_ERR_RELOAD_FAILED', JSON.stringify(error));
@@ -87,7 +87,7 @@ describe('scale() under the hammer', () => {
     await assertCleanEnd(script);
   });
 
-  it('up while workers crash loses no place', async () => {
+  it('up while workers crash reaches the number', async () => {
     const script = await startServer();
     script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
     await ask(script.cwd, 'scale', [4]);

@@ -1,6 +1,6 @@
 'use strict';
 
-// shutdown(): who got in is served; who comes later is refused, and that is all that happens to
+// shutdown(): accepted clients are served, later ones are refused, and nothing else happens to
 // clients.
 
 const assert = require('node:assert');
@@ -9,7 +9,7 @@ const { Connection } = require('../helpers/client');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
-/** The kinds of which each client can tell that the door is shut: by connecting again. */
+/** The kinds of clients that notice that new connections are refused, for they connect again. */
 const CLIENTS = {
   keepAlive: 6,
   agent: 3,
@@ -24,24 +24,24 @@ const CLIENTS = {
 
 const cutOf = (script) =>
   script
-    .told('warning')
+    .emitted('warning')
     .map(([{ message }]) => message)
     .filter((text) => text.includes('shutdownTimeout'));
 
-/** A request that a worker has begun to answer, and will finish in `ms`. */
+/** A request that a worker has begun to answer, and finishes after `ms` milliseconds. */
 async function begun(port, ms) {
   const connection = new Connection(port);
   await connection.say(`GET /slow/held/${ms} HTTP/1.1\r\nHost: test\r\n\r\n`, 'held');
   return connection;
 }
 
-describe('shutdown under the hammer', () => {
+describe('shutdown under load', () => {
   for (const [name, leave] of Object.entries({
     'by SIGTERM': (script) => script.kill('SIGTERM'),
     'by SIGINT': (script) => script.kill('SIGINT'),
     'from another process': (script) => ask(script.cwd, 'shutdown', [{ wait: true }]),
   })) {
-    it(`${name} resets nobody and leaves nobody without an answer`, async () => {
+    it(`${name} resets no client and answers all`, async () => {
       const script = await startServer();
       const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
       await load.answered(200);
@@ -55,7 +55,7 @@ describe('shutdown under the hammer', () => {
     });
   }
 
-  it('answers all requests of a pipeline that it had received', async () => {
+  it('answers all requests of a pipeline that were received', async () => {
     const script = await startServer();
     const connections = await Promise.all(
       Array.from({ length: 8 }, async () => {
@@ -80,7 +80,7 @@ describe('shutdown under the hammer', () => {
     await assertCleanEnd(script);
   });
 
-  it('with shutdownDelay serves everybody until its time, and refuses only then', async () => {
+  it('with shutdownDelay serves all clients until that time, and refuses only then', async () => {
     const script = await startServer({ options: { shutdownDelay: 1500 } });
     const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
     await load.answered(100);
@@ -94,19 +94,19 @@ describe('shutdown under the hammer', () => {
     await assertCleanEnd(script);
   });
 
-  it('with shutdownDelay, asked again changes nothing, and a worker that dies meanwhile is replaced', async () => {
+  it('with shutdownDelay, a second call changes nothing, and a worker that dies is replaced', async () => {
     const script = await startServer({ options: { shutdownDelay: 2000 } });
     const asked = performance.now();
     script.kill();
     const both = [ask(script.cwd, 'shutdown'), ask(script.cwd, 'shutdown', [{ wait: true }])];
     process.kill(script.workers()[0], 'SIGKILL');
-    await script.until('another one is there', () => script.told('listening').length === 3);
+    await script.until('another one is there', () => script.emitted('listening').length === 3);
     assert.deepStrictEqual((await Promise.all(both)).map(({ ok }) => ok?.running), [true, true]);
     assert.ok(performance.now() - asked >= 1950);
     await assertCleanEnd(script);
   });
 
-  it('cuts at shutdownTimeout what is not finished, and says how much', async () => {
+  it('cuts unfinished requests at shutdownTimeout, and says how many', async () => {
     const script = await startServer({ options: { noWorkers: 1, shutdownTimeout: 700 } });
     const held = [await begun(script.port, 60_000), await begun(script.port, 60_000)];
     const quick = await begun(script.port, 300);
@@ -126,12 +126,12 @@ describe('shutdown under the hammer', () => {
     assert.deepStrictEqual(more, []);
   });
 
-  it('in the middle of a reload ends the reload with its reason, and the cluster in peace', async () => {
+  it('during a reload rejects the reload, and ends the cluster gracefully', async () => {
     const script = await startServer();
     const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
     await load.answered(50);
     const reload = ask(script.cwd, 'reload');
-    await script.until('the reload has begun', () => script.told('reloading').length > 0);
+    await script.until('the reload has begun', () => script.emitted('reloading').length > 0);
     script.kill();
     const report = await load.stop();
     const { error } = await reload;

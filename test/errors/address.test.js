@@ -1,7 +1,7 @@
 'use strict';
 
-// An address that cannot be listened on is named, before any worker is started: exit code 255 for
-// start scripts, or 'error'.
+// An address that cannot be used is reported before any worker is started: with exit code 255, or
+// with the event 'error'.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -15,17 +15,17 @@ const { attempt } = require('../helpers/load');
 const NOBODY = 65534;
 
 const run = (port, { listener = false, ...settings } = {}) =>
-  new Script('listens.js', {
+  new Script('listen-cases.js', {
     port,
     env: { CASE: 'server', LISTENER: listener ? '1' : '' },
     ...settings,
   });
 
-/** Checks the end of a start that failed: exactly this line, no worker, no file. */
+/** Checks the end of a failed start: exactly this line, no worker, no file. */
 async function fails(script, line) {
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
   assert.strictEqual(script.errors, `${line}\n`);
-  assert.deepStrictEqual(script.told('forked'), []);
+  assert.deepStrictEqual(script.emitted('forked'), []);
   const left = fs.existsSync(script.pids) ? fs.readdirSync(script.pids) : [];
   assert.deepStrictEqual(left, [], 'files are left');
 }
@@ -37,12 +37,12 @@ async function fails255ButEmits(script, code) {
     'ends because it has nothing to do',
   );
   assert.deepStrictEqual(
-    script.told('error').map(([error]) => error.code),
+    script.emitted('error').map(([error]) => error.code),
     [code],
   );
-  assert.deepStrictEqual(script.told('forked'), []);
+  assert.deepStrictEqual(script.emitted('forked'), []);
   assert.strictEqual(script.errors, '');
-  return script.told('error')[0][0].message;
+  return script.emitted('error')[0][0].message;
 }
 
 describe('a busy port', () => {
@@ -54,14 +54,14 @@ describe('a busy port', () => {
   });
   afterEach((done) => void busy.close(done));
 
-  it('exits with 255 and one line that names address and port', async () => {
+  it('exits with 255 and prints one line with address and port', async () => {
     await fails(
       run(port),
       `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)`,
     );
   });
 
-  it('on a host of its own is named with that host', async () => {
+  it('of another host is named with that host', async () => {
     const script = run(port, { options: { host: '127.0.0.1' } });
     await fails(
       script,
@@ -69,7 +69,7 @@ describe('a busy port', () => {
     );
   });
 
-  it('of the monitor fails the start in the same way, and the app’s is free again', async () => {
+  it('of the monitor fails the start in the same way, and the app’s port is free again', async () => {
     const free = await freePort();
     const script = run(free, { options: { monPort: port, monHost: '0.0.0.0' } });
     const line = `cluster2: address 0.0.0.0:${port} (option 'monPort') is already in use (CLUSTER2_ERR_PORT_IN_USE)`;
@@ -77,7 +77,7 @@ describe('a busy port', () => {
     assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
   });
 
-  it('among several is the one that is named, and the free ones are free again', async () => {
+  it('among several is named, and the others are free again', async () => {
     const free = await freePort();
     const script = run(undefined, { options: { port: [free, port] } });
     await fails(
@@ -87,7 +87,7 @@ describe('a busy port', () => {
     assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
   });
 
-  it('is told by the event error where somebody listens, and the process does not exit', async () => {
+  it('emits error if that has a listener, and the process does not exit', async () => {
     const message = await fails255ButEmits(
       run(port, { listener: true }),
       'CLUSTER2_ERR_PORT_IN_USE',
@@ -95,7 +95,7 @@ describe('a busy port', () => {
     assert.match(message, new RegExp(`0\\.0\\.0\\.0:${port}`));
   });
 
-  it('of another cluster leaves that one alone', async () => {
+  it('of another cluster does not disturb that cluster', async () => {
     const first = await new Script('http.js', { port: await freePort() }).ready();
     await fails(
       run(first.port),
@@ -106,8 +106,8 @@ describe('a busy port', () => {
   });
 });
 
-describe('an address that cannot be', () => {
-  it('a unix socket on which somebody listens', async () => {
+describe('an address that cannot be used', () => {
+  it('a unix socket on which another process listens', async () => {
     const first = await new Script('http.js', { options: { port: 'app.sock' } }).ready();
     const socket = path.join(first.cwd, 'app.sock');
     await fails(
@@ -152,7 +152,7 @@ describe('an address without permission (needs root, to become another user)', (
   });
   afterEach(() => fs.rmSync(home, { recursive: true, force: true }));
 
-  it('a unix socket in somebody else’s directory', async () => {
+  it('a unix socket in another user’s directory', async () => {
     const theirs = fs.mkdtempSync(path.join(home, 'theirs-'));
     fs.chmodSync(theirs, 0o755);
     const socket = path.join(theirs, 'app.sock');
@@ -176,7 +176,7 @@ describe('an address without permission (needs root, to become another user)', (
     );
   });
 
-  it('is told by the event error where somebody listens', async () => {
+  it('emits error if that has a listener', async () => {
     const socket = '/root-only.sock';
     const script = run(undefined, {
       options: { port: socket },

@@ -1,6 +1,7 @@
 'use strict';
 
-// A wrong app is told clearly, by whoever sees it first, and nothing is left running.
+// An invalid app is reported clearly by the process that sees it first, and nothing is left
+// running.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,13 +15,13 @@ const { Script, freePort } = require('../helpers/cluster');
 const CODE = 'CLUSTER2_ERR_APP_INVALID';
 
 const run = async (name, { listener = false, ...options } = {}) =>
-  new Script('listens.js', {
+  new Script('listen-cases.js', {
     port: await freePort(),
     options,
     env: { CASE: name, LISTENER: listener ? '1' : '' },
   });
 
-/** Waits for an end with exit code 255 that leaves no worker and no file. */
+/** Waits until the script exits with code 255, and checks that no worker and no file is left. */
 async function fails(script) {
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null }, script.errors);
   assert.deepStrictEqual(script.workers(), []);
@@ -29,12 +30,12 @@ async function fails(script) {
   return script.errors;
 }
 
-describe('listen() with wrong arguments throws before anything happens', () => {
+describe('listen() with invalid arguments throws before anything happens', () => {
   const invalid = (pattern) => ({ name: 'TypeError', code: CODE, message: pattern });
 
   for (const wrong of [undefined, null, 5, 'app', {}, http.createServer()]) {
     it(`createApp is ${wrong?.constructor?.name ?? wrong}`, () => {
-      // None that was there before: `npm start` leaves one in the clone.
+      // Not the default directory: `npm start` leaves one in the clone.
       const pids = path.join(os.tmpdir(), `cluster2-errors-${process.pid}`);
       assert.throws(
         () => new Cluster({ pids }).listen(wrong),
@@ -54,17 +55,17 @@ describe('listen() with wrong arguments throws before anything happens', () => {
   }
 });
 
-describe('an app that is nothing we know', () => {
-  it('given at once: one line, exit code 255, and no worker was started', async () => {
+describe('an app of an unknown kind', () => {
+  it('passed at once: one line, exit code 255, and no worker is started', async () => {
     const script = await run('nonsense');
     assert.match(
       await fails(script),
       new RegExp(`^cluster2: the app must be .*got object \\(${CODE}\\)\n$`),
     );
-    assert.deepStrictEqual(script.told('forked'), []);
+    assert.deepStrictEqual(script.emitted('forked'), []);
   });
 
-  it('given later: the master says so, and its workers are gone with it', async () => {
+  it('passed later: the master says so, and its workers are gone too', async () => {
     const script = await run('nonsense later');
     assert.match(
       await fails(script),
@@ -72,38 +73,38 @@ describe('an app that is nothing we know', () => {
     );
   });
 
-  it('that only workers get: they say so, and the master gives up', async () => {
+  it('passed in workers only: they say so, and the master gives up', async () => {
     const script = await run('nonsense in workers');
     const errors = await fails(script);
     assert.match(errors, new RegExp(`cluster2: the app must be .*got number \\(${CODE}\\)\n`));
     assert.match(errors, /cluster2: no worker became ready: .*\(CLUSTER2_ERR_START_FAILED\)\n$/);
-    assert.ok(script.told('forked').length <= 3, 'no restarts without end');
+    assert.ok(script.emitted('forked').length <= 3, 'no restarts without end');
   });
 
-  it('is told by the event error where somebody listens, and the process goes on', async () => {
+  it('emits error if that has a listener, and the process goes on', async () => {
     const script = await run('nonsense', { listener: true });
     assert.deepStrictEqual(
       await script.ended(),
       { code: 0, signal: null },
       'ends because it has nothing to do',
     );
-    const [[error]] = script.told('error');
+    const [[error]] = script.emitted('error');
     assert.strictEqual(error.code, CODE);
     assert.strictEqual(error.name, 'TypeError');
     assert.strictEqual(script.errors, '');
   });
 
-  it('that only workers get is told by the event error too, soon', async () => {
+  it('passed in workers only emits error too, soon', async () => {
     const script = await run('nonsense in workers', { listener: true });
-    await script.until('the master has told', () => script.told('error').length > 0);
-    assert.strictEqual(script.told('error')[0][0].code, 'CLUSTER2_ERR_START_FAILED');
+    await script.until('the master has emitted it', () => script.emitted('error').length > 0);
+    assert.strictEqual(script.emitted('error')[0][0].code, 'CLUSTER2_ERR_START_FAILED');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 });
 
 describe('a createApp that fails', () => {
   for (const name of ['throws', 'rejects']) {
-    it(`${name}: the reason is told, exit code 255`, async () => {
+    it(`${name}: the reason is printed, exit code 255`, async () => {
       const script = await run(name);
       const errors = await fails(script);
       assert.match(errors, /no json|JSON/);
@@ -111,7 +112,7 @@ describe('a createApp that fails', () => {
     });
   }
 
-  it('only in workers: the reason is told, and the master gives up', async () => {
+  it('only in workers: the reason is printed, and the master gives up', async () => {
     const script = await run('throws in workers');
     const errors = await fails(script);
     assert.match(errors, /no json|JSON/);
@@ -125,9 +126,9 @@ describe('a createApp that fails', () => {
       errors,
       /no worker became ready: worker \d+ was not ready in time \(CLUSTER2_ERR_START_FAILED\)\n$/,
     );
-    assert.match(script.told('warning')[0][0].message, /worker \d+ was not ready within 300 ms/);
+    assert.match(script.emitted('warning')[0][0].message, /worker \d+ was not ready within 300 ms/);
     const ends = script
-      .told('died')
+      .emitted('died')
       .map(([, end]) => end)
       .slice(0, 2);
     assert.deepStrictEqual(
@@ -139,17 +140,17 @@ describe('a createApp that fails', () => {
 
 describe('a script that a worker cannot run', () => {
   it('ends the first start with exit code 255 and the reason', async () => {
-    const script = new Script('dies.js', { port: await freePort() });
+    const script = new Script('throws-at-start.js', { port: await freePort() });
     const errors = await fails(script);
     assert.match(errors, /Error: the database is not there/);
     assert.match(
       errors,
       /cluster2: no worker became ready: worker \d+ .*\(CLUSTER2_ERR_START_FAILED\)\n$/,
     );
-    assert.ok(script.told('forked').length <= 3, 'no restarts without end');
+    assert.ok(script.emitted('forked').length <= 3, 'no restarts without end');
   });
 
-  it('that does not exist (option exec) is named', async () => {
+  it('is named if it does not exist (option exec)', async () => {
     const script = await run('server', { exec: 'does/not/exist.js' });
     const errors = await fails(script);
     assert.match(errors, /Cannot find module '.*does\/not\/exist\.js'/);
@@ -158,9 +159,9 @@ describe('a script that a worker cannot run', () => {
 });
 
 describe('listen() twice', () => {
-  it('on another Cluster of the same script throws, in master and workers, and says what to do', async () => {
+  it('on two Clusters of one script throws in master and workers, and says what to do', async () => {
     const script = await new Script('two-clusters.js', { port: await freePort() }).ready();
-    const thrown = script.events({ everybody: true }).filter(([name]) => name === 'thrown');
+    const thrown = script.events({ allProcesses: true }).filter(([name]) => name === 'thrown');
     assert.strictEqual(thrown.length, 3);
     for (const [, { code, message }] of thrown) {
       assert.strictEqual(code, 'CLUSTER2_ERR_WRONG_STATE');
@@ -170,13 +171,13 @@ describe('listen() twice', () => {
     assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'nothing of the second was begun');
   });
 
-  it('on one Cluster throws, and what runs goes on', async () => {
-    const script = await new Script('listens-twice.js', { port: await freePort() }).ready();
-    const [[error]] = script.told('thrown');
+  it('on one Cluster throws, and the cluster goes on', async () => {
+    const script = await new Script('listen-twice.js', { port: await freePort() }).ready();
+    const [[error]] = script.emitted('thrown');
     assert.strictEqual(error.code, 'CLUSTER2_ERR_WRONG_STATE');
     assert.strictEqual(script.workers().length, 2);
     assert.ok(
-      script.events({ everybody: true }).filter(([name]) => name === 'thrown').length === 3,
+      script.events({ allProcesses: true }).filter(([name]) => name === 'thrown').length === 3,
       'in workers as well',
     );
   });

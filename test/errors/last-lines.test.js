@@ -1,7 +1,7 @@
 'use strict';
 
-// A start that fails tells what the worker last wrote to standard error, which itself stays as it
-// is.
+// The reason of a failed start contains the last lines that the worker wrote to standard error,
+// which themselves are not changed.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -9,7 +9,7 @@ const { Script, freePort } = require('../helpers/cluster');
 const { change, startServer } = require('../helpers/hammered');
 
 const WROTE = '; its last lines on stderr: ';
-/** Code that writes for ever, so much in one go, with a number in each line. */
+/** Code that writes numbered lines forever, `size` bytes at a time. */
 const FLOOD = (bytes) => `
   for (let written = 0, i = 0; written < ${bytes}; i++) {
     const line = 'line ' + i + ' ' + 'x'.repeat(80) + '\\n';
@@ -17,10 +17,10 @@ const FLOOD = (bytes) => `
     written += line.length;
   }`;
 
-/** Where the failed reload leaves the cluster. */
+/** The end of the message of a failed reload: the state of the cluster. */
 const LEFT = '; all slots run the old code';
 
-/** What a reload says that runs this code, up to where it leaves the cluster, and the script. */
+/** Returns the message of a reload that runs this code, without its end, and the script. */
 async function reloadWith(code, options = {}) {
   const script = await startServer({ options: { startTimeout: 15_000, ...options } });
   const old = script.workers().sort();
@@ -33,8 +33,8 @@ async function reloadWith(code, options = {}) {
   return { reason: error.message.slice(0, -LEFT.length), script };
 }
 
-describe('the reason of a reload that fails', () => {
-  it('holds the exit code and the lines that were written before', async () => {
+describe('the reason of a failed reload', () => {
+  it('contains the exit code and the last lines', async () => {
     const code =
       'console.error("connecting to %s", "db:5432"); console.error("no answer"); process.exit(3);';
     const { reason, script } = await reloadWith(code);
@@ -46,12 +46,12 @@ describe('the reason of a reload that fails', () => {
       'the lines are where they belong',
       () => script.errors === 'connecting to db:5432\nno answer\n',
     );
-    const [, death] = script.told('died')[0];
+    const [, death] = script.emitted('died')[0];
     assert.deepStrictEqual(death, { code: 3, signal: null, reason: 'crash' });
-    assert.strictEqual(script.told('warning').at(-1)[0].message, reason + LEFT);
+    assert.strictEqual(script.emitted('warning').at(-1)[0].message, reason + LEFT);
   });
 
-  it('names the signal that ended it', async () => {
+  it('contains the signal that ended the worker', async () => {
     for (const signal of ['SIGKILL', 'SIGABRT', 'SIGTERM']) {
       const { reason } = await reloadWith(
         `console.error("out of luck"); process.kill(process.pid, "${signal}"); for (;;);`,
@@ -63,7 +63,7 @@ describe('the reason of a reload that fails', () => {
     }
   });
 
-  it('holds the error that nobody caught and the lines before it', async () => {
+  it('contains the uncaught error and the lines before it', async () => {
     const { reason } = await reloadWith(
       'console.error("reading settings"); throw new Error("no database");',
     );
@@ -73,7 +73,7 @@ describe('the reason of a reload that fails', () => {
     );
   });
 
-  it('holds the lines of one that is never ready', async () => {
+  it('contains the lines of a worker that never becomes ready', async () => {
     const { reason } = await reloadWith(
       'console.error("waiting for godot"); exports.begin = () => {};',
       { startTimeout: 1500 },
@@ -84,15 +84,15 @@ describe('the reason of a reload that fails', () => {
     );
   });
 
-  it('holds the lines of one whose event loop is stuck', async () => {
+  it('contains the lines of a worker whose event loop is stuck', async () => {
     const { reason } = await reloadWith('console.error("one"); console.error("two"); for (;;);', {
       startTimeout: 1500,
     });
     assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: one \| two$/);
   });
 
-  it('holds only the end of a flood, which all reaches standard error', async () => {
-    // What Node could not write yet is lost by `exit()`, with or without us.
+  it('contains only the end of a flood of lines, all of which reach standard error', async () => {
+    // `exit()` loses output that Node has not written yet, with or without us.
     const end = 'process.stderr.write("the last\\n", () => process.exit(4));';
     const { reason, script } = await reloadWith(
       `${FLOOD(1 << 20)}\n${end}\nexports.begin = () => {};`,
@@ -110,7 +110,7 @@ describe('the reason of a reload that fails', () => {
     assert.ok(script.errors.length > 1 << 20);
   });
 
-  it('holds the end of one line that is far too long, and no colours', async () => {
+  it('contains the end of one line that is far too long, and no colours', async () => {
     const face = 'process.stderr.write("\\u{1f600}".repeat(50_000));';
     const code = `${face} process.stderr.write("\\x1b[31mred\\x1b[0m\\x07\\ttab\\n"); process.exit(4);`;
     const { reason } = await reloadWith(code);
@@ -120,8 +120,8 @@ describe('the reason of a reload that fails', () => {
   });
 });
 
-describe('the reason of a first start that fails', () => {
-  it('holds the lines that were written before', async () => {
+describe('the reason of a failed first start', () => {
+  it('contains the last lines', async () => {
     const script = new Script('hammered.js', { port: await freePort() });
     change(
       script,
@@ -136,13 +136,13 @@ describe('the reason of a first start that fails', () => {
   });
 });
 
-describe('standard error of a worker that starts', () => {
+describe('standard error of a starting worker', () => {
   const say =
     'const say = (...event) => console.log(`event ${JSON.stringify({ from: process.pid, event })}`);';
   const heard = (script, name) =>
-    script.events({ everybody: true }).find(([told]) => told === name)?.[1];
+    script.events({ allProcesses: true }).find(([told]) => told === name)?.[1];
 
-  it('gets the bytes as they are, with encodings, callbacks and what write returns', async () => {
+  it('gets the bytes unchanged, with encodings, callbacks and results of write', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}
       const { stderr } = process;
@@ -160,11 +160,11 @@ describe('standard error of a worker that starts', () => {
       returned: [true, true, true, true],
       code: 'ERR_STREAM_NULL_VALUES',
     });
-    // The two bytes that are no UTF-8, and the one of latin1, come as U+FFFD.
+    // The two bytes that are not valid UTF-8, and the one of latin1, arrive as U+FFFD.
     assert.strictEqual(script.errors, 'text ü \ufffd\ufffd \ufffd b last');
   });
 
-  it('is opened by the app only: that would cost each start half a millisecond', async () => {
+  it('is opened only by the app, for it costs half a millisecond', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}
       const streams = () => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
@@ -172,12 +172,12 @@ describe('standard error of a worker that starts', () => {
       process.stderr.write('one\\n');
       say('streams', { opened: streams() - before });`);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    const streams = await script.until('it is told', () => heard(script, 'streams'));
+    const streams = await script.until('it is reported', () => heard(script, 'streams'));
     assert.deepStrictEqual(streams, { opened: 1 });
     await script.until('it is written', () => script.errors === 'one\n');
   });
 
-  it('keeps no worker from being ready where the app has made it unchangeable', async () => {
+  it('may be frozen by the app, and the worker still becomes ready', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(
       script,
@@ -187,7 +187,7 @@ describe('standard error of a worker that starts', () => {
     await script.until('it is written', () => script.errors === 'one\ntwo\n');
   });
 
-  it('is left alone from the moment that it is ready, also where the app has wrapped it', async () => {
+  it('is restored when the worker is ready, even if the app has wrapped it', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}
       const { stderr } = process;

@@ -1,7 +1,7 @@
 'use strict';
 
-// The files of a running cluster in its `pids` directory: what they hold, and what happens when
-// somebody removes or replaces them.
+// The files of a running cluster in its `pids` directory: their contents, and how they are restored
+// when removed or replaced.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -19,12 +19,12 @@ describe('the files of a running cluster', () => {
   const start = async (settings) =>
     new Script('http.js', { port: await freePort(), ...settings }).ready();
   const isRefused = async (cwd) => {
-    const second = new Script('listens.js', { ...START, port: await freePort(), cwd });
+    const second = new Script('listen-cases.js', { ...START, port: await freePort(), cwd });
     assert.deepStrictEqual(await second.ended(), { code: 255, signal: null });
     return second.errors;
   };
 
-  it('that end in .pid hold one line, the pid, so that `kill $(cat ...)` hits nobody else', async () => {
+  it('that end in .pid contain only the pid, so that `kill $(cat ...)` hits no other process', async () => {
     const script = await start();
     const read = (name) => fs.readFileSync(path.join(script.pids, name), 'utf8');
     const names = fs
@@ -59,7 +59,7 @@ describe('the files of a running cluster', () => {
     'the whole directory': ['.'],
   };
   for (const [what, names] of Object.entries(REMOVED)) {
-    it(`are there again when somebody removed ${what}, and a second master is refused`, async () => {
+    it(`are restored when ${what} is removed, and a second master is refused`, async () => {
       const script = await start();
       const before = fs.readdirSync(script.pids);
       const removed = names.flatMap((name) =>
@@ -78,7 +78,7 @@ describe('the files of a running cluster', () => {
     });
   }
 
-  it('are waited for by whoever asks just after somebody removed the control socket', async () => {
+  it('are waited for by a caller right after the control socket was removed', async () => {
     const script = await start();
     fs.rmSync(path.join(script.pids, 'control.sock'));
     assert.strictEqual((await ask(script.cwd, 'status')).ok.master.pid, script.pid);
@@ -86,14 +86,14 @@ describe('the files of a running cluster', () => {
 
   for (const [method, ...args] of [['shutdown'], ['shutdown', { wait: true }], ['stop']]) {
     const call = `${method}(${args.map((arg) => JSON.stringify(arg))})`;
-    it(`are enough for ${call} where no control socket can be made, which is told`, async () => {
+    it(`suffice for ${call} if the control socket cannot be restored, which is a warning`, async () => {
       const script = await start();
       const workers = script.workers();
       fs.rmSync(path.join(script.pids, 'control.sock'));
       fs.mkdirSync(path.join(script.pids, 'control.sock'));
-      await script.until('it is told', () => script.told('warning').length > 0);
+      await script.until('it is reported', () => script.emitted('warning').length > 0);
       assert.match(
-        script.told('warning')[0][0].message,
+        script.emitted('warning')[0][0].message,
         /do not find this cluster any more: .*control\.sock/,
       );
       const { ok } = await ask(script.cwd, method, args);
@@ -104,7 +104,7 @@ describe('the files of a running cluster', () => {
   }
 });
 
-describe('the files of a running cluster, replaced', () => {
+describe('a replaced file of a running cluster', () => {
   const start = async () => new Script('http.js', { port: await freePort() }).ready();
 
   const REPLACED = {
@@ -112,33 +112,33 @@ describe('the files of a running cluster, replaced', () => {
     'a file that names a stranger': (file) => fs.writeFileSync(file, `${process.pid}\n`),
   };
   for (const [what, put] of Object.entries(REPLACED)) {
-    it(`name the master again where somebody put ${what} in place of master.pid`, async () => {
+    it(`names the master again if ${what} replaced master.pid`, async () => {
       const script = await start();
       const file = path.join(script.pids, 'master.pid');
       const victim = path.join(script.cwd, 'victim');
       fs.writeFileSync(victim, 'precious');
       fs.rmSync(file);
-      // By one rename, so that nobody finds it missing.
+      // By one rename, so that the file is never missing.
       put(`${file}.new`, victim);
       fs.renameSync(`${file}.new`, file);
       const isOurs = () =>
         fs.lstatSync(file).isFile() && fs.readFileSync(file, 'utf8') === `${script.pid}\n`;
       await until('it names the master', () => fs.existsSync(file) && isOurs(), 3000);
       assert.strictEqual(fs.readFileSync(victim, 'utf8'), 'precious');
-      assert.deepStrictEqual(script.told('warning'), []);
+      assert.deepStrictEqual(script.emitted('warning'), []);
     });
   }
 
-  it('that nobody can write are told, and are there once they can be written', async () => {
+  it('that cannot be written is a warning, and is written once that is possible', async () => {
     const script = await start();
     const [pid] = script.workers();
     const file = path.join(script.pids, `worker.${pid}.pid`);
     fs.rmSync(file);
     fs.mkdirSync(file);
     fs.rmSync(path.join(script.pids, `worker.${pid}.start`));
-    await script.until('it is told', () => script.told('warning').length > 0);
+    await script.until('it is reported', () => script.emitted('warning').length > 0);
     assert.match(
-      script.told('warning')[0][0].message,
+      script.emitted('warning')[0][0].message,
       /^others do not find all workers of this cluster: cannot write .*worker/,
     );
     fs.rmdirSync(file);

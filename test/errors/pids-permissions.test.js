@@ -1,6 +1,6 @@
 'use strict';
 
-// A `pids` directory that this user must not read or write.
+// A `pids` directory that this user may not read or write.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -25,17 +25,17 @@ describe('a pids directory without permission (needs root, to become another use
   afterEach(removeFolders);
 
   const start = async () =>
-    new Script('listens.js', { ...START, port: await freePort(), cwd: home, uid: NOBODY });
+    new Script('listen-cases.js', { ...START, port: await freePort(), cwd: home, uid: NOBODY });
 
-  it('that cannot be made is named', async () => {
+  it('is named if it cannot be made', async () => {
     const script = await start();
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const line = `cluster2: cannot write ${script.pids}: Permission denied (os error 13) (option 'pids')`;
     assert.strictEqual(script.errors, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
-    assert.deepStrictEqual(script.told('forked'), []);
+    assert.deepStrictEqual(script.emitted('forked'), []);
   });
 
-  it('that cannot be written is named', async () => {
+  it('is named if it cannot be written', async () => {
     fs.mkdirSync(path.join(home, 'pids'), { mode: 0o755 });
     const script = await start();
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
@@ -43,7 +43,7 @@ describe('a pids directory without permission (needs root, to become another use
     assert.strictEqual(script.errors, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
   });
 
-  it('that cannot be looked into is named, and nobody says that no cluster runs', async () => {
+  it('is named if it cannot be read; no call says that no cluster runs', async () => {
     const script = await new Script('http.js', { port: await freePort() }).ready();
     const calls = [['stop'], ['shutdown'], ['status'], ['reload'], ['scale', 1]];
     for (const [mode, what] of [
@@ -64,7 +64,7 @@ describe('a pids directory without permission (needs root, to become another use
     assert.deepStrictEqual(script.workers().length, 2);
   });
 
-  it('of another user’s cluster cannot be used to stop it', async () => {
+  it('of another user’s cluster cannot be used to stop that cluster', async () => {
     const script = await new Script('http.js', { port: await freePort() }).ready();
     fs.chmodSync(script.cwd, 0o755);
     for (const [method, ...args] of [['stop'], ['shutdown'], ['scale', 1], ['status']]) {

@@ -1,7 +1,7 @@
 'use strict';
 
-// The `pids` directory: what lies in it is believed only as far as the kernel agrees, so that no
-// innocent process is signalled.
+// The `pids` directory: its files are trusted only as far as the kernel confirms them, so that no
+// unrelated process is signalled.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -27,10 +27,10 @@ describe('a pids directory', () => {
   afterEach(removeFolders);
 
   const start = async () =>
-    new Script('listens.js', { ...START, port: await freePort(), cwd: home });
+    new Script('listen-cases.js', { ...START, port: await freePort(), cwd: home });
 
   async function innocent() {
-    const script = new Script('innocent.js');
+    const script = new Script('unrelated-process.js');
     await script.until('it runs', () => script.output !== '');
     return { pid: script.pid, startTime: script.output.trim() };
   }
@@ -46,18 +46,18 @@ describe('a pids directory', () => {
     assert.ok(isAlive(pid), 'it survives');
   }
 
-  it('with the file of a master that is long dead means: nothing runs', async () => {
+  it('with the file of a dead master: no cluster runs', async () => {
     fs.writeFileSync(lock, 'pid=999999\nstarted=12345\n');
     await staysUntouched(process.pid);
   });
 
-  it('with a number that belongs to somebody else by now does that process no harm', async () => {
+  it('with a pid that belongs to another process now does not harm that process', async () => {
     const { pid } = await innocent();
     fs.writeFileSync(lock, `pid=${pid}\nstarted=12345\n`);
     await staysUntouched(pid);
   });
 
-  it('with number and start time of a living process, but no lock, does that process no harm', async () => {
+  it('with pid and start time of a living process, but no lock, does not harm that process', async () => {
     const { pid, startTime } = await innocent();
     fs.writeFileSync(lock, `pid=${pid}\nstarted=${startTime}\n`);
     fs.writeFileSync(path.join(pids, 'control.sock'), '');
@@ -75,14 +75,14 @@ describe('a pids directory', () => {
     identity('9'.repeat(40), 1),
     '\0\0\n',
   ]) {
-    it(`with ${JSON.stringify(nonsense).slice(0, 20)} in its file means: nothing runs`, async () => {
+    it(`with ${JSON.stringify(nonsense).slice(0, 20)} in its lock file: no cluster runs`, async () => {
       fs.writeFileSync(lock, nonsense);
       assert.deepStrictEqual((await ask(home, 'stop')).ok, { running: false });
     });
   }
 
   for (const name of ['master.pid', 'master.lock']) {
-    it(`with a symlink in place of ${name}: nothing is written through it`, async () => {
+    it(`with a symlink in place of ${name}: its target is not written`, async () => {
       const victim = path.join(home, 'victim');
       fs.writeFileSync(victim, 'precious');
       fs.symlinkSync(victim, path.join(pids, name));
@@ -93,12 +93,12 @@ describe('a pids directory', () => {
       );
       assert.match(script.errors, line);
       assert.strictEqual(fs.readFileSync(victim, 'utf8'), 'precious');
-      assert.deepStrictEqual(script.told('forked'), []);
+      assert.deepStrictEqual(script.emitted('forked'), []);
     });
   }
 
-  // A lock of the other kind, as any tool may take for a moment.
-  it('with a file on which somebody else holds a shared lock is free to be used', async () => {
+  // A shared lock, as any tool may take for a moment.
+  it('with a shared lock of another process on its file can be used', async () => {
     fs.writeFileSync(lock, 'pid=999999\nstarted=12345\n');
     const reader = spawn('flock', ['--shared', '--no-fork', lock, 'sleep', '60']);
     const gone = once(reader, 'exit');
@@ -109,17 +109,17 @@ describe('a pids directory', () => {
     const script = await start();
     await script.until(
       'it starts',
-      () => script.told('listening').length > 0 || script.errors !== '',
+      () => script.emitted('listening').length > 0 || script.errors !== '',
     );
     reader.kill();
     await gone;
     assert.strictEqual(script.errors, '');
   });
 
-  it('is left by a master that could not start as it was', async () => {
+  it('is not changed by a master that could not start', async () => {
     fs.writeFileSync(path.join(pids, 'notes.txt'), 'mine');
     fs.rmSync(lock, { force: true });
-    const script = new Script('listens.js', {
+    const script = new Script('listen-cases.js', {
       ...START,
       cwd: home,
       options: { port: '/does/not/exist.sock' },
@@ -134,10 +134,10 @@ describe('masters in pid namespaces of their own', () => {
     if (!canContain()) this.skip();
   });
 
-  it('that share a pids directory: the second one is refused, and each command works from outside', async () => {
+  it('that share a pids directory: the second master is refused, and each command works from outside', async () => {
     const first = await new Script('http.js', { port: await freePort(), container: true }).ready();
     for (const container of [true, false]) {
-      const second = new Script('listens.js', {
+      const second = new Script('listen-cases.js', {
         ...START,
         port: await freePort(),
         cwd: first.cwd,
@@ -158,7 +158,7 @@ describe('masters in pid namespaces of their own', () => {
     await first.ended();
   });
 
-  it('are stopped from outside by their control socket, and nobody who has the number here', async () => {
+  it('are stopped from outside by their control socket, without a signal to a process of the same pid here', async () => {
     const script = await new Script('http.js', { port: await freePort(), container: true }).ready();
     assert.deepStrictEqual((await ask(script.cwd, 'stop')).ok, { running: true, pid: 1 });
     await script.ended();
@@ -166,13 +166,17 @@ describe('masters in pid namespaces of their own', () => {
 });
 
 describe('a second master on the same pids directory', () => {
-  it('is refused, told who runs there, and harms nobody', async () => {
+  it('is refused with the pid of the first, which goes on', async () => {
     const first = await new Script('http.js', { port: await freePort() }).ready();
-    const second = new Script('listens.js', { ...START, port: await freePort(), cwd: first.cwd });
+    const second = new Script('listen-cases.js', {
+      ...START,
+      port: await freePort(),
+      cwd: first.cwd,
+    });
     assert.deepStrictEqual(await second.ended(), { code: 255, signal: null });
     const line = `cluster2: a cluster is already running in ${first.pids} (master pid ${first.pid}) (CLUSTER2_ERR_ALREADY_RUNNING)`;
     assert.strictEqual(second.errors, `${line}\n`);
-    assert.deepStrictEqual(second.told('forked'), []);
+    assert.deepStrictEqual(second.emitted('forked'), []);
     assert.strictEqual((await attempt({ port: first.port })).outcome, 'ok');
     assert.strictEqual((await ask(first.cwd, 'status')).ok.master.pid, first.pid);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// What a container's limits and Kubernetes' probes find: the manifests of the examples, against the
-// example's own server.
+// The container examples: the Kubernetes manifest and the Dockerfile against the server of the
+// example, and the number of workers under a container's limits.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -16,7 +16,9 @@ const { until } = require('../helpers/wait');
 const FILES = path.join(__dirname, '..', '..', 'examples', 'container');
 const read = (name) => fs.readFileSync(path.join(FILES, name), 'utf8');
 
-/** The documents of the manifest; fails where one is no YAML or says something twice. */
+/**
+ * Returns the documents of the manifest. Throws if one is not valid YAML or has a duplicate key.
+ */
 function manifest() {
   const documents = parseAllDocuments(read('kubernetes.yaml'), { uniqueKeys: true });
   for (const { errors, warnings } of documents)
@@ -31,7 +33,7 @@ const variables = Object.fromEntries(container.env.map(({ name, value }) => [nam
 const probes = ['startupProbe', 'readinessProbe', 'livenessProbe'].map((name) => container[name]);
 
 describe('the manifest for Kubernetes', () => {
-  it('speaks of one app throughout', () => {
+  it('names one app throughout', () => {
     const names = container.ports.map(({ name }) => name);
     for (const { httpGet } of probes) assert.ok(names.includes(httpGet.port));
     assert.ok(names.includes(service.spec.ports[0].targetPort));
@@ -46,7 +48,7 @@ describe('the manifest for Kubernetes', () => {
       assert.strictEqual(typeof value, 'string', 'Kubernetes takes no other');
   });
 
-  it('gives the end the time it may take, and the delay what the probe needs', () => {
+  it('allows for shutdownTimeout, and has a delay long enough for the probe', () => {
     const { SHUTDOWN_DELAY, SHUTDOWN_TIMEOUT } = variables;
     assert.ok(
       pod.terminationGracePeriodSeconds * 1000 > Number(SHUTDOWN_DELAY) + Number(SHUTDOWN_TIMEOUT),
@@ -60,7 +62,7 @@ describe('the manifest for Kubernetes', () => {
     before(setUp);
     after(tearDown);
 
-    it('agree: every probe is content, and from SIGTERM on only readiness is not, while the app still answers', async () => {
+    it('agree: all probes succeed, and after SIGTERM only readiness fails, while the app still answers', async () => {
       const [http, monitor] = [await freePort(), await freePort()];
       const ports = { http, monitor };
       const { file, directory } = copyOf('container/server.js');
@@ -101,7 +103,7 @@ describe('the manifest for Kubernetes', () => {
 });
 
 describe('the Dockerfile', () => {
-  it('makes the master process 1, by commands that are lists, and copies files that there are', () => {
+  it('makes the master process 1, with commands as lists, and copies existing files', () => {
     const text = read('Dockerfile').replace(/\\\n/g, ' ');
     const lists = [...text.matchAll(/\bCMD (.*)$/gm)].map(([, list]) => JSON.parse(list));
     assert.strictEqual(lists.length, 2);
@@ -125,7 +127,7 @@ describe('the number of workers in a cgroup', () => {
   const PERIOD = 100_000;
   let group;
 
-  /** Makes a group whose processes get so many processors; undefined where that is not allowed. */
+  /** Makes a cgroup limited to `processors`. Returns `undefined` if that is not allowed. */
   function limit(processors) {
     const quota = processors * PERIOD;
     const ways = [
@@ -156,7 +158,7 @@ describe('the number of workers in a cgroup', () => {
   const script = 'echo $$ > "$0/cgroup.procs" && exec "$1" -e "$2"';
 
   for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1]]) {
-    it(`is ${workers} where the limit is ${processors} processors (a group with a limit is needed, which not everybody may make)`, function () {
+    it(`is ${workers} where the limit is ${processors} processors (needs permission to make a cgroup with a limit)`, function () {
       if (!limit(processors)) this.skip();
       assert.strictEqual(
         execFileSync('sh', ['-c', script, group, process.execPath, code], { encoding: 'utf8' }),

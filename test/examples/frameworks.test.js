@@ -1,7 +1,7 @@
 'use strict';
 
-// The examples of each framework: a copy of each is started with two workers, and is reloaded and
-// shut down under load.
+// The examples of frameworks: a copy of each is started with two workers, reloaded and shut down
+// under load.
 
 const assert = require('node:assert');
 const { selfSigned } = require('../helpers/certificate');
@@ -10,14 +10,14 @@ const { Example, setUp, tearDown } = require('../helpers/examples');
 
 const secure = selfSigned();
 const PEM = { 'key.pem': secure.key, 'cert.pem': secure.cert };
-/** The old ones use what Node has deprecated since, which is said on standard error. */
+/** Old frameworks use APIs that Node has deprecated; Node prints that on standard error. */
 const express = (version, execArgv = []) => ({
   modules: { express: `express${version}` },
   execArgv,
 });
 const OLD = ['--no-deprecation'];
 
-/** By example: how it is started, and who asks it. */
+/** For each example: how it is started, and its clients. */
 const EXAMPLES = {
   net: ['tcp-server.js', {}, 'net'],
   http: ['http-server.js'],
@@ -42,7 +42,7 @@ describe('the example of', () => {
   after(tearDown);
 
   for (const [name, [file, settings, protocol = 'http']] of Object.entries(EXAMPLES)) {
-    it(`${name} is served by both workers, loses no request when it is reloaded, and ends with code 0`, async () => {
+    it(`${name} runs in both workers, loses no request in a reload, and exits with 0`, async () => {
       const example = await Example.start(file, { noWorkers: 2, ...settings });
       const clients = new Clients(protocol, example.port, { ca: secure.cert });
       for (let i = 0; i < 2; i++) {
@@ -57,7 +57,7 @@ describe('the example of', () => {
     });
   }
 
-  it('Hapi stops each worker that has nothing left to do', async () => {
+  it('Hapi ends each worker that has nothing left to do', async () => {
     const example = await Example.start('hapi/server.js', { noWorkers: 2 });
     const workers = (await example.status()).workers.map(({ pid }) => pid);
     example.script.kill('SIGTERM');
@@ -66,7 +66,7 @@ describe('the example of', () => {
     assert.deepStrictEqual(stopped.filter((pid) => workers.includes(pid)).sort(), workers.sort());
   });
 
-  it('Socket.IO: long-polling clients stay with their worker, and both workers have some', async () => {
+  it('Socket.IO keeps each long-polling client on one worker, and uses both workers', async () => {
     const example = await Example.start('socket.io/server.js', { noWorkers: 2 });
     const clients = new Clients('socket.io', example.port);
     await example.bothServe();

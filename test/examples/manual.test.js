@@ -22,7 +22,7 @@ const TESTS = [
 const CLEAN = { code: 0, signal: null };
 const lines = ({ script }) => script.output.split('\n').filter(Boolean);
 
-/** Ends a server from another process, and sees that nothing of it is left. */
+/** Ends a server from another process, and checks that nothing of it is left. */
 async function endedBy(command, example) {
   const workers = example.script.workers();
   assert.strictEqual(workers.length, os.availableParallelism(), 'one worker for each processor');
@@ -45,12 +45,12 @@ describe('the examples', () => {
   before(setUp);
   after(tearDown);
 
-  it('find the module by its name, also inside the repository', () => {
+  it('find the module by its name, even inside the repository', () => {
     const found = createRequire(path.join(FOLDER, 'http-server.js')).resolve('cluster2-rs');
     assert.strictEqual(found, path.join(FOLDER, '..', 'index.js'));
   });
 
-  it('are all run by these tests', () => {
+  it('are all covered by tests', () => {
     const isScript = (name) =>
       /\.(m?js|ts)$/.test(name) &&
       fs.readFileSync(path.join(FOLDER, name), 'utf8').includes('cluster2-rs');
@@ -64,7 +64,7 @@ describe('the examples', () => {
     );
   });
 
-  it('TCP: greets and echoes many connections at once, and notices their ends', async () => {
+  it('TCP: greets, echoes many connections at once, and notices their ends', async () => {
     const example = await Example.start('tcp-server.js');
     await Promise.all(Array.from({ length: 50 }, (_, i) => echo(example.port, `client ${i}`)));
     const disconnected = () =>
@@ -89,20 +89,19 @@ describe('the examples', () => {
     });
   }
 
-  it('HTTP: the one that `npm start` runs says once what to try next', async () => {
+  it('HTTP: the one that `npm start` runs prints once what to try next', async () => {
     const example = await Example.start('http-server.js');
     await example.script.until('it is said', () => example.script.output.includes('stop.js'));
     assert.strictEqual(example.script.output.match(/curl/g).length, 1);
     await endedBy('stop.js', example);
   });
 
-  it('graceful: a client on an idle connection gets one more answer, and is asked to leave', async () => {
+  it('graceful: an idle client gets one more response, with Connection: close', async () => {
     const example = await Example.start('graceful-server.js');
     const client = new Connection(example.port);
     await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');
     assert.deepStrictEqual(await example.run('shutdown.js').ended(), CLEAN);
-    // That no new connection is accepted is promised first; the worker may hear of it a moment
-    // later.
+    // The master stops admitting first; the worker is told a moment later.
     await until('an answer asks to leave', async () => {
       client.received = '';
       await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');
@@ -118,12 +117,14 @@ describe('the examples', () => {
     );
   });
 
-  it('events: tells of workers that are forked and die, and of signals', async () => {
+  it('events: prints forks, deaths and signals', async () => {
     const example = await Example.start('events-server.js');
     const [victim, other] = example.script.workers();
     process.kill(victim, 'SIGKILL');
     const { script } = example;
-    await script.until('the death is told', () => lines(example).includes(`Worker ${victim} died`));
+    await script.until('the death is reported', () =>
+      lines(example).includes(`Worker ${victim} died`),
+    );
     assert.ok(lines(example).includes('Got SIGKILL'));
     await script.until('there is a new one', () => example.isReady(os.availableParallelism()));
     const alive = script.workers();
@@ -136,7 +137,7 @@ describe('the examples', () => {
     for (const pid of alive) assert.ok(lines(example).includes(`Worker ${pid} died`));
   });
 
-  it('events: Ctrl-C is told and leaves gracefully', async () => {
+  it('events: prints Ctrl-C and ends gracefully', async () => {
     const example = await Example.start('events-server.js');
     example.script.kill('SIGINT');
     assert.deepStrictEqual(await example.script.ended(), CLEAN);

@@ -1,7 +1,7 @@
 'use strict';
 
-// gRPC by its own package, which serves HTTP/2 by the event `stream`: installed from its own lock
-// file.
+// gRPC by its own package, which serves HTTP/2 by the event `stream`. It is installed from its own
+// lock file.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -27,7 +27,7 @@ describe('a server of @grpc/grpc-js', () => {
   });
   after(() => fs.rmSync(home, { recursive: true, force: true }));
 
-  /** Asks for as long as it may; each failure is told. */
+  /** Sends calls until it is stopped, and collects the failures. */
   class Client {
     unary = 0;
     streams = 0;
@@ -73,7 +73,7 @@ describe('a server of @grpc/grpc-js', () => {
     }
   }
 
-  it('loses no unary call and no stream over reloads, and ends with code 0', async () => {
+  it('loses no unary call and no stream in reloads, and exits with 0', async () => {
     const cwd = fs.mkdtempSync(path.join(home, 'run-'));
     const cli = ['--workers', '2', '--mon-port', 'off'];
     const script = await new Script(path.join(home, 'server.js'), {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Next.js with standalone output. Apart from the other frameworks, since it takes 340 MB: `npm run
-// test:frameworks` installs and builds it anew, from its own lock file.
+// Next.js with standalone output. It is apart from the other frameworks since it takes 340 MB: `npm
+// run test:frameworks` installs and builds it from its own lock file.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -28,7 +28,7 @@ describe('the example of Next.js', () => {
     tearDown();
   });
 
-  it('is served by both workers from its standalone output, loses no request when it is reloaded, and ends with code 0', async () => {
+  it('runs in both workers from its standalone output, loses no request in a reload, and exits with 0', async () => {
     const directory = path.join(home, 'next', '.next', 'standalone');
     const example = await Example.start('next/cluster.js', {
       modules: {},
@@ -47,7 +47,7 @@ describe('the example of Next.js', () => {
     await example.endsWell();
   });
 
-  it('is served as it is by `cluster2 start server.js`, and loses no request when it is reloaded', async () => {
+  it('runs unchanged under `cluster2 start server.js`, and loses no request in a reload', async () => {
     const server = path.join(home, 'next', '.next', 'standalone', 'server.js');
     const cwd = fs.mkdtempSync(path.join(home, 'run-'));
     const cli = ['--workers', '2', '--mon-port', 'off'];

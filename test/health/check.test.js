@@ -1,7 +1,6 @@
 'use strict';
 
-// The health check on the app's port: its bytes, against the manual's, and that it never meets the
-// app.
+// The health check on the app's port: its bytes as in the manual, and that the app never sees it.
 
 const assert = require('node:assert');
 const http2 = require('node:http2');
@@ -18,7 +17,7 @@ const secure = selfSigned();
 const DATE =
   '[A-Z][a-z]{2} [A-Z][a-z]{2} \\d\\d \\d{4} \\d\\d:\\d\\d:\\d\\d GMT[+-]\\d{4} \\([A-Z+\\-0-9]+\\)';
 
-/** What the manual shows, with this machine's name and port. */
+/** The response of the manual, with this machine's name and port. */
 function manual(status, word, traffic, connection, port) {
   const lines = [
     `HTTP/1\\.1 ${status}`,
@@ -39,9 +38,9 @@ function manual(status, word, traffic, connection, port) {
 }
 
 const serve = async (options, env) =>
-  new Script('ecv.js', { port: await freePort(), options, env }).ready();
+  new Script('health-check.js', { port: await freePort(), options, env }).ready();
 
-/** All bytes of the answers to these requests, on one connection. */
+/** Returns all bytes of the responses to these requests on one connection. */
 async function bytes(port, text, end = '0\r\n\r\n') {
   const client = new Connection(port);
   await client.say(text, end);
@@ -51,7 +50,7 @@ async function bytes(port, text, end = '0\r\n\r\n') {
 }
 
 describe('the health check', () => {
-  it('answers with the bytes of the manual while all is well, and keeps the connection', async () => {
+  it('answers with the bytes of the manual while healthy, and keeps the connection open', async () => {
     const { port } = await serve();
     const answer = await bytes(port, 'GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n');
     assert.match(answer, manual('200 OK', 'AVAILABLE', true, 'keep-alive', port));
@@ -61,7 +60,7 @@ describe('the health check', () => {
     client.socket.destroy();
   });
 
-  it('answers with the bytes of the manual when it was switched off and on', async () => {
+  it('answers with the bytes of the manual when switched off and on', async () => {
     const { port } = await serve({ ecv: { control: true } });
     const switched = new RegExp(
       `^HTTP/1\\.1 204 No Content\r\nX-Powered-By: Cluster2\r\nsince: ${DATE}\r\ncache-control: no-cache\r\n` +
@@ -77,7 +76,7 @@ describe('the health check', () => {
     assert.match(enabled, manual('200 OK', 'AVAILABLE', true, 'keep-alive', port));
   });
 
-  it('answers HEAD without a body, HTTP/1.0 without chunks, and a query in its path', async () => {
+  it('answers HEAD without a body, HTTP/1.0 without chunks, and a path with a query', async () => {
     const { port } = await serve();
     const head = await request(port, '/ecv', { method: 'HEAD' });
     assert.deepStrictEqual(
@@ -90,25 +89,33 @@ describe('the health check', () => {
     assert.match((await request(port, '/ecv?from=haproxy')).body, /^status=AVAILABLE/);
   });
 
-  it('answers a whole URL instead of a path, as some proxies send it', async () => {
+  it('answers an absolute URL, as some proxies send it', async () => {
     const { port } = await serve();
     assert.match((await request(port, `http://localhost:${port}/ecv`)).body, /^status=AVAILABLE/);
     assert.match((await request(port, `http://localhost:${port}/other`)).body, /^app GET http:/);
   });
 
-  it('goes on on open connections when the app has closed its server, and when a single process shuts down', async () => {
+  it('answers on open connections after the app closed its server, or a single process shuts down', async () => {
     for (const options of [{}, { cluster: false }]) {
-      const script = new Script('ecv.js', { port: await freePort(), options });
+      const script = new Script('health-check.js', { port: await freePort(), options });
       await script.until('it listens', () => request(script.port).then(() => true, () => false));
       const client = new Connection(script.port);
       await client.say('GET /close HTTP/1.1\r\nHost: x\r\n\r\n', 'closed');
       await client.say('GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n', 'status=');
       client.socket.destroy();
-      assert.deepStrictEqual(script.told('died'), []);
+      assert.deepStrictEqual(script.emitted('died'), []);
       await script.cleanUp();
     }
-    const single = new Script('ecv.js', { port: await freePort(), options: { cluster: false } });
-    await single.until('it listens', () => request(single.port).then(() => true, () => false));
+    const single = new Script('health-check.js', {
+      port: await freePort(),
+      options: { cluster: false },
+    });
+    await single.until('it listens', () =>
+      request(single.port).then(
+        () => true,
+        () => false,
+      ),
+    );
     const client = new Connection(single.port);
     await client.say('GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'app GET');
     single.kill('SIGTERM');
@@ -120,8 +127,8 @@ describe('the health check', () => {
     assert.deepStrictEqual(await single.ended(), { code: 0, signal: null });
   });
 
-  it('of an orphan is DISABLED', async () => {
-    const script = await new Script('ecv.js', {
+  it('is DISABLED in an orphan', async () => {
+    const script = await new Script('health-check.js', {
       port: await freePort(),
       options: { noWorkers: 1 },
     }).ready(1);
@@ -144,7 +151,7 @@ describe('the health check', () => {
     client.socket.destroy();
   });
 
-  it('leaves all other requests to the app, those for control too unless it is on', async () => {
+  it('leaves all other requests to the app, even those for control unless it is on', async () => {
     const { port } = await serve();
     for (const [method, path] of [
       ['GET', '/'],
@@ -158,7 +165,7 @@ describe('the health check', () => {
     assert.match((await request(port, '/ecv')).body, /^status=AVAILABLE/);
   });
 
-  it('has the path of the option, and is off with `ecv: false`', async () => {
+  it('is at the path of the option, and off with `ecv: false`', async () => {
     const other = await serve({ ecv: { path: '/up/there' } });
     assert.match((await request(other.port, '/up/there')).body, /^status=AVAILABLE/);
     assert.strictEqual((await request(other.port, '/ecv')).body, 'app GET /ecv');
@@ -169,7 +176,7 @@ describe('the health check', () => {
     assert.strictEqual((await request(off.port, '/ecv')).body, 'hello');
   });
 
-  it('is on a unix socket too, where the port is its path', async () => {
+  it('is on a unix socket too, with its path as the port', async () => {
     const script = await new Script('http.js', { port: 'app.sock' }).ready();
     const { body } = await request(`${script.cwd}/app.sock`, '/ecv');
     assert.match(
@@ -181,7 +188,7 @@ describe('the health check', () => {
 
 describe('the health check of an app of the kind', () => {
   const start = async (KIND) =>
-    new Script('kinds.js', {
+    new Script('app-kinds.js', {
       port: await freePort(),
       env: { KIND, TLS: JSON.stringify(secure) },
     }).ready();
@@ -218,7 +225,7 @@ describe('the health check of an app of the kind', () => {
         'connection',
         'transfer-encoding',
       ];
-      // The test's own client asks for a connection that is closed.
+      // The client of the test asks for Connection: close.
       assert.deepStrictEqual(Object.keys(headers), names);
       assert.strictEqual(headers['x-powered-by'], 'Cluster2');
     });

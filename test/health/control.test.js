@@ -1,6 +1,6 @@
 'use strict';
 
-// Switching the health check: who may, who knows, and what it survives.
+// Switching the health check on and off: who may do it, where it shows, and what it survives.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -10,13 +10,14 @@ const Cluster = require('../..');
 const { answersOfAll, request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 
-const serve = async (options) => new Script('ecv.js', { port: await freePort(), options }).ready();
+const serve = async (options) =>
+  new Script('health-check.js', { port: await freePort(), options }).ready();
 const post = (port, path, headers = {}) => request(port, path, { method: 'POST', headers });
 const check = async (port) => (await request(port, '/ecv')).status;
 
 /**
- * What every worker answers: on one connection each, the app says who it is, and then the health
- * check is asked.
+ * Returns the health check's answer of every worker: on one connection each, the app says its pid,
+ * then the health check is asked.
  */
 async function everywhere(script) {
   const seen = new Set();
@@ -31,11 +32,11 @@ async function everywhere(script) {
 }
 
 describe('switching the health check', () => {
-  it('is seen by all workers with the next request, and in status, and told once', async () => {
+  it('applies to the next request of all workers, shows in status, and emits one event', async () => {
     const script = await serve({ noWorkers: 4, ecv: { control: true } });
     for (let round = 0; round < 10; round++) {
       assert.strictEqual((await post(script.port, '/ecv/disable')).status, 204);
-      // Four connections in turn reach four workers.
+      // Four consecutive connections reach four workers.
       const answers = await Promise.all(Array.from({ length: 8 }, () => check(script.port)));
       assert.deepStrictEqual(new Set(answers), new Set([400]));
       assert.strictEqual(
@@ -47,13 +48,13 @@ describe('switching the health check', () => {
       const again = await Promise.all(Array.from({ length: 8 }, () => check(script.port)));
       assert.deepStrictEqual(new Set(again), new Set([200]));
     }
-    await script.until('all is told', () => script.told('enable').length === 10);
-    assert.strictEqual(script.told('disable').length, 10);
-    assert.deepStrictEqual(script.told('disable')[0], [{ reason: 'switched off by 127.0.0.1' }]);
+    await script.until('all is reported', () => script.emitted('enable').length === 10);
+    assert.strictEqual(script.emitted('disable').length, 10);
+    assert.deepStrictEqual(script.emitted('disable')[0], [{ reason: 'switched off by 127.0.0.1' }]);
     assert.strictEqual((await new Cluster({ pids: script.pids }).status()).ecv.disabled, false);
   });
 
-  it('survives reload and crash of the workers', async () => {
+  it('survives reloads and crashes', async () => {
     const script = await serve({ ecv: { control: true } });
     const cluster = new Cluster({ pids: script.pids });
     await post(script.port, '/ecv/disable');
@@ -65,14 +66,14 @@ describe('switching the health check', () => {
     process.kill(first, 'SIGKILL');
     await script.until(
       'it is replaced',
-      () => script.told('listening').length >= 5 && script.workers().length === 2,
+      () => script.emitted('listening').length >= 5 && script.workers().length === 2,
     );
     assert.deepStrictEqual(await everywhere(script), [400]);
     const { ecv } = await cluster.status();
     assert.deepStrictEqual(ecv, { disabled: true, since, unhealthy: [] });
   });
 
-  it('needs the token, to the letter; a refusal is told, and not for each request', async () => {
+  it('needs the exact token; refusals are reported, but not each of them', async () => {
     const script = await serve({ ecv: { control: true, token: 'open sesame' } });
     for (const authorization of [
       undefined,
@@ -93,7 +94,7 @@ describe('switching the health check', () => {
       204,
     );
     assert.strictEqual(await check(script.port), 400);
-    const warnings = script.told('warning').map(([{ message }]) => message);
+    const warnings = script.emitted('warning').map(([{ message }]) => message);
     assert.ok(
       warnings.length >= 1 && warnings.length <= 2,
       `one of each worker at most: ${warnings}`,
@@ -104,7 +105,7 @@ describe('switching the health check', () => {
     );
   });
 
-  it('is refused from addresses that are not allowed, and to pages in a browser', async () => {
+  it('is refused from addresses that are not allowed, and for pages in a browser', async () => {
     const closed = await serve({ ecv: { control: true, allow: ['10.0.0.0/8'] } });
     assert.strictEqual((await post(closed.port, '/ecv/disable')).status, 403);
     assert.strictEqual(await check(closed.port), 200);
@@ -116,10 +117,10 @@ describe('switching the health check', () => {
     assert.strictEqual((await post(open.port, '/ecv/disable')).status, 204);
   });
 
-  it('is refused to a client that resets its connection, so that nobody can say where it was', async () => {
+  it('is refused for a client that resets its connection, whose address is unknown', async () => {
     for (const cluster of [true, false]) {
       const options = { cluster, ecv: { control: true, allow: ['10.0.0.0/8'] } };
-      const script = new Script('ecv.js', { port: await freePort(), options });
+      const script = new Script('health-check.js', { port: await freePort(), options });
       await script.until('it listens', () =>
         check(script.port).then(
           (status) => status === 200,
@@ -138,7 +139,7 @@ describe('switching the health check', () => {
     }
   });
 
-  it('works on the monitor’s port, which has the check too', async () => {
+  it('works on the monitor’s port too', async () => {
     const monPort = await freePort();
     const script = await serve({ monPort, ecv: { control: true } });
     assert.strictEqual(await check(monPort), 200);
@@ -151,8 +152,8 @@ describe('switching the health check', () => {
       'a page whose name was made to lead here',
     );
     assert.strictEqual((await post(monPort, '/ecv/enable')).status, 204);
-    await script.until('both are told', () => script.told('enable').length === 1);
-    assert.deepStrictEqual(script.told('disable'), [[{ reason: 'switched off by 127.0.0.1' }]]);
+    await script.until('both are reported', () => script.emitted('enable').length === 1);
+    assert.deepStrictEqual(script.emitted('disable'), [[{ reason: 'switched off by 127.0.0.1' }]]);
   });
 });
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Load balancers of others in front of two clusters, with the very configurations that the manual
-// shows: whoever is switched off or shuts down loses no request.
+// Load balancers in front of two clusters, with the configurations of the manual: a cluster that is
+// switched off or shuts down loses no request.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -24,10 +24,10 @@ const CLIENTS = {
   chunked: 2,
   pipelined: 2,
 };
-/** Longer than what the example of HAProxy needs to see it: inter x fall. */
+/** Longer than HAProxy needs to notice it in the example: inter x fall. */
 const SHUTDOWN_DELAY = 2500;
 
-/** Two clusters, and the text of an example with their ports in it. */
+/** Two clusters, and the text of an example with their ports. */
 async function twoClusters(file, options = {}) {
   const port = await freePort();
   const start = () => startServer({ options: { ecv: { control: true }, ...options } });
@@ -40,7 +40,7 @@ async function twoClusters(file, options = {}) {
   return { one, two, port, config };
 }
 
-/** Begins to hammer once the balancer answers and both clusters are asked. */
+/** Starts the load once the balancer answers and uses both clusters. */
 async function load(port, one, two, clients = CLIENTS) {
   await until(
     'the balancer answers',
@@ -52,8 +52,8 @@ async function load(port, one, two, clients = CLIENTS) {
 }
 
 /**
- * Who answers the next requests. Those on their way, some of which take long, went where the
- * balancer sent them before.
+ * Returns the pids that answer the next requests. Requests already on their way were balanced
+ * before.
  */
 async function serving(clients) {
   clients.watchPids();
@@ -69,7 +69,9 @@ const bothServe = (clients, one, two) =>
     return pids.some(isOf(one)) && pids.some(isOf(two));
   });
 
-/** Waits until the balancer has moved all clients to one cluster, and sees that they stay there. */
+/**
+ * Waits until the balancer has moved all clients to one cluster, and checks that they stay there.
+ */
 async function onlyServes(clients, script) {
   await until('all clients have moved', async () => (await serving(clients)).every(isOf(script)));
   for (let rounds = 0; rounds < 3; rounds += 1)
@@ -95,7 +97,7 @@ describe('behind HAProxy', function () {
     ['HTTP/1.0 without Host', (text) => text],
     ['HTTP/1.1 with Host', (text) => text.replace('#http-check send', 'http-check send')],
   ]) {
-    it(`a switch of the health check moves all clients away and back, and none notices (checks in ${form})`, async () => {
+    it(`switching the health check moves all clients away and back without an error (checks in ${form})`, async () => {
       const { one, two, port, config } = await twoClusters('haproxy.cfg');
       startHaproxy(prepare(config));
       const clients = await load(port, one, two);
@@ -109,11 +111,11 @@ describe('behind HAProxy', function () {
     });
   }
 
-  it('a cluster that shuts down later than HAProxy sees it loses nothing', async () => {
+  it('a cluster with a shutdownDelay longer than HAProxy needs loses no request', async () => {
     const { one, two, port, config } = await twoClusters('haproxy.cfg', {
       shutdownDelay: SHUTDOWN_DELAY,
     });
-    // Nothing is tried again, so that it is the delay that helps.
+    // Without retries: only the delay helps.
     startHaproxy(config.replace('option redispatch 1', '').replace('retries 2', 'retries 0'));
     const clients = await load(port, one, two);
     one.kill('SIGTERM');
@@ -126,7 +128,7 @@ describe('behind HAProxy', function () {
   });
 });
 
-describe('raw TCP behind HAProxy', function () {
+describe('a TCP server behind HAProxy', function () {
   this.timeout(60_000);
   let haproxy;
 
@@ -134,11 +136,11 @@ describe('raw TCP behind HAProxy', function () {
     [haproxy] = need(this, 'haproxy');
   });
 
-  /** How many connections that cluster has accepted. */
+  /** The number of connections that the cluster has accepted. */
   const accepted = async ({ monPort }) =>
     JSON.parse((await request(monPort, '/status.json')).body).totals.connections;
 
-  it('goes where the monitor, which is asked for the health check, says that it may', async () => {
+  it('gets connections only while the health check on the monitor’s port allows it', async () => {
     const start = async (monPort) =>
       Object.assign(
         await startServer({ env: { KIND: 'net' }, options: { ecv: { control: true }, monPort } }),
@@ -187,14 +189,14 @@ describe('behind nginx', function () {
   });
 
   function startNginx(config) {
-    // As root it would give up its rights, and with them its directory.
+    // As root, nginx would drop its rights, and with them access to its directory.
     const globals = `daemon off;${process.getuid() === 0 ? ' user root;' : ''}`;
     return new Tool(nginx, ['-p', '{directory}', '-c', '{directory}/nginx.conf', '-g', globals], {
       'nginx.conf': config,
     });
   }
 
-  it('a cluster that shuts down loses nothing, and nginx goes on with the other one', async () => {
+  it('a cluster that shuts down loses no request, and nginx goes on with the other one', async () => {
     const { one, two, port, config } = await twoClusters('nginx.conf');
     startNginx(config);
     const clients = await load(port, one, two);
@@ -204,7 +206,7 @@ describe('behind nginx', function () {
     hammer.assertClean(await clients.stop());
   });
 
-  it('a switch of the health check is not seen, and the health check not shown to clients', async () => {
+  it('nginx does not notice a switch of the health check, and does not show the check to clients', async () => {
     const { one, two, port, config } = await twoClusters('nginx.conf');
     startNginx(config);
     const clients = await load(port, one, two);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What makes the health check unhappy: the monitor URI, the validator, and their silence.
+// What makes the health check answer WARNING: the monitor URL, the validator, and timeouts of both.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -16,7 +16,7 @@ const { until } = require('../helpers/wait');
 const check = async (port) => (await request(port, '/ecv')).status;
 
 async function serve({ VALIDATOR, ...options }) {
-  return new Script('ecv.js', {
+  return new Script('health-check.js', {
     port: await freePort(),
     options: { noWorkers: 1, ...options },
     env: { VALIDATOR },
@@ -33,13 +33,13 @@ describe('the health check is WARNING', () => {
       'the monitor URI answered with status 503',
     ],
     'when the validator says no': [{ VALIDATOR: 'flag' }, 'the validator said no'],
-    'when the validator says no to what the monitor answered': [
+    'when the validator rejects the answer of the monitor': [
       { VALIDATOR: 'flag', ecv: { monitor: '/health' } },
       /503/,
     ],
     'when the validator throws': [{ VALIDATOR: 'throws' }, /^the validator failed: .*undefined/],
     'when the validator rejects': [{ VALIDATOR: 'rejects' }, 'the validator failed: not today'],
-    'when the validator rejects with what has no words': [
+    'when the validator rejects with a value that has no text': [
       { VALIDATOR: 'wordless' },
       /^the validator failed: something that has/,
     ],
@@ -49,13 +49,13 @@ describe('the health check is WARNING', () => {
     ],
   };
   for (const [what, [options, reason]] of Object.entries(kinds)) {
-    it(`${what}, and well again after that; both are told once`, async () => {
+    it(`${what}, and AVAILABLE after that; each change emits one event`, async () => {
       const script = await serve(options);
       assert.strictEqual(await check(script.port), 200);
       sick(script);
       for (let i = 0; i < 3; i++) assert.strictEqual(await check(script.port), 500);
-      await script.until('it is told', () => script.told('disable').length === 1);
-      const [[told]] = script.told('disable');
+      await script.until('it is reported', () => script.emitted('disable').length === 1);
+      const [[told]] = script.emitted('disable');
       assert.strictEqual(told.pid, script.workers()[0]);
       assert.match(told.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`));
       const { ecv } = await new Cluster({ pids: script.pids }).status();
@@ -63,13 +63,13 @@ describe('the health check is WARNING', () => {
       assert.strictEqual(ecv.disabled, false);
       well(script);
       for (let i = 0; i < 3; i++) assert.strictEqual(await check(script.port), 200);
-      await script.until('it is told', () => script.told('enable').length === 1);
-      assert.strictEqual(script.told('disable').length, 1);
+      await script.until('it is reported', () => script.emitted('enable').length === 1);
+      assert.strictEqual(script.emitted('disable').length, 1);
     });
   }
 
   for (const cluster of [true, false]) {
-    it(`of a server until it is closed; it is well again with the others then, if 'cluster' is ${cluster}`, async () => {
+    it(`of a server counts only until it is closed, if 'cluster' is ${cluster}`, async () => {
       const ports = [await freePort(), await freePort()];
       const script = new Script('two-apps.js', {
         env: { PORTS: JSON.stringify(ports) },
@@ -77,24 +77,27 @@ describe('the health check is WARNING', () => {
       });
       await script.until('it serves', () => script.output.includes('served'));
       assert.deepStrictEqual([await check(ports[0]), await check(ports[1])], [200, 500]);
-      await script.until('it is told', () => script.told('disable').length === 1);
+      await script.until('it is reported', () => script.emitted('disable').length === 1);
       await request(ports[1], '/close');
-      await script.until('it is told', () => script.told('enable').length === 1);
+      await script.until('it is reported', () => script.emitted('enable').length === 1);
       assert.strictEqual(await check(ports[0]), 200);
-      assert.deepStrictEqual([script.told('disable').length, script.told('enable').length], [1, 1]);
+      assert.deepStrictEqual(
+        [script.emitted('disable').length, script.emitted('enable').length],
+        [1, 1],
+      );
     });
   }
 
-  it('also when the validator fails with more words than a report can carry, and half a character', async () => {
+  it('if the validator fails with a message that is too long, cut within a character', async () => {
     const script = await serve({ VALIDATOR: 'babbles' });
     sick(script);
     for (let i = 0; i < 2; i++) assert.strictEqual(await check(script.port), 500);
-    await script.until('it is told', () => script.told('disable').length === 1);
-    assert.strictEqual(script.told('disable')[0][0].reason.length, 500);
-    assert.deepStrictEqual(script.told('died'), []);
+    await script.until('it is reported', () => script.emitted('disable').length === 1);
+    assert.strictEqual(script.emitted('disable')[0][0].reason.length, 500);
+    assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('when nobody answers at the monitor URL, or not in time', async () => {
+  it('if the monitor URL does not answer, or not in time', async () => {
     const silent = http.createServer(() => {}).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const script = await serve({
@@ -105,13 +108,13 @@ describe('the health check is WARNING', () => {
     silent.close();
     await once(silent, 'close');
     assert.strictEqual(await check(script.port), 500);
-    await script.until('it is told', () => script.told('disable').length === 1);
-    assert.match(script.told('disable')[0][0].reason, /did not answer within 100 ms/);
+    await script.until('it is reported', () => script.emitted('disable').length === 1);
+    assert.match(script.emitted('disable')[0][0].reason, /did not answer within 100 ms/);
   });
 });
 
-describe('checks that come at the same time', () => {
-  it('are one probe of the monitor URL, on the app’s port and on the monitor’s', async () => {
+describe('checks at the same time', () => {
+  it('share one probe of the monitor URL, on the app’s port and on the monitor’s', async () => {
     const waiting = [];
     const probed = http
       .createServer((asked, response) => waiting.push(response))
@@ -129,8 +132,7 @@ describe('checks that come at the same time', () => {
       );
       await until('the probe comes', () => waiting.length > 0);
       const cluster = new Cluster({ pids: script.pids });
-      // On the app's port, all fifty have arrived by then; those that come later would have a probe
-      // of their own.
+      // On the app's port, all fifty have arrived by then; a later check would start another probe.
       await until(
         'all have come',
         async () => port === monPort || (await cluster.status()).workers[0].requests.active === 50,
@@ -149,7 +151,7 @@ describe('checks that come at the same time', () => {
 });
 
 describe('the health check on the monitor’s port', () => {
-  it('asks the validator of the master’s script, and the monitor path on the app', async () => {
+  it('calls the validator of the master’s script, and requests the monitor path from the app', async () => {
     const monPort = await freePort();
     const script = await serve({ monPort, VALIDATOR: 'flag', ecv: { monitor: '/health' } });
     assert.strictEqual(await check(monPort), 200);
@@ -159,48 +161,52 @@ describe('the health check on the monitor’s port', () => {
     assert.strictEqual(await check(monPort), 200);
   });
 
-  it('is WARNING when the validator hangs, in time', async () => {
+  it('is WARNING in time if the validator hangs', async () => {
     const monPort = await freePort();
     const script = await serve({ monPort, VALIDATOR: 'hangs', ecv: { timeout: 100 } });
     sick(script);
     assert.strictEqual(await check(monPort), 500);
   });
 
-  it('tells of its changes, as for TCP servers there are no others', async () => {
+  it('emits its changes: for TCP servers there are no others', async () => {
     const monPort = await freePort();
     const script = await serve({ monPort, VALIDATOR: 'flag' });
     sick(script);
     assert.deepStrictEqual([await check(monPort), await check(monPort)], [500, 500]);
-    await script.until('it is told', () => script.told('disable').length === 1);
-    assert.deepStrictEqual(script.told('disable'), [[{ reason: 'the validator said no' }]]);
+    await script.until('it is reported', () => script.emitted('disable').length === 1);
+    assert.deepStrictEqual(script.emitted('disable'), [[{ reason: 'the validator said no' }]]);
     const { ecv } = await new Cluster({ pids: script.pids }).status();
     assert.deepStrictEqual(ecv.unhealthy, [{ pid: script.pid, reason: 'the validator said no' }]);
     well(script);
     assert.strictEqual(await check(monPort), 200);
-    await script.until('it is told', () => script.told('enable').length === 1);
+    await script.until('it is reported', () => script.emitted('enable').length === 1);
   });
 
-  it('asks an https app whose createApp calls back late', async () => {
+  it('requests from an https app whose createApp calls back late', async () => {
     const monPort = await freePort();
     const options = { monPort, ecv: { monitor: '/' } };
     const env = { KIND: 'https', TLS: JSON.stringify(selfSigned()), LATE: '1' };
-    const script = await new Script('kinds.js', { port: await freePort(), options, env }).ready();
+    const script = await new Script('app-kinds.js', {
+      port: await freePort(),
+      options,
+      env,
+    }).ready();
     await script.until('it is well', async () => (await check(monPort)) === 200);
   });
 
-  it('is there for a TCP server', async () => {
+  it('exists for a TCP server', async () => {
     const monPort = await freePort();
     const env = { KIND: 'net', TLS: '{}' };
-    await new Script('kinds.js', { port: await freePort(), options: { monPort }, env }).ready();
+    await new Script('app-kinds.js', { port: await freePort(), options: { monPort }, env }).ready();
     assert.strictEqual(await check(monPort), 200);
   });
 });
 
 describe('with cluster: false', () => {
-  it('the health check, its control, validator and monitor are the same', async () => {
+  it('the health check, its control, validator and monitor work in the same way', async () => {
     const [port, monPort] = [await freePort(), await freePort()];
     const options = { cluster: false, monPort, ecv: { control: true, monitor: '/health' } };
-    const script = new Script('ecv.js', { port, options, env: { VALIDATOR: 'flag' } });
+    const script = new Script('health-check.js', { port, options, env: { VALIDATOR: 'flag' } });
     await script.until('it listens', () =>
       check(port).then(
         (status) => status === 200,
@@ -214,8 +220,11 @@ describe('with cluster: false', () => {
     assert.deepStrictEqual([await check(port), await check(monPort)], [200, 200]);
     assert.strictEqual((await request(port, '/ecv/disable', { method: 'POST' })).status, 204);
     assert.deepStrictEqual([await check(port), await check(monPort)], [400, 400]);
-    await script.until('all is told', () => script.told('disable').length === 2);
-    assert.deepStrictEqual(script.told('disable').map(([{ pid }]) => pid), [script.pid, undefined]);
+    await script.until('all is reported', () => script.emitted('disable').length === 2);
+    assert.deepStrictEqual(
+      script.emitted('disable').map(([{ pid }]) => pid),
+      [script.pid, undefined],
+    );
     const { master, workers } = JSON.parse((await request(monPort, '/status.json')).body);
     assert.deepStrictEqual([master.pid, workers.length, master.target], [script.pid, 1, 0]);
   });

@@ -1,12 +1,12 @@
 'use strict';
 
-// A real browser that looks at pages of the monitor. What always holds: it reaches this machine
-// only, and everything that it complains of, or asks of another origin, is remembered.
+// A real browser for the pages of the monitor. It can reach only this machine. Errors, warnings and
+// requests to other origins are recorded.
 
 const { chromium } = require('playwright-core');
 const { find } = require('./tools');
 
-// Neither its own updates nor anything on a page may lead out of this machine.
+// Neither its own updates nor a page may connect to another machine.
 const ARGS = [
   ...[
     '--no-sandbox',
@@ -24,7 +24,7 @@ const ARGS = [
 
 const running = new Set();
 
-/** Starts one. Nothing of it is kept on disk. */
+/** Starts a browser without a profile on disk. */
 async function launch() {
   const browser = await chromium.launch({ executablePath: find('chromium'), args: ARGS });
   running.add(browser);
@@ -35,7 +35,7 @@ async function launch() {
  * Opens a page at `address`.
  * @param {object} [options] of playwright's `newContext`: `colorScheme`, `viewport`,
  *   `javaScriptEnabled`
- * @returns playwright's page; its `troubles` are the errors and refusals so far, in words
+ * @returns playwright's page; its `troubles` are the errors so far, as text
  */
 async function open(browser, address, options = {}) {
   const context = await browser.newContext(options);
@@ -57,7 +57,7 @@ async function open(browser, address, options = {}) {
   return Object.assign(page, { troubles });
 }
 
-/** Closes all of them. */
+/** Closes all browsers. */
 async function closeAll() {
   for (const browser of running) await browser.close();
   running.clear();

@@ -1,7 +1,7 @@
 'use strict';
 
-// A self-signed certificate for `localhost`, made anew in each run: Node can sign one, but has no
-// call that writes one.
+// A self-signed certificate for `localhost`, made in each run. Node can sign a certificate, but not
+// write one.
 
 const { createPrivateKey, generateKeyPairSync, randomBytes, sign } = require('node:crypto');
 
@@ -26,7 +26,7 @@ const ECDSA_WITH_SHA256 = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
 const COMMON_NAME = oid(0x55, 0x04, 0x03);
 const SUBJECT_ALT_NAME = oid(0x55, 0x1d, 0x11);
 
-/** `{ key, cert }` in PEM. */
+/** Returns `{ key, cert }` in PEM. */
 function selfSigned() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',

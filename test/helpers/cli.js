@@ -15,13 +15,10 @@ function cluster2(cwd, ...args) {
   return { status, signal, stdout, stderr };
 }
 
-/** What `status --json` says of the cluster of this directory. */
+/** Returns the output of `status --json` in the directory `cwd`. */
 const statusOf = (cwd) => JSON.parse(cluster2(cwd, 'status', '--json').stdout);
 
-/**
- * Starts a script that knows nothing of clusters, with two workers and without monitor, and waits
- * for them.
- */
+/** Starts a plain script with two workers and without monitor, and waits until they are ready. */
 async function startPlain({ file = 'plain.js', flags = [], port, ...settings } = {}) {
   const cli = ['--workers', '2', '--mon-port', 'off', ...flags];
   return new Script(file, { port: port ?? (await freePort()), cli, ...settings }).ready();

@@ -13,7 +13,7 @@ const DEADLINE = 8000;
 const at = (port) => (typeof port === 'number' ? { port, host: '127.0.0.1' } : { path: port });
 
 /**
- * One request, on a connection of its own unless `options` name an agent.
+ * Sends one request, on its own connection unless `options` name an agent.
  * @param {number|string} port a TCP port, or the path of a unix socket
  * @param {object} [options] of `http.request`; `transport` is `http` or `https`, `body` is sent
  * @returns {Promise<{ status: number, headers: object, body: string }>}
@@ -42,10 +42,10 @@ function request(port, path = '/', { transport = http, body, ...options } = {}) 
 }
 
 /**
- * Asks until each of these workers has answered: which one is next is nobody's promise.
+ * Repeats `question` until each of these workers has answered, for any worker may be next.
  * @param {number[]} pids
  * @param {() => Promise<{ pid: number }>} question
- * @returns all answers; every one is of one of them
+ * @returns all answers, after checking that each is of one of these workers
  */
 async function answersOfAll(pids, question) {
   const answers = [];
@@ -55,7 +55,7 @@ async function answersOfAll(pids, question) {
   return answers;
 }
 
-/** A raw connection that remembers what it received, and how it ended. */
+/** A raw connection that records what it received, and how it ended. */
 class Connection {
   received = '';
   error = undefined;
@@ -75,7 +75,7 @@ class Connection {
     this.socket.on('end', () => (this.ended = true)).on('close', () => (this.closed = true));
   }
 
-  /** Writes, then waits until something that contains `text` has come back. */
+  /** Writes `message`, then waits until `text` is received. */
   async say(message, text) {
     this.socket.write(message);
     await this.hears(text);

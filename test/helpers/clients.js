@@ -1,8 +1,8 @@
 'use strict';
 
-// Clients of one protocol each, that ask for as long as a test wants; every question that found no
-// right answer is told. A client is `{ ask, end }`: `ask()` resolves to the answer to one question,
-// `end()` lets go of its connection.
+// Clients of one protocol each that send requests until a test stops them, and record each wrong
+// answer. A client is `{ ask, end }`: `ask()` sends one request and resolves to its answer, `end()`
+// closes its connection.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -15,7 +15,7 @@ const { within } = require('./wait');
 
 const nothing = () => {};
 
-/** HTTP/1: some on one connection, some with a new one for each request. */
+/** HTTP/1: some clients use one connection, others a new one for each request. */
 const overHttp = (transport) => (port, index, options) => {
   const agent = index % 2 ? new transport.Agent({ keepAlive: true, maxSockets: 1 }) : false;
   const ask = async () => {
@@ -30,7 +30,7 @@ function overHttp2(port, _index, { ca }) {
   return { ask: () => client.get('/'), end: () => client.close() };
 }
 
-/** Each question is a connection of its own. */
+/** Each request uses a new connection. */
 function overTcp(port) {
   const ask = async () => {
     const connection = new Connection(port);
@@ -42,7 +42,7 @@ function overTcp(port) {
   return { ask, end: nothing };
 }
 
-/** Connects again when the server is going away. */
+/** Connects again when the server goes away. */
 function overWebSocket(port) {
   let socket;
   let hear = nothing;
@@ -56,13 +56,13 @@ function overWebSocket(port) {
     const heard = new Promise((resolve) => (hear = resolve));
     socket.send('hello');
     const answer = await heard;
-    // RFC 6455, 7.4.1: going away. What was not answered is asked again.
+    // RFC 6455, 7.4.1: going away. Ask again if there was no answer.
     return answer === 1001 ? ask() : answer;
   };
   return { ask, end: () => socket?.close() };
 }
 
-/** Long polling and WebSocket; every other client has an address of its own. */
+/** Long polling and WebSocket. Each client has its own address. */
 function overSocketIo(port, index) {
   const agent = new http.Agent({ keepAlive: true, localAddress: `127.0.0.${index + 1}` });
   const transports = [['polling'], ['websocket'], ['polling', 'websocket']][index % 3];
@@ -89,11 +89,11 @@ const PROTOCOLS = {
 };
 
 /**
- * Some clients that ask until they are stopped; each counts what was `answered`, and knows its
+ * Clients that ask until they are stopped. Each counts how often it was `answered`, and keeps its
  * different `answers`.
  */
 class Clients {
-  /** What was no right answer, in words. */
+  /** Wrong answers and errors, as text. */
   troubles = [];
   #stopped = false;
   #expected;
@@ -102,9 +102,8 @@ class Clients {
   /**
    * @param {keyof PROTOCOLS} protocol
    * @param {number} port
-   * @param {{ count?: number, expected?: RegExp }} [options] how many clients, what each answer is
-   *   to be; the others are for the
-   *   protocol
+   * @param {{ count?: number, expected?: RegExp }} [options] how many clients, and the pattern of
+   *   each answer; other options are for the protocol
    */
   constructor(protocol, port, { count = 6, expected = /^hello\b/, ...options } = {}) {
     this.#expected = expected;
@@ -129,7 +128,7 @@ class Clients {
     await client.end();
   }
 
-  /** Lets each finish its question. */
+  /** Lets each client finish its request. */
   async stop() {
     this.#stopped = true;
     await Promise.all(this.#running);

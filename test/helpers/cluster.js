@@ -1,7 +1,7 @@
 'use strict';
 
-// Starts a script that uses cluster2-rs as a process of its own, in a directory of its own, and
-// shows what it did.
+// Starts a script that uses cluster2-rs in a process and a directory of its own, and records its
+// output and events.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -14,14 +14,14 @@ const { until, within } = require('./wait');
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
 /** The command line. */
 const CLI = path.join(__dirname, '..', '..', 'bin', 'cluster2');
-/** Runs a program as process 1 of a namespace of its own, which ends with it. */
+/** Runs a program as process 1 of a new pid namespace, which ends with it. */
 const AS_FIRST = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
 const running = new Set();
-/** The `balance` of all clusters that say none of their own. */
+/** The `balance` of all clusters that do not set it. */
 let policy = process.env.BALANCE;
 const usePolicy = (balance) => (policy = balance);
 
-/** A port that nobody uses at this moment. Ports are given out once in a test run. */
+/** Returns an unused port. Each port is returned once in a test run. */
 const given = new Set();
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -33,7 +33,7 @@ async function freePort() {
   return port;
 }
 
-/** The trial of new code that tests wait for where they are not about it, milliseconds. */
+/** The `minReadyTime` of tests that are not about it, in milliseconds. */
 const QUICK = 50;
 
 /**
@@ -116,7 +116,9 @@ class Script {
     return this.#child.pid;
   }
 
-  /** The master as this process sees it: in a container not the process that was started. */
+  /**
+   * The pid of the master for this process. In a container, it is not the process that was started.
+   */
   get master() {
     return this.#container ? childrenOf(this.pid)[0] : this.pid;
   }
@@ -126,18 +128,18 @@ class Script {
   }
 
   /**
-   * All events so far, as `[name, ...arguments]`, of the master, or of all processes with
-   * `everybody`.
+   * All events so far, as `[name, ...arguments]`: of the master, or with `allProcesses` of all
+   * processes.
    */
-  events({ everybody = false } = {}) {
+  events({ allProcesses = false } = {}) {
     const lines = this.output.split('\n').filter((line) => line.startsWith('event '));
     const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
     const master = this.#container ? 1 : this.pid;
-    return all.filter(({ from }) => everybody || from === master).map(({ event }) => event);
+    return all.filter(({ from }) => allProcesses || from === master).map(({ event }) => event);
   }
 
-  /** The arguments of the events of one name. */
-  told(name) {
+  /** The arguments of all events with this name. */
+  emitted(name) {
     return this.events().filter((event) => event[0] === name).map((event) => event.slice(1));
   }
 
@@ -147,7 +149,7 @@ class Script {
    */
   async ready(count = 2) {
     const listening = () =>
-      this.#cli ? (this.errors.match(/worker \d+ is ready/g) ?? []) : this.told('listening');
+      this.#cli ? (this.errors.match(/worker \d+ is ready/g) ?? []) : this.emitted('listening');
     await this.until(`${count} workers listen`, () => listening().length >= count);
     return this;
   }
@@ -174,8 +176,8 @@ class Script {
   }
 
   /**
-   * Once the master is gone with all its threads and descriptors; workers may live on, and their
-   * output be open.
+   * Waits until the master is gone with all its threads and descriptors. Workers may still live,
+   * and have the output open.
    */
   exited() {
     return this.until(
@@ -184,7 +186,7 @@ class Script {
     );
   }
 
-  /** `{ code, signal }` of the master, once it has ended and its output is read. */
+  /** Waits until the master has ended and its output is read. Returns `{ code, signal }`. */
   ended(deadline) {
     return within('the script ends', this.#ended, deadline).catch((error) => {
       throw new Error(`${error.message}\n--- output\n${this.output}\n--- errors\n${this.errors}`);
@@ -192,13 +194,13 @@ class Script {
   }
 
   async cleanUp() {
-    // Workers whose master was killed are nobody's children any more.
-    const orphans = this.told('forked').flat().filter(isWorker);
+    // Workers whose master was killed are no longer its children.
+    const orphans = this.emitted('forked').flat().filter(isWorker);
     const family = [this.pid, ...this.workers(), ...orphans];
     for (const pid of family) killHard(pid);
     await this.#ended;
     await until('all workers are gone', () => family.every((pid) => !isAlive(pid)));
-    // A directory that somebody else passed is not ours to remove.
+    // A directory that was passed is not removed here.
     if (this.#own) fs.rmSync(this.cwd, { recursive: true, force: true });
     running.delete(this);
   }
@@ -220,8 +222,8 @@ function childrenOf(pid) {
 function isAlive(pid) {
   try {
     if (!/^\d+ \(.*\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))) return true;
-    // A zombie whose parent has not looked yet is as good as gone, unless some of its threads are
-    // still on their way out: until the last is, its descriptors are open.
+    // A zombie that its parent has not reaped yet counts as gone, unless some of its threads still
+    // exit: until the last has, its descriptors are open.
     return fs.readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
@@ -237,8 +239,8 @@ function isWorker(pid) {
 }
 
 /**
- * Whether a test can run scripts of this project as another user: only root can, and only where
- * others may read it.
+ * Returns whether tests can run scripts of this project as another user: only root can, and only if
+ * others may read the folder.
  */
 function canBecomeAnother() {
   if (process.getuid() !== 0) return false;
@@ -248,7 +250,7 @@ function canBecomeAnother() {
   }
 }
 
-/** Whether a test can start something as process 1: not everywhere may one make a pid namespace. */
+/** Returns whether tests can start a process 1: not every system allows new pid namespaces. */
 function canContain() {
   const [program, ...args] = AS_FIRST;
   return spawnSync(program, [...args, 'true']).status === 0;
@@ -258,11 +260,11 @@ function killHard(pid) {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Gone already.
+    // Already gone.
   }
 }
 
-/** Ends whatever a test left running. */
+/** Ends all scripts that a test left running. */
 async function cleanUpAll() {
   for (const script of [...running]) await script.cleanUp();
 }

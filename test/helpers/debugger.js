@@ -1,6 +1,6 @@
 'use strict';
 
-// A debugger, as far as tests need one, and ports for those who wait for it.
+// A minimal debugger, and ports for processes that wait for one.
 
 const net = require('node:net');
 const WebSocket = require('ws');
@@ -14,7 +14,7 @@ const isFree = (port) =>
   });
 
 /**
- * The first of so many ports in a row that nobody uses, from below those that the kernel gives out.
+ * Returns the first of `count` unused ports in a row, below the ephemeral ports of the kernel.
  */
 function freePorts(count) {
   return until(`${count} free ports in a row`, async () => {
@@ -27,15 +27,15 @@ function freePorts(count) {
 }
 
 /**
- * What Node says about the process whose debugger listens on `port`; `undefined` as long as nobody
- * does.
+ * Returns Node's description of the process whose debugger listens on `port`, or `undefined` if
+ * none does.
  */
 async function targetOn(port) {
   const answer = await request(port, '/json/list').catch(() => undefined);
   return answer && JSON.parse(answer.body)[0];
 }
 
-/** Lets a process go on that waits for a debugger before its first line (`--inspect-brk`). */
+/** Continues a process that waits for a debugger before its first line (`--inspect-brk`). */
 async function goOn(port) {
   const { webSocketDebuggerUrl } = await until(`a debugger listens on ${port}`, () =>
     targetOn(port),

@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs copies of the examples: in a directory of their own, on ports of their own, with the modules
+// Runs copies of the examples, each in its own directory and on its own ports, with the modules
 // that they require.
 
 const assert = require('node:assert');
@@ -24,8 +24,8 @@ function link(directory, name, target) {
 }
 
 /**
- * Makes the directory that holds the directories of all examples, and the modules that they find
- * there. Returns its path.
+ * Makes the directory for the directories of all examples, with the modules that they find there.
+ * Returns its path.
  */
 function setUp() {
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-examples-'));
@@ -37,7 +37,7 @@ function setUp() {
 
 const tearDown = () => fs.rmSync(home, { recursive: true, force: true });
 
-/** A copy of an example as it is, in a directory of its own. */
+/** Copies an example unchanged to a new directory. */
 function copyOf(name) {
   const directory = fs.mkdtempSync(path.join(home, 'example-'));
   const file = path.join(directory, path.basename(name));
@@ -45,10 +45,7 @@ function copyOf(name) {
   return { file, directory };
 }
 
-/**
- * A running example; `run` starts another one in the same directory, as a person in another
- * terminal would.
- */
+/** A running example. `run` starts another one in the same directory, as from another terminal. */
 class Example {
   /**
    * @param {string} name a file in `examples`; the `tsconfig.json` beside it comes along
@@ -72,7 +69,7 @@ class Example {
     const options = { port: example.port, monPort: example.monPort, noWorkers };
     example.script = example.run(name, { options, execArgv });
     const workers = noWorkers ?? os.availableParallelism();
-    // Who has a worker can be asked; before that, nobody may answer yet.
+    // A master with workers answers; before that it may not.
     await example.script.until(`${workers} workers are ready`, () => example.isReady(workers));
     return example;
   }
@@ -100,9 +97,9 @@ class Example {
     return this.#cluster.status();
   }
 
-  /** Whether so many workers are ready, and no other is left. */
+  /** Returns whether exactly `count` workers exist, and all are ready. */
   async isReady(count) {
-    // tsx has a child of its own beside them.
+    // tsx has another child.
     if (this.script.workers().length < count) return false;
     const { workers } = await this.status();
     return workers.length === count && workers.every(({ state }) => state === 'ready');
@@ -115,8 +112,8 @@ class Example {
   }
 
   /**
-   * Every worker has had a connection, or a request: one that was moved to it was counted where it
-   * came first.
+   * Waits until each worker has had a connection or a request. A moved connection counts only for
+   * its first worker.
    */
   async bothServe() {
     const hasServed = ({ connections, requests }) => connections.total + requests.total > 0;
@@ -124,7 +121,7 @@ class Example {
     await this.script.until('both workers have served', served);
   }
 
-  /** On SIGTERM it leaves with code 0, without complaint, and nothing stays behind. */
+  /** Checks that it exits with code 0 on SIGTERM, prints no error, and leaves nothing behind. */
   async endsWell() {
     this.script.kill('SIGTERM');
     assert.deepStrictEqual(await this.script.ended(), { code: 0, signal: null });
@@ -132,7 +129,7 @@ class Example {
     assert.deepStrictEqual(this.leftovers(), []);
   }
 
-  /** What is left in the `pids` directory. */
+  /** The files in the `pids` directory. */
   leftovers() {
     return fs.readdirSync(this.script.pids);
   }

@@ -1,27 +1,27 @@
 'use strict';
 
-// Many clients of several kinds against one address, for as long as a test wants, and what became
-// of each request, told apart. What always holds: each request ends in exactly one count.
+// Load from many clients of several kinds on one address, until a test stops it. Outcomes of
+// requests are counted separately: each request ends in exactly one count.
 
 const assert = require('node:assert');
 const kinds = require('./kinds');
 const { Wire } = require('./wire');
 const { until } = require('./wait');
 
-/** Longer than anything that a test does to a cluster. */
+/** Longer than any delay that a test causes. */
 const DEADLINE = 8000;
-/** How many clients of each kind, if a test does not say. */
+/** The default number of clients of each kind. */
 const ALL = {
   ...{ keepAlive: 4, agent: 2, oneShot: 4, slow: 3, late: 3 },
   ...{ upload: 2, chunked: 2, pipelined: 2, halfOpen: 2, upgrade: 2 },
 };
 const COUNTS = ['ok', 'refused', 'reset', 'empty', 'timeout', 'failed', 'wrong'];
-/** A refused client waits before it tries again, milliseconds. */
+/** How long a refused client waits before it tries again, in milliseconds. */
 const REFUSED_PAUSE = 20;
 
 const zero = () => Object.fromEntries(COUNTS.map((name) => [name, 0]));
 
-/** One client: asks, one request (or a few that belong together) after another. */
+/** One client. It sends one request, or one group of requests, after another. */
 class Client {
   agent;
   #hammer;
@@ -44,7 +44,7 @@ class Client {
     return this.#hammer.deadline;
   }
 
-  /** A whole number in that range. */
+  /** Returns a random integer from `low` to `high`. */
   between(low, high) {
     return low + Math.floor(Math.random() * (high - low + 1));
   }
@@ -53,7 +53,7 @@ class Client {
     return this.#hammer.nextId();
   }
 
-  /** The client's connection: the one it has, if that may still be used, or a new one. */
+  /** Returns the client's connection if it can still be used, or a new one. */
   connection() {
     if (this.#wire?.usable) return this.#wire;
     if (this.#wire?.dropped) this.#hammer.dropped += 1;
@@ -67,7 +67,7 @@ class Client {
     this.#connections += 1;
   }
 
-  /** Closes a connection that is not to be used again, and forgets that it was. */
+  /** Closes a connection on purpose. It does not count as a reconnect. */
   async leave(wire) {
     await wire.close();
     this.#wire = undefined;
@@ -75,14 +75,14 @@ class Client {
   }
 
   /**
-   * Waits for the answer to one request and counts it. `expected`: what the server must have read
-   * of its body.
+   * Waits for the answer to one request and counts it. `expected` is the digest of the request's
+   * body.
    */
   count(wire, id, expected) {
     return this.measure(wire, id, () => wire.answer(this.deadline), expected);
   }
 
-  /** Counts what becomes of `work`. */
+  /** Counts the outcome of `work`. */
   async measure(wire, id, work, expected) {
     const begun = performance.now();
     const end = (outcome, why) =>
@@ -121,7 +121,7 @@ function outcomeOf({ code, name, message }) {
   return code ? 'reset' : 'wrong';
 }
 
-/** Those that no test has stopped yet. */
+/** The hammers that no test has stopped yet. */
 const running = new Set();
 
 class Hammer {
@@ -132,11 +132,11 @@ class Hammer {
   dropped = 0;
   /** Answers that said `Connection: close` to a client that did not ask for it. */
   toldToClose = 0;
-  /** Every request that did not go well: `{ kind, id, outcome, why, localPort, took }`. */
+  /** All failed requests: `{ kind, id, outcome, why, localPort, took }`. */
   troubles = [];
   /** Requests that took longer than `slowAfter`. */
   slow = [];
-  /** Who answered, of requests that began since `watchPids`. */
+  /** The pids that answered requests which began after `watchPids()`. */
   pids = new Set();
   stopped = false;
   refusedKinds = new Set();
@@ -183,13 +183,13 @@ class Hammer {
     if (took > this.slowAfter) this.slow.push(words);
   }
 
-  /** From now on `pids` are those who answer requests that are still to begin. */
+  /** From now on, `pids` collects the pids that answer new requests. */
   watchPids() {
     this.pids.clear();
     this.#watchedSince = performance.now();
   }
 
-  /** Waits until so many requests, as of now, were answered. */
+  /** Waits until `count` more requests are answered. */
   async answered(count, deadline) {
     const before = this.counts.ok;
     const enough = () => this.counts.ok >= before + count;
@@ -201,7 +201,7 @@ class Hammer {
   }
 
   /**
-   * Lets every client finish what it does; with `untilRefused`, first waits until each was refused.
+   * Lets every client finish its request. With `untilRefused`, first waits until each was refused.
    */
   async stop() {
     this.stopped = !this.untilRefused;
@@ -222,7 +222,7 @@ class Hammer {
 }
 
 /**
- * Begins to hammer.
+ * Starts the load.
  * @param {number|string|object} address a TCP port, the path of a unix socket, or options of
  *   `net.connect` (`secure`: TLS)
  * @param {{ clients?: object, think?: number, deadline?: number, untilRefused?: boolean,
@@ -237,7 +237,7 @@ function start(address, options = {}) {
   return new Hammer(typeof address === 'object' ? address : named, options);
 }
 
-/** The counts that are not zero, but for `ok`. */
+/** The counts that are not zero, except `ok`. */
 function problems(report) {
   const names = [...COUNTS.slice(1), 'reconnects', 'dropped', 'toldToClose'];
   return Object.fromEntries(
@@ -246,8 +246,8 @@ function problems(report) {
 }
 
 /**
- * Nothing went wrong, nobody had to connect again, and every kind of client was served. `except`:
- * counts to leave out.
+ * Checks that no request failed, no client had to reconnect, and every kind of client was served.
+ * `except` lists counts to ignore.
  */
 function assertClean(report, { except = [] } = {}) {
   const found = Object.entries(problems(report)).filter(([name]) => !except.includes(name));
@@ -258,7 +258,7 @@ function assertClean(report, { except = [] } = {}) {
     assert.ok(ok > 0, `no client of the kind ${kind} was served`);
 }
 
-/** Ends whatever a failed test left hammering. */
+/** Stops all load that a failed test left running. */
 async function stopAll() {
   for (const hammer of running) {
     hammer.untilRefused = false;

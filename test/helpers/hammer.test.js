@@ -1,6 +1,6 @@
 'use strict';
 
-// The hammer itself: what it must not miss, against servers that do it wrong on purpose.
+// The hammer itself: it must notice every fault of servers that misbehave on purpose.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -11,8 +11,7 @@ const hammer = require('../helpers/hammer');
 const NOTHING = '0 da39a3ee5e6b4b0d3255bfef95601890afd80709';
 
 /**
- * Hammers a server with one kind of client until that many requests ended, and returns the problems
- * found.
+ * Loads a server with one kind of client until `count` requests ended. Returns the problems found.
  */
 async function hit(server, kind, enough) {
   const sockets = new Set();
@@ -36,22 +35,22 @@ const raw = (onData) =>
 const good = (request, response) => response.end(`${request.url.split('/')[2]} ${NOTHING} first 1`);
 
 describe('the hammer', () => {
-  it('finds nothing wrong with a good server', async () => {
+  it('finds no problem with a good server', async () => {
     const found = await hit(http.createServer(good), 'keepAlive', 50);
     assert.deepStrictEqual(Object.keys(found), ['ok']);
   });
 
-  it('tells a reset', async () => {
+  it('finds a reset', async () => {
     assert.ok((await hit(raw((socket) => socket.resetAndDestroy()), 'keepAlive', 3)).reset >= 3);
   });
 
-  it('tells an end without an answer, from an end within one', async () => {
+  it('distinguishes an end without an answer from an end within one', async () => {
     assert.ok((await hit(raw((socket) => socket.end()), 'keepAlive', 3)).empty >= 3);
     const half = raw((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nr'));
     assert.ok((await hit(half, 'keepAlive', 3)).reset >= 3);
   });
 
-  it('tells silence, errors of the server, and answers to other requests', async () => {
+  it('finds timeouts, errors of the server, and answers to other requests', async () => {
     assert.ok(
       (
         await hit(
@@ -81,7 +80,7 @@ describe('the hammer', () => {
     );
   });
 
-  it('counts what only costs a reconnect: a polite close, and one while idle', async () => {
+  it('counts ends that only cost a reconnect: Connection: close, and an end while idle', async () => {
     const polite = http.createServer((request, response) =>
       good(request, response.setHeader('Connection', 'close')),
     );
@@ -95,7 +94,7 @@ describe('the hammer', () => {
     assert.ok(found.dropped + (found.empty ?? 0) + (found.reset ?? 0) > 0, JSON.stringify(found));
   });
 
-  it('sees reconnects and losses behind the agent of Node, which does not try again by itself', async () => {
+  it('sees reconnects and losses with Node’s agent, which does not retry', async () => {
     const impolite = http.createServer((request, response) => {
       if (Number(request.url.match(/r(\d+)/)[1]) % 3 === 0) return request.socket.destroy();
       good(request, response);
@@ -107,7 +106,7 @@ describe('the hammer', () => {
     );
   });
 
-  it('is refused where nobody listens', async () => {
+  it('is refused by a closed port', async () => {
     const load = hammer.start(await freePort(), {
       clients: { keepAlive: 2, agent: 1 },
       untilRefused: true,

@@ -1,6 +1,6 @@
 'use strict';
 
-// The cluster of `fixtures/hammered.js`, and what tests want to know of it.
+// The cluster of `fixtures/hammered.js`, and tools to observe it.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -9,7 +9,7 @@ const path = require('node:path');
 const { request } = require('./client');
 const { Script, freePort } = require('./cluster');
 
-/** Starts it and waits for its workers. `settings` as of `Script`. */
+/** Starts the cluster and waits until its workers are ready. `settings` are those of `Script`. */
 async function startServer({ options = {}, port, ...settings } = {}) {
   const script = new Script('hammered.js', {
     port: port ?? (await freePort()),
@@ -19,7 +19,7 @@ async function startServer({ options = {}, port, ...settings } = {}) {
   return script.ready(options.noWorkers ?? 2);
 }
 
-/** Makes `code` what the next worker runs. */
+/** Writes the code that the next worker runs. */
 function change(script, code) {
   fs.writeFileSync(path.join(script.cwd, 'app.js'), code);
 }
@@ -33,26 +33,28 @@ async function callInMaster(script, ...call) {
 
 /** Waits for the answer to a call of `callInMaster`. */
 function answerOf(script, method) {
-  const find = () => script.told('answer').find(([name]) => name === method)?.[1];
+  const find = () => script.emitted('answer').find(([name]) => name === method)?.[1];
   return script.until(`the master answers ${method}`, find, 20_000);
 }
 
-/** The version that answers. */
+/** Returns the version that answers. */
 async function versionOf(port) {
   return (await request(port, '/now/version/0')).body.split(' ').at(-2);
 }
 
-/** The pid of a worker that answers now. */
+/** Returns the pid of a worker that answers. */
 async function someWorker(port) {
   return Number((await request(port, '/now/who/0')).body.split(' ').at(-1));
 }
 
-/** A file into which workers write what they took; removed by `remove()`. */
+/**
+ * A file in which workers log the requests and connections that they take. `remove()` deletes it.
+ */
 class Log {
   #directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-log-'));
   file = path.join(this.#directory, 'log');
 
-  /** The client ports of all connections that the process took. */
+  /** Returns the client ports of all connections that the process took. */
   portsOf(pid) {
     if (!fs.existsSync(this.file)) return new Set();
     const lines = fs
@@ -71,7 +73,7 @@ class Log {
   }
 }
 
-/** The master has ended by itself and well. */
+/** Checks that the master exited by itself with code 0. */
 async function assertCleanEnd(script, deadline) {
   assert.deepStrictEqual(
     await script.ended(deadline),
@@ -81,7 +83,7 @@ async function assertCleanEnd(script, deadline) {
   assert.strictEqual(script.errors, '');
 }
 
-/** Processor time that a process has used, milliseconds. */
+/** Returns the processor time of a process, in milliseconds. */
 function cpuOf(pid) {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').pop().split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;

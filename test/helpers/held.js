@@ -1,15 +1,11 @@
 'use strict';
 
-// Requests that last for as long as a test wants, and no longer: what is to happen meanwhile may
-// take any time.
+// Requests that stay in flight until the test finishes them.
 
 const { ask } = require('./ask');
 const { Connection } = require('./client');
 
-/**
- * A request to `/held` of `fixtures/commands.js`, of which the last byte is missing until
- * `finish()`.
- */
+/** A request to `/held` of `fixtures/commands.js` whose last byte is missing until `finish()`. */
 class Held {
   #connection;
 
@@ -21,8 +17,8 @@ class Held {
   }
 
   /**
-   * Completes it, and returns the pid of the worker that answered; rejects if the answer is not
-   * there or not whole.
+   * Completes the request, and returns the pid of the worker that answered. Rejects if the answer
+   * is missing or incomplete.
    */
   async finish() {
     this.#connection.socket.write('2');
@@ -35,8 +31,8 @@ class Held {
 }
 
 /**
- * Gives each worker a request that it has until it is finished. Which one is next is nobody's
- * promise: asks until each has.
+ * Gives each worker a request that stays in flight. Sends more until each worker has one, for any
+ * worker may be next.
  */
 async function occupy(script) {
   const held = [];

@@ -1,6 +1,7 @@
 'use strict';
 
-// HTTP/2 on a plain connection, frame by frame: a client that does only what a test tells it to do.
+// HTTP/2 on a plain connection, frame by frame: a client that sends only what a test tells it to
+// send.
 
 const net = require('node:net');
 const { until } = require('./wait');
@@ -15,10 +16,10 @@ const ACK = 1;
 class Http2Wire {
   /** `{ last, code }` of each GOAWAY. */
   goaways = [];
-  /** Bodies that came whole, by stream. */
+  /** Complete bodies, by stream. */
   bodies = new Map();
   isClosed = false;
-  /** What broke the connection. */
+  /** The error that ended the connection. */
   error;
   #socket;
   #buffered = Buffer.alloc(0);
@@ -64,7 +65,7 @@ class Http2Wire {
     if (flags & 1) this.bodies.set(stream, body);
   }
 
-  /** Asks for a path on a stream; HPACK has it in the form of fields that are not indexed. */
+  /** Requests a path on a stream. The fields are HPACK literals without indexing. */
   ask(stream, path) {
     const text = (value) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
     // GET, http, then path and authority.
@@ -77,7 +78,7 @@ class Http2Wire {
     this.#write(HEADERS, 0x5, stream, fields);
   }
 
-  /** The body of the answer on a stream. */
+  /** Waits for the body of the answer on a stream. */
   answer(stream) {
     return until(`stream ${stream} is answered`, () => this.bodies.get(stream));
   }

@@ -1,15 +1,15 @@
 'use strict';
 
-// A client of HTTP/2 that keeps the rules: after GOAWAY it asks on a new session, and what was not
-// processed it asks again.
+// A conforming HTTP/2 client: after GOAWAY it uses a new session, and retries requests that were
+// not processed.
 
 const http2 = require('node:http2');
 const { once } = require('node:events');
 
 class Http2Client {
-  /** Error codes of the GOAWAYs that came; 0 is none. */
+  /** The error codes of the received GOAWAYs; 0 is no error. */
   goaways = [];
-  /** What broke a session. */
+  /** The errors of sessions. */
   errors = [];
   #origin;
   #options;
@@ -33,7 +33,7 @@ class Http2Client {
     return session;
   }
 
-  /** The body of the answer. */
+  /** Requests a path, and returns the body of the answer. */
   async get(path) {
     for (;;) {
       const session = await this.#connected();
@@ -43,7 +43,7 @@ class Http2Client {
         for await (const text of stream.setEncoding('utf8')) body += text;
         return body;
       } catch (error) {
-        // RFC 9113, 8.7: known not to have been processed, and so to be asked again without harm.
+        // RFC 9113, 8.7: the request was not processed, so a retry is safe.
         const again =
           error.code === 'ERR_HTTP2_GOAWAY_SESSION' || /NGHTTP2_REFUSED_STREAM/.test(error.message);
         if (!again) throw error;

@@ -1,7 +1,7 @@
 'use strict';
 
-// This package in a folder of its own, laid out as package managers do, with its platform package
-// where a test wants it.
+// This package in a new folder, laid out as package managers do, with its platform package where a
+// test places it.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,7 +9,7 @@ const { bundle } = require('../../scripts/bundle');
 const folders = require('./folder');
 
 const ROOT = path.join(__dirname, '..', '..');
-/** What the released package has of a clone, beside its JavaScript. */
+/** The files of a clone in the released package, except its JavaScript. */
 const RELEASED = ['bin', 'package.json'];
 
 /** The platform of this machine as the files of the build name it, such as `linux-x64-gnu`. */
@@ -18,10 +18,10 @@ const PLATFORM = fs
   .map((name) => name.match(/^cluster2-rs\.(.+)\.node$/)?.[1])
   .find(Boolean);
 
-/** Makes an empty folder; its name has a space, as those of users may. */
+/** Makes an empty folder with a space in its name, as users may have. */
 const emptyFolder = () => folders.emptyFolder('cluster2 installed-');
 
-/** Writes files, by their paths; executable, because some are programs. */
+/** Writes files by their paths. All are executable, because some are programs. */
 function write(files) {
   for (const [file, content] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -29,7 +29,7 @@ function write(files) {
   }
 }
 
-/** The released package, without binaries, at this place. */
+/** Places the released package, without binaries, in the folder `place`. */
 function placeMain(place) {
   for (const name of RELEASED)
     fs.cpSync(path.join(ROOT, name), path.join(place, name), { recursive: true });
@@ -37,7 +37,7 @@ function placeMain(place) {
 }
 
 /**
- * A platform package at this place: the real addon, and a command line.
+ * Places a platform package in the folder `place`: the real addon, and a command line.
  * @param {{ platform?: string, addon?: string|Buffer, program?: string }} [what] `addon` and
  *   `program`: contents of the files
  */
@@ -56,8 +56,8 @@ function placePlatform(place, { platform = PLATFORM, addon, program = '' } = {})
 }
 
 /**
- * The ways in which packages are laid out: where each puts the platform package, and the main one,
- * in a project's folder.
+ * The layouts of package managers: where each puts the main package and the platform package in a
+ * project's folder.
  */
 const LAYOUTS = {
   hoisted: { main: 'node_modules/cluster2-rs', platform: `node_modules/cluster2-rs-${PLATFORM}` },

@@ -1,8 +1,8 @@
 'use strict';
 
-// What the clients of the hammer do. Each kind is a function that makes one request, or a few that
-// belong together, by `client.connection()` and `client.count(...)`; see `hammer.js`. All but
-// `upgrade` speak to `fixtures/hammered.js`.
+// The kinds of clients of the hammer. Each kind is a function that sends one request, or one group
+// of requests, with `client.connection()` and `client.count(...)`; see `hammer.js`. All kinds work
+// with `fixtures/hammered.js`.
 
 const { createHash } = require('node:crypto');
 const http = require('node:http');
@@ -21,11 +21,11 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Requests one after another on one connection. */
 const keepAlive = (client) => exchange(client, 'now');
-/** As `keepAlive`, the answer comes in two parts with time between them. */
+/** As `keepAlive`, but the answer comes in two parts with time between them. */
 const slow = (client) => exchange(client, 'slow', { argument: client.between(40, 160) });
-/** As `keepAlive`, the answer comes late. */
+/** As `keepAlive`, but the answer comes late. */
 const late = (client) => exchange(client, 'late', { argument: client.between(40, 160) });
-/** Each request has a connection of its own. */
+/** Each request uses a new connection. */
 const oneShot = (client) => exchange(client, 'now', { headers: 'Connection: close\r\n' });
 
 /** The client closes its side right after the request, and waits for the answer. */
@@ -84,7 +84,7 @@ function pieces(body) {
 }
 
 /**
- * What a WebSocket is to a server: an upgraded connection on which both sides speak, for a while.
+ * Like a WebSocket: an upgraded connection on which both sides send for a while.
  */
 async function upgrade(client) {
   const wire = client.connection();
@@ -104,7 +104,7 @@ async function upgrade(client) {
   await client.leave(wire);
 }
 
-/** As `keepAlive`, through Node's own client and its agent. */
+/** As `keepAlive`, with Node's own client and agent. */
 async function agent(client) {
   client.agent ??= new http.Agent({ keepAlive: true, maxSockets: 1 });
   const id = client.nextId();

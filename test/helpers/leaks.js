@@ -1,6 +1,6 @@
 'use strict';
 
-// After each test: everything it started is ended, and nothing of ours is left in this process.
+// After each test: ends everything it started, and checks that nothing is left in this process.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -15,7 +15,7 @@ let before;
 
 exports.mochaHooks = {
   async beforeAll() {
-    // With the first stream of a process libuv opens a spare descriptor, and keeps it.
+    // With the first stream of a process, libuv opens a spare descriptor and keeps it.
     await freePort();
   },
   beforeEach() {
@@ -26,7 +26,7 @@ exports.mochaHooks = {
     await stopHammers();
     await stopTools();
     assert.deepStrictEqual(childrenOf(process.pid), [], 'processes are left behind');
-    // Sockets of clients close a moment after their test.
+    // Client sockets close a moment after their test.
     await until('all descriptors of the test are closed', () => descriptors() <= before, 2000);
   },
 };

@@ -1,21 +1,22 @@
 'use strict';
 
-// Workers with further servers (fixture listener.js), which listen and close as the test orders.
+// Workers with further servers (fixture further-servers.js), which listen and close on commands of
+// the test.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
 const { answersOfAll, request } = require('./client');
 const { Script, freePort } = require('./cluster');
 
-/** Fails unless connections to a port are refused. */
+/** Checks that connections to a port are refused. */
 const refused = (port, to) => assert.rejects(request(port, '/', to), { code: 'ECONNREFUSED' });
 
-/** The running fixture, its workers' tales, and orders to them. */
+/** The running fixture, reports of its workers, and commands to them. */
 class Listeners {
   static async start(env = {}) {
     const listeners = new Listeners();
     const texts = Object.entries(env).map(([name, value]) => [name, JSON.stringify(value)]);
-    listeners.script = await new Script('listener.js', {
+    listeners.script = await new Script('further-servers.js', {
       port: await freePort(),
       env: Object.fromEntries(texts),
     }).ready();
@@ -24,19 +25,23 @@ class Listeners {
     return listeners;
   }
 
-  /** What the workers (or one of them) told of a server, in the order of time. */
-  tales(name, event, pid) {
-    const all = this.script.told('message').filter(([from]) => pid === undefined || from === pid);
-    return all.map(([, tale]) => tale).filter((tale) => tale.name === name && tale.event === event);
+  /** The reports of all workers, or of one, about a server, oldest first. */
+  reports(name, event, pid) {
+    const all = this.script
+      .emitted('message')
+      .filter(([from]) => pid === undefined || from === pid);
+    return all
+      .map(([, report]) => report)
+      .filter((report) => report.name === name && report.event === event);
   }
 
-  /** The last `count` of them, when there are so many. */
-  async told(name, event, count = 2, pid) {
+  /** Waits for `count` reports, and returns the last two. */
+  async reported(name, event, count = 2, pid) {
     await this.script.until(
-      `${name} tells ${event}, ${count} times`,
-      () => this.tales(name, event, pid).length >= count,
+      `${name} reports ${event} ${count} times`,
+      () => this.reports(name, event, pid).length >= count,
     );
-    return this.tales(name, event, pid).slice(-2);
+    return this.reports(name, event, pid).slice(-2);
   }
 
   async all(...commands) {
@@ -57,7 +62,7 @@ class Listeners {
     await answersOfAll(this.pids, () => this.ask(name, port, to));
   }
 
-  /** The workers that answer there, some times in a row. */
+  /** The pids that answer six consecutive requests. */
   async who(name, port) {
     const pids = new Set();
     for (let i = 0; i < 6; i++) pids.add((await this.ask(name, port)).pid);
@@ -65,7 +70,7 @@ class Listeners {
   }
 }
 
-/** Another program that holds a port. */
+/** Starts another program that holds a port. */
 const occupy = (port) => new Script('ports.js', { options: { port, host: '127.0.0.1' } }).ready();
 
 module.exports = { Listeners, occupy, refused };

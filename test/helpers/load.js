@@ -1,18 +1,19 @@
 'use strict';
 
-// Clients that ask one request after another, and what became of each request, told apart.
+// Clients that send one request after another, and count the outcomes separately.
 
 const http = require('node:http');
 const { setImmediate: turn } = require('node:timers/promises');
 
-/** Longer than what the kernel takes to give up on a port that nobody listens on any more. */
+/** Longer than the kernel takes to give up on a closed port. */
 const DEADLINE = 8000;
 
 const NOTHING = { ok: 0, refused: 0, reset: 0, empty: 0, timeout: 0, failed: 0 };
 
 /**
- * One request and its outcome: `ok`, `refused` (no connection), `reset` (the connection broke, also
- * in mid-answer), `empty` (closed without an answer), `timeout`, or `failed` (a status from 500).
+ * Sends one request, and returns its outcome: `ok`, `refused` (no connection), `reset` (the
+ * connection broke, even within the answer), `empty` (closed without an answer), `timeout`, or
+ * `failed` (a status from 500).
  */
 function attempt(options, deadline = DEADLINE) {
   return new Promise((resolve) => {
@@ -39,13 +40,13 @@ function outcomeOf(error) {
   return error.message === 'socket hang up' ? 'empty' : 'reset';
 }
 
-/** Some clients, asking until they are stopped or refused. */
+/** Clients that send requests until they are stopped or refused. */
 class Load {
-  /** How many requests came to which end. */
+  /** The number of requests by outcome. */
   counts = { ...NOTHING };
-  /** When the first client was refused, milliseconds as of `performance.now()`. */
+  /** When the first client was refused, in milliseconds of `performance.now()`. */
   refusedAt = Infinity;
-  /** What went wrong, in words. */
+  /** Failures, as text. */
   trouble = [];
   #port;
   #stopped = false;
@@ -55,8 +56,7 @@ class Load {
   /**
    * @param {number} port
    * @param {Array<{ clients: number, path?: string, keepAlive?: boolean }>} kinds without
-   *   `keepAlive` each request is a
-   *   connection of its own
+   *   `keepAlive` each request uses a new connection
    */
   constructor(port, kinds) {
     this.#port = port;
@@ -79,8 +79,8 @@ class Load {
       this.trouble.push(
         `${path} ${keepAlive ? 'keep-alive' : 'one-shot'}: ${outcome} ${error?.message}`,
       );
-      // A connection that fails before it begins (no port or descriptor is free) would else keep
-      // all but promises from running.
+      // A connection that fails at once (no free port or descriptor) would otherwise starve
+      // everything except promises.
       await turn();
     }
   }

@@ -10,18 +10,18 @@ const VERSION =
   NODE === process.execPath
     ? process.version
     : execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
-// What a test starts is not to see it: workers are asked which variables of ours they have.
+// Scripts under test must not see it: tests check which of our variables workers have.
 delete process.env.CLUSTER2_TEST_NODE;
 
 const MAJOR = Number.parseInt(VERSION.slice(1));
 
 /**
- * Since when Node has what others need. With --inspect-brk 16 of 104 plain processes of 18.7.0
- * crashed, and none of 18.20.8.
+ * The first Node version that works with each. With --inspect-brk, 16 of 104 plain processes of
+ * 18.7.0 crashed, and none of 18.20.8.
  */
 const SINCE = { fastify: [20, 0], nest: [20, 19], tsx: [18, 18], 'inspect-brk': [18, 20] };
 
-/** Skips a test, whose `this` is `context`, of what does not run on this Node even without us. */
+/** Skips the test with this `context` if `name` does not run on this Node even without us. */
 function needNodeOf(context, name) {
   const [major, minor] = SINCE[name] ?? [0, 0];
   const [isMajor, isMinor] = VERSION.slice(1).split('.').map(Number);

@@ -1,12 +1,12 @@
 'use strict';
 
-// Packages that are too big to be installed for all tests: each set has a directory with its own
-// lock file.
+// Packages that are too big to install for all tests. Each set has a directory with its own lock
+// file.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 
-/** For a `before` hook: installing needs the network, milliseconds. */
+/** The timeout of a `before` hook that installs from the network, in milliseconds. */
 const INSTALL = 300_000;
 
 function npm(directory, ...args) {

@@ -1,25 +1,24 @@
 'use strict';
 
-// What every script does that serves its own pid by two workers, in whatever language it is
-// written.
+// The behaviour of every script with two workers that answer with their pids, in any language.
 
 const assert = require('node:assert');
 const { ask } = require('./ask');
 const { answersOfAll, request } = require('./client');
 
-/** Two workers answer and are replaced, those who replace them answer, and all ends well. */
+/** Checks that two workers answer, are replaced by two that answer, and exit with code 0. */
 async function serves(script) {
-  // Whoever starts the master, as the command tsx does, passes on what it writes.
+  // The events may come from a child, for the command tsx starts the master.
   const listening = () =>
     script
-      .events({ everybody: true })
+      .events({ allProcesses: true })
       .filter(([name]) => name === 'listening')
       .map(([, pid]) => pid);
   const answer = async () => ({ pid: Number((await request(script.port)).body) });
   await script.until('both workers listen', () => listening().length === 2);
   await answersOfAll(listening(), answer);
   assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
-  const died = () => script.events({ everybody: true }).filter(([name]) => name === 'died');
+  const died = () => script.events({ allProcesses: true }).filter(([name]) => name === 'died');
   await script.until(
     'the old workers are gone',
     () => listening().length === 4 && died().length === 2,

@@ -1,8 +1,8 @@
 'use strict';
 
-// The ways in which a server that ends itself by signals is told to, in plain Node and under
-// `cluster2 start`, while it has requests. Its script says `got` for each request to `/slow`, which
-// it answers half a second later, and `listens` (once in each process).
+// The ways to end a server that handles signals itself, in plain Node and under `cluster2 start`,
+// while it has open requests. Its script prints `got` for each request to `/slow`, which it answers
+// half a second later, and `listens` once in each process.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -18,7 +18,7 @@ const DONE = { code: 0, signal: null };
 const count = (text, word) => text.split(`${word}\n`).length - 1;
 const toAll = (pids, signal) => pids.forEach((pid) => process.kill(pid, signal));
 
-/** By name: who is signalled or asked, and whether the service goes on. */
+/** For each way: the signal or command, and whether the service goes on. */
 const WAYS = {
   'SIGTERM in plain Node': { plain: 'SIGTERM', leave: (script) => script.kill('SIGTERM') },
   'SIGINT in plain Node': { plain: 'SIGINT', leave: (script) => script.kill('SIGINT') },
@@ -34,10 +34,10 @@ const WAYS = {
   'a shutdown': { leave: ({ cwd }) => ask(cwd, 'shutdown') },
 };
 
-/** At SIGHUP many scripts do something else. */
+/** SIGHUP is separate, for many scripts use it for something else. */
 const HANG_UP = { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGHUP') };
 
-/** Starts `file`, and waits until it serves. */
+/** Starts `file`, and waits until it listens. */
 async function started(file, { plain }) {
   const script = new Script(file, {
     port: await freePort(),
@@ -50,8 +50,8 @@ async function started(file, { plain }) {
 }
 
 /**
- * Has `file` leave in that way while it has requests: each is answered. Where the service goes on,
- * whoever comes meanwhile is served too.
+ * Ends `file` in this way while it has open requests, and checks that each is answered. If the
+ * service goes on, checks that new clients are served too.
  * @param {(signal: string) => object} [plainEnd] how the process ends in plain Node
  */
 async function leaves(file, way, plainEnd = () => DONE) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Clusters of a single process (`cluster: false`), this one.
+// Clusters of a single process (`cluster: false`): this one.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -9,11 +9,11 @@ const { request } = require('./client');
 const { within } = require('./wait');
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
-/** Fails unless connections to a port are refused. */
+/** Checks that connections to a port are refused. */
 const refused = (port) => assert.rejects(request(port), { code: 'ECONNREFUSED' });
 const clusters = [];
 
-/** A single process' cluster with this app, when it listens. */
+/** Starts a cluster of this process with this app, and waits until it listens. */
 async function start(app, options) {
   const cluster = new Cluster({ cluster: false, monPort: false, ...options });
   clusters.push(cluster);
@@ -23,13 +23,15 @@ async function start(app, options) {
   return cluster;
 }
 
-/** The port of a script, once it answers there. */
+/** Waits until a script answers, and returns its port. */
 async function listening(script) {
   await script.until('it listens', () => request(script.port).then(() => true, () => false));
   return script.port;
 }
 
-/** An HTTP server whose requests for `/wait` are answered by calling what is in `waiting`. */
+/**
+ * An HTTP server that answers requests for `/wait` when the test calls the functions in `waiting`.
+ */
 function patient() {
   const waiting = [];
   const server = http.createServer((asked, response) => {

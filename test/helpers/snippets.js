@@ -1,8 +1,8 @@
 'use strict';
 
-// The code blocks of README.md and docs/, each with what a test does with it. A comment before a
-// block tells that, `<!-- snippet: class -->` or `<!-- not run: reason -->`, unless the block
-// itself does.
+// The code blocks of README.md and docs/, each with the kind of its test. A comment before a block
+// names the kind, `<!-- snippet: class -->` or `<!-- not run: reason -->`, unless the block shows
+// it.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -23,7 +23,7 @@ const ENDS =
   "cluster.listen((callback) => callback(require('http').createServer((q, r) => r.end('hello'))));";
 const BEGINS = "const Cluster = require('cluster2-rs'), http = require('http');";
 const CLUSTER = `${BEGINS} const cluster = new Cluster({ port: 3000 }), c = cluster;`;
-/** What stands before and after a fragment, to make it a program. */
+/** The code before and after a fragment that makes it a program. */
 const FRAGMENTS = {
   server: [BEGINS, 'new Cluster({ port: 3000 }).listen((callback) => callback(server));'],
   events: [CLUSTER, ENDS],
@@ -34,7 +34,7 @@ const FRAGMENTS = {
   ],
 };
 
-/** The class of a block that nothing is said about; undefined if there is none. */
+/** Returns the kind of a block without a comment, or `undefined`. */
 function classOf(language, text) {
   if (language === 'sh' || language === 'json') return language;
   if (language !== 'js') return undefined;
@@ -43,8 +43,8 @@ function classOf(language, text) {
 }
 
 /**
- * All blocks, as `{ where, language, text, kind, reason }`; `kind` is undefined if nobody says what
- * it is.
+ * Returns all blocks, as `{ where, language, text, kind, reason }`. `kind` is undefined if it is
+ * unknown.
  */
 function blocks() {
   return FILES.flatMap((file) => {
@@ -61,7 +61,7 @@ function blocks() {
   });
 }
 
-/** The commands of a shell's block, without comments. A backslash continues a line. */
+/** Returns the commands of a shell block, without comments. A backslash continues a line. */
 function commands({ language, text }) {
   const all = text.replace(/ \\\n\s*/g, ' ').split('\n');
   const asked = all.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));

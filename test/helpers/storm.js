@@ -1,10 +1,9 @@
 'use strict';
 
-// A storm: random faults at random moments against one cluster under load. What always holds, seen
-// from outside the product: once the faults stop, the cluster is whole again within `CALM`
-// milliseconds; then each process that `status()` names lives, each child that lives is named, and
-// no child is a zombie; and each request that failed was on a connection that a worker which is
-// dead had taken.
+// A storm: random faults at random moments on one cluster under load. Invariants, checked from
+// outside: within `CALM` milliseconds after the last fault the cluster is complete again; then
+// `status()` lists exactly the living children, and no child is a zombie; and each failed request
+// was on a connection that a dead worker had taken.
 
 const assert = require('node:assert');
 const { execFile } = require('node:child_process');
@@ -19,12 +18,12 @@ const { until } = require('./wait');
 
 const run = promisify(execFile);
 
-/** How long the cluster may take to be whole again, milliseconds. */
+/** How long the cluster may take to be complete again, in milliseconds. */
 const CALM = 20_000;
 const MOST_WORKERS = 5;
 const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 6, slow: 2, late: 2, upload: 1, pipelined: 1 };
 
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
+/** Returns a generator of numbers from 0 to 1 with a seed (mulberry32). */
 function random(seed) {
   let state = seed >>> 0;
   return () => {
@@ -44,14 +43,16 @@ function signal(pid, name) {
 }
 
 class Storm {
-  /** What was done, for a failure: `[milliseconds since the start, fault, …]`. */
+  /**
+   * The faults so far, for the message of a failure: `[milliseconds since the start, fault, …]`.
+   */
   done = [];
   #script;
   #random;
   #began = performance.now();
   #workers = 3;
   #log = new Log();
-  /** What is still to be undone, and commands that are not answered yet. */
+  /** Faults that are not undone and commands that are not answered yet. */
   #pending = new Set();
   #scaled = Promise.resolve();
   #failedReloads = 0;
@@ -75,7 +76,7 @@ class Storm {
     return low + Math.floor(this.#random() * (high - low + 1));
   }
 
-  // All may be dead at this moment: then there is nothing to do to one.
+  // All workers may be dead at this moment: then there is nothing to do.
   #toWorker(fault) {
     const workers = this.#script.workers();
     const pid = workers[this.#between(0, workers.length - 1)];
@@ -86,7 +87,7 @@ class Storm {
     this.done.push([Math.round(performance.now() - this.#began), ...fault]);
   }
 
-  // What goes on in the background; its end is waited for when the storm calms down.
+  // Background work, which the storm waits for at the end of a round.
   #later(work) {
     const pending = work.finally(() => this.#pending.delete(pending));
     this.#pending.add(pending);
@@ -113,7 +114,7 @@ class Storm {
     scale: () => {
       this.#workers = this.#between(2, MOST_WORKERS);
       const number = String(this.#workers);
-      // One after another, so that the last one counts.
+      // One after another, so that the last one wins.
       this.#later((this.#scaled = this.#scaled.then(() => this.#ask('scale', number))));
     },
     stopWorker: () => this.#toWorker((pid) => this.#stop(pid, this.#between(50, 1500))),
@@ -133,12 +134,12 @@ class Storm {
     this.#later(sleep(time).then(() => signal(pid, 'SIGCONT')));
   }
 
-  // The worker that takes it may be killed before it answers.
+  // The worker may be killed before it answers.
   #send(path) {
     this.#later(request(this.#script.port, path).catch(() => {}));
   }
 
-  // The worker may open a few files more than it has, and then as many as before.
+  // Limits the worker to a few more open files than it has, and restores the limit later.
   #starve(pid, time) {
     const limit = (soft) =>
       run('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]).catch(() => {});
@@ -153,11 +154,12 @@ class Storm {
   }
 
   /**
-   * Loads the cluster, does `count` faults to it, lets it calm down and checks what always holds.
+   * Loads the cluster, causes `count` faults, waits until it is complete again and checks the
+   * invariants.
    * @returns {Promise<object>} the hammer's report
    */
   async round(count) {
-    const before = this.#script.told('died').length;
+    const before = this.#script.emitted('died').length;
     const load = hammer.start(this.#script.port, { clients: CLIENTS, think: 20, deadline: 30_000 });
     await load.answered(20, CALM);
     const names = Object.keys(this.#faults);
@@ -170,7 +172,7 @@ class Storm {
     await this.#calm();
     await load.answered(20, CALM);
     const report = await load.stop();
-    const dead = this.#script.told('died').slice(before).map(([pid]) => pid);
+    const dead = this.#script.emitted('died').slice(before).map(([pid]) => pid);
     this.#assertOnlyTakenFailed(report, dead);
     fs.truncateSync(this.#log.file);
     return report;
@@ -185,7 +187,7 @@ class Storm {
     });
   }
 
-  /** What is wrong with the cluster as it is now; `undefined`: nothing. */
+  /** Returns what is wrong with the cluster now, or `undefined`. */
   async #look() {
     const text = await this.#ask('status', '--json');
     if (text === undefined) return 'no status';
@@ -206,7 +208,7 @@ class Storm {
   #assertOnlyTakenFailed(report, dead) {
     const taken = new Set(dead.flatMap((pid) => [...this.#log.portsOf(pid)]));
     const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
-    // Of one connection each, a worker that was killed from outside could not write any more.
+    // A worker that was killed from outside may not have logged its last connection.
     const untold = innocent.slice(dead.length);
     assert.deepStrictEqual(untold, [], 'failed, and had not been taken by a worker that is dead');
     const { refused, failed, wrong, timeout } = report;
@@ -216,21 +218,21 @@ class Storm {
     );
   }
 
-  /** Shuts the cluster down: it ends well and by itself, and leaves no process. */
+  /** Shuts the cluster down, and checks that it exits with code 0 and leaves no process. */
   async end() {
-    const forked = this.#script.told('forked').flat();
+    const forked = this.#script.emitted('forked').flat();
     this.#script.kill();
-    // Node itself aborts, loudly, where it starts without a free descriptor.
+    // Node itself aborts with a message if it starts without a free descriptor.
     assert.deepStrictEqual(await this.#script.ended(CALM), { code: 0, signal: null });
-    const died = this.#script.told('died').map(([pid]) => pid);
+    const died = this.#script.emitted('died').map(([pid]) => pid);
     assert.deepStrictEqual(died.sort(), forked.sort(), 'each worker that was forked has died once');
     this.#log.remove();
   }
 
-  /** What a person needs to repeat and understand a storm that failed. */
+  /** The details to repeat and understand a failed storm. */
   describe(error) {
     const { output = '', errors = '' } = this.#script ?? {};
-    const deaths = this.#script?.told('died').slice(-20).map((death) => JSON.stringify(death));
+    const deaths = this.#script?.emitted('died').slice(-20).map((death) => JSON.stringify(death));
     const lines = this.done.slice(-60).map((fault) => fault.join(' '));
     const warnings = output.split('\n').filter((line) => line.includes('"warning"')).slice(-20);
     return [
@@ -244,14 +246,14 @@ class Storm {
     return {
       faults: this.done.length,
       failedReloads: this.#failedReloads,
-      deaths: this.#script.told('died').length,
+      deaths: this.#script.emitted('died').length,
     };
   }
 }
 
 /**
  * Runs one storm for `duration` milliseconds, in rounds of `faults` faults.
- * @throws {Error} what did not hold, with the seed
+ * @throws {Error} the invariant that failed, with the seed
  */
 async function storm({ seed, duration, faults = 25, options }) {
   const one = new Storm(seed);
@@ -268,7 +270,7 @@ async function storm({ seed, duration, faults = 25, options }) {
   }
 }
 
-/** The seed that was asked for, or any. */
+/** The seed of CLUSTER2_STORM_SEED, or a random one. */
 const anySeed = () =>
   Number(process.env.CLUSTER2_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// Tarballs as npm makes them, installed into an empty folder as a user would, and tried there.
+// Tarballs made by npm, installed into an empty folder as by a user, and run there.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -14,7 +14,7 @@ const { find } = require('./tools');
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
 const LIMIT = 60_000;
 
-/** Runs npm; a failure shows all that it said. */
+/** Runs npm. The error of a failure contains its output. */
 function npm(args, settings) {
   return execFileSync(find('npm'), args, {
     encoding: 'utf8',
@@ -35,15 +35,15 @@ function pack(folder, destination) {
   return { tarball: path.join(destination, filename), files };
 }
 
-/** The contents of a tarball: paths within the package, and texts. */
+/** Returns the paths within a tarball. */
 function contents(tarball) {
   const names = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trimEnd().split('\n');
   return names.map((name) => name.replace(/^package\//, ''));
 }
 
 /**
- * Installs tarballs into an empty folder, without a registry, and with nothing but Node in reach.
- * @returns {{ folder: string, env: object }} for what is to run there
+ * Installs tarballs into an empty folder, without a registry, and with only Node in the path.
+ * @returns {{ folder: string, env: object }} for programs that run there
  */
 function install(...tarballs) {
   const folder = emptyFolder();
@@ -58,8 +58,8 @@ function install(...tarballs) {
 }
 
 /**
- * Runs a server of two workers from there, which answers, is reloaded, answers again, and leaves
- * with 0.
+ * Runs a server with two workers from the folder, and checks that it answers before and after a
+ * reload, and exits with 0.
  */
 async function assertServes({ folder, env }) {
   const server = fs
@@ -75,7 +75,7 @@ async function assertServes({ folder, env }) {
   const before = script.workers();
   assert.ok(before.includes(Number((await request(script.port, '/pid')).body)));
   script.kill('SIGHUP');
-  await script.until('both workers are replaced', () => script.told('died').length === 2);
+  await script.until('both workers are replaced', () => script.emitted('died').length === 2);
   const after = script.workers();
   assert.ok(!before.some((pid) => after.includes(pid)));
   assert.ok(after.includes(Number((await request(script.port, '/pid')).body)));
@@ -83,9 +83,9 @@ async function assertServes({ folder, env }) {
   assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
 }
 
-/** Runs the command line that was installed there. */
+/** Runs the command line that is installed in the folder. */
 function commandLine({ folder, env }, ...args) {
-  // The script needs a few programs of the system; the command line itself needs none.
+  // The shell script needs a few programs of the system; the command line itself needs none.
   const PATH = `${env.PATH}:/usr/bin:/bin`;
   const file = path.join(folder, 'node_modules', '.bin', 'cluster2');
   return execFileSync(file, args, { encoding: 'utf8', env: { ...env, PATH }, timeout: LIMIT });

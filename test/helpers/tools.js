@@ -1,7 +1,6 @@
 'use strict';
 
-// Programs of others that tests are run against: where they are, and how they run as processes of a
-// test.
+// Programs of others that tests use: where they are, and how they run as processes of a test.
 
 const assert = require('node:assert');
 const { execFileSync, spawn } = require('node:child_process');
@@ -10,9 +9,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { within } = require('./wait');
 
-/** Where Debian's packages put programs; not every user has all of it in their path. */
+/** The directories of programs in Debian. Not every user has all of them in PATH. */
 const PLACES = [...(process.env.PATH ?? '').split(':'), '/usr/bin', '/usr/sbin'];
-/** Longer than any of these programs needs to end when it is told to. */
+/** Longer than any of these programs needs to end on SIGTERM. */
 const LAST_WORDS = 10_000;
 
 const running = new Set();
@@ -21,9 +20,9 @@ const find = (name) =>
   PLACES.map((place) => path.join(place, name)).find((file) => fs.existsSync(file));
 
 /**
- * The paths of these programs, for a `before` hook, whose `this` is `context`. Where one is missing
- * the tests of the suite are skipped, and say why; in CI, which installs all of them, that is a
- * failure.
+ * Returns the paths of these programs, in a `before` hook whose `this` is `context`. If one is
+ * missing, the tests of the suite are skipped with the reason. In CI, which installs all of them,
+ * they fail.
  */
 function need(context, ...names) {
   const missing = names.filter((name) => !find(name));
@@ -35,8 +34,8 @@ function need(context, ...names) {
 }
 
 /**
- * A program that runs until the test ends it, in a directory of its own, of which `{directory}` in
- * its arguments speaks.
+ * A program that runs until the test ends it, in its own directory. `{directory}` in its arguments
+ * is replaced by the path.
  */
 class Tool {
   output = '';
@@ -47,7 +46,8 @@ class Tool {
   /**
    * @param {string} program
    * @param {string[]} args
-   * @param {Object<string, string>} files what is in the directory when it begins: names, and texts
+   * @param {Object<string, string>} files the files in the directory at the start: names and
+   *   contents
    */
   constructor(program, args, files = {}) {
     const here = (text) => text.replaceAll('{directory}', this.directory);
@@ -68,7 +68,7 @@ class Tool {
     running.add(this);
   }
 
-  /** Ends it and waits for that. */
+  /** Ends the program, and waits for its end. */
   async stop() {
     this.#child.kill('SIGTERM');
     try {
@@ -83,8 +83,8 @@ class Tool {
 }
 
 /**
- * What a program that ends by itself says, given `input`. Fails, with all that it said, if it is
- * not content.
+ * Runs a program with `input` until it ends, and returns its output. Throws with the output if it
+ * fails.
  */
 function run(program, args, input = '') {
   return execFileSync(program, args, {
@@ -95,7 +95,7 @@ function run(program, args, input = '') {
   });
 }
 
-/** Ends what a failed test left running. */
+/** Ends all programs that a failed test left running. */
 async function stopAll() {
   for (const tool of [...running]) await tool.stop();
 }

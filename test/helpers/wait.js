@@ -1,6 +1,6 @@
 'use strict';
 
-// Waiting with a deadline: for a condition, never for a time.
+// Waits for conditions, with a deadline.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 
@@ -8,7 +8,7 @@ const DEADLINE = 10_000;
 
 /**
  * Calls `condition` until it returns something truthy, and returns that.
- * @param {string} what for the message when the deadline passes
+ * @param {string} what the condition, for the error message
  */
 async function until(what, condition, deadline = DEADLINE) {
   const end = performance.now() + deadline;
@@ -20,7 +20,7 @@ async function until(what, condition, deadline = DEADLINE) {
   }
 }
 
-/** The promise's value, or an error that says what did not come in time. */
+/** Returns the promise's value. Throws an error that names `what` after the deadline. */
 async function within(what, promise, deadline = DEADLINE) {
   const timer = new AbortController();
   const late = sleep(deadline, undefined, { signal: timer.signal, ref: false }).then(() => {

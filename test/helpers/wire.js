@@ -1,13 +1,13 @@
 'use strict';
 
-// A connection that speaks HTTP/1.1 by hand, so that every connect, reset and silent end is seen as
-// it is. Node's own client would hide some of that: it counts no connections, and calls many ends a
+// A connection with its own HTTP/1.1, which distinguishes every connect, reset and silent end.
+// Node's own client hides some of them: it does not count connections, and calls many ends a
 // "socket hang up".
 
 const net = require('node:net');
 const tls = require('node:tls');
 
-/** How a request ended, other than with an answer. */
+/** The end of a request without an answer. */
 class Lost extends Error {
   /** @param {'refused'|'reset'|'empty'|'timeout'} outcome */
   constructor(outcome, message) {
@@ -17,10 +17,10 @@ class Lost extends Error {
 }
 
 class Wire {
-  /** Connected, and nobody said that it will be closed. */
+  /** Whether another request can be sent: connected, and no `Connection: close` was received. */
   usable = true;
   localPort;
-  /** Closed by the other side while no request was on the way. */
+  /** Closed by the other side while no request was in flight. */
   dropped = false;
   #text = '';
   #waiting = [];
@@ -46,13 +46,13 @@ class Wire {
     });
   }
 
-  /** Writes a request, or a part of one; with `end` the writing side is closed after it. */
+  /** Writes a request, or a part of it. With `end` the writing side is closed then. */
   write(text, { end = false } = {}) {
     if (end) this.socket.end(text);
     else if (!this.socket.writableEnded) this.socket.write(text);
   }
 
-  /** The next answer: `{ status, headers, body }`. Rejects with `Lost`. */
+  /** Waits for the next answer: `{ status, headers, body }`. Rejects with `Lost`. */
   answer(deadline) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -68,7 +68,7 @@ class Wire {
     });
   }
 
-  /** From now on what comes is not HTTP any more: `onText` gets it. */
+  /** From now on the connection is not HTTP: `onText` gets the received text. */
   upgrade(onText) {
     this.#raw = onText;
     const rest = this.#text;
@@ -76,7 +76,7 @@ class Wire {
     if (rest) onText(rest);
   }
 
-  /** How it ended, as an error. */
+  /** The end of the connection, as an error. */
   lost() {
     return new Lost(this.outcome ?? 'wrong', this.why ?? 'not what was expected');
   }
@@ -121,7 +121,8 @@ function outcomeOf({ code }) {
   return ['ECONNREFUSED', 'ENOENT', 'EAGAIN'].includes(code) ? 'refused' : 'reset';
 }
 
-// One whole answer at the beginning of `text`, with its length; undefined if it is not all there.
+// Parses one answer at the start of `text`, with its length. Returns `undefined` if it is
+// incomplete.
 function parse(text) {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return undefined;

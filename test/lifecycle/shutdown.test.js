@@ -1,7 +1,6 @@
 'use strict';
 
-// shutdown(): graceful. Whoever got in is served, whoever comes later is refused, and nothing is
-// left behind.
+// shutdown(): accepted clients are served, later ones are refused, and nothing is left behind.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,13 +13,13 @@ const { Load, attempt } = require('../helpers/load');
 
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();
-/** Completes the requests: none is lost. */
+/** Finishes the requests, and checks that none was lost. */
 const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
 
 function assertCleanEnd(script, end, { workers = 2, errors = '' } = {}) {
   assert.deepStrictEqual(end, { code: 0, signal: null });
   assert.deepStrictEqual(
-    script.told('died').map(([, death]) => death),
+    script.emitted('died').map(([, death]) => death),
     Array(workers).fill({ code: 0, signal: null, reason: 'shutdown' }),
   );
   assert.deepStrictEqual(fs.readdirSync(script.pids), [], 'files are left');
@@ -28,7 +27,7 @@ function assertCleanEnd(script, end, { workers = 2, errors = '' } = {}) {
 }
 
 describe('shutdown()', () => {
-  it('resolves when nobody new gets in, while requests are still answered', async () => {
+  it('resolves when no new connection is accepted, while requests are still answered', async () => {
     const script = await start();
     const held = await occupy(script);
     const { ok } = await ask(script.cwd, 'shutdown');
@@ -39,7 +38,7 @@ describe('shutdown()', () => {
     assertCleanEnd(script, await script.ended());
   });
 
-  it('with { wait: true } resolves when all workers are gone and everything can be started again', async () => {
+  it('with { wait: true } resolves when all workers are gone and a new cluster can start', async () => {
     const script = await start();
     const held = await occupy(script);
     const asked = ask(script.cwd, 'shutdown', [{ wait: true }]);
@@ -55,7 +54,7 @@ describe('shutdown()', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('asked again while it runs changes nothing, and both are answered', async () => {
+  it('called again changes nothing, and both calls are answered', async () => {
     const script = await start({ env: { CLUSTER2_LOG: 'cluster2_rs::master=debug' } });
     const held = await occupy(script);
     const asked = [
@@ -63,7 +62,7 @@ describe('shutdown()', () => {
       ask(script.cwd, 'shutdown'),
       ask(script.cwd, 'shutdown', [{ wait: true }]),
     ];
-    // Who asks is a process that has to start: only the master's log says that it was heard.
+    // The caller is a process that has to start: only the master's log shows that the call arrived.
     await script.until(
       'all were heard',
       () => script.errors.split('asked command=Shutdown').length - 1 === 3,
@@ -78,29 +77,29 @@ describe('shutdown()', () => {
     assertCleanEnd(script, await script.ended(), { errors: script.errors });
   });
 
-  it('goes on when the JavaScript of the master is stuck', async () => {
+  it('goes on if the JavaScript of the master is stuck', async () => {
     const script = await start();
     const release = path.join(script.cwd, 'release');
     const command = encodeURIComponent(JSON.stringify(['blockUntil', release]));
     await attempt({ port: script.port, path: `/master?${command}` });
-    await script.until('the master is stuck', () => script.told('blocking').length > 0);
+    await script.until('the master is stuck', () => script.emitted('blocking').length > 0);
     const { ok } = await ask(script.cwd, 'shutdown', [{ wait: true }]);
     assert.deepStrictEqual(ok, { running: true, pid: script.pid });
     assert.strictEqual((await attempt({ port: script.port })).outcome, 'refused');
-    assert.deepStrictEqual(script.told('blocked'), [], 'all that while it was stuck');
+    assert.deepStrictEqual(script.emitted('blocked'), [], 'all that while it was stuck');
     fs.writeFileSync(release, '');
     assertCleanEnd(script, await script.ended());
   });
 
-  it('while workers are still starting leaves none of them behind', async () => {
+  it('while workers start leaves none of them behind', async () => {
     const script = new Script('commands.js', { port: await freePort() });
-    await script.until('a worker is forked', () => script.told('forked').length === 2);
+    await script.until('a worker is forked', () => script.emitted('forked').length === 2);
     const { ok } = await ask(script.cwd, 'shutdown', [{ wait: true }]);
     assert.deepStrictEqual(ok, { running: true, pid: script.pid });
     assertCleanEnd(script, await script.ended());
   });
 
-  it('closes idle connections in peace', async () => {
+  it('closes idle connections without a reset', async () => {
     const script = await start();
     const agent = new http.Agent({ keepAlive: true });
     const { outcome } = await attempt({ port: script.port, agent });
@@ -110,12 +109,12 @@ describe('shutdown()', () => {
     agent.destroy();
   });
 
-  it('answers what comes next on an idle connection, and asks the client to use another one after it', async () => {
+  it('answers one more request on an idle connection, with Connection: close', async () => {
     const script = await start();
     const agent = new http.Agent({ keepAlive: true });
     await attempt({ port: script.port, agent });
     await ask(script.cwd, 'shutdown');
-    // The worker may hear of it a moment later than whoever asked.
+    // The worker may be told a moment after the caller.
     await script.until('it asks the client to use another one', async () => {
       const { outcome, response } = await attempt({ port: script.port, agent });
       assert.strictEqual(outcome, 'ok');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Signals, to the master, to the whole terminal group and to a single worker.
+// Signals to the master, to the process group of the terminal and to a single worker.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,21 +11,22 @@ const { Load, attempt } = require('../helpers/load');
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
-/** Completes the requests: none is lost. */
+/** Finishes the requests, and checks that none was lost. */
 const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
 
 function assertGracefulEnd(script, end) {
   assert.deepStrictEqual(end, { code: 0, signal: null });
-  const deaths = script.told('died').map(([, death]) => death);
+  const deaths = script.emitted('died').map(([, death]) => death);
   assert.deepStrictEqual(deaths, Array(2).fill({ code: 0, signal: null, reason: 'shutdown' }));
   assert.deepStrictEqual(fs.readdirSync(script.pids), []);
   assert.strictEqual(script.errors, '');
 }
 
-const toMaster = (script, signal) => script.told(signal).filter(([{ type }]) => type === 'master');
+const toMaster = (script, signal) =>
+  script.emitted(signal).filter(([{ type }]) => type === 'master');
 const toWorkers = (script, signal) =>
   script
-    .told(signal)
+    .emitted(signal)
     .filter(([{ type }]) => type === 'worker')
     .map(([{ pid }]) => pid);
 
@@ -71,9 +72,9 @@ describe('a signal to the master', () => {
     assertGracefulEnd(script, await script.ended());
   });
 
-  it('while workers are still starting ends everything', async () => {
+  it('while workers start ends everything', async () => {
     const script = new Script('commands.js', { port: await freePort() });
-    await script.until('workers are forked', () => script.told('forked').length === 2);
+    await script.until('workers are forked', () => script.emitted('forked').length === 2);
     script.kill('SIGTERM');
     assertGracefulEnd(script, await script.ended());
   });
@@ -82,37 +83,40 @@ describe('a signal to the master', () => {
 describe('Ctrl-C', () => {
   const interrupt = (script) => process.kill(-script.pid, 'SIGINT');
 
-  it('reaches the whole group and is handled once', async () => {
+  it('reaches the whole process group and is handled once', async () => {
     const script = await start({ detached: true });
     const workers = script.workers();
     const held = await occupy(script);
     interrupt(script);
     await script.until(
-      'all are told',
+      'all are reported',
       () => toMaster(script, 'SIGINT').length === 1 && toWorkers(script, 'SIGINT').length === 2,
     );
-    // No worker leaves by itself.
+    // No worker leaves on its own.
     await finishAll(held);
     assertGracefulEnd(script, await script.ended());
     assert.strictEqual(toMaster(script, 'SIGINT').length, 1);
     assert.deepStrictEqual(
       toWorkers(script, 'SIGINT').sort(),
       workers.sort(),
-      'each worker was told of',
+      'each worker was reported',
     );
   });
 
-  it('delivered twice within half a second counts once, and a later one ends everything at once', async () => {
+  it('twice within half a second counts once, and a later one ends everything at once', async () => {
     const script = await start({ detached: true });
     const [held] = await occupy(script);
     const begun = performance.now();
     for (const count of [1, 2]) {
       interrupt(script);
-      await script.until('the master was told', () => toMaster(script, 'SIGINT').length === count);
+      await script.until(
+        'the master got the event',
+        () => toMaster(script, 'SIGINT').length === count,
+      );
     }
     await script.until('half a second is over', () => performance.now() - begun > 600);
     assert.ok(
-      script.told('died').every(([, { signal }]) => signal === null),
+      script.emitted('died').every(([, { signal }]) => signal === null),
       'nothing was forced so far',
     );
     interrupt(script);
@@ -123,17 +127,17 @@ describe('Ctrl-C', () => {
 });
 
 describe('a signal to one worker', () => {
-  it('SIGTERM makes it finish what it has, leave with exit code 0, and be replaced', async () => {
+  it('SIGTERM makes it finish its requests and exit with 0, and it is replaced', async () => {
     const script = await start();
     const held = await occupy(script);
     const [leaver, other] = script.workers();
     process.kill(leaver, 'SIGTERM');
-    await script.until('its replacement listens', () => script.told('listening').length === 3);
+    await script.until('its replacement listens', () => script.emitted('listening').length === 3);
     assert.ok(isAlive(leaver), 'before it has left');
     const answers = await finishAll(held);
     assert.deepStrictEqual([...new Set(answers)].sort(), [leaver, other].sort());
-    await script.until('it has left', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('died'), [
+    await script.until('it has left', () => script.emitted('died').length === 1);
+    assert.deepStrictEqual(script.emitted('died'), [
       [leaver, { code: 0, signal: null, reason: 'leave' }],
     ]);
     assert.deepStrictEqual(toWorkers(script, 'SIGTERM'), [leaver]);
@@ -153,7 +157,9 @@ describe('a signal to one worker', () => {
       process.kill(oldest, 'SIGTERM');
       await script.until(
         'it is replaced',
-        () => script.told('died').length === round && script.told('listening').length === 2 + round,
+        () =>
+          script.emitted('died').length === round &&
+          script.emitted('listening').length === 2 + round,
       );
     }
     await load.stop();
@@ -163,20 +169,20 @@ describe('a signal to one worker', () => {
       JSON.stringify([load.seen, load.trouble]),
     );
     assert.ok(
-      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'leave'),
+      script.emitted('died').every(([, { code, reason }]) => code === 0 && reason === 'leave'),
     );
   });
 
-  it('SIGINT is the master’s business: the worker goes on', async () => {
+  it('SIGINT does not end it: the master decides', async () => {
     const script = await start();
     const [first] = script.workers();
     process.kill(first, 'SIGINT');
-    await script.until('it is told', () => toWorkers(script, 'SIGINT').length === 1);
+    await script.until('it is reported', () => toWorkers(script, 'SIGINT').length === 1);
     const seenByWorker = () =>
       script
-        .events({ everybody: true })
+        .events({ allProcesses: true })
         .filter(([name, info]) => name === 'SIGINT' && info.pid === first);
-    await script.until('the worker was told as well', () => seenByWorker().length === 2);
+    await script.until('the worker got the event', () => seenByWorker().length === 2);
     assert.strictEqual((await attempt({ port: script.port })).outcome, 'ok');
     assert.strictEqual(script.workers().length, 2);
     assert.ok(script.workers().includes(first));

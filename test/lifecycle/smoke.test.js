@@ -1,6 +1,6 @@
 'use strict';
 
-// The main job, end to end: one script, two workers, one port.
+// The main purpose, end to end: one script, two workers, one port.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -17,17 +17,17 @@ const get = (port, path) =>
   });
 
 describe('a cluster', () => {
-  it('answers with all of its workers and leaves with exit code 0', async () => {
+  it('answers with all of its workers, and exits with 0', async () => {
     const script = await new Script('http.js', { port: await freePort() }).ready();
     const pids = new Set();
     for (let i = 0; i < 8; i++) pids.add(Number(await get(script.port, '/pid')));
     assert.deepStrictEqual([...pids].sort(), script.workers().sort());
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
-    assert.strictEqual(script.told('died').length, 2);
+    assert.strictEqual(script.emitted('died').length, 2);
   });
 
-  it(`runs on Node ${VERSION}, the master and each worker`, async () => {
+  it(`runs master and workers on Node ${VERSION}`, async () => {
     const script = await new Script('http.js', { port: await freePort() }).ready();
     const { master, workers } = await new Cluster({ pids: script.pids }).status();
     assert.strictEqual(master.node, VERSION);

@@ -1,7 +1,6 @@
 'use strict';
 
-// stop(): abrupt, from whatever process it is asked, and quick even where the master does not
-// answer.
+// stop(): abrupt, from any process, and quick even if the master does not answer.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -12,7 +11,7 @@ const { attempt } = require('../helpers/load');
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();
 
-/** Stops the cluster from another process, and checks that nothing is left of it. */
+/** Stops the cluster from another process, and checks that nothing is left. */
 async function stopped(script) {
   const workers = script.workers();
   const { ok, took } = await ask(script.cwd, 'stop');
@@ -30,12 +29,12 @@ describe('stop() from another process', () => {
     const script = await start();
     assert.deepStrictEqual(await stopped(script), { code: 0, signal: null });
     assert.deepStrictEqual(
-      script.told('died').map(([, end]) => end),
+      script.emitted('died').map(([, end]) => end),
       Array(2).fill({ code: null, signal: 'SIGKILL', reason: 'stop' }),
     );
   });
 
-  it('does not wait for requests that are being answered', async () => {
+  it('does not wait for requests in flight', async () => {
     const script = await start();
     const slow = attempt({ port: script.port, path: '/slow?60000' });
     await script.until('the request is being answered', async () => {
@@ -46,7 +45,7 @@ describe('stop() from another process', () => {
     assert.notStrictEqual((await slow).outcome, 'ok');
   });
 
-  it('ends a cluster that is already shutting down', async () => {
+  it('ends a cluster that is shutting down', async () => {
     const script = await start();
     const slow = attempt({ port: script.port, path: '/slow?60000' });
     await ask(script.cwd, 'shutdown');
@@ -54,37 +53,37 @@ describe('stop() from another process', () => {
     await slow;
   });
 
-  it('is as quick when the JavaScript of the master is stuck', async () => {
+  it('is as quick if the JavaScript of the master is stuck', async () => {
     const script = await start();
     await attempt({ port: script.port, path: '/master?["block",60000]' });
-    await script.until('the master is stuck', () => script.told('blocking').length > 0);
+    await script.until('the master is stuck', () => script.emitted('blocking').length > 0);
     await stopped(script);
   });
 
-  it('is as quick when a worker is stuck', async () => {
+  it('is as quick if a worker is stuck', async () => {
     const script = await start();
     const stuck = attempt({ port: script.port, path: '/worker?["block",60000]' });
     await script.until('a worker is stuck', () =>
-      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+      script.events({ allProcesses: true }).some(([name]) => name === 'blocking'),
     );
     await stopped(script);
     await stuck;
   });
 
-  it('is as quick when the whole master is suspended', async () => {
+  it('is as quick if the master is stopped', async () => {
     const script = await start();
     script.kill('SIGSTOP');
     assert.deepStrictEqual(await stopped(script), { code: null, signal: 'SIGKILL' });
   });
 
-  it('is as quick when the workers are suspended', async () => {
+  it('is as quick if the workers are stopped', async () => {
     const script = await start();
     script.workers().forEach((pid) => process.kill(pid, 'SIGSTOP'));
     assert.deepStrictEqual(await stopped(script), { code: 0, signal: null });
   });
 
-  it('spares processes that only share a number with a worker of long ago', async () => {
-    const innocent = new Script('innocent.js');
+  it('spares a process that has the pid of a former worker', async () => {
+    const innocent = new Script('unrelated-process.js');
     await innocent.until('it runs', () => innocent.output !== '');
     const script = await start();
     fs.writeFileSync(`${script.pids}/worker.${innocent.pid}.pid`, `${innocent.pid}\n`);
@@ -97,7 +96,7 @@ describe('stop() from another process', () => {
     assert.ok(isAlive(innocent.pid));
   });
 
-  it('asked by several at once, all are answered', async () => {
+  it('called by several processes at once answers all of them', async () => {
     const script = await start();
     const answers = await Promise.all(Array.from({ length: 4 }, () => ask(script.cwd, 'stop')));
     await script.ended();
@@ -109,7 +108,7 @@ describe('stop() from another process', () => {
     );
   });
 
-  it('leaves a place where a new cluster can start at once', async () => {
+  it('lets a new cluster start at once', async () => {
     const script = await start();
     await ask(script.cwd, 'stop');
     const next = await new Script('commands.js', { port: script.port, cwd: script.cwd }).ready();

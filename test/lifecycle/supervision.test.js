@@ -1,6 +1,6 @@
 'use strict';
 
-// Whatever happens to a worker or to the master, nobody suffers but who must.
+// Whatever happens to a worker or the master, other clients do not notice.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -17,8 +17,8 @@ const start = async (options, settings) =>
 const command = (...words) => encodeURIComponent(JSON.stringify(words));
 
 /**
- * Requests on connections of their own, all at once; how long the slowest took, and what became of
- * them.
+ * Sends requests at once, each on its own connection. Returns the time of the slowest and all
+ * outcomes.
  */
 async function burst(port, count) {
   const begun = performance.now();
@@ -30,7 +30,7 @@ async function burst(port, count) {
   };
 }
 
-/** How many connections to the port there are that the kernel has completed. */
+/** The number of connections to the port that the kernel has established. */
 function established(port) {
   const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const lines = fs
@@ -41,10 +41,10 @@ function established(port) {
 }
 
 const isBlocking = (script) =>
-  script.events({ everybody: true }).find(([name]) => name === 'blocking')?.[1];
+  script.events({ allProcesses: true }).find(([name]) => name === 'blocking')?.[1];
 
 describe('a worker that is killed under load', () => {
-  it('is replaced, and costs at most the requests that it had taken', async () => {
+  it('is replaced, and costs only the requests that it had taken', async () => {
     const script = await start();
     const load = new Load(script.port, [{ clients: 8 }, { clients: 4, keepAlive: true }]);
     for (let round = 1; round <= 3; round++) {
@@ -52,7 +52,7 @@ describe('a worker that is killed under load', () => {
       process.kill(victim, 'SIGKILL');
       await script.until(
         'a replacement listens',
-        () => script.told('listening').length === 2 + round,
+        () => script.emitted('listening').length === 2 + round,
       );
       const { ok } = load.counts;
       await script.until('the load goes on', () => load.counts.ok > ok + 50);
@@ -68,13 +68,13 @@ describe('a worker that is killed under load', () => {
       reset + empty <= 3 * 12,
       `${reset + empty} requests failed; a worker had no more than one of each client`,
     );
-    const ends = script.told('died').map(([, { signal, reason }]) => `${signal} ${reason}`);
+    const ends = script.emitted('died').map(([, { signal, reason }]) => `${signal} ${reason}`);
     assert.deepStrictEqual(ends, Array(3).fill('SIGKILL crash'));
   });
 
   it('costs no connection that it had not taken', async () => {
     const script = await start();
-    // Suspended, they take nothing: what comes in lies in their channels.
+    // Stopped workers take nothing: new connections stay in their channels.
     const victims = script.workers();
     victims.forEach((pid) => process.kill(pid, 'SIGSTOP'));
     const waiting = burst(script.port, 20);
@@ -89,7 +89,7 @@ describe('a worker that is killed under load', () => {
     const held = await occupy(script);
     const [victim, other] = script.workers();
     process.kill(victim, 'SIGKILL');
-    await script.until('its death is told', () => script.told('died').length === 1);
+    await script.until('its death is reported', () => script.emitted('died').length === 1);
     const ends = await Promise.allSettled(held.map((request) => request.finish()));
     const answered = ends.filter(({ status }) => status === 'fulfilled').map(({ value }) => value);
     assert.deepStrictEqual([...new Set(answered)], [other]);
@@ -98,7 +98,7 @@ describe('a worker that is killed under load', () => {
 });
 
 describe('a worker that dies again and again', () => {
-  /** A cluster in which whoever follows the first two ends at once, when one of these is killed. */
+  /** Kills a worker of a cluster whose later workers all end at once. */
   async function startLoop(WHEN) {
     const script = await new Script('crash-loop.js', {
       port: await freePort(),
@@ -108,26 +108,26 @@ describe('a worker that dies again and again', () => {
     return script;
   }
 
-  /** From each of the deaths to the fork after it. */
+  /** The times from each death to the next fork. */
   async function pauses(script, deaths) {
     await script.until(
       'it has died often',
-      () => script.told('forked at').length >= 2 + deaths,
+      () => script.emitted('forked at').length >= 2 + deaths,
       15_000,
     );
-    const forked = script.told('forked at').slice(2);
-    assert.ok(script.told('died at').every(([, reason]) => reason === 'crash'));
+    const forked = script.emitted('forked at').slice(2);
+    assert.ok(script.emitted('died at').every(([, reason]) => reason === 'crash'));
     return script
-      .told('died at')
+      .emitted('died at')
       .slice(0, deaths)
       .map(([at], index) => Math.round(forked[index][0] - at));
   }
 
-  it('before it is ready is replaced at once the first time, and then with longer and longer pauses', async () => {
+  it('before it is ready is replaced at once the first time, and then with growing pauses', async () => {
     const script = await startLoop('start');
     const [killed, first, ...others] = await pauses(script, 6);
     assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
-    // Three quarters of the doubled pause is the least; the machine may be slow.
+    // At least three quarters of the doubled pause, for the machine may be slow.
     [75, 150, 300, 600].forEach((least, index) =>
       assert.ok(others[index] >= least - 5, `${others}`),
     );
@@ -150,23 +150,23 @@ describe('a worker that dies again and again', () => {
     );
   });
 
-  it('when no other one is ready either, is replaced at once', async () => {
+  it('while no other worker is ready is replaced at once', async () => {
     const script = await startLoop('ready');
-    await script.until('it pauses', () => script.told('died at').length >= 7);
-    const before = script.told('forked at').length;
+    await script.until('it pauses', () => script.emitted('died at').length >= 7);
+    const before = script.emitted('forked at').length;
     const [other] = script.workers();
     const killed = performance.now();
     process.kill(other, 'SIGKILL');
     await script.until(
       'both places have a new one',
-      () => script.told('forked at').length >= before + 2,
+      () => script.emitted('forked at').length >= before + 2,
     );
     assert.ok(performance.now() - killed < 400, 'the other one had 600 ms to wait');
   });
 
   it('does not delay the end of the cluster', async () => {
     const script = await startLoop('ready');
-    await script.until('it pauses', () => script.told('died at').length >= 4);
+    await script.until('it pauses', () => script.emitted('died at').length >= 4);
     const { took } = await ask(script.cwd, 'shutdown', [{ wait: true }]);
     assert.ok(took < 1500, `took ${took} ms`);
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
@@ -195,13 +195,13 @@ describe('scaling under load', () => {
       JSON.stringify([load.seen, load.trouble]),
     );
     assert.ok(
-      script.told('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
+      script.emitted('died').every(([, { code, reason }]) => code === 0 && reason === 'scale'),
     );
   });
 });
 
 describe('a worker whose event loop is blocked for four seconds', () => {
-  it('delays nobody but whom it has', async () => {
+  it('delays only its own clients', async () => {
     const script = await start();
     const blocked = attempt({ port: script.port, path: `/worker?${command('block', 4000)}` });
     await script.until('a worker is stuck', () => isBlocking(script));
@@ -220,7 +220,7 @@ describe('a worker whose event loop is blocked for four seconds', () => {
 });
 
 describe('a master whose event loop is blocked', () => {
-  it('goes on accepting, answering questions and replacing workers', async () => {
+  it('does not stop accepting, commands and replacing workers', async () => {
     const script = await start();
     const release = path.join(script.cwd, 'release');
     await attempt({ port: script.port, path: `/master?${command('blockUntil', release)}` });
@@ -233,23 +233,23 @@ describe('a master whose event loop is blocked', () => {
       return ok.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
     });
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
-    assert.deepStrictEqual(script.told('blocked'), [], 'all that while it was stuck');
+    assert.deepStrictEqual(script.emitted('blocked'), [], 'all that while it was stuck');
     fs.writeFileSync(release, '');
     await script.until(
-      'it tells what it missed',
-      () => script.told('died').length === 1 && script.told('listening').length === 3,
+      'it emits the missed events',
+      () => script.emitted('died').length === 1 && script.emitted('listening').length === 3,
     );
   });
 });
 
-// Not `ended()`: the output stays open as long as the workers live.
+// Not `ended()`: the output stays open while workers live.
 async function killMaster(script) {
   script.kill('SIGKILL');
   await script.exited();
 }
 
 describe('a master that is killed', () => {
-  it('leaves workers that finish what they have and then go, and a new cluster can start at once', async () => {
+  it('leaves workers that finish their requests and exit, and a new cluster can start at once', async () => {
     const script = await start();
     const workers = script.workers();
     const held = await occupy(script);
@@ -265,7 +265,7 @@ describe('a master that is killed', () => {
     assert.deepStrictEqual(fs.readdirSync(next.pids), []);
   });
 
-  it('leaves no worker behind that is stuck', async () => {
+  it('leaves no stuck worker behind', async () => {
     const script = await start({ shutdownTimeout: 500 });
     const workers = script.workers();
     const stuck = attempt({ port: script.port, path: `/worker?${command('block', 60_000)}` });
@@ -275,7 +275,7 @@ describe('a master that is killed', () => {
     await stuck;
   });
 
-  it('leaves idle workers that go at once', async () => {
+  it('leaves idle workers that exit at once', async () => {
     const script = await start();
     const workers = script.workers();
     await killMaster(script);

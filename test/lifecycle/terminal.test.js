@@ -1,7 +1,6 @@
 'use strict';
 
-// What a master does when its terminal ends, and with signals that come from where it was started:
-// launcher, shell, runner.
+// A master whose terminal closes, and signals from the launcher, shell or runner that started it.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -16,7 +15,7 @@ const { until } = require('../helpers/wait');
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
 const pictured = (cwd) => JSON.parse(cluster2(cwd, 'status', '--json').stdout || '{}');
 
-/** A terminal of its own, which ends with `end()`, in a directory with the script `plain.js`. */
+/** A terminal in a directory with the script `plain.js`. `end()` closes it. */
 class Terminal {
   constructor(port, command) {
     this.cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
@@ -28,7 +27,7 @@ class Terminal {
       OPTIONS: JSON.stringify({ pids: path.join(this.cwd, 'pids') }),
     };
     const stdio = ['pipe', 'ignore', 'ignore'];
-    // Its own end takes the terminal away.
+    // The end of this process closes the terminal.
     this.child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: this.cwd, env, stdio });
     this.child.stdin.on('error', () => {});
   }
@@ -37,7 +36,7 @@ class Terminal {
     this.child.stdin.write(`${line}\n`);
   }
 
-  /** The running master's pid. */
+  /** The pid of the running master. */
   async master() {
     await until(
       'the workers are ready',
@@ -58,7 +57,7 @@ class Terminal {
   }
 }
 
-describe('the end of the terminal', () => {
+describe('closing the terminal', () => {
   let terminal;
   afterEach(() => terminal.cleanUp());
 
@@ -95,7 +94,7 @@ describe('the end of the terminal', () => {
       });
     }
 
-    it(`is none when the shell of its terminal sends SIGHUP to a master ${kind}: that is a reload`, async () => {
+    it(`is not confused with SIGHUP of the terminal’s shell to a master ${kind}, which reloads`, async () => {
       terminal = new Terminal(await freePort(), 'bash --norc -i');
       terminal.type(`${command} &`);
       const pid = await terminal.master();
@@ -105,7 +104,7 @@ describe('the end of the terminal', () => {
     });
   }
 
-  it('ends no master of the command line that was started with nohup, which reloads on SIGHUP all the same', async () => {
+  it('does not end a master of the command line under nohup, which still reloads on SIGHUP', async () => {
     terminal = new Terminal(await freePort(), 'bash --norc -i');
     terminal.type(`nohup ${MASTERS['of the command line']} &`);
     const pid = await terminal.master();
@@ -134,7 +133,7 @@ describe('signals to the master of the command line', () => {
     });
   }
 
-  it('SIGUSR1 is nothing, and SIGUSR2 has log files opened anew where workers write some', async () => {
+  it('SIGUSR1 is ignored, and SIGUSR2 reopens log files if workers write some', async () => {
     const script = await startPlain({ flags: ['--output', 'files'] });
     const log = path.join(script.cwd, 'logs', 'worker-0.out.log');
     fs.renameSync(log, `${log}.1`);
@@ -144,7 +143,7 @@ describe('signals to the master of the command line', () => {
     assert.strictEqual(pictured(script.cwd).workers.length, 2);
   });
 
-  it('are heard also where the launcher left them blocked', async () => {
+  it('work even if the launcher left them blocked', async () => {
     const block = 'use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1 .. 31)); exec @ARGV';
     const script = await startPlain({ through: ['perl', '-e', block] });
     script.kill();
@@ -153,7 +152,7 @@ describe('signals to the master of the command line', () => {
 });
 
 describe('a start while the cluster of the same directory is shutting down', () => {
-  it('waits for its end, as when a runner restarts its command by a signal to all of its processes', async () => {
+  it('waits for its end, as when a runner restarts its command with a signal to all processes', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/500');
     await until('the request is under way', () =>

@@ -1,6 +1,6 @@
 'use strict';
 
-// Servers of a worker that close, and may listen again: others keep their share of the port.
+// Servers of a worker that close, and may listen again. Other servers keep their share of the port.
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
@@ -10,17 +10,17 @@ const { MAJOR } = require('../helpers/node');
 const { until } = require('../helpers/wait');
 
 describe('closing a server of a worker', () => {
-  it('leaves the others their share, and lets go of the port with the last one', async () => {
+  it('leaves the others their share, and closes the port with the last one', async () => {
     const port = await freePort();
     const listeners = await Listeners.start({
       BEFORE: [['listen', 'extra', { port, host: '127.0.0.1' }]],
     });
     const [first, second] = listeners.pids;
     await listeners.one(first, ['close', 'extra']);
-    await listeners.told('extra', 'close', 1, first);
+    await listeners.reported('extra', 'close', 1, first);
     assert.deepStrictEqual(await listeners.who('extra', port), [second]);
     await listeners.one(second, ['close', 'extra']);
-    await listeners.told('extra', 'close', 1, second);
+    await listeners.reported('extra', 'close', 1, second);
     await until('nobody listens', () => refused(port).then(() => true, () => false));
     await occupy(port);
     assert.strictEqual(
@@ -30,14 +30,14 @@ describe('closing a server of a worker', () => {
     );
   });
 
-  it('is not for ever: it may listen again, there or elsewhere', async () => {
+  it('lets it listen again, there or elsewhere', async () => {
     const [here, there] = [await freePort(), await freePort()];
     const listeners = await Listeners.start({ BEFORE: [['listen', 'extra', { port: here }]] });
     await listeners.all(['close', 'extra'], ['listen', 'extra', { port: here }]);
-    await listeners.told('extra', 'listening', 4);
+    await listeners.reported('extra', 'listening', 4);
     await listeners.isServedByAll('extra', here);
     await listeners.all(['close', 'extra'], ['listen', 'extra', { port: there }]);
-    await listeners.told('extra', 'listening', 6);
+    await listeners.reported('extra', 'listening', 6);
     await listeners.isServedByAll('extra', there);
     await until('nobody listens there any more', () => refused(here).then(() => true, () => false));
   });
@@ -50,15 +50,15 @@ describe('closing a server of a worker', () => {
         ['close', 'extra'],
       ],
     });
-    await listeners.told('extra', 'close');
+    await listeners.reported('extra', 'close');
     await until('nobody listens', () => refused(port).then(() => true, () => false));
-    assert.deepStrictEqual(listeners.tales('extra', 'listening'), []);
+    assert.deepStrictEqual(listeners.reports('extra', 'listening'), []);
     await listeners.all(['listen', 'extra', { port }]);
-    await listeners.told('extra', 'listening');
+    await listeners.reported('extra', 'listening');
     await listeners.isServedByAll('extra', port);
   });
 
-  it('and listening again at once, before anything has happened, listens', async () => {
+  it('and listening again in the same tick listens', async () => {
     const port = await freePort();
     const again = [
       ['listen', 'extra', { port }],
@@ -66,16 +66,16 @@ describe('closing a server of a worker', () => {
       ['listen', 'extra', { port }],
     ];
     const listeners = await Listeners.start({ AFTER: again });
-    // Each of them says so twice, as Node has it.
-    await listeners.told('extra', 'listening', 4);
+    // Each server emits it twice, as in Node.
+    await listeners.reported('extra', 'listening', 4);
     await listeners.isServedByAll('extra', port);
     await listeners.all(['close', 'extra'], ...again);
-    await listeners.told('extra', 'listening', 8);
+    await listeners.reported('extra', 'listening', 8);
     await listeners.isServedByAll('extra', port);
   });
 
-  it('before it turns out that it cannot listen is no error', async function () {
-    // Node 18 itself refuses such a close while a name is looked up, and listens all the same.
+  it('before its listen fails is no error', async function () {
+    // Node 18 refuses such a close during the DNS lookup, and listens all the same.
     if (MAJOR < 20) this.skip();
     const port = await freePort();
     await occupy(port);
@@ -86,22 +86,22 @@ describe('closing a server of a worker', () => {
         ['close', 'extra'],
       ],
     });
-    await listeners.told('extra', 'close');
+    await listeners.reported('extra', 'close');
     await listeners.isServedByAll('main', listeners.script.port);
-    assert.deepStrictEqual(listeners.tales('extra', 'error'), []);
-    assert.deepStrictEqual(listeners.script.told('died'), []);
+    assert.deepStrictEqual(listeners.reports('extra', 'error'), []);
+    assert.deepStrictEqual(listeners.script.emitted('died'), []);
   });
 
-  it('in one worker does not take the port from another that is just about to listen', async () => {
+  it('in one worker does not take the port from another that is about to listen', async () => {
     const port = await freePort();
     const listeners = await Listeners.start();
     const [first, second] = listeners.pids;
     await listeners.one(first, ['listen', 'extra', { port }]);
-    await listeners.told('extra', 'listening', 1, first);
+    await listeners.reported('extra', 'listening', 1, first);
     await listeners.one(second, ['listen', 'extra', { port }], ['block', 300]);
     await listeners.one(first, ['close', 'extra']);
-    await listeners.told('extra', 'close', 1, first);
-    await listeners.told('extra', 'listening', 1, second);
+    await listeners.reported('extra', 'close', 1, first);
+    await listeners.reported('extra', 'listening', 1, second);
     assert.deepStrictEqual(await listeners.who('extra', port), [second]);
   });
 });
@@ -111,10 +111,10 @@ describe('a server that was closed, or could not listen', () => {
     undefined,
     ['--workers', '1', '--mon-port', 'off', '--exec-argv=--expose-gc'],
   ]) {
-    it(`is forgotten: ${cli ? 'by the command line' : 'in a worker of a cluster'}`, async () => {
+    it(`is released: ${cli ? 'by the command line' : 'in a worker of a cluster'}`, async () => {
       const KIND = cli ? 'plain' : 'cluster';
       const port = await freePort();
-      const script = new Script('closes.js', {
+      const script = new Script('opens-and-closes.js', {
         port,
         cli: cli && [...cli, '--port', String(port)],
         env: { KIND },

@@ -1,7 +1,7 @@
 'use strict';
 
-// `balance: 'kernel'`: each worker accepts on a listening socket of its own. That nothing is lost
-// when workers change is the matter of `continuity-kernel`.
+// `balance: 'kernel'`: each worker accepts on its own listening socket. Changes of workers are
+// tested by continuity/kernel-balance.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,21 +14,21 @@ const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
 const options = { balance: 'kernel' };
-/** On a machine that is busy, a worker that gets no processor for a moment looks stuck. */
+/** On a busy machine, a worker that gets no processor for a moment looks stuck. */
 const A_FEW = 12;
 const QUESTION = 'GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n';
 const statusOf = async ({ cwd }) => (await ask(cwd, 'status')).ok;
 const connectionsOf = ({ workers }, number) =>
   workers.reduce((sum, { connections }) => sum + connections[number], 0);
 
-/** Code of a server that opens all files it can when it is asked for `burst`. */
+/** Code of a server that opens as many files as it can on a request for `burst`. */
 const BURST = `exports.load = (server) => server.prependListener('request', ({ url }) => {
   try {
     while (url.includes('/burst/')) require('fs').openSync('/dev/null');
   } catch {}
 });`;
 
-/** How many sockets listen on a port. */
+/** The number of sockets that listen on the port. */
 function listening(port) {
   const lines = ['tcp', 'tcp6'].flatMap((name) =>
     fs.readFileSync(`/proc/net/${name}`, 'utf8').split('\n'),
@@ -39,14 +39,14 @@ function listening(port) {
     .filter(([, local, , state]) => local?.endsWith(end) && state === '0A').length;
 }
 
-/** So many connections, each with a request that is on its way. */
+/** Opens `count` connections, each with a request in flight. */
 const askers = (port, count) => Array.from({ length: count }, () => {
   const connection = new Connection(port);
   connection.socket.write(QUESTION);
   return connection;
 });
 
-/** All of them get an answer; returns who answered. */
+/** Waits for the responses. Returns the pids that answered. */
 async function answerers(connections) {
   await Promise.all(connections.map((connection) => connection.hears('first')));
   connections.forEach(({ socket }) => socket.destroy());
@@ -54,7 +54,7 @@ async function answerers(connections) {
 }
 
 /**
- * Asks, many at once, until each worker has answered: whom the kernel picks is nobody's promise.
+ * Sends many requests at once until each worker has answered: the kernel may pick any.
  */
 async function allAnswer(script) {
   const pids = new Set();
@@ -67,14 +67,14 @@ async function allAnswer(script) {
 }
 
 describe("balance: 'kernel'", () => {
-  it('gives each worker a socket of its own, and the master hands over none of what they take', async () => {
+  it('gives each worker its own socket, and the master hands over none of their connections', async () => {
     const script = await startServer({ options: { ...options, noWorkers: 3 } });
     assert.strictEqual(listening(script.port), 3);
     await allAnswer(script);
     assert.ok((await statusOf(script)).totals.handed < A_FEW);
   });
 
-  it('counts each connection once, and none that is gone', async () => {
+  it('counts each connection once, until it is closed', async () => {
     const script = await startServer({ options });
     const open = askers(script.port, 10);
     await script.until(
@@ -91,9 +91,9 @@ describe("balance: 'kernel'", () => {
     assert.deepStrictEqual([connectionsOf(status, 'total'), status.totals.requests], [30, 30]);
   });
 
-  it('keeps to maxConnections of the server, and counts right', async () => {
+  it('respects maxConnections of the server, and counts correctly', async () => {
     const env = { SERVER: 'net', MAX: '1' };
-    const script = await new Script('accounting.js', {
+    const script = await new Script('handed-connections.js', {
       port: await freePort(),
       env,
       options,
@@ -108,7 +108,10 @@ describe("balance: 'kernel'", () => {
     await first.isClosed();
     const third = new Connection(script.port);
     await third.hears('welcome');
-    assert.deepStrictEqual(script.told('message').map(([, { drop }]) => typeof drop), ['object']);
+    assert.deepStrictEqual(
+      script.emitted('message').map(([, { drop }]) => typeof drop),
+      ['object'],
+    );
     third.socket.destroy();
     await script.until(
       'all are closed',
@@ -116,7 +119,7 @@ describe("balance: 'kernel'", () => {
     );
   });
 
-  it('keeps who waits for the only worker when that is killed', async () => {
+  it('keeps connections that wait for the only worker when it is killed', async () => {
     const script = await startServer({ options: { ...options, noWorkers: 1 } });
     const [stopped] = script.workers();
     process.kill(stopped, 'SIGSTOP');
@@ -127,7 +130,7 @@ describe("balance: 'kernel'", () => {
     assert.deepStrictEqual([...pids], script.workers());
   });
 
-  it('gives what waits for a stopped worker to the other, soon', async () => {
+  it('soon gives connections that wait for a stopped worker to the other', async () => {
     const script = await startServer({ options });
     const [stopped, other] = script.workers();
     process.kill(stopped, 'SIGSTOP');
@@ -137,13 +140,13 @@ describe("balance: 'kernel'", () => {
     process.kill(stopped, 'SIGCONT');
     assert.deepStrictEqual([...pids], [other]);
     assert.ok(took < 500, `${took} ms`);
-    // Awake again, it accepts by itself.
+    // When it continues, it accepts by itself.
     await script.until('it answers', async () =>
       new Set(await answerers(askers(script.port, 10))).has(stopped),
     );
   });
 
-  it('has those that were scaled down served by who is left, and again by others later', async () => {
+  it('serves the queues of workers that were scaled down, and of new ones later', async () => {
     const script = await startServer({ options: { ...options, noWorkers: 3 } });
     await ask(script.cwd, 'scale', [1]);
     await script.until('one is left', () => script.workers().length === 1);
@@ -161,9 +164,13 @@ describe("balance: 'kernel'", () => {
     assert.ok((await statusOf(script)).totals.handed < handed + A_FEW);
   });
 
-  it('does not join whoever listens on the port, though they let others in', async () => {
+  it('does not join other processes on the port, even if they allow it', async () => {
     const owner = await startServer({ options });
-    const late = new Script('listens.js', { port: owner.port, env: { CASE: 'server' }, options });
+    const late = new Script('listen-cases.js', {
+      port: owner.port,
+      env: { CASE: 'server' },
+      options,
+    });
     assert.deepStrictEqual(await late.ended(), { code: 255, signal: null });
     assert.strictEqual(
       late.errors,
@@ -173,13 +180,13 @@ describe("balance: 'kernel'", () => {
     await request(owner.port, '/now/a/0');
   });
 
-  it('finds one and the same free port for all workers, twice where two apps ask', async () => {
+  it('finds one free port for all workers, and two for two apps', async () => {
     const script = await new Script('ports.js', {
       env: { APPS: '[0, 0]' },
       options: { ...options, noWorkers: 3 },
     }).ready(3);
-    await script.until('all say where they listen', () => script.told('message').length === 3);
-    const [[, first], ...others] = script.told('message');
+    await script.until('all say where they listen', () => script.emitted('message').length === 3);
+    const [[, first], ...others] = script.emitted('message');
     for (const [, other] of others) assert.deepStrictEqual(other, first);
     const ports = first.map(({ port }) => port);
     assert.notStrictEqual(ports[0], ports[1]);
@@ -187,7 +194,7 @@ describe("balance: 'kernel'", () => {
     assert.deepStrictEqual(await namesAt(ports), ['app 0', 'app 1']);
   });
 
-  it('means a unix socket that all share', async () => {
+  it('shares one unix socket', async () => {
     const script = await startServer({ port: 'app.sock', options });
     const load = hammer.start(path.join(script.cwd, 'app.sock'));
     await load.answered(100);
@@ -197,11 +204,11 @@ describe("balance: 'kernel'", () => {
     assert.ok((await statusOf(script)).totals.handed > 0);
   });
 
-  it('leaves the port at once when the master is killed, also where a worker is stuck', async () => {
+  it('frees the port at once when the master is killed, even if a worker is stuck', async () => {
     const script = await startServer({ options: { ...options, shutdownTimeout: 20_000 } });
     new Connection(script.port).socket.write('GET /block/b/15000 HTTP/1.1\r\nHost: test\r\n\r\n');
     await script.until('a worker is stuck', () =>
-      script.events({ everybody: true }).some(([name]) => name === 'blocking'),
+      script.events({ allProcesses: true }).some(([name]) => name === 'blocking'),
     );
     script.kill('SIGKILL');
     await script.exited();
@@ -210,9 +217,9 @@ describe("balance: 'kernel'", () => {
     await request(next.port, '/now/a/0');
   });
 
-  // A client that comes in the moment in which the last descriptor is taken may be lost
+  // A connection that arrives in the moment in which the last descriptor is used may be lost
   // (docs/internals/continuity.md).
-  it('leaves a lane when descriptors run out, and from then on nobody is lost', async () => {
+  it('stops accepting in a worker without descriptors, and from then on loses no connection', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
     fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
     const script = await startServer({ options, cwd, descriptors: 200 });
@@ -230,15 +237,18 @@ describe("balance: 'kernel'", () => {
     fs.rmSync(cwd, { recursive: true });
   });
 
-  it('leaves processes that a worker starts no descriptor', async () => {
-    const script = await new Script('parent.js', { port: await freePort(), options }).ready(1);
+  it('leaks no descriptor to children of a worker', async () => {
+    const script = await new Script('leftover-children.js', {
+      port: await freePort(),
+      options,
+    }).ready(1);
     const child = Number(/\d+/.exec((await request(script.port, '/start')).body)[0]);
     const descriptors = fs.readdirSync(`/proc/${child}/fd`);
     process.kill(child, 'SIGKILL');
     assert.deepStrictEqual(descriptors, ['0', '1', '2']);
   });
 
-  it('does the same for a script that knows nothing of us', async () => {
+  it('works for a plain script too', async () => {
     const port = await freePort();
     const script = await new Script('plain.js', {
       port,
@@ -251,7 +261,7 @@ describe("balance: 'kernel'", () => {
     await script.ended();
   });
 
-  it('leaves with the queues empty and the port free', async () => {
+  it('ends with empty queues and a free port', async () => {
     const script = await startServer({ options });
     const load = hammer.start(script.port, {
       clients: { oneShot: 12, keepAlive: 6 },

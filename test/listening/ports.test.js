@@ -1,6 +1,6 @@
 'use strict';
 
-// Where an app can listen: ports, several of them, addresses, unix sockets.
+// Where an app can listen: one or several ports, addresses, unix sockets.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -13,7 +13,7 @@ const CLEAN = { code: 0, signal: null };
 const start = (options, env) => new Script('ports.js', { options, env }).ready();
 const at = (host, family) => ({ host, family });
 
-/** Both workers answer there; returns what they said, without who it was. */
+/** Waits until both workers have answered. Returns the answers without their pids. */
 async function bothAnswer(script, port, to = {}) {
   const answers = await answersOfAll(script.workers(), async () =>
     JSON.parse((await request(port, '/', to)).body),
@@ -25,13 +25,13 @@ async function bothAnswer(script, port, to = {}) {
 
 const refused = (port, to) => assert.rejects(request(port, '/', to), { code: 'ECONNREFUSED' });
 
-/** What `server.address()` is in the workers, which must agree. */
+/** Returns `server.address()` of the workers, and checks that it is the same. */
 async function addresses(script) {
   await script.until(
     'both workers say where they listen',
-    () => script.told('message').length === 2,
+    () => script.emitted('message').length === 2,
   );
-  const [[, first], [, second]] = script.told('message');
+  const [[, first], [, second]] = script.emitted('message');
   assert.deepStrictEqual(first, second);
   return first;
 }
@@ -43,7 +43,7 @@ async function shutDown(script) {
 }
 
 describe('ports', () => {
-  it('several ports, also one given as a string of digits, lead to the same app', async () => {
+  it('several ports, even one given as a string of digits, lead to the same app', async () => {
     const ports = [await freePort(), await freePort(), await freePort()];
     const script = await start({ port: [ports[0], String(ports[1]), ports[2]] });
     for (const port of ports) {
@@ -57,7 +57,7 @@ describe('ports', () => {
     for (const port of ports) await refused(port);
   });
 
-  it('an array of { app, port } serves each app on its own port, and the option `port` is not used', async () => {
+  it('an array of { app, port } serves each app on its port; the option `port` is not used', async () => {
     const [first, second, unused] = [await freePort(), await freePort(), await freePort()];
     const script = await start(
       { port: unused },
@@ -74,7 +74,7 @@ describe('ports', () => {
     assert.ok(!fs.existsSync(path.join(script.cwd, 'third.sock')));
   });
 
-  it('the port of { app, port } is read as the option is: digits are a number, and it may be a list', async () => {
+  it('the port of { app, port } may be a string of digits or a list, as the option', async () => {
     const [first, second, third] = [await freePort(), await freePort(), await freePort()];
     const script = await start(
       {},
@@ -96,14 +96,14 @@ describe('ports', () => {
     await shutDown(script);
   });
 
-  it('an array of { app, port } may also come later; the option `port`, bound meanwhile, is let go of', async () => {
+  it('an array of { app, port } may be passed later, which closes the option `port`', async () => {
     const [port, unused] = [await freePort(), await freePort()];
     const script = await start({ port: unused }, { APPS: JSON.stringify([port]), LATER: 'yes' });
     assert.strictEqual((await bothAnswer(script, port)).name, 'app 0');
     await refused(unused);
   });
 
-  it('port 0 is one and the same free port in all workers, also in those that come later', async () => {
+  it('port 0 is one free port in all workers, even in later ones', async () => {
     const script = await start({ port: 0 });
     const [{ port, address, family }] = await addresses(script);
     assert.deepStrictEqual({ address, family }, { address: '0.0.0.0', family: 'IPv4' });
@@ -112,9 +112,9 @@ describe('ports', () => {
     await script.ready(3);
     await script.until(
       'the new worker says where it listens',
-      () => script.told('message').length === 3,
+      () => script.emitted('message').length === 3,
     );
-    assert.strictEqual(script.told('message')[2][1][0].port, port);
+    assert.strictEqual(script.emitted('message')[2][1][0].port, port);
     assert.strictEqual((await bothAnswer(script, port)).port, port);
   });
 
@@ -135,7 +135,7 @@ describe('the option host', () => {
     assert.strictEqual((await bothAnswer(script, port, at('127.0.0.2'))).from, 'IPv4');
   });
 
-  it('may be one IPv4 address, and then no other one answers', async () => {
+  it('may be one IPv4 address; others do not answer', async () => {
     const script = await start({ port: await freePort(), host: '127.0.0.1' });
     const [{ port, address }] = await addresses(script);
     assert.strictEqual(address, '127.0.0.1');
@@ -174,7 +174,7 @@ async function hasIpv6() {
 }
 
 describe('a unix socket', () => {
-  it('is served by all workers, relative to the working directory, and its file is gone after a shutdown', async () => {
+  it('is served by all workers, relative to the working directory; a shutdown removes its file', async () => {
     const script = await start({ port: 'app.sock' });
     const file = path.join(script.cwd, 'app.sock');
     assert.deepStrictEqual(await addresses(script), [file]);
@@ -183,7 +183,7 @@ describe('a unix socket', () => {
     assert.ok(!fs.existsSync(file));
   });
 
-  it('answers what is in flight when a shutdown has removed its file', async () => {
+  it('answers requests in flight after a shutdown has removed its file', async () => {
     const script = await start({ port: ['app.sock', await freePort()] });
     const client = new Connection(path.join(script.cwd, 'app.sock'));
     await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo', '"the app"');
@@ -194,7 +194,7 @@ describe('a unix socket', () => {
     assert.deepStrictEqual(await script.ended(), CLEAN);
   });
 
-  it('whose file was left behind by a master that was killed is taken over', async () => {
+  it('that a killed master left behind is taken over', async () => {
     const killed = await start({ port: 'app.sock' });
     const file = path.join(killed.cwd, 'app.sock');
     killed.kill('SIGKILL');
@@ -204,7 +204,7 @@ describe('a unix socket', () => {
     await bothAnswer(script, file);
   });
 
-  it('on which somebody listens stays theirs: the start fails with exit code 255', async () => {
+  it('on which another process listens is left alone: the start fails with exit code 255', async () => {
     const owner = await start({ port: 'app.sock' });
     const file = path.join(owner.cwd, 'app.sock');
     const late = new Script('ports.js', { options: { port: file } });

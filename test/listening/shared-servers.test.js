@@ -1,6 +1,7 @@
 'use strict';
 
-// In a worker any server's `listen()` shares its port with the other workers, as with node:cluster.
+// In a worker `listen()` of any server shares its port with the other workers, as with
+// node:cluster.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -18,14 +19,14 @@ describe('another server of a worker', () => {
       BEFORE: [['listen', 'before', { port: before }]],
       AFTER: [['listen', 'after', { port: after, host: '127.0.0.1' }]],
     });
-    await listeners.told('before', 'listening');
-    await listeners.told('after', 'listening');
+    await listeners.reported('before', 'listening');
+    await listeners.reported('after', 'listening');
     await listeners.isServedByAll('before', before);
     await listeners.isServedByAll('after', after);
     await listeners.isServedByAll('main', listeners.script.port);
   });
 
-  it('gets one port for `listen(0)` in all workers, and another one for the next `listen(0)`', async () => {
+  it('gets one port for `listen(0)` in all workers, and another for the next `listen(0)`', async () => {
     const listeners = await Listeners.start({
       BEFORE: [
         ['listen', 'one', { port: 0 }],
@@ -34,14 +35,14 @@ describe('another server of a worker', () => {
     });
     const ports = [];
     for (const name of ['one', 'two']) {
-      const [first, second] = await listeners.told(name, 'listening');
+      const [first, second] = await listeners.reported(name, 'listening');
       assert.deepStrictEqual(first.address, second.address);
       ports.push(first.address.port);
       await listeners.isServedByAll(name, first.address.port);
     }
     assert.notStrictEqual(ports[0], ports[1]);
     process.kill(listeners.pids[0], 'SIGKILL');
-    const [, late] = await listeners.told('two', 'listening', 3);
+    const [, late] = await listeners.reported('two', 'listening', 3);
     assert.strictEqual(late.address.port, ports[1], 'a worker that comes later gets them too');
   });
 
@@ -50,24 +51,24 @@ describe('another server of a worker', () => {
     const listeners = await Listeners.start({
       BEFORE: [['listen', 'extra', { port, host: '127.0.0.1' }]],
     });
-    const [{ address }] = await listeners.told('extra', 'listening');
+    const [{ address }] = await listeners.reported('extra', 'listening');
     assert.deepStrictEqual(address, { address: '127.0.0.1', family: 'IPv4', port });
   });
 
-  it('may listen on a unix socket, whose file goes with the last server', async () => {
+  it('may listen on a unix socket; closing the last server removes its file', async () => {
     const listeners = await Listeners.start({
       BEFORE: [['listen', 'extra', { path: 'extra.sock', writableAll: true }]],
     });
     const file = path.join(listeners.script.cwd, 'extra.sock');
-    assert.strictEqual((await listeners.told('extra', 'listening'))[0].address, 'extra.sock');
+    assert.strictEqual((await listeners.reported('extra', 'listening'))[0].address, 'extra.sock');
     await listeners.isServedByAll('extra', file);
-    // Node passes the wish on since version 20.
+    // Node passes this option on since version 20.
     if (MAJOR >= 20) assert.strictEqual(fs.statSync(file).mode & 0o222, 0o222);
     await listeners.all(['close', 'extra']);
     await until('the file is gone', () => !fs.existsSync(file));
   });
 
-  it('may ask for IPv6 alone, and has IPv4 too if it asks for nothing', async function () {
+  it('may ask for IPv6 only, and gets IPv4 too by default', async function () {
     if (!fs.existsSync('/proc/net/if_inet6')) this.skip();
     const [alone, both] = [await freePort(), await freePort()];
     const BEFORE = [
@@ -75,7 +76,7 @@ describe('another server of a worker', () => {
       ['listen', 'both', { port: both }],
     ];
     const listeners = await Listeners.start({ BEFORE });
-    const [{ address }] = await listeners.told('both', 'listening');
+    const [{ address }] = await listeners.reported('both', 'listening');
     assert.deepStrictEqual(address, { address: '::', family: 'IPv6', port: both });
     for (const port of [alone, both])
       await listeners.isServedByAll(port === both ? 'both' : 'alone', port, { host: '::1' });
@@ -83,10 +84,10 @@ describe('another server of a worker', () => {
     await refused(alone);
   });
 
-  it('with `exclusive: true` has a port of its own', async () => {
+  it('with `exclusive: true` gets a port of its own', async () => {
     const options = { port: 0, host: '127.0.0.1', exclusive: true };
     const listeners = await Listeners.start({ BEFORE: [['listen', 'own', options]] });
-    const ports = (await listeners.told('own', 'listening')).map(({ address }) => address.port);
+    const ports = (await listeners.reported('own', 'listening')).map(({ address }) => address.port);
     assert.notStrictEqual(ports[0], ports[1]);
     const answers = [await listeners.who('own', ports[0]), await listeners.who('own', ports[1])];
     assert.deepStrictEqual(
@@ -96,7 +97,7 @@ describe('another server of a worker', () => {
     );
   });
 
-  it('finishes what it has at a shutdown, as the app does', async () => {
+  it('finishes its requests in a shutdown, as the app does', async () => {
     const port = await freePort();
     const listeners = await Listeners.start({ BEFORE: [['listen', 'extra', { port }]] });
     const client = new Connection(port);
@@ -110,13 +111,13 @@ describe('another server of a worker', () => {
 });
 
 describe('a server of a worker that cannot listen', () => {
-  it("emits Node's own error where another program has the port, and may try again", async () => {
+  it("emits Node's own error if another program has the port, and may try again", async () => {
     const port = await freePort();
     const other = await occupy(port);
     const listeners = await Listeners.start({
       BEFORE: [['listen', 'extra', { port, host: '127.0.0.1' }]],
     });
-    for (const { error } of await listeners.told('extra', 'error')) {
+    for (const { error } of await listeners.reported('extra', 'error')) {
       assert.match(error.message, new RegExp(`^(bind|listen) EADDRINUSE.* 127.0.0.1:${port}$`));
       assert.deepStrictEqual(
         [error.code, error.address, error.port],
@@ -127,11 +128,11 @@ describe('a server of a worker that cannot listen', () => {
     other.kill();
     await other.ended();
     await listeners.all(['listen', 'extra', { port, host: '127.0.0.1' }]);
-    await listeners.told('extra', 'listening');
+    await listeners.reported('extra', 'listening');
     await listeners.isServedByAll('extra', port);
   });
 
-  it('emits an error where another server of the same worker listens', async () => {
+  it('emits an error if another server of the same worker has the port', async () => {
     const port = await freePort();
     const listeners = await Listeners.start({
       AFTER: [
@@ -139,12 +140,12 @@ describe('a server of a worker that cannot listen', () => {
         ['listen', 'same', { port }],
       ],
     });
-    await listeners.told('one', 'listening');
-    const errors = await listeners.told('same', 'error');
+    await listeners.reported('one', 'listening');
+    const errors = await listeners.reported('same', 'error');
     assert.deepStrictEqual(errors.map(({ error }) => error.code), ['EADDRINUSE', 'EADDRINUSE']);
     await listeners.isServedByAll('one', port);
     await listeners.all(['close', 'one'], ['listen', 'same', { port }]);
-    await listeners.told('same', 'listening');
+    await listeners.reported('same', 'listening');
     await listeners.isServedByAll('same', port);
   });
 
@@ -154,7 +155,7 @@ describe('a server of a worker that cannot listen', () => {
   })) {
     it(`emits ${code} as without a cluster, and the app goes on`, async () => {
       const listeners = await Listeners.start({ BEFORE: [['listen', 'extra', options]] });
-      const codes = (await listeners.told('extra', 'error')).map(({ error }) => error.code);
+      const codes = (await listeners.reported('extra', 'error')).map(({ error }) => error.code);
       assert.deepStrictEqual(codes, [code, code]);
       await listeners.isServedByAll('main', listeners.script.port);
     });

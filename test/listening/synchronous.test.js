@@ -1,17 +1,16 @@
 'use strict';
 
-// `listen()` and `close()` in a worker do what they do in a process of its own, within the same
-// tick and in the same order.
+// `listen()` and `close()` in a worker act as in plain Node, in the same tick and order.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
 const net = require('node:net');
 const { Script, freePort } = require('../helpers/cluster');
 
-/** What a process of the script saw. */
+/** Returns the log of a process of the script. */
 const seen = (script) =>
   script
-    .events({ everybody: true })
+    .events({ allProcesses: true })
     .filter(([name]) => name === 'seen')
     .map(([, what]) => what);
 
@@ -22,7 +21,7 @@ describe('a script whose servers listen and close', () => {
     other = net.createServer().listen(await freePort());
     await once(other, 'listening');
     env = { TAKEN: String(other.address().port) };
-    const script = new Script('one-tick.js', { env });
+    const script = new Script('listen-order.js', { env });
     await script.ended();
     [plain] = seen(script);
     await script.cleanUp();
@@ -45,9 +44,9 @@ describe('a script whose servers listen and close', () => {
     'a script of the command line': { cli: ['--workers', '2', '--mon-port', 'off'] },
     'a worker of a Cluster': { env: { API: 'yes' } },
   })) {
-    it(`sees the same in ${where} as without us`, async () => {
+    it(`sees the same in ${where} as in plain Node`, async () => {
       const port = await freePort();
-      const script = new Script('one-tick.js', {
+      const script = new Script('listen-order.js', {
         port,
         ...settings,
         env: { ...env, ...settings.env },

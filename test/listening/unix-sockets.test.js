@@ -1,7 +1,6 @@
 'use strict';
 
-// Unix sockets of a worker: the master's file may be removed by those who think it theirs, and a
-// name needs none.
+// Unix sockets of a worker: its script may remove the file, and an abstract name has none.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -18,10 +17,10 @@ const WAYS = {
   'a Cluster': { env: { API: 'yes' } },
 };
 const start = (SOCKET, HOW, { env, ...settings }) =>
-  new Script('unix-path.js', { ...settings, env: { ...env, SOCKET, HOW } }).ready();
+  new Script('unix-socket.js', { ...settings, env: { ...env, SOCKET, HOW } }).ready();
 /**
- * What a client of the Node under test gets of that socket: names are what its own Node makes of
- * them.
+ * Returns the answer to a client on the Node under test: each Node interprets abstract names in its
+ * own way.
  */
 const GET = `require('http').get({ socketPath: process.argv[1].replace('@', '\\0') }, (answer) => answer.pipe(process.stdout))`;
 const get = (name) => JSON.parse(execFileSync(NODE, ['-e', GET, name], { encoding: 'utf8' }));
@@ -29,7 +28,7 @@ const get = (name) => JSON.parse(execFileSync(NODE, ['-e', GET, name], { encodin
 for (const [where, settings] of Object.entries(WAYS)) {
   describe(`a unix socket of a script under ${where}`, () => {
     for (const how of ['before', 'exit']) {
-      it(`is reached also if the script removes its file ${how === 'exit' ? 'at its exit' : 'before it listens'}`, async () => {
+      it(`stays reachable if the script removes its file ${how === 'exit' ? 'at its exit' : 'before it listens'}`, async () => {
         const script = await start('app.sock', how, settings);
         const file = path.join(script.cwd, 'app.sock');
         const isServed = () =>
@@ -54,21 +53,21 @@ for (const [where, settings] of Object.entries(WAYS)) {
       });
     }
 
-    it('is told by one path where the script names it from its directory', async () => {
+    it('is shown with one path if the script names it relative to its directory', async () => {
       const script = await start('./app.sock', '', settings);
       assert.deepStrictEqual((await ask(script.cwd, 'status')).ok.master.listening, [
         path.join(fs.realpathSync(script.cwd), 'app.sock'),
       ]);
     });
 
-    it('may have a name and no file', async () => {
+    it('may have an abstract name', async () => {
       const name = `@cluster2-test-${process.pid}-${Object.keys(WAYS).indexOf(where)}`;
       const script = await start(name, '', settings);
       const pids = script.workers();
       for (const pid of [get(name), get(name), get(name)].map((answer) => answer.pid))
         assert.ok(pids.includes(pid));
       const status = (await ask(script.cwd, 'status')).ok;
-      // Node 18 makes of all names the empty one.
+      // Node 18 turns all names into the empty one.
       assert.deepStrictEqual(status.master.listening, [MAJOR < 20 ? '@' : name]);
       assert.ok(!script.errors.includes('\0'));
       script.kill();

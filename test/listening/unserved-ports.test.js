@@ -1,7 +1,7 @@
 'use strict';
 
-// Ports that nobody serves any more: one that was closed is free at once, and one whose last worker
-// leaves ends as it should.
+// Ports that no worker serves any more: a closed one is free at once, and one whose last worker
+// leaves closes gracefully.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
@@ -18,9 +18,11 @@ describe('a port that a worker opens and closes while another one is starting', 
     'in a Cluster': { env: { API: 'yes' } },
   })) {
     it(`is free at once, ${where}`, async () => {
-      const script = new Script('comes-and-goes.js', { port: await freePort(), ...settings });
+      const script = new Script('transient-ports.js', { port: await freePort(), ...settings });
       await script.ready();
-      const events = script.events({ everybody: true }).filter(([name]) => /^(a|this) /.test(name));
+      const events = script
+        .events({ allProcesses: true })
+        .filter(([name]) => /^(a|this) /.test(name));
       assert.deepStrictEqual(events, [
         ['a child', 'listens'],
         ['this process alone', 'listens'],
@@ -33,14 +35,14 @@ describe('a port that a worker opens and closes while another one is starting', 
 });
 
 describe('a port that only a leaving worker serves', () => {
-  it('lets nobody new in, and each of its connections has one more request, whose answer says that it is the last', async () => {
+  it('accepts no new connection, and each existing one gets one more response, with Connection: close', async () => {
     const port = await freePort();
-    const script = await new Script('listener.js', { port: await freePort() }).ready();
+    const script = await new Script('further-servers.js', { port: await freePort() }).ready();
     const cluster = new Cluster({ pids: script.pids });
     const [, leaving] = script.workers();
     await cluster.send(leaving, [['listen', 'extra', { port }]]);
     await script.until('it listens', () =>
-      script.told('message').some(([, { event }]) => event === 'listening'),
+      script.emitted('message').some(([, { event }]) => event === 'listening'),
     );
     const busy = new Connection(port);
     const idle = new Connection(port);
@@ -58,8 +60,8 @@ describe('a port that only a leaving worker serves', () => {
       await client.isClosed();
       assert.strictEqual(client.error, undefined);
     }
-    await script.until('it is gone', () => script.told('died').length === 1);
-    assert.deepStrictEqual(script.told('warning'), []);
+    await script.until('it is gone', () => script.emitted('died').length === 1);
+    assert.deepStrictEqual(script.emitted('warning'), []);
     assert.strictEqual((await request(script.port)).status, 200);
   });
 });

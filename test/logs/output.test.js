@@ -1,6 +1,6 @@
 'use strict';
 
-// Where workers' standard output and error go: `output`.
+// The option `output`: where standard output and error of workers go.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,7 +14,7 @@ const { until } = require('../helpers/wait');
 const log = (script, slot, stream) => path.join(script.cwd, 'logs', `worker-${slot}.${stream}.log`);
 const read = (...where) => fs.readFileSync(log(...where), 'utf8');
 
-/** Starts a server whose one worker runs `code` first. */
+/** Starts a server with one worker, which runs `code` first. */
 async function running(code, options) {
   const script = new Script('hammered.js', {
     port: await freePort(),
@@ -24,7 +24,7 @@ async function running(code, options) {
   return script.ready(1);
 }
 
-/** Fails to start, and says so in one line. */
+/** Checks that the start fails with one line. */
 async function fails(prepare) {
   const script = new Script('http.js', {
     port: await freePort(),
@@ -36,19 +36,19 @@ async function fails(prepare) {
 }
 
 describe("output: 'inherit'", () => {
-  it('is the default: what workers write comes where the master writes, unchanged, and no file is made', async () => {
+  it('is the default: workers write where the master writes, unchanged, and no file is made', async () => {
     const script = await running('console.log("to stdout"); console.error("to stderr");');
     await script.until(
       'it is there',
       () => script.output.includes('to stdout\n') && script.errors === 'to stderr\n',
     );
-    // The original makes the directory too, for what the app may write there.
+    // The original cluster2 makes the directory too, for the app's own files.
     assert.deepStrictEqual(fs.readdirSync(path.join(script.cwd, 'logs')), []);
   });
 });
 
 describe("output: 'prefix'", () => {
-  it('begins each line with slot and pid, however it is written', async () => {
+  it('starts each line with slot and pid, however it is written', async () => {
     const script = await running(
       `const { stdout, stderr } = process;
        console.log('one\\n\\ntwo');
@@ -88,7 +88,7 @@ describe("output: 'prefix'", () => {
     assert.strictEqual(script.errors, `${prefix}wrong\n${prefix}called\n`);
   });
 
-  it('is not part of the reason of a start that fails', async () => {
+  it('does not add the prefix to the reason of a failed start', async () => {
     const script = await startServer({ options: { output: 'prefix' } });
     change(script, 'console.error("no answer"); process.exit(3);');
     const { error } = await ask(script.cwd, 'reload');
@@ -98,7 +98,7 @@ describe("output: 'prefix'", () => {
     );
   });
 
-  it('leaves a terminal a terminal', async () => {
+  it('keeps isTTY', async () => {
     const script = await running(
       'const { stdout, stderr } = process; console.log(String([stdout.isTTY, stderr.isTTY, stdout.hasColors?.(1)]));',
       {
@@ -119,8 +119,8 @@ describe("output: 'prefix'", () => {
 });
 
 describe("output: 'files'", () => {
-  it('gives each slot two files, which others cannot read, and the master writes where it did', async () => {
-    const script = new Script('counts.js', {
+  it('gives each slot two files, readable by the owner only; the master’s output does not change', async () => {
+    const script = new Script('numbered-lines.js', {
       port: await freePort(),
       options: { output: 'files' },
     });
@@ -138,7 +138,7 @@ describe("output: 'files'", () => {
     );
   });
 
-  it('holds what a worker wrote before it died, and what its successor and a new master append', async () => {
+  it('keeps the lines of a dead worker; its successor and a new master append', async () => {
     const code =
       'console.log("begin", process.pid); process.on("exit", () => console.log("end", process.pid));';
     const script = await running(code, { output: 'files' });
@@ -153,7 +153,7 @@ describe("output: 'files'", () => {
     assert.strictEqual(read(script, 0, 'out').replace(/^event .*\n/gm, ''), wanted);
   });
 
-  it('is what the monitor shows in /logs', async () => {
+  it('shows in /logs of the monitor', async () => {
     const monPort = await freePort();
     await running('console.error("seen in the monitor");', { output: 'files', monPort });
     const { body } = await request(monPort, '/logs/worker-0.err.log');
@@ -161,7 +161,7 @@ describe("output: 'files'", () => {
     assert.match((await request(monPort, '/logs')).body, /worker-0\.out\.log/);
   });
 
-  describe('a file that cannot be written fails the start, and is named', () => {
+  describe('an unwritable file fails the start, and is named', () => {
     let directory;
     beforeEach(() => (directory = fs.mkdtempSync('/tmp/cluster2-test-')));
     afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
@@ -171,14 +171,14 @@ describe("output: 'files'", () => {
         `^cluster2: cannot write ${file}: .* \\(option 'logs', for output: 'files'\\) \\(CLUSTER2_ERR_LOGS_UNWRITABLE\\)\\n$`,
       );
 
-    it('where the directory is none', async () => {
+    it('if the directory is a file', async () => {
       assert.match(
         await fails(() => (fs.writeFileSync(at('logs'), ''), directory)),
         named(at('logs')),
       );
     });
 
-    it('where it is a symlink, whose target stays as it is', async () => {
+    it('if it is a symlink, whose target is not changed', async () => {
       const errors = await fails(() => {
         fs.mkdirSync(at('logs'));
         fs.writeFileSync(at('precious'), 'precious');

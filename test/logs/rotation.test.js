@@ -18,7 +18,7 @@ const CONFIGURATION = fs.readFileSync(
 );
 
 async function start(options) {
-  const script = new Script('counts.js', {
+  const script = new Script('numbered-lines.js', {
     port: await freePort(),
     options: { output: 'files', ...options },
   });
@@ -30,12 +30,14 @@ const files = (script) => fs.readdirSync(logs(script)).map((name) => path.join(l
 const current = (script) => files(script).filter((file) => file.endsWith('.log'));
 const descriptors = (pid) => [1, 2].map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`));
 
-/** Gives all files other names, as a rotation does. */
+/** Renames all files, as a rotation does. */
 function rename(script, suffix) {
   for (const file of current(script)) fs.renameSync(file, `${file}.${suffix}`);
 }
 
-/** What one stream's files hold: the numbers of each worker's lines, in the order of `names`. */
+/**
+ * Returns the numbers of each worker's lines in the files of one stream, in the order of `names`.
+ */
 function numbersOf(script, stream) {
   const age = (file) => Number(/\.log\.(\d+)$/.exec(file)?.[1] ?? 0);
   const own = files(script)
@@ -51,7 +53,7 @@ function numbersOf(script, stream) {
   return numbers;
 }
 
-/** No worker's line is missing, or comes twice, or in another order. */
+/** Checks that no line is missing, duplicated or out of order. */
 function assertComplete(script, workers) {
   for (const stream of ['out', 'err']) {
     const numbers = numbersOf(script, stream);
@@ -61,7 +63,7 @@ function assertComplete(script, workers) {
   }
 }
 
-describe('the rotation of log files by the configuration of the examples', () => {
+describe('the logrotate configuration of the examples', () => {
   const rotate = CONFIGURATION.split('postrotate')[1].split('endscript')[0];
   const postrotate = (cwd) => {
     fs.mkdirSync(path.join(cwd, 'node_modules', '.bin'), { recursive: true });
@@ -69,7 +71,7 @@ describe('the rotation of log files by the configuration of the examples', () =>
     return spawnSync('sh', ['-c', rotate.replaceAll('/srv/app', cwd)], { encoding: 'utf8' });
   };
 
-  it('ends no master that writes no files: it is refused', async () => {
+  it('does not end a master that writes no files: the command is refused', async () => {
     const script = await start({ output: 'inherit' });
     const { status, stderr } = postrotate(script.cwd);
     assert.strictEqual(status, 1);
@@ -77,7 +79,7 @@ describe('the rotation of log files by the configuration of the examples', () =>
     assert.strictEqual((await ask(script.cwd, 'status')).ok.workers.length, 2);
   });
 
-  it('is content where no cluster runs', () => {
+  it('succeeds if no cluster runs', () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     try {
       assert.strictEqual(postrotate(cwd).status, 0);
@@ -93,7 +95,7 @@ describe('the rotation of log files', () => {
     [logrotate] = need(this, 'logrotate');
   });
 
-  it('by logrotate, with the configuration of the examples, loses no line, also during a reload', async () => {
+  it('by logrotate, with the configuration of the examples, loses no line, even during a reload', async () => {
     const script = await start();
     const configuration = path.join(script.cwd, 'rotate.conf');
     fs.mkdirSync(path.join(script.cwd, 'node_modules', '.bin'), { recursive: true });
@@ -103,7 +105,7 @@ describe('the rotation of log files', () => {
       CONFIGURATION.replaceAll('/srv/app', script.cwd).replace(/^ *compress\n/m, ''),
     );
     const rotate = async () => {
-      // Empty ones are left where they are.
+      // logrotate leaves empty files in place.
       await script.until(
         'all files have lines',
         () =>
@@ -125,7 +127,7 @@ describe('the rotation of log files', () => {
     assert.strictEqual(script.errors, '');
   });
 
-  it('is complete when reopenLogs() resolves: nothing more comes into the old files', async () => {
+  it('is complete when reopenLogs() resolves: the old files do not grow', async () => {
     const script = await start();
     for (let times = 1; times <= 5; times++) {
       rename(script, 100 - times);
@@ -143,22 +145,22 @@ describe('the rotation of log files', () => {
     assertComplete(script, 2);
   });
 
-  it('goes on with the old files where the new ones cannot be opened, and says so', async () => {
+  it('goes on with the old files and warns if the new ones cannot be opened', async () => {
     const script = await start();
     rename(script, 1);
     fs.symlinkSync('/dev/null', path.join(logs(script), 'worker-0.out.log'));
     assert.deepStrictEqual((await ask(script.cwd, 'reopenLogs')).ok, { workers: 2 });
     const warning =
       /^worker \d+ goes on with its old log files: cannot write .*worker-0\.out\.log: .*\(option 'logs'/;
-    await script.until('it is told', () =>
-      script.told('warning').some(([{ message }]) => warning.test(message)),
+    await script.until('it is reported', () =>
+      script.emitted('warning').some(([{ message }]) => warning.test(message)),
     );
     const old = path.join(logs(script), 'worker-0.out.log.1');
     const { size } = fs.statSync(old);
     await until('the old file grows', () => fs.statSync(old).size > size);
   });
 
-  it('is refused where workers write no files, and SIGUSR2 is then left to Node, which it ends', async () => {
+  it('is refused if workers write no files; SIGUSR2 then ends the process, as in plain Node', async () => {
     const script = await start({ output: 'prefix' });
     const { error } = await ask(script.cwd, 'reopenLogs');
     assert.strictEqual(error.code, 'CLUSTER2_ERR_WRONG_STATE');

@@ -1,26 +1,26 @@
 'use strict';
 
-// What a master holds does not grow with what it has done.
+// The memory and descriptors of a master do not grow over time.
 
 const assert = require('node:assert');
 const { Script, freePort } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
 
 /**
- * The first ones fill caches, have V8 compile what is called often, and let each thread's arena
- * reach its size: glibc keeps up to 128 KB of free memory at the end of each.
+ * The first reloads fill caches, let V8 compile hot code, and let each thread's arena reach its
+ * size: glibc keeps up to 128 KB of free memory at the end of each.
  */
 const WARM = 300;
 const RELOADS = 1000;
 /**
- * What a reload may leave behind, bytes. Not nothing: pages that an allocator has touched once are
- * not given back. Live native blocks do not grow: heaptrack found 1.5 bytes a reload, the monitor's
- * history (docs/internals/performance.md).
+ * How much memory a reload may leave behind, in bytes. More than 0, for an allocator does not
+ * return all pages. Live native blocks do not grow: heaptrack found 1.5 bytes a reload, the
+ * monitor's history (docs/internals/performance.md).
  */
 const EACH = 1000;
 
 describe(`a master that made ${RELOADS} reloads under load`, () => {
-  it('holds no more native memory, no more of JavaScript’s, and no more descriptors than before', async () => {
+  it('uses no more native memory, JavaScript memory and descriptors than before', async () => {
     const settings = {
       port: await freePort(),
       options: { noWorkers: 1, monPort: 0 },
@@ -31,9 +31,9 @@ describe(`a master that made ${RELOADS} reloads under load`, () => {
       execArgv: ['--expose-gc'],
     }).ready(1);
     const load = new Load(script.port, [{ clients: 2 }, { clients: 2, keepAlive: true }]);
-    await script.until('all reloads are made', () => script.told('done').length > 0, 800_000);
+    await script.until('all reloads are made', () => script.emitted('done').length > 0, 800_000);
     await load.stop();
-    const held = script.told('holds').map(([holds]) => holds);
+    const held = script.emitted('holds').map(([holds]) => holds);
     const [warm] = held.filter(({ reloads }) => reloads === WARM);
     const last = held.at(-1);
     const grown = (what) => (last[what] - warm[what]) / (RELOADS - WARM);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The promise, at length: 50 reloads and 100,000 requests for each kind of client, without one
-// error. Minutes. CLUSTER2_LONG_REQUESTS and CLUSTER2_LONG_RELOADS make it shorter, or longer.
+// 50 reloads and 100,000 requests for each kind of client, without one error. Takes minutes.
+// CLUSTER2_LONG_REQUESTS and CLUSTER2_LONG_RELOADS make it shorter or longer.
 
 const assert = require('node:assert');
 const path = require('node:path');
@@ -19,14 +19,14 @@ const OF_ALL_KINDS = {
 const runs = {
   'new connections': { clients: { oneShot: 24 }, think: 0 },
   'keep-alive': { clients: { keepAlive: 40, agent: 8 }, think: 10 },
-  // A slow one takes a tenth of a second, so there must be many.
+  // A slow request takes a tenth of a second, so there are many clients.
   'slow bodies, both ways': { clients: { slow: 150, upload: 60, chunked: 60 }, think: 5 },
   'WebSocket, short-lived': { clients: { upgrade: 120 }, think: 0 },
   'a unix socket': { clients: OF_ALL_KINDS, think: 3, port: 'app.sock' },
   IPv6: { clients: OF_ALL_KINDS, think: 3, host: '::1' },
 };
 
-/** What a failure needs to be understood. */
+/** The details that explain a failure. */
 function told(script, load) {
   const bad = ([name, , death]) => name === 'warning' || (name === 'died' && death.code !== 0);
   const deaths = script.events().filter(bad);
@@ -51,8 +51,8 @@ describe(`${RELOADS} reloads and ${REQUESTS} requests`, () => {
         const { ok, error } = await ask(script.cwd, 'reload');
         assert.deepStrictEqual(ok, { replaced: 2 }, JSON.stringify(error));
         reloads += 1;
-        // Spread over the requests; the last ones come without a pause if there are requests
-        // enough.
+        // Spread over the requests; the last ones follow without a pause if there are enough
+        // requests.
         const due = Math.min(REQUESTS, Math.round((REQUESTS * reloads) / RELOADS));
         if (load.counts.ok < due) await load.answered(due - load.counts.ok, 300_000);
         assert.strictEqual(load.troubles.length, 0, told(script, load));
@@ -62,10 +62,10 @@ describe(`${RELOADS} reloads and ${REQUESTS} requests`, () => {
       assert.ok(report.ok >= REQUESTS);
       await script.until(
         'the old workers are gone',
-        () => script.told('died').length === 2 * reloads,
+        () => script.emitted('died').length === 2 * reloads,
         40_000,
       );
-      assert.deepStrictEqual(script.told('warning'), []);
+      assert.deepStrictEqual(script.emitted('warning'), []);
       script.kill();
       await assertCleanEnd(script, 40_000);
     });

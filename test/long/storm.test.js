@@ -1,23 +1,23 @@
 'use strict';
 
-// The storm of helpers/storm.js, for CLUSTER2_STORM_MINUTES (30), with seeds that failed once
-// first.
+// The storm of helpers/storm.js for CLUSTER2_STORM_MINUTES (30), after the seeds that failed
+// before.
 
 const { anySeed, storm } = require('../helpers/storm');
 
 const MINUTES = Number(process.env.CLUSTER2_STORM_MINUTES ?? 30);
-/** Seeds whose storm once breached what always holds. */
+/** Seeds of storms that failed before. */
 const KEPT = [];
 
 describe('a long storm of faults', () => {
   for (const seed of KEPT) {
-    it(`as the one of the seed ${seed}, which failed once`, async function () {
+    it(`with the seed ${seed}, which failed before`, async function () {
       this.timeout(120_000);
       await storm({ seed, duration: 1 });
     });
   }
 
-  it(`of ${MINUTES} minutes costs only what dead workers had taken`, async function () {
+  it(`of ${MINUTES} minutes costs only requests that dead workers had taken`, async function () {
     this.timeout((MINUTES + 3) * 60_000);
     console.log(await storm({ seed: anySeed(), duration: MINUTES * 60_000 }));
   });

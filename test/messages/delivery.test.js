@@ -1,7 +1,7 @@
 'use strict';
 
-// Messages between master and workers: what arrives is what was sent, in order, and a worker that
-// does not read harms nobody.
+// Messages between master and workers: they arrive unchanged and in order, and a worker that does
+// not read harms no other.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -11,25 +11,25 @@ const { attempt } = require('../helpers/load');
 const start = async (file, workers = 2) =>
   new Script(file, { port: await freePort() }).ready(workers);
 
-/** The arguments of the events of one name, of all processes. */
+/** Returns the arguments of all events of one name, of all processes. */
 function toldBy(script, name) {
   return script
-    .events({ everybody: true })
+    .events({ allProcesses: true })
     .filter((event) => event[0] === name)
     .map((event) => event.slice(1));
 }
 
 describe('messages', () => {
-  it('of every kind, 1.5 MB, unicode and line breaks included, arrive as they were sent, in order', async () => {
+  it('of every kind arrive unchanged and in order, including 1.5 MB, unicode and line breaks', async () => {
     const script = await start('messages.js');
-    await script.until('everything came back', () => script.told('back').length === 2);
-    for (const [pid, same, complete] of script.told('back')) {
+    await script.until('everything came back', () => script.emitted('back').length === 2);
+    for (const [pid, same, complete] of script.emitted('back')) {
       assert.deepStrictEqual(same, Array(same.length).fill(true));
       assert.ok(complete);
       assert.ok(script.workers().includes(pid));
     }
     await script.until(
-      'workers were told by events as well',
+      'workers got events too',
       () => toldBy(script, 'heard').length === 28,
     );
     assert.ok(
@@ -39,7 +39,7 @@ describe('messages', () => {
     assert.strictEqual(script.errors, '');
   });
 
-  it('to a pid that is no worker are refused', async () => {
+  it('to a pid that is not a worker are rejected', async () => {
     const script = await start('commands.js');
     for (const pid of [script.pid, process.pid, 4_000_000]) {
       const { error } = await ask(script.cwd, 'send', [pid, 'hello']);
@@ -48,27 +48,27 @@ describe('messages', () => {
     }
   });
 
-  it('to a worker that is gone are refused', async () => {
+  it('to a dead worker are rejected', async () => {
     const script = await start('commands.js');
     const [gone] = script.workers();
     process.kill(gone, 'SIGKILL');
-    await script.until('it is gone', () => script.told('died').length > 0);
+    await script.until('it is gone', () => script.emitted('died').length > 0);
     assert.strictEqual(
       (await ask(script.cwd, 'send', [gone, 'hello'])).error.code,
       'CLUSTER2_ERR_WORKER_UNKNOWN',
     );
   });
 
-  it('beyond 8 MiB are dropped and told of, and those before and after them arrive', async () => {
+  it('beyond 8 MiB are dropped with a warning, and those before and after them arrive', async () => {
     const LIMIT = 8 * 1024 * 1024;
     const script = await start('long-messages.js', 1);
-    const [[worker]] = script.told('listening');
+    const [[worker]] = script.emitted('listening');
     await script.until('the last one arrives', () =>
-      script.told('got').some(([message]) => message === 'last'),
+      script.emitted('got').some(([message]) => message === 'last'),
     );
-    assert.deepStrictEqual(script.told('got').flat(), [LIMIT, LIMIT, 'between', LIMIT, 'last']);
-    const warnings = script.told('warning').map(([{ message }]) => message);
-    // Node sends a message with a handle in an envelope.
+    assert.deepStrictEqual(script.emitted('got').flat(), [LIMIT, LIMIT, 'between', LIMIT, 'last']);
+    const warnings = script.emitted('warning').map(([{ message }]) => message);
+    // Node wraps a message with a handle.
     const sizes = [`${LIMIT + 1}`, `${40 * 1024 * 1024}`, '\\d+'];
     assert.strictEqual(warnings.length, sizes.length);
     for (const [index, size] of sizes.entries()) {
@@ -77,13 +77,13 @@ describe('messages', () => {
         new RegExp(`worker ${worker} sent a message of ${size} bytes.* ${LIMIT} bytes`),
       );
     }
-    assert.deepStrictEqual(script.told('died'), []);
+    assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('sent by a worker just before it ends arrive before its died, none is missing', async () => {
-    const script = await start('last-words.js', 1);
+  it('sent by a worker just before it ends arrive before its died, and none is missing', async () => {
+    const script = await start('last-messages.js', 1);
     await attempt({ port: script.port });
-    await script.until('it has died', () => script.told('died').length > 0);
+    await script.until('it has died', () => script.emitted('died').length > 0);
     const story = script.events().filter(([name]) => name === 'message' || name === 'died');
     const numbers = story.slice(0, 500).map(([, , message]) => message.number);
     assert.deepStrictEqual(numbers, Array.from({ length: 500 }, (_, index) => index + 1));
@@ -93,13 +93,13 @@ describe('messages', () => {
 });
 
 describe('a worker that does not read its messages', () => {
-  it('is told of as busy at some point, harms nobody, and gets all that were accepted once it reads again', async () => {
-    const script = await start('floods.js');
-    const [[first]] = script.told('listening');
+  it('is reported as busy, harms no other, and gets all accepted messages when it reads again', async () => {
+    const script = await start('master-floods.js');
+    const [[first]] = script.emitted('listening');
     process.kill(first, 'SIGSTOP');
     script.kill('SIGUSR2');
-    await script.until('a message is refused', () => script.told('refused').length > 0);
-    const [[pid, code, accepted, broadcast]] = script.told('refused');
+    await script.until('a message is refused', () => script.emitted('refused').length > 0);
+    const [[pid, code, accepted, broadcast]] = script.emitted('refused');
     assert.strictEqual(pid, first);
     assert.strictEqual(code, 'CLUSTER2_ERR_WORKER_BUSY');
     assert.ok(accepted >= 100, `${accepted} messages may wait`);

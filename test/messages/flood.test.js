@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers that send more than the master's script takes: what the cluster does stays known,
-// messages push back to whoever sends them, and none is lost.
+// Workers that send more messages than the master's script handles: events of the cluster still
+// arrive, senders are slowed down, and no message is lost.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -16,22 +16,22 @@ const start = async (file, noWorkers, env) =>
     env,
   }).ready(noWorkers);
 
-const heard = (script) => script.told('heard').at(-1)?.[0] ?? 0;
+const heard = (script) => script.emitted('heard').at(-1)?.[0] ?? 0;
 const pidsOf = (script, name) =>
   script
-    .told(name)
+    .emitted(name)
     .map(([pid]) => pid)
     .sort();
 const rssOf = (pid) =>
   Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s*(\d+)/)[1]) * 1024;
 const status = async (script) => (await ask(script.cwd, 'status')).ok;
 
-/** Has the master's script stuck until what is returned is called. */
+/** Blocks the master's script until the returned function is called. */
 async function stick(script) {
   const file = path.join(script.cwd, 'stuck');
   fs.writeFileSync(file, '');
   script.kill('SIGUSR2');
-  await script.until('the script is stuck', () => script.told('stuck').length > 0);
+  await script.until('the script is stuck', () => script.emitted('stuck').length > 0);
   return () => fs.rmSync(file);
 }
 
@@ -39,18 +39,18 @@ const isWhole = ({ workers }, count) =>
   workers.length === count && workers.every(({ pid, state }) => state === 'ready' && isAlive(pid));
 
 describe('workers that send without pause', () => {
-  it('16 of them hide no death, delay no answer and swallow no signal', async () => {
-    const script = await start('flood.js', 16);
+  it('do not hide a death, delay an answer or swallow a signal (16 workers)', async () => {
+    const script = await start('workers-flood.js', 16);
     await script.until('they flood', () => heard(script) > 20_000);
     const victims = script.workers().slice(0, 4);
     victims.forEach((pid) => process.kill(pid, 'SIGKILL'));
-    await script.until('each death is told', () =>
+    await script.until('each death is reported', () =>
       victims.every((pid) => pidsOf(script, 'died').includes(pid)),
     );
     await script.until('all are replaced', async () => isWhole(await status(script), 16), 10_000);
 
     const reloading = ask(script.cwd, 'reload');
-    await script.until('a reload goes on', () => script.told('reloading').length >= 2, 10_000);
+    await script.until('a reload goes on', () => script.emitted('reloading').length >= 2, 10_000);
     process.kill(script.workers()[8], 'SIGKILL');
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(10_000), { code: 0, signal: null });
@@ -58,12 +58,12 @@ describe('workers that send without pause', () => {
     assert.deepStrictEqual(
       pidsOf(script, 'died'),
       pidsOf(script, 'forked'),
-      'each end is told, once',
+      'each end is reported, once',
     );
   });
 
-  it('take no memory of a script that is stuck, which learns later what happened and ends at once', async () => {
-    const script = await start('flood.js', 4);
+  it('do not fill the memory of a stuck script, which later gets all events and ends at once', async () => {
+    const script = await start('workers-flood.js', 4);
     await script.until('they flood', () => heard(script) > 20_000);
     const free = await stick(script);
     const before = rssOf(script.pid);
@@ -84,28 +84,28 @@ describe('workers that send without pause', () => {
   });
 });
 
-describe('messages to a script that is slow', () => {
+describe('messages to a slow script', () => {
   it('all arrive, in order', async () => {
-    const script = await start('numbers.js', 3, { COUNT: 20_000, SLOW: 20 });
+    const script = await start('numbered-messages.js', 3, { COUNT: 20_000, SLOW: 20 });
     script.kill('SIGUSR2');
     const all = JSON.stringify([20_000, 20_000, 20_000]);
     await script.until('all have come', () => JSON.stringify(heard(script)) === all, 20_000);
-    assert.deepStrictEqual(script.told('wrong'), []);
+    assert.deepStrictEqual(script.emitted('wrong'), []);
     assert.strictEqual(script.errors, '');
   });
 
-  it('arrive before the end of who sent them, although the script was stuck for longer than the worker lived', async () => {
-    const script = await start('numbers.js', 2, { COUNT: 1000, LAST: 1, SLOW: 0 });
+  it('arrive before the death of their sender, even if the script was stuck for longer than the worker lived', async () => {
+    const script = await start('numbered-messages.js', 2, { COUNT: 1000, LAST: 1, SLOW: 0 });
     const workers = script.workers();
     const free = await stick(script);
     await script.until('they are gone', () => workers.every((pid) => !isAlive(pid)));
-    // Others are there in their place, while the script knows nothing of it.
+    // They are replaced while the script does not know of it.
     await script.until('they are replaced', async () => isWhole(await status(script), 2));
     free();
-    await script.until('their ends are told', () => script.told('died').length === 2);
-    assert.deepStrictEqual(script.told('wrong'), []);
+    await script.until('their ends are reported', () => script.emitted('died').length === 2);
+    assert.deepStrictEqual(script.emitted('wrong'), []);
     assert.deepStrictEqual(
-      script.told('died').map(([, code, count]) => [code, count]),
+      script.emitted('died').map(([, code, count]) => [code, count]),
       [
         [7, 1000],
         [7, 1000],
@@ -113,19 +113,19 @@ describe('messages to a script that is slow', () => {
     );
   });
 
-  it('all arrive although a listener throws at some', async () => {
-    const script = await start('throws.js', 1);
-    await script.until('the last has come', () => script.told('heard').length > 0);
-    assert.deepStrictEqual(script.told('heard'), [[100, 33]]);
+  it('all arrive even if a listener throws for some', async () => {
+    const script = await start('throwing-listener.js', 1);
+    await script.until('the last has come', () => script.emitted('heard').length > 0);
+    assert.deepStrictEqual(script.emitted('heard'), [[100, 33]]);
   });
 });
 
-describe('more questions than can wait', () => {
-  it('are each answered or refused, and no signal is among them', async () => {
-    const script = await start('asks-often.js', 1);
+describe('more calls than can wait', () => {
+  it('are each answered or rejected, and swallow no signal', async () => {
+    const script = await start('many-calls.js', 1);
     script.kill('SIGUSR2');
     assert.deepStrictEqual(await script.ended(10_000), { code: 0, signal: null });
-    const [[answered, refused, errors]] = script.told('answered');
+    const [[answered, refused, errors]] = script.emitted('answered');
     assert.strictEqual(answered + refused, 20_000);
     assert.ok(answered > 1000 && refused > 1000, `${answered} answered, ${refused} refused`);
     assert.deepStrictEqual(errors, [

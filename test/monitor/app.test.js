@@ -1,6 +1,6 @@
 'use strict';
 
-// The user's own monitor app: first on the monitor's port, before the built-in pages.
+// The user's own monitor app: it gets requests on the monitor's port before the built-in pages.
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
@@ -19,7 +19,7 @@ async function serve(KIND, options = {}) {
 
 describe('a monitor app', () => {
   for (const kind of ['function', 'server', 'express']) {
-    it(`that is a ${kind} gets requests first, and its 404s fall to the pages`, async () => {
+    it(`that is a ${kind} gets requests first, and its 404s fall through to the pages`, async () => {
       const script = await (await serve(kind)).ready(1);
       const ask = (path, options) => request(script.monPort, path, options);
       assert.strictEqual((await ask('/mine')).body, `mine ${script.pid}`);
@@ -45,7 +45,7 @@ describe('a monitor app', () => {
     assert.match((await request(script.monPort, '/')).body, /<html/);
   });
 
-  it('that blocks the master’s script holds up neither the app nor the pages for long', async () => {
+  it('that blocks the master’s script does not delay the app, nor the pages for long', async () => {
     const script = await (await serve('function')).ready(1);
     const blocked = request(script.monPort, '/block', { signal: undefined });
     assert.strictEqual((await request(script.port)).body, 'app');
@@ -54,10 +54,10 @@ describe('a monitor app', () => {
     await blocked;
   });
 
-  it('is refused where it is nothing that can be served', async () => {
+  it('is rejected if it cannot be served', async () => {
     const script = await serve('wrong');
-    await script.until('the error is told', () => script.told('error').length === 1);
-    assert.strictEqual(script.told('error')[0][0].code, 'CLUSTER2_ERR_APP_INVALID');
+    await script.until('the error is reported', () => script.emitted('error').length === 1);
+    assert.strictEqual(script.emitted('error')[0][0].code, 'CLUSTER2_ERR_APP_INVALID');
     await script.ended();
   });
 });

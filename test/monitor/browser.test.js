@@ -1,8 +1,8 @@
 /* global document, getComputedStyle */
 'use strict';
 
-// The monitor's page as a person sees it, in a real browser. With SCREENSHOTS=1 it also draws the
-// pictures in `docs/images/`.
+// The monitor's page in a real browser. With SCREENSHOTS=1 it also makes the pictures in
+// `docs/images/`.
 
 const assert = require('node:assert');
 const path = require('node:path');
@@ -16,7 +16,7 @@ const { until } = require('../helpers/wait');
 const PHONE = { width: 360, height: 740 };
 const PICTURES = path.join(__dirname, '..', '..', 'docs', 'images');
 const PAGES = ['', 'logs', 'deps'];
-/** What a busy worker may show. */
+/** The widest values of a busy worker. */
 const WIDEST = {
   'Requests / s': '123,456',
   'Active requests': '9,999',
@@ -31,7 +31,7 @@ const WIDEST = {
   'Pid': '4194304',
 };
 
-/** A cluster with a monitor, some requests in its past, and a browser. */
+/** A cluster with a monitor and some past requests, and a browser. */
 async function begin(options = {}) {
   const monPort = await freePort();
   const script = await new Script('http.js', {
@@ -42,17 +42,14 @@ async function begin(options = {}) {
   return { script, monPort, address: `http://127.0.0.1:${monPort}/`, browser: await launch() };
 }
 
-/**
- * Some clients, gently. Those without keep-alive see to it that every worker is asked again and
- * again.
- */
+/** A light load. Clients without keep-alive let every worker get requests. */
 const load = (port, clients = 8) =>
   new Load(
     port,
     [true, false].map((keepAlive) => ({ clients: clients / 2, path: '/slow?20', keepAlive })),
   );
 
-/** The workers as the page shows them: what stands in each cell, by the name of its column. */
+/** Returns the workers on the page: the text of each cell, by the name of its column. */
 async function rows(page) {
   const cells = await page
     .locator('.workers tbody tr')
@@ -67,7 +64,7 @@ async function rows(page) {
   return cells.map(Object.fromEntries);
 }
 
-/** Has the page stand still, and every cell show the widest that it may. */
+/** Pauses the page, and fills every cell with its widest value. */
 async function widen(page) {
   const widened = await page.evaluate((widest) => {
     document.querySelector('#pause').click();
@@ -80,7 +77,7 @@ async function widen(page) {
   assert.deepStrictEqual(new Set(widened), new Set(Object.keys(WIDEST)));
 }
 
-/** How many requests there were since the start, as the page says. */
+/** Returns the number of requests since the start on the page. */
 async function requests(page) {
   const text = await page
     .locator('.totals div', { has: page.getByText('Requests', { exact: true }) })
@@ -89,7 +86,7 @@ async function requests(page) {
   return Number(text.replaceAll(',', ''));
 }
 
-/** The same, of what `status.json` says. */
+/** The same for `status.json`. */
 async function status(monPort) {
   return JSON.parse((await request(monPort, '/status.json')).body);
 }
@@ -101,10 +98,10 @@ describe('the monitor in a browser', function () {
     need(this, 'chromium');
   });
 
-  // Before the hook of `leaks.js` looks what is left.
+  // Before the hook of `leaks.js` checks what is left.
   afterEach(closeAll);
 
-  it('shows numbers that change, and who replaces a killed worker, without being loaded again', async () => {
+  it('updates numbers, and shows the replacement of a killed worker, without a reload of the page', async () => {
     const { script, address, browser } = await begin();
     const page = await open(browser, address);
     await page.evaluate(() => (document.body.dataset.mark = 'the same'));
@@ -128,7 +125,7 @@ describe('the monitor in a browser', function () {
     assert.deepStrictEqual(page.troubles, []);
   });
 
-  it('asks nobody else and has nothing to complain of, on any page, in light and in dark', async () => {
+  it('loads nothing from elsewhere and logs no error, on any page, in light and dark mode', async () => {
     const { address, browser } = await begin();
     const grounds = [];
     for (const colorScheme of ['light', 'dark']) {
@@ -146,7 +143,7 @@ describe('the monitor in a browser', function () {
     assert.strictEqual(new Set(grounds).size, 2, 'all pages have the same two grounds');
   });
 
-  it('fits on a phone, and on small screens, also with large numbers', async () => {
+  it('fits on a phone and small screens, even with large numbers', async () => {
     const { address, browser } = await begin();
     for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
       for (const name of PAGES) {
@@ -169,7 +166,7 @@ describe('the monitor in a browser', function () {
     }
   });
 
-  it('is used by keyboard: the first stop leads to the content, and the page pauses and goes on', async () => {
+  it('works by keyboard: the first tab stop leads to the content, and the page can be paused', async () => {
     const { script, address, browser } = await begin();
     const page = await open(browser, address);
     await page.keyboard.press('Tab');
@@ -187,7 +184,7 @@ describe('the monitor in a browser', function () {
     assert.strictEqual(await page.locator('#pause').innerText(), 'Resume');
     const still = await requests(page);
     const clients = load(script.port);
-    // Another page sees two samples in that time; this one none.
+    // Another page gets two samples in that time; this one none.
     const other = await open(browser, address);
     for (let samples = 0; samples < 2; samples += 1) {
       const seen = await requests(other);
@@ -210,7 +207,7 @@ describe('the monitor in a browser', function () {
     const { workers } = await status(monPort);
     const expected = workers.map(({ pid, generation, state, connections, restarts }) =>
       [pid, generation, state, connections.total, restarts].map(String));
-    // The page is made of samples, of which one comes every 2 s.
+    // The page shows samples, one every 2 s.
     await until('the snapshot says the same', async () => {
       await page.reload();
       const shown = (await rows(page)).map((row) => [
@@ -227,7 +224,7 @@ describe('the monitor in a browser', function () {
   });
 
   if (process.env.SCREENSHOTS) {
-    it('draws the pictures of the manual', async function () {
+    it('makes the pictures of the manual', async function () {
       this.timeout(240_000);
       const { script, address, browser } = await begin({ noWorkers: 4 });
       const clients = [load(script.port, 12)];

@@ -1,7 +1,7 @@
 'use strict';
 
-// Strangers who mean no good at the monitor: the app's clients do not notice, the monitor is there
-// again afterwards, and nobody is shown what is not theirs.
+// Malicious clients of the monitor: the app's clients do not notice, the monitor works again
+// afterwards, and no private data is shown.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -14,12 +14,12 @@ const { Script, freePort } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 const { until } = require('../helpers/wait');
 
-/** Longer than the monitor waits for a request's head, and for a reader that is stuck: 10 s. */
+/** Longer than the monitor waits for a request's head, or for a client that does not read: 10 s. */
 const CUT_WITHIN = 20_000;
 const MANY = 3000;
-/** Less than silent clients are waited for, milliseconds. */
+/** Shorter than the monitor waits for silent clients, in milliseconds. */
 const PROMPT = 4000;
-/** How many connections the monitor has at a time. */
+/** The number of connections that the monitor accepts at a time. */
 const CONNECTIONS = 128;
 const SECRET = 'hush-hush';
 
@@ -36,8 +36,8 @@ async function begin({ options = {}, env } = {}) {
 }
 
 /**
- * The time within which 99 of 100 requests at the app were answered, milliseconds. All of them have
- * to be.
+ * Returns the time within which 99 of 100 requests to the app were answered, in milliseconds. All
+ * of them must be answered.
  */
 async function p99(port) {
   const times = [];
@@ -60,7 +60,7 @@ const connect = (port, count) => Array.from({ length: count }, () => new Connect
 const destroy = (connections) => connections.forEach(({ socket }) => socket.destroy());
 
 /**
- * Says that again and again, each time on a new connection, until `end()`, which returns the
+ * Sends the text again and again, each time on a new connection, until `end()`, which returns the
  * answers.
  */
 function repeat(port, clients, message) {
@@ -86,19 +86,16 @@ function repeat(port, clients, message) {
   };
 }
 
-/**
- * None was answered in another way. An answer may be lost where the monitor closes before it has
- * read everything.
- */
+/** Checks all answers. One may be lost if the monitor closes before it has read everything. */
 function assertRefused(answers, status) {
   assert.ok(answers.some((line) => line.includes(status)), `${status} among ${answers.length}`);
   assert.deepStrictEqual(answers.filter((line) => line && !line.includes(status)), []);
 }
 
-// Each begins, and returns how it ends.
+// Each function starts an attack, and returns a function that ends it.
 const ATTACKS = {
   'random bytes': async (port) => {
-    // Made before, so that making them is not what the app's clients notice.
+    // Made before, so that making them does not delay the app's clients.
     const noise = Array.from({ length: 100 }, () => randomBytes(64 * 1024));
     let turn = 0;
     const end = repeat(port, 20, () => noise[(turn += 1) % noise.length]);
@@ -129,7 +126,7 @@ const ATTACKS = {
     const readers = connect(port, 60);
     for (const { socket } of readers)
       socket.pause().write('GET /logs/big.log HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    // A connection and a file for each.
+    // One connection and one file each.
     await until(
       'all are being served',
       () => descriptors(script.pid) >= before + 2 * readers.length,
@@ -162,11 +159,11 @@ const ATTACKS = {
   },
 };
 
-describe('the monitor and bad clients', function () {
+describe('malicious clients of the monitor', function () {
   this.timeout(60_000);
 
   for (const [name, attack] of Object.entries(ATTACKS)) {
-    it(`${name} are nothing that the app's clients notice, and the monitor is there again afterwards`, async () => {
+    it(`do not slow down the app, and the monitor works again afterwards: ${name}`, async () => {
       const { script, monPort } = await begin();
       const quiet = await p99(script.port);
       const end = await attack(monPort, script);
@@ -176,12 +173,12 @@ describe('the monitor and bad clients', function () {
         'the monitor answers',
         async () => (await attempt({ port: monPort })).outcome === 'ok',
       );
-      assert.deepStrictEqual(script.told('died'), []);
+      assert.deepStrictEqual(script.emitted('died'), []);
       assert.strictEqual(script.errors, '');
     });
   }
 
-  it('show no file outside of the logs, and none that is no file', async () => {
+  it('see no file outside of the logs directory, and no special file', async () => {
     const { script, monPort } = await begin();
     const logs = path.join(script.cwd, 'logs');
     fs.writeFileSync(path.join(script.cwd, 'secret.txt'), SECRET);
@@ -240,7 +237,7 @@ describe('the monitor and bad clients', function () {
     assert.deepStrictEqual(JSON.parse(body).map((log) => log.name), ['app.log']);
   });
 
-  it('show nothing to a page that reaches this machine under a name of its own', async () => {
+  it('see nothing from a page that reaches this machine by DNS rebinding', async () => {
     const { script, monPort } = await begin({ options: { ecv: { control: true } } });
     const as = (host, target, options) =>
       request(monPort, target, { ...options, headers: { host } });
@@ -269,7 +266,7 @@ describe('the monitor and bad clients', function () {
     assert.match((await request(script.port, '/ecv')).body, /^status=AVAILABLE/);
   });
 
-  it('show no secret: neither variables of the environment nor the token', async () => {
+  it('see no secret: no environment variables and no token', async () => {
     const env = { SOME_PASSWORD: SECRET };
     const { monPort } = await begin({
       env,

@@ -1,7 +1,7 @@
 'use strict';
 
-// The monitor's metrics are what Prometheus expects of metrics: by its own checker, and by a real
-// server that collects them.
+// The monitor's metrics are valid for Prometheus: for its checker, and for a real server that
+// collects them.
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
@@ -25,8 +25,8 @@ scrape_configs:
 `;
 
 /**
- * A Prometheus that collects from that port once a second; `query` asks it and returns the number
- * found, if any.
+ * Starts a Prometheus that collects from that port once a second. `query` returns the value it
+ * finds, if any.
  */
 async function startPrometheus(program, monPort) {
   const port = await freePort();
@@ -60,7 +60,7 @@ describe('the metrics of the monitor', function () {
     [promtool, prometheus] = need(this, 'promtool', 'prometheus');
   });
 
-  it('are accepted by promtool, in names, units and help', async () => {
+  it('are accepted by promtool, including names, units and help', async () => {
     const { script, monPort } = await begin();
     process.kill(script.workers()[0], 'SIGKILL');
     await script.ready(3);
@@ -71,7 +71,7 @@ describe('the metrics of the monitor', function () {
     assert.strictEqual(run(promtool, ['check', 'metrics'], body), '');
   });
 
-  it('are OpenMetrics for who asks for that, with the same series', async () => {
+  it('are OpenMetrics on request, with the same series', async () => {
     const { monPort } = await begin();
     const series = ({ body }) =>
       body
@@ -86,7 +86,7 @@ describe('the metrics of the monitor', function () {
     assert.deepStrictEqual(series(open), series(await request(monPort, '/metrics')));
   });
 
-  it('are collected by Prometheus, and grow with the requests and the deaths', async () => {
+  it('are collected by Prometheus, and grow with requests and deaths', async () => {
     const { script, monPort } = await begin();
     const { query, reaches, port } = await startPrometheus(prometheus, monPort);
     await reaches('up{job="cluster2"}', 1);

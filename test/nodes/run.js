@@ -1,19 +1,19 @@
 'use strict';
 
-// Runs the tests that tell one Node from another, once for each version of Node that this package
-// supports. Mocha and its clients run on the Node that runs this; clusters run on the other one
-// (test/helpers/node.js). `npm run test:nodes -- 18 26`: only these.
+// Runs the tests that depend on the version of Node, once for each supported version. Mocha and its
+// clients run on the Node that runs this; clusters run on the other one (test/helpers/node.js).
+// `npm run test:nodes -- 18 26` runs only these versions.
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..', '..');
-/** Where versions of Node are kept; delete it for newer ones. */
+/** The cache of Node versions. Delete it to get newer ones. */
 const KEPT = path.join(ROOT, 'target', 'nodes');
-/** The oldest that may be, and the last of each line. As npm takes versions. */
+/** The oldest supported version, and the latest of each line, as versions for npm. */
 const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
-/** Which tests: files in `test/`, without `.test.js`. */
+/** The tests to run: files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(cli|workers)\//,
   /^continuity\/(?!storm$)/,
@@ -23,8 +23,8 @@ const TESTS = [
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
 ];
 /**
- * Of these, what is slow, and mostly the master's or the same in all; run on the last of the oldest
- * and the newest line only.
+ * Slow tests among these that hardly depend on Node. They run only on the latest version of the
+ * oldest and the newest line.
  */
 const MASTERS = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang|kernel-balance)$/,
@@ -34,8 +34,8 @@ const MASTERS = [
 const THOROUGH = ['18', '26'];
 
 /**
- * The path of a Node of this version. It comes from the npm registry, as the package that holds
- * nothing else.
+ * Returns the path of a Node of this version, from a package of the npm registry that contains only
+ * Node.
  */
 function fetch(version) {
   const name = `node-linux-${process.arch}`;
@@ -54,7 +54,7 @@ function fetch(version) {
   return { node: file, found };
 }
 
-/** Runs all tests with clusters on that Node. */
+/** Runs the tests with clusters on that Node. */
 function test(node, version, isThorough) {
   const report = path.join(KEPT, `${version}.json`);
   fs.rmSync(report, { force: true });
@@ -73,7 +73,7 @@ function test(node, version, isThorough) {
     ...reporter,
     ...chosen.map((name) => `test/${name}.test.js`),
   ];
-  // The command line finds its Node by the second one.
+  // The command line finds its Node by PATH.
   const env = {
     ...process.env,
     CLUSTER2_TEST_NODE: node,
@@ -98,7 +98,7 @@ function test(node, version, isThorough) {
   return { passed: stats.passes, skipped: stats.pending, failures: failed };
 }
 
-/** What came of one version: how many tests passed, and which failed. */
+/** Returns the result for one version: how many tests passed, and which failed. */
 function result(version) {
   const began = Date.now();
   let what;
@@ -123,7 +123,7 @@ function result(version) {
   return what;
 }
 
-// On the line of the present Node, `npm test` has run all tests.
+// `npm test` runs all tests on the line of the current Node.
 const isPresent = (version) => process.version.startsWith(`v${version}.`);
 const asked = process.argv.slice(2);
 const results = (asked.length > 0 ? asked : VERSIONS.filter((version) => !isPresent(version))).map(

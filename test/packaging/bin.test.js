@@ -1,7 +1,6 @@
 'use strict';
 
-// What npm puts into node_modules/.bin starts the native command line of this machine, in its own
-// place.
+// The script that npm puts into node_modules/.bin becomes the native command line of this machine.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -24,7 +23,7 @@ const { within } = require('../helpers/wait');
 const { version } = require('../../package.json');
 
 /**
- * A command line that tells who it is and how it was called, and does what its first argument says.
+ * A command line that prints its pid and arguments, and does what its first argument says.
  */
 const PROGRAM = `#!/bin/sh
 printf '%s\\n' "$$" "$CLUSTER2_PACKAGE" "$@"
@@ -42,7 +41,7 @@ function run(file, args = [], settings = {}) {
   return { status, signal, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
-/** An environment in which `uname` tells of another machine. */
+/** An environment in which `uname` names another machine. */
 function machine(system, processor) {
   const folder = emptyFolder();
   write({
@@ -52,7 +51,7 @@ function machine(system, processor) {
   return { env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
 }
 
-/** Sends a signal to a command line that has said `set`, and returns its exit code. */
+/** Sends a signal to a command line that has printed `set`, and returns its exit code. */
 async function endBy(signal, child) {
   try {
     await within('the trap is set', (async () => {
@@ -64,7 +63,7 @@ async function endBy(signal, child) {
     return code;
   } finally {
     child.kill('SIGKILL');
-    // The command line ends with its input, also where it is not the child itself.
+    // The command line ends with its input, even if it is not the child itself.
     for (const stream of child.stdio) stream.destroy();
   }
 }
@@ -73,7 +72,7 @@ describe('bin/cluster2', () => {
   afterEach(removeFolders);
 
   for (const layout of Object.keys(LAYOUTS)) {
-    it(`finds the command line by a link of npm: ${layout}`, () => {
+    it(`finds the command line through a link of npm: ${layout}`, () => {
       const project = lay(layout, { program: PROGRAM });
       const { status, lines, stderr } = run(linkOf(project), ['true', 'two words', '']);
       assert.deepStrictEqual({ status, stderr }, { status: 0, stderr: '' });
@@ -81,13 +80,13 @@ describe('bin/cluster2', () => {
     });
   }
 
-  it('takes the one beside the package before any other', () => {
+  it('prefers the one beside the package', () => {
     const project = lay('hoisted', { program: PROGRAM });
     write({ [path.join(project.main, `cluster2.${PLATFORM}`)]: '#!/bin/sh\necho own\n' });
     assert.deepStrictEqual(run(linkOf(project)).lines, ['own']);
   });
 
-  it('takes the one for this C library where both are installed', () => {
+  it('picks the one for this C library if both are installed', () => {
     const project = lay('hoisted', { program: PROGRAM });
     const other = PLATFORM.endsWith('gnu')
       ? PLATFORM.replace('gnu', 'musl')
@@ -99,7 +98,7 @@ describe('bin/cluster2', () => {
     assert.strictEqual(run(linkOf(project), ['exit 7']).status, 7);
   });
 
-  it('becomes the command line: the same process, with its exit code and its end by a signal', () => {
+  it('becomes the command line: the same process, with the same exit code or signal', () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     assert.strictEqual(run(link, ['exit 7']).status, 7);
     assert.strictEqual(run(link, ['kill -TERM $$']).signal, 'SIGTERM');
@@ -107,13 +106,13 @@ describe('bin/cluster2', () => {
     assert.strictEqual(Number(stdout.split('\n')[0]), pid);
   });
 
-  it('hands signals to the command line', async () => {
+  it('passes signals to the command line', async () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     const child = spawn(link, ['trap "exit 9" USR1; echo set; while read -r nothing; do :; done']);
     assert.strictEqual(await endBy('SIGUSR1', child), 9);
   });
 
-  it('says in one line what is missing, and ends with 255', () => {
+  it('prints in one line what is missing, and exits with 255', () => {
     const project = lay('hoisted');
     fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
       recursive: true,
@@ -123,7 +122,7 @@ describe('bin/cluster2', () => {
     assert.match(stderr, /^cluster2: .*\(Linux [^)]+\).* missing.*npm run build.*\n$/);
   });
 
-  it('names a machine for which there is none', () => {
+  it('names a machine that is not supported', () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
     for (const [system, processor] of [['Darwin', 'arm64'], ['Linux', 'riscv64']]) {
       const { status, stderr } = run(link, [], machine(system, processor));
@@ -132,7 +131,7 @@ describe('bin/cluster2', () => {
     }
   });
 
-  it('is run by node in the same way, as Yarn does from version 2 on', async () => {
+  it('works when run by node too, as Yarn does from version 2 on', async () => {
     for (const layout of Object.keys(LAYOUTS)) {
       const project = lay(layout, { program: PROGRAM });
       const { status, lines, stderr } = run(NODE, [linkOf(project), 'exit 7', 'two words', '']);
@@ -161,7 +160,7 @@ describe('bin/cluster2', () => {
     }
   });
 
-  it('says what is missing by node too', () => {
+  it('prints what is missing when run by node too', () => {
     const project = lay('hoisted');
     fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
       recursive: true,
@@ -171,7 +170,7 @@ describe('bin/cluster2', () => {
     assert.match(stderr, /^cluster2: .* missing.*\n$/);
   });
 
-  it('is what a build left in this clone', () => {
+  it('works in this clone', () => {
     const { status, lines } = run(path.join(ROOT, 'bin', 'cluster2'), ['--version']);
     assert.strictEqual(status, 0);
     assert.ok(lines.join('\n').includes(version), lines.join('\n'));

@@ -1,7 +1,7 @@
 'use strict';
 
-// A release has all our JavaScript in one file, which must be the same as the files of the clone,
-// and be loaded once.
+// A release has all JavaScript in one file, which must be equivalent to the files of the clone and
+// be loaded once.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -14,7 +14,7 @@ const { ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/ins
 const { NODE } = require('../helpers/node');
 const { assertServes } = require('../helpers/tarballs');
 
-/** Answers with the files of ours that this worker has loaded. */
+/** Answers with our files that this worker has loaded. */
 const SERVER = `
   const http = require('node:http');
   const Cluster = require('cluster2-rs');
@@ -31,7 +31,7 @@ const filesBelow = (folder) =>
 describe('the JavaScript of a release', () => {
   afterEach(removeFolders);
 
-  it('is all of ours, and nothing else', () => {
+  it('contains all files of lib/, and nothing else', () => {
     const folder = emptyFolder();
     bundle(folder);
     const text = fs.readFileSync(path.join(folder, 'lib', 'all.js'), 'utf8');
@@ -64,7 +64,7 @@ describe('the JavaScript of a release', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('is not loaded by the threads of a worker, in which Node runs the preload too', () => {
+  it('is not loaded by threads of a worker, in which Node runs the preload too', () => {
     const { folder, main } = lay('hoisted');
     const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('all.js')).length;
       const { Worker, isMainThread } = require('node:worker_threads');
@@ -77,7 +77,7 @@ describe('the JavaScript of a release', () => {
     assert.deepStrictEqual([stdout.trim(), stderr], ['0', '']);
   });
 
-  it('is imported by name', () => {
+  it('has named imports', () => {
     const { folder } = lay('hoisted');
     const code = `import Default, { Cluster, ClusterError } from 'cluster2-rs';
       console.log(Default === Cluster && Cluster.ClusterError === ClusterError && ClusterError.name);`;

@@ -1,7 +1,7 @@
 'use strict';
 
-// The addon is found wherever npm put it; where there is none for a machine, the error says what
-// there is and what to do.
+// The addon is found wherever npm put it. If there is none for a machine, the error says which
+// platforms are supported and what to do.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -20,7 +20,7 @@ const {
 const { NODE, VERSION } = require('../helpers/node');
 
 /**
- * Requires the package at this place in a process of its own, after `before` has run there:
+ * Requires the package at this path in a new process, after running `before` there. Returns
  * `loaded`, or the error.
  */
 function load(place, before = '') {
@@ -32,14 +32,14 @@ function load(place, before = '') {
   return stdout.startsWith('{') ? JSON.parse(stdout) : stdout.trim();
 }
 
-/** Fails unless it is the error for a wrong platform, and its message holds all of these. */
+/** Checks that it is the error for a wrong platform, and that its message contains all `words`. */
 function assertPlatformError(error, ...parts) {
   assert.strictEqual(error.name, 'ClusterError', JSON.stringify(error));
   assert.strictEqual(error.code, 'CLUSTER2_ERR_PLATFORM');
   for (const part of parts) assert.ok(error.message.includes(part), `${part}: ${error.message}`);
 }
 
-/** A property of `process` as it is on another machine. */
+/** Code that changes a property of `process` to that of another machine. */
 const pretend = (name, value) => `Object.defineProperty(process, '${name}', { value: ${value} })`;
 
 describe('the addon is loaded', () => {
@@ -51,7 +51,7 @@ describe('the addon is loaded', () => {
     });
   }
 
-  it('from beside the package before any other', () => {
+  it('from beside the package first', () => {
     const { main } = lay('hoisted', { addon: 'no addon' });
     const name = `cluster2-rs.${PLATFORM}.node`;
     fs.copyFileSync(path.join(ROOT, name), path.join(main, name));
@@ -59,7 +59,7 @@ describe('the addon is loaded', () => {
   });
 });
 
-describe('where there is no addon', () => {
+describe('without an addon', () => {
   let place;
   beforeEach(() => {
     place = path.join(emptyFolder(), 'cluster2-rs');
@@ -67,7 +67,7 @@ describe('where there is no addon', () => {
   });
   afterEach(removeFolders);
 
-  it('a supported platform is told which package is missing, and how to build', () => {
+  it('the error on a supported platform names the missing package, and how to build', () => {
     const parts = [
       `${PLATFORM} (Node ${VERSION})`,
       `cluster2-rs-${PLATFORM}`,
@@ -77,7 +77,7 @@ describe('where there is no addon', () => {
     assertPlatformError(load(place), ...parts);
   });
 
-  it('another system or processor is told what is supported', () => {
+  it('the error on another system or processor lists the supported ones', () => {
     const supported = [
       'linux-x64-gnu',
       'linux-x64-musl',
@@ -94,7 +94,7 @@ describe('where there is no addon', () => {
     );
   });
 
-  it('a Node that is linked with musl is told so', () => {
+  it('the error names musl if Node is linked with it', () => {
     const node = path.join(place, 'node');
     write({ [node]: `\x7fELF${'\0'.repeat(700)}/lib/ld-musl-${process.arch}.so.1\0` });
     assertPlatformError(
@@ -103,7 +103,7 @@ describe('where there is no addon', () => {
     );
   });
 
-  it('a file that is no addon is named, with the reason', () => {
+  it('the error names a file that is not an addon, with the reason', () => {
     const { main } = lay('hoisted', { addon: 'no addon'.repeat(1000) });
     assertPlatformError(load(main), `cluster2-rs.${PLATFORM}.node`, 'invalid ELF header', VERSION);
   });
@@ -111,7 +111,7 @@ describe('where there is no addon', () => {
 
 describe('other runtimes', () => {
   for (const [key, name] of Object.entries({ bun: 'Bun', deno: 'Deno' })) {
-    it(`${name} is refused by its name, though it can load the addon`, () => {
+    it(`${name} is rejected by its name, though it can load the addon`, () => {
       const versions = pretend('versions', `{ ...process.versions, ${key}: '1.2.3' }`);
       assertPlatformError(load(ROOT, versions), `${name} 1.2.3`, 'Node');
     });

@@ -1,7 +1,7 @@
 'use strict';
 
-// What npm takes from a clone: enough to run from, nothing else, and nothing that has to be built
-// or downloaded.
+// The package that npm makes of a clone: all that is needed to run, nothing else, and nothing to
+// build or download.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -13,7 +13,7 @@ const { ROOT, assertServes, commandLine, install, pack } = require('../helpers/t
 const LIMIT = 60_000;
 const description = require('../../package.json');
 
-/** Everything that may be in the package. */
+/** Patterns of all files that the package may contain. */
 const MAY_BE = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|index\.js|index\.d\.ts)$/,
   /^lib\/([a-z]+\/)?[a-z0-9-]+\.js$/,
@@ -39,7 +39,7 @@ describe('the package', function () {
   before(() => ({ tarball, files } = pack(ROOT, emptyFolder())));
   after(removeFolders);
 
-  it('holds what runs, and nothing else', () => {
+  it('contains the files it needs to run, and nothing else', () => {
     const names = files.map((file) => file.path);
     assert.deepStrictEqual(
       names.filter((name) => !MAY_BE.some((pattern) => pattern.test(name))),
@@ -63,7 +63,7 @@ describe('the package', function () {
     );
   });
 
-  it('is small but for the binaries, which can be executed', () => {
+  it('is small except for the binaries, which are executable', () => {
     const rest = files.filter(({ path: name }) => !BINARIES.includes(name));
     const size = rest.reduce((sum, file) => sum + file.size, 0);
     assert.ok(size < 1_000_000, `${size} bytes`);
@@ -72,10 +72,10 @@ describe('the package', function () {
     }
   });
 
-  it('runs nothing when it is installed, and needs no other package', () => {
+  it('has no install scripts and no dependencies', () => {
     assert.deepStrictEqual(SCRIPTS_OF_NPM.filter((name) => name in description.scripts), []);
     assert.deepStrictEqual(description.dependencies ?? {}, {});
-    // npm would refuse to install it, before it could say why it does not run there.
+    // npm would refuse to install it elsewhere, and the package could not explain why.
     for (const name of ['os', 'cpu', 'libc']) assert.ok(!(name in description), name);
   });
 
@@ -86,7 +86,7 @@ describe('the package', function () {
     assert.strictEqual(description.version, crate);
   });
 
-  it('is not published from a clone', () => {
+  it('cannot be published from a clone', () => {
     const publish = () =>
       execFileSync('npm', ['run', 'prepublishOnly'], {
         cwd: ROOT,
@@ -99,18 +99,18 @@ describe('the package', function () {
     );
   });
 
-  it('is resolved with its types by all kinds of importers (attw)', () => tool('attw', tarball));
+  it('resolves with its types for all kinds of importers (attw)', () => tool('attw', tarball));
 
-  it('has no mistake in its description (publint)', () => tool('publint', tarball, '--strict'));
+  it('has a valid package.json (publint)', () => tool('publint', tarball, '--strict'));
 
-  it('is installed and runs where there is neither a compiler nor a registry', async () => {
+  it('installs and runs without a compiler and a registry', async () => {
     const installed = install(tarball);
     assert.ok(commandLine(installed, '--version').includes(description.version));
     await assertServes(installed);
   });
 });
 
-/** Runs a tool over the package; what it says is shown if it finds something. */
+/** Runs a tool on the package. Its output is shown if it fails. */
 function tool(name, ...args) {
   try {
     execFileSync(path.join(ROOT, 'node_modules', '.bin', name), args, {

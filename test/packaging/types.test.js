@@ -1,7 +1,6 @@
 'use strict';
 
-// The types: their own tests (test/types/) hold, and what they say can be imported is there when
-// the program runs.
+// The types: the tests in test/types/ pass, and all that they export exists at run time.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -10,7 +9,7 @@ const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..', '..');
 
-/** Runs a tool of this project's; a failure shows all that it said. */
+/** Runs a tool of this project. Its output is shown if it fails. */
 function run(tool, ...args) {
   try {
     const env = { ...process.env, NO_COLOR: '1' };
@@ -28,7 +27,7 @@ function run(tool, ...args) {
 describe('index.d.ts', function () {
   this.timeout(60_000);
 
-  it('types what the manual says', () => {
+  it('has the types of the manual', () => {
     const files = fs
       .readdirSync(path.join(__dirname, '..', 'types'))
       .filter((name) => name.includes('.tst.'));
@@ -43,10 +42,10 @@ describe('index.d.ts', function () {
   });
 });
 
-describe('what can be imported', () => {
+describe('the exports', () => {
   const Cluster = require('cluster2-rs');
 
-  it('in a CommonJS module', () => {
+  it('exist in a CommonJS module', () => {
     assert.strictEqual(Cluster.Cluster, Cluster);
     assert.strictEqual(
       new Cluster.ClusterError('CLUSTER2_ERR_SYSTEM', 'words').code,
@@ -54,7 +53,7 @@ describe('what can be imported', () => {
     );
   });
 
-  it('in an ES module, by names that Node finds without running it', async () => {
+  it('exist in an ES module, as named exports that Node detects', async () => {
     const imported = await import('cluster2-rs');
     assert.strictEqual(imported.default, Cluster);
     assert.strictEqual(imported.Cluster, Cluster);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The tarballs of a release, which `npm run test:release` has left in dist/ by a second build of
-// everything: they are installed and run as a user would.
+// The tarballs of a release, which `npm run test:release` builds into dist/: they are installed and
+// run as a user would.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -10,7 +10,7 @@ const { PLATFORM, removeFolders } = require('../helpers/installed');
 const { ROOT, assertServes, commandLine, contents, install } = require('../helpers/tarballs');
 
 const DIST = path.join(ROOT, 'dist');
-/** The oldest glibc that is promised in the README. */
+/** The oldest glibc that the README promises. */
 const GLIBC = '2.17';
 const PLATFORMS = ['linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl'];
 
@@ -22,13 +22,13 @@ const HERE = tarball(`cluster2-rs-${PLATFORM}`);
 const descriptionOf = (folder) =>
   JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
 
-/** Whether version `a` is newer than `b`. */
+/** Returns whether version `a` is newer than `b`. */
 function isNewer(a, b) {
   const [[majorA, minorA], [majorB, minorB]] = [a, b].map((text) => text.split('.').map(Number));
   return majorA > majorB || (majorA === majorB && minorA > minorB);
 }
 
-/** The versions of glibc whose symbols a binary asks for; they stand in it as text. */
+/** Returns the versions of glibc whose symbols a binary needs. The binary contains them as text. */
 function glibcOf(file) {
   const text = fs.readFileSync(file, 'latin1');
   return [...new Set([...text.matchAll(/GLIBC_(\d+\.\d+)/g)].map(([, found]) => found))];
@@ -45,7 +45,7 @@ describe('the release', function () {
     modules = path.join(installed.folder, 'node_modules');
   });
 
-  it('has a main package without binaries, which names every platform by its own version', () => {
+  it('has a main package without binaries, which depends on every platform in its own version', () => {
     assert.deepStrictEqual(contents(MAIN).filter((name) => /\.node$|^cluster2/.test(name)), []);
     const description = descriptionOf(path.join(modules, 'cluster2-rs'));
     const expected = Object.fromEntries(
@@ -72,7 +72,7 @@ describe('the release', function () {
     }
   });
 
-  it('has a package for this platform, which names it and holds the two binaries', () => {
+  it('has a package for this platform, which names it and contains the two binaries', () => {
     const {
       os,
       cpu,
@@ -105,7 +105,7 @@ describe('the release', function () {
     });
   }
 
-  it('runs a cluster and the command line where there is neither a compiler nor a registry', async () => {
+  it('runs a cluster and the command line without a compiler and a registry', async () => {
     assert.ok(commandLine(installed, '--version').includes(version));
     await assertServes(installed);
   });

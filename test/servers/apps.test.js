@@ -1,6 +1,6 @@
 'use strict';
 
-// Every kind of app that the manual and the README name, served by two workers.
+// Every kind of app that the manual and the README name, in two workers.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -19,13 +19,16 @@ const secure = selfSigned();
 const trusting = { transport: https, host: 'localhost', family: 4, ca: secure.cert };
 
 async function serve(kind) {
-  return new Script('kinds.js', {
+  return new Script('app-kinds.js', {
     port: await freePort(),
     env: { KIND: kind, TLS: JSON.stringify(secure) },
   }).ready();
 }
 
-/** Both workers answer, and see who asks; `question` resolves to `<pid> <address> <port>`. */
+/**
+ * Checks that both workers answer and see the client's address. `question` resolves to `<pid>
+ * <address> <port>`.
+ */
 async function bothAnswer(script, question) {
   const seen = async () => {
     const who = await question();
@@ -35,12 +38,12 @@ async function bothAnswer(script, question) {
   await answersOfAll(script.workers(), seen);
 }
 
-/** `shutdown()` while a request is in flight, which must not keep the request from its answer. */
+/** Calls `shutdown()` while a request is in flight, and checks that it is answered. */
 async function shutDownWhileBusy(script, answer) {
   const cluster = new Cluster({ pids: script.pids });
   const active = async () =>
     (await cluster.status()).workers.reduce((sum, { requests }) => sum + requests.active, 0);
-  await script.until('the request has arrived', () => script.told('message').length === 1);
+  await script.until('the request has arrived', () => script.emitted('message').length === 1);
   await until('it alone is counted', async () => (await active()) === 1);
   await cluster.shutdown();
   await cluster.broadcast('go on');
@@ -61,7 +64,7 @@ describe('an app of the kind', () => {
     'express5',
     'https',
   ]) {
-    it(`${kind} is served by all workers, which see the client's address`, async function () {
+    it(`${kind} runs in all workers, which see the client's address`, async function () {
       needNodeOf(this, kind);
       const script = await serve(kind);
       const options = kind === 'https' ? trusting : {};
@@ -76,7 +79,7 @@ describe('an app of the kind', () => {
   }
 
   for (const kind of ['http2', 'http2s']) {
-    it(`${kind} is served by all workers, and streams in flight are finished at shutdown`, async () => {
+    it(`${kind} runs in all workers, and finishes streams in flight in a shutdown`, async () => {
       const script = await serve(kind);
       const clients = [];
       await bothAnswer(script, async () => {
@@ -96,7 +99,7 @@ describe('an app of the kind', () => {
     });
   }
 
-  it('Nest on Fastify is served by all workers', async function () {
+  it('Nest on Fastify runs in all workers', async function () {
     needNodeOf(this, 'fastify');
     const script = await new Script('nest-fastify.mjs', { port: await freePort() }).ready();
     const hello = async () => ({
@@ -105,7 +108,7 @@ describe('an app of the kind', () => {
     await answersOfAll(script.workers(), hello);
   });
 
-  it('net is served by all workers, and both directions end on their own', async () => {
+  it('net runs in all workers, and both directions end independently', async () => {
     const script = await serve('net');
     const connections = [];
     await bothAnswer(script, async () => {
@@ -122,7 +125,7 @@ describe('an app of the kind', () => {
     assert.ok(connections.every(({ received }) => received.endsWith('hello\nbye')));
   });
 
-  it('tls is served by all workers', async () => {
+  it('tls runs in all workers', async () => {
     const script = await serve('tls');
     await bothAnswer(script, async () => {
       const connection = new Connection({
@@ -164,11 +167,11 @@ function stream(client, path, body) {
   });
 }
 
-describe('for a connection that was handed over', () => {
+describe('for a connection that was handed to a worker', () => {
   const start = async (env, options) =>
-    new Script('accounting.js', { port: await freePort(), env, options }).ready(1);
+    new Script('handed-connections.js', { port: await freePort(), env, options }).ready(1);
 
-  it('net.Server keeps its count, and the socket knows both ends', async () => {
+  it('net.Server counts it, and the socket knows both addresses', async () => {
     const script = await start({ SERVER: 'net', SERVER_OPTIONS: '{"allowHalfOpen":true}' });
     const [first, second] = [new Connection(script.port), new Connection(script.port)];
     await first.hears('welcome');
@@ -193,7 +196,7 @@ describe('for a connection that was handed over', () => {
     );
   });
 
-  it('`noDelay`, `keepAlive` and `pauseOnConnect` of the server hold', async () => {
+  it('`noDelay`, `keepAlive` and `pauseOnConnect` of the server apply', async () => {
     const script = await start({
       SERVER: 'net',
       SERVER_OPTIONS: '{"noDelay":true,"keepAlive":true,"pauseOnConnect":true}',
@@ -205,7 +208,7 @@ describe('for a connection that was handed over', () => {
     );
   });
 
-  it('http.Server switches Nagle off, as it does by itself, and keeps its count', async () => {
+  it('http.Server disables Nagle’s algorithm, as in plain Node, and counts it', async () => {
     const script = await start({ SERVER: 'http' });
     const agent = new http.Agent({ keepAlive: true });
     const waiting = new Connection(script.port);
@@ -220,15 +223,15 @@ describe('for a connection that was handed over', () => {
     agent.destroy();
   });
 
-  it('`maxConnections` is kept, and `drop` tells of those that were one too many', async () => {
+  it('`maxConnections` applies, and `drop` is emitted for each further one', async () => {
     const script = await start({ SERVER: 'net', MAX: '2' });
     const guests = [new Connection(script.port), new Connection(script.port)];
     for (const guest of guests) await guest.hears('welcome');
     const tooMany = new Connection(script.port);
     await tooMany.isClosed();
     assert.strictEqual(tooMany.received, '');
-    await script.until('the drop is told', () => script.told('message').length > 0);
-    const [[, { drop }]] = script.told('message');
+    await script.until('the drop is reported', () => script.emitted('message').length > 0);
+    const [[, { drop }]] = script.emitted('message');
     assert.strictEqual(drop.remotePort, tooMany.localPort);
     assert.strictEqual(drop.localPort, script.port);
     guests[0].socket.destroy();
@@ -238,7 +241,7 @@ describe('for a connection that was handed over', () => {
     await new Connection(script.port).hears('welcome');
   });
 
-  it('all that holds for connections of further ports, too', async () => {
+  it('all this holds for connections of further ports too', async () => {
     const port = [await freePort(), await freePort()];
     await start({ SERVER: 'net', MAX: '2', SERVER_OPTIONS: '{"allowHalfOpen":true}' }, { port });
     const guests = port.map((one) => new Connection(one));
@@ -256,7 +259,7 @@ describe('for a connection that was handed over', () => {
   });
 });
 
-/** Ends our half, and reads what the server has to say to that. */
+/** Ends our half, and reads the server's answer to that. */
 async function lastWords(connection) {
   connection.socket.end();
   await until('the server has ended the connection', () => connection.ended);

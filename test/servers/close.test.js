@@ -1,8 +1,8 @@
 'use strict';
 
-// The event `close` of a server: a script that knows nothing of us gets it where Node emits it,
-// after its last connection, so that what it does then ends no request. An app passed to
-// `Cluster#listen` gets it at the start of a drain too.
+// The event `close` of a server: a plain script gets it when Node emits it, after the last
+// connection, so that its handler breaks no request. An app passed to `Cluster#listen` gets it at
+// the start of a drain too.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -20,7 +20,7 @@ afterEach(() =>
   folders.splice(0).forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })),
 );
 
-/** Starts a script of this text in one worker; `say(word)` is defined in it. */
+/** Starts a script of this code in one worker. It can call `say(word)`. */
 async function started(text, settings = { cli: CLI }) {
   const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
   folders.push(cwd);
@@ -34,7 +34,7 @@ async function started(text, settings = { cli: CLI }) {
   return settings.isAlone ? script : script.ready(1);
 }
 
-/** The words that a process has said. */
+/** Returns the words that a process has said. */
 function wordsOf(script, pid) {
   const said = [...script.output.matchAll(/^(\d+) (\w+)$/gm)];
   return said.filter(([, by]) => Number(by) === pid).map(([, , word]) => word);
@@ -42,14 +42,14 @@ function wordsOf(script, pid) {
 const untilSaid = (script, pid, word) =>
   script.until(`${pid} says ${word}`, () => wordsOf(script, pid).includes(word));
 
-describe('a script that ends in the callback of server.close() answers each request that it has', () => {
-  for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('idiom.js', way));
-  it('SIGHUP to all workers', () => leaves('idiom.js', HANG_UP));
+describe('a script that exits in the callback of server.close() answers each open request', () => {
+  for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('exits-on-close.js', way));
+  it('SIGHUP to all workers', () => leaves('exits-on-close.js', HANG_UP));
 });
 
-describe('the event close, of a script that knows nothing of us', () => {
-  it('comes once and after the last connection, where workers are replaced, and ends no request', async () => {
-    const script = await new Script('pool.js', {
+describe('the event close in a plain script', () => {
+  it('comes once, after the last connection, in a reload, and breaks no request', async () => {
+    const script = await new Script('server-pool.js', {
       port: await freePort(),
       cli: ['--workers', '2', '--mon-port', 'off'],
     }).ready();
@@ -82,7 +82,7 @@ describe('the event close, of a script that knows nothing of us', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
 
-  it('leaves the script the time that it takes after a signal, before it closes and after it', async () => {
+  it('leaves the script the time that it needs after a signal, before and after it closes', async () => {
     const script = await started(`
       const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
       setInterval(() => {}, 1000);
@@ -98,7 +98,7 @@ describe('the event close, of a script that knows nothing of us', () => {
     assert.deepStrictEqual(wordsOf(script, first), ['listening', 'done']);
   });
 
-  it('leaves a script that sends itself the signal again when it is done, and none of whose handlers is left', async () => {
+  it('ends a script that has removed its handlers and sends itself the signal again', async () => {
     const script = await started(`
       const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
       setInterval(() => {}, 1000);
@@ -114,7 +114,7 @@ describe('the event close, of a script that knows nothing of us', () => {
     await script.until('it is gone', () => !isAlive(first), 1000);
   });
 
-  it('ends a script soon whose handler of the signal belongs to a package that does nothing beside others', async () => {
+  it('soon ends a script whose only signal handler is of a package that then does nothing', async () => {
     const signalExit = JSON.stringify(require.resolve('signal-exit'));
     const script = await started(`
       require(${signalExit}).onExit(() => {});
@@ -126,7 +126,7 @@ describe('the event close, of a script that knows nothing of us', () => {
   });
 });
 
-describe('a server that its script closes only when nothing is left, as http-terminator does', () => {
+describe('a server that its script closes only without connections, as http-terminator does', () => {
   const CLUSTER = JSON.stringify(path.join(__dirname, '..', '..'));
   const listen = (options) => `
     const server = http.createServer((request, response) => response.end('hello'));
@@ -146,9 +146,9 @@ describe('a server that its script closes only when nothing is left, as http-ter
   });
 });
 
-describe('the event close, of an app passed to Cluster#listen', () => {
+describe('the event close of an app passed to Cluster#listen', () => {
   const CLUSTER = JSON.stringify(path.join(__dirname, '..', '..'));
-  /** A server that says what happens to it, and answers a request when it is whole. */
+  /** A server that logs its events, and answers a request when it is complete. */
   const SERVER = `
     const server = http.createServer((request, response) => {
       say('got');
@@ -163,8 +163,8 @@ describe('the event close, of an app passed to Cluster#listen', () => {
     cluster.listen((callback) => callback(server), () => say('listens'));`;
 
   /**
-   * What the process that serves says from then on, when it leaves with a request that is whole
-   * once it has said `word`.
+   * Makes the process leave with an incomplete request, which is completed when the process has
+   * said `word`. Returns all words from then on.
    */
   async function saidWhile(leave, word, text, options) {
     const isAlone = options.cluster === false;
@@ -198,7 +198,7 @@ describe('the event close, of an app passed to Cluster#listen', () => {
       ]);
     });
 
-    it(`is told only to the callback when the app closes its server after that: ${name}`, async () => {
+    it(`goes only to the callback if the app closes its server after that: ${name}`, async () => {
       const text = `server.once('close', () => setImmediate(() => {
         server.close((error) => say(error ? 'error' : 'callback'));
         say('closing');
@@ -210,7 +210,7 @@ describe('the event close, of an app passed to Cluster#listen', () => {
 
   for (const [name, [leave, options]] of Object.entries(CASES)) {
     if (leave !== terminate) continue;
-    it(`is left to Node where the app closes its server when it is told to leave: ${name}`, async () => {
+    it(`is left to Node if the app closes its server on the signal: ${name}`, async () => {
       const text = `process.on('SIGTERM', () => {
         server.close((error) => (say(error ? 'error' : 'callback'), process.exit()));
         say('closing');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The option `timeout`: what is idle for so long is ended and counted; what is in use, or has a
-// time-out of its own, is not.
+// The option `timeout`: connections that are idle for so long are ended and counted, except those
+// with their own time-out.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -21,12 +21,12 @@ const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 const UPGRADE = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
 const secure = selfSigned();
 
-/** The fixture with these servers; `connect(name)` opens a connection to one of them. */
+/** Starts the fixture with these servers. `connect(name)` opens a connection to one of them. */
 async function serve(timeout, ...names) {
   const ports = {};
   for (const name of names) ports[name] = await freePort();
   const env = { PORTS: JSON.stringify(ports), TLS: JSON.stringify(secure) };
-  const script = await new Script('idle.js', { env, options: { timeout } }).ready(1);
+  const script = await new Script('idle-timeout.js', { env, options: { timeout } }).ready(1);
   const connect = (name) => new Connection(ports[name]);
   const status = () => new Cluster({ pids: script.pids }).status();
   const timedOut = async (count) => {
@@ -37,7 +37,7 @@ async function serve(timeout, ...names) {
   return { script, ports, connect, status, timedOut };
 }
 
-/** A connection that says something as long as it may, and never waits long. */
+/** A connection that sends something every 50 ms as long as it can. */
 function chatter(connection, message) {
   const timer = setInterval(() => connection.socket.write(message), 50);
   connection.socket.on('close', () => clearInterval(timer));
@@ -45,7 +45,7 @@ function chatter(connection, message) {
 }
 
 describe('the idle time-out', () => {
-  it('ends a net connection on which nothing moves, and counts it', async () => {
+  it('ends an idle net connection, and counts it', async () => {
     const { connect, timedOut, status } = await serve(TIMEOUT, 'net');
     const [silent, spoke] = [connect('net'), connect('net')];
     await spoke.say('hello', 'hello');
@@ -58,7 +58,7 @@ describe('the idle time-out', () => {
     assert.strictEqual((await status()).workers[0].connections.active, 0);
   });
 
-  it('ends an HTTP connection between two requests, before the first one, and in the middle of one', async () => {
+  it('ends an idle HTTP connection before, between and within requests', async () => {
     const { connect, timedOut } = await serve(TIMEOUT, 'http');
     const [silent, between, half] = [connect('http'), connect('http'), connect('http')];
     await between.say(GET, 'an answer');
@@ -81,7 +81,7 @@ describe('the idle time-out', () => {
     await timedOut(1);
   });
 
-  it('leaves alone what is in use, for several times its length', async () => {
+  it('does not end a connection in use, for several times its length', async () => {
     const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', 'http', 'https', 'ticking');
     const shaken = new Connection({
       via: tls,
@@ -117,7 +117,7 @@ describe('the idle time-out', () => {
     await off.timedOut(0);
   });
 
-  it("leaves alone what has a time-out of the user's own, longer or shorter", async () => {
+  it("does not end a connection with the user's own time-out, longer or shorter", async () => {
     const { connect, timedOut } = await serve(
       TIMEOUT,
       'net',
@@ -136,7 +136,7 @@ describe('the idle time-out', () => {
     await net.say('still here', 'still here');
   });
 
-  it("leaves alone, between two requests, what has a keepAliveTimeout of the user's own; but not before the first, or in one", async () => {
+  it("does not end a connection between requests if the user set keepAliveTimeout", async () => {
     const names = ['keepsAlive', 'keepsAliveForEver', 'keepsAliveSecurely'];
     const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', ...names);
     const securely = () =>
@@ -160,7 +160,7 @@ describe('the idle time-out', () => {
     }
   });
 
-  it('goes on where it was when a connection is moved', async () => {
+  it('continues when a connection is moved', async () => {
     const limit = 3000;
     const { connect, status, script } = await serve(limit, 'http');
     const begun = performance.now();
@@ -173,7 +173,7 @@ describe('the idle time-out', () => {
     assert.ok(took > limit - 100 && took < limit * 1.3, `it was closed after ${took} ms`);
   });
 
-  it('leaves alone a connection that was upgraded, such as a WebSocket, once it is', async () => {
+  it('does not end an upgraded connection, such as a WebSocket', async () => {
     const { connect, timedOut } = await serve(TIMEOUT, 'net', 'upgrade');
     const [webSocket, notYet] = [connect('upgrade'), connect('upgrade')];
     await webSocket.say(UPGRADE, '101 Switching Protocols');
@@ -183,7 +183,7 @@ describe('the idle time-out', () => {
     await webSocket.say('still here', 'still here');
   });
 
-  it('ends a client that does not read what it is sent', async () => {
+  it('ends a client that does not read', async () => {
     const { connect, timedOut, status } = await serve(TIMEOUT, 'net');
     const deaf = connect('net');
     deaf.socket.pause();
@@ -195,7 +195,7 @@ describe('the idle time-out', () => {
 });
 
 describe('the idle time-out of a process without connections', () => {
-  it('looks at nothing, and at the next connection again', async () => {
+  it('has no timer until the next connection', async () => {
     const counters = new Counters();
     const traffic = new Traffic(counters);
     const server = net.createServer();

@@ -1,7 +1,7 @@
 'use strict';
 
-// What Node knows of HTTP/1 connections, on each Node: which are idle, which still speak HTTP. To
-// ask leaves no trace on them.
+// What Node knows of HTTP/1 connections, on each Node: which are idle, and which still speak HTTP.
+// Reading it does not change them.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -9,7 +9,7 @@ const path = require('node:path');
 const { selfSigned } = require('../helpers/certificate');
 const { NODE } = require('../helpers/node');
 
-const FIXTURE = path.join(__dirname, '..', 'fixtures', 'idle-streams.js');
+const FIXTURE = path.join(__dirname, '..', 'fixtures', 'idle-connections.js');
 const HTTP = ['fresh', 'between', 'halfHead', 'secondHalfHead', 'halfBody', 'answering'];
 const secure = JSON.stringify(selfSigned());
 
@@ -23,9 +23,9 @@ function ask({ args = [], env = {} } = {}) {
   );
 }
 
-describe('the idle ones of HTTP/1 connections', () => {
+describe('the idle HTTP/1 connections', () => {
   for (const [what, settings] of Object.entries({ http: {}, https: { env: { TLS: secure } } })) {
-    it(`are those between two messages and those without any, whatever the app did to their sockets: ${what}`, () => {
+    it(`are those between or before messages, whatever the app did to their sockets: ${what}`, () => {
       assert.deepStrictEqual(ask(settings), {
         idle: ['fresh', 'between'],
         http: HTTP,
@@ -35,7 +35,7 @@ describe('the idle ones of HTTP/1 connections', () => {
     });
   }
 
-  it('are found on a Node that keeps no list of them, too, and `destroy` of the app is still there', () => {
+  it('are found on a Node without a list of them too, and keep the app’s `destroy`', () => {
     assert.deepStrictEqual(ask({ args: ['blind'] }), {
       idle: ['fresh', 'between'],
       http: HTTP,

@@ -1,6 +1,6 @@
 'use strict';
 
-// What is known of the connections of a process, whatever servers they pass through.
+// The connections of a process, whatever servers they pass through.
 
 const assert = require('node:assert');
 const { EventEmitter, once } = require('node:events');
@@ -13,10 +13,7 @@ const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
 const { until } = require('../helpers/wait');
 
-/**
- * A net server that passes its connections on to an HTTP server, as one does that serves two
- * protocols on one port.
- */
+/** A net server that passes its connections to an HTTP server, as for two protocols on one port. */
 async function passingOn(traffic) {
   const server = http.createServer(
     ({ url }, response) => url === '/never' || response.end('hello'),
@@ -27,7 +24,7 @@ async function passingOn(traffic) {
   return front;
 }
 
-describe('a connection that one server passes on to another', () => {
+describe('a connection that one server passes to another', () => {
   let traffic;
   let counters;
   let front;
@@ -45,7 +42,7 @@ describe('a connection that one server passes on to another', () => {
     await once(front, 'close');
   });
 
-  it('is one that speaks HTTP, and is forgotten when it ends', async () => {
+  it('counts as HTTP, and is forgotten when it ends', async () => {
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await once(client, 'data');
     assert.deepStrictEqual(
@@ -59,7 +56,7 @@ describe('a connection that one server passes on to another', () => {
     assert.deepStrictEqual([counters.connectionsActive, traffic.sockets.length], [0, 0]);
   });
 
-  it('is forgotten if it has closed before it is passed on', async () => {
+  it('is forgotten if it closes before it is passed', async () => {
     const [passing] = front.listeners('connection').slice(-1);
     front.removeListener('connection', passing);
     const [socket] = await once(front, 'connection');
@@ -70,7 +67,7 @@ describe('a connection that one server passes on to another', () => {
     assert.deepStrictEqual([traffic.size, traffic.streams.length], [0, 0]);
   });
 
-  it('ends with a request under way, which counts no more', async () => {
+  it('ends a request in flight, which then is not counted any more', async () => {
     client.write('GET /never HTTP/1.1\r\nHost: a\r\n\r\n');
     await until('the request is there', () => counters.requestsActive === 1);
     client.destroy();
@@ -80,7 +77,7 @@ describe('a connection that one server passes on to another', () => {
 });
 
 describe('an http2 server with allowHTTP1', () => {
-  it('has requests of both kinds, each counted from its arrival to its end', async () => {
+  it('counts requests of both kinds from their arrival to their end', async () => {
     const counters = new Counters();
     const traffic = new Traffic(counters);
     const server = http2.createSecureServer({ ...selfSigned(), allowHTTP1: true });
@@ -111,7 +108,7 @@ describe('an http2 server with allowHTTP1', () => {
   });
 });
 
-it('a server with an `emit` of its own, which calls that of its class, goes on when nobody watches any more', async () => {
+it('a server with its own `emit`, which calls that of its class, works after the watch ends', async () => {
   const traffic = new Traffic(new Counters());
   const server = net.createServer();
   const { emit } = server;
@@ -122,12 +119,12 @@ it('a server with an `emit` of its own, which calls that of its class, goes on w
   await once(server, 'close');
 });
 
-describe('a server whose `emit` others wrap, as tracers do', () => {
+describe('a server whose `emit` is wrapped, as by tracers', () => {
   const { prototype } = net.Server;
   afterEach(() => delete prototype.emit);
 
   for (const when of ['before', 'after']) {
-    it(`${when} us, is watched, and theirs is left as it was`, async () => {
+    it(`${when} us, is watched, and the wrapper is not changed`, async () => {
       const heard = [];
       const trace = () => {
         const { emit } = prototype;

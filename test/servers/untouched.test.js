@@ -1,7 +1,7 @@
 'use strict';
 
-// What we add to a server, a socket or a session changes nothing of what Node does with it, and
-// nothing that an app can see: each kind of server is compared with the same one in plain Node.
+// Whatever we add to a server, a socket or a session changes neither what Node does with it nor
+// what an app can see: each kind of server is compared with the same one in plain Node.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -16,7 +16,7 @@ const { until, within } = require('../helpers/wait');
 
 const TLS = selfSigned();
 const CLI = ['--workers', '1', '--mon-port', 'off'];
-/** How a server may be served, apart from plain Node. */
+/** The ways to run a server, except plain Node. */
 const MODES = {
   'under cluster2 start': { mode: 'alone', cli: CLI },
   'under cluster2 start without the health check': { mode: 'alone', cli: [...CLI, '--no-ecv'] },
@@ -24,10 +24,10 @@ const MODES = {
   'with cluster: false': { mode: 'single' },
 };
 
-/** A script with a server of this kind, once it listens. */
+/** Starts a script with a server of this kind, and waits until it listens. */
 async function serve(kind, { mode, cli }) {
   const env = { KIND: kind, MODE: mode, TLS: JSON.stringify(TLS) };
-  const script = new Script('untouched.js', { port: await freePort(), env, cli });
+  const script = new Script('server-behaviour.js', { port: await freePort(), env, cli });
   const listens = async () => {
     const socket = net.connect(script.port, '127.0.0.1');
     const opened = await Promise.race([
@@ -47,11 +47,11 @@ async function textOf(stream) {
   return all;
 }
 
-/** `once` would reject for an error, of which others are told. */
+/** `once` would reject for an error, which other listeners handle. */
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
 const origin = (port, secure) => `http${secure ? 's' : ''}://127.0.0.1:${port}`;
 
-/** Does something with a session of HTTP/2. */
+/** Runs `work` with an HTTP/2 session. */
 async function withSession(port, secure, use) {
   const session = http2.connect(origin(port, secure), {
     ca: TLS.cert,
@@ -67,7 +67,7 @@ async function withSession(port, secure, use) {
   }
 }
 
-/** One exchange: everything that comes back for it. */
+/** Sends `text`, and returns everything that comes back. */
 async function exchange(session, headers, options) {
   const stream = session.request({ ':path': '/', ...headers }, options);
   const came = [];
@@ -81,7 +81,7 @@ async function exchange(session, headers, options) {
   return came;
 }
 
-/** What a server of HTTP/2 does, by what is asked of it. */
+/** The behaviour of an HTTP/2 server, by request. */
 async function behaviour(port, secure) {
   const asked = {
     trailers: {},
@@ -96,16 +96,16 @@ async function behaviour(port, secure) {
       return exchange(session, headers, { endStream: name === 'HEAD' });
     });
   }
-  // A stream that the client gives up is an error of the stream, which nobody swallows.
+  // A stream that the client cancels is an error of the stream, which must not be swallowed.
   await withSession(port, secure, async (session) => {
     const stream = session.request({ ':path': '/hangs' }).on('error', () => {});
     session.ping(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
     await closed(stream);
-    await until('the error was told', async () =>
+    await until('the error was reported', async () =>
       (await told(port, secure)).includes('ERR_HTTP2_STREAM_ERROR'),
     );
   });
-  // Of the sessions that these clients broke off, what came of it is a matter of time.
+  // The outcome of the sessions that these clients broke off depends on timing.
   found.told = JSON.parse(await told(port, secure)).filter(
     (text) => !text.startsWith('sessionError'),
   );
@@ -115,7 +115,7 @@ async function behaviour(port, secure) {
 const told = (port, secure) =>
   withSession(port, secure, async (session) => textOf(session.request({ ':path': '/told' })));
 
-/** What an app sees of its server and of one of its connections. */
+/** The properties of its server and of a connection that an app can see. */
 const SEEN = {
   net: (port) => textOf(net.connect(port, '127.0.0.1')),
   tls: (port) => textOf(tls.connect(port, '127.0.0.1', { rejectUnauthorized: false })),
@@ -128,7 +128,7 @@ const SEEN = {
     withSession(port, true, (session) => textOf(session.request({ ':path': '/seen' }))),
 };
 
-/** A client of TLS that knows HTTP/1 only. */
+/** A TLS client that speaks only HTTP/1. */
 const http1Only = (port) => {
   const socket = tls.connect(port, '127.0.0.1', { rejectUnauthorized: false, ALPNProtocols: [] });
   socket.on('error', () => {});
@@ -137,7 +137,7 @@ const http1Only = (port) => {
   );
 };
 
-/** What comes of a server on which nothing listens for what comes, or only its own event. */
+/** The behaviour of a server without a listener, or with only its own event. */
 const DOES = {
   strict: http1Only,
   strange: http1Only,
@@ -162,7 +162,7 @@ const DOES = {
 };
 
 for (const [kind, ask] of Object.entries(DOES)) {
-  it(`a server of the kind '${kind}' does what it does in plain Node`, async () => {
+  it(`a ${kind} server behaves as in plain Node`, async () => {
     const found = {};
     for (const [name, how] of Object.entries({ 'plain Node': { mode: 'alone' }, ...MODES })) {
       const script = await serve(kind, how);
@@ -176,7 +176,7 @@ for (const [kind, ask] of Object.entries(DOES)) {
 }
 
 for (const [kind, see] of Object.entries(SEEN)) {
-  describe(`a ${kind} server is as in plain Node`, () => {
+  describe(`a ${kind} server has the same properties as in plain Node`, () => {
     let expected;
     before(async () => {
       const script = await serve(kind, { mode: 'alone' });

@@ -1,6 +1,7 @@
 'use strict';
 
-// `cluster: false`: who got in before a shutdown is served; and a shutdown before the app listens.
+// `cluster: false`: connections that were accepted before a shutdown are served; and a shutdown
+// before the app listens.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -18,14 +19,14 @@ const hello = () => http.createServer((_, response) => response.end('hello'));
 
 describe('shutdown() of a single process', () => {
   for (const kind of ['TCP', 'a unix socket']) {
-    it(`serves who waits in the kernel's queue when it begins, and nobody after that: on ${kind}`, async () => {
+    it(`serves connections in the kernel's queue when it begins, and none after that: on ${kind}`, async () => {
       const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
       const port = kind === 'TCP' ? await freePort() : path.join(directory, 'app.sock');
       const cluster = new Cluster({ cluster: false, monPort: false, port });
       await new Promise((listening) => cluster.listen((callback) => callback(hello()), listening));
       const clients = Array.from({ length: 20 }, () => new Connection(port));
       for (const { socket } of clients) socket.write(GET);
-      // By now the kernel has connected them, but the event loop did not turn.
+      // By now the kernel has connected them, but the event loop has not turned.
       await new Promise((resolve) => process.nextTick(resolve));
       const asked = cluster.shutdown({ wait: true });
       await Promise.all(clients.map((client) => client.hears('hello')));
@@ -43,7 +44,7 @@ describe('shutdown() of a single process', () => {
     await new Promise((listening) => cluster.listen((callback) => callback(app), listening));
     const asked = request(port);
     await until('the request is there', () => held.length === 1);
-    await within('the door is closed', cluster.shutdown());
+    await within('new connections are refused', cluster.shutdown());
     const next = hello().listen(port, '0.0.0.0');
     await once(next, 'listening');
     held[0].end('held');
@@ -55,8 +56,8 @@ describe('shutdown() of a single process', () => {
     ]);
   });
 
-  it('by a signal ends the process, however many of them there are in it', async () => {
-    const script = new Script('two-singles.js', {
+  it('by a signal ends the process, even with several clusters in it', async () => {
+    const script = new Script('two-single-processes.js', {
       options: { ports: [await freePort(), await freePort()] },
     });
     await script.until('both listen', () => script.output === 'listens\nlistens\n');
@@ -64,12 +65,12 @@ describe('shutdown() of a single process', () => {
     assert.deepStrictEqual(await script.ended(5000), { code: 0, signal: null });
   });
 
-  it('before the app listens keeps it from listening, whatever that waits for', async () => {
+  it('before the app listens keeps it from listening, whatever it waits for', async () => {
     const port = await freePort();
     const isReady = {};
     isReady.promise = new Promise((resolve) => (isReady.resolve = resolve));
     const server = hello();
-    // As Fastify: what makes it ready may take its time.
+    // As Fastify, whose start may take some time.
     const app = { ready: () => isReady.promise, inject() {}, server };
     const late = {};
     const STARTS = {

@@ -1,7 +1,6 @@
 'use strict';
 
-// `cluster: false`: the app in one process, this one. Mocha ends by itself only if nothing of it
-// stays open.
+// `cluster: false`: the app runs in this process. Mocha exits by itself only if nothing stays open.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -19,9 +18,9 @@ const { until, within } = require('../helpers/wait');
 describe('a single process', () => {
   afterEach(stopAll);
 
-  it('serves the app itself, without workers', async () => {
+  it('runs the app itself, without workers', async () => {
     const port = await freePort();
-    // None that was there before: `npm start` leaves one in the clone.
+    // Not the default directory: `npm start` leaves one in the clone.
     const pids = path.join(os.tmpdir(), `cluster2-single-${process.pid}`);
     const cluster = await start(
       http.createServer((_, response) => response.end(`${process.pid}`)),
@@ -39,7 +38,7 @@ describe('a single process', () => {
     }
   });
 
-  it('takes the same kinds of apps, and calls back with what was passed', async () => {
+  it('takes the same kinds of apps, and calls back with the passed values', async () => {
     const port = await freePort();
     const express = require('express4')().get('/', (_, response) => response.send('express'));
     const cluster = new Cluster({ cluster: false, monPort: false, port });
@@ -55,7 +54,7 @@ describe('a single process', () => {
     assert.strictEqual((await request(port)).body, 'express');
   });
 
-  it('counts a connection once that one of its servers passes on to another', async () => {
+  it('counts a connection once if one of its servers passes it to another', async () => {
     const { server } = patient();
     const front = net.createServer((socket) => server.emit('connection', socket));
     const [port, other] = [await freePort(), await freePort()];
@@ -85,7 +84,7 @@ describe('a single process', () => {
     fs.rmdirSync(directory);
   });
 
-  it('serves an array of { app, port }, and only on those ports', async () => {
+  it('serves an array of { app, port } on those ports only', async () => {
     const [one, two, unused] = [await freePort(), await freePort(), await freePort()];
     const apps = [
       { app: patient().server, port: one },
@@ -97,7 +96,7 @@ describe('a single process', () => {
     await refused(unused);
   });
 
-  it('tells its status', async () => {
+  it('has a status', async () => {
     const port = await freePort();
     const cluster = await start(patient().server, { port });
     const client = new Connection(port);
@@ -117,7 +116,7 @@ describe('a single process', () => {
     );
   });
 
-  it('has nothing to do with another one of the same script', async () => {
+  it('is independent of another one in the same script', async () => {
     const ports = [await freePort(), await freePort()];
     const [one, other] = [
       await start(patient().server, { port: ports[0] }),
@@ -145,7 +144,7 @@ describe('a single process', () => {
     assert.strictEqual(stats.workers[0].pid, process.pid);
   });
 
-  it('ends idle connections, as the option timeout says', async () => {
+  it('ends idle connections after the option timeout', async () => {
     const port = await freePort();
     const cluster = await start(patient().server, { port, timeout: 100 });
     await new Connection(port).isClosed();
@@ -163,7 +162,7 @@ describe('a single process that cannot listen', () => {
   });
   afterEach(() => new Promise((resolve) => owner.close(resolve)));
 
-  it('emits error, and leaves none of its other ports open', async () => {
+  it('emits error, and closes its other ports', async () => {
     const first = await freePort();
     await assert.rejects(start(patient().server, { port: [first, port] }), {
       name: 'ClusterError',
@@ -173,8 +172,8 @@ describe('a single process that cannot listen', () => {
     await refused(first);
   });
 
-  it('says so in one line, and exits with 255, if nobody listens to error', async () => {
-    const script = new Script('alone.js', { options: { port } });
+  it('prints one line and exits with 255 if error has no listener', async () => {
+    const script = new Script('single-shutdown.js', { options: { port } });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     assert.strictEqual(
       script.errors,
@@ -182,7 +181,7 @@ describe('a single process that cannot listen', () => {
     );
   });
 
-  it('emits error for an app that is none', async () => {
+  it('emits error for an invalid app', async () => {
     await assert.rejects(start({ not: 'an app' }, { port }), {
       name: 'TypeError',
       code: 'CLUSTER2_ERR_APP_INVALID',

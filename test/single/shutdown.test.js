@@ -1,7 +1,7 @@
 'use strict';
 
-// How a single process ends: `shutdown()`, `stop()` and signals. Mocha ends by itself only if
-// nothing of it stays open.
+// The end of a single process: `shutdown()`, `stop()` and signals. Mocha exits by itself only if
+// nothing stays open.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -17,7 +17,7 @@ const { until, within } = require('../helpers/wait');
 describe('shutdown() of a single process', () => {
   afterEach(stopAll);
 
-  it('refuses new connections, and answers what is in flight', async () => {
+  it('refuses new connections, and answers requests in flight', async () => {
     const port = await freePort();
     const { server, waiting } = patient();
     const cluster = await start(server, { port });
@@ -32,7 +32,7 @@ describe('shutdown() of a single process', () => {
     await within('nothing is left', end);
   });
 
-  it('lets an idle connection bring one more request, and asks it to leave', async () => {
+  it('answers one more request on an idle connection, with Connection: close', async () => {
     const port = await freePort();
     const cluster = await start(patient().server, { port });
     const [client, silent] = [new Connection(port), new Connection(port)];
@@ -45,7 +45,7 @@ describe('shutdown() of a single process', () => {
     await within('nothing is left', cluster.shutdown({ wait: true }));
   });
 
-  it('tells the server, with the event close, while it still answers', async () => {
+  it('emits close on the server while it still answers', async () => {
     const port = await freePort();
     const { server, waiting } = patient();
     const cluster = await start(server, { port });
@@ -58,7 +58,7 @@ describe('shutdown() of a single process', () => {
     assert.strictEqual((await inFlight).body, 'waited');
   });
 
-  it('cuts what does not finish in time, and warns', async () => {
+  it('cuts requests that do not finish in time, and warns', async () => {
     const port = await freePort();
     const { server, waiting } = patient();
     const cluster = await start(server, { port, shutdownTimeout: 200 });
@@ -76,23 +76,23 @@ describe('shutdown() of a single process', () => {
     );
   });
 
-  it('is what SIGTERM and SIGINT do, which are told as events', async () => {
+  it('is the effect of SIGTERM and SIGINT, which are emitted as events', async () => {
     for (const signal of ['SIGTERM', 'SIGINT']) {
       const script = new Script('http.js', { port: await freePort(), options: { cluster: false } });
       const client = new Connection(await listening(script));
       await client.say(`${GET}GET / HTTP/1.1\r\nHo`, 'hello');
       script.kill(signal);
-      await script.until('the signal is told', () => script.told(signal).length === 1);
-      assert.deepStrictEqual(script.told(signal)[0], [{ pid: script.pid, type: 'master' }]);
+      await script.until('the signal is reported', () => script.emitted(signal).length === 1);
+      assert.deepStrictEqual(script.emitted(signal)[0], [{ pid: script.pid, type: 'master' }]);
       client.received = '';
       await client.say('st: localhost\r\n\r\n', 'hello');
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     }
   });
 
-  it('lets the process end by itself, with exit code 0', async () => {
+  it('lets the process exit by itself, with code 0', async () => {
     const port = await freePort();
-    const script = new Script('alone.js', { options: { port } });
+    const script = new Script('single-shutdown.js', { options: { port } });
     await script.until('it listens', () => script.output === 'up\n');
     const idle = new Connection(port);
     await idle.say(GET, 'hello');
@@ -104,7 +104,7 @@ describe('shutdown() of a single process', () => {
 });
 
 describe('stop() of a single process', () => {
-  it('cuts what is in flight, and nothing runs any more', async () => {
+  it('cuts requests in flight, and nothing runs any more', async () => {
     const port = await freePort();
     const { server, waiting } = patient();
     const cluster = await start(server, { port });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Apps are tested where they are written: a cluster of one process in a test of mocha or jest
-// leaves nothing open that would keep the runner from ending, however the runner loads modules.
+// A cluster of one process in tests of an app by mocha or jest leaves nothing open that would keep
+// the test runner from exiting, however the runner loads modules.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -42,7 +42,7 @@ describe('a cluster of one process in the tests of', function () {
   };
   for (const [WHERE, flags] of Object.entries(ways)) {
     it(`jest ${flags.join(' ')} leaves nothing open`, async () => {
-      // One that remembers how fast these tests are runs them itself.
+      // With a cache of test times, jest would run fast tests in its own process.
       const cacheDirectory = path.join(cache, WHERE);
       const config = {
         rootDir: FOLDER,
@@ -61,9 +61,9 @@ describe('a cluster of one process in the tests of', function () {
   }
 });
 
-describe('a thread that is ended while it serves', () => {
-  it('takes its cluster along, and nothing of it is left in the process', async () => {
-    const script = new Script('thread.js', { env: { TIMES: '10' } });
+describe('a thread that is terminated while it serves', () => {
+  it('ends its cluster, and leaves nothing in the process', async () => {
+    const script = new Script('terminated-threads.js', { env: { TIMES: '10' } });
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
 });

@@ -1,7 +1,6 @@
 'use strict';
 
-// Sockets that systemd opened: started by its own program `systemd-socket-activate`, which passes
-// them as systemd does.
+// Sockets opened by systemd. Its own program `systemd-socket-activate` passes them as systemd does.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -16,7 +15,7 @@ const FIXTURE = path.join(__dirname, '..', 'fixtures', 'hammered.js');
 const RESTARTS = path.join(__dirname, '..', 'helpers', 'restarts.sh');
 const CLIENTS = { oneShot: 6, slow: 2, upload: 2 };
 
-/** The master's pid, while one runs. */
+/** The pid of the running master. */
 function master(tool) {
   try {
     return Number(
@@ -44,7 +43,7 @@ describe('a socket that systemd passed', () => {
     [activate] = need(this, 'systemd-socket-activate');
   });
 
-  /** Starts the server on `sockets`; the first client starts it in fact. */
+  /** Prepares the server on `sockets`. The first client starts it. */
   function activated(sockets, { port, names = '', options = {}, command = [] }) {
     const set = { PORT: port, OPTIONS: JSON.stringify({ host: '127.0.0.1', ...options }) };
     const variables = Object.entries(set).map(([name, value]) => `--setenv=${name}=${value}`);
@@ -64,7 +63,7 @@ describe('a socket that systemd passed', () => {
     const asked = () => request(port, path).catch(() => undefined);
     return until('an answer', asked);
   };
-  /** Starts what will not answer. */
+  /** Starts a server that will not answer. */
   const poke = async (tool, port) => {
     await until('it listens', () => tool.output.includes('Listening on'));
     await request(port).catch(() => {});
@@ -86,13 +85,13 @@ describe('a socket that systemd passed', () => {
     for (const worker of workers) assert.ok(!sockets(worker).includes(passed));
   });
 
-  it('for all addresses is the one of `host: 0.0.0.0`', async () => {
+  it('for all addresses is used for `host: 0.0.0.0`', async () => {
     const port = await freePort();
     activated([String(port)], { port, options: { host: '0.0.0.0' } });
     assert.strictEqual((await answered(port)).status, 200);
   });
 
-  it('is found by its name among several, and knows where it is', async () => {
+  it('is found by its name among several, and knows its address', async () => {
     const [port, other] = [await freePort(), await freePort()];
     const options = { ecv: { monitor: '/now/a/0' } };
     activated([`127.0.0.1:${other}`, `127.0.0.1:${port}`], {
@@ -100,7 +99,7 @@ describe('a socket that systemd passed', () => {
       names: 'admin:web',
       options,
     });
-    // Starts it: nobody accepts there.
+    // This client only starts the server: no process accepts there.
     const starter = require('node:net').connect(other, '127.0.0.1').on('error', () => {});
     assert.strictEqual((await answered(port)).status, 200);
     const { body } = await answered(port, '/ecv');
@@ -108,7 +107,7 @@ describe('a socket that systemd passed', () => {
     starter.destroy();
   });
 
-  it('may be a unix socket, by its path or its name, and its path stays', async () => {
+  it('may be a unix socket, by its path or name, whose file stays', async () => {
     const { directory } = new Tool('true', []);
     for (const [index, port] of ['path', 'systemd:web'].entries()) {
       const socket = path.join(directory, `${index}.sock`);
@@ -127,18 +126,18 @@ describe('a socket that systemd passed', () => {
     }
   });
 
-  it('that was not passed is named, with those that were', async () => {
+  it('is named in the error if it was not passed, with those that were', async () => {
     const port = await freePort();
     const tool = activated([`127.0.0.1:${port}`], { port: 'systemd:wbe', names: 'web' });
     await poke(tool, port);
     const words =
       "option 'port' must be a socket that the service manager passed ('systemd:web'); got 'systemd:wbe' (CLUSTER2_ERR_OPTION_INVALID)";
-    await until('it is told', () => tool.output.includes(words)).catch(() =>
+    await until('it is reported', () => tool.output.includes(words)).catch(() =>
       assert.fail(tool.output),
     );
   });
 
-  it('and is for another process is left alone', async () => {
+  it('is left alone if it is for another process', async () => {
     const port = await freePort();
     const command = ['sh', '-c', 'LISTEN_PID=1 "$@"', '-'];
     const tool = activated([`127.0.0.1:${port}`], { port, command });
@@ -147,7 +146,7 @@ describe('a socket that systemd passed', () => {
   });
 
   for (const kind of ['TCP', 'unix']) {
-    it(`of ${kind} keeps who comes during a restart for the next master: nobody is refused or reset`, async () => {
+    it(`of ${kind} keeps clients during a restart for the next master: none is refused or reset`, async () => {
       const address =
         kind === 'TCP' ? await freePort() : path.join(new Tool('true', []).directory, 'app.sock');
       const listen = kind === 'TCP' ? `127.0.0.1:${address}` : address;

@@ -1,6 +1,6 @@
 'use strict';
 
-// What a service manager is told over its notify socket, which a program of the test holds.
+// Messages to a service manager over its notify socket, which a program of the test reads.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -21,7 +21,7 @@ describe('the service manager', () => {
     [perl] = need(this, 'perl');
   });
 
-  /** Binds a notify socket; `lines()` is what came. */
+  /** Binds a notify socket. `lines()` returns the messages. */
   async function manager(name = '{directory}/notify') {
     const tool = new Tool(perl, [LISTENER, name]);
     await until('the socket is bound', () => tool.output.startsWith('bound\n'));
@@ -41,7 +41,7 @@ describe('the service manager', () => {
   const start = (socket, options = {}, env = {}) =>
     startServer({ options, env: { NOTIFY_SOCKET: socket, ...env } });
 
-  it('hears of readiness with the first worker, of the main process, and how many there are', async () => {
+  it('gets READY with the first worker, the main pid and the number of workers', async () => {
     const { socket, lines, heard } = await manager();
     const script = await start(socket);
     await heard('STATUS=2 of 2 workers ready');
@@ -53,7 +53,7 @@ describe('the service manager', () => {
     assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
   });
 
-  it('hears nothing of readiness where the first start fails', async () => {
+  it('does not get READY if the first start fails', async () => {
     const { socket, lines, heard } = await manager();
     const { Script, freePort } = require('../helpers/cluster');
     const script = new Script('hammered.js', {
@@ -66,7 +66,7 @@ describe('the service manager', () => {
     assert.ok(!lines().includes('READY=1'));
   });
 
-  it('hears the same on an abstract socket', async () => {
+  it('gets the same on an abstract socket', async () => {
     const { socket, heard } = await manager(`@cluster2-test-${process.pid}`);
     await start(socket);
     await heard('READY=1');
@@ -76,7 +76,7 @@ describe('the service manager', () => {
     ['succeeds', '', 'ok'],
     ['fails', 'process.exit(3)', 'error'],
   ]) {
-    it(`hears of a reload that ${how}, and of readiness after it`, async () => {
+    it(`gets RELOADING for a reload that ${how}, and READY after it`, async () => {
       const { socket, lines, heard } = await manager();
       const script = await start(socket);
       await heard('STATUS=2 of 2 workers ready');
@@ -99,7 +99,7 @@ describe('the service manager', () => {
     });
   }
 
-  it('hears of the end as soon as it is asked for, before shutdownDelay', async () => {
+  it('gets STOPPING as soon as a shutdown begins, before shutdownDelay', async () => {
     const { socket, lines, heard } = await manager();
     const script = await start(socket, { shutdownDelay: 500 });
     const asked = performance.now();
@@ -111,18 +111,18 @@ describe('the service manager', () => {
     assert.strictEqual(lines().filter((line) => line === 'READY=1').length, 1);
   });
 
-  it("gets signs of life, also while the master's script is busy, and none from a master that is stopped", async () => {
+  it("gets WATCHDOG, even while the master's script is busy, but not from a stopped master", async () => {
     const { socket, lines } = await manager();
     const script = await start(socket, {}, { WATCHDOG_USEC: '200000' });
     const signs = () => lines().filter((line) => line === 'WATCHDOG=1').length;
     await until('signs of life come', () => signs() > 5);
     const done = path.join(script.cwd, 'done');
     await callInMaster(script, 'blockUntil', done);
-    await script.until('the script is busy', () => script.told('blocking').length > 0);
+    await script.until('the script is busy', () => script.emitted('blocking').length > 0);
     const busy = signs();
     await until('signs of life come', () => signs() > busy + 5);
     fs.writeFileSync(done, '');
-    await script.until('it is busy no more', () => script.told('blocked').length > 0);
+    await script.until('it is busy no more', () => script.emitted('blocked').length > 0);
     process.kill(script.pid, 'SIGSTOP');
     await until('it is stopped', () =>
       /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')),
@@ -136,14 +136,14 @@ describe('the service manager', () => {
     await until('signs of life come again', () => signs() > stopped + 3);
   });
 
-  it('gets no signs of life that are meant for another process', async () => {
+  it('does not get WATCHDOG if that is for another process', async () => {
     const { socket, lines, heard } = await manager();
     await start(socket, {}, { WATCHDOG_USEC: '20000', WATCHDOG_PID: '1' });
     await heard('STATUS=2 of 2 workers ready');
     assert.ok(!lines().includes('WATCHDOG=1'));
   });
 
-  it('is nothing that workers know of', async () => {
+  it('is not visible in workers', async () => {
     const { socket } = await manager();
     const script = await start(
       socket,
@@ -158,7 +158,7 @@ describe('the service manager', () => {
     }
   });
 
-  it('that is gone harms nobody', async () => {
+  it('may disappear without harm', async () => {
     const script = await start('/nowhere/notify', {}, { WATCHDOG_USEC: '20000' });
     assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
     script.kill();
@@ -172,9 +172,9 @@ describe('the units of the examples', () => {
     [analyze] = need(this, 'systemd-analyze');
   });
 
-  it('have nothing that systemd-analyze would warn of', () => {
+  it('cause no warning of systemd-analyze', () => {
     const names = fs.readdirSync(UNITS);
-    // Where Node is somewhere else.
+    // For a Node in another directory.
     const text = (name) =>
       fs.readFileSync(path.join(UNITS, name), 'utf8').replace('/usr/bin/node', process.execPath);
     const { directory } = new Tool(

@@ -1,7 +1,7 @@
 'use strict';
 
-// Processes that a worker starts and leaves behind hold nothing of the cluster: no port, no
-// connection, no directory.
+// Processes that a worker starts and leaves behind hold no port, connection or directory of the
+// cluster.
 
 const assert = require('node:assert');
 const { Connection, request } = require('../helpers/client');
@@ -19,7 +19,7 @@ describe('a process that a worker leaves behind', () => {
     for (const pid of left.splice(0)) process.kill(pid, 'SIGKILL');
   });
 
-  /** Has the worker start one; the pid. */
+  /** Lets the worker start a process. Returns its pid. */
   async function leave(port) {
     const pid = pidIn((await request(port, '/start')).body);
     left.push(pid);
@@ -27,9 +27,9 @@ describe('a process that a worker leaves behind', () => {
   }
 
   for (const [signal, how] of [['SIGTERM', 'ended'], ['SIGKILL', 'was killed with its master']]) {
-    it(`does not keep the port when the cluster ${how}`, async () => {
+    it(`does not keep the port open when the cluster ${how}`, async () => {
       const port = await freePort();
-      const script = await new Script('parent.js', {
+      const script = await new Script('leftover-children.js', {
         port,
         options: { shutdownTimeout: 1000 },
       }).ready(1);
@@ -39,7 +39,7 @@ describe('a process that a worker leaves behind', () => {
       await script.exited();
       await until('the worker is gone', () => !isAlive(worker));
       await assert.rejects(request(port, '/start'), { code: 'ECONNREFUSED' });
-      const next = await new Script('parent.js', { port, cwd: script.cwd }).ready(1);
+      const next = await new Script('leftover-children.js', { port, cwd: script.cwd }).ready(1);
       await leave(next.port);
       assert.ok(isAlive(pid), 'it still runs');
     });
@@ -47,7 +47,7 @@ describe('a process that a worker leaves behind', () => {
 
   it('does not keep a connection open that the worker closes', async () => {
     const port = await freePort();
-    await new Script('parent.js', { port }).ready(1);
+    await new Script('leftover-children.js', { port }).ready(1);
     const connection = new Connection(port);
     await connection.say(START, 'started');
     await connection.hears('.');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Node's debugger: with its flags on the master, each worker has a debugger's port of its own,
-// above the master's.
+// Node's debugger: with its flags on the master, each worker has its own debugger port, above the
+// master's.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -10,9 +10,9 @@ const { freePorts, goOn } = require('../helpers/debugger');
 const { needNodeOf } = require('../helpers/node');
 
 const start = async (settings) =>
-  new Script('inspect-port.js', { port: await freePort(), ...settings });
+  new Script('debugger-port.js', { port: await freePort(), ...settings });
 /**
- * Where debuggers listened, in the order in which processes became ready: `{ pid, port, execArgv
+ * The addresses of debuggers in the order in which processes became ready: `{ pid, port, execArgv
  * }`.
  */
 const debuggers = (script) => {
@@ -41,7 +41,7 @@ describe('a worker’s debugger', () => {
   };
 
   for (const [name, flags] of Object.entries(ways)) {
-    it(`listens on a port of its own with ${name}, and its flags are the master’s`, async () => {
+    it(`listens on its own port with ${name}, and has the master’s flags`, async () => {
       const base = await freePorts(3);
       const script = await start(flags(base));
       await told(script, 2);
@@ -52,7 +52,7 @@ describe('a worker’s debugger', () => {
     });
   }
 
-  it('collides with nobody while a replacement lives beside it, and its port is used again', async () => {
+  it('does not collide with that of its replacement, and its port is used again', async () => {
     const base = await freePorts(6);
     const script = await start({ execArgv: [`--inspect=${base}`] });
     await told(script, 2);
@@ -61,7 +61,7 @@ describe('a worker’s debugger', () => {
       await told(script, count);
       await script.until(
         'the old workers are gone',
-        () => script.told('died').length === count - 2,
+        () => script.emitted('died').length === count - 2,
       );
     }
     assert.doesNotMatch(script.errors, /address already in use/);
@@ -69,7 +69,7 @@ describe('a worker’s debugger', () => {
     assert.ok([...ports].every((port) => port > base && port <= base + 4), `${[...ports]}`);
   });
 
-  it('is where the kernel puts it with --inspect=0', async () => {
+  it('uses a port of the kernel with --inspect=0', async () => {
     const script = await start({ execArgv: ['--inspect=0'] });
     await told(script, 2);
     const ports = debuggers(script).map(({ port }) => port);
@@ -77,14 +77,14 @@ describe('a worker’s debugger', () => {
     assert.doesNotMatch(script.errors, /address already in use/);
   });
 
-  it('is there for workers alone, by the option execArgv', async () => {
+  it('can be on for workers only, by the option execArgv', async () => {
     const base = await freePorts(3);
     const script = await start({ options: { execArgv: [`--inspect=${base}`] } });
     await told(script, 2);
     assert.deepStrictEqual(portsOf(script), [base + 1, base + 2]);
   });
 
-  it('holds each process before its first line with --inspect-brk', async function () {
+  it('stops each process before its first line with --inspect-brk', async function () {
     needNodeOf(this, 'inspect-brk');
     const base = await freePorts(3);
     const script = await start({ execArgv: [`--inspect-brk=${base}`] });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Scripts that are no CommonJS, and what Node is told by flags and NODE_OPTIONS: master and workers
-// run alike.
+// Scripts that are not CommonJS, flags of Node and NODE_OPTIONS: they work alike in master and
+// workers.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -13,7 +13,7 @@ const { needNodeOf } = require('../helpers/node');
 const { serves } = require('../helpers/serves');
 
 const TSX = require.resolve('tsx/cli');
-/** By name it would be looked for in the directory in which the script runs. */
+/** As a path, for Node would look up a name from the directory of the script. */
 const IMPORT_TSX = ['--import', pathToFileURL(require.resolve('tsx')).href];
 const TYPED = path.join(__dirname, '..', 'fixtures', 'typed.mts');
 
@@ -22,10 +22,10 @@ describe('master and workers run', () => {
     const script = new Script('module.mjs', { port: await freePort() });
     const seen = () =>
       script
-        .events({ everybody: true })
+        .events({ allProcesses: true })
         .filter(([name]) => name === 'seen')
         .map(([, what]) => what.code);
-    await script.until('all three have told', () => seen().length === 3);
+    await script.until('all three have reported', () => seen().length === 3);
     assert.deepStrictEqual(seen(), Array(3).fill('CLUSTER2_ERR_TEST'));
     await serves(script);
   });
@@ -47,8 +47,8 @@ describe('master and workers run', () => {
   });
 });
 
-describe('what Node is told', () => {
-  it('by NODE_OPTIONS reaches master and workers unchanged', async () => {
+describe('options of Node', () => {
+  it('in NODE_OPTIONS reach master and workers unchanged', async () => {
     const options = '--stack-trace-limit=7  --no-warnings';
     const script = new Script('module.mjs', {
       port: await freePort(),
@@ -56,10 +56,10 @@ describe('what Node is told', () => {
     });
     const seen = () =>
       script
-        .events({ everybody: true })
+        .events({ allProcesses: true })
         .filter(([name]) => name === 'seen')
         .map(([, what]) => what);
-    await script.until('all three have told', () => seen().length === 3);
+    await script.until('all three have reported', () => seen().length === 3);
     for (const what of seen()) assert.deepStrictEqual([what.options, what.limit], [options, 7]);
     for (const pid of script.workers()) {
       assert.ok(
@@ -75,13 +75,13 @@ describe('what Node is told', () => {
     [['--enable-source-maps'], /original\.ts:42:\d+/],
     [[], /mapped\.js:4:\d+/],
   ]) {
-    it(`by '${flags}' is where a worker's error came from: ${place.source}`, async () => {
+    it(`as '${flags}' determine the source position of a worker's error: ${place.source}`, async () => {
       const script = await new Script('mapped.js', {
         port: await freePort(),
         execArgv: flags,
       }).ready();
       await assert.rejects(request(script.port));
-      await script.until('the worker has died of it', () => script.told('died').length === 1);
+      await script.until('the worker has died of it', () => script.emitted('died').length === 1);
       assert.match(script.errors, /Error: not caught/);
       assert.match(script.errors, place);
       await script.ready(3);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A worker is the user's script in a process that looks as node:cluster's would, and what it starts
-// inherits nothing of ours.
+// A worker is the user's script in a process that looks like one of node:cluster, and whose
+// children inherit nothing of ours.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,18 +11,21 @@ const { ask } = require('../helpers/ask');
 const { Script, freePort } = require('../helpers/cluster');
 const { change, startServer } = require('../helpers/hammered');
 
-const FIXTURE = path.join(__dirname, '..', 'fixtures', 'inspect.js');
+const FIXTURE = path.join(__dirname, '..', 'fixtures', 'worker-environment.js');
 
-/** What the worker of a new cluster sees. */
+/** Returns what the worker of a new cluster sees. */
 async function look(settings) {
-  const script = new Script('inspect.js', { port: await freePort(), ...settings });
-  const seen = () => script.events({ everybody: true }).find(([name]) => name === 'seen');
-  await script.until('the worker has looked', () => seen() && script.told('listening').length > 0);
+  const script = new Script('worker-environment.js', { port: await freePort(), ...settings });
+  const seen = () => script.events({ allProcesses: true }).find(([name]) => name === 'seen');
+  await script.until(
+    'the worker has looked',
+    () => seen() && script.emitted('listening').length > 0,
+  );
   return { ...seen()[1], script };
 }
 
 describe('a worker', () => {
-  it('is what node:cluster calls a worker', async () => {
+  it('is a worker of node:cluster', async () => {
     const { isWorker, id, send } = await look();
     assert.strictEqual(isWorker, true);
     assert.strictEqual(id, 1);
@@ -42,7 +45,7 @@ describe('a worker', () => {
     assert.strictEqual(given, 'yes');
   });
 
-  it('sees none of our variables, and neither do its children', async () => {
+  it('sees none of our variables, nor do its children', async () => {
     const { env, forked, thread } = await look();
     assert.deepStrictEqual(
       { env, forked: forked.env, thread: thread.env },
@@ -50,7 +53,7 @@ describe('a worker', () => {
     );
   });
 
-  it('leaves its children no descriptor but their own', async () => {
+  it('leaks no descriptor to its children', async () => {
     const { fds } = await look();
     assert.deepStrictEqual(
       fds.map((line) => line.split(' ')[0]),
@@ -60,7 +63,7 @@ describe('a worker', () => {
     assert.match(fds[3], /\/proc\/\d+\/fd$/, 'the directory that ls itself looks at');
   });
 
-  it('writes where its master writes', async () => {
+  it('writes to the output of its master', async () => {
     const { script } = await look({ env: { GIVEN: 'yes' } });
     const [worker] = script.workers();
     for (const fd of [0, 1, 2]) {
@@ -72,9 +75,9 @@ describe('a worker', () => {
     }
   });
 
-  it('runs no JavaScript of ours while nobody is connected, and is none the less known to live', async () => {
-    // From the first signal on, when its start is over, to the second one, which is the one turn
-    // that is counted.
+  it('runs no JavaScript of ours without connections, and still counts as alive', async () => {
+    // From the first signal, after its start, to the second one, which is the one turn that is
+    // counted.
     const count = `
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });
@@ -86,27 +89,27 @@ describe('a worker', () => {
     change(script, count);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [, [worker]] = await script.until(
-      'it is told',
-      () => script.told('listening')[1] && script.told('listening'),
+      'it is reported',
+      () => script.emitted('listening')[1] && script.emitted('listening'),
     );
     const cpu = async () =>
       (await new Cluster({ pids: script.pids }).status()).workers.find(({ pid }) => pid === worker)
         .cpu;
     process.kill(worker, 'SIGUSR2');
-    // Each beat tells a processor time of its own.
+    // Each beat reports a new processor time.
     for (let beats = 0, last = await cpu(); beats < 8; beats += 1) {
       await script.until('the next beat', async () => (await cpu()) !== last);
       last = await cpu();
     }
     process.kill(worker, 'SIGUSR2');
     const [, turns] = await script.until('it has counted', () =>
-      script.events({ everybody: true }).find(([name]) => name === 'turns'),
+      script.events({ allProcesses: true }).find(([name]) => name === 'turns'),
     );
     assert.strictEqual(turns, 1);
-    assert.deepStrictEqual(script.told('unresponsive'), []);
+    assert.deepStrictEqual(script.emitted('unresponsive'), []);
   });
 
-  it('may fork, and the child is no worker', async () => {
+  it('may fork, and the child is not a worker', async () => {
     const { forked } = await look({ execArgv: ['--no-warnings'] });
     assert.deepStrictEqual(forked, {
       isWorker: false,
@@ -116,12 +119,12 @@ describe('a worker', () => {
     });
   });
 
-  it('may start threads, and they are no workers', async () => {
+  it('may start threads, which are not workers', async () => {
     const { thread } = await look();
     assert.strictEqual(thread.isWorker, false);
   });
 
-  it('is gone when its master is, and so is everything else', async () => {
+  it('ends with its master, and so does everything else', async () => {
     const { script } = await look();
     const [worker] = script.workers();
     script.kill('SIGTERM');
@@ -130,7 +133,7 @@ describe('a worker', () => {
   });
 });
 
-describe('the options of a worker’s start', () => {
+describe('the options for the start of a worker', () => {
   it('args', async () => {
     const { args } = await look({ args: ['of the master'], options: { args: ['a', 5, ''] } });
     assert.deepStrictEqual(args, ['a', '5', '']);
@@ -155,27 +158,27 @@ describe('the options of a worker’s start', () => {
     assert.ok(variables.includes(`PATH=${process.env.PATH}`));
   });
 
-  it('env cannot make a worker anything else than it is', async () => {
+  it('env cannot change what makes a process a worker', async () => {
     const { id, isWorker } = await look({
       options: { env: { NODE_UNIQUE_ID: '77', NODE_CHANNEL_FD: '1', CLUSTER2_WORKER: '{}' } },
     });
     assert.deepStrictEqual([id, isWorker], [1, true]);
   });
 
-  it('cwd, where the script is still found and the pids directory stays the master’s', async () => {
+  it('cwd: the script is still found, and the pids directory stays the master’s', async () => {
     const { cwd, script } = await look({ options: { cwd: '/' } });
     assert.strictEqual(cwd, '/');
     assert.ok(fs.existsSync(path.join(script.pids, `worker.${script.workers()[0]}.pid`)));
     assert.ok(!fs.existsSync('/pids'));
   });
 
-  it('exec is another script', async () => {
+  it('exec: another script', async () => {
     const port = await freePort();
     const script = new Script('http.js', { port, options: { exec: FIXTURE, noWorkers: 1 } });
-    const seen = () => script.events({ everybody: true }).filter(([name]) => name === 'seen');
+    const seen = () => script.events({ allProcesses: true }).filter(([name]) => name === 'seen');
     await script.until(
       'the other script runs as the worker',
-      () => seen().length === 1 && script.told('listening').length === 1,
+      () => seen().length === 1 && script.emitted('listening').length === 1,
     );
     assert.strictEqual(seen()[0][1].isWorker, true);
   });

@@ -1,5 +1,5 @@
 'use strict';
-// A service of one unary call and one stream, without a file of its own: messages are JSON.
+// A service with one unary call and one stream. It needs no .proto file, for messages are JSON.
 const toBytes = (value) => Buffer.from(JSON.stringify(value));
 const fromBytes = (bytes) => JSON.parse(bytes);
 const call = (name, responseStream) => ({

@@ -1,5 +1,5 @@
 'use strict';
-// What each server here answers, see helpers/shutdowns.js.
+// The request handler of each server here, see helpers/shutdowns.js.
 exports.slow = () => {
   console.log('got');
   return new Promise((resolve) => setTimeout(resolve, 500, 'slow'));
