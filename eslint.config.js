@@ -29,6 +29,14 @@ module.exports = [
     languageOptions: { globals: { ...globals.mocha } },
     rules: { 'max-lines-per-function': 'off' },
   },
+  // A test waits for conditions, never for a time; see test/helpers/wait.js.
+  {
+    files: ['test/**/*.test.js'],
+    rules: {
+      'no-restricted-globals': ['error', 'setTimeout', 'setInterval'],
+      'no-restricted-modules': ['error', 'node:timers/promises'],
+    },
+  },
   {
     files: ['test/**/*.{js,mjs}'],
     ignores: ['test/documents/**', 'test/architecture/layers-rust.test.js'],

@@ -12,7 +12,7 @@ const { cluster2, startPlain, statusOf } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { CLI } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
-const { until, within } = require('../helpers/wait');
+const { every, until, within } = require('../helpers/wait');
 
 const NOWHERE = { status: 3, signal: null, stdout: '' };
 
@@ -190,14 +190,13 @@ describe('a closed standard output', () => {
         stdio: 'ignore',
       });
       // The command notices that its reader is gone when it writes the next line.
-      const writing = setInterval(
-        () => fs.appendFileSync(path.join(script.cwd, 'logs', 'a.log'), 'more\n'),
-        100,
+      const stopWriting = every(100, () =>
+        fs.appendFileSync(path.join(script.cwd, 'logs', 'a.log'), 'more\n'),
       );
       try {
         assert.deepStrictEqual(await within('it ends', once(running, 'exit'), 10_000), [0, null]);
       } finally {
-        clearInterval(writing);
+        stopWriting();
       }
     }
   });

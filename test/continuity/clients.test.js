@@ -6,17 +6,17 @@
 const assert = require('node:assert');
 const net = require('node:net');
 const tls = require('node:tls');
-const { setTimeout: pass } = require('node:timers/promises');
 const { ask } = require('../helpers/ask');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection } = require('../helpers/client');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, someWorker, startServer } = require('../helpers/hammered');
+const { elapse } = require('../helpers/wait');
 
 const TLS = selfSigned();
 const BIG = 16 * 1024 * 1024;
-/** Longer than an idle connection stays open during a shutdown. */
-const LONGER = 2500;
+/** Waits until the worker has closed its idle connections. */
+const idleOnesAreClosed = () => elapse(2500, 'idle connections stay open for 2 s');
 const pidIn = ({ received }) => Number(received.match(/first (\d+)/)?.[1]);
 
 /**
@@ -78,7 +78,7 @@ describe('a client during a reload', () => {
     // Its worker has read that far, for it answers a later request.
     for (let i = 0; i < 5; i++) await someWorker(script.port);
     await reload(script);
-    await pass(LONGER);
+    await idleOnesAreClosed();
     await connection.say('st: test\r\n\r\n', 'first');
     assert.strictEqual(pidIn(connection), old);
     connection.socket.destroy();
@@ -99,7 +99,7 @@ describe('a client during a reload', () => {
     await reload(script);
     pipeline.socket.write('st: test\r\n\r\n');
     await pipeline.hears('e 0 ');
-    await pass(LONGER);
+    await idleOnesAreClosed();
     await body.say('56789', 'a 10 ');
     await script.until('the old one is gone', () => script.emitted('died').length === 1);
     assert.deepStrictEqual([body.closed, pipeline.closed], [false, false], 'both were moved');
@@ -110,7 +110,7 @@ describe('a client during a reload', () => {
     const script = await start();
     const reader = await slowReader((then) => net.connect(script.port, '127.0.0.1', then));
     await reload(script);
-    await pass(LONGER);
+    await idleOnesAreClosed();
     await assertWhole(reader);
   });
 
@@ -119,7 +119,7 @@ describe('a client during a reload', () => {
     const options = { port: script.port, host: '127.0.0.1', rejectUnauthorized: false };
     const reader = await slowReader((then) => tls.connect(options, then));
     await reload(script);
-    await pass(LONGER);
+    await idleOnesAreClosed();
     await assertWhole(reader);
   });
 });
@@ -129,7 +129,7 @@ describe('a client during a shutdown', () => {
     const script = await startServer();
     const reader = await slowReader((then) => net.connect(script.port, '127.0.0.1', then));
     script.kill();
-    await pass(LONGER);
+    await idleOnesAreClosed();
     await assertWhole(reader);
     await assertCleanEnd(script);
   });

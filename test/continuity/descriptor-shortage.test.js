@@ -6,11 +6,11 @@
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
-const { setTimeout: pass } = require('node:timers/promises');
 const { Connection } = require('../helpers/client');
 const { isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, cpuOf, startServer } = require('../helpers/hammered');
+const { elapse } = require('../helpers/wait');
 
 const limit = (pid, files) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:`]);
 const ask = (connection, id) =>
@@ -46,7 +46,7 @@ const PUSHED = { options: { balance: 'least-connections' } };
 /** Returns the share of a processor that the process uses in the next second. */
 async function load(pid) {
   const before = cpuOf(pid);
-  await pass(1000);
+  await elapse(1000, 'the time that is measured');
   return (cpuOf(pid) - before) / 1000;
 }
 
@@ -86,8 +86,7 @@ describe('a master without a free descriptor', () => {
       `GET /master/t/${encodeURIComponent('["scale",1]')} HTTP/1.1\r\nHost: test\r\n\r\n`,
     );
     await script.until('a worker drains', () => script.emitted('answer').length === 1);
-    // A failure shows by now: a connection that was not returned is closed after a while.
-    await pass(500);
+    await elapse(500, 'a connection that was not returned would be closed by then');
     limit(script.pid, 1024);
     others.forEach((connection, index) => ask(connection, `d${index}`));
     const done = () => others.every(({ received, closed }) => closed || received.includes('first'));
@@ -109,7 +108,7 @@ describe('a master without a free descriptor', () => {
     // A start can run out of descriptors at each of its steps.
     for (let free = 0; free <= 24; free++) {
       limit(script.pid, open + free);
-      await pass(100);
+      await elapse(100, 'the start of a worker gets as far as it can');
     }
     limit(script.pid, 1024);
     await script.until('a new one listens', () => script.emitted('listening').length > 2);
@@ -135,7 +134,7 @@ describe('workers without a free descriptor', () => {
     const all = askers(script.port, 150);
     await script.until('no more are answered', async () => {
       const before = answered(all);
-      await pass(500);
+      await elapse(500, 'a worker with a free descriptor would answer by then');
       return before > 20 && answered(all) === before;
     });
     return all;

@@ -4,13 +4,12 @@
 // as hanging.
 
 const assert = require('node:assert');
-const { setTimeout: pass } = require('node:timers/promises');
 const { ask } = require('../helpers/ask');
 const { Connection, request } = require('../helpers/client');
 const { isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { Log, assertCleanEnd, change, startServer } = require('../helpers/hammered');
-const { until } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 
 /**
  * Blocks a worker for `ms` milliseconds. Returns its pid, and the outcome of the request that did
@@ -102,7 +101,7 @@ describe('a worker that is stuck', () => {
 
   it('is not confused with an idle one, at the shortest maxHeartbeatDelay', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1000 });
-    await pass(4000);
+    await elapse(4000, 'four times the limit');
     assert.deepStrictEqual([script.emitted('unresponsive'), script.emitted('died')], [[], []]);
   });
 
@@ -126,7 +125,7 @@ describe('SIGSTOP for a while', () => {
 
   const stopFor = async (ms, ...pids) => {
     pids.forEach((pid) => process.kill(pid, 'SIGSTOP'));
-    await pass(ms);
+    await elapse(ms, 'the processes are stopped for that long');
     pids.forEach((pid) => process.kill(pid, 'SIGCONT'));
   };
 

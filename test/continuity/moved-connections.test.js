@@ -5,11 +5,10 @@
 // the same times.
 
 const assert = require('node:assert');
-const { setTimeout: sleep } = require('node:timers/promises');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
-const { until } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 
 /**
  * How long connections wait at least before they are moved, in milliseconds. A timer that forgets
@@ -258,7 +257,7 @@ function mover(script, reloads) {
   let waiting = 0;
   const moved = (async () => {
     await until('all wait to be moved', () => waiting === count);
-    await sleep(WAIT);
+    await elapse(WAIT, 'timers that forget this time fail the test');
     for (let i = 0; i < reloads; i++)
       assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await script.until('the old workers are gone', () => script.emitted('died').length === reloads);

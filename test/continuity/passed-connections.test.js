@@ -11,7 +11,7 @@ const { Script, freePort, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { startServer } = require('../helpers/hammered');
 const { Http2Wire } = require('../helpers/http2-wire');
-const { until } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 const { Wire } = require('../helpers/wire');
 
 const TLS = selfSigned();
@@ -60,8 +60,7 @@ describe('an HTTP server that gets connections of another server', () => {
     wire.write(GET.slice(0, 9));
     await script.until('the worker has it', async () => (await count(script, active)) === 1);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    // Longer than an idle connection stays open.
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await elapse(2500, 'idle connections stay open for 2 s');
     wire.write(GET.slice(9));
     const { status, headers } = await wire.answer(5000);
     assert.deepStrictEqual([status, headers.connection], [200, 'close']);
@@ -94,7 +93,8 @@ describe('a server whose script sends its connections to another process', () =>
     await script.until('none is counted', async () => (await count(script, active)) === 0, 3000);
     let isAnswered = false;
     const slow = request(script.port, '/slow', { agent: false }).finally(() => (isAnswered = true));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const total = ({ connections }) => connections.total;
+    await script.until('it was passed on', async () => (await count(script, total)) === 6);
     await ask(script.cwd, 'reload');
     assert.strictEqual(isAnswered, false);
     assert.strictEqual((await slow).body, 'sent');

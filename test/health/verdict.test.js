@@ -11,7 +11,7 @@ const Cluster = require('../..');
 const { selfSigned } = require('../helpers/certificate');
 const { request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
-const { until } = require('../helpers/wait');
+const { every, until } = require('../helpers/wait');
 
 const check = async (port) => (await request(port, '/ecv')).status;
 
@@ -139,9 +139,9 @@ describe('checks at the same time', () => {
       );
       waiting.shift().end('fine');
       if (port === script.port) assert.strictEqual(waiting.length, 0);
-      const rest = setInterval(() => waiting.shift()?.end('fine'), 5);
+      const stop = every(5, () => waiting.shift()?.end('fine'));
       assert.ok((await checks).every(({ status }) => status === 200));
-      clearInterval(rest);
+      stop();
       agent.destroy();
     }
     probed.closeAllConnections();

@@ -34,4 +34,18 @@ async function within(what, promise, deadline = DEADLINE) {
   }
 }
 
-module.exports = { until, within };
+/**
+ * Lets time pass. Only for tests of what happens, or must not happen, within a time; to wait for a
+ * condition use `until`.
+ * @param {number} ms
+ * @param {string} _why what the time is for
+ */
+const elapse = (ms, _why) => sleep(ms);
+
+/** Calls `action` every `ms` milliseconds, until the returned function is called. */
+function every(ms, action) {
+  const timer = setInterval(action, ms);
+  return () => clearInterval(timer);
+}
+
+module.exports = { elapse, every, until, within };

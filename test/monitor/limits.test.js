@@ -12,7 +12,7 @@ const path = require('node:path');
 const { Connection, request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
-const { until } = require('../helpers/wait');
+const { every, until } = require('../helpers/wait');
 
 /** Longer than the monitor waits for a request's head, or for a client that does not read: 10 s. */
 const CUT_WITHIN = 20_000;
@@ -113,11 +113,10 @@ const ATTACKS = {
     const slow = connect(port, 100);
     const letter = () => slow.forEach(({ socket }) => socket.writable && socket.write('x'));
     slow.forEach(({ socket }) => socket.write('GET / HTTP/1.1\r\nX-Slow: '));
-    const timer = setInterval(letter, 100);
+    const stop = every(100, letter);
     return async () => {
-      await until('they are cut', () => slow.every(({ closed }) => closed), CUT_WITHIN).finally(
-        () => clearInterval(timer),
-      );
+      const areClosed = () => slow.every(({ closed }) => closed);
+      await until('they are cut', areClosed, CUT_WITHIN).finally(stop);
     };
   },
   'readers that do not read': async (port, script) => {

@@ -14,7 +14,7 @@ const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
-const { until, within } = require('../helpers/wait');
+const { every, until, within } = require('../helpers/wait');
 
 const TIMEOUT = 400;
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -39,8 +39,8 @@ async function serve(timeout, ...names) {
 
 /** A connection that sends something every 50 ms as long as it can. */
 function chatter(connection, message) {
-  const timer = setInterval(() => connection.socket.write(message), 50);
-  connection.socket.on('close', () => clearInterval(timer));
+  const stop = every(50, () => connection.socket.write(message));
+  connection.socket.on('close', stop);
   return connection;
 }
 

@@ -10,7 +10,7 @@ const { ask } = require('../helpers/ask');
 const { request } = require('../helpers/client');
 const { callInMaster, change, startServer } = require('../helpers/hammered');
 const { Tool, need } = require('../helpers/tools');
-const { until } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 
 const UNITS = path.join(__dirname, '..', '..', 'examples', 'systemd');
 const LISTENER = path.join(__dirname, '..', 'helpers', 'notify.pl');
@@ -127,10 +127,9 @@ describe('the service manager', () => {
     await until('it is stopped', () =>
       /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')),
     );
-    const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
-    await pause();
+    await elapse(100, 'signs that were sent before arrive');
     const stopped = signs();
-    for (let i = 0; i < 5; i++) await pause();
+    await elapse(500, 'five signs would be sent in that time');
     assert.strictEqual(signs(), stopped);
     process.kill(script.pid, 'SIGCONT');
     await until('signs of life come again', () => signs() > stopped + 3);
