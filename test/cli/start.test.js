@@ -16,18 +16,7 @@ const { change, versionOf } = require('../helpers/hammered');
 const { until, within } = require('../helpers/wait');
 
 const MIB = 1024 * 1024;
-const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
-const CLIENTS = {
-  keepAlive: 4,
-  agent: 2,
-  oneShot: 4,
-  slow: 3,
-  late: 3,
-  upload: 2,
-  chunked: 2,
-  pipelined: 2,
-  halfOpen: 2,
-};
+const CLIENTS = hammer.allExcept('upgrade');
 
 const who = async (script) => ({
   pid: Number((await request(script.port, '/now/who/0')).body.split(' ').at(-1)),
@@ -86,7 +75,7 @@ describe('cluster2 start', () => {
       const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
       await load.answered(100);
       script.kill(signal);
-      hammer.assertClean(await load.stop(), { except: LEAVING });
+      hammer.assertClean(await load.stop(), { except: hammer.LEAVING });
       await assertGoesWell(script);
     });
   }

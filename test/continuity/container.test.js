@@ -10,17 +10,7 @@ const { canContain, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
-const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
-const CLIENTS = {
-  keepAlive: 4,
-  agent: 2,
-  oneShot: 4,
-  slow: 3,
-  late: 3,
-  upload: 2,
-  chunked: 2,
-  halfOpen: 2,
-};
+const CLIENTS = hammer.allExcept('upgrade', 'pipelined');
 
 const isZombie = (pid) => /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
@@ -51,7 +41,7 @@ describe('a master that is process 1 of a container', () => {
       const load = hammer.start(script.port, { clients: CLIENTS, untilRefused: true });
       await load.answered(100);
       script.kill(signal);
-      hammer.assertClean(await load.stop(), { except: LEAVING });
+      hammer.assertClean(await load.stop(), { except: hammer.LEAVING });
       await assertCleanEnd(script);
       assert.deepStrictEqual(workers.filter(isAlive), []);
       assert.deepStrictEqual(

@@ -45,14 +45,7 @@ describe('the example of', () => {
     it(`${name} runs in both workers, loses no request in a reload, and exits with 0`, async () => {
       const example = await Example.start(file, { noWorkers: 2, ...settings });
       const clients = new Clients(protocol, example.port, { ca: secure.cert });
-      for (let i = 0; i < 2; i++) {
-        await example.bothServe();
-        await example.reload();
-      }
-      await example.bothServe();
-      await clients.stop();
-      assert.deepStrictEqual(clients.troubles, []);
-      assert.ok(clients.all.every(({ answered }) => answered > 0), 'each client was answered');
+      await example.reloadsUnder(clients);
       await example.endsWell();
     });
   }

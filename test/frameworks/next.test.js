@@ -36,13 +36,7 @@ describe('the example of Next.js', () => {
       directory,
     });
     const clients = new Clients('http', example.port, { expected: /<p>hello from \d+<\/p>/ });
-    for (let i = 0; i < 2; i++) {
-      await example.bothServe();
-      await example.reload();
-    }
-    await example.bothServe();
-    await clients.stop();
-    assert.deepStrictEqual(clients.troubles, []);
+    await example.reloadsUnder(clients);
     assert.strictEqual((await request(example.port, '/missing')).status, 404);
     await example.endsWell();
   });

@@ -7,6 +7,7 @@ const http2 = require('node:http2');
 const https = require('node:https');
 const os = require('node:os');
 const { once } = require('node:events');
+const { HTTP_APPS } = require('../helpers/app-kinds');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection, request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
@@ -193,17 +194,7 @@ describe('the health check of an app of the kind', () => {
       env: { KIND, TLS: JSON.stringify(secure) },
     }).ready();
 
-  for (const kind of [
-    'http',
-    'https',
-    'connect',
-    'koa',
-    'fastify',
-    'express2',
-    'express3',
-    'express4',
-    'express5',
-  ]) {
+  for (const kind of HTTP_APPS) {
     it(`${kind} has the headers and the body of the manual`, async function () {
       needNodeOf(this, kind);
       const { port } = await start(kind);

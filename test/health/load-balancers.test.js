@@ -14,16 +14,7 @@ const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
 const CONFIGS = path.join(__dirname, '..', '..', 'examples', 'load-balancers');
-const CLIENTS = {
-  keepAlive: 4,
-  agent: 2,
-  oneShot: 4,
-  slow: 3,
-  late: 3,
-  upload: 2,
-  chunked: 2,
-  pipelined: 2,
-};
+const CLIENTS = hammer.allExcept('upgrade', 'halfOpen');
 /** Longer than HAProxy needs to notice it in the example: inter x fall. */
 const SHUTDOWN_DELAY = 2500;
 

@@ -88,6 +88,8 @@ const PROTOCOLS = {
   'socket.io': overSocketIo,
 };
 
+const running = new Set();
+
 /**
  * Clients that ask until they are stopped. Each counts how often it was `answered`, and keeps its
  * different `answers`.
@@ -111,6 +113,7 @@ class Clients {
       PROTOCOLS[protocol](port, index, options),
     );
     this.#running = this.all.map((client) => this.#run(client));
+    running.add(this);
   }
 
   async #run(client) {
@@ -132,7 +135,11 @@ class Clients {
   async stop() {
     this.#stopped = true;
     await Promise.all(this.#running);
+    running.delete(this);
   }
 }
 
-module.exports = { Clients };
+/** Stops all clients that a failed test left running. */
+const stopAll = () => Promise.all([...running].map((clients) => clients.stop()));
+
+module.exports = { Clients, stopAll };

@@ -121,6 +121,18 @@ class Example {
     await this.script.until('both workers have served', served);
   }
 
+  /** Reloads twice while `clients` send requests, and checks that all of them are answered. */
+  async reloadsUnder(clients) {
+    for (let i = 0; i < 2; i++) {
+      await this.bothServe();
+      await this.reload();
+    }
+    await this.bothServe();
+    await clients.stop();
+    assert.deepStrictEqual(clients.troubles, []);
+    assert.ok(clients.all.every(({ answered }) => answered > 0), 'each client was answered');
+  }
+
   /** Checks that it exits with code 0 on SIGTERM, prints no error, and leaves nothing behind. */
   async endsWell() {
     this.script.kill('SIGTERM');

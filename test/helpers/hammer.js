@@ -16,6 +16,8 @@ const ALL = {
   ...{ upload: 2, chunked: 2, pipelined: 2, halfOpen: 2, upgrade: 2 },
 };
 const COUNTS = ['ok', 'refused', 'reset', 'empty', 'timeout', 'failed', 'wrong'];
+/** The counts that a shutdown adds to, without losing a request. */
+const LEAVING = ['refused', 'reconnects', 'toldToClose', 'dropped'];
 /** How long a refused client waits before it tries again, in milliseconds. */
 const REFUSED_PAUSE = 20;
 
@@ -237,6 +239,10 @@ function start(address, options = {}) {
   return new Hammer(typeof address === 'object' ? address : named, options);
 }
 
+/** Returns the default clients, except those of these kinds. */
+const allExcept = (...kinds) =>
+  Object.fromEntries(Object.entries(ALL).filter(([kind]) => !kinds.includes(kind)));
+
 /** The counts that are not zero, except `ok`. */
 function problems(report) {
   const names = [...COUNTS.slice(1), 'reconnects', 'dropped', 'toldToClose'];
@@ -266,4 +272,4 @@ async function stopAll() {
   }
 }
 
-module.exports = { ALL, assertClean, problems, start, stopAll };
+module.exports = { ALL, LEAVING, allExcept, assertClean, problems, start, stopAll };

@@ -47,4 +47,7 @@ async function occupy(script) {
   return held;
 }
 
-module.exports = { Held, occupy };
+/** Finishes the requests, and checks that none was lost. */
+const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
+
+module.exports = { Held, finishAll, occupy };

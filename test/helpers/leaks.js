@@ -4,8 +4,10 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const { stopAll: stopClients } = require('./clients');
 const { cleanUpAll, childrenOf, freePort } = require('./cluster');
 const { stopAll: stopHammers } = require('./hammer');
+const { stopAll: stopLoad } = require('./load');
 const { stopAll: stopTools } = require('./tools');
 const { until } = require('./wait');
 
@@ -24,6 +26,8 @@ exports.mochaHooks = {
   async afterEach() {
     await cleanUpAll();
     await stopHammers();
+    await stopLoad();
+    await stopClients();
     await stopTools();
     assert.deepStrictEqual(childrenOf(process.pid), [], 'processes are left behind');
     // Client sockets close a moment after their test.

@@ -2,6 +2,7 @@
 
 // Clients that send one request after another, and count the outcomes separately.
 
+const assert = require('node:assert');
 const http = require('node:http');
 const { setImmediate: turn } = require('node:timers/promises');
 
@@ -40,6 +41,8 @@ function outcomeOf(error) {
   return error.message === 'socket hang up' ? 'empty' : 'reset';
 }
 
+const running = new Set();
+
 /** Clients that send requests until they are stopped or refused. */
 class Load {
   /** The number of requests by outcome. */
@@ -60,6 +63,7 @@ class Load {
    */
   constructor(port, kinds) {
     this.#port = port;
+    running.add(this);
     this.#clients = kinds.flatMap((kind) =>
       Array.from({ length: kind.clients }, () => this.#client(kind)),
     );
@@ -95,12 +99,22 @@ class Load {
   async refused() {
     await Promise.all(this.#clients);
     this.#agents.forEach((agent) => agent.destroy());
+    running.delete(this);
   }
 
   /** The counts without those that are zero. */
   get seen() {
     return Object.fromEntries(Object.entries(this.counts).filter(([, count]) => count > 0));
   }
+
+  /** Checks that requests had each of these outcomes, and no other. */
+  assertOnly(...outcomes) {
+    const message = JSON.stringify([this.seen, this.trouble.slice(0, 10)]);
+    assert.deepStrictEqual(Object.keys(this.seen), outcomes, message);
+  }
 }
 
-module.exports = { Load, attempt };
+/** Stops all load that a failed test left running. */
+const stopAll = () => Promise.all([...running].map((load) => load.stop()));
+
+module.exports = { Load, attempt, stopAll };

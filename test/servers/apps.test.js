@@ -8,6 +8,7 @@ const http2 = require('node:http2');
 const https = require('node:https');
 const tls = require('node:tls');
 const Cluster = require('../..');
+const { HTTP_APPS } = require('../helpers/app-kinds');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection, answersOfAll, request } = require('../helpers/client');
 const { Script, freePort } = require('../helpers/cluster');
@@ -53,17 +54,7 @@ async function shutDownWhileBusy(script, answer) {
 }
 
 describe('an app of the kind', () => {
-  for (const kind of [
-    'http',
-    'connect',
-    'koa',
-    'fastify',
-    'express2',
-    'express3',
-    'express4',
-    'express5',
-    'https',
-  ]) {
+  for (const kind of HTTP_APPS) {
     it(`${kind} runs in all workers, which see the client's address`, async function () {
       needNodeOf(this, kind);
       const script = await serve(kind);
