@@ -43,7 +43,7 @@ describe('the documents', () => {
   it('begin with a README of at most 200 lines', () => assert.ok(read('README.md').split('\n').length <= 200));
 
   it(`have lines of at most ${WIDTH} characters, outside of code and figures`, () => {
-    const long = FILES.flatMap(prose).filter(({ line, where }) => line.length > WIDTH && !where.includes('architecture.md'));
+    const long = FILES.flatMap(prose).filter(({ line }) => line.length > WIDTH);
     assert.deepStrictEqual(long.map(({ where, line }) => `${where}: ${line.length}`), []);
   });
 
@@ -79,6 +79,27 @@ describe('the documents', () => {
     const missing = named.filter(([, name]) => !fs.existsSync(path.join(ROOT, 'test', `${name}.test.js`)));
     assert.ok(named.length > 40, `only ${named.length}`);
     assert.deepStrictEqual(missing.map(([, name]) => name), []);
+  });
+
+  describe('of the architecture', () => {
+    const text = read('docs/internals/architecture.md');
+    const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' }).split('\n');
+    const named = (part) => [...part.matchAll(/`([\w./-]+\.(?:rs|js))`/g)].map(([, name]) => name);
+
+    it('name files that exist', () => {
+      const isThere = (name) => tracked.some((file) => file === name || file.endsWith(`/${name}`));
+      assert.ok(named(text).length > 50);
+      assert.deepStrictEqual(named(text).filter((name) => !isThere(name)), []);
+    });
+
+    for (const walk of ['connection', 'reload']) {
+      it(`walk one ${walk} through each file once`, () => {
+        const [, steps] = text.match(new RegExp(`## The walk of one ${walk}\n([^]*?)\n## `));
+        const files = named(steps);
+        assert.ok(files.length > 15);
+        assert.deepStrictEqual(files.filter((name, index) => files.indexOf(name) !== index), []);
+      });
+    }
   });
 
   it('are all reached from the README', () => {
