@@ -26,7 +26,7 @@ class PlainRole {
 
   /**
    * @param {Session} session
-   * @param {{ ecv: object|null, timeout: number }} config `Serve` of `src/master/worker_handle.rs`
+   * @param {{ ecv: object|null, timeout: number }} config `PlainOptions` of `src/master/launch.rs`
    */
   constructor(session, config) {
     this.#session = session;

@@ -11,8 +11,7 @@ use crate::binding::{embedder, fail, parse, print};
 use crate::embedder::mailbox::Mailbox;
 use crate::error::Result;
 use crate::log;
-use crate::master::assembly::Master;
-use crate::master::inbox::Signal;
+use crate::master::{Master, Signal};
 use crate::protocol::control::{Command, seal};
 
 /// A running cluster.

@@ -11,7 +11,7 @@ use crate::binding::callback::Callback;
 use crate::binding::health::NativeEcv;
 use crate::binding::{fail, parse, print};
 use crate::log;
-use crate::master::log_files;
+use crate::master::reopen_log_files;
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::{Order, Origin, Past};
 use crate::worker::master_link::{MasterLink, WorkerSignal};
@@ -156,7 +156,7 @@ impl NativeWorker {
     /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.
     #[napi]
     pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {
-        log_files::reopen(logs.as_ref(), slot).map_err(fail)
+        reopen_log_files(logs.as_ref(), slot).map_err(fail)
     }
 
     /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first

@@ -1,19 +1,22 @@
-//! The supervisor's inbox: what it must know. Sending never waits and never fails while the supervisor lives, and what was
-//! sent is heard in its order; so nothing can be lost. Messages between users' scripts do not come here.
+//! Messages to the supervisor's task.
 //!
-//! It has no limit of its own: whoever sends is bounded. What always holds: from each of these no more waits than is said here.
+//! Sending never waits and never fails while the task lives, and messages arrive in the order in
+//! which they were sent, so none can be lost. Messages between users' scripts do not come here.
 //!
-//! | from | what waits at most |
-//! | --- | --- |
-//! | the task of a worker (`node_ipc.rs`) | its end, once; lines that were too long, within the quota of its messages |
-//! | the dispatcher | reports of a worker within its `Quota` (`peer.rs`), and its end, once |
-//! | the embedder | commands within `ASKED` bytes that are not answered yet (`master.rs`); each signal once |
-//! | the control socket | one command for each client |
-//! | the monitor | within its `Quota` (`master.rs`), and one for each of its connections |
-//! | the supervisor itself | that the door is shut, once |
+//! The inbox has no limit of its own: each sender is bounded. What always holds: no more messages
+//! wait from each sender than this.
+//!
+//! - The task of a worker: its exit and a warning that its last messages are lost (`exit_watch`),
+//!   once each; warnings of messages that were too long, within the quota of its messages
+//!   (`node_ipc`).
+//! - The dispatcher: reports of a worker within the quota of its link, and its end, once.
+//! - The embedder: commands within a quota of bytes until they are answered; each signal once
+//!   (`assembly`).
+//! - The control socket: one command for each client.
+//! - The monitor: a quota (`monitor_backend`), and one for each of its connections.
+//! - The supervisor itself: that no new client is admitted, once.
 
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::protocol::control::Command;
 use crate::protocol::endpoint::At;
@@ -23,45 +26,43 @@ use crate::protocol::worker::{Exit, WorkerId};
 use crate::quota::Share;
 use crate::remote::server::Reply;
 
-/// How many are heard before the supervisor looks at its deadlines again.
+/// Messages that are read before the deadlines are checked again.
 const BATCH: usize = 1024;
 
-/// What the supervisor must know.
-pub enum Input {
+/// A message to the supervisor's task.
+pub(super) enum Input {
     /// A worker reported something over its channel.
     Report(WorkerId, Report),
-    /// Where a worker gets connections from the door has changed: all of its addresses.
+    /// All addresses of which the dispatcher gives a worker connections, after a change.
     Serves(WorkerId, Vec<At>),
-    /// The process of a worker sent a message of so many bytes over Node's IPC, which was skipped.
-    MessageTooLong(u32, u64),
-    /// The last messages of a worker that is gone, a process of this number, were not taken in time.
-    MessagesLost(u32),
     /// A worker's process has ended.
     Exited(WorkerId, Exit),
-    /// And the dispatcher has heard it to the end.
+    /// A worker's process has ended, and the dispatcher has passed on all its reports.
     Gone(WorkerId, Exit),
-    /// Somebody asks something.
     Command(Command, Reply),
-    /// A signal wants this of the cluster; nobody waits for the answer.
     Signal(Signal),
-    /// The monitor wants the picture of the cluster.
+    /// The monitor asks for the status.
     Status(oneshot::Sender<Status>),
-    /// Checks on the monitor's port find something else than before.
-    Checked(Option<String>),
-    /// The monitor switched the health check: the direction, and who asked.
-    Switched(bool, String),
-    /// The monitor has something to tell.
+    /// Checks on the monitor's port come to another result than before.
+    Checked {
+        problem: Option<String>,
+    },
+    /// Somebody switched the health check on the monitor's port.
+    Switched {
+        disabled: bool,
+        by: String,
+    },
     Warning(String),
-    /// Nobody new gets in any more.
-    DoorShut,
+    /// No new client is admitted any more.
+    Closed,
 }
 
-/// What a signal to the master wants.
+/// What a signal to the master asks for. Nobody waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Leave gracefully.
+    /// End gracefully.
     Shutdown,
-    /// Leave at once.
+    /// End at once.
     Stop,
     /// Replace all workers.
     Reload,
@@ -71,43 +72,44 @@ pub enum Signal {
 
 /// The senders' end.
 #[derive(Clone)]
-pub struct Inputs(mpsc::UnboundedSender<(Input, Option<Share>)>);
+pub(super) struct Inputs(mpsc::UnboundedSender<(Input, Option<Share>)>);
 
-/// The supervisor's end.
-pub struct Inbox(mpsc::UnboundedReceiver<(Input, Option<Share>)>);
+/// The task's end.
+pub(super) struct Inbox(mpsc::UnboundedReceiver<(Input, Option<Share>)>);
 
-/// Both ends of an inbox.
-pub fn open() -> (Inputs, Inbox) {
+/// Returns both ends of an inbox.
+pub(super) fn open() -> (Inputs, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Inputs(sender), Inbox(receiver))
 }
 
 impl Inputs {
-    /// Sends what is bounded by its nature; see the module's text. False: the supervisor has ended.
-    pub fn send(&self, input: Input) -> bool {
+    /// Sends what is bounded by its nature. Returns `false` if the task has ended.
+    pub(super) fn send(&self, input: Input) -> bool {
         self.0.send((input, None)).is_ok()
     }
 
-    /// Sends what occupies a `share` until it has been heard.
-    pub fn send_within(&self, share: Option<Share>, input: Input) -> bool {
+    /// Sends `input`, which occupies `share` until it is read. Returns `false` if the task has
+    /// ended.
+    pub(super) fn send_within(&self, share: Option<Share>, input: Input) -> bool {
         self.0.send((input, share)).is_ok()
     }
 }
 
 impl Inbox {
-    /// Calls `hear` with what has come, up to a batch of it.
-    pub fn hear(&mut self, mut hear: impl FnMut(Input)) {
+    /// Calls `read` with the messages that have arrived, up to a batch of them.
+    pub(super) fn read_arrived(&mut self, mut read: impl FnMut(Input)) {
         for _ in 0..BATCH {
             let Ok((input, _share)) = self.0.try_recv() else { return };
-            hear(input);
+            read(input);
         }
     }
 
-    /// Waits until something has come, and returns it.
-    pub async fn next(&mut self) -> Input {
+    /// Waits for the next message.
+    pub(super) async fn next(&mut self) -> Input {
         match self.0.recv().await {
             Some((input, _share)) => input,
-            // The supervisor has a sender of its own.
+            // Never: the task has a sender of its own.
             None => std::future::pending().await,
         }
     }

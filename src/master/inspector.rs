@@ -1,13 +1,14 @@
-//! Where Node's debugger is on, each worker needs a port of its own, as node:cluster gives it.
+//! Where Node's debugger is on, each worker gets a port of its own, as from node:cluster.
 
-/// What Node itself takes where no port is named.
+/// Node's port where none is named.
 const DEFAULT: u16 = 9229;
-/// Ports below are for the super-user only.
+/// Ports below it are for the super-user only.
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
-/// The port above which workers have theirs: that of `flags`, Node's flags for workers, and of `options`, their `NODE_OPTIONS`,
-/// which count less. `None` where the debugger is off, or where the kernel is to choose (`--inspect=0`).
-pub fn base_port(flags: &[String], options: &str) -> Option<u16> {
+/// Returns the port above which workers have theirs, from `flags`, Node's flags for workers, and
+/// from `options`, their `NODE_OPTIONS`, which count less. `None` if the debugger is off, or if the
+/// kernel chooses (`--inspect=0`).
+pub(super) fn base_port(flags: &[String], options: &str) -> Option<u16> {
     let words: Vec<&str> =
         options.split_ascii_whitespace().chain(flags.iter().map(String::as_str)).collect();
     let mut found = None;
@@ -24,14 +25,15 @@ pub fn base_port(flags: &[String], options: &str) -> Option<u16> {
     found.filter(|port| *port != 0)
 }
 
-/// The port in `9229`, `host:9229` or `[::1]:9229`; a name or address alone has none.
-fn port_of(place: &str) -> Option<u16> {
-    place.rsplit(':').next()?.parse().ok()
+/// Returns the port in `9229`, `host:9229` or `[::1]:9229`; a name or address alone has none.
+fn port_of(value: &str) -> Option<u16> {
+    value.rsplit(':').next()?.parse().ok()
 }
 
-/// The debugger's port of the worker in a row: no other living process of the cluster has it, and the next in the row has it again.
-/// Beyond the last port it goes on where unprivileged ones begin.
-pub fn port(base: u16, row: usize) -> u16 {
+/// The debugger's port of the worker in a row of the scoreboard. No other living worker has it, and
+/// the next one in the row has it again. Beyond the last port, numbers go on where unprivileged
+/// ports begin.
+pub(super) fn port(base: u16, row: usize) -> u16 {
     let port = usize::from(base) + 1 + row;
     let above = port.checked_sub(usize::from(u16::MAX) + 1);
     above.map_or(port, |above| usize::from(FIRST_UNPRIVILEGED) + above) as u16

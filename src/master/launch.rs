@@ -1,76 +1,113 @@
-//! The start of a worker.
+//! How a worker's process is started: its program, arguments and environment.
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
 
-use crate::dispatcher::event_loop::Request;
-use crate::master::task::Task;
-use crate::master::worker_handle::{Identity, Listeners, Serve, WorkerHandle};
-use crate::protocol::worker::WorkerId;
-use crate::supervision::Event;
+use serde::{Deserialize, Serialize};
 
-impl Task {
-    pub(super) fn spawn(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
-        let failed = |reason: String| Event::SpawnFailed { worker, reason };
-        let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
-            Ok(output) => output,
-            Err(error) => return failed(error.to_string()),
-        };
-        let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index))
-        else {
-            return failed("the scoreboard is full: too many workers are still draining".into());
-        };
-        let identity = self.identity(worker, slot, generation, row.index());
-        let parts = &mut self.parts;
-        let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
-        let listeners =
-            Listeners { embedder: Arc::clone(&parts.embedder), inputs: parts.inputs.clone() };
-        let attending = &mut self.attending;
-        match WorkerHandle::start(
-            &identity,
-            &parts.launch,
-            output,
-            &parts.board,
-            row.clone(),
-            listeners,
-            attending,
-        ) {
-            Ok((member, peer)) => {
-                tracing::info!(pid = member.pid, slot, generation, "a worker was started");
-                parts.dispatcher.send(Request::Attach(Box::new(peer)));
-                parts.pids.add_worker(member.pid);
-                let pid = member.pid;
-                self.members.insert(worker, member);
-                Event::Spawned { worker, pid }
-            }
-            Err(error) => {
-                self.free_rows.insert(row.index());
-                failed(format!("{}: {error}", self.parts.launch.program))
-            }
-        }
+use super::inspector;
+use super::systemd::VARIABLES;
+use crate::config::{Ecv, Output};
+use crate::os::spawn::{Command, IPC_FD};
+
+/// The variable that makes a process a worker. The preload removes it before the user's code runs.
+const ENV: &str = "CLUSTER2_WORKER";
+
+/// What all workers are started with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Launch {
+    /// Absolute path of Node.
+    pub program: String,
+    /// Node's flags.
+    pub flags: Vec<String>,
+    /// The script and its arguments.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory, if not the master's.
+    pub cwd: Option<String>,
+    /// Whether the script does not know of cluster2, and is served as it listens.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+impl Launch {
+    /// The debugger's port of the worker in a row, where Node's debugger is on.
+    pub(super) fn inspect_port(&self, row: usize) -> Option<u16> {
+        let options = self.env.get("NODE_OPTIONS").map_or("", String::as_str);
+        inspector::base_port(&self.flags, options).map(|base| inspector::port(base, row))
     }
 
-    fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> Identity {
-        let config = &self.parts.facts.config;
-        Identity {
-            id: worker.0,
-            slot,
-            generation,
-            row,
-            orphan_limit: config.shutdown_timeout,
-            // Several beats within the limit, so that one that is late harms nobody.
-            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
-            move_idle: config.move_idle,
-            pids: config.pids.clone(),
-            output: config.output,
-            logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
-            inspect_port: self.parts.launch.inspect_port(row),
-            cwd: self.parts.launch.cwd.clone(),
-            serve: self
-                .parts
-                .launch
-                .plain
-                .then(|| Serve { ecv: config.ecv.clone(), timeout: config.timeout }),
-        }
+    /// The command that starts the worker `identity`.
+    pub(super) fn command(&self, identity: &WorkerIdentity) -> io::Result<Command> {
+        let own = [
+            ("NODE_CHANNEL_FD", IPC_FD.to_string()),
+            ("NODE_CHANNEL_SERIALIZATION_MODE", "json".to_owned()),
+            ("NODE_UNIQUE_ID", identity.id.to_string()),
+            (ENV, serde_json::to_string(identity)?),
+        ];
+        // After the user's own flags: the last one counts.
+        let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
+        let args =
+            std::iter::once(&self.program).chain(&self.flags).chain(&inspect).chain(&self.args);
+        let is_masters =
+            |name: &str| own.iter().any(|(own, _)| *own == name) || VARIABLES.contains(&name);
+        let inherited = self.env.iter().filter(|(name, _)| !is_masters(name));
+        let inherited = inherited.map(|(name, value)| (name.as_str(), value));
+        Ok(Command {
+            program: c_string(&self.program)?,
+            args: args.map(|arg| c_string(arg)).collect::<io::Result<_>>()?,
+            env: inherited
+                .chain(own.iter().map(|(name, value)| (*name, value)))
+                .map(|(name, value)| c_string(&format!("{name}={value}")))
+                .collect::<io::Result<_>>()?,
+        })
     }
+}
+
+fn c_string(text: &str) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// What a worker is told of itself, as JSON in `CLUSTER2_WORKER`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WorkerIdentity {
+    /// Also `cluster.worker.id`.
+    pub(super) id: u32,
+    pub(super) slot: u32,
+    /// The nth worker of its slot.
+    pub(super) generation: u32,
+    /// Its row on the scoreboard.
+    pub(super) row: usize,
+    /// How long it may go on without a master, milliseconds.
+    pub(super) orphan_limit: u64,
+    /// How often it shows that its event loop turns, milliseconds.
+    pub(super) beat: u64,
+    /// Whether its idle connections move to other workers when it leaves.
+    pub(super) move_idle: bool,
+    /// The cluster's `pids` directory, absolute.
+    pub(super) pids: PathBuf,
+    pub(super) output: Output,
+    /// The directory of its log files, absolute, if it has any.
+    pub(super) logs: Option<PathBuf>,
+    /// Its debugger's port, if one was chosen for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inspect_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cwd: Option<String>,
+    /// Set for a script that does not know of cluster2; see [`Launch::plain`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) serve: Option<PlainOptions>,
+}
+
+/// The options that concern a worker whose script does not know of cluster2.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct PlainOptions {
+    pub(super) ecv: Option<Ecv>,
+    /// Idle time-out, milliseconds.
+    pub(super) timeout: u64,
 }

@@ -1,47 +1,47 @@
-//! Workers' standard output and error in files, `worker-<slot>.out.log` and `worker-<slot>.err.log` in the directory `logs`.
+//! Workers' standard output and error in files: `worker-<slot>.out.log` and `worker-<slot>.err.log`
+//! in the directory `logs`.
 //!
-//! The master opens them for each worker that it starts; after a rotation each running worker opens its own anew. They are
-//! only ever appended to, so that two workers of a slot, and the two ends of a rotation, never write over each other; and a worker
-//! has the new files before it lets go of the old ones, so that no line is lost.
+//! The master opens them for each worker that it starts. After a rotation each running worker opens
+//! its own again. What always holds: files are only appended to, so two workers of a slot, and the
+//! two ends of a rotation, never overwrite each other; and a worker has the new files before it
+//! closes the old ones, so no line is lost.
 
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-use serde_json::json;
 
 use crate::config::{Config, Output};
 use crate::error::{ClusterError, Result};
 use crate::os::directory::Directory;
-use crate::protocol::worker::WorkerId;
-use crate::remote::server::Reply;
 
-/// The directory of a cluster whose workers write into files.
+/// The log files of a cluster with `output: 'files'`.
 #[derive(Debug)]
-pub struct Logs(PathBuf);
+pub(super) struct LogFiles(PathBuf);
 
-impl Logs {
-    /// `None` if they do not. Makes the directory and the files of the first workers, so that what is wrong with them fails the
-    /// start, with `LogsUnwritable`. A script that knows of us finds the directory in any case, for what it writes there itself.
-    pub fn prepare(config: &Config, is_plain: bool) -> Result<Option<Self>> {
+impl LogFiles {
+    /// Creates the directory and the files of the first workers, so that a problem with them fails
+    /// the start with `LogsUnwritable`. Returns `None` if workers do not write into files; the
+    /// directory is created all the same for a script that knows of cluster2 and may write there.
+    pub(super) fn prepare(config: &Config, is_plain: bool) -> Result<Option<Self>> {
+        let directory = &config.logs;
         if config.output != Output::Files {
-            if !is_plain && let Err(error) = std::fs::create_dir_all(&config.logs) {
-                tracing::info!(%error, path = %config.logs.display(), "cannot make the directory of logs");
+            if !is_plain && let Err(error) = std::fs::create_dir_all(directory) {
+                let path = directory.display();
+                tracing::info!(%error, %path, "cannot create the directory of logs");
             }
             return Ok(None);
         }
-        let logs = Self(std::path::absolute(&config.logs).unwrap_or_else(|_| config.logs.clone()));
+        let logs = Self(std::path::absolute(directory).unwrap_or_else(|_| directory.clone()));
         (0..config.no_workers).try_for_each(|slot| logs.open(slot).map(drop))?;
         Ok(Some(logs))
     }
 
     /// The directory, absolute.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// What a worker of `slot` gets as standard output and error.
-    pub fn open(&self, slot: u32) -> Result<[OwnedFd; 2]> {
+    /// Opens standard output and error for a worker of `slot`.
+    pub(super) fn open(&self, slot: u32) -> Result<[OwnedFd; 2]> {
         open(&self.0, slot)
     }
 }
@@ -56,37 +56,10 @@ fn open(path: &Path, slot: u32) -> Result<[OwnedFd; 2]> {
     Ok([append("out")?, append("err")?])
 }
 
-/// In a worker of `slot`: from now on standard output and error are the files that have their names in `path` now. If that
-/// fails, the old ones stay.
-pub fn reopen(path: &Path, slot: u32) -> Result<()> {
+/// In a worker of `slot`: replaces standard output and error by the files that have their names in
+/// `path` now. If that fails, the old ones stay.
+pub(crate) fn reopen(path: &Path, slot: u32) -> Result<()> {
     let [out, err] = open(path, slot)?;
     let fail = ClusterError::system("replacing standard output and error");
     rustix::stdio::dup2_stdout(out).and_then(|()| rustix::stdio::dup2_stderr(err)).map_err(fail)
-}
-
-/// Who waits until workers have opened their files anew.
-#[derive(Default)]
-pub struct Reopening(Vec<(BTreeSet<WorkerId>, usize, Reply)>);
-
-impl Reopening {
-    /// `reply` is answered when all of `workers` have, or are gone.
-    pub fn wait(&mut self, workers: BTreeSet<WorkerId>, reply: Reply) {
-        let count = workers.len();
-        self.0.push((workers, count, reply));
-        self.answer();
-    }
-
-    /// One has, or is gone.
-    pub fn done(&mut self, worker: WorkerId) {
-        for (workers, ..) in &mut self.0 {
-            workers.remove(&worker);
-        }
-        self.answer();
-    }
-
-    fn answer(&mut self) {
-        for (_, count, reply) in self.0.extract_if(.., |(workers, ..)| workers.is_empty()) {
-            reply(Ok(json!({ "workers": count })));
-        }
-    }
 }

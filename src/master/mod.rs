@@ -1,13 +1,41 @@
-//! The master process: assembles its parts, supervises workers, executes what `supervision` decides.
+//! The master: starts workers, supervises them, and answers questions about the cluster.
+//!
+//! It runs in the process in which `listen()` was called, or in `cluster2 start`, on a thread of
+//! its own with a tokio runtime. It owns the worker processes, the `pids` directory and the control
+//! socket; the accepting sockets belong to the dispatcher's thread, and the monitor has a thread
+//! too. `supervision` decides, and this room executes.
+//!
+//! What always holds:
+//! - one task (`task`) owns all state; everybody else sends it messages (`inbox`), and none is
+//!   lost;
+//! - nothing that a worker, a client or an embedder does or leaves undone makes the task wait;
+//! - messages between users' scripts do not pass through it: each worker has a task of its own
+//!   (`exit_watch`).
+//!
+//! `assembly` builds the parts. `inputs` and `commands` are what the task does with its messages,
+//! `actions` and `notices` what it does with the decisions of `supervision`, `status` what it
+//! shows.
 
-pub mod assembly;
+mod actions;
+mod app_listeners;
+mod assembly;
 mod commands;
-pub mod inbox;
+mod exit_watch;
+mod inbox;
+mod inputs;
 mod inspector;
 mod launch;
-pub mod log_files;
+mod log_files;
+mod monitor_backend;
 mod node_ipc;
 mod notices;
+mod replies;
+mod status;
 mod systemd;
 mod task;
-pub mod worker_handle;
+mod worker_handle;
+
+pub use assembly::Master;
+pub use inbox::Signal;
+pub use launch::Launch;
+pub(crate) use log_files::reopen as reopen_log_files;

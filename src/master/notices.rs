@@ -1,49 +1,26 @@
-//! What the supervisor tells its embedder, and whoever waits for a reload.
+//! The state machine's notices: the events that the embedder gets, and replies that wait for them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::task::Task;
 use crate::embedder::MasterEvent;
-use crate::error::{ClusterError, Result};
-use crate::master::node_ipc::UNTAKEN;
-use crate::master::task::Task;
+use crate::error::ClusterError;
 use crate::os::scoreboard::Field;
-use crate::protocol::node::MAX_LINE;
-use crate::protocol::worker::Exit;
-use crate::remote::server::Reply;
-use crate::supervision::{Cause, Notice};
-
-/// Worker `pid` sent a message of `length` bytes, which was skipped.
-pub(super) fn message_too_long(pid: u32, length: u64) -> MasterEvent {
-    let message = format!(
-        "worker {pid} sent a message of {length} bytes by process.send(), and the limit is {MAX_LINE} bytes of JSON (8 MiB); \
-         it was dropped: send it in parts, or pass a file's name"
-    );
-    MasterEvent::Warning { message }
-}
-
-/// Worker `pid` is gone, and the embedder took none of its last messages for as long as they wait.
-pub(super) fn messages_lost(pid: u32) -> MasterEvent {
-    let limit = UNTAKEN.as_secs();
-    let message = format!(
-        "the last messages of worker {pid} are lost: it is gone, and the master's script took none for {limit} s"
-    );
-    MasterEvent::Warning { message }
-}
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::Notice;
 
 impl Task {
-    pub(super) fn tell(&mut self, notice: Notice) {
-        let told = match notice {
+    pub(super) fn announce(&mut self, notice: Notice) {
+        let event = match notice {
             Notice::Forked { pid } => MasterEvent::Forked { pid },
             Notice::Listening { pid } => {
-                let member = self.members.values().find(|member| member.pid == pid);
-                let places = member.into_iter().flat_map(|member| &member.places);
-                MasterEvent::Listening {
-                    pid,
-                    places: places.map(|place| place.at.to_string()).collect(),
-                }
+                let handle = self.workers.values().find(|handle| handle.pid == pid);
+                let endpoints = handle.into_iter().flat_map(|handle| &handle.endpoints);
+                let places = endpoints.map(|endpoint| endpoint.at.to_string()).collect();
+                MasterEvent::Listening { pid, places }
             }
             Notice::Died { pid, exit, cause } => {
-                self.count_death(cause);
+                *self.past.deaths.entry(cause.word()).or_default() += 1;
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
                     Exit::Signal(signal) => (None, Some(signal)),
@@ -51,26 +28,20 @@ impl Task {
                 MasterEvent::Died { pid, code, signal, reason: cause.word() }
             }
             Notice::DrainTimedOut { worker, pid } => {
-                let connections =
-                    self.members.get(&worker).map_or(0, |m| m.row.count(Field::ConnectionsActive));
-                let limit = self.parts.facts.config.shutdown_timeout;
-                let message = format!(
-                    "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with {connections} open connections"
-                );
-                MasterEvent::Warning { message }
+                MasterEvent::Warning { message: self.drain_timed_out(worker, pid) }
             }
             Notice::Reloading { slot, pid, replaced, total } => {
                 MasterEvent::Reloading { slot, pid, replaced, total }
             }
             Notice::Reloaded { round, replaced, again } => {
                 self.past.reloads += 1;
-                self.answer_reload(round, || Ok(json!({ "replaced": replaced })));
+                self.replies.reloaded(round, || Ok(json!({ "replaced": replaced })));
                 MasterEvent::Reload { replaced, again }
             }
             Notice::ReloadFailed { round, reason } => {
                 self.past.reloads_failed += 1;
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
-                self.answer_reload(round, || Err(error()));
+                self.replies.reloaded(round, || Err(error()));
                 MasterEvent::Warning { message: error().to_string() }
             }
             Notice::Recycling { pid, reason } => MasterEvent::Recycle { pid, reason },
@@ -79,19 +50,16 @@ impl Task {
             Notice::Enabled => MasterEvent::Enable,
             Notice::Warning(message) => MasterEvent::Warning { message },
         };
-        self.parts.embedder.tell(told);
+        self.parts.embedder.tell(event);
     }
 
-    fn count_death(&mut self, cause: Cause) {
-        *self.past.deaths.entry(cause.word()).or_default() += 1;
-    }
-
-    /// Answers those who wait for `round`.
-    fn answer_reload(&mut self, round: u32, answer: impl Fn() -> Result<Value>) {
-        let (over, later) =
-            std::mem::take(&mut self.at_reload).into_iter().partition(|(of, _)| *of <= round);
-        self.at_reload = later;
-        let over: Vec<(u32, Reply)> = over;
-        over.into_iter().for_each(|(_, reply)| reply(answer()));
+    fn drain_timed_out(&self, worker: WorkerId, pid: u32) -> String {
+        let row = self.workers.get(&worker).map(|handle| &handle.row);
+        let connections = row.map_or(0, |row| row.count(Field::ConnectionsActive));
+        let limit = self.parts.facts.config.shutdown_timeout;
+        format!(
+            "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with \
+             {connections} open connections"
+        )
     }
 }

@@ -1,7 +1,9 @@
-//! What the service manager is told (`sd_notify`): readiness, reloads, the end, the state in words, and that we are alive.
+//! Notifications to the service manager (`sd_notify`): readiness, reloads, the end, the state in
+//! words, and signs of life.
 //!
-//! Belongs to the supervisor's task, which hands over how the cluster is after each event; only what changed is sent. The socket
-//! never makes the task wait: what finds no room is sent with the next event. Without `NOTIFY_SOCKET` nothing of this is there.
+//! Belongs to the supervisor's task, which shows the cluster's state after each event; only changes
+//! are sent. The socket never makes the task wait: a change that finds no room is sent with the
+//! next event. Without `NOTIFY_SOCKET` nothing is sent.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,8 +21,8 @@ use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::supervision::Supervisor;
 
-/// Variables by which a service manager speaks to us, and to nobody that we start.
-pub const VARIABLES: [&str; 7] = [
+/// Variables from a service manager to the master, which its workers do not get.
+pub(super) const VARIABLES: [&str; 7] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -30,9 +32,9 @@ pub const VARIABLES: [&str; 7] = [
     "LISTEN_FDNAMES",
 ];
 
-/// How the cluster is, as far as a service manager is told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct View {
+/// The cluster's state, as far as a service manager is notified.
+#[derive(Debug, Clone, Default)]
+struct View {
     ready: usize,
     target: u32,
     living: usize,
@@ -43,7 +45,7 @@ pub struct View {
 impl From<&Supervisor> for View {
     fn from(supervisor: &Supervisor) -> Self {
         Self {
-            ready: supervisor.workers().filter(|(_, worker)| worker.is_ready()).count(),
+            ready: supervisor.ready_workers().count(),
             target: supervisor.target(),
             living: supervisor.workers().count(),
             reloading: supervisor.is_reloading(),
@@ -64,9 +66,9 @@ impl View {
     }
 }
 
-/// See the module's text.
+/// What was sent last, and how to send more.
 #[derive(Debug, Default)]
-pub struct Notifier {
+pub(super) struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Watchdog>,
     ready: bool,
@@ -78,13 +80,14 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Watchdog {
     half: Duration,
-    /// The dispatcher's thread has answered since it was last asked.
+    /// Whether the dispatcher's thread has answered since it was last asked.
     answered: Arc<AtomicBool>,
 }
 
 impl Notifier {
-    /// As the environment says; called where nothing else changes it. Fails where it names a socket that cannot be one.
-    pub fn from_env() -> Result<Self> {
+    /// Reads the environment, which nothing may change meanwhile. Fails if it names a socket that
+    /// cannot be one.
+    pub(super) fn from_env() -> Result<Self> {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(Self::default());
         };
@@ -104,14 +107,14 @@ impl Notifier {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        // At first nobody has been asked yet.
+        // Nobody has been asked yet.
         let watchdog =
             half.map(|half| Watchdog { half, answered: Arc::new(AtomicBool::new(true)) });
         Ok(Self { socket: Some((socket, address)), watchdog, ..Self::default() })
     }
 
-    /// Tells what is different from what was told.
-    pub fn update(&mut self, supervisor: &Supervisor) {
+    /// Sends what differs from what was sent last.
+    pub(super) fn update(&mut self, supervisor: &Supervisor) {
         if self.socket.is_some() {
             self.show(&View::from(supervisor));
         }
@@ -125,7 +128,7 @@ impl Notifier {
         if is_ready && !view.leaving && (!self.ready || (reloading && !view.reloading)) {
             lines.push(format!("READY=1\nMAINPID={}", std::process::id()));
         }
-        // What came before there was a worker is part of the start.
+        // A reload before the first worker was ready is part of the start.
         if self.ready && view.reloading && !self.reloading {
             lines.push(reloading_since_now());
         }
@@ -141,26 +144,27 @@ impl Notifier {
         }
     }
 
-    /// A reload was asked for. MasterEvent each time, also where one runs already: whoever asked waits for an answer that is newer.
-    pub fn reload_asked(&mut self) {
+    /// Sends that a reload was requested, also while another one is under way: who requested it
+    /// waits for a newer `READY=1`.
+    pub(super) fn reload_asked(&mut self) {
         if self.ready && !self.leaving && self.send(&reloading_since_now()) {
             self.reloading = true;
         }
     }
 
-    /// Ticks twice in the time in which the service manager wants a sign of life, if it wants one.
-    pub fn ticks(&self) -> Option<Interval> {
+    /// Ticks twice in the time in which the service manager expects a sign of life, if it does.
+    pub(super) fn ticks(&self) -> Option<Interval> {
         let mut ticks = tokio::time::interval(self.watchdog.as_ref()?.half);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Some(ticks)
     }
 
-    /// At each tick: gives the sign of life, if the dispatcher has answered what it was asked at the last one, and returns what
-    /// it is to set now.
-    pub fn tick(&self) -> Option<Arc<AtomicBool>> {
+    /// At each tick: sends the sign of life if the dispatcher has answered since the last one.
+    /// Returns what the dispatcher has to set as its next answer.
+    pub(super) fn tick(&self) -> Option<Arc<AtomicBool>> {
         let Watchdog { answered, .. } = self.watchdog.as_ref()?;
         if !answered.swap(false, Ordering::Relaxed) {
-            // What it was asked before still waits.
+            // It has not answered the last question, so it needs no other.
             tracing::error!(
                 "the dispatcher does not answer; the service manager gets no sign of life"
             );
@@ -175,15 +179,15 @@ impl Notifier {
         match socket.send_to_addr(message.as_bytes(), address) {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(%error, message, "the service manager cannot be told; trying again");
+                tracing::warn!(%error, message, "cannot notify the service manager; trying again");
                 false
             }
         }
     }
 }
 
-/// The next tick of `Notifier::ticks`, if there is one.
-pub async fn tick(ticks: &mut Option<Interval>) {
+/// Waits for the next tick of [`Notifier::ticks`]; for ever without ticks.
+pub(super) async fn tick(ticks: &mut Option<Interval>) {
     match ticks {
         Some(ticks) => drop(ticks.tick().await),
         None => std::future::pending().await,
@@ -201,13 +205,14 @@ mod tests {
     struct Manager(UnixDatagram);
 
     impl Manager {
-        fn heard(&self) -> Vec<String> {
+        fn received(&self) -> Vec<String> {
             let mut buffer = [0; 512];
-            let mut heard = Vec::new();
+            let mut received = Vec::new();
             while let Ok(length) = self.0.recv(&mut buffer) {
-                heard.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+                received
+                    .extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
             }
-            heard
+            received
         }
     }
 
@@ -224,75 +229,82 @@ mod tests {
     }
 
     #[test]
-    fn readiness_comes_with_the_first_worker_and_once() {
+    fn readiness_is_sent_once_with_the_first_worker() {
         let (_temp, manager, mut notifier) = pair();
         notifier.show(&view(0));
         notifier.reload_asked();
-        assert_eq!(manager.heard(), ["STATUS=0 of 2 workers ready"]);
+        assert_eq!(manager.received(), ["STATUS=0 of 2 workers ready"]);
         notifier.show(&view(1));
         notifier.show(&view(1));
         let main = format!("MAINPID={}", std::process::id());
-        assert_eq!(manager.heard(), ["READY=1", &main, "STATUS=1 of 2 workers ready"]);
+        assert_eq!(manager.received(), ["READY=1", &main, "STATUS=1 of 2 workers ready"]);
         notifier.show(&view(0));
         notifier.show(&view(2));
-        assert_eq!(manager.heard(), ["STATUS=0 of 2 workers ready", "STATUS=2 of 2 workers ready"]);
+        assert_eq!(
+            manager.received(),
+            ["STATUS=0 of 2 workers ready", "STATUS=2 of 2 workers ready"]
+        );
     }
 
     #[test]
-    fn each_request_of_a_reload_is_followed_by_a_readiness_also_if_it_was_over_at_once() {
+    fn readiness_follows_each_request_of_a_reload_also_if_it_was_over_at_once() {
         let (_temp, manager, mut notifier) = pair();
         notifier.show(&view(2));
-        manager.heard();
+        manager.received();
         notifier.reload_asked();
         notifier.show(&view(2));
-        let heard = manager.heard();
-        assert_eq!((heard[0].as_str(), heard[2].as_str()), ("RELOADING=1", "READY=1"), "{heard:?}");
-        let micros: u64 = heard[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        let received = manager.received();
+        assert_eq!(
+            (received[0].as_str(), received[2].as_str()),
+            ("RELOADING=1", "READY=1"),
+            "{received:?}"
+        );
+        let micros: u64 = received[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
         assert!(micros / 1000 <= os::now() && os::now() - micros / 1000 < 5_000);
 
         let reloading = View { reloading: true, ..view(2) };
         notifier.show(&reloading);
         notifier.reload_asked();
         notifier.show(&reloading);
-        assert_eq!(manager.heard().iter().filter(|line| *line == "RELOADING=1").count(), 2);
+        assert_eq!(manager.received().iter().filter(|line| *line == "RELOADING=1").count(), 2);
         notifier.show(&view(2));
-        assert_eq!(manager.heard().iter().filter(|line| *line == "READY=1").count(), 1);
+        assert_eq!(manager.received().iter().filter(|line| *line == "READY=1").count(), 1);
     }
 
     #[test]
-    fn nothing_is_ready_any_more_after_the_end_began() {
+    fn no_readiness_is_sent_after_the_end_began() {
         let (_temp, manager, mut notifier) = pair();
         notifier.show(&View { reloading: true, ..view(2) });
-        manager.heard();
+        manager.received();
         let leaving = View { leaving: true, ..view(1) };
         notifier.show(&leaving);
         notifier.show(&leaving);
         notifier.reload_asked();
         assert_eq!(
-            manager.heard(),
+            manager.received(),
             ["STOPPING=1", "STATUS=leaving: 2 workers finish what they have"]
         );
     }
 
     #[test]
-    fn what_found_no_room_is_told_later() {
+    fn a_change_that_found_no_room_is_sent_later() {
         let (_temp, manager, mut notifier) = pair();
         while notifier.send("x") {}
         notifier.show(&view(1));
-        assert!(!manager.heard().contains(&"READY=1".to_owned()));
+        assert!(!manager.received().contains(&"READY=1".to_owned()));
         notifier.show(&view(1));
-        assert!(manager.heard().contains(&"READY=1".to_owned()));
+        assert!(manager.received().contains(&"READY=1".to_owned()));
     }
 
     #[test]
     fn a_dispatcher_that_does_not_answer_stops_the_sign_of_life() {
         let (_temp, manager, notifier) = pair();
         let asked = notifier.tick().unwrap();
-        assert_eq!(manager.heard(), ["WATCHDOG=1"]);
+        assert_eq!(manager.received(), ["WATCHDOG=1"]);
         notifier.tick();
-        assert!(manager.heard().is_empty());
+        assert!(manager.received().is_empty());
         asked.store(true, Ordering::Relaxed);
         notifier.tick();
-        assert_eq!(manager.heard(), ["WATCHDOG=1"]);
+        assert_eq!(manager.received(), ["WATCHDOG=1"]);
     }
 }

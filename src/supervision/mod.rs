@@ -17,7 +17,7 @@ mod worker;
 pub(crate) use event::{Action, Event, Notice, Outcome, Reading};
 pub(crate) use replacements::{Progress, Thresholds};
 pub(crate) use supervisor::{Limits, Supervisor};
-pub(crate) use worker::{Cause, WorkerRecord, WorkerState};
+pub(crate) use worker::{WorkerRecord, WorkerState};
 
 #[cfg(test)]
 mod simulation;

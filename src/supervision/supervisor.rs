@@ -158,6 +158,11 @@ impl Supervisor {
         self.workers.iter().map(|(id, worker)| (*id, worker))
     }
 
+    /// Workers that are ready, the oldest first.
+    pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> {
+        self.workers().filter(|(_, worker)| worker.is_ready())
+    }
+
     /// One worker.
     pub(crate) fn worker(&self, id: WorkerId) -> Option<&WorkerRecord> {
         self.workers.get(&id)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use cluster2_rs::config::Config;
 use cluster2_rs::config::Port;
-use cluster2_rs::master::worker_handle::Launch;
+use cluster2_rs::master::Launch;
 use cluster2_rs::snapshot::About;
 
 use super::console::Console;

@@ -1,0 +1,142 @@
+//! Executes what the state machine of `supervision` decides.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use super::inbox::Input;
+use super::launch::{PlainOptions, WorkerIdentity};
+use super::task::Task;
+use super::worker_handle::{Listeners, WorkerHandle};
+use crate::dispatcher::event_loop::Request;
+use crate::os;
+use crate::os::thread::Guard;
+use crate::protocol::worker::WorkerId;
+use crate::supervision::{Action, Event};
+
+impl Task {
+    /// Feeds `event` to the state machine, with the events that its actions cause at once, and
+    /// passes on the new state to those who follow it.
+    pub(super) fn apply(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.parts.supervisor.on_event(event, os::now()) {
+                events.extend(self.execute(action));
+            }
+        }
+        let is_ready = self.parts.supervisor.ready_workers().next().is_some();
+        self.parts.is_ready.store(is_ready, Ordering::Relaxed);
+        self.aim_health_check();
+        self.parts.notifier.update(&self.parts.supervisor);
+    }
+
+    /// Has the monitor's health check ask the oldest worker that is ready: a new one may not stay.
+    fn aim_health_check(&mut self) {
+        let Some(checker) = &self.parts.checker else { return };
+        let mut ready = self.parts.supervisor.ready_workers();
+        let oldest = ready.find_map(|(id, _)| self.workers.get(&id)?.endpoints.first());
+        if let Some(endpoint) = oldest.cloned()
+            && self.probed.set(Some(endpoint.clone()))
+        {
+            checker.check.aim(endpoint);
+        }
+    }
+
+    fn execute(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { worker, slot, generation } => {
+                return Some(self.start_worker(worker, slot, generation));
+            }
+            Action::Drain { worker } => {
+                if let Some(handle) = self.workers.get_mut(&worker) {
+                    handle.draining_since = Some(os::now());
+                }
+                self.parts.dispatcher.send(Request::Drain(worker));
+            }
+            Action::Kill { worker } => {
+                self.workers.get(&worker).into_iter().for_each(WorkerHandle::kill);
+            }
+            Action::StopAdmitting => self.stop_admitting(),
+            Action::Notify(notice) => self.announce(notice),
+            Action::Finish(outcome) => self.outcome = Some(outcome),
+        }
+        None
+    }
+
+    fn stop_admitting(&self) {
+        let (done, closed) = oneshot::channel();
+        self.parts.dispatcher.send(Request::ShutDoor(done));
+        let inputs = self.parts.inputs.clone();
+        tokio::spawn(async move {
+            let _guard = Guard("closing to new clients");
+            // An error means that the dispatcher has ended, and its sockets with it: also closed.
+            let _ = closed.await;
+            inputs.send(Input::Closed);
+        });
+    }
+
+    /// Starts a worker. Returns what came of it.
+    fn start_worker(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
+        let failed = |reason: String| Event::SpawnFailed { worker, reason };
+        let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
+            Ok(output) => output,
+            Err(error) => return failed(error.to_string()),
+        };
+        let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index))
+        else {
+            return failed("the scoreboard is full: too many workers are still draining".into());
+        };
+        let row_index = row.index();
+        let identity = self.identity(worker, slot, generation, row_index);
+        let parts = &mut self.parts;
+        let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
+        let (embedder, inputs) = (Arc::clone(&parts.embedder), parts.inputs.clone());
+        match WorkerHandle::start(
+            &identity,
+            &parts.launch,
+            output,
+            &parts.board,
+            row,
+            Listeners { embedder, inputs },
+            &mut self.worker_tasks,
+        ) {
+            Ok((handle, link)) => {
+                let pid = handle.pid;
+                tracing::info!(pid, slot, generation, "a worker was started");
+                parts.dispatcher.send(Request::Attach(Box::new(link)));
+                parts.pids.add_worker(pid);
+                self.workers.insert(worker, handle);
+                Event::Spawned { worker, pid }
+            }
+            Err(error) => {
+                self.free_rows.insert(row_index);
+                failed(format!("{}: {error}", parts.launch.program))
+            }
+        }
+    }
+
+    fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> WorkerIdentity {
+        let config = &self.parts.facts.config;
+        let launch = &self.parts.launch;
+        let plain = || PlainOptions { ecv: config.ecv.clone(), timeout: config.timeout };
+        WorkerIdentity {
+            id: worker.0,
+            slot,
+            generation,
+            row,
+            orphan_limit: config.shutdown_timeout,
+            // Several within the limit, so that a late one does no harm.
+            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            move_idle: config.move_idle,
+            pids: config.pids.clone(),
+            output: config.output,
+            logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
+            inspect_port: launch.inspect_port(row),
+            cwd: launch.cwd.clone(),
+            serve: launch.plain.then(plain),
+        }
+    }
+}

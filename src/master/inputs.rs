@@ -1,0 +1,101 @@
+//! What the supervisor's task does with each message of its inbox.
+
+use std::path::Path;
+
+use super::inbox::Input;
+use super::task::Task;
+use crate::dispatcher::event_loop::Request;
+use crate::embedder::MasterEvent;
+use crate::os;
+use crate::protocol::endpoint::{At, Endpoint};
+use crate::protocol::frame::Report;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::snapshot;
+use crate::supervision::Event;
+
+impl Task {
+    pub(super) fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Report(worker, report) => self.on_report(worker, report),
+            Input::Serves(worker, addresses) => {
+                let addresses = addresses.iter().map(At::to_string).collect();
+                self.apply(Event::Serves { worker, addresses });
+            }
+            Input::Exited(worker, exit) => {
+                // Its last reports, such as why it ended, come before its end.
+                if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {
+                    self.on_gone(worker, exit);
+                }
+            }
+            Input::Gone(worker, exit) => self.on_gone(worker, exit),
+            Input::Command(command, reply) => self.on_command(command, reply),
+            Input::Signal(signal) => self.on_signal(signal),
+            // The client may have left.
+            Input::Status(reply) => drop(reply.send(self.status())),
+            Input::Checked { problem } => self.apply(Event::MasterChecked { problem }),
+            Input::Switched { disabled, by } => self.apply(Event::Switched { disabled, by }),
+            Input::Warning(message) => self.warn(message),
+            Input::Closed => {
+                self.is_closed = true;
+                self.replies.closed(&self.parts.facts.left());
+            }
+        }
+    }
+
+    fn on_report(&mut self, worker: WorkerId, report: Report) {
+        match report {
+            Report::Ready { places, .. } => self.on_ready(worker, places),
+            Report::Leaving => self.apply(Event::Leaving { worker }),
+            Report::Signal { signal } => {
+                // Reports come before the end of their worker, so its handle is there.
+                if let Some(handle) = self.workers.get(&worker) {
+                    self.parts.embedder.tell(MasterEvent::Signal { pid: handle.pid, signal });
+                }
+            }
+            Report::LastWords { words } => {
+                self.apply(Event::UncaughtError { worker, message: words });
+            }
+            Report::LastLines { lines } => self.apply(Event::LastLines { worker, lines }),
+            Report::Checked { problem } => self.apply(Event::Checked { worker, problem }),
+            Report::Switched { disabled, by } => self.apply(Event::Switched { disabled, by }),
+            Report::Warning { message } => self.warn(message),
+            Report::Reopened => self.replies.reopened(worker),
+            report => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
+        }
+    }
+
+    fn on_ready(&mut self, worker: WorkerId, mut endpoints: Vec<Endpoint>) {
+        if let (Some(handle), Some(record)) =
+            (self.workers.get_mut(&worker), self.parts.supervisor.worker(worker))
+        {
+            let cwd = self.parts.launch.cwd.as_deref().map(Path::new);
+            for endpoint in &mut endpoints {
+                endpoint.at.anchor(cwd, |path| record.addresses.contains(path));
+            }
+            let addresses = endpoints.iter().map(|endpoint| endpoint.at.to_string());
+            handle.own_addresses =
+                addresses.filter(|address| !record.addresses.contains(address)).collect();
+            handle.endpoints = endpoints;
+        }
+        self.apply(Event::Ready { worker });
+    }
+
+    fn on_gone(&mut self, worker: WorkerId, exit: Exit) {
+        while self.worker_tasks.try_join_next().is_some() {}
+        if let Some(handle) = self.workers.remove(&worker) {
+            tracing::info!(pid = handle.pid, ?exit, "a worker is gone");
+            self.parts.pids.remove_worker(handle.pid);
+            snapshot::add(&mut self.past, &handle.row);
+            if let Some(since) = handle.draining_since {
+                self.past.drains.add(os::now().saturating_sub(since));
+            }
+            self.free_rows.insert(handle.row.index());
+        }
+        self.replies.reopened(worker);
+        self.apply(Event::Exited { worker, exit });
+    }
+
+    pub(super) fn warn(&self, message: String) {
+        self.parts.embedder.tell(MasterEvent::Warning { message });
+    }
+}

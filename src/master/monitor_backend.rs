@@ -1,0 +1,66 @@
+//! The cluster, as its monitor sees it: messages to the supervisor's task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::inbox::{Input, Inputs};
+use crate::error::{ClusterError, Result};
+use crate::monitor::Backend;
+use crate::monitor::thread::Switching;
+use crate::protocol::status::Status;
+use crate::quota::Quota;
+
+/// Messages of the monitor's thread that the supervisor has not read; a sender of more waits.
+const UNREAD: usize = 64;
+
+pub(super) struct MonitorBackend {
+    inputs: Inputs,
+    quota: Quota,
+    is_ready: Arc<AtomicBool>,
+}
+
+impl MonitorBackend {
+    pub(super) fn new(inputs: Inputs, is_ready: Arc<AtomicBool>) -> Self {
+        Self { inputs, quota: Quota::new(UNREAD), is_ready }
+    }
+
+    /// Sends at once, and then waits if too many messages are unread: a client that leaves
+    /// meanwhile takes no message with it.
+    async fn send(&self, input: Input) {
+        let share = self.quota.try_take(1);
+        let is_full = share.is_none();
+        self.inputs.send_within(share, input);
+        if is_full {
+            drop(self.quota.take(1).await);
+        }
+    }
+}
+
+impl Backend for MonitorBackend {
+    async fn status(&self) -> Result<Status> {
+        let ended = || ClusterError::WrongState { command: "show the cluster", state: "ended" };
+        let (reply, status) = oneshot::channel();
+        self.send(Input::Status(reply)).await;
+        status.await.map_err(|_| ended())
+    }
+
+    async fn warn(&self, message: String) {
+        self.send(Input::Warning(message)).await;
+    }
+}
+
+impl Switching for MonitorBackend {
+    async fn switched(&self, disabled: bool, by: String) {
+        self.send(Input::Switched { disabled, by }).await;
+    }
+
+    async fn checked(&self, problem: Option<String>) {
+        self.send(Input::Checked { problem }).await;
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
+    }
+}

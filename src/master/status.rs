@@ -1,0 +1,89 @@
+//! The status of the cluster, from the state machine's records, the scoreboard and the dispatcher.
+
+use std::sync::atomic::Ordering;
+
+use super::task::Task;
+use super::worker_handle::WorkerHandle;
+use crate::protocol::status::{
+    Master, Reload, Status, Time, Totals, Unhealthy, Worker as WorkerStatus,
+};
+use crate::snapshot;
+use crate::supervision::{Progress, WorkerRecord, WorkerState};
+
+impl Task {
+    pub(super) fn status(&self) -> Status {
+        let supervisor = &self.parts.supervisor;
+        let workers = supervisor.workers().filter_map(|(id, record)| {
+            let handle = self.workers.get(&id)?;
+            Some(worker_status(record, handle, supervisor.restarts(record.slot)))
+        });
+        let mut workers: Vec<_> = workers.collect();
+        workers.sort_by_key(|worker| (worker.slot, worker.generation));
+        let own = supervisor.master_problem().map(|problem| (std::process::id(), problem));
+        let problems = supervisor.problems().chain(own);
+        let unhealthy = |(pid, problem): (u32, &str)| Unhealthy { pid, reason: problem.to_owned() };
+        Status {
+            running: true,
+            master: self.master_status(),
+            workers,
+            ecv: snapshot::ecv(&self.parts.board.header(), problems.map(unhealthy).collect()),
+            totals: self.totals(),
+        }
+    }
+
+    fn master_status(&self) -> Master {
+        let supervisor = &self.parts.supervisor;
+        let (is_running, target) = (supervisor.is_running(), supervisor.target());
+        let reload = supervisor
+            .reload_progress()
+            .map(|Progress { replaced, total, again }| Reload { replaced, total, again });
+        Master { reload, ..self.parts.facts.master(is_running, target, self.listening()) }
+    }
+
+    /// The addresses at which ready workers serve, in the order of the first worker that said so.
+    fn listening(&self) -> Vec<String> {
+        let mut listening: Vec<String> = Vec::new();
+        for (id, record) in self.parts.supervisor.ready_workers() {
+            let Some(handle) = self.workers.get(&id) else { continue };
+            let said = handle.endpoints.iter().map(|endpoint| endpoint.at.to_string());
+            let served = said.filter(|address| {
+                record.addresses.contains(address) || handle.own_addresses.contains(address)
+            });
+            for address in served.chain(record.addresses.iter().cloned()) {
+                if !listening.contains(&address) {
+                    listening.push(address);
+                }
+            }
+        }
+        listening
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = self.past.clone();
+        self.workers.values().for_each(|handle| snapshot::add(&mut totals, &handle.row));
+        let counts = self.parts.dispatcher.counts();
+        totals.handed = counts.handed.load(Ordering::Relaxed);
+        totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
+        totals.moved = counts.moved.load(Ordering::Relaxed);
+        totals.waiting = counts.waiting.load(Ordering::Relaxed);
+        totals
+    }
+}
+
+fn worker_status(record: &WorkerRecord, handle: &WorkerHandle, restarts: u32) -> WorkerStatus {
+    let state = match record.state {
+        WorkerState::Starting { .. } => "starting",
+        WorkerState::Ready { .. } => "ready",
+        WorkerState::Draining { .. } => "draining",
+        WorkerState::Killed { .. } => "killed",
+    };
+    WorkerStatus {
+        slot: record.slot,
+        pid: handle.pid,
+        generation: record.generation,
+        state,
+        started_at: Time(handle.started_at),
+        restarts,
+        ..snapshot::numbers(&handle.row)
+    }
+}
