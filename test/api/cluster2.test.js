@@ -33,7 +33,7 @@ describe('a script written for the original cluster2', () => {
     );
   });
 
-  it('receives messages of workers on require("cluster"), and answers with worker.send()', async () => {
+  it('receives workers’ messages on require("cluster"), and answers by worker.send()', async () => {
     const script = await start();
     await script.until(
       'both have their answers',
@@ -90,7 +90,7 @@ describe('an instance of Cluster', () => {
     assert.strictEqual(Cluster.name, 'Cluster');
   });
 
-  it('cannot be made with Cluster.call(this) or without `new`; the error says what to write', () => {
+  it('is not made by Cluster.call(this) or without `new`; the error says what to write', () => {
     function Old(options) {
       Cluster.call(this, options);
     }

@@ -31,7 +31,7 @@ describe('a method called where no cluster runs', () => {
     ['shutdown'],
     ['shutdown', { wait: true }],
   ]) {
-    it(`${method}(${args.map((arg) => JSON.stringify(arg))}) is no error, and does not change the directory`, async () => {
+    it(`${method}(${args.map((arg) => JSON.stringify(arg))}) changes nothing`, async () => {
       const { ok } = await ask(directory, method, args);
       assert.deepStrictEqual(ok, {
         running: false,
@@ -141,7 +141,7 @@ describe('a method called in another process', () => {
     assert.strictEqual((mode & 0o777).toString(8), '600');
   });
 
-  it('a thousand silent clients, some in the middle of a request, delay no other client', async () => {
+  it('a thousand silent clients, some within a request, delay no other client', async () => {
     const script = await start();
     const socket = path.join(script.pids, 'control.sock');
     const reload = ask(script.cwd, 'reload');

@@ -36,7 +36,7 @@ describe('the events of a worker’s life', () => {
     assert.strictEqual(new Set(script.emitted('forked').flat()).size, 2);
   });
 
-  it('include the callback of listen(), called once in the master when the first worker listens', async () => {
+  it('include the callback of listen(), once, when the first worker listens', async () => {
     const script = await start();
     const names = script.events().map(([name]) => name);
     assert.strictEqual(names.filter((name) => name === 'called back').length, 1);
@@ -107,7 +107,7 @@ describe('the events of a worker’s life', () => {
 });
 
 describe('the event close of a server', () => {
-  it('comes when the shutdown begins, so that the graceful example of the manual answers its last requests', async () => {
+  it('comes at the start, so that the manual’s graceful example answers the rest', async () => {
     const script = await start(undefined, 'graceful.js');
     const connection = new Connection(script.port);
     await connection.say(REQUEST, 'hello');

@@ -74,7 +74,7 @@ const ECV = {
   allow: 'a list of addresses and CIDRs',
 };
 
-describe('an option of the wrong type: the error names it, the expected type and the given value', () => {
+describe('an option of the wrong type: the error names it, the type and the value', () => {
   for (const [name, expected] of Object.entries(OPTIONS)) {
     it(name, () => {
       for (const [value, shown] of KINDS)

@@ -50,7 +50,7 @@ describe('a framework’s server under cluster2 start', () => {
   after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
   for (const [name, text] of Object.entries(SERVERS)) {
-    it(`${name} runs in both workers, loses no request in a reload, and exits with 0`, async function () {
+    it(`${name} runs in both workers, loses no request in a reload, exits well`, async function () {
       needNodeOf(this, name.toLowerCase());
       const file = path.join(folder, `${name}.js`);
       fs.writeFileSync(file, text);

@@ -11,14 +11,14 @@ const MESSAGES =
   /warning: worker \d+ sends messages to its master, where no script takes them: (.*)/g;
 
 describe('cluster2 start prints a notice', () => {
-  it('once if a worker sends messages, which no script receives, except PM2’s `ready`', async () => {
+  it('once if a worker sends a message, which no script gets, except `ready`', async () => {
     const script = await startPlain({ file: 'sends-messages.js' });
     const said = () => [...script.errors.matchAll(MESSAGES)].map(([, message]) => message);
     await script.until('it is reported', () => said().length > 0);
     assert.deepStrictEqual(said(), ['{"topic":"log4js:message"}']);
   });
 
-  it('in a reload after a change of the configuration file, which applies to the next start', async () => {
+  it('in a reload if the configuration file changed, which needs a restart', async () => {
     const script = await startPlain();
     const noted = () =>
       script.errors.match(/warning: cluster2\.json has changed since the start/g)?.length ?? 0;

@@ -41,7 +41,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual((await request(script.port, '/')).body, 'esm');
   });
 
-  it('gets its arguments, flags for Node, variables and --port, and sees none of our variables', async () => {
+  it('gets its arguments, Node’s flags, variables and --port, and nothing of ours', async () => {
     const text = `const seen = { args: process.argv.slice(2), flags: process.execArgv, mine: process.env.MINE, cwd: process.cwd(),
       ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
       require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
@@ -84,7 +84,7 @@ describe('a script under cluster2 start', () => {
     }
   });
 
-  it('listens on --host even if it asks for all addresses, and early clients wait for it', async () => {
+  it('listens on --host even if it asks for all addresses; early clients wait', async () => {
     for (const host of ["'0.0.0.0'", 'undefined', "'127.0.0.1'"]) {
       const port = await freePort();
       const text = `setTimeout(() => require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host}), 300);`;
@@ -98,7 +98,7 @@ describe('a script under cluster2 start', () => {
     }
   });
 
-  it('may listen on another port first: a reload waits until the new worker listens on all ports', async () => {
+  it('may listen on another port first: a reload waits for all ports', async () => {
     const other = await freePort();
     const text = `const make = (text) => require('http').createServer((q, a) => a.end(text));
       make('other').listen(${other}); setTimeout(() => make('main').listen(process.env.PORT), 400);`;
@@ -153,7 +153,7 @@ describe('a script under cluster2 start', () => {
     }), /socket hang up|ECONNRESET/);
   });
 
-  it('gets its own listen errors as in plain Node, which are the reason of the failed start', async () => {
+  it('gets listen errors as in plain Node, which are the reason of the failure', async () => {
     const holder = http.createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const text = `require('http').createServer().listen(${holder.address().port}, '127.0.0.1');`;

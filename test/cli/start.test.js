@@ -46,7 +46,7 @@ describe('cluster2 start', () => {
     assert.deepStrictEqual(statusOf(script.cwd).master.listening, [`127.0.0.1:${script.port}`]);
   });
 
-  it('replaces all workers on SIGHUP and `reload` without losing a request, and runs changed code', async () => {
+  it('runs changed code after SIGHUP and `reload`, without losing a request', async () => {
     const script = await startPlain();
     const load = hammer.start(script.port, { clients: CLIENTS });
     await load.answered(100);
@@ -136,7 +136,7 @@ describe('cluster2 start', () => {
     assert.ok(residentOf(script.pid) * 1024 <= 8 * MIB, `${residentOf(script.pid)} KiB`);
   });
 
-  it('is one process: the shell script of npm becomes it, and workers are its children', async () => {
+  it('is one process: npm’s shell script becomes it, and workers are its children', async () => {
     const script = await startPlain();
     assert.strictEqual(
       fs.readFileSync(`/proc/${script.pid}/cmdline`, 'latin1').split('\0')[0].endsWith('.js'),

@@ -82,7 +82,7 @@ describe('cluster2 status', () => {
     );
   });
 
-  it('--watch prints it every second, with requests per second, and ends with the cluster', async () => {
+  it('--watch prints it every second, with request rates, until the cluster ends', async () => {
     const script = await startPlain();
     const watch = spawn(CLI, ['status', '--watch'], { cwd: script.cwd });
     let seen = '';

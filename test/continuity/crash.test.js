@@ -114,7 +114,7 @@ describe('a worker that dies', () => {
     assertOnlyTakenFailed(await load.stop(), log, both);
   });
 
-  it('during a reload does not stop the reload, and costs only the requests it had taken', async () => {
+  it('during a reload does not stop it, and costs only the requests it had taken', async () => {
     const script = await start({ noWorkers: 3 });
     const load = hammer.start(script.port, { clients: { oneShot: 8, keepAlive: 8 } });
     await load.answered(100);
@@ -133,7 +133,7 @@ describe('a worker that dies', () => {
     await assertCleanEnd(script);
   });
 
-  it('by exit() under load is reported with its code, and costs only the requests it had taken', async () => {
+  it('by exit() is reported with its code, and costs only the requests it had taken', async () => {
     const script = await start({ noWorkers: 2 });
     const load = hammer.start(script.port, { clients: { oneShot: 8, keepAlive: 8 } });
     await load.answered(100);

@@ -152,7 +152,7 @@ describe('the addresses in status()', () => {
 });
 
 describe('a release that a symlink names', () => {
-  it('is run by the next reload and every restart, even if the former release was removed', async () => {
+  it('is run after a reload and each restart, even if the old release was removed', async () => {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const release = (version) => {
       const folder = path.join(home, 'releases', version);

@@ -51,7 +51,7 @@ async function load(pid) {
 }
 
 describe('a master without a free descriptor', () => {
-  it('neither spins nor ends, serves its connections, and accepts the others as soon as it can', async () => {
+  it('neither spins nor ends, and accepts new connections as soon as it can', async () => {
     // With the policy `kernel` the master does not accept.
     const script = await startServer({ options: { balance: 'least-connections' } });
     const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
@@ -140,7 +140,7 @@ describe('workers without a free descriptor', () => {
     return all;
   }
 
-  it('lose no connection and do not end; waiting ones are served when others are closed', async () => {
+  it('lose no connection; waiting ones are served when others close', async () => {
     // Node 26 alone has about 28 descriptors open; a worker accepts only if it has room for a whole
     // batch.
     const script = await startServer({ descriptors: 80 });
@@ -184,7 +184,7 @@ describe('workers without a free descriptor', () => {
     for (const { socket } of all) socket.destroy();
   });
 
-  it('leave connections to the others, even if the last descriptor is used between two connections', async () => {
+  it('leave connections to the others, even if they run out between two of them', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
     const clients = hammer.start(script.port, {
       clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 },

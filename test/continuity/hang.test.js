@@ -55,7 +55,7 @@ describe('a worker that is stuck', () => {
   const start = (options) => startServer({ options, env: { LOG: log.file } });
 
   for (const noWorkers of [2, 3]) {
-    it(`for 3 s, one of ${noWorkers}, delays only its own connections, and loses none`, async () => {
+    it(`for 3 s, one of ${noWorkers}, delays only its own connections, loses none`, async () => {
       const script = await start({ noWorkers });
       const load = hammer.start(script.port);
       await load.answered(200);
@@ -78,7 +78,7 @@ describe('a worker that is stuck', () => {
     hammer.assertClean(await load.stop());
   });
 
-  it('for longer than maxHeartbeatDelay is reported, killed and replaced; other workers lose nothing', async () => {
+  it('for longer than maxHeartbeatDelay is killed and replaced; others lose nothing', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 2000 });
     const load = hammer.start(script.port, { clients: { oneShot: 10, halfOpen: 2 } });
     await load.answered(100);
@@ -139,7 +139,7 @@ describe('SIGSTOP for a while', () => {
     return report;
   }
 
-  it('to a worker, under the limit: no worker is killed, only its own connections wait', async () => {
+  it('to a worker, under the limit: it is not killed, only its connections wait', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 5000 });
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -148,7 +148,7 @@ describe('SIGSTOP for a while', () => {
     assertOnlyItsOwnWaited(await assertNobodyDied(script, load), log, victim);
   });
 
-  it('to the master, for longer than the limit: no worker is killed, new connections wait', async () => {
+  it('to the master, over the limit: no worker is killed, new connections wait', async () => {
     const script = await start({ noWorkers: 2, maxHeartbeatDelay: 1500 });
     const load = hammer.start(script.port);
     await load.answered(100);
@@ -164,7 +164,7 @@ describe('SIGSTOP for a while', () => {
     await assertNobodyDied(script, load);
   });
 
-  it('to the master, for longer than startTimeout: a replacement that was ready in time takes over', async () => {
+  it('to the master, over startTimeout: a replacement ready in time takes over', async () => {
     const script = await start({ noWorkers: 1, startTimeout: 1500 });
     change(script, 'exports.begin = (go) => setTimeout(go, 500);');
     const reloaded = ask(script.cwd, 'reload');
@@ -175,7 +175,7 @@ describe('SIGSTOP for a while', () => {
   });
 
   for (const who of ['the master', 'the whole cluster']) {
-    it(`to ${who}, for longer than shutdownTimeout: a drain keeps the time that it had left`, async () => {
+    it(`to ${who}, over shutdownTimeout: a drain keeps the time it had left`, async () => {
       const script = await start({ noWorkers: 1, shutdownTimeout: 1500 });
       const answered = request(script.port, '/late/l/1000');
       await script.until('it is taken', () => log.portsOf(script.workers()[0]).size > 0);

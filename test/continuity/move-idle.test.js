@@ -48,7 +48,7 @@ const terminate = async (script) => {
 describe('with moveIdle: false', () => {
   for (const cli of [false, true]) {
     for (const [what, leave] of Object.entries({ reload, 'SIGTERM to its worker': terminate })) {
-      it(`a ${what} lets an idle connection send one more request to its worker: ${cli ? 'a plain script' : 'an app'}`, async () => {
+      it(`a ${what} lets ${cli ? 'a plain script' : 'an app'} answer once more`, async () => {
         const script = await start({ moveIdle: false, cli });
         const { connection, old, answer } = await over(script, leave);
         assert.ok(answer.includes(`/first at ${old}`), answer);

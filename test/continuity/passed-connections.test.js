@@ -28,7 +28,7 @@ const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: tr
 
 describe('an HTTP server that gets connections of another server', () => {
   for (const [kind, secure] of Object.entries(KINDS)) {
-    it(`(${kind}) reloads and shuts down without an error, and does not wait for idle clients`, async () => {
+    it(`(${kind}) reloads and shuts down without errors or waits for idle clients`, async () => {
       const script = await start(kind);
       const target = { host: '127.0.0.1', port: script.port, secure };
       const idle = new Wire(target);

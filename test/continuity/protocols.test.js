@@ -24,7 +24,7 @@ describe('https', () => {
   const CLIENTS = { keepAlive: 4, oneShot: 2, slow: 3, late: 3, upload: 2, chunked: 2 };
   const secure = (script) => ({ host: '127.0.0.1', port: script.port, secure: true });
 
-  it('reloads without an error: connections close after a response with Connection: close, and clients connect again', async () => {
+  it('reloads without an error: clients get Connection: close, and reconnect', async () => {
     const script = await start('https');
     const load = hammer.start(secure(script), { clients: CLIENTS });
     await load.answered(100);
@@ -49,7 +49,7 @@ describe('https', () => {
     await assertCleanEnd(script);
   });
 
-  it('waits for one more request on an idle connection, and closes one that stays idle without a reset', async () => {
+  it('waits for one more request on an idle connection, then closes it gracefully', async () => {
     const script = await start('https', { noWorkers: 1 });
     const wires = [new Wire(secure(script)), new Wire(secure(script))];
     for (const wire of wires) {

@@ -97,7 +97,7 @@ describe('reload() under load', () => {
     assert.strictEqual(script.workers().length, 2);
   });
 
-  it('asked while one runs runs once more: each caller gets workers started after its call', async () => {
+  it('asked while one runs runs once more: each caller gets newer workers', async () => {
     const script = await startServer();
     change(script, 'exports.version = "second";');
     const first = ask(script.cwd, 'reload');

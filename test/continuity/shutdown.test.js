@@ -94,7 +94,7 @@ describe('shutdown under load', () => {
     await assertCleanEnd(script);
   });
 
-  it('with shutdownDelay, a second call changes nothing, and a worker that dies is replaced', async () => {
+  it('with shutdownDelay, a second call changes nothing, dead workers are replaced', async () => {
     const script = await startServer({ options: { shutdownDelay: 2000 } });
     const asked = performance.now();
     script.kill();

@@ -69,7 +69,7 @@ describe('a busy port', () => {
     );
   });
 
-  it('of the monitor fails the start in the same way, and the app’s port is free again', async () => {
+  it('of the monitor fails the start in the same way, and frees the app’s port', async () => {
     const free = await freePort();
     const script = run(free, { options: { monPort: port, monHost: '0.0.0.0' } });
     const line = `cluster2: address 0.0.0.0:${port} (option 'monPort') is already in use (CLUSTER2_ERR_PORT_IN_USE)`;

@@ -159,7 +159,7 @@ describe('a script that a worker cannot run', () => {
 });
 
 describe('listen() twice', () => {
-  it('on two Clusters of one script throws in master and workers, and says what to do', async () => {
+  it('on two Clusters of one script throws, and says what to do', async () => {
     const script = await new Script('two-clusters.js', { port: await freePort() }).ready();
     const thrown = script.events({ allProcesses: true }).filter(([name]) => name === 'thrown');
     assert.strictEqual(thrown.length, 3);

@@ -24,7 +24,7 @@ describe('the files of a running cluster', () => {
     return second.errors;
   };
 
-  it('that end in .pid contain only the pid, so that `kill $(cat ...)` hits no other process', async () => {
+  it('that end in .pid contain only the pid, for `kill $(cat ...)`', async () => {
     const script = await start();
     const read = (name) => fs.readFileSync(path.join(script.pids, name), 'utf8');
     const names = fs
@@ -86,7 +86,7 @@ describe('the files of a running cluster', () => {
 
   for (const [method, ...args] of [['shutdown'], ['shutdown', { wait: true }], ['stop']]) {
     const call = `${method}(${args.map((arg) => JSON.stringify(arg))})`;
-    it(`suffice for ${call} if the control socket cannot be restored, which is a warning`, async () => {
+    it(`suffice for ${call} if the control socket cannot be restored`, async () => {
       const script = await start();
       const workers = script.workers();
       fs.rmSync(path.join(script.pids, 'control.sock'));

@@ -57,7 +57,7 @@ describe('a pids directory', () => {
     await staysUntouched(pid);
   });
 
-  it('with pid and start time of a living process, but no lock, does not harm that process', async () => {
+  it('with pid and start time of a living process, but no lock, does not harm it', async () => {
     const { pid, startTime } = await innocent();
     fs.writeFileSync(lock, `pid=${pid}\nstarted=${startTime}\n`);
     fs.writeFileSync(path.join(pids, 'control.sock'), '');
@@ -75,7 +75,7 @@ describe('a pids directory', () => {
     identity('9'.repeat(40), 1),
     '\0\0\n',
   ]) {
-    it(`with ${JSON.stringify(nonsense).slice(0, 20)} in its lock file: no cluster runs`, async () => {
+    it(`with ${JSON.stringify(nonsense).slice(0, 20)} in its lock: no cluster runs`, async () => {
       fs.writeFileSync(lock, nonsense);
       assert.deepStrictEqual((await ask(home, 'stop')).ok, { running: false });
     });
@@ -134,7 +134,7 @@ describe('masters in pid namespaces of their own', () => {
     if (!canContain()) this.skip();
   });
 
-  it('that share a pids directory: the second master is refused, and each command works from outside', async () => {
+  it('that share a pids directory: the second is refused, commands work from outside', async () => {
     const first = await new Script('http.js', { port: await freePort(), container: true }).ready();
     for (const container of [true, false]) {
       const second = new Script('listen-cases.js', {
@@ -158,7 +158,7 @@ describe('masters in pid namespaces of their own', () => {
     await first.ended();
   });
 
-  it('are stopped from outside by their control socket, without a signal to a process of the same pid here', async () => {
+  it('are stopped by their control socket, without a signal to their pid here', async () => {
     const script = await new Script('http.js', { port: await freePort(), container: true }).ready();
     assert.deepStrictEqual((await ask(script.cwd, 'stop')).ok, { running: true, pid: 1 });
     await script.ended();

@@ -62,7 +62,7 @@ describe('the manifest for Kubernetes', () => {
     before(setUp);
     after(tearDown);
 
-    it('agree: all probes succeed, and after SIGTERM only readiness fails, while the app still answers', async () => {
+    it('agree: all probes succeed, and after SIGTERM only readiness fails', async () => {
       const [http, monitor] = [await freePort(), await freePort()];
       const ports = { http, monitor };
       const { file, directory } = copyOf('container/server.js');
@@ -158,7 +158,7 @@ describe('the number of workers in a cgroup', () => {
   const script = 'echo $$ > "$0/cgroup.procs" && exec "$1" -e "$2"';
 
   for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1]]) {
-    it(`is ${workers} where the limit is ${processors} processors (needs permission to make a cgroup with a limit)`, function () {
+    it(`is ${workers} with ${processors} processors (needs a cgroup)`, function () {
       if (!limit(processors)) this.skip();
       assert.strictEqual(
         execFileSync('sh', ['-c', script, group, process.execPath, code], { encoding: 'utf8' }),

@@ -28,7 +28,7 @@ describe('the example of Next.js', () => {
     tearDown();
   });
 
-  it('runs in both workers from its standalone output, loses no request in a reload, and exits with 0', async () => {
+  it('runs from its standalone output, loses no request in a reload, exits with 0', async () => {
     const directory = path.join(home, 'next', '.next', 'standalone');
     const example = await Example.start('next/cluster.js', {
       modules: {},
@@ -41,7 +41,7 @@ describe('the example of Next.js', () => {
     await example.endsWell();
   });
 
-  it('runs unchanged under `cluster2 start server.js`, and loses no request in a reload', async () => {
+  it('runs under `cluster2 start server.js`, and loses no request in a reload', async () => {
     const server = path.join(home, 'next', '.next', 'standalone', 'server.js');
     const cwd = fs.mkdtempSync(path.join(home, 'run-'));
     const cli = ['--workers', '2', '--mon-port', 'off'];

@@ -51,7 +51,7 @@ async function bytes(port, text, end = '0\r\n\r\n') {
 }
 
 describe('the health check', () => {
-  it('answers with the bytes of the manual while healthy, and keeps the connection open', async () => {
+  it('answers with the manual’s bytes while healthy, and keeps the connection open', async () => {
     const { port } = await serve();
     const answer = await bytes(port, 'GET /ecv HTTP/1.1\r\nHost: x\r\n\r\n');
     assert.match(answer, manual('200 OK', 'AVAILABLE', true, 'keep-alive', port));
@@ -96,7 +96,7 @@ describe('the health check', () => {
     assert.match((await request(port, `http://localhost:${port}/other`)).body, /^app GET http:/);
   });
 
-  it('answers on open connections after the app closed its server, or a single process shuts down', async () => {
+  it('answers on open connections after the app closed its server', async () => {
     for (const options of [{}, { cluster: false }]) {
       const script = new Script('health-check.js', { port: await freePort(), options });
       await script.until('it listens', () => request(script.port).then(() => true, () => false));

@@ -32,7 +32,7 @@ async function everywhere(script) {
 }
 
 describe('switching the health check', () => {
-  it('applies to the next request of all workers, shows in status, and emits one event', async () => {
+  it('applies to all workers’ next request, shows in status, and emits one event', async () => {
     const script = await serve({ noWorkers: 4, ecv: { control: true } });
     for (let round = 0; round < 10; round++) {
       assert.strictEqual((await post(script.port, '/ecv/disable')).status, 204);

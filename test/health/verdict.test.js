@@ -151,7 +151,7 @@ describe('checks at the same time', () => {
 });
 
 describe('the health check on the monitor’s port', () => {
-  it('calls the validator of the master’s script, and requests the monitor path from the app', async () => {
+  it('calls the validator of the master, and requests the monitor path of the app', async () => {
     const monPort = await freePort();
     const script = await serve({ monPort, VALIDATOR: 'flag', ecv: { monitor: '/health' } });
     assert.strictEqual(await check(monPort), 200);

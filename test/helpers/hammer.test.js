@@ -80,7 +80,7 @@ describe('the hammer', () => {
     );
   });
 
-  it('counts ends that only cost a reconnect: Connection: close, and an end while idle', async () => {
+  it('counts ends that cost only a reconnect: Connection: close, and while idle', async () => {
     const polite = http.createServer((request, response) =>
       good(request, response.setHeader('Connection', 'close')),
     );

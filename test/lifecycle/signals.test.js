@@ -96,7 +96,7 @@ describe('Ctrl-C', () => {
     );
   });
 
-  it('twice within half a second counts once, and a later one ends everything at once', async () => {
+  it('twice within half a second counts once; a later one ends everything at once', async () => {
     const script = await start({ detached: true });
     const [held] = await occupy(script);
     const begun = performance.now();

@@ -123,7 +123,7 @@ describe('a worker that dies again and again', () => {
       .map(([at], index) => Math.round(forked[index][0] - at));
   }
 
-  it('before it is ready is replaced at once the first time, and then with growing pauses', async () => {
+  it('before it is ready is replaced at once at first, then with growing pauses', async () => {
     const script = await startLoop('start');
     const [killed, first, ...others] = await pauses(script, 6);
     assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
@@ -245,7 +245,7 @@ async function killMaster(script) {
 }
 
 describe('a master that is killed', () => {
-  it('leaves workers that finish their requests and exit, and a new cluster can start at once', async () => {
+  it('leaves workers that finish their requests, and a new cluster can start', async () => {
     const script = await start();
     const workers = script.workers();
     const held = await occupy(script);

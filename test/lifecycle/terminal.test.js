@@ -94,7 +94,7 @@ describe('closing the terminal', () => {
       });
     }
 
-    it(`is not confused with SIGHUP of the terminal’s shell to a master ${kind}, which reloads`, async () => {
+    it(`is not confused with SIGHUP of the shell to a master ${kind}`, async () => {
       terminal = new Terminal(await freePort(), 'bash --norc -i');
       terminal.type(`${command} &`);
       const pid = await terminal.master();
@@ -104,7 +104,7 @@ describe('closing the terminal', () => {
     });
   }
 
-  it('does not end a master of the command line under nohup, which still reloads on SIGHUP', async () => {
+  it('does not end a command line under nohup, which still reloads on SIGHUP', async () => {
     terminal = new Terminal(await freePort(), 'bash --norc -i');
     terminal.type(`nohup ${MASTERS['of the command line']} &`);
     const pid = await terminal.master();
@@ -152,7 +152,7 @@ describe('signals to the master of the command line', () => {
 });
 
 describe('a start while the cluster of the same directory is shutting down', () => {
-  it('waits for its end, as when a runner restarts its command with a signal to all processes', async () => {
+  it('waits for its end, as when a runner signals all processes and restarts', async () => {
     const script = await startPlain();
     const late = request(script.port, '/late/x/500');
     await until('the request is under way', () =>

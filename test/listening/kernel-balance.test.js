@@ -67,7 +67,7 @@ async function allAnswer(script) {
 }
 
 describe("balance: 'kernel'", () => {
-  it('gives each worker its own socket, and the master hands over none of their connections', async () => {
+  it('gives each worker its own socket, without connections from the master', async () => {
     const script = await startServer({ options: { ...options, noWorkers: 3 } });
     assert.strictEqual(listening(script.port), 3);
     await allAnswer(script);
@@ -219,7 +219,7 @@ describe("balance: 'kernel'", () => {
 
   // A connection that arrives in the moment in which the last descriptor is used may be lost
   // (docs/internals/continuity.md).
-  it('stops accepting in a worker without descriptors, and from then on loses no connection', async () => {
+  it('stops accepting in a worker without descriptors, and loses none after that', async () => {
     const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-burst-'));
     fs.writeFileSync(path.join(cwd, 'app.js'), BURST);
     const script = await startServer({ options, cwd, descriptors: 200 });

@@ -57,7 +57,7 @@ describe('ports', () => {
     for (const port of ports) await refused(port);
   });
 
-  it('an array of { app, port } serves each app on its port; the option `port` is not used', async () => {
+  it('an array of { app, port } serves each app on its port; the option is unused', async () => {
     const [first, second, unused] = [await freePort(), await freePort(), await freePort()];
     const script = await start(
       { port: unused },
@@ -174,7 +174,7 @@ async function hasIpv6() {
 }
 
 describe('a unix socket', () => {
-  it('is served by all workers, relative to the working directory; a shutdown removes its file', async () => {
+  it('is served by all workers, at a relative path; a shutdown removes its file', async () => {
     const script = await start({ port: 'app.sock' });
     const file = path.join(script.cwd, 'app.sock');
     assert.deepStrictEqual(await addresses(script), [file]);
@@ -204,7 +204,7 @@ describe('a unix socket', () => {
     await bothAnswer(script, file);
   });
 
-  it('on which another process listens is left alone: the start fails with exit code 255', async () => {
+  it('on which another process listens is left alone: the start fails with 255', async () => {
     const owner = await start({ port: 'app.sock' });
     const file = path.join(owner.cwd, 'app.sock');
     const late = new Script('ports.js', { options: { port: file } });

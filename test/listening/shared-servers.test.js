@@ -26,7 +26,7 @@ describe('another server of a worker', () => {
     await listeners.isServedByAll('main', listeners.script.port);
   });
 
-  it('gets one port for `listen(0)` in all workers, and another for the next `listen(0)`', async () => {
+  it('gets one port for `listen(0)` in all workers, and another for the next', async () => {
     const listeners = await Listeners.start({
       BEFORE: [
         ['listen', 'one', { port: 0 }],

@@ -28,7 +28,8 @@ const get = (name) => JSON.parse(execFileSync(NODE, ['-e', GET, name], { encodin
 for (const [where, settings] of Object.entries(WAYS)) {
   describe(`a unix socket of a script under ${where}`, () => {
     for (const how of ['before', 'exit']) {
-      it(`stays reachable if the script removes its file ${how === 'exit' ? 'at its exit' : 'before it listens'}`, async () => {
+      const when = how === 'exit' ? 'at its exit' : 'before it listens';
+      it(`stays reachable if the script removes its file ${when}`, async () => {
         const script = await start('app.sock', how, settings);
         const file = path.join(script.cwd, 'app.sock');
         const isServed = () =>

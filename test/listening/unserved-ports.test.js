@@ -35,7 +35,7 @@ describe('a port that a worker opens and closes while another one is starting', 
 });
 
 describe('a port that only a leaving worker serves', () => {
-  it('accepts no new connection, and each existing one gets one more response, with Connection: close', async () => {
+  it('accepts no connection; each existing one gets one more response, as the last', async () => {
     const port = await freePort();
     const script = await new Script('further-servers.js', { port: await freePort() }).ready();
     const cluster = new Cluster({ pids: script.pids });

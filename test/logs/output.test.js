@@ -36,7 +36,7 @@ async function fails(prepare) {
 }
 
 describe("output: 'inherit'", () => {
-  it('is the default: workers write where the master writes, unchanged, and no file is made', async () => {
+  it('is the default: workers write unchanged where the master writes, and no file', async () => {
     const script = await running('console.log("to stdout"); console.error("to stderr");');
     await script.until(
       'it is there',
@@ -119,7 +119,7 @@ describe("output: 'prefix'", () => {
 });
 
 describe("output: 'files'", () => {
-  it('gives each slot two files, readable by the owner only; the master’s output does not change', async () => {
+  it('gives each slot two files for the owner only; the master’s output is the same', async () => {
     const script = new Script('numbered-lines.js', {
       port: await freePort(),
       options: { output: 'files' },

@@ -95,7 +95,7 @@ describe('the rotation of log files', () => {
     [logrotate] = need(this, 'logrotate');
   });
 
-  it('by logrotate, with the configuration of the examples, loses no line, even during a reload', async () => {
+  it('by logrotate, with the example’s configuration, loses no line, even in a reload', async () => {
     const script = await start();
     const configuration = path.join(script.cwd, 'rotate.conf');
     fs.mkdirSync(path.join(script.cwd, 'node_modules', '.bin'), { recursive: true });
@@ -160,7 +160,7 @@ describe('the rotation of log files', () => {
     await until('the old file grows', () => fs.statSync(old).size > size);
   });
 
-  it('is refused if workers write no files; SIGUSR2 then ends the process, as in plain Node', async () => {
+  it('is refused if workers write no files; SIGUSR2 then ends it, as in plain Node', async () => {
     const script = await start({ output: 'prefix' });
     const { error } = await ask(script.cwd, 'reopenLogs');
     assert.strictEqual(error.code, 'CLUSTER2_ERR_WRONG_STATE');

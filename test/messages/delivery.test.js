@@ -20,7 +20,7 @@ function toldBy(script, name) {
 }
 
 describe('messages', () => {
-  it('of every kind arrive unchanged and in order, including 1.5 MB, unicode and line breaks', async () => {
+  it('of every kind arrive unchanged and in order: 1.5 MB, unicode, line breaks', async () => {
     const script = await start('messages.js');
     await script.until('everything came back', () => script.emitted('back').length === 2);
     for (const [pid, same, complete] of script.emitted('back')) {
@@ -59,7 +59,7 @@ describe('messages', () => {
     );
   });
 
-  it('beyond 8 MiB are dropped with a warning, and those before and after them arrive', async () => {
+  it('beyond 8 MiB are dropped with a warning, those before and after them arrive', async () => {
     const LIMIT = 8 * 1024 * 1024;
     const script = await start('long-messages.js', 1);
     const [[worker]] = script.emitted('listening');
@@ -80,7 +80,7 @@ describe('messages', () => {
     assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('sent by a worker just before it ends arrive before its died, and none is missing', async () => {
+  it('sent by a worker just before it ends all arrive before its died', async () => {
     const script = await start('last-messages.js', 1);
     await attempt({ port: script.port });
     await script.until('it has died', () => script.emitted('died').length > 0);
@@ -93,7 +93,7 @@ describe('messages', () => {
 });
 
 describe('a worker that does not read its messages', () => {
-  it('is reported as busy, harms no other, and gets all accepted messages when it reads again', async () => {
+  it('is reported as busy, and gets all accepted messages when it reads again', async () => {
     const script = await start('master-floods.js');
     const [[first]] = script.emitted('listening');
     process.kill(first, 'SIGSTOP');

@@ -19,7 +19,7 @@ async function serve(KIND, options = {}) {
 
 describe('a monitor app', () => {
   for (const kind of ['function', 'server', 'express']) {
-    it(`that is a ${kind} gets requests first, and its 404s fall through to the pages`, async () => {
+    it(`that is a ${kind} gets requests first; its 404s fall through to the pages`, async () => {
       const script = await (await serve(kind)).ready(1);
       const ask = (path, options) => request(script.monPort, path, options);
       assert.strictEqual((await ask('/mine')).body, `mine ${script.pid}`);
@@ -45,7 +45,7 @@ describe('a monitor app', () => {
     assert.match((await request(script.monPort, '/')).body, /<html/);
   });
 
-  it('that blocks the master’s script does not delay the app, nor the pages for long', async () => {
+  it('that blocks the script does not delay the app, nor the pages for long', async () => {
     const script = await (await serve('function')).ready(1);
     const blocked = request(script.monPort, '/block', { signal: undefined });
     assert.strictEqual((await request(script.port)).body, 'app');

@@ -101,7 +101,7 @@ describe('the monitor in a browser', function () {
   // Before the hook of `leaks.js` checks what is left.
   afterEach(closeAll);
 
-  it('updates numbers, and shows the replacement of a killed worker, without a reload of the page', async () => {
+  it('updates numbers, and shows a replaced worker, without a reload of the page', async () => {
     const { script, address, browser } = await begin();
     const page = await open(browser, address);
     await page.evaluate(() => (document.body.dataset.mark = 'the same'));
@@ -125,7 +125,7 @@ describe('the monitor in a browser', function () {
     assert.deepStrictEqual(page.troubles, []);
   });
 
-  it('loads nothing from elsewhere and logs no error, on any page, in light and dark mode', async () => {
+  it('loads nothing from elsewhere and logs no error, in light and dark mode', async () => {
     const { address, browser } = await begin();
     const grounds = [];
     for (const colorScheme of ['light', 'dark']) {
@@ -166,7 +166,7 @@ describe('the monitor in a browser', function () {
     }
   });
 
-  it('works by keyboard: the first tab stop leads to the content, and the page can be paused', async () => {
+  it('works by keyboard: the first tab stop is the content, and it can be paused', async () => {
     const { script, address, browser } = await begin();
     const page = await open(browser, address);
     await page.keyboard.press('Tab');

@@ -78,7 +78,7 @@ describe('the event close in a plain script', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });
 
-  it('leaves the script the time that it needs after a signal, before and after it closes', async () => {
+  it('gives the script time after a signal, before and after it closes', async () => {
     const script = await started(`
       const server = http.createServer((request, response) => response.end('hello')).listen(process.env.PORT);
       setInterval(() => {}, 1000);
@@ -110,7 +110,7 @@ describe('the event close in a plain script', () => {
     await script.until('it is gone', () => !isAlive(first), 1000);
   });
 
-  it('soon ends a script whose only signal handler is of a package that then does nothing', async () => {
+  it('soon ends a script whose only signal handler is of an idle package', async () => {
     const signalExit = JSON.stringify(require.resolve('signal-exit'));
     const script = await started(`
       require(${signalExit}).onExit(() => {});
@@ -122,7 +122,7 @@ describe('the event close in a plain script', () => {
   });
 });
 
-describe('a server that its script closes only without connections, as http-terminator does', () => {
+describe('a server that its script closes without connections, as http-terminator does', () => {
   const CLUSTER = JSON.stringify(path.join(__dirname, '..', '..'));
   const listen = (options) => `
     const server = http.createServer((request, response) => response.end('hello'));

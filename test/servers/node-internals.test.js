@@ -25,7 +25,7 @@ function ask({ args = [], env = {} } = {}) {
 
 describe('the idle HTTP/1 connections', () => {
   for (const [what, settings] of Object.entries({ http: {}, https: { env: { TLS: secure } } })) {
-    it(`are those between or before messages, whatever the app did to their sockets: ${what}`, () => {
+    it(`are between or before messages, whatever the app did to them: ${what}`, () => {
       assert.deepStrictEqual(ask(settings), {
         idle: ['fresh', 'between'],
         http: HTTP,

@@ -108,7 +108,7 @@ describe('an http2 server with allowHTTP1', () => {
   });
 });
 
-it('a server with its own `emit`, which calls that of its class, works after the watch ends', async () => {
+it('a server with its own `emit`, which calls its class, works after the watch', async () => {
   const traffic = new Traffic(new Counters());
   const server = net.createServer();
   const { emit } = server;

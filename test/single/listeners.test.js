@@ -19,7 +19,7 @@ const hello = () => http.createServer((_, response) => response.end('hello'));
 
 describe('shutdown() of a single process', () => {
   for (const kind of ['TCP', 'a unix socket']) {
-    it(`serves connections in the kernel's queue when it begins, and none after that: on ${kind}`, async () => {
+    it(`serves the kernel's queue when it begins, and nothing later: on ${kind}`, async () => {
       const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
       const port = kind === 'TCP' ? await freePort() : path.join(directory, 'app.sock');
       const cluster = new Cluster({ cluster: false, monPort: false, port });
@@ -36,7 +36,7 @@ describe('shutdown() of a single process', () => {
     });
   }
 
-  it('resolves when the address is free for another server, while a request is still answered', async () => {
+  it('resolves when the address is free again, while a request is still answered', async () => {
     const port = await freePort();
     const held = [];
     const app = http.createServer((_, response) => held.push(response));

@@ -146,7 +146,7 @@ describe('a socket that systemd passed', () => {
   });
 
   for (const kind of ['TCP', 'unix']) {
-    it(`of ${kind} keeps clients during a restart for the next master: none is refused or reset`, async () => {
+    it(`of ${kind} keeps clients in a restart for the next master`, async () => {
       const address =
         kind === 'TCP' ? await freePort() : path.join(new Tool('true', []).directory, 'app.sock');
       const listen = kind === 'TCP' ? `127.0.0.1:${address}` : address;

@@ -111,7 +111,7 @@ describe('the service manager', () => {
     assert.strictEqual(lines().filter((line) => line === 'READY=1').length, 1);
   });
 
-  it("gets WATCHDOG, even while the master's script is busy, but not from a stopped master", async () => {
+  it("gets WATCHDOG, even if the script is busy, but not from a stopped master", async () => {
     const { socket, lines } = await manager();
     const script = await start(socket, {}, { WATCHDOG_USEC: '200000' });
     const signs = () => lines().filter((line) => line === 'WATCHDOG=1').length;

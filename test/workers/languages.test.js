@@ -75,7 +75,7 @@ describe('options of Node', () => {
     [['--enable-source-maps'], /original\.ts:42:\d+/],
     [[], /mapped\.js:4:\d+/],
   ]) {
-    it(`as '${flags}' determine the source position of a worker's error: ${place.source}`, async () => {
+    it(`as '${flags}' determine the position of an error: ${place.source}`, async () => {
       const script = await new Script('mapped.js', {
         port: await freePort(),
         execArgv: flags,

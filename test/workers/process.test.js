@@ -32,7 +32,7 @@ describe('a worker', () => {
     assert.strictEqual(send, 'function');
   });
 
-  it('runs the same script with the same arguments, flags, directory and environment as its master', async () => {
+  it('runs with script, arguments, flags, directory and environment of its master', async () => {
     const settings = {
       args: ['--verbose', 'with space', 'ü'],
       execArgv: ['--no-warnings', '--stack-size=900'],
