@@ -4,7 +4,9 @@
 // happens.
 
 const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
 const Cluster = require('../..');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { NODE } = require('../helpers/node');
 
 const circular = {};
@@ -37,6 +39,8 @@ describe('arguments of methods', () => {
 });
 
 describe('requiring the module and making a Cluster', () => {
+  afterEach(removeFolders);
+
   it('adds no handlers, timers, threads or files', () => {
     const script = `
       const count = () => [process.eventNames().length, require('fs').readdirSync('/proc/self/task').length];
@@ -44,12 +48,10 @@ describe('requiring the module and making a Cluster', () => {
       const Cluster = require(${JSON.stringify(require.resolve('../..'))});
       new Cluster({ port: 3000, noWorkers: 2 });
       console.log(JSON.stringify([before, count(), process.getActiveResourcesInfo(), require('fs').readdirSync('.')]));`;
-    const { execFileSync } = require('node:child_process');
-    const directory = require('node:fs').mkdtempSync('/tmp/cluster2-test-');
+    const directory = emptyFolder();
     const [before, after, resources, files] = JSON.parse(
       execFileSync(NODE, ['-e', script], { cwd: directory }),
     );
-    require('node:fs').rmdirSync(directory);
     assert.deepStrictEqual(after, before);
     assert.ok(
       resources.every((resource) => resource === 'PipeWrap' || resource === 'TTYWrap'),

@@ -11,7 +11,8 @@ const path = require('node:path');
 const util = require('node:util');
 const Cluster = require('../..');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 describe('a script written for the original cluster2', () => {
   const start = async () => new Script('original.js', { port: await freePort() }).ready();

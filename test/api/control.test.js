@@ -8,9 +8,10 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 const { VERSION } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const start = async (settings) =>

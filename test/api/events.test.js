@@ -6,8 +6,9 @@
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (options, file = 'commands.js') =>
   new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);

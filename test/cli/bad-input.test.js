@@ -9,8 +9,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { cluster2, startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { CLI, Script, freePort } = require('../helpers/cluster');
+const { CLI, Script } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { freePort } = require('../helpers/ports');
 
 describe('options of the command line', () => {
   let folder;

@@ -10,8 +10,9 @@ const path = require('node:path');
 const { cluster2 } = require('../helpers/cli');
 const { answersOfAll, request } = require('../helpers/client');
 const { Clients } = require('../helpers/clients');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { needNodeOf } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 
 const MODULES = path.join(__dirname, '..', '..', 'node_modules');
 

@@ -10,8 +10,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { cluster2, statusOf } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 

@@ -10,9 +10,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { cluster2, startPlain, statusOf } = require('../helpers/cli');
 const { answersOfAll, request } = require('../helpers/client');
-const { CLI, Script, canContain, childrenOf, freePort, isAlive } = require('../helpers/cluster');
+const { CLI, Script, canContain, childrenOf, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { change, versionOf } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
 const MIB = 1024 * 1024;

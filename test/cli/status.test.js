@@ -7,9 +7,10 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { cluster2, startPlain, statusOf } = require('../helpers/cli');
-const { CLI, Script, freePort } = require('../helpers/cluster');
+const { CLI, Script } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { VERSION } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
 describe('cluster2 status', () => {

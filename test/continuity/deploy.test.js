@@ -10,8 +10,9 @@ const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { cluster2, startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { CLI, Script, freePort } = require('../helpers/cluster');
+const { CLI, Script } = require('../helpers/cluster');
 const { answerOf, callInMaster, change, startServer, versionOf } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 
 const FAILED = 'CLUSTER2_ERR_RELOAD_FAILED';
 const statusOf = async (script) => (await ask(script.cwd, 'status')).ok;

@@ -6,7 +6,8 @@
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const get = (path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const FLAGS = ['--workers', '1', '--mon-port', 'off'];

@@ -7,7 +7,8 @@
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 
 /**

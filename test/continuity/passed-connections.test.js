@@ -7,10 +7,11 @@ const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { selfSigned } = require('../helpers/certificate');
 const { request } = require('../helpers/client');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { startServer } = require('../helpers/hammered');
 const { Http2Wire } = require('../helpers/http2-wire');
+const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 const { Wire } = require('../helpers/wire');
 

@@ -10,7 +10,8 @@ const Cluster = require('../..');
 const { normalize } = require('../../lib/options');
 const { cluster2 } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const ROOT = path.join(__dirname, '..', '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');

@@ -9,8 +9,9 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
-const { Script, freePort, canBecomeAnother } = require('../helpers/cluster');
+const { Script, canBecomeAnother } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const NOBODY = 65534;
 

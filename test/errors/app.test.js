@@ -10,7 +10,8 @@ const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const CODE = 'CLUSTER2_ERR_APP_INVALID';
 

@@ -5,8 +5,9 @@
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { change, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 
 const WROTE = '; its last lines on stderr: ';
 /** Code that writes numbered lines forever, `size` bytes at a time. */

@@ -10,7 +10,8 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { cluster2 } = require('../helpers/cli');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const START = { env: { CASE: 'server' } };

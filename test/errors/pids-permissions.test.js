@@ -6,9 +6,10 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort, canBecomeAnother } = require('../helpers/cluster');
+const { Script, canBecomeAnother } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const NOBODY = 65534;
 const START = { env: { CASE: 'server' } };

@@ -9,9 +9,10 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort, isAlive, canContain } = require('../helpers/cluster');
+const { Script, isAlive, canContain } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const START = { env: { CASE: 'server' } };

@@ -9,8 +9,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { parseAllDocuments } = require('yaml');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { setUp, tearDown, copyOf } = require('../helpers/examples');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const FILES = path.join(__dirname, '..', '..', 'examples', 'container');

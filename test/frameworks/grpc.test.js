@@ -8,8 +8,9 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { INSTALL, install } = require('../helpers/own-packages');
+const { freePort } = require('../helpers/ports');
 
 const RELOADS = 4;
 

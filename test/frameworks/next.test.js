@@ -9,9 +9,10 @@ const path = require('node:path');
 const { cluster2 } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { Clients } = require('../helpers/clients');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { Example, setUp, tearDown } = require('../helpers/examples');
 const { INSTALL, install, npm } = require('../helpers/own-packages');
+const { freePort } = require('../helpers/ports');
 
 describe('the example of Next.js', () => {
   let home;

@@ -5,8 +5,9 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { INSTALL, install } = require('../helpers/own-packages');
+const { freePort } = require('../helpers/ports');
 const { serves } = require('../helpers/serves');
 
 describe('TypeScript by Node alone', () => {

@@ -10,8 +10,9 @@ const { once } = require('node:events');
 const { HTTP_APPS } = require('../helpers/app-kinds');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { needNodeOf } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { within } = require('../helpers/wait');
 
 const secure = selfSigned();

@@ -8,7 +8,8 @@ const http = require('node:http');
 const net = require('node:net');
 const Cluster = require('../..');
 const { answersOfAll, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const serve = async (options) =>
   new Script('health-check.js', { port: await freePort(), options }).ready();

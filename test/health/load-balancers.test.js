@@ -7,9 +7,9 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Connection, request } = require('../helpers/client');
-const { freePort } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 

@@ -10,7 +10,8 @@ const path = require('node:path');
 const Cluster = require('../..');
 const { selfSigned } = require('../helpers/certificate');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { every, until } = require('../helpers/wait');
 
 const check = async (port) => (await request(port, '/ecv')).status;

@@ -3,7 +3,8 @@
 // The command line, as a person uses it.
 
 const { spawnSync } = require('node:child_process');
-const { CLI, Script, freePort } = require('./cluster');
+const { CLI, Script } = require('./cluster');
+const { freePort } = require('./ports');
 
 /** Runs a command in the directory `cwd` to its end. */
 function cluster2(cwd, ...args) {

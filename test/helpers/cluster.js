@@ -5,7 +5,6 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { NODE } = require('./node');
@@ -20,18 +19,6 @@ const running = new Set();
 /** The `balance` of all clusters that do not set it. */
 let policy = process.env.BALANCE;
 const usePolicy = (balance) => (policy = balance);
-
-/** Returns an unused port. Each port is returned once in a test run. */
-const given = new Set();
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (given.has(port)) return freePort();
-  given.add(port);
-  return port;
-}
 
 /** The `minReadyTime` of tests that are not about it, in milliseconds. */
 const QUICK = 50;
@@ -276,7 +263,6 @@ module.exports = {
   canContain,
   childrenOf,
   cleanUpAll,
-  freePort,
   isAlive,
   usePolicy,
 };

@@ -1,30 +1,10 @@
 'use strict';
 
-// A minimal debugger, and ports for processes that wait for one.
+// A minimal debugger.
 
-const net = require('node:net');
 const WebSocket = require('ws');
 const { request } = require('./client');
 const { until, within } = require('./wait');
-
-const isFree = (port) =>
-  new Promise((resolve) => {
-    const server = net.createServer().on('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-
-/**
- * Returns the first of `count` unused ports in a row, below the ephemeral ports of the kernel.
- */
-function freePorts(count) {
-  return until(`${count} free ports in a row`, async () => {
-    const first = 10_000 + Math.floor(Math.random() * 20_000);
-    const free = await Promise.all(
-      Array.from({ length: count }, (_, index) => isFree(first + index)),
-    );
-    return free.every(Boolean) && first;
-  });
-}
 
 /**
  * Returns Node's description of the process whose debugger listens on `port`, or `undefined` if
@@ -52,4 +32,4 @@ async function goOn(port) {
   socket.close();
 }
 
-module.exports = { freePorts, goOn };
+module.exports = { goOn };

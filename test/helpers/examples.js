@@ -8,7 +8,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
-const { Script, freePort } = require('./cluster');
+const { Script } = require('./cluster');
+const { freePort } = require('./ports');
 
 const PROJECT = path.join(__dirname, '..', '..');
 const MODULES = path.join(PROJECT, 'node_modules');

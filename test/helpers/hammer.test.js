@@ -5,8 +5,8 @@
 const assert = require('node:assert');
 const http = require('node:http');
 const net = require('node:net');
-const { freePort } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
+const { freePort } = require('../helpers/ports');
 
 const NOTHING = '0 da39a3ee5e6b4b0d3255bfef95601890afd80709';
 

@@ -7,7 +7,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { request } = require('./client');
-const { Script, freePort } = require('./cluster');
+const { Script } = require('./cluster');
+const { freePort } = require('./ports');
 
 /** Starts the cluster and waits until its workers are ready. `settings` are those of `Script`. */
 async function startServer({ options = {}, port, ...settings } = {}) {

@@ -5,9 +5,10 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const { stopAll: stopClients } = require('./clients');
-const { cleanUpAll, childrenOf, freePort } = require('./cluster');
+const { cleanUpAll, childrenOf } = require('./cluster');
 const { stopAll: stopHammers } = require('./hammer');
 const { stopAll: stopLoad } = require('./load');
+const { freePort } = require('./ports');
 const { stopAll: stopTools } = require('./tools');
 const { until } = require('./wait');
 

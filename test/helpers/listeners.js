@@ -6,7 +6,8 @@
 const assert = require('node:assert');
 const Cluster = require('../..');
 const { answersOfAll, request } = require('./client');
-const { Script, freePort } = require('./cluster');
+const { Script } = require('./cluster');
+const { freePort } = require('./ports');
 
 /** Checks that connections to a port are refused. */
 const refused = (port, to) => assert.rejects(request(port, '/', to), { code: 'ECONNREFUSED' });

@@ -8,8 +8,9 @@ const assert = require('node:assert');
 const http = require('node:http');
 const { ask } = require('./ask');
 const { request } = require('./client');
-const { Script, freePort } = require('./cluster');
+const { Script } = require('./cluster');
 const { Load } = require('./load');
+const { freePort } = require('./ports');
 
 const FLAGS = ['--workers', '2', '--mon-port', 'off'];
 const REQUESTS = 20;

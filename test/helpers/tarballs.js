@@ -7,8 +7,9 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { request } = require('./client');
-const { Script, freePort } = require('./cluster');
+const { Script } = require('./cluster');
 const { ROOT, emptyFolder, write } = require('./installed');
+const { freePort } = require('./ports');
 const { find } = require('./tools');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');

@@ -7,9 +7,10 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { finishAll, occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();

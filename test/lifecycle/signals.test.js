@@ -4,9 +4,10 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { finishAll, occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();

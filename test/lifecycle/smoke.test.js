@@ -5,8 +5,9 @@
 const assert = require('node:assert');
 const http = require('node:http');
 const Cluster = require('../..');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { VERSION } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 
 const get = (port, path) =>
   new Promise((resolve, reject) => {

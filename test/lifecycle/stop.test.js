@@ -5,8 +5,9 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const { ask } = require('../helpers/ask');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (settings) =>
   new Script('commands.js', { port: await freePort(), ...settings }).ready();

@@ -6,9 +6,10 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { occupy } = require('../helpers/held');
 const { Load, attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (options, settings) =>
   new Script('commands.js', { port: await freePort(), options, ...settings }).ready(

@@ -9,7 +9,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { cluster2, startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { CLI, Script, freePort, isAlive } = require('../helpers/cluster');
+const { CLI, Script, isAlive } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');

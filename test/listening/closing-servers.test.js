@@ -4,9 +4,10 @@
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { Listeners, occupy, refused } = require('../helpers/listeners');
 const { MAJOR } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 describe('closing a server of a worker', () => {

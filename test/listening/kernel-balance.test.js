@@ -9,9 +9,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 
 const options = { balance: 'kernel' };
 /** On a busy machine, a worker that gets no processor for a moment looks stuck. */

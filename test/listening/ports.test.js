@@ -7,7 +7,8 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { Connection, answersOfAll, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const CLEAN = { code: 0, signal: null };
 const start = (options, env) => new Script('ports.js', { options, env }).ready();

@@ -7,9 +7,9 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Connection } = require('../helpers/client');
-const { freePort } = require('../helpers/cluster');
 const { Listeners, occupy, refused } = require('../helpers/listeners');
 const { MAJOR } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 describe('another server of a worker', () => {

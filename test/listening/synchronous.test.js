@@ -5,7 +5,8 @@
 const assert = require('node:assert');
 const { once } = require('node:events');
 const net = require('node:net');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 /** Returns the log of a process of the script. */
 const seen = (script) =>

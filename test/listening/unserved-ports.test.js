@@ -6,7 +6,8 @@
 const assert = require('node:assert');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';

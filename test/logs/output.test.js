@@ -3,12 +3,14 @@
 // The option `output`: where standard output and error of workers go.
 
 const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { change, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const log = (script, slot, stream) => path.join(script.cwd, 'logs', `worker-${slot}.${stream}.log`);
@@ -107,7 +109,6 @@ describe("output: 'prefix'", () => {
     );
     assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is none');
     await script.cleanUp();
-    const { spawnSync } = require('node:child_process');
     const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../../lib/worker/line-prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
     const { stdout } = spawnSync(
       'script',

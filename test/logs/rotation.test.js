@@ -8,7 +8,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { CLI, Script, freePort } = require('../helpers/cluster');
+const { CLI, Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { need, run } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 

@@ -3,8 +3,9 @@
 // The memory and descriptors of a master do not grow over time.
 
 const assert = require('node:assert');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 /**
  * The first reloads fill caches, let V8 compile hot code, and let each thread's arena reach its

@@ -5,8 +5,9 @@
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 
 const start = async (file, workers = 2) =>
   new Script(file, { port: await freePort() }).ready(workers);

@@ -7,7 +7,8 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 const start = async (file, noWorkers, env) =>
   new Script(file, {

@@ -4,7 +4,8 @@
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 
 async function serve(KIND, options = {}) {
   const monPort = await freePort();

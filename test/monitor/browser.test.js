@@ -8,8 +8,9 @@ const assert = require('node:assert');
 const path = require('node:path');
 const { closeAll, launch, open } = require('../helpers/browser');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 const { need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 

@@ -10,8 +10,9 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 const { every, until } = require('../helpers/wait');
 
 /** Longer than the monitor waits for a request's head, or for a client that does not read: 10 s. */

@@ -5,7 +5,8 @@
 
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { Tool, need, run } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 

@@ -9,9 +9,10 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { bundle } = require('../../scripts/bundle');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
 const { NODE } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { assertServes } = require('../helpers/tarballs');
 
 /** Answers with our files that this worker has loaded. */

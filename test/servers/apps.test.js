@@ -11,8 +11,9 @@ const Cluster = require('../..');
 const { HTTP_APPS } = require('../helpers/app-kinds');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection, answersOfAll, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { needNodeOf } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
 const BIG = 'x'.repeat(1024 * 1024);

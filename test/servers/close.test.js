@@ -10,8 +10,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
+const { freePort } = require('../helpers/ports');
 const { HANG_UP, WAYS, leaves } = require('../helpers/shutdowns');
 
 const CLI = ['--workers', '1', '--mon-port', 'off'];

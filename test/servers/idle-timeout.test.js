@@ -13,7 +13,8 @@ const { IdleTimeout } = require('../../lib/http/idle-timeout');
 const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
 const { Connection } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { every, until, within } = require('../helpers/wait');
 
 const TIMEOUT = 400;

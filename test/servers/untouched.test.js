@@ -11,7 +11,8 @@ const net = require('node:net');
 const tls = require('node:tls');
 const { selfSigned } = require('../helpers/certificate');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
 const TLS = selfSigned();

@@ -11,7 +11,8 @@ const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';

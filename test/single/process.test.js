@@ -11,7 +11,8 @@ const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
-const { Script, childrenOf, freePort } = require('../helpers/cluster');
+const { Script, childrenOf } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { GET, clusters, patient, refused, start, stopAll } = require('../helpers/single');
 const { until, within } = require('../helpers/wait');
 

@@ -10,7 +10,8 @@ const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { GET, listening, patient, refused, start, stopAll } = require('../helpers/single');
 const { until, within } = require('../helpers/wait');
 

@@ -4,10 +4,12 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { request } = require('../helpers/client');
-const { childrenOf, freePort, isAlive } = require('../helpers/cluster');
+const { childrenOf, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
+const { freePort } = require('../helpers/ports');
 const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
@@ -100,7 +102,7 @@ describe('a socket that systemd passed', () => {
       options,
     });
     // This client only starts the server: no process accepts there.
-    const starter = require('node:net').connect(other, '127.0.0.1').on('error', () => {});
+    const starter = net.connect(other, '127.0.0.1').on('error', () => {});
     assert.strictEqual((await answered(port)).status, 200);
     const { body } = await answered(port, '/ecv');
     assert.match(body, new RegExp(`^status=AVAILABLE&.*&port=${port}&`));

@@ -8,7 +8,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { request } = require('../helpers/client');
+const { Script } = require('../helpers/cluster');
 const { callInMaster, change, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 const { Tool, need } = require('../helpers/tools');
 const { elapse, until } = require('../helpers/wait');
 
@@ -55,7 +57,6 @@ describe('the service manager', () => {
 
   it('does not get READY if the first start fails', async () => {
     const { socket, lines, heard } = await manager();
-    const { Script, freePort } = require('../helpers/cluster');
     const script = new Script('hammered.js', {
       port: await freePort(),
       env: { NOTIFY_SOCKET: socket },

@@ -5,7 +5,8 @@
 
 const assert = require('node:assert');
 const { Connection, request } = require('../helpers/client');
-const { Script, freePort, isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const START = 'GET /start HTTP/1.1\r\nHost: test\r\n\r\n';

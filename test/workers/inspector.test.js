@@ -5,9 +5,10 @@
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
-const { freePorts, goOn } = require('../helpers/debugger');
+const { Script } = require('../helpers/cluster');
+const { goOn } = require('../helpers/debugger');
 const { needNodeOf } = require('../helpers/node');
+const { freePort, freePorts } = require('../helpers/ports');
 
 const start = async (settings) =>
   new Script('debugger-port.js', { port: await freePort(), ...settings });

@@ -8,8 +8,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { request } = require('../helpers/client');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { needNodeOf } = require('../helpers/node');
+const { freePort } = require('../helpers/ports');
 const { serves } = require('../helpers/serves');
 
 const TSX = require.resolve('tsx/cli');

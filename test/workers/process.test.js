@@ -8,8 +8,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
 const { ask } = require('../helpers/ask');
-const { Script, freePort } = require('../helpers/cluster');
+const { Script } = require('../helpers/cluster');
 const { change, startServer } = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 
 const FIXTURE = path.join(__dirname, '..', 'fixtures', 'worker-environment.js');
 
