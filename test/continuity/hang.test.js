@@ -26,7 +26,7 @@ async function block(script, ms) {
   const early = done.then((answer) => {
     assert.ok(
       blocking(),
-      `nobody blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`,
+      `no worker blocked, but there was an answer: ${answer.status} ${answer.body ?? answer.stack}`,
     );
   });
   const [, pid] = await Promise.race([
@@ -64,7 +64,7 @@ describe('a worker that is stuck', () => {
       await load.answered(100);
       const report = await load.stop();
       assertOnlyItsOwnWaited(report, log, pid);
-      assert.ok(report.slow.length > 0, 'nobody at all had to wait: this test measures nothing');
+      assert.ok(report.slow.length > 0, 'no request had to wait: this test measures nothing');
       assert.deepStrictEqual(script.emitted('died'), []);
     });
   }

@@ -1,5 +1,5 @@
-# The service manager's end of a notify socket: prints each message as a line, with ' | ' between the
-# lines of the message. The first argument is a path, or the name of an abstract socket after '@'.
+# The service manager's end of a notify socket: prints each message as a line, with ' | ' between
+# the lines of the message. The first argument is a path, or an abstract name after '@'.
 use strict; use Socket; $| = 1;
 my ($name) = @ARGV;
 $name =~ s/^@/\0/;

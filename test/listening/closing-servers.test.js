@@ -22,7 +22,7 @@ describe('closing a server of a worker', () => {
     assert.deepStrictEqual(await listeners.who('extra', port), [second]);
     await listeners.one(second, ['close', 'extra']);
     await listeners.reported('extra', 'close', 1, second);
-    await until('nobody listens', () => refused(port).then(() => true, () => false));
+    await until('the port is closed', () => refused(port).then(() => true, () => false));
     await occupy(port);
     assert.strictEqual(
       JSON.parse((await request(port)).body).name,
@@ -40,7 +40,7 @@ describe('closing a server of a worker', () => {
     await listeners.all(['close', 'extra'], ['listen', 'extra', { port: there }]);
     await listeners.reported('extra', 'listening', 6);
     await listeners.isServedByAll('extra', there);
-    await until('nobody listens there any more', () => refused(here).then(() => true, () => false));
+    await until('the old port is closed', () => refused(here).then(() => true, () => false));
   });
 
   it('before it listens leaves nothing open', async () => {
@@ -52,7 +52,7 @@ describe('closing a server of a worker', () => {
       ],
     });
     await listeners.reported('extra', 'close');
-    await until('nobody listens', () => refused(port).then(() => true, () => false));
+    await until('the port is closed', () => refused(port).then(() => true, () => false));
     assert.deepStrictEqual(listeners.reports('extra', 'listening'), []);
     await listeners.all(['listen', 'extra', { port }]);
     await listeners.reported('extra', 'listening');

@@ -213,7 +213,7 @@ describe("balance: 'kernel'", () => {
     );
     script.kill('SIGKILL');
     await script.exited();
-    await script.until('nobody listens', () => listening(script.port) === 0, 1000);
+    await script.until('the port is closed', () => listening(script.port) === 0, 1000);
     const next = await startServer({ port: script.port, options });
     await request(next.port, '/now/a/0');
   });

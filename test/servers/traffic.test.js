@@ -50,7 +50,7 @@ describe('a connection that one server passes to another', () => {
       [1, 0, 1],
     );
     assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [1, 0]);
-    counters.connectionsActive += 1; // as whoever accepts does
+    counters.connectionsActive += 1; // as the code that accepts it does
     client.end();
     await until('it is gone', () => traffic.size === 0);
     assert.deepStrictEqual([counters.connectionsActive, traffic.sockets.length], [0, 0]);

@@ -1,4 +1,4 @@
-// What can be served: servers of Node and apps of the frameworks, by their own types.
+// Apps: servers of Node and apps of frameworks, with their own types.
 
 import express from 'express';
 import fastify from 'fastify';
@@ -29,20 +29,31 @@ test('apps of Express, Koa, Fastify, Hapi and Nest are apps, and so is a listene
   expect(callback).type.toBeCallableWith(new Koa());
   expect(callback).type.toBeCallableWith(fastify());
   // Hapi's own types want those of a package that it does not bring.
-  const hapi = { listener: http.createServer(), initialize: async () => {}, inject: async () => ({}) };
+  const hapi = {
+    listener: http.createServer(),
+    initialize: async () => {},
+    inject: async () => ({}),
+  };
   expect(callback).type.toBeCallableWith(hapi);
   expect(callback).type.toBeCallableWith(await NestFactory.create(class Module {}));
-  expect(callback).type.toBeCallableWith((_request: http.IncomingMessage, response: http.ServerResponse) => response.end());
+  expect(callback).type.toBeCallableWith(
+    (_request: http.IncomingMessage, response: http.ServerResponse) => response.end(),
+  );
 });
 
 test('a list names a port for each', () => {
-  expect(callback).type.toBeCallableWith([{ app: express(), port: 3000 }, { app: net.createServer(), port: '/run/app.sock' }]);
+  expect(callback).type.toBeCallableWith([
+    { app: express(), port: 3000 },
+    { app: net.createServer(), port: '/run/app.sock' },
+  ]);
   expect(callback).type.not.toBeCallableWith([{ app: express() }]);
   expect(callback).type.not.toBeCallableWith([express()]);
 });
 
 test('createApp calls back at once or later, with a monitor app or without', () => {
-  expect(cluster.listen).type.toBeCallableWith(async (done: typeof callback) => done(express(), express()));
+  expect(cluster.listen).type.toBeCallableWith(async (done: typeof callback) =>
+    done(express(), express()),
+  );
   cluster.listen(
     (done) => done(http.createServer(), new Koa()),
     (app, monApp) => {
@@ -52,7 +63,7 @@ test('createApp calls back at once or later, with a monitor app or without', () 
   );
 });
 
-test('what cannot be served is refused', () => {
+test('other values are rejected', () => {
   expect(callback).type.not.toBeCallableWith({});
   expect(callback).type.not.toBeCallableWith('app.js');
   expect(cluster.listen).type.not.toBeCallableWith(http.createServer());

@@ -1,4 +1,4 @@
-// What a CommonJS module can import, and how.
+// The exports for CommonJS modules.
 
 import { expect, test } from 'tstyche';
 import asDefault from 'cluster2-rs';

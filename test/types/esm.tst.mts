@@ -1,4 +1,4 @@
-// What an ES module can import, and how.
+// The exports for ES modules.
 
 import { expect, test } from 'tstyche';
 import asDefault from 'cluster2-rs';
@@ -19,7 +19,7 @@ test('the names of types are members', () => {
   expect<Status>().type.toBe<asDefault.Status>();
 });
 
-test('import() has all of it', async () => {
+test('import() has all exports', async () => {
   const imported = await import('cluster2-rs');
   expect(imported.default).type.toBe<typeof asDefault>();
   expect(imported.ClusterError).type.toBe<typeof ClusterError>();

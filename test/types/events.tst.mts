@@ -1,4 +1,4 @@
-// The events: listeners know their arguments, by every way to listen.
+// The events: every way to listen knows the arguments of listeners.
 
 import { EventEmitter, once } from 'node:events';
 import { expect, test } from 'tstyche';
@@ -7,7 +7,13 @@ import Cluster from 'cluster2-rs';
 declare const cluster: Cluster;
 
 test('every way to listen knows the arguments', () => {
-  for (const way of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const) {
+  for (const way of [
+    'on',
+    'once',
+    'addListener',
+    'prependListener',
+    'prependOnceListener',
+  ] as const) {
     cluster[way]('died', (pid, death) => {
       expect(pid).type.toBe<number>();
       expect(death).type.toBe<Cluster.Death>();
@@ -26,7 +32,7 @@ test('emit knows them too', () => {
   expect(cluster.emit).type.not.toBeCallableWith('died', 1);
 });
 
-test('an event that does not exist is refused', () => {
+test('an unknown event is rejected', () => {
   expect(cluster.on).type.not.toBeCallableWith('dyed', (pid: number) => void pid);
   expect(cluster.emit).type.not.toBeCallableWith('dyed', 1);
 });
@@ -34,13 +40,17 @@ test('an event that does not exist is refused', () => {
 test('each event has its arguments', () => {
   expect<Cluster.Events['forked']>().type.toBe<[pid: number]>();
   expect<Cluster.Events['listening']>().type.toBe<[pid: number]>();
-  expect<Cluster.Events['SIGTERM']>().type.toBe<[info: { pid: number; type: 'master' | 'worker' }]>();
+  expect<Cluster.Events['SIGTERM']>().type.toBe<
+    [info: { pid: number; type: 'master' | 'worker' }]
+  >();
   expect<Cluster.Events['unresponsive']>().type.toBe<[pid: number, silence: { age: number }]>();
   expect<Cluster.Events['message']>().type.toBe<[pid: number, message: any]>();
   expect<Cluster.Events['disable']>().type.toBe<[cause: { reason: string; pid?: number }]>();
   expect<Cluster.Events['enable']>().type.toBe<[]>();
   expect<Cluster.Events['heartbeat']>().type.toBe<[stats: Cluster.Status | Cluster.WorkerStats]>();
-  expect<Cluster.Events['error'][0]['code']>().type.toBeAssignableFrom<Cluster.ErrorCode | 'EADDRINUSE' | undefined>();
+  expect<Cluster.Events['error'][0]['code']>().type.toBeAssignableFrom<
+    Cluster.ErrorCode | 'EADDRINUSE' | undefined
+  >();
 });
 
 test('it is an EventEmitter', () => {

@@ -1,11 +1,11 @@
-// The methods: what they take and resolve to, and the codes of their errors.
+// The methods: their arguments, their results, and the codes of their errors.
 
 import { expect, test } from 'tstyche';
 import Cluster, { ClusterError } from 'cluster2-rs';
 
 declare const cluster: Cluster;
 
-test('they resolve to what the manual says', () => {
+test('they have the results of the manual', () => {
   expect(cluster.stop()).type.toBe<Promise<Cluster.Left>>();
   expect(cluster.shutdown()).type.toBe<Promise<Cluster.Left>>();
   expect(cluster.shutdown({ wait: true })).type.toBe<Promise<Cluster.Left>>();
@@ -16,7 +16,7 @@ test('they resolve to what the manual says', () => {
   expect(cluster.listen((callback) => callback(() => {}))).type.toBe<void>();
 });
 
-test('numeric strings are no arguments', () => {
+test('numeric strings are rejected', () => {
   expect(cluster.scale).type.not.toBeCallableWith('3');
   expect(cluster.send).type.not.toBeCallableWith('1', 'message');
 });
