@@ -164,7 +164,7 @@ describe('the event warning', () => {
     const script = await start({ shutdownTimeout: 400 });
     const cut = attempt({ port: script.port, path: '/slow?60000' });
     await script.until('it is being answered', async () => {
-      const { ok } = await ask(script.cwd, 'status');
+      const ok = await script.status();
       return ok.workers.some(({ requests }) => requests.active === 1);
     });
     script.kill('SIGTERM');

@@ -59,7 +59,7 @@ describe('a master whose script is stuck', () => {
     const load = hammer.start(script.port);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
     assert.deepStrictEqual((await ask(script.cwd, 'scale', [3])).ok, { before: 2, workers: 3 });
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.running, true);
+    assert.strictEqual((await script.status()).running, true);
     const report = await load.stop();
     await release();
     hammer.assertClean(report);

@@ -15,7 +15,6 @@ const { answerOf, callInMaster, change, startServer, versionOf } = require('../h
 const { freePort } = require('../helpers/ports');
 
 const FAILED = 'CLUSTER2_ERR_RELOAD_FAILED';
-const statusOf = async (script) => (await ask(script.cwd, 'status')).ok;
 const answers = (port) => request(port, '/now/a/0').then(() => true, () => false);
 
 describe('a reload to broken code', () => {
@@ -84,7 +83,7 @@ describe('a reload to code that listens on other addresses', () => {
     );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
     const both = [`0.0.0.0:${script.port}`, `127.0.0.1:${extra}`];
-    assert.deepStrictEqual((await statusOf(script)).master.listening, both);
+    assert.deepStrictEqual((await script.status()).master.listening, both);
     change(script, "exports.version = 'third';");
     const { error } = await ask(script.cwd, 'reload');
     assert.strictEqual(error?.code, FAILED);
@@ -94,12 +93,12 @@ describe('a reload to code that listens on other addresses', () => {
         `does not listen on 127\\.0\\.0\\.1:${extra}, .*reload\\(\\{ addresses: 'may change' \\}\\)`,
       ),
     );
-    assert.deepStrictEqual((await statusOf(script)).master.listening, both);
+    assert.deepStrictEqual((await script.status()).master.listening, both);
     assert.strictEqual(await answers(extra), true);
     await callInMaster(script, 'reload', { addresses: 'may change' });
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 2 } });
     assert.strictEqual(await versionOf(script.port), 'third');
-    assert.deepStrictEqual((await statusOf(script)).master.listening, both.slice(0, 1));
+    assert.deepStrictEqual((await script.status()).master.listening, both.slice(0, 1));
   });
 
   it('fails with the command line too, unless --allow-address-change is given', async () => {
@@ -120,12 +119,12 @@ describe('a reload to code that listens on other addresses', () => {
       ),
     );
     assert.deepStrictEqual(
-      [await answers(script.port), (await statusOf(script)).master.listening],
+      [await answers(script.port), (await script.status()).master.listening],
       [true, [`127.0.0.1:${script.port}`]],
     );
     const allowed = cluster2(script.cwd, 'reload', '--allow-address-change');
     assert.deepStrictEqual([allowed.status, allowed.stdout], [0, 'all 2 workers are new\n']);
-    assert.deepStrictEqual((await statusOf(script)).master.listening, [`127.0.0.1:${elsewhere}`]);
+    assert.deepStrictEqual((await script.status()).master.listening, [`127.0.0.1:${elsewhere}`]);
     await script.until('the old address is given up', async () => !(await answers(script.port)));
   });
 
@@ -148,7 +147,7 @@ describe('the addresses in status()', () => {
     change(script, 'exports.begin = () => {};');
     process.kill(script.workers()[0], 'SIGKILL');
     await script.until('another one starts', () => script.emitted('forked').length === 2);
-    assert.deepStrictEqual((await statusOf(script)).master.listening, []);
+    assert.deepStrictEqual((await script.status()).master.listening, []);
   });
 });
 

@@ -22,7 +22,7 @@ const start = (kind, options) =>
 const GET = 'GET /now/one/0 HTTP/1.1\r\nHost: test\r\n\r\n';
 /** The sum of `of(worker)` over the workers in `status()`. */
 const count = async (script, of) =>
-  (await ask(script.cwd, 'status')).ok.workers.reduce((sum, worker) => sum + of(worker), 0);
+  (await script.status()).workers.reduce((sum, worker) => sum + of(worker), 0);
 const active = ({ connections }) => connections.active;
 /** For each kind of other server, whether the client speaks TLS. */
 const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: true };

@@ -108,7 +108,7 @@ describe('reload() under load', () => {
     change(script, 'exports.version = "third"; exports.begin = (go) => setTimeout(go, 500);');
     const further = [callInMaster(script, 'reload'), callInMaster(script, 'reload')];
     await Promise.all(further);
-    const { reload } = (await ask(script.cwd, 'status')).ok.master;
+    const { reload } = (await script.status()).master;
     assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
     assert.deepStrictEqual((await first).ok, { replaced: 2 });
     await script.until('both are answered', () => script.emitted('answer').length === 2);
@@ -122,7 +122,7 @@ describe('reload() under load', () => {
     );
     await script.until('both are reported', () => script.emitted('reload').length === 2);
     assert.strictEqual(script.emitted('forked').length, 6);
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.master.reload, null);
+    assert.strictEqual((await script.status()).master.reload, null);
   });
 
   it('asked while one runs that fails runs all the same', async () => {
@@ -136,7 +136,7 @@ describe('reload() under load', () => {
     const failing = ask(script.cwd, 'reload');
     await script.until('it is under way', () => script.output.includes('bad code runs'));
     const further = ask(script.cwd, 'reload');
-    const again = async () => (await ask(script.cwd, 'status')).ok.master.reload?.again;
+    const again = async () => (await script.status()).master.reload?.again;
     await script.until('the further one was asked for', again);
     change(script, 'exports.version = "mended";');
     fs.writeFileSync(path.join(script.cwd, 'fail'), '');

@@ -92,7 +92,7 @@ describe('scale() under load', () => {
     script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
     await ask(script.cwd, 'scale', [4]);
     await script.until('there are four that listen', async () => {
-      const { ok } = await ask(script.cwd, 'status');
+      const ok = await script.status();
       return ok.workers.filter(({ state }) => state === 'ready').length === 4;
     });
   });

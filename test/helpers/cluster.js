@@ -7,6 +7,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const Cluster = require('../..');
 const { NODE } = require('./node');
 const { until, within } = require('./wait');
 
@@ -155,6 +156,11 @@ class Script {
   /** Pids of the workers that are alive, children of the master. */
   workers() {
     return childrenOf(this.master);
+  }
+
+  /** Returns the status of the cluster. It is read by this process, so a condition may poll it. */
+  status() {
+    return new Cluster({ pids: this.pids }).status();
   }
 
   kill(signal = 'SIGTERM') {

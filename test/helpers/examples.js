@@ -95,7 +95,7 @@ class Example {
   }
 
   status() {
-    return this.#cluster.status();
+    return this.script.status();
   }
 
   /** Returns whether exactly `count` workers exist, and all are ready. */

@@ -2,7 +2,6 @@
 
 // Requests that stay in flight until the test finishes them.
 
-const { ask } = require('./ask');
 const { Connection } = require('./client');
 
 /** A request to `/held` of `fixtures/commands.js` whose last byte is missing until `finish()`. */
@@ -37,7 +36,7 @@ class Held {
 async function occupy(script) {
   const held = [];
   await script.until('every worker has a request', async () => {
-    const { ok } = await ask(script.cwd, 'status');
+    const ok = await script.status();
     const active = ok.workers.map(({ requests }) => requests.active);
     if (active.every((count) => count > 0)) return true;
     if (active.reduce((sum, count) => sum + count) === held.length)

@@ -31,7 +31,7 @@ describe('shutdown()', () => {
     const held = await occupy(script);
     const { ok } = await ask(script.cwd, 'shutdown');
     assert.deepStrictEqual(ok, { running: true, pid: script.pid });
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.master.state, 'leaving');
+    assert.strictEqual((await script.status()).master.state, 'leaving');
     assert.strictEqual((await attempt({ port: script.port })).outcome, 'refused');
     await finishAll(held);
     assertCleanEnd(script, await script.ended());
@@ -41,7 +41,7 @@ describe('shutdown()', () => {
     const script = await start();
     const held = await occupy(script);
     const asked = ask(script.cwd, 'shutdown', [{ wait: true }]);
-    const isLeaving = async () => (await ask(script.cwd, 'status')).ok.master.state === 'leaving';
+    const isLeaving = async () => (await script.status()).master.state === 'leaving';
     await script.until('it is leaving', isLeaving);
     assert.strictEqual(script.workers().length, 2);
     await finishAll(held);

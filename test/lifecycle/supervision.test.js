@@ -132,7 +132,7 @@ describe('a worker that dies again and again', () => {
     [75, 150, 300, 600].forEach((least, index) =>
       assert.ok(others[index] >= least - 5, `${others}`),
     );
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.running, true, 'and the master lives');
+    assert.strictEqual((await script.status()).running, true, 'and the master lives');
   });
 
   it('after it was ready is replaced at once three times, and then within a second', async () => {
@@ -185,7 +185,7 @@ describe('scaling under load', () => {
     for (const size of [4, 1, 3, 2]) {
       await ask(script.cwd, 'scale', [size]);
       await script.until(`${size} workers are left, all ready`, async () => {
-        const { ok } = await ask(script.cwd, 'status');
+        const ok = await script.status();
         return ok.workers.length === size && ok.workers.every(({ state }) => state === 'ready');
       });
     }
@@ -226,7 +226,7 @@ describe('a master whose event loop is blocked', () => {
     const [victim] = script.workers();
     process.kill(victim, 'SIGKILL');
     await script.until('a replacement is ready', async () => {
-      const { ok } = await ask(script.cwd, 'status');
+      const ok = await script.status();
       return ok.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
     });
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
@@ -277,6 +277,6 @@ describe('a master that is killed', () => {
     const workers = script.workers();
     await killMaster(script);
     await script.until('they are gone', () => !workers.some(isAlive), 2000);
-    assert.deepStrictEqual((await ask(script.cwd, 'status')).ok, { running: false });
+    assert.deepStrictEqual(await script.status(), { running: false });
   });
 });

@@ -18,7 +18,6 @@ const options = { balance: 'kernel' };
 /** On a busy machine, a worker that gets no processor for a moment looks stuck. */
 const A_FEW = 12;
 const QUESTION = 'GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n';
-const statusOf = async ({ cwd }) => (await ask(cwd, 'status')).ok;
 const connectionsOf = ({ workers }, number) =>
   workers.reduce((sum, { connections }) => sum + connections[number], 0);
 
@@ -72,7 +71,7 @@ describe("balance: 'kernel'", () => {
     const script = await startServer({ options: { ...options, noWorkers: 3 } });
     assert.strictEqual(listening(script.port), 3);
     await allAnswer(script);
-    assert.ok((await statusOf(script)).totals.handed < A_FEW);
+    assert.ok((await script.status()).totals.handed < A_FEW);
   });
 
   it('counts each connection once, until it is closed', async () => {
@@ -80,15 +79,15 @@ describe("balance: 'kernel'", () => {
     const open = askers(script.port, 10);
     await script.until(
       'ten are open',
-      async () => connectionsOf(await statusOf(script), 'active') === 10,
+      async () => connectionsOf(await script.status(), 'active') === 10,
     );
     await answerers(open);
     for (let i = 0; i < 20; i++) await request(script.port, '/now/a/0');
     await script.until(
       'all are closed',
-      async () => connectionsOf(await statusOf(script), 'active') === 0,
+      async () => connectionsOf(await script.status(), 'active') === 0,
     );
-    const status = await statusOf(script);
+    const status = await script.status();
     assert.deepStrictEqual([connectionsOf(status, 'total'), status.totals.requests], [30, 30]);
   });
 
@@ -104,7 +103,7 @@ describe("balance: 'kernel'", () => {
     const second = new Connection(script.port);
     await second.isClosed();
     assert.strictEqual(second.received, '');
-    assert.strictEqual(connectionsOf(await statusOf(script), 'active'), 1);
+    assert.strictEqual(connectionsOf(await script.status(), 'active'), 1);
     first.socket.end();
     await first.isClosed();
     const third = new Connection(script.port);
@@ -116,7 +115,7 @@ describe("balance: 'kernel'", () => {
     third.socket.destroy();
     await script.until(
       'all are closed',
-      async () => connectionsOf(await statusOf(script), 'active') === 0,
+      async () => connectionsOf(await script.status(), 'active') === 0,
     );
   });
 
@@ -155,14 +154,14 @@ describe("balance: 'kernel'", () => {
       [...new Set(await answerers(askers(script.port, 60)))],
       script.workers(),
     );
-    assert.ok((await statusOf(script)).totals.handed > 0);
+    assert.ok((await script.status()).totals.handed > 0);
     await ask(script.cwd, 'scale', [4]);
     await script.ready(6);
     assert.strictEqual(listening(script.port), 4);
     await answerers(askers(script.port, 20));
-    const { handed } = (await statusOf(script)).totals;
+    const { handed } = (await script.status()).totals;
     await allAnswer(script);
-    assert.ok((await statusOf(script)).totals.handed < handed + A_FEW);
+    assert.ok((await script.status()).totals.handed < handed + A_FEW);
   });
 
   it('does not join other processes on the port, even if they allow it', async () => {
@@ -202,7 +201,7 @@ describe("balance: 'kernel'", () => {
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 2 });
     await load.answered(100);
     hammer.assertClean(await load.stop());
-    assert.ok((await statusOf(script)).totals.handed > 0);
+    assert.ok((await script.status()).totals.handed > 0);
   });
 
   it('frees the port at once when the master is killed, even if a worker is stuck', async () => {
@@ -257,7 +256,7 @@ describe("balance: 'kernel'", () => {
     }).ready();
     assert.strictEqual(listening(port), 2);
     await answerers(askers(port, 40));
-    assert.ok((await statusOf(script)).totals.handed < A_FEW);
+    assert.ok((await script.status()).totals.handed < A_FEW);
     script.kill();
     await script.ended();
   });

@@ -56,7 +56,7 @@ for (const [where, settings] of Object.entries(WAYS)) {
 
     it('is shown with one path if the script names it relative to its directory', async () => {
       const script = await start('./app.sock', '', settings);
-      assert.deepStrictEqual((await ask(script.cwd, 'status')).ok.master.listening, [
+      assert.deepStrictEqual((await script.status()).master.listening, [
         path.join(fs.realpathSync(script.cwd), 'app.sock'),
       ]);
     });
@@ -67,7 +67,7 @@ for (const [where, settings] of Object.entries(WAYS)) {
       const pids = script.workers();
       for (const pid of [get(name), get(name), get(name)].map((answer) => answer.pid))
         assert.ok(pids.includes(pid));
-      const status = (await ask(script.cwd, 'status')).ok;
+      const status = await script.status();
       // Node 18 turns all names into the empty one.
       assert.deepStrictEqual(status.master.listening, [MAJOR < 20 ? '@' : name]);
       assert.ok(!script.errors.includes('\0'));

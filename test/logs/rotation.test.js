@@ -77,7 +77,7 @@ describe('the logrotate configuration of the examples', () => {
     const { status, stderr } = postrotate(script.cwd);
     assert.strictEqual(status, 1);
     assert.match(stderr, /not writing log files/);
-    assert.strictEqual((await ask(script.cwd, 'status')).ok.workers.length, 2);
+    assert.strictEqual((await script.status()).workers.length, 2);
   });
 
   it('succeeds if no cluster runs', () => {

@@ -106,7 +106,7 @@ describe('a worker that does not read its messages', () => {
     assert.ok(accepted >= 100, `${accepted} messages may wait`);
     assert.deepStrictEqual(broadcast, { sent: 1 }, 'a broadcast reaches the other worker');
     assert.strictEqual(
-      (await ask(script.cwd, 'status')).ok.workers.length,
+      (await script.status()).workers.length,
       2,
       'the master is well',
     );

@@ -25,7 +25,6 @@ const pidsOf = (script, name) =>
     .sort();
 const rssOf = (pid) =>
   Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s*(\d+)/)[1]) * 1024;
-const status = async (script) => (await ask(script.cwd, 'status')).ok;
 
 /** Blocks the master's script until the returned function is called. */
 async function stick(script) {
@@ -48,7 +47,7 @@ describe('workers that send without pause', () => {
     await script.until('each death is reported', () =>
       victims.every((pid) => pidsOf(script, 'died').includes(pid)),
     );
-    await script.until('all are replaced', async () => isWhole(await status(script), 16), 10_000);
+    await script.until('all are replaced', async () => isWhole(await script.status(), 16), 10_000);
 
     const reloading = ask(script.cwd, 'reload');
     await script.until('a reload goes on', () => script.emitted('reloading').length >= 2, 10_000);
@@ -71,7 +70,7 @@ describe('workers that send without pause', () => {
     const [victim] = script.workers();
     process.kill(victim, 'SIGKILL');
     await script.until('the dead one is replaced all the same', async () => {
-      const { workers } = await status(script);
+      const { workers } = await script.status();
       return workers.every(({ pid }) => pid !== victim) && isWhole({ workers }, 4);
     });
     const grown = rssOf(script.pid) - before;
@@ -101,7 +100,7 @@ describe('messages to a slow script', () => {
     const free = await stick(script);
     await script.until('they are gone', () => workers.every((pid) => !isAlive(pid)));
     // They are replaced while the script does not know of it.
-    await script.until('they are replaced', async () => isWhole(await status(script), 2));
+    await script.until('they are replaced', async () => isWhole(await script.status(), 2));
     free();
     await script.until('their ends are reported', () => script.emitted('died').length === 2);
     assert.deepStrictEqual(script.emitted('wrong'), []);
