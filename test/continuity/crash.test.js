@@ -46,6 +46,16 @@ function assertOnlyTakenFailed(report, log, dead, { untold = 0 } = {}) {
   return reset + empty;
 }
 
+/** Kills a worker under load, and waits until its replacement has served for a while. */
+async function killUnder(load, script) {
+  await load.answered(200);
+  const victim = await someWorker(script.port);
+  process.kill(victim, 'SIGKILL');
+  await script.until('another one is there', () => script.emitted('listening').length === 3);
+  await load.answered(200);
+  return { victim, report: await load.stop() };
+}
+
 describe('a worker that dies', () => {
   let log;
   beforeEach(() => (log = new Log()));
@@ -75,12 +85,7 @@ describe('a worker that dies', () => {
   it('killed from outside, costs clients of all kinds only its requests in flight', async () => {
     const script = await start({ noWorkers: 2 });
     const load = hammer.start(script.port);
-    await load.answered(200);
-    const victim = await someWorker(script.port);
-    process.kill(victim, 'SIGKILL');
-    await script.until('another one is there', () => script.emitted('listening').length === 3);
-    await load.answered(200);
-    const report = await load.stop();
+    const { victim, report } = await killUnder(load, script);
     assert.deepStrictEqual(script.emitted('died'), [
       [victim, { code: null, signal: 'SIGKILL', reason: 'crash' }],
     ]);
@@ -90,12 +95,7 @@ describe('a worker that dies', () => {
   it('costs an idle keep-alive client at most one request', async () => {
     const script = await start({ noWorkers: 2 });
     const load = hammer.start(script.port, { clients: { keepAlive: 30 } });
-    await load.answered(200);
-    const victim = await someWorker(script.port);
-    process.kill(victim, 'SIGKILL');
-    await script.until('another one is there', () => script.emitted('listening').length === 3);
-    await load.answered(200);
-    const report = await load.stop();
+    const { victim, report } = await killUnder(load, script);
     const lost = assertOnlyTakenFailed(report, log, [victim], { untold: 1 });
     assert.ok(
       lost <= 20,

@@ -54,32 +54,29 @@ const mayWait = (set) => ({
   },
 });
 
+/** A scenario: the connection is ended some time after the answer to its only request. */
+const endsIdle = (set) => ({
+  set,
+  async run(connect, moves) {
+    const connection = connect();
+    await answered(connection);
+    const begun = performance.now();
+    await moves();
+    return endOf(connection, begun);
+  },
+});
+
 /**
  * Scenarios: `set` configures the server; `run(connect, moves, script)` runs it, where `connect()`
  * opens a connection and `moves()` waits until all were moved. The values that `run` returns are
  * compared.
  */
 const SCENARIOS = {
-  'ends when keepAliveTimeout is over': {
-    set: { keepAliveTimeout: LONG },
-    async run(connect, moves) {
-      const connection = connect();
-      await answered(connection);
-      const begun = performance.now();
-      await moves();
-      return endOf(connection, begun);
-    },
-  },
-  'ends when the time-out of the server is over': {
-    set: { keepAliveTimeout: 0, timeout: LONG },
-    async run(connect, moves) {
-      const connection = connect();
-      await answered(connection);
-      const begun = performance.now();
-      await moves();
-      return endOf(connection, begun);
-    },
-  },
+  'ends when keepAliveTimeout is over': endsIdle({ keepAliveTimeout: LONG }),
+  'ends when the time-out of the server is over': endsIdle({
+    keepAliveTimeout: 0,
+    timeout: LONG,
+  }),
   'ends when the time-out of the server is over, without a request': {
     set: { timeout: LONG },
     async run(connect, moves) {

@@ -19,7 +19,7 @@ const TESTS = [
   /^continuity\/(?!storm$)/,
   /^listening\/(?!ports$)/,
   /^servers\/(?!traffic$)/,
-  /^single\/(listeners|process)$/,
+  /^single\/(listeners|process|shutdown)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
 ];
 /**
@@ -29,7 +29,7 @@ const TESTS = [
 const MASTERS = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang|kernel-balance)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
-  /^(cli\/(commands|notices)|servers\/untouched)$/,
+  /^(cli\/(bad-input|commands|help|notices|status)|servers\/untouched)$/,
 ];
 const THOROUGH = ['18', '26'];
 

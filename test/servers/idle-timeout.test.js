@@ -45,6 +45,9 @@ function chatter(connection, message) {
   return connection;
 }
 
+const connectTls = (port) =>
+  new Connection({ via: tls, port, host: 'localhost', family: 4, ca: secure.cert });
+
 describe('the idle time-out', () => {
   it('ends an idle net connection, and counts it', async () => {
     const { connect, timedOut, status } = await serve(TIMEOUT, 'net');
@@ -70,13 +73,7 @@ describe('the idle time-out', () => {
 
   it('ends an HTTPS connection', async () => {
     const { ports, timedOut } = await serve(TIMEOUT, 'https');
-    const shaken = new Connection({
-      via: tls,
-      port: ports.https,
-      host: 'localhost',
-      family: 4,
-      ca: secure.cert,
-    });
+    const shaken = connectTls(ports.https);
     await shaken.say(GET, 'an answer');
     await shaken.isClosed();
     await timedOut(1);
@@ -84,13 +81,7 @@ describe('the idle time-out', () => {
 
   it('does not end a connection in use, for several times its length', async () => {
     const { connect, ports, timedOut } = await serve(TIMEOUT, 'net', 'http', 'https', 'ticking');
-    const shaken = new Connection({
-      via: tls,
-      port: ports.https,
-      host: 'localhost',
-      family: 4,
-      ca: secure.cert,
-    });
+    const shaken = connectTls(ports.https);
     const inUse = [
       chatter(connect('net'), 'hello'),
       chatter(connect('http'), GET),
