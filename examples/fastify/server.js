@@ -3,7 +3,7 @@ const fastify = require('fastify')();
 
 fastify.get('/', async () => `hello from ${process.pid}`);
 
-// Where Fastify is to be closed, for its onClose hooks: when the worker has nothing left to do.
+// Closes Fastify, for its onClose hooks, when the worker has nothing left to do.
 process.once('beforeExit', () => fastify.close());
 
 new Cluster({ port: 3000 }).listen((callback) => callback(fastify));

@@ -1,4 +1,5 @@
-// openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost
+// openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=localhost \
+//   -keyout key.pem -out cert.pem
 const Cluster = require('cluster2-rs');
 const fs = require('node:fs');
 const https = require('node:https');

@@ -14,4 +14,6 @@ class HelloController {
 @Module({ controllers: [HelloController] })
 class AppModule {}
 
-new Cluster({ port: 3000 }).listen(async (callback) => callback(await NestFactory.create(AppModule, { logger: ['error', 'warn'] })));
+new Cluster({ port: 3000 }).listen(async (callback) => {
+  callback(await NestFactory.create(AppModule, { logger: ['error', 'warn'] }));
+});

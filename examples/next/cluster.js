@@ -1,10 +1,11 @@
-// In the directory that `next build` makes for `output: 'standalone'`; instead of the server.js there.
+// Put it into the directory that `next build` makes for `output: 'standalone'`, and run it
+// instead of the server.js there.
 const Cluster = require('cluster2-rs');
 const { config } = require('./.next/required-server-files.json');
 
 process.env.NODE_ENV = 'production';
 process.chdir(__dirname);
-// So does Next's own server.js: there is no next.config here, and nothing to compile one with.
+// As Next's own server.js does: there is no next.config here, and nothing to compile one with.
 process.env.__NEXT_PRIVATE_STANDALONE_CONFIG = JSON.stringify(config);
 
 const app = require('next')({ dir: __dirname, conf: config });

@@ -1,6 +1,6 @@
 export default {
   output: 'standalone',
   outputFileTracingRoot: import.meta.dirname,
-  // Lies beside Next's own server.js then.
+  // Copies it beside Next's own server.js.
   outputFileTracingIncludes: { '/*': ['./cluster.js'] },
 };

@@ -8,7 +8,7 @@ io.on('connection', (socket) => {
   socket.on('hello', (name, answer) => answer(`hello ${name} from ${process.pid}`));
 });
 
-// This worker is to leave: its clients connect again by themselves, to another one.
+// This worker leaves: its clients connect again by themselves, to another one.
 server.on('close', () => io.engine.close());
 
 // All requests of a long-polling client must reach the same worker.

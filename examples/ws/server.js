@@ -8,7 +8,8 @@ sockets.on('connection', (socket) => {
   socket.on('message', (data) => socket.send(`${data} from ${process.pid}`));
 });
 
-// This worker is to leave. A WebSocket may stay until shutdownTimeout; 1001 asks its client to connect again, to another worker.
+// This worker leaves. A WebSocket may stay until shutdownTimeout; 1001 asks its client to
+// connect again, to another worker.
 server.on('close', () => sockets.clients.forEach((socket) => socket.close(1001)));
 
 new Cluster({ port: 3000 }).listen((callback) => callback(server));
