@@ -17,7 +17,7 @@ c.listen(function(cb) {
     if (cluster.isWorker) return;
     console.log('Master ' + process.pid + ' and its workers listen on port 3000. Try:');
     console.log('  curl http://localhost:3000/');
-    console.log('  curl http://localhost:3000/ecv   (the health check)');
+    console.log('  http://localhost:3000/ecv        (the health check)');
     console.log('  http://localhost:3001/           (the monitor)');
     console.log('  node examples/shutdown.js        (finishes all requests; Ctrl-C does the same)');
     console.log('  node examples/stop.js            (ends at once)');
