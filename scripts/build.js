@@ -1,7 +1,9 @@
 'use strict';
 
-// Builds the addon and the command line, both from one run of cargo. `npm run build` does it for this machine, and puts them
-// beside index.js as cluster2-rs.<platform>.node and cluster2.<platform>; scripts/release.js does it for each platform.
+// Builds the addon and the command line, both from one run of cargo. `npm run build` does it for this
+// machine, and puts them beside index.js as cluster2-rs.<platform>.node and cluster2.<platform>;
+// scripts/release.js does it for each platform. napi warns that it makes no types: `index.d.ts` is
+// written by hand, and with the feature `type-def` a second build compiles it all again.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -23,21 +25,22 @@ function replace(from, to) {
 
 /**
  * Builds for one target.
- * @param {{ target?: string, outputDir?: string, crossCompile?: boolean }} [options] `target`: a Rust triple, with
- *   `crossCompile` also with the glibc that is enough (`x86_64-unknown-linux-gnu.2.17`); `crossCompile`: by cargo-zigbuild
+ * @param {{ target?: string, outputDir?: string, crossCompile?: boolean }} [options] `target`: a Rust
+ *   triple, with `crossCompile` also with the glibc that is enough
+ *   (`x86_64-unknown-linux-gnu.2.17`); `crossCompile`: by cargo-zigbuild
  * @returns {Promise<{ addon: string, program: string }>} the files that were made
  * @throws {Error} what cargo says is on standard error
  */
 async function build({ target = hostTarget(), outputDir = ROOT, crossCompile = false } = {}) {
-  // The two linkers would make cargo build all of it anew, each after the other, in one directory.
-  const targetDir = crossCompile ? path.join(ROOT, 'target', 'cross') : path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
+  // The two linkers would make cargo build all of it again, each after the other, in one directory.
+  const own = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
+  const targetDir = crossCompile ? path.join(ROOT, 'target', 'cross') : own;
   const settings = { cwd: ROOT, platform: true, release: true, noJsBinding: true, targetDir };
-  // Without `dts` napi would write its own index.d.ts.
-  const dts = path.relative(outputDir, path.join(ROOT, 'target', 'binding.d.ts'));
-  const { task } = await new NapiCli().build({ ...settings, target, outputDir, crossCompile, dts });
+  const { task } = await new NapiCli().build({ ...settings, target, outputDir, crossCompile });
   const addon = (await task).find(({ kind }) => kind === 'node').path;
   const built = path.join(targetDir, target.replace(/\..*/, ''), 'release', 'cluster2');
-  const program = path.join(outputDir, path.basename(addon, '.node').replace('cluster2-rs.', 'cluster2.'));
+  const name = path.basename(addon, '.node').replace('cluster2-rs.', 'cluster2.');
+  const program = path.join(outputDir, name);
   replace(built, program);
   return { addon, program };
 }
