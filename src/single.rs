@@ -18,9 +18,9 @@ use crate::health::verdict::{Check, HealthChecker};
 use crate::monitor::Backend;
 use crate::monitor::thread::{Bound, Monitor, MonitorApp, Parts, Switching};
 use crate::os::scoreboard::{Header, Row, Scoreboard};
+use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
-use crate::protocol::endpoint::Endpoint;
-use crate::protocol::status::{Status, Time, Totals, Unhealthy, Worker};
+use crate::protocol::status::{Status, Time, Totals, UnhealthyWorker, WorkerStatus};
 use crate::snapshot::{About, Facts};
 use crate::worker::beats::Beats;
 use crate::{os, snapshot};
@@ -173,7 +173,7 @@ impl Process {
         let pid = std::process::id();
         let running = !self.leaving.load(Ordering::Relaxed);
         let numbers = snapshot::numbers(&self.row);
-        let worker = Worker { pid, started_at: Time(self.facts.started_at), ..numbers };
+        let worker = WorkerStatus { pid, started_at: Time(self.facts.started_at), ..numbers };
         let problem = self.health().problem.clone();
         let mut totals = Totals::default();
         snapshot::add(&mut totals, &self.row);
@@ -185,7 +185,7 @@ impl Process {
             workers: vec![worker],
             ecv: snapshot::ecv(
                 &self.board.header(),
-                problem.map(|reason| Unhealthy { pid, reason }).into_iter().collect(),
+                problem.map(|reason| UnhealthyWorker { pid, reason }).into_iter().collect(),
             ),
             totals,
         }

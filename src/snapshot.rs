@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::os::process;
 use crate::os::scoreboard::{Field, Header, Row};
 use crate::protocol::status::{
-    Connections, Ecv, Master, Requests, Time, Totals, Unhealthy, Worker as WorkerStatus,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Time, Totals, UnhealthyWorker,
+    WorkerStatus,
 };
 
 /// What a embedder says of its process.
@@ -48,9 +49,9 @@ impl Facts {
     }
 
     /// This process, as the master of an app that is `listening` there.
-    pub fn master(&self, running: bool, target: u32, listening: Vec<String>) -> Master {
+    pub fn master(&self, running: bool, target: u32, listening: Vec<String>) -> MasterStatus {
         let (rss, cpu) = process::usage();
-        Master {
+        MasterStatus {
             pid: std::process::id(),
             started_at: Time(self.started_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -69,9 +70,9 @@ impl Facts {
 }
 
 /// What load balancers are told.
-pub fn ecv(header: &Header, unhealthy: Vec<Unhealthy>) -> Ecv {
+pub fn ecv(header: &Header, unhealthy: Vec<UnhealthyWorker>) -> EcvStatus {
     let (disabled, since) = header.switched();
-    Ecv { disabled, since: Time::from_millis(since), unhealthy }
+    EcvStatus { disabled, since: Time::from_millis(since), unhealthy }
 }
 
 /// Adds what one worker counted.
@@ -89,12 +90,12 @@ pub fn numbers(row: &Row) -> WorkerStatus {
         generation: 1,
         state: "ready",
         started_at: Time(SystemTime::UNIX_EPOCH),
-        connections: Connections {
+        connections: ConnectionCounts {
             active: row.count(Field::ConnectionsActive),
             total: row.count(Field::ConnectionsTotal),
             timed_out: row.count(Field::ConnectionsTimedOut),
         },
-        requests: Requests {
+        requests: RequestCounts {
             active: row.count(Field::RequestsActive),
             total: row.count(Field::RequestsTotal),
         },

@@ -3,19 +3,17 @@
 
 #![no_main]
 
-use cluster2_rs::protocol::node;
-
-use cluster2_rs::protocol::node::Line;
+use cluster2_rs::protocol::node::{self, NodeLine};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|line: &str| {
     match node::read(line) {
-        Line::Message(message) => assert_eq!(message.get(), line.trim_matches([' ', '\t', '\r', '\n'])),
-        Line::MessageWithHandle { answer, .. } | Line::Internal(Some(answer)) => {
+        NodeLine::Message(message) => assert_eq!(message.get(), line.trim_matches([' ', '\t', '\r', '\n'])),
+        NodeLine::MessageWithHandle { answer, .. } | NodeLine::Internal(Some(answer)) => {
             assert!(!answer.contains('\n'));
             assert!(serde_json::from_str::<Value>(&answer).is_ok());
         }
-        Line::Internal(None) | Line::Malformed => {}
+        NodeLine::Internal(None) | NodeLine::Malformed => {}
     }
 });

@@ -22,7 +22,7 @@ class Http1State {
 
   /**
    * @param {net.Socket} stream
-   * @param {object} [origin] where it came from (`Origin` of `src/protocol/frame.rs`)
+   * @param {object} [origin] where it came from (`Origin` of `src/protocol/connections.rs`)
    */
   constructor(stream, { listener, past } = {}) {
     this.fresh = hasBegun(stream) ? undefined : stream.bytesRead;
@@ -51,7 +51,7 @@ class Http1State {
     return bytesRead + bytesWritten === this.fresh ? this.since : undefined;
   }
 
-  /** What it has behind it, for the worker that gets it (`Past` of `src/protocol/frame.rs`). It is idle. */
+  /** What it has behind it, for the worker that gets it (`Past` of `src/protocol/connections.rs`). It is idle. */
   pastOf(stream) {
     return pastOf(stream, this);
   }

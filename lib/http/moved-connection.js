@@ -12,7 +12,7 @@ const { observe } = require('./server-events');
 
 /** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */
 const NUMBERS = 6;
-/** How far a connection got (`Past` of `src/protocol/frame.rs`). */
+/** How far a connection got (`Past` of `src/protocol/connections.rs`). */
 const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3 };
 /** What is added where its time-out was told already, and nothing has moved since. */
 const TOLD = 4;
@@ -25,7 +25,7 @@ const LONGEST = 0x7fffffff;
  * @param {{ hadRequests: boolean, since: number, requests: number }} known whether it ever had a
  *   request; since when it was there, by `now()`; how many of them count for `maxRequestsPerSocket`
  * @returns {{ stage: number, since: number, timeout: number, requests: number }} `Past` of
- *   `src/protocol/frame.rs`
+ *   `src/protocol/connections.rs`
  */
 function pastOf(stream, { hadRequests: isUsed, since, requests }) {
   const { timeout, passed, isTold } = internals.timeoutOf(stream);
@@ -89,7 +89,7 @@ function toNumbers({ stage = STAGE.NEW, since = 0, timeout = 0, requests = 0 } =
 }
 
 /**
- * The `Origin` (of `src/protocol/frame.rs`) that the five numbers tell that begin at an index.
+ * The `Origin` (of `src/protocol/connections.rs`) that the five numbers tell that begin at an index.
  * @returns {{ listener: number, past: object|undefined }} without `past` the connection is new
  */
 function originFrom(numbers, at) {

@@ -36,7 +36,7 @@ class Traffic {
   #row;
   #follower;
   #subscriptions = [];
-  /** `Origin` (`src/protocol/frame.rs`) of the connection that is being taken in, and its stream. */
+  /** `Origin` (`src/protocol/connections.rs`) of the connection that is being taken in, and its stream. */
   #origin;
   #arrived;
 
@@ -250,7 +250,7 @@ class Traffic {
     this.#follower?.onIdle();
   }
 
-  /** Lets `enter` give its server a connection of this `origin` (`src/protocol/frame.rs`). */
+  /** Lets `enter` give its server a connection of this `origin` (`src/protocol/connections.rs`). */
   admit(origin, enter) {
     this.#origin = origin;
     try {

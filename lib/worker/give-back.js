@@ -30,7 +30,7 @@ class GiveBack {
 
   /**
    * Gives a connection back, now or as soon as there is room, and lets go of its descriptor.
-   * @param {object} [past] what it has behind it (`Past` of `src/protocol/frame.rs`), unless it is new
+   * @param {object} [past] what it has behind it (`Past` of `src/protocol/connections.rs`), unless it is new
    */
   give(fd, listener, past) {
     this.#kept.push([fd, listener, past]);

@@ -84,7 +84,7 @@ class ListenHandle {
     return this.#context.runInAsyncScope(enter);
   }
 
-  /** Where connections of the lane come from (`Origin` of `src/protocol/frame.rs`). */
+  /** Where connections of the lane come from (`Origin` of `src/protocol/connections.rs`). */
   get origin() {
     return this.#origin;
   }

@@ -92,7 +92,7 @@ class Session {
     return new HealthCheck(config, tell, { header: this.#header, makeNative });
   }
 
-  /** Sends a report to the master (`Report` of `src/protocol/frame.rs`). */
+  /** Sends a report to the master (`Report` of `src/protocol/messages.rs`). */
   report(report) {
     if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
   }

@@ -13,7 +13,7 @@ use crate::binding::{fail, parse, print};
 use crate::log;
 use crate::master::reopen_log_files;
 use crate::os::scoreboard::Field;
-use crate::protocol::frame::{Order, Origin, Past};
+use crate::protocol::{Order, Origin, Past};
 use crate::worker::master_link::{MasterLink, WorkerSignal};
 
 /// What `take` says instead of a number of connections.

@@ -30,9 +30,9 @@ use crate::dispatcher::wait_queues::WaitQueues;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::thread;
-use crate::protocol::endpoint::At;
-use crate::protocol::frame::{ListenerId, Order, Report};
+use crate::protocol::EndpointAddress;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{ListenerId, Order, Report};
 use crate::quota::Share;
 
 /// A connection that its worker did not take in this time goes to a free one, milliseconds.
@@ -71,7 +71,7 @@ pub enum DispatcherEvent {
     /// It reported something, which holds this share until whoever is told has dealt with it.
     Report(Report, Option<Share>),
     /// What it serves has changed: all of its addresses. Holds a share likewise.
-    Serves(Vec<At>, Option<Share>),
+    Serves(Vec<EndpointAddress>, Option<Share>),
     /// It is gone, and has been heard to the end.
     Gone(Exit),
 }

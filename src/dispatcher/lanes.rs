@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::dispatcher::event_loop::{EventLoop, LISTENER};
 use crate::dispatcher::link::state::WorkerLink;
 use crate::dispatcher::listeners::watch::{Attention, Progress};
-use crate::protocol::frame::ListenerId;
+use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;
 
 impl EventLoop {

@@ -11,8 +11,8 @@ use crate::dispatcher::event_loop::{Counts, DispatcherEvent, EventLoop, PEER, SE
 use crate::dispatcher::link::state::{Received, WorkerLink};
 use crate::os::channel::Channel;
 use crate::protocol::frame;
-use crate::protocol::frame::{ListenerId, Order, Report, Wanted};
 use crate::protocol::worker::WorkerId;
+use crate::protocol::{ListenerId, Order, Report, Wanted};
 
 impl EventLoop {
     pub(super) fn attach(&mut self, peer: WorkerLink) {

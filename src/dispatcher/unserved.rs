@@ -9,7 +9,7 @@
 
 use crate::dispatcher::event_loop::{DOOR_GRACE, EventLoop};
 use crate::dispatcher::link::state::{Connection, WorkerLink};
-use crate::protocol::frame::ListenerId;
+use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;
 
 impl EventLoop {

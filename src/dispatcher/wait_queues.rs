@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::balancing::{Balancer, LoadSnapshot};
 use crate::config::Balance;
 use crate::dispatcher::link::state::{Connection, WorkerLink};
-use crate::protocol::frame::ListenerId;
+use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;
 
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::embedder::Answered;
 use crate::health::tls;
-use crate::protocol::endpoint::{At, Endpoint};
+use crate::protocol::{Endpoint, EndpointAddress};
 
 /// So much of an answer's body is read, bytes; the rest is left.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub struct Target {
 
 #[derive(Debug, Clone)]
 enum Host {
-    App(At),
+    App(EndpointAddress),
     /// Host and port, resolved at each probe.
     Named(String, u16),
 }
@@ -79,8 +79,8 @@ impl Target {
 
     fn name(&self) -> String {
         match &self.host {
-            Host::App(At::Tcp { address, .. }) => address.to_string(),
-            Host::App(At::Unix { .. }) => "localhost".to_owned(),
+            Host::App(EndpointAddress::Tcp { address, .. }) => address.to_string(),
+            Host::App(EndpointAddress::Unix { .. }) => "localhost".to_owned(),
             Host::Named(host, _) => host.clone(),
         }
     }
@@ -88,7 +88,7 @@ impl Target {
     fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let host = match (&self.host, self.uri.authority()) {
-            (Host::App(at @ At::Tcp { .. }), _) => at.to_string(),
+            (Host::App(at @ EndpointAddress::Tcp { .. }), _) => at.to_string(),
             (_, Some(authority)) => authority.to_string(),
             _ => "localhost".to_owned(),
         };
@@ -113,15 +113,15 @@ impl fmt::Display for Target {
     }
 }
 
-fn on_loopback(app: At) -> At {
+fn on_loopback(app: EndpointAddress) -> EndpointAddress {
     match app {
-        At::Tcp { address, port } if address.is_unspecified() => {
+        EndpointAddress::Tcp { address, port } if address.is_unspecified() => {
             let loopback = if address.is_ipv4() {
                 Ipv4Addr::LOCALHOST.into()
             } else {
                 Ipv6Addr::LOCALHOST.into()
             };
-            At::Tcp { address: loopback, port }
+            EndpointAddress::Tcp { address: loopback, port }
         }
         other => other,
     }
@@ -131,8 +131,10 @@ fn on_loopback(app: At) -> At {
 pub async fn probe(target: &Target, limit: Duration) -> Result<Answered, String> {
     let asked = async {
         match &target.host {
-            Host::App(At::Unix { path }) => over(target, UnixStream::connect(path).await).await,
-            Host::App(At::Tcp { address, port }) => {
+            Host::App(EndpointAddress::Unix { path }) => {
+                over(target, UnixStream::connect(path).await).await
+            }
+            Host::App(EndpointAddress::Tcp { address, port }) => {
                 over(target, TcpStream::connect((*address, *port)).await).await
             }
             Host::Named(host, port) => {
@@ -207,7 +209,8 @@ mod tests {
     async fn ask(answer: String, hangs: bool) -> (Result<Answered, String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let at = At::Tcp { address: Ipv4Addr::UNSPECIFIED.into(), port: address.port() };
+        let at =
+            EndpointAddress::Tcp { address: Ipv4Addr::UNSPECIFIED.into(), port: address.port() };
         let target = Target::new("/health?deep=1", Endpoint { at, secure: false }).unwrap();
         let served = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -292,7 +295,7 @@ mod tests {
     #[test]
     fn nobody_there_is_an_error_in_words() {
         on_a_runtime(async {
-            let at = At::Unix { path: "/nowhere/app.sock".into() };
+            let at = EndpointAddress::Unix { path: "/nowhere/app.sock".into() };
             let gone = Target::new("/", Endpoint { at, secure: false }).unwrap();
             assert!(
                 probe(&gone, LIMIT)

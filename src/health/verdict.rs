@@ -20,7 +20,7 @@ use crate::health::probe::Target;
 use crate::health::{check, probe};
 use crate::os::process;
 use crate::os::scoreboard::Header;
-use crate::protocol::endpoint::Endpoint;
+use crate::protocol::Endpoint;
 use crate::protocol::status::Time;
 use crate::single_flight::SingleFlight;
 use crate::{config, os};
@@ -218,7 +218,7 @@ impl HealthChecker {
 mod tests {
     use super::*;
     use crate::os::scoreboard::Scoreboard;
-    use crate::protocol::endpoint::At;
+    use crate::protocol::EndpointAddress;
     use crate::quota::Share;
     use std::os::fd::OwnedFd;
     use std::sync::mpsc;
@@ -250,7 +250,7 @@ mod tests {
 
     fn judge(
         ecv: serde_json::Value,
-        at: At,
+        at: EndpointAddress,
     ) -> (Arc<HealthChecker>, mpsc::Receiver<MasterEvent>, Arc<dyn Embedder>) {
         let mut config =
             config::Config::from_json(&serde_json::json!({ "ecv": ecv })).unwrap().ecv.unwrap();
@@ -305,8 +305,10 @@ mod tests {
     #[test]
     fn a_validator_that_does_not_answer_in_time_is_a_problem() {
         on_a_runtime(async {
-            let (judge, _told, _front) =
-                judge(serde_json::json!({ "timeout": 50 }), At::Unix { path: "/nowhere".into() });
+            let (judge, _told, _front) = judge(
+                serde_json::json!({ "timeout": 50 }),
+                EndpointAddress::Unix { path: "/nowhere".into() },
+            );
             assert_eq!(judge.problem().await.unwrap(), "the validator did not answer within 50 ms");
             judge.validated(0, None);
         });
@@ -315,7 +317,7 @@ mod tests {
     #[test]
     fn disabled_goes_before_a_problem_and_leaving_before_both() {
         let (judge, _told, _front) =
-            judge(serde_json::json!({}), At::Unix { path: "/nowhere".into() });
+            judge(serde_json::json!({}), EndpointAddress::Unix { path: "/nowhere".into() });
         let check = &judge.check;
         assert_eq!(check.answer("::1", "1", Some("broken")).status, 500);
         assert!(check.switch(true) && check.is_disabled() && !check.switch(true));

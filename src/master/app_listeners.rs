@@ -6,7 +6,7 @@ use crate::config::{Balance, Config, INHERITED, Port};
 use crate::dispatcher::listeners::set::ListenerSet;
 use crate::error::Result;
 use crate::os::listener::resolve;
-use crate::protocol::frame::Wanted;
+use crate::protocol::Wanted;
 
 /// Binds the app's ports. `is_plain`: the script does not know of cluster2.
 pub(super) fn bind(config: &Config, is_plain: bool) -> Result<ListenerSet> {

@@ -18,9 +18,9 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::protocol::EndpointAddress;
+use crate::protocol::Report;
 use crate::protocol::control::Command;
-use crate::protocol::endpoint::At;
-use crate::protocol::frame::Report;
 use crate::protocol::status::Status;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::quota::Share;
@@ -34,7 +34,7 @@ pub(super) enum Input {
     /// A worker reported something over its channel.
     Report(WorkerId, Report),
     /// All addresses of which the dispatcher gives a worker connections, after a change.
-    Serves(WorkerId, Vec<At>),
+    Serves(WorkerId, Vec<EndpointAddress>),
     /// A worker's process has ended.
     Exited(WorkerId, Exit),
     /// A worker's process has ended, and the dispatcher has passed on all its reports.

@@ -7,9 +7,9 @@ use super::task::Task;
 use crate::dispatcher::event_loop::Request;
 use crate::embedder::MasterEvent;
 use crate::os;
-use crate::protocol::endpoint::{At, Endpoint};
-use crate::protocol::frame::Report;
+use crate::protocol::Report;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{Endpoint, EndpointAddress};
 use crate::snapshot;
 use crate::supervision::Event;
 
@@ -18,7 +18,7 @@ impl Task {
         match input {
             Input::Report(worker, report) => self.on_report(worker, report),
             Input::Serves(worker, addresses) => {
-                let addresses = addresses.iter().map(At::to_string).collect();
+                let addresses = addresses.iter().map(EndpointAddress::to_string).collect();
                 self.apply(Event::Serves { worker, addresses });
             }
             Input::Exited(worker, exit) => {

@@ -111,17 +111,17 @@ fn too_long(pid: u32, length: u64) -> String {
 
 /// Returns the message in a line, and the answer to it, if there are any.
 fn parse(worker: WorkerId, line: &[u8]) -> (Option<Box<RawValue>>, Option<String>) {
-    match std::str::from_utf8(line).map_or(node::Line::Malformed, node::read) {
-        node::Line::Message(message) => (Some(message), None),
-        node::Line::MessageWithHandle { message, answer } => {
+    match std::str::from_utf8(line).map_or(node::NodeLine::Malformed, node::read) {
+        node::NodeLine::Message(message) => (Some(message), None),
+        node::NodeLine::MessageWithHandle { message, answer } => {
             tracing::warn!(
                 worker = worker.0,
                 "a handle sent with a message was closed: the master takes none"
             );
             (Some(message), Some(answer))
         }
-        node::Line::Internal(answer) => (None, answer),
-        node::Line::Malformed => {
+        node::NodeLine::Internal(answer) => (None, answer),
+        node::NodeLine::Malformed => {
             tracing::warn!(worker = worker.0, "a message is not valid JSON");
             (None, None)
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::task::Task;
 use super::worker_handle::WorkerHandle;
 use crate::protocol::status::{
-    Master, Reload, Status, Time, Totals, Unhealthy, Worker as WorkerStatus,
+    MasterStatus, ReloadProgress, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
 };
 use crate::snapshot;
 use crate::supervision::{Progress, WorkerRecord, WorkerState};
@@ -21,7 +21,8 @@ impl Task {
         workers.sort_by_key(|worker| (worker.slot, worker.generation));
         let own = supervisor.master_problem().map(|problem| (std::process::id(), problem));
         let problems = supervisor.problems().chain(own);
-        let unhealthy = |(pid, problem): (u32, &str)| Unhealthy { pid, reason: problem.to_owned() };
+        let unhealthy =
+            |(pid, problem): (u32, &str)| UnhealthyWorker { pid, reason: problem.to_owned() };
         Status {
             running: true,
             master: self.master_status(),
@@ -31,13 +32,13 @@ impl Task {
         }
     }
 
-    fn master_status(&self) -> Master {
+    fn master_status(&self) -> MasterStatus {
         let supervisor = &self.parts.supervisor;
         let (is_running, target) = (supervisor.is_running(), supervisor.target());
         let reload = supervisor
             .reload_progress()
-            .map(|Progress { replaced, total, again }| Reload { replaced, total, again });
-        Master { reload, ..self.parts.facts.master(is_running, target, self.listening()) }
+            .map(|Progress { replaced, total, again }| ReloadProgress { replaced, total, again });
+        MasterStatus { reload, ..self.parts.facts.master(is_running, target, self.listening()) }
     }
 
     /// The addresses at which ready workers serve, in the order of the first worker that said so.

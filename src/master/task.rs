@@ -29,7 +29,7 @@ use crate::health::verdict::HealthChecker;
 use crate::monitor::thread::Monitor;
 use crate::os;
 use crate::os::scoreboard::{Field, Scoreboard};
-use crate::protocol::endpoint::Endpoint;
+use crate::protocol::Endpoint;
 use crate::protocol::status::Totals;
 use crate::protocol::worker::WorkerId;
 use crate::remote::pid_directory::Pids;

@@ -21,7 +21,7 @@ use crate::embedder::mailbox::OVERHEAD;
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Row, Scoreboard};
 use crate::os::{process, spawn};
-use crate::protocol::endpoint::Endpoint;
+use crate::protocol::Endpoint;
 use crate::protocol::worker::WorkerId;
 use crate::quota::{Quota, Share};
 

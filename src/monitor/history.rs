@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use crate::protocol::status::{Status, Worker};
+use crate::protocol::status::{Status, WorkerStatus};
 
 /// How often a sample is taken.
 pub const EVERY: Duration = Duration::from_secs(2);
@@ -135,7 +135,7 @@ impl History {
 
 impl Past {
     /// A worker that was not there before began at nothing.
-    fn next(past: Option<Self>, worker: &Worker, seconds: Option<f64>) -> Self {
+    fn next(past: Option<Self>, worker: &WorkerStatus, seconds: Option<f64>) -> Self {
         let mut past = past.unwrap_or_default();
         if let Some(seconds) = seconds {
             past.requests.push(worker.requests.total.saturating_sub(past.last.0) as f64 / seconds);
@@ -181,7 +181,7 @@ mod tests {
         status.workers[0].requests.total += 100;
         status.workers[0].cpu += 500.0;
         status.master.cpu += 100.0;
-        status.workers.push(Worker {
+        status.workers.push(WorkerStatus {
             pid: 9,
             requests: Default::default(),
             cpu: 20.0,

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::monitor::respond::prefers;
-use crate::protocol::status::{BUCKETS, Durations, Status, Worker};
+use crate::protocol::status::{BUCKETS, Durations, Status, WorkerStatus};
 
 /// Media types of the two formats.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -78,8 +78,8 @@ impl Collector for Snapshot {
 }
 
 /// The worker that holds each slot: a successor does so when it is ready, or when there is nobody else but those who leave.
-fn holders(workers: &[Worker]) -> BTreeMap<u32, &Worker> {
-    let rank = |worker: &Worker| match worker.state {
+fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
+    let rank = |worker: &WorkerStatus| match worker.state {
         "ready" => (2, worker.generation),
         "starting" => (1, worker.generation),
         _ => (0, worker.generation),
@@ -180,7 +180,7 @@ impl Page<'_> {
         self.histogram("drain_duration", "How long drains took", &totals.drains)
     }
 
-    fn slots(&mut self, holders: &BTreeMap<u32, &Worker>) -> fmt::Result {
+    fn slots(&mut self, holders: &BTreeMap<u32, &WorkerStatus>) -> fmt::Result {
         let states = "Whether the worker is in that state";
         self.family("worker_state", states, MetricType::Gauge, |metric| {
             holders.values().flat_map(|worker| STATES.map(|state| (worker, state))).try_for_each(
@@ -191,7 +191,7 @@ impl Page<'_> {
                 },
             )
         })?;
-        type Value = fn(&Worker) -> f64;
+        type Value = fn(&WorkerStatus) -> f64;
         let gauges: [(_, _, _, Value); 4] = [
             ("worker_connections_active", "Open connections", None, |worker| {
                 worker.connections.active as f64
@@ -242,8 +242,8 @@ impl Page<'_> {
         help: &str,
         unit: Option<Unit>,
         kind: MetricType,
-        holders: &BTreeMap<u32, &Worker>,
-        value: fn(&Worker) -> f64,
+        holders: &BTreeMap<u32, &WorkerStatus>,
+        value: fn(&WorkerStatus) -> f64,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
         for (slot, worker) in holders {
@@ -364,10 +364,13 @@ mod tests {
     #[test]
     fn a_series_comes_once_though_a_slot_has_two_workers() {
         let mut status = status();
-        let old = Worker { generation: 2, ..worker(0, "draining") };
-        let young =
-            Worker { generation: 3, connections: Default::default(), ..worker(0, "starting") };
-        status.workers = vec![Worker { generation: 1, ..worker(0, "draining") }, young, old];
+        let old = WorkerStatus { generation: 2, ..worker(0, "draining") };
+        let young = WorkerStatus {
+            generation: 3,
+            connections: Default::default(),
+            ..worker(0, "starting")
+        };
+        status.workers = vec![WorkerStatus { generation: 1, ..worker(0, "draining") }, young, old];
         let text = text(status).unwrap();
         let series: Vec<_> =
             text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();

@@ -10,7 +10,7 @@ use crate::monitor::format::{age, amount, bytes, count, millis};
 use crate::monitor::history::{HEIGHT, History, Past, Ring, WIDTH, round_up};
 use crate::monitor::logs::Log;
 use crate::monitor::respond::{Answer, Body, HTML, Problem, TEXT, whole};
-use crate::protocol::status::{Ecv, Status, Time, Totals, Worker};
+use crate::protocol::status::{EcvStatus, Status, Time, Totals, WorkerStatus};
 
 /// A page as a response. A template that fails is a fault of ours.
 pub fn render(status: StatusCode, page: &impl Template) -> Answer {
@@ -141,7 +141,7 @@ pub struct Chart {
 
 /// One worker.
 pub struct Row<'a> {
-    worker: &'a Worker,
+    worker: &'a WorkerStatus,
     uptime: String,
     rate: String,
     label: String,
@@ -160,7 +160,7 @@ impl<'a> Live<'a> {
             history.workers.values().map(|past| past.requests.highest()).fold(0.0, f64::max);
         let scale = round_up(scale, 1.0);
         let unknown = Past::default();
-        let past = |worker: &Worker| history.workers.get(&worker.pid).unwrap_or(&unknown);
+        let past = |worker: &WorkerStatus| history.workers.get(&worker.pid).unwrap_or(&unknown);
         Self {
             status,
             uptime: age(status.master.started_at.0),
@@ -219,7 +219,7 @@ fn charts(history: &History) -> [Chart; 4] {
 }
 
 impl<'a> Row<'a> {
-    fn new(worker: &'a Worker, past: &Past, scale: f64) -> Self {
+    fn new(worker: &'a WorkerStatus, past: &Past, scale: f64) -> Self {
         let rate = amount(past.requests.last());
         let highest = amount(past.requests.highest());
         Self {
@@ -240,7 +240,7 @@ impl<'a> Row<'a> {
 }
 
 /// What load balancers are told: its kind for the style, and in words.
-fn ecv(ecv: &Ecv) -> (&'static str, String) {
+fn ecv(ecv: &EcvStatus) -> (&'static str, String) {
     match (ecv.disabled, ecv.unhealthy.len()) {
         (true, _) => ("off", format!("disabled since {}", clock(ecv.since))),
         (false, 0) => ("good", "available".into()),

@@ -11,7 +11,8 @@ use crate::error::{ClusterError, Result};
 use crate::monitor::server::{Limits, serve_within};
 use crate::monitor::{Accepting, Backend, Before, Router, Settings};
 use crate::protocol::status::{
-    Connections, Ecv, Master, Requests, Status, Time, Totals, Unhealthy, Worker,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Status, Time, Totals,
+    UnhealthyWorker, WorkerStatus,
 };
 
 /// How long a test waits for what must come.
@@ -37,15 +38,15 @@ impl Backend for Cluster {
 }
 
 /// A worker in `slot`.
-pub fn worker(slot: u32, state: &'static str) -> Worker {
-    Worker {
+pub fn worker(slot: u32, state: &'static str) -> WorkerStatus {
+    WorkerStatus {
         slot,
         pid: 4000 + slot,
         generation: 1,
         state,
         started_at: Time::from_millis(1_337_359_772_000),
-        connections: Connections { active: 3, total: 70, timed_out: 2 },
-        requests: Requests { active: 1, total: 500 },
+        connections: ConnectionCounts { active: 3, total: 70, timed_out: 2 },
+        requests: RequestCounts { active: 1, total: 500 },
         event_loop_delay: 1.5,
         rss: 64 << 20,
         cpu: 1234.0,
@@ -58,7 +59,7 @@ pub fn status() -> Status {
     let started_at = Time::from_millis(1_337_359_770_000);
     Status {
         running: true,
-        master: Master {
+        master: MasterStatus {
             pid: 3999,
             started_at,
             version: "0.1.0".into(),
@@ -74,10 +75,10 @@ pub fn status() -> Status {
             cpu: 900.0,
         },
         workers: vec![worker(0, "ready"), worker(1, "draining")],
-        ecv: Ecv {
+        ecv: EcvStatus {
             disabled: false,
             since: started_at,
-            unhealthy: vec![Unhealthy { pid: 4001, reason: "status <500>".into() }],
+            unhealthy: vec![UnhealthyWorker { pid: 4001, reason: "status <500>".into() }],
         },
         totals: Totals {
             connections: 140,

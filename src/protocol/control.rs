@@ -1,4 +1,4 @@
-//! What is said over the control socket, and by a embedder to its own master: commands and their answers.
+//! Commands and their answers, on the control socket and between an embedder and its own master.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,15 +8,16 @@ use crate::error::{ClusterError, Result};
 /// The longest command or answer, bytes.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// What a cluster can be asked to do. Answers are JSON; see `docs/internals/architecture.md`.
+/// A request to a cluster. Answers are JSON; see `docs/internals/architecture.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "camelCase")]
 pub enum Command {
     /// Answers what `status()` documents.
     Status,
-    /// Kill all; answers when they are gone.
+    /// Kill all workers; answers when they are gone.
     Stop,
-    /// Leave gracefully; answers when the door is shut, or with `wait` when all workers are gone.
+    /// Shut down gracefully; answers when the cluster is closed to new clients, or with `wait` when
+    /// all workers are gone.
     Shutdown {
         /// Whether to wait for the end of the drain.
         #[serde(default)]
@@ -24,42 +25,42 @@ pub enum Command {
     },
     /// Replace all workers, one after another; answers when that is done.
     Reload {
-        /// Whether the new code may listen elsewhere.
+        /// Whether the new code may listen on other addresses.
         #[serde(default, rename = "addressesMayChange")]
         addresses_may_change: bool,
     },
     /// Take the cluster out of the load balancers' rotation, or back into it; answers at once.
     Ecv {
-        /// Out of it.
+        /// Whether to take it out.
         disabled: bool,
     },
-    /// Workers open their log files anew; answers when all have.
+    /// Have all workers open their log files again; answers when all have.
     ReopenLogs,
     /// Change the number of workers; answers at once.
     Scale {
-        /// To so many.
+        /// The new number.
         workers: u32,
     },
-    /// Change the number of workers by so many; answers as `Scale`.
+    /// Change the number of workers by a difference; answers as `Scale`.
     ScaleBy {
-        /// More, or less.
+        /// Positive: more workers.
         by: i32,
     },
     /// A message to one worker.
     Send {
-        /// Which.
+        /// The worker.
         pid: u32,
         /// Any JSON value, as text: it arrives exactly as it was written.
         message: String,
     },
-    /// A message to all workers; answers to how many.
+    /// A message to all workers; answers with their number.
     Broadcast {
         /// Any JSON value, as text.
         message: String,
     },
 }
 
-/// An answer as it travels: `{"ok": …}` or `{"error": {"code", "message"}}`.
+/// Returns an answer as it travels: `{"ok": …}` or `{"error": {"code", "message"}}`.
 pub fn seal(answer: &Result<Value>) -> Value {
     match answer {
         Ok(value) => json!({ "ok": value }),
@@ -67,7 +68,7 @@ pub fn seal(answer: &Result<Value>) -> Value {
     }
 }
 
-/// The answer in a sealed one. `Err(None)`: it is none.
+/// Returns the answer that was sealed. `Err(None)`: `sealed` is not an answer.
 pub fn unseal(mut sealed: Value) -> std::result::Result<Value, Option<ClusterError>> {
     if let Some(ok) = sealed.get_mut("ok") {
         return Ok(ok.take());
@@ -79,7 +80,7 @@ pub fn unseal(mut sealed: Value) -> std::result::Result<Value, Option<ClusterErr
     }
 }
 
-/// The reason that goes with a switch of the health check, on behalf of `by`.
+/// Returns the reason that goes with a switch of the health check on behalf of `by`.
 pub fn switched_off_by(by: &str) -> String {
     format!("switched off by {by}")
 }

@@ -1,4 +1,4 @@
-//! Where an app is reached, as workers report it and as the health check's monitor asks it.
+//! The address of an app, as workers report it and as the health check's probe uses it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,37 +6,37 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// One server of the app.
+/// One server of the app: its address, and what is needed to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Its address.
     #[serde(flatten)]
-    pub at: At,
+    pub at: EndpointAddress,
     /// Whether it speaks TLS.
     #[serde(default)]
     pub secure: bool,
 }
 
-/// An address that one listens on.
+/// An address on which a server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum At {
+pub enum EndpointAddress {
     /// A TCP port.
     Tcp {
-        /// An unspecified one stands for all of the machine's.
+        /// An unspecified address stands for all addresses of the machine.
         address: IpAddr,
-        /// The port.
+        /// Never 0.
         port: u16,
     },
     /// A unix socket.
     Unix {
-        /// Its path.
+        /// A path that begins with NUL is an abstract name.
         path: PathBuf,
     },
 }
 
-impl At {
-    /// Makes the path of a unix socket absolute, from `base` or the working directory, where that `is_known`.
+impl EndpointAddress {
+    /// Makes the path of a unix socket absolute, from `base` or the working directory, if the
+    /// result `is_known`.
     pub fn anchor(&mut self, base: Option<&Path>, is_known: impl Fn(&String) -> bool) {
         let Self::Unix { path } = self else { return };
         let from = base.map_or_else(|| path.clone(), |base| base.join(&*path));
@@ -48,13 +48,13 @@ impl At {
     }
 }
 
-impl From<SocketAddr> for At {
+impl From<SocketAddr> for EndpointAddress {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp { address: address.ip(), port: address.port() }
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { address, port } => SocketAddr::new(*address, *port).fmt(f),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_javascript_writes_it_and_shown_as_people_write_it() {
+    fn an_endpoint_is_read_as_javascript_writes_it_and_shown_as_people_write_it() {
         let read = |json: &str| serde_json::from_str::<Endpoint>(json);
         let tcp = read(r#"{"address":"::1","port":3000,"secure":true}"#).unwrap();
         assert_eq!((tcp.at.to_string().as_str(), tcp.secure), ("[::1]:3000", true));

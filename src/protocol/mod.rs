@@ -1,10 +1,20 @@
 //! Bytes to messages and back, for every conversation between processes. No I/O here.
 //!
-//! What comes from another process is checked for length and kind; what does not parse is an error value, never a panic.
+//! What always holds: lengths and kinds of everything that another process sends are checked. What
+//! does not parse is an error value, never a panic.
 
+mod connections;
 pub mod control;
-pub mod endpoint;
+mod endpoint;
 pub mod frame;
+mod messages;
 pub mod node;
+pub(crate) mod parts;
 pub mod status;
 pub mod worker;
+
+pub use connections::MAX_CONNECTIONS;
+pub(crate) use connections::{Origin, Past};
+pub(crate) use endpoint::{Endpoint, EndpointAddress};
+pub(crate) use messages::{BoundAddress, ListenerId, Order};
+pub use messages::{Report, Wanted};

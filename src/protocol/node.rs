@@ -1,8 +1,8 @@
-//! The lines that Node itself speaks on the worker's descriptor 3 (`NODE_CHANNEL_FD`, mode json).
+//! Node's own IPC on the worker's descriptor 3 (`NODE_CHANNEL_FD`, mode json).
 //!
-//! Each line is one JSON value. Objects whose `cmd` begins with `NODE_` are between Node and whoever started it, and are
-//! not shown to users. What of it needs an answer is seen in Node's `lib/internal/child_process.js` and
-//! `lib/internal/cluster/child.js`.
+//! Each line is one JSON value. Objects whose `cmd` begins with `NODE_` are between Node and its
+//! parent process, and are not shown to users. Node's `lib/internal/child_process.js` and
+//! `lib/internal/cluster/child.js` show which of them need an answer.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 /// The longest line that is accepted, bytes, without its line break.
 pub const MAX_LINE: usize = 8 * 1024 * 1024;
 
-/// What a line from a worker means.
+/// A line from a worker.
 #[derive(Debug)]
-pub enum Line {
+pub enum NodeLine {
     /// `process.send(message)`.
     Message(Box<RawValue>),
     /// `process.send(message, handle)`: the handle cannot come this way; Node waits for the answer.
@@ -23,13 +23,13 @@ pub enum Line {
         /// The line to send back.
         answer: String,
     },
-    /// Node's own; with the line to send back, if it waits for one.
+    /// A line of Node's own, with the line to send back if Node waits for one.
     Internal(Option<String>),
     /// Not JSON.
     Malformed,
 }
 
-/// The parts of a line that say whose it is; the rest is carried as it came.
+/// The parts of a line that say whether it is Node's own. All else is passed on unchanged.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(default)]
@@ -41,8 +41,8 @@ struct Envelope {
     msg: Option<Box<RawValue>>,
 }
 
-/// What to send back for a line that was skipped for its length, given its beginning. Node sends nothing after a message
-/// with a handle until that was answered.
+/// Returns the line to send back for a line that was skipped because of its length, given its
+/// beginning. Node sends nothing after a message with a handle until that was answered.
 pub fn answer_to_skipped(beginning: &[u8]) -> Option<String> {
     beginning.starts_with(br#"{"cmd":"NODE_HANDLE","#).then(handle_taken)
 }
@@ -51,25 +51,27 @@ fn handle_taken() -> String {
     json!({ "cmd": "NODE_HANDLE_ACK" }).to_string()
 }
 
-/// Reads one line. Messages are not changed in any way.
-pub fn read(line: &str) -> Line {
-    let Ok(message) = serde_json::from_str::<Box<RawValue>>(line) else { return Line::Malformed };
+/// Reads one line. Messages stay as they are, byte for byte.
+pub fn read(line: &str) -> NodeLine {
+    let Ok(message) = serde_json::from_str::<Box<RawValue>>(line) else {
+        return NodeLine::Malformed;
+    };
     if !line.starts_with('{') {
-        return Line::Message(message);
+        return NodeLine::Message(message);
     }
     let Ok(Envelope { cmd, act, seq, msg }) = serde_json::from_str(line) else {
-        return Line::Message(message);
+        return NodeLine::Message(message);
     };
     match cmd.as_str().unwrap_or_default() {
         "NODE_HANDLE" => {
-            Line::MessageWithHandle { message: msg.unwrap_or(message), answer: handle_taken() }
+            NodeLine::MessageWithHandle { message: msg.unwrap_or(message), answer: handle_taken() }
         }
         // `cluster.worker.disconnect()` goes on only after this acknowledgement.
         "NODE_CLUSTER" if act == "exitedAfterDisconnect" => {
-            Line::Internal(Some(json!({ "cmd": "NODE_CLUSTER", "ack": seq }).to_string()))
+            NodeLine::Internal(Some(json!({ "cmd": "NODE_CLUSTER", "ack": seq }).to_string()))
         }
-        own if own.starts_with("NODE_") => Line::Internal(None),
-        _ => Line::Message(message),
+        own if own.starts_with("NODE_") => NodeLine::Internal(None),
+        _ => NodeLine::Message(message),
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
 
     fn message(line: &str) -> String {
         match read(line) {
-            Line::Message(message) => message.get().to_owned(),
+            NodeLine::Message(message) => message.get().to_owned(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -90,9 +92,9 @@ mod tests {
         assert_eq!(message(r#"{"cmd":"hello"}"#), r#"{"cmd":"hello"}"#);
         assert!(matches!(
             read(r#"{"cmd":"NODE_CLUSTER","act":"online","seq":0}"#),
-            Line::Internal(None)
+            NodeLine::Internal(None)
         ));
-        assert!(matches!(read("{"), Line::Malformed));
+        assert!(matches!(read("{"), NodeLine::Malformed));
     }
 
     #[test]
@@ -117,8 +119,8 @@ mod tests {
     fn what_node_waits_for_is_answered() {
         let expected = r#"{"ack":4,"cmd":"NODE_CLUSTER"}"#;
         let line = read(r#"{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":4}"#);
-        assert!(matches!(line, Line::Internal(Some(answer)) if answer == expected));
-        let Line::MessageWithHandle { message, answer } =
+        assert!(matches!(line, NodeLine::Internal(Some(answer)) if answer == expected));
+        let NodeLine::MessageWithHandle { message, answer } =
             read(r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1}}"#)
         else {
             panic!("a handle")

@@ -1,18 +1,20 @@
-//! What `status()` answers: the one picture of a cluster, from which the monitor's page, its JSON and its metrics are made too.
+//! The answer of `status()`. The monitor's page, its JSON and its metrics are made of it too.
 //!
-//! As JSON it is what `docs/reference/methods.md` documents: times in ISO 8601, sizes in bytes, durations in milliseconds.
+//! Its JSON form is what `docs/reference/methods.md` documents: times in ISO 8601, sizes in bytes,
+//! durations in milliseconds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-/// A point in time; as JSON in ISO 8601, UTC, with milliseconds, as `Date.prototype.toISOString` writes it.
+/// A point in time. Shown in ISO 8601, UTC, with milliseconds, as `Date.prototype.toISOString`
+/// does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub SystemTime);
 
 impl Time {
-    /// Milliseconds since 1970.
+    /// Returns milliseconds since 1970.
     pub fn millis(self) -> u64 {
         self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
     }
@@ -36,26 +38,26 @@ impl Serialize for Time {
     }
 }
 
-/// The whole.
+/// The state of a cluster.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// Always true: who answers runs.
+    /// Always true.
     pub running: bool,
-    /// The process that supervises, or the only one.
-    pub master: Master,
-    /// The workers that are not gone yet, by slot; with `cluster: false` the process itself.
-    pub workers: Vec<Worker>,
-    /// What load balancers are told.
-    pub ecv: Ecv,
-    /// Counters since the master's start, workers that are gone included.
+    /// The process that supervises; with `cluster: false` the process itself.
+    pub master: MasterStatus,
+    /// The workers that exist, by slot; with `cluster: false` the process itself.
+    pub workers: Vec<WorkerStatus>,
+    /// What the health check answers to load balancers.
+    pub ecv: EcvStatus,
+    /// Counters since the master's start, including workers that have exited.
     pub totals: Totals,
 }
 
-/// The master.
+/// The master process.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Master {
-    /// Its process id.
+pub struct MasterStatus {
+    /// Process id.
     pub pid: u32,
     /// When it began to listen.
     pub started_at: Time,
@@ -71,11 +73,11 @@ pub struct Master {
     pub state: &'static str,
     /// How many workers there should be; 0 with `cluster: false`.
     pub target: u32,
-    /// How far a reload is; none: none runs.
-    pub reload: Option<Reload>,
+    /// The reload under way.
+    pub reload: Option<ReloadProgress>,
     /// Where the app listens, `host:port` or a path each; empty until a worker is ready.
     pub listening: Vec<String>,
-    /// Where the monitor listens, `host:port` or a path; none: it is off.
+    /// Where the monitor listens, `host:port` or a path. `None`: it is off.
     pub monitor: Option<String>,
     /// Its resident memory, bytes.
     pub rss: u64,
@@ -85,47 +87,47 @@ pub struct Master {
 
 /// A reload under way.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Reload {
-    /// How many workers it has replaced.
+pub struct ReloadProgress {
+    /// Workers that it has replaced.
     pub replaced: u32,
-    /// How many it is about.
+    /// Workers that it replaces in total.
     pub total: u32,
-    /// Whether another one follows, which was asked for meanwhile.
+    /// Whether another reload follows, because it was requested meanwhile.
     pub again: bool,
 }
 
 /// One worker.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Worker {
-    /// Its place.
+pub struct WorkerStatus {
+    /// Its slot.
     pub slot: u32,
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// Its number in that place, from 1.
+    /// The nth worker of that slot, from 1.
     pub generation: u32,
     /// `starting`, `ready`, `draining` or `killed`.
     pub state: &'static str,
     /// When it was started.
     pub started_at: Time,
-    /// Its connections.
-    pub connections: Connections,
-    /// Its requests.
-    pub requests: Requests,
+    /// Connections of this worker.
+    pub connections: ConnectionCounts,
+    /// Requests of this worker.
+    pub requests: RequestCounts,
     /// By how much its last timer was late, milliseconds.
     pub event_loop_delay: f64,
     /// Its resident memory, bytes.
     pub rss: u64,
     /// Processor time it used, milliseconds.
     pub cpu: f64,
-    /// How often the worker in that place was replaced.
+    /// How often the worker of that slot was replaced.
     pub restarts: u32,
 }
 
 /// Connections of one worker.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Connections {
+pub struct ConnectionCounts {
     /// Open now.
     pub active: u64,
     /// Ever served.
@@ -136,28 +138,28 @@ pub struct Connections {
 
 /// Requests of one worker.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Requests {
+pub struct RequestCounts {
     /// Being answered.
     pub active: u64,
     /// Ever begun.
     pub total: u64,
 }
 
-/// What load balancers are told.
+/// What the health check answers to load balancers.
 #[derive(Debug, Clone, Serialize)]
-pub struct Ecv {
+pub struct EcvStatus {
     /// Whether it was switched off.
     pub disabled: bool,
-    /// When it was last switched; at first, the master's start.
+    /// When it was last switched; before that, when the master started.
     pub since: Time,
-    /// Workers whose last check found the app unhealthy, with the reason.
-    pub unhealthy: Vec<Unhealthy>,
+    /// Workers whose last check found the app unhealthy.
+    pub unhealthy: Vec<UnhealthyWorker>,
 }
 
 /// A worker whose last check failed.
 #[derive(Debug, Clone, Serialize)]
-pub struct Unhealthy {
-    /// It.
+pub struct UnhealthyWorker {
+    /// Process id.
     pub pid: u32,
     /// What the check found.
     pub reason: String,
@@ -179,35 +181,36 @@ pub struct Totals {
     pub reclaimed: u64,
     /// Idle connections that workers gave back for another one.
     pub moved: u64,
-    /// Connections that wait in the dispatcher now.
+    /// Connections that wait in the dispatcher.
     pub waiting: u64,
     /// Workers that ended, by the reason that `died` gives.
     pub deaths: BTreeMap<&'static str, u64>,
     /// Reloads that replaced all workers.
     pub reloads: u64,
-    /// Reloads that were given up.
+    /// Reloads that failed.
     pub reloads_failed: u64,
-    /// Drains that ended, and how long they took.
+    /// Durations of the drains that ended.
     pub drains: Durations,
 }
 
 /// Upper bounds of the buckets of [`Durations`], seconds.
 pub const BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
-/// How long something took, each time.
+/// A histogram of durations.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Durations {
-    /// How often.
+    /// Number of durations.
     pub count: u64,
-    /// The sum, milliseconds.
+    /// Their sum, milliseconds.
     pub total: u64,
-    /// How often up to each of [`BUCKETS`] and not up to the one before; the last: above all of them.
+    /// Durations up to each of [`BUCKETS`] and above the bound before it. The last bucket: above
+    /// all bounds.
     #[serde(skip)]
     pub buckets: [u64; BUCKETS.len() + 1],
 }
 
 impl Durations {
-    /// Adds one of `millis` milliseconds.
+    /// Adds a duration of `millis` milliseconds.
     pub fn add(&mut self, millis: u64) {
         self.count += 1;
         self.total += millis;

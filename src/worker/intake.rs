@@ -9,7 +9,8 @@ use crate::os::channel::MAX_FDS;
 use crate::os::descriptors;
 use crate::os::scoreboard::Field;
 use crate::protocol::frame;
-use crate::protocol::frame::{FromMaster, Order, Report};
+use crate::protocol::frame::MasterFrame;
+use crate::protocol::{Order, Report};
 use crate::worker::master_link::{Looking, MasterLink, Orders, WorkerSignal};
 
 impl MasterLink {
@@ -38,13 +39,13 @@ impl MasterLink {
     fn take_order(&mut self) -> Result<Option<(Order, Option<OwnedFd>)>> {
         match self.orders.receive_lossy(&mut self.buffer) {
             Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
-                Ok(FromMaster::Order(order)) => {
+                Ok(MasterFrame::Order(order)) => {
                     self.silent = false;
                     let lane = received.fds.into_iter().next();
                     self.remember_lane(&order, lane.as_ref());
                     Ok(Some((order, lane)))
                 }
-                Ok(FromMaster::Connections(_)) => {
+                Ok(MasterFrame::Connections(_)) => {
                     Err(unreadable(io::ErrorKind::InvalidData.into()))
                 }
                 Err(error) => Err(unreadable(io::Error::other(error))),
@@ -88,7 +89,7 @@ impl MasterLink {
             }
         };
         match frame::from_master(received.bytes, received.fds.len()) {
-            Ok(FromMaster::Connections(origins)) => {
+            Ok(MasterFrame::Connections(origins)) => {
                 self.silent = false;
                 self.row.add(Field::Taken, received.fds.len() as f64);
                 self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
@@ -97,7 +98,7 @@ impl MasterLink {
                 self.row.add(Field::ConnectionsTotal, fresh as f64);
                 Ok(WorkerSignal::Connections(received.fds.into_iter().zip(origins).collect()))
             }
-            Ok(FromMaster::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
+            Ok(MasterFrame::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(unreadable(io::Error::other(error))),
         }
     }

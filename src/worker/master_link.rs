@@ -29,8 +29,8 @@ use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::os::spawn::{CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
 use crate::os::uv::Poll;
 use crate::os::{channel, descriptors, listener, thread, uv};
-use crate::protocol::frame;
-use crate::protocol::frame::{ListenerId, Order, Origin, Report};
+use crate::protocol::{ListenerId, Order, Origin, Report};
+use crate::protocol::{frame, parts};
 use crate::worker::beats::Beats;
 
 /// What one call took off the channel.
@@ -246,8 +246,8 @@ impl MasterLink {
             return Ok(false);
         }
         self.forget_lane(report);
-        let frames = frame::report_frames(report)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
+        let frames =
+            parts::split(report).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
         self.unsent.extend(frames.map_err(ClusterError::system("reporting to the master"))?);
         self.flush()
     }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::protocol::frame;
-use crate::protocol::frame::{FromMaster, Order, Report};
+use crate::protocol::frame::MasterFrame;
+use crate::protocol::{Order, Report};
 use crate::worker::master_link::MasterLink;
 
 /// How long the answer may take, on a machine that is busy.
@@ -39,7 +40,7 @@ impl MasterLink {
         }
         let Ok(Some(received)) = answers.receive_lossy(&mut self.buffer) else { return Ok(None) };
         match frame::from_master(received.bytes, received.fds.len()) {
-            Ok(FromMaster::Order(order)) => {
+            Ok(MasterFrame::Order(order)) => {
                 let lane = received.fds.into_iter().next();
                 self.remember_lane(&order, lane.as_ref());
                 Ok(Some((order, lane)))
@@ -80,8 +81,8 @@ impl MasterLink {
 mod tests {
     use super::*;
     use crate::os::scoreboard::Scoreboard;
-    use crate::protocol::frame::FromWorker;
-    use crate::protocol::frame::Origin;
+    use crate::protocol::frame::WorkerFrame;
+    use crate::protocol::{Origin, Past};
     use crate::worker::master_link::Orders;
     use crate::worker::master_link::WorkerSignal;
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     /// What came from the worker, and where the answer goes.
-    fn heard(master: &Channel) -> (FromWorker, Option<Channel>) {
+    fn heard(master: &Channel) -> (WorkerFrame, Option<Channel>) {
         assert!(master.wait_readable(Instant::now() + Duration::from_secs(5)).unwrap());
         let mut buffer = [0; MAX_BYTES];
         let received = master.receive_lossy(&mut buffer).unwrap().unwrap();
@@ -115,8 +116,8 @@ mod tests {
         let (connection, _client) = Channel::pair().unwrap();
         let plays = std::thread::spawn(move || {
             let (question, asker) = heard(&master);
-            assert_eq!(question, FromWorker::Question(UNSERVE));
-            let origin = Origin { listener: 1, past: frame::Past::default() };
+            assert_eq!(question, WorkerFrame::Question(UNSERVE));
+            let origin = Origin { listener: 1, past: Past::default() };
             master.send(&frame::order(&Order::Beat), &[]).unwrap();
             channel
                 .send(&frame::connections(std::iter::once(origin)), &[connection.as_fd()])
@@ -171,10 +172,10 @@ mod tests {
         }
         let plays = std::thread::spawn(move || {
             for _ in 0..reported {
-                assert!(matches!(heard(&master).0, FromWorker::Report(Report::LastLines { .. })));
+                assert!(matches!(heard(&master).0, WorkerFrame::Report(Report::LastLines { .. })));
             }
             let (question, asker) = heard(&master);
-            assert_eq!(question, FromWorker::Question(UNSERVE));
+            assert_eq!(question, WorkerFrame::Question(UNSERVE));
             asker.unwrap().send(&frame::order(&Order::Unserved), &[]).unwrap();
         });
         assert!(worker.ask(&UNSERVE).unwrap().is_some());

@@ -10,10 +10,10 @@ use crate::clock::Millis;
 use crate::dispatcher::link::state::{Connection, Received, WorkerLink};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::listener;
-use crate::protocol::frame;
-use crate::protocol::frame::{FromMaster, FromWorker, Origin};
+use crate::protocol::frame::{MasterFrame, WorkerFrame};
+use crate::protocol::{MAX_CONNECTIONS, Origin, frame, parts};
 
-const _: () = assert!(frame::MAX_CONNECTIONS == MAX_FDS && frame::MAX_BYTES == MAX_BYTES);
+const _: () = assert!(MAX_CONNECTIONS == MAX_FDS && frame::MAX_BYTES == MAX_BYTES);
 
 /// How long the dispatcher pauses when the master has no descriptor left for what a worker gives back.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
@@ -30,11 +30,11 @@ impl WorkerLink {
             match self.theirs.receive(&mut buffer) {
                 Ok(Some(received)) => {
                     match frame::from_master(received.bytes, received.fds.len()) {
-                        Ok(FromMaster::Connections(origins)) => {
+                        Ok(MasterFrame::Connections(origins)) => {
                             self.ledger.read_back(received.fds.len() as u32);
                             connections.extend(returned(received.fds, origins));
                         }
-                        Ok(FromMaster::Order(_)) => {
+                        Ok(MasterFrame::Order(_)) => {
                             tracing::error!("an order came back from a channel")
                         }
                         Err(error) => tracing::error!(%error, "our own frame came back broken"),
@@ -76,16 +76,16 @@ impl WorkerLink {
             };
             match received {
                 Ok(Some(received)) => {
-                    let Some(frame) = frame::join(&mut self.parts, received.bytes) else {
+                    let Some(frame) = parts::join(&mut self.parts, received.bytes) else {
                         continue;
                     };
                     match frame::from_worker(&frame, received.fds.len()) {
-                        Ok(FromWorker::Report(report)) => return Some(Received::Report(report)),
-                        Ok(FromWorker::Question(report)) => {
+                        Ok(WorkerFrame::Report(report)) => return Some(Received::Report(report)),
+                        Ok(WorkerFrame::Question(report)) => {
                             let asker = received.fds.into_iter().next().map(Channel::from)?;
                             return Some(Received::Question(report, asker));
                         }
-                        Ok(FromWorker::Connections(origins)) => {
+                        Ok(WorkerFrame::Connections(origins)) => {
                             return Some(Received::Connections(returned(received.fds, origins)));
                         }
                         Err(error) => {

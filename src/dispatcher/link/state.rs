@@ -9,8 +9,8 @@ use crate::clock::Millis;
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Field, Row};
 use crate::protocol::frame;
-use crate::protocol::frame::{ListenerId, Order, Origin, Report};
 use crate::protocol::worker::WorkerId;
+use crate::protocol::{ListenerId, Order, Origin, Report};
 use crate::quota::{Quota, Share};
 
 /// Reports of one worker that the supervisor has not dealt with, and orders that it has not read itself; it is read no further then.

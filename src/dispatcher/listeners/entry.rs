@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::dispatcher::link::state::Connection;
 use crate::dispatcher::listeners::watch::Watch;
 use crate::os::listener::{Address, Listener};
-use crate::protocol::frame::{BoundAddress, ListenerId, Origin, Past, Wanted};
+use crate::protocol::{BoundAddress, ListenerId, Origin, Past, Wanted};
 
 /// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
 const PAUSE: Millis = 100;

@@ -23,8 +23,8 @@ use crate::dispatcher::listeners::watch::{Attention, Progress, Watch};
 use crate::error::{ClusterError, Result};
 use crate::os::listener::{Address, Listener};
 use crate::os::socket_file::FileState;
-use crate::protocol::endpoint::At;
-use crate::protocol::frame::{BoundAddress, ListenerId, Wanted};
+use crate::protocol::EndpointAddress;
+use crate::protocol::{BoundAddress, ListenerId, Wanted};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 pub const BATCH: usize = 64;
@@ -166,10 +166,12 @@ impl ListenerSet {
     }
 
     /// Where a listener listens.
-    pub fn at(&self, id: ListenerId) -> Option<At> {
+    pub fn at(&self, id: ListenerId) -> Option<EndpointAddress> {
         match self.entries.get(&id)?.listener.address() {
-            Address::Unix(path) => Some(At::Unix { path: path.clone() }),
-            Address::Tcp { host, port, .. } => Some(At::Tcp { address: (*host)?, port: *port }),
+            Address::Unix(path) => Some(EndpointAddress::Unix { path: path.clone() }),
+            Address::Tcp { host, port, .. } => {
+                Some(EndpointAddress::Tcp { address: (*host)?, port: *port })
+            }
         }
     }
 

@@ -19,7 +19,7 @@ impl Still {
         self.settle();
         let (order, fds) = played.next(Duration::ZERO).expect("the answer");
         assert!(
-            matches!(order, FromMaster::Order(Order::Bound { listener: LISTENER, .. })),
+            matches!(order, MasterFrame::Order(Order::Bound { listener: LISTENER, .. })),
             "{order:?}"
         );
         let [lane] = <[TcpStream; 1]>::try_from(fds).expect("a lane");
@@ -103,7 +103,7 @@ fn what_a_stuck_worker_leaves_on_its_lane_goes_to_a_free_one_until_it_shows_a_si
     assert!(stage.handed() > 0);
     answered(joined(own, free.take()), &mut clients);
     // To take the order is the sign.
-    assert_eq!(stuck.played.next(Duration::ZERO).unwrap().0, FromMaster::Order(Order::Beat));
+    assert_eq!(stuck.played.next(Duration::ZERO).unwrap().0, MasterFrame::Order(Order::Beat));
     stage.settle();
     let handed = stage.handed();
     let mut clients = stage.clients(40);
@@ -166,7 +166,7 @@ fn shutting_the_door_empties_all_lanes_and_leaves_the_port_free_whoever_has_them
     answered(workers.iter().flat_map(OnLane::take).collect(), &mut clients);
     stage.pass(RETRY);
     for worker in &workers {
-        assert_eq!(worker.played.next(Duration::ZERO).unwrap().0, FromMaster::Order(Order::Leave));
+        assert_eq!(worker.played.next(Duration::ZERO).unwrap().0, MasterFrame::Order(Order::Leave));
     }
     let refused = TcpStream::connect(("127.0.0.1", stage.port())).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);

@@ -15,10 +15,11 @@ use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::scoreboard::{Field, Row, Scoreboard};
 use crate::os::thread;
-use crate::protocol::frame;
-use crate::protocol::frame::{FromMaster, Origin, Past, Wanted};
-use crate::protocol::frame::{Order, Report};
+use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{Order, Report};
+use crate::protocol::{Origin, Past, Wanted};
+use crate::protocol::{frame, parts};
 use rustix::event::{EventfdFlags, Timespec, epoll};
 use std::io;
 use std::sync::Arc;
@@ -135,22 +136,22 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 impl Played {
     fn report(&self, report: &Report) {
-        for frame in frame::report_frames(report).unwrap() {
+        for frame in parts::split(report).unwrap() {
             self.orders.send(&frame, &[]).unwrap();
         }
     }
 
     /// What comes next, within `limit`.
-    fn next(&self, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+    fn next(&self, limit: Duration) -> Option<(MasterFrame, Vec<TcpStream>)> {
         self.next_of(true, limit)
     }
 
     /// The next order, within `limit`; connections stay where they are.
-    fn next_order(&self, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+    fn next_order(&self, limit: Duration) -> Option<(MasterFrame, Vec<TcpStream>)> {
         self.next_of(false, limit)
     }
 
-    fn next_of(&self, connected: bool, limit: Duration) -> Option<(FromMaster, Vec<TcpStream>)> {
+    fn next_of(&self, connected: bool, limit: Duration) -> Option<(MasterFrame, Vec<TcpStream>)> {
         use rustix::event::{PollFd, PollFlags, poll};
         let deadline = Instant::now() + limit;
         let (mut buffer, mut connections) = ([0; MAX_BYTES], [0; MAX_BYTES]);
@@ -167,7 +168,7 @@ impl Played {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> =
                     received.fds.into_iter().map(TcpStream::from).collect();
-                if matches!(message, FromMaster::Connections(_)) {
+                if matches!(message, MasterFrame::Connections(_)) {
                     self.row.add(Field::Taken, streams.len() as f64);
                     self.row.add(Field::ConnectionsActive, streams.len() as f64);
                 }
@@ -207,8 +208,8 @@ impl Played {
 }
 
 /// The order to give back what is idle except listeners that are `retired`.
-fn drain(retired: &[u32]) -> FromMaster {
-    FromMaster::Order(Order::Drain { moving: true, retired: retired.to_vec() })
+fn drain(retired: &[u32]) -> MasterFrame {
+    MasterFrame::Order(Order::Drain { moving: true, retired: retired.to_vec() })
 }
 
 /// Each connection leads to one of the clients; in which order does not matter.
@@ -305,7 +306,7 @@ fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spa
     let streams = free.take(8);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     // Taken, this tells that it is not stuck any more: an idle worker beats by itself once a second only.
-    assert_eq!(stuck.next(Duration::from_secs(1)).unwrap().0, FromMaster::Order(Order::Beat));
+    assert_eq!(stuck.next(Duration::from_secs(1)).unwrap().0, MasterFrame::Order(Order::Beat));
     assert!(stuck.next(Duration::ZERO).is_none(), "nothing is left for the stuck one");
     for client in &mut clients {
         client.write_all(b"?").unwrap();
@@ -341,10 +342,13 @@ fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
         stage.dispatcher.send(Request::Drain(WorkerId(index as u32 + 1)));
         assert!(matches!(
             worker.next(Duration::from_secs(5)).unwrap().0,
-            FromMaster::Order(Order::Drain { .. })
+            MasterFrame::Order(Order::Drain { .. })
         ));
         worker.report(&Report::Drained);
-        assert_eq!(worker.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Leave));
+        assert_eq!(
+            worker.next(Duration::from_secs(5)).unwrap().0,
+            MasterFrame::Order(Order::Leave)
+        );
     }
 }
 
@@ -386,7 +390,7 @@ fn an_order_does_not_wait_behind_connections() {
         },
     });
     let (order, _) = worker.next_order(Duration::from_secs(5)).expect("the answer");
-    assert_eq!(order, FromMaster::Order(Order::BindFailed { seq: 9, errno: 22 }));
+    assert_eq!(order, MasterFrame::Order(Order::BindFailed { seq: 9, errno: 22 }));
     answered(worker.take(100), &mut clients);
 }
 
@@ -462,7 +466,7 @@ fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way
     let _clients: Vec<TcpStream> = (0..6).map(|_| stage.client()).collect();
     new.take(6);
     old.report(&Report::Drained);
-    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, FromMaster::Order(Order::Leave));
+    assert_eq!(old.next(Duration::from_secs(5)).unwrap().0, MasterFrame::Order(Order::Leave));
 }
 
 #[test]
@@ -495,7 +499,7 @@ fn shutting_the_door_hands_out_the_queue_before_anybody_may_leave() {
     let mut taken = Vec::new();
     loop {
         match worker.next(Duration::from_secs(5)).expect("an order or connections") {
-            (FromMaster::Order(Order::Leave), _) => break,
+            (MasterFrame::Order(Order::Leave), _) => break,
             (_, streams) => taken.extend(streams),
         }
     }
@@ -528,7 +532,7 @@ fn a_worker_gets_connections_of_those_listeners_only_that_it_serves() {
         index: 1,
     };
     both.report(&Report::Bind { seq: 1, wanted });
-    let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) =
+    let Some((MasterFrame::Order(Order::Bound { listener, address, .. }), _)) =
         both.next(Duration::from_secs(5))
     else {
         panic!("no answer");
@@ -636,7 +640,8 @@ fn a_worker_that_asks_without_reading_the_answers_is_read_no_further() {
     }
     assert!(count < 20_000, "the channel pushes back");
     for seq in 0..count {
-        let (FromMaster::Order(order), _) = asking.next(Duration::from_secs(5)).expect("an answer")
+        let (MasterFrame::Order(order), _) =
+            asking.next(Duration::from_secs(5)).expect("an answer")
         else {
             panic!("an order")
         };

@@ -110,7 +110,7 @@ impl Still {
     fn listen(&mut self, worker: &Played, index: u32) -> (u32, u16) {
         worker.report(&Report::Bind { seq: index, wanted: Wanted { index, ..wanted() } });
         self.settle();
-        let Some((FromMaster::Order(Order::Bound { listener, address, .. }), _)) =
+        let Some((MasterFrame::Order(Order::Bound { listener, address, .. }), _)) =
             worker.next(Duration::ZERO)
         else {
             panic!("no answer");
@@ -195,9 +195,9 @@ fn give_back(worker: &Played, listener: u32, stream: &TcpStream) {
 }
 
 /// What comes to a worker at once, without connections that are only there to be taken.
-fn orders(worker: &Played) -> Vec<FromMaster> {
+fn orders(worker: &Played) -> Vec<MasterFrame> {
     let all = std::iter::from_fn(|| worker.next(Duration::ZERO)).map(|(message, _)| message);
-    all.filter(|message| matches!(message, FromMaster::Order(_))).collect()
+    all.filter(|message| matches!(message, MasterFrame::Order(_))).collect()
 }
 
 fn is_closed(client: &mut TcpStream) -> bool {
@@ -223,7 +223,7 @@ fn a_port_that_a_worker_closes_is_free_at_once_whatever_the_others_do() {
     assert!(!still.is_bound(port));
     let mut buffer = [0; MAX_BYTES];
     let answer = ours.receive(&mut buffer).unwrap().unwrap();
-    assert_eq!(frame::from_master(answer.bytes, 0).unwrap(), FromMaster::Order(Order::Unserved));
+    assert_eq!(frame::from_master(answer.bytes, 0).unwrap(), MasterFrame::Order(Order::Unserved));
     // What was on its way to it has nobody.
     give_back(&workers[0], listener, &streams[0]);
     still.settle();
@@ -277,7 +277,7 @@ fn what_only_draining_workers_serve_lets_nobody_new_in_and_ends_with_them() {
     still.pass(DOOR_GRACE);
     assert!(!still.is_bound(port));
     still.pass(RETRY);
-    assert_eq!(orders(last), [FromMaster::Order(Order::Leave)]);
+    assert_eq!(orders(last), [MasterFrame::Order(Order::Leave)]);
     // Without a worker that has it, a connection that comes back is closed.
     for worker in [1, 2] {
         still.ask(Request::Detach(WorkerId(worker), Exit::Code(0)));
@@ -314,7 +314,7 @@ fn a_retired_port_may_be_asked_for_again_at_once() {
     assert_eq!(orders(&workers[0]), [drain(&[listener])]);
     workers[1].report(&Report::Bind { seq: 1, wanted: Wanted { port: Some(port), ..wanted() } });
     still.settle();
-    let Some((FromMaster::Order(Order::Bound { listener: again, .. }), _)) =
+    let Some((MasterFrame::Order(Order::Bound { listener: again, .. }), _)) =
         workers[1].next(Duration::ZERO)
     else {
         panic!("no answer");
