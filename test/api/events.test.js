@@ -164,8 +164,8 @@ describe('the event warning', () => {
     const script = await start({ shutdownTimeout: 400 });
     const cut = attempt({ port: script.port, path: '/slow?60000' });
     await script.until('it is being answered', async () => {
-      const ok = await script.status();
-      return ok.workers.some(({ requests }) => requests.active === 1);
+      const status = await script.status();
+      return status.workers.some(({ requests }) => requests.active === 1);
     });
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });

@@ -92,8 +92,8 @@ describe('scale() under load', () => {
     script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
     await ask(script.cwd, 'scale', [4]);
     await script.until('there are four that listen', async () => {
-      const ok = await script.status();
-      return ok.workers.filter(({ state }) => state === 'ready').length === 4;
+      const status = await script.status();
+      return status.workers.filter(({ state }) => state === 'ready').length === 4;
     });
   });
 });

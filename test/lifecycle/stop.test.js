@@ -39,8 +39,8 @@ describe('stop() from another process', () => {
     const script = await start();
     const slow = attempt({ port: script.port, path: '/slow?60000' });
     await script.until('the request is being answered', async () => {
-      const ok = await script.status();
-      return ok.workers.some(({ requests }) => requests.active === 1);
+      const status = await script.status();
+      return status.workers.some(({ requests }) => requests.active === 1);
     });
     await stopped(script);
     assert.notStrictEqual((await slow).outcome, 'ok');

@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { Script, isAlive } = require('../helpers/cluster');
-const { occupy } = require('../helpers/held');
+const { holdRequests } = require('../helpers/held-requests');
 const { Load, attempt } = require('../helpers/load');
 const { freePort } = require('../helpers/ports');
 
@@ -87,7 +87,7 @@ describe('a worker that is killed under load', () => {
 
   it('spares the requests of the other worker', async () => {
     const script = await start();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     const [victim, other] = script.workers();
     process.kill(victim, 'SIGKILL');
     await script.until('its death is reported', () => script.emitted('died').length === 1);
@@ -185,8 +185,8 @@ describe('scaling under load', () => {
     for (const size of [4, 1, 3, 2]) {
       await ask(script.cwd, 'scale', [size]);
       await script.until(`${size} workers are left, all ready`, async () => {
-        const ok = await script.status();
-        return ok.workers.length === size && ok.workers.every(({ state }) => state === 'ready');
+        const status = await script.status();
+        return status.workers.length === size && status.workers.every(({ state }) => state === 'ready');
       });
     }
     await load.stop();
@@ -226,8 +226,8 @@ describe('a master whose event loop is blocked', () => {
     const [victim] = script.workers();
     process.kill(victim, 'SIGKILL');
     await script.until('a replacement is ready', async () => {
-      const ok = await script.status();
-      return ok.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
+      const status = await script.status();
+      return status.workers.some(({ generation, state }) => generation === 2 && state === 'ready');
     });
     assert.deepStrictEqual([...(await burst(script.port, 20)).outcomes], ['ok']);
     assert.deepStrictEqual(script.emitted('blocked'), [], 'all that while it was stuck');
@@ -249,7 +249,7 @@ describe('a master that is killed', () => {
   it('leaves workers that finish their requests, and a new cluster can start', async () => {
     const script = await start();
     const workers = script.workers();
-    const held = await occupy(script);
+    const held = await holdRequests(script);
     await killMaster(script);
     const next = await start(undefined, { port: script.port, cwd: script.cwd });
     assert.ok(workers.every(isAlive), 'they still answer');

@@ -5,7 +5,7 @@
 const assert = require('node:assert');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
-const { Listeners, occupy, refused } = require('../helpers/listeners');
+const { Listeners, occupyPort, refused } = require('../helpers/listeners');
 const { MAJOR } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
@@ -23,7 +23,7 @@ describe('closing a server of a worker', () => {
     await listeners.one(second, ['close', 'extra']);
     await listeners.reported('extra', 'close', 1, second);
     await until('the port is closed', () => refused(port).then(() => true, () => false));
-    await occupy(port);
+    await occupyPort(port);
     assert.strictEqual(
       JSON.parse((await request(port)).body).name,
       'the app',
@@ -79,7 +79,7 @@ describe('closing a server of a worker', () => {
     // Node 18 refuses such a close during the DNS lookup, and listens all the same.
     if (MAJOR < 20) this.skip();
     const port = await freePort();
-    await occupy(port);
+    await occupyPort(port);
     const taken = { port, host: '127.0.0.1' };
     const listeners = await Listeners.start({
       BEFORE: [

@@ -7,7 +7,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Connection } = require('../helpers/client');
-const { Listeners, occupy, refused } = require('../helpers/listeners');
+const { Listeners, occupyPort, refused } = require('../helpers/listeners');
 const { MAJOR } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
@@ -113,7 +113,7 @@ describe('another server of a worker', () => {
 describe('a server of a worker that cannot listen', () => {
   it("emits Node's own error if another program has the port, and may try again", async () => {
     const port = await freePort();
-    const other = await occupy(port);
+    const other = await occupyPort(port);
     const listeners = await Listeners.start({
       BEFORE: [['listen', 'extra', { port, host: '127.0.0.1' }]],
     });

@@ -13,7 +13,7 @@ const { Connection, request } = require('../helpers/client');
 const { Script, isAlive } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
 const { freePort } = require('../helpers/ports');
-const { HANG_UP, WAYS, leaves } = require('../helpers/shutdowns');
+const { BY_SIGHUP, WAYS, assertAnswersAll } = require('../helpers/shutdowns');
 
 const CLI = ['--workers', '1', '--mon-port', 'off'];
 const folders = [];
@@ -44,8 +44,9 @@ const untilSaid = (script, pid, word) =>
   script.until(`${pid} says ${word}`, () => wordsOf(script, pid).includes(word));
 
 describe('a script that exits in the callback of server.close() answers each open request', () => {
-  for (const [name, way] of Object.entries(WAYS)) it(name, () => leaves('exits-on-close.js', way));
-  it('SIGHUP to all workers', () => leaves('exits-on-close.js', HANG_UP));
+  for (const [name, way] of Object.entries(WAYS))
+    it(name, () => assertAnswersAll('exits-on-close.js', way));
+  it('SIGHUP to all workers', () => assertAnswersAll('exits-on-close.js', BY_SIGHUP));
 });
 
 describe('the event close in a plain script', () => {

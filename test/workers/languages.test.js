@@ -11,7 +11,7 @@ const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { needNodeOf } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
-const { serves } = require('../helpers/serves');
+const { assertServes } = require('../helpers/assert-serves');
 
 const TSX = require.resolve('tsx/cli');
 /** As a path, for Node would look up a name from the directory of the script. */
@@ -28,21 +28,21 @@ describe('master and workers run', () => {
         .map(([, what]) => what.code);
     await script.until('all three have reported', () => seen().length === 3);
     assert.deepStrictEqual(seen(), Array(3).fill('CLUSTER2_ERR_TEST'));
-    await serves(script);
+    await assertServes(script);
   });
 
   it('TypeScript by --import tsx', async function () {
     needNodeOf(this, 'tsx');
-    await serves(new Script(TYPED, { port: await freePort(), execArgv: IMPORT_TSX }));
+    await assertServes(new Script(TYPED, { port: await freePort(), execArgv: IMPORT_TSX }));
   });
 
   it('TypeScript by the command tsx', async () => {
-    await serves(new Script(TSX, { port: await freePort(), args: [TYPED] }));
+    await assertServes(new Script(TSX, { port: await freePort(), args: [TYPED] }));
   });
 
   it('TypeScript by tsx in NODE_OPTIONS', async function () {
     needNodeOf(this, 'tsx');
-    await serves(
+    await assertServes(
       new Script(TYPED, { port: await freePort(), env: { NODE_OPTIONS: IMPORT_TSX.join(' ') } }),
     );
   });

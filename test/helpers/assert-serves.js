@@ -7,7 +7,7 @@ const { ask } = require('./ask');
 const { answersOfAll, request } = require('./client');
 
 /** Checks that two workers answer, are replaced by two that answer, and exit with code 0. */
-async function serves(script) {
+async function assertServes(script) {
   // The events may come from a child, for the command tsx starts the master.
   const listening = () =>
     script
@@ -29,4 +29,4 @@ async function serves(script) {
   assert.strictEqual(script.errors, '');
 }
 
-module.exports = { serves };
+module.exports = { assertServes };

@@ -5,7 +5,7 @@
 const { Connection } = require('./client');
 
 /** A request to `/held` of `fixtures/commands.js` whose last byte is missing until `finish()`. */
-class Held {
+class HeldRequest {
   #connection;
 
   constructor(port) {
@@ -33,14 +33,14 @@ class Held {
  * Gives each worker a request that stays in flight. Sends more until each worker has one, for any
  * worker may be next.
  */
-async function occupy(script) {
+async function holdRequests(script) {
   const held = [];
   await script.until('every worker has a request', async () => {
-    const ok = await script.status();
-    const active = ok.workers.map(({ requests }) => requests.active);
+    const { workers } = await script.status();
+    const active = workers.map(({ requests }) => requests.active);
     if (active.every((count) => count > 0)) return true;
     if (active.reduce((sum, count) => sum + count) === held.length)
-      held.push(new Held(script.port));
+      held.push(new HeldRequest(script.port));
     return false;
   });
   return held;
@@ -49,4 +49,4 @@ async function occupy(script) {
 /** Finishes the requests, and checks that none was lost. */
 const finishAll = (held) => Promise.all(held.map((request) => request.finish()));
 
-module.exports = { Held, finishAll, occupy };
+module.exports = { HeldRequest, finishAll, holdRequests };
