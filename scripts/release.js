@@ -39,7 +39,7 @@ function stageMain() {
   const copied = [...files.filter((name) => !['index.js', 'lib/'].includes(name)), 'LICENSE'];
   for (const name of copied) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
   for (const name of ['README.md', 'CHANGELOG.md']) {
-    fs.writeFileSync(path.join(MAIN, name), withAbsoluteLinks(fs.readFileSync(path.join(ROOT, name), 'utf8'), released));
+    fs.writeFileSync(path.join(MAIN, name), asPublished(fs.readFileSync(path.join(ROOT, name), 'utf8'), released));
   }
   bundle(MAIN);
   // Not by napi's pre-publish, which needs all platforms to be built here.
@@ -50,12 +50,13 @@ function stageMain() {
 }
 
 /**
- * A document whose links lead into the repository, at this version's tag: the package does not hold
- * what they lead to.
+ * A document as npm shows it: without what holds only before the release, and with links into the
+ * repository, at this version's tag, because the package does not hold what they lead to.
  */
-function withAbsoluteLinks(text, { repository, version }) {
+function asPublished(text, { repository, version }) {
   const [, name] = repository.url.match(/github\.com\/(.+)\.git$/);
   return text
+    .replace(/<!-- unpublished[^]*?<!-- \/unpublished -->\n\n/g, '')
     .replace(/\]\((?!https?:|#)([^)\s]+)\)/g, `](https://github.com/${name}/blob/v${version}/$1)`)
     .replace(/\b(src|srcset)="(?!https?:)([^"]+)"/g, `$1="https://raw.githubusercontent.com/${name}/v${version}/$2"`);
 }

@@ -62,6 +62,7 @@ describe('the release', function () {
     for (const name of ['README.md', 'CHANGELOG.md']) {
       const text = fs.readFileSync(path.join(modules, 'cluster2-rs', name), 'utf8');
       assert.doesNotMatch(text, /\]\((?!https:|#)|\bsrc(set)?="(?!https:)/, name);
+      assert.doesNotMatch(text, /not on npm yet/, name);
     }
   });
 
