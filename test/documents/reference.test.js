@@ -119,6 +119,15 @@ describe('the reference', () => {
     assertSame(exits, matches(codes, /^ {2}(\d+)/gm), 'exit codes');
   });
 
+  it('names only flags that a command has', () => {
+    const wrong = table('command-line', 'command', 'what').flatMap(([first, what]) => {
+      const [name] = matches(first, /`([a-z-]+)/g);
+      const { stdout } = cluster2(ROOT, name, '--help');
+      return matches(what, /(--[a-z-]+)/g).filter((flag) => !stdout.includes(flag));
+    });
+    assert.deepStrictEqual(wrong, []);
+  });
+
   it('lists every metric with its type, and no other', async () => {
     const monPort = await freePort();
     const script = await new Script('http.js', { port: await freePort(), options: { monPort } }).ready();
