@@ -35,6 +35,10 @@ const FORMER = {
   'is no JSON': 'is not valid JSON',
   'who is told': 'a noun',
   'as it were': 'nothing',
+  beneath: 'contained files; in',
+  crew: 'membership',
+  'enrol(?:s|led)?': 'reindex',
+  'last words': 'uncaught error',
 };
 
 describe('the documents', () => {
