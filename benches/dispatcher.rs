@@ -1,6 +1,7 @@
-//! What a connection costs the dispatcher, for 1 to 1,024 workers: the choice alone, and a whole turn over real sockets. Workers
-//! are played: their numbers are written here, and here is the other end of their channels. Below stands what whole turns cost in
-//! processor time of the dispatcher's own thread, which neither clients nor other programs disturb much.
+//! Measures what a connection costs the dispatcher, for 1 to 1,024 workers: the choice of a worker
+//! alone, and whole turns over real sockets. The workers are simulated: the benchmark holds the
+//! other ends of their channels and writes their numbers. The last table shows whole turns in
+//! processor time of the dispatcher's own thread, which clients and other programs hardly disturb.
 //!
 //! `cargo bench --bench dispatcher`
 
@@ -34,22 +35,22 @@ use rustix::process::{Resource, Rlimit};
 
 const WORKERS: [u32; 7] = [1, 2, 4, 16, 64, 256, 1024];
 const LISTENER: u32 = 1;
-/// Connections of one measured round.
+/// How many connections come together.
 const BATCH: usize = 32;
 
 fn main() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    // What is lacking is told where it is missed.
+    // A limit that stays too low is reported by `fits`.
     let _ =
         rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     divan::main();
-    // Not when it is only tried out, or something else was asked for.
+    // Not in a dry run, nor when only some benchmarks were selected.
     if std::env::args().skip(1).eq(["--bench"]) {
         print_turns();
     }
 }
 
-/// Processor time per connection, where each turn brings one of them, and where they come together.
+/// Prints processor time per connection: for turns of one connection, and of a batch.
 fn print_turns() {
     println!("| workers | one a turn | {BATCH} at once |\n| ---: | ---: | ---: |");
     for workers in WORKERS.into_iter().filter(|workers| fits(*workers)) {
@@ -64,7 +65,7 @@ fn print_turns() {
     }
 }
 
-/// Whether there are descriptors for so many workers: four each.
+/// Whether there are enough descriptors for this many workers.
 fn fits(workers: u32) -> bool {
     let limit = rustix::process::getrlimit(Resource::Nofile).current;
     let fits = limit.is_none_or(|limit| limit > u64::from(workers) * 6 + 256);
@@ -74,20 +75,21 @@ fn fits(workers: u32) -> bool {
     fits
 }
 
-struct Crew {
-    peers: BTreeMap<WorkerId, WorkerLink>,
+/// Worker links without a dispatcher.
+struct Links {
+    links: BTreeMap<WorkerId, WorkerLink>,
     rows: Vec<Row>,
     _ends: Vec<[Channel; 2]>,
 }
 
-fn crew(workers: u32) -> Crew {
+fn links(workers: u32) -> Links {
     let board = Scoreboard::alone(workers as usize).unwrap();
-    let mut crew = Crew { peers: BTreeMap::new(), rows: Vec::new(), _ends: Vec::new() };
+    let mut all = Links { links: BTreeMap::new(), rows: Vec::new(), _ends: Vec::new() };
     for id in 1..=workers {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
         let (orders, their_orders) = Channel::pair().unwrap();
-        let mut peer = WorkerLink::new(
+        let mut link = WorkerLink::new(
             WorkerId(id),
             id - 1,
             orders,
@@ -95,34 +97,34 @@ fn crew(workers: u32) -> Crew {
             theirs.duplicate().unwrap(),
             row.clone(),
         );
-        peer.serve(LISTENER, false);
-        crew.peers.insert(WorkerId(id), peer);
-        crew.rows.push(row);
-        crew._ends.push([theirs, their_orders]);
+        link.serve(LISTENER, false);
+        all.links.insert(WorkerId(id), link);
+        all.rows.push(row);
+        all._ends.push([theirs, their_orders]);
     }
-    crew
+    all
 }
 
 fn choose(bencher: Bencher, workers: u32, policy: Balance) {
     if !fits(workers) {
         return;
     }
-    let mut crew = crew(workers);
+    let mut all = links(workers);
     let mut balancer = Balancer::new(policy);
-    for (id, peer) in &mut crew.peers {
-        balancer.insert(*id, peer.slot(), peer.look(false));
+    for (id, link) in &mut all.links {
+        balancer.insert(*id, link.slot(), link.look(false));
     }
     let mut random = fastrand::Rng::with_seed(7);
     bencher.bench_local(|| {
-        // Somewhere a connection ends.
-        let ending = &crew.rows[random.usize(..crew.rows.len())];
+        // A connection ends somewhere.
+        let ending = &all.rows[random.usize(..all.rows.len())];
         ending.set(Field::ConnectionsActive, (ending.get(Field::ConnectionsActive) - 1.0).max(0.0));
         let client = IpAddr::from(random.u32(..).to_be_bytes());
-        let mut look =
-            |id| crew.peers.get_mut(&id).map_or(LoadSnapshot::FULL, |peer| peer.look(false));
-        let chosen = balancer.choose(Some(client), None, &mut look).unwrap();
-        crew.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
-        balancer.refresh(chosen, look(chosen));
+        let mut snapshot =
+            |id| all.links.get_mut(&id).map_or(LoadSnapshot::FULL, |link| link.look(false));
+        let chosen = balancer.choose(Some(client), None, &mut snapshot).unwrap();
+        all.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
+        balancer.refresh(chosen, snapshot(chosen));
     });
 }
 
@@ -141,7 +143,7 @@ fn choose_ip_hash(bencher: Bencher, workers: u32) {
     choose(bencher, workers, Balance::IpHash);
 }
 
-/// A running dispatcher whose workers are played by this thread.
+/// A running dispatcher whose workers are simulated by this thread.
 struct Stage {
     _dispatcher: Dispatcher,
     epoll: rustix::fd::OwnedFd,
@@ -151,7 +153,7 @@ struct Stage {
 }
 
 fn stage(workers: u32) -> Stage {
-    let mut door = ListenerSet::default();
+    let mut listeners = ListenerSet::default();
     let wanted = Wanted {
         address: Some("127.0.0.1".into()),
         port: Some(0),
@@ -159,20 +161,20 @@ fn stage(workers: u32) -> Stage {
         backlog: 511,
         index: 0,
     };
-    door.pin(&wanted).unwrap();
-    let listener = door.bind(&wanted, |_| true).unwrap();
-    let port = door.place(listener).0.unwrap().port;
+    listeners.pin(&wanted).unwrap();
+    let listener = listeners.bind(&wanted, |_| true).unwrap();
+    let port = listeners.place(listener).0.unwrap().port;
     let (sender, reports) = std::sync::mpsc::channel();
-    let tell = Box::new(move |worker, _| sender.send(worker).unwrap_or_default());
-    let dispatcher = Dispatcher::start(door, Balance::LeastConnections, tell).unwrap();
+    let report = Box::new(move |worker, _| sender.send(worker).unwrap_or_default());
+    let dispatcher = Dispatcher::start(listeners, Balance::LeastConnections, report).unwrap();
     let board: Arc<Scoreboard> = Scoreboard::alone(workers as usize).unwrap();
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-    let mut played = Vec::new();
+    let mut simulated = Vec::new();
     for id in 1..=workers {
         let (ours, theirs) = Channel::pair().unwrap();
         let row = board.row(id as usize - 1).unwrap();
         let (orders, their_orders) = Channel::pair().unwrap();
-        let peer = WorkerLink::new(
+        let link = WorkerLink::new(
             WorkerId(id),
             id - 1,
             orders,
@@ -180,7 +182,7 @@ fn stage(workers: u32) -> Stage {
             theirs.duplicate().unwrap(),
             row.clone(),
         );
-        assert!(dispatcher.send(Request::Attach(Box::new(peer))));
+        assert!(dispatcher.send(Request::Attach(Box::new(link))));
         their_orders.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
         their_orders
             .send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[])
@@ -193,26 +195,26 @@ fn stage(workers: u32) -> Stage {
             epoll::EventFlags::IN,
         )
         .unwrap();
-        played.push((theirs, their_orders, row));
+        simulated.push((theirs, their_orders, row));
     }
     Stage {
         _dispatcher: dispatcher,
         epoll,
-        workers: played,
+        workers: simulated,
         port,
         buffer: Box::new([0; MAX_BYTES]),
     }
 }
 
 impl Stage {
-    /// A client that leaves nothing behind when it closes.
+    /// Connects a client whose socket leaves nothing behind when it closes.
     fn client(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         stream
     }
 
-    /// So many connections or a few more, of which always `size` come together.
+    /// Serves at least `count` connections, in batches of `size`.
     fn serve(&mut self, size: usize, count: usize) {
         for _ in 0..count.div_ceil(size) {
             let _clients: Vec<TcpStream> = (0..size).map(|_| self.client()).collect();
@@ -220,7 +222,7 @@ impl Stage {
         }
     }
 
-    /// Nanoseconds for which the dispatcher's thread has run.
+    /// Returns for how long the dispatcher's thread has run, nanoseconds.
     fn dispatcher_time(&self) -> u64 {
         let threads =
             std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
@@ -233,7 +235,7 @@ impl Stage {
         times.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// Takes `count` connections, and ends them.
+    /// Takes `count` connections, and closes them.
     fn take(&mut self, mut count: usize) {
         let mut events = Vec::with_capacity(64);
         while count > 0 {
@@ -252,7 +254,8 @@ impl Stage {
     }
 }
 
-/// Accepted, chosen, handed over, taken; with what the client's own `connect` costs.
+/// A connection is accepted, a worker chosen, and the connection handed over and taken. Includes
+/// the cost of the client's own `connect`.
 #[divan::bench(args = WORKERS, sample_count = 50, sample_size = 4)]
 fn turn(bencher: Bencher, workers: u32) {
     if !fits(workers) {

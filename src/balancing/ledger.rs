@@ -1,20 +1,21 @@
 //! The ledger of one worker: connections that were handed to it and that it has not taken yet.
 //!
-//! The worker counts what it takes on the scoreboard, so nothing has to be sent back. The channel keeps order, so a
-//! count is enough: the oldest entries are the ones that were taken, or read back, first. What always holds:
-//! `untaken` is what was handed minus what was taken or read back, and `oldest` is the time of the oldest of those.
+//! The worker counts what it takes on the scoreboard, so it sends nothing back. The channel keeps
+//! the order, so a count is enough: the oldest entries were taken, or read back, first. What
+//! always holds: `untaken` is what was handed minus what was taken or read back, and `oldest` is
+//! the time of the oldest of those.
 
 use std::collections::VecDeque;
 
 use crate::clock::Millis;
 
-/// See the module's text.
+/// Counts the connections that lie in the channel of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Connections that were handed over together, and when; oldest first.
+    /// When connections were handed over, and how many together; oldest first.
     handed: VecDeque<(Millis, u32)>,
     untaken: u32,
-    /// The worker's own counter when it was last looked at.
+    /// The worker's own counter at the latest update.
     taken: u64,
 }
 
@@ -28,24 +29,24 @@ impl Ledger {
         self.untaken += count;
     }
 
-    /// Brings the ledger up to date with the worker's counter of all connections it ever took.
+    /// Removes what the worker has taken. `counter` is how many connections it ever took.
     pub(crate) fn taken(&mut self, counter: u64) {
-        let news = counter.saturating_sub(self.taken);
+        let new = counter.saturating_sub(self.taken);
         self.taken = counter;
-        self.settle(u32::try_from(news).unwrap_or(u32::MAX));
+        self.settle(u32::try_from(new).unwrap_or(u32::MAX));
     }
 
-    /// Strikes off `count` connections that were read back from the channel.
+    /// Removes `count` connections that were read back from the channel.
     pub(crate) fn read_back(&mut self, count: u32) {
         self.settle(count);
     }
 
-    /// Connections that lie in the channel.
+    /// How many connections lie in the channel.
     pub(crate) fn untaken(&self) -> u32 {
         self.untaken
     }
 
-    /// All that the worker ever took, and those that lie in the channel.
+    /// How many connections the worker ever took, and those that lie in the channel.
     pub(crate) fn total(&self) -> u64 {
         self.taken.saturating_add(u64::from(self.untaken))
     }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn untaken_and_oldest_follow_what_the_worker_counts() {
+    fn untaken_and_oldest_follow_the_counter_of_the_worker() {
         let mut ledger = Ledger::default();
         ledger.hand(2, 10);
         ledger.hand(3, 20);
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_from_a_broken_worker_cannot_make_it_negative() {
+    fn a_wrong_counter_of_a_worker_cannot_make_it_negative() {
         let mut ledger = Ledger::default();
         ledger.hand(1, 0);
         ledger.taken(u64::MAX);
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_order_the_sum_is_right() {
+    fn the_sum_is_right_in_any_order() {
         let mut random = fastrand::Rng::with_seed(7);
         let (mut ledger, mut open, mut taken) = (Ledger::default(), 0, 0);
         for now in 0..10_000 {

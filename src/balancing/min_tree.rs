@@ -1,17 +1,22 @@
-//! The least of many values, of which one at a time changes: a tree in which each node holds the lesser of its two children.
+//! A min-tree: finds the least of many values, of which one at a time changes.
+//!
+//! The values are the leaves of a binary tree. Each inner node holds the lesser of its two
+//! children, so a change, and the least value of any range, cost the logarithm of their number.
 
 use std::ops::Range;
 
-/// See the module's text. Equal values come in the order of their places.
+/// Values by index, and the least of each range. Of equal values the one with the lowest index is
+/// the least.
 #[derive(Debug)]
-pub(crate) struct MinTree<T> {
-    /// Node 1 is the root, the children of node `n` are `2n` and `2n + 1`, and the leaves are the second half.
+pub(super) struct MinTree<T> {
+    /// Values with their indexes. Node 1 is the root, node `n` has the children `2n` and `2n + 1`,
+    /// and the second half are the leaves. Node 0 is unused.
     nodes: Vec<(T, usize)>,
 }
 
 impl<T: Copy + Ord> MinTree<T> {
-    /// The places are numbered from 0.
-    pub(crate) fn new(values: impl ExactSizeIterator<Item = T> + Clone) -> Self {
+    /// Builds a tree of `values`, whose indexes begin at 0.
+    pub(super) fn new(values: impl ExactSizeIterator<Item = T> + Clone) -> Self {
         let count = values.len();
         let leaves = values.zip(0..);
         let mut nodes: Vec<(T, usize)> = leaves.clone().chain(leaves).collect();
@@ -25,14 +30,14 @@ impl<T: Copy + Ord> MinTree<T> {
         self.nodes.len() / 2
     }
 
-    /// The value at a place; panics beyond the end.
-    pub(crate) fn get(&self, place: usize) -> T {
-        self.nodes[self.count() + place].0
+    /// Returns the value at `index`. Panics beyond the end.
+    pub(super) fn get(&self, index: usize) -> T {
+        self.nodes[self.count() + index].0
     }
 
-    /// Changes the value at a place.
-    pub(crate) fn set(&mut self, place: usize, value: T) {
-        let mut node = self.count() + place;
+    /// Replaces the value at `index`. Panics beyond the end.
+    pub(super) fn set(&mut self, index: usize, value: T) {
+        let mut node = self.count() + index;
         if self.nodes[node].0 == value {
             return;
         }
@@ -43,9 +48,9 @@ impl<T: Copy + Ord> MinTree<T> {
         }
     }
 
-    /// The least value of some places, and where it is; `None` where there are no places.
-    pub(crate) fn least(&self, places: Range<usize>) -> Option<(T, usize)> {
-        let (mut from, mut to) = (places.start + self.count(), places.end + self.count());
+    /// Returns the least value in a range of indexes, and its index. `None` for an empty range.
+    pub(super) fn least(&self, range: Range<usize>) -> Option<(T, usize)> {
+        let (mut from, mut to) = (range.start + self.count(), range.end + self.count());
         let mut least: Option<(T, usize)> = None;
         let mut consider =
             |node: (T, usize)| least = Some(least.map_or(node, |least| least.min(node)));
@@ -70,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_finds_what_a_search_through_all_finds() {
+    fn it_finds_what_a_search_of_all_values_finds() {
         let mut random = fastrand::Rng::with_seed(5);
         for count in 0..40 {
             let mut values: Vec<u32> = (0..count).map(|_| random.u32(..6)).collect();
@@ -78,13 +83,13 @@ mod tests {
             for _ in 0..200 {
                 let (a, b) = (random.usize(..=count), random.usize(..=count));
                 let range = a.min(b)..a.max(b);
-                let least = range.clone().map(|place| (values[place], place)).min();
+                let least = range.clone().map(|index| (values[index], index)).min();
                 assert_eq!(tree.least(range), least);
                 if count > 0 {
-                    let (place, value) = (random.usize(..count), random.u32(..6));
-                    values[place] = value;
-                    tree.set(place, value);
-                    assert_eq!(tree.get(place), value);
+                    let (index, value) = (random.usize(..count), random.u32(..6));
+                    values[index] = value;
+                    tree.set(index, value);
+                    assert_eq!(tree.get(index), value);
                 }
             }
         }

@@ -1,73 +1,77 @@
-//! The balancer beside one that looks at all workers for each connection, which is plainly right.
+//! The balancer beside one that compares all workers for each connection, which is plainly right.
 
-use super::*;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
-/// Workers as they are, and who of them serves.
+use super::balancer::{Balancer, LoadSnapshot, REFRESHES, Standing};
+use crate::config::Balance;
+use crate::protocol::worker::WorkerId;
+
+/// The workers that serve, with their present load.
 struct World {
-    looks: BTreeMap<WorkerId, LoadSnapshot>,
-    last: WorkerId,
+    workers: BTreeMap<WorkerId, LoadSnapshot>,
+    last_chosen: WorkerId,
 }
 
 const IDLE: LoadSnapshot = LoadSnapshot { standing: Standing::Free, load: 0 };
 
 impl World {
     fn new() -> Self {
-        Self { looks: BTreeMap::new(), last: WorkerId(0) }
+        Self { workers: BTreeMap::new(), last_chosen: WorkerId(0) }
     }
 
-    fn look(&self, worker: WorkerId) -> LoadSnapshot {
-        self.looks[&worker]
+    fn snapshot(&self, worker: WorkerId) -> LoadSnapshot {
+        self.workers[&worker]
     }
 
-    /// Chooses as a balancer does that looks at all.
-    fn naive(&mut self, policy: Balance, not: Option<WorkerId>) -> Option<WorkerId> {
-        let able = self
-            .looks
-            .iter()
-            .filter(|(worker, look)| Some(**worker) != not && look.standing != Standing::Full);
-        let load = |look: &LoadSnapshot| if policy == Balance::RoundRobin { 0 } else { look.load };
+    /// Chooses as a balancer that compares all workers.
+    fn choose(&mut self, policy: Balance, except: Option<WorkerId>) -> Option<WorkerId> {
+        let able = self.workers.iter().filter(|(worker, snapshot)| {
+            Some(**worker) != except && snapshot.standing != Standing::Full
+        });
+        let load =
+            |snapshot: &LoadSnapshot| if policy == Balance::RoundRobin { 0 } else { snapshot.load };
         let chosen = *able
-            .min_by_key(|(worker, look)| {
-                (look.standing, load(look), **worker <= self.last, **worker)
+            .min_by_key(|(worker, snapshot)| {
+                (snapshot.standing, load(snapshot), **worker <= self.last_chosen, **worker)
             })?
             .0;
-        self.last = chosen;
+        self.last_chosen = chosen;
         Some(chosen)
     }
 }
 
-/// A balancer with workers 1, 2, … in the slots 0, 1, …, and the world they live in.
-fn crew(policy: Balance, loads: &[u64]) -> (Balancer, World) {
+/// A balancer with workers 1, 2, … in the slots 0, 1, …, and their world.
+fn cluster(policy: Balance, loads: &[u64]) -> (Balancer, World) {
     let (mut balancer, mut world) = (Balancer::new(policy), World::new());
     for (slot, load) in (0..).zip(loads) {
-        let look = LoadSnapshot { standing: Standing::Free, load: *load };
-        balancer.insert(WorkerId(slot + 1), slot, look);
-        world.looks.insert(WorkerId(slot + 1), look);
+        let snapshot = LoadSnapshot { standing: Standing::Free, load: *load };
+        balancer.insert(WorkerId(slot + 1), slot, snapshot);
+        world.workers.insert(WorkerId(slot + 1), snapshot);
     }
     (balancer, world)
 }
 
 fn choose(balancer: &mut Balancer, world: &World, client: Option<IpAddr>) -> Option<u32> {
-    balancer.choose(client, None, &mut |worker| world.look(worker)).map(|worker| worker.0)
+    balancer.choose(client, None, &mut |worker| world.snapshot(worker)).map(|worker| worker.0)
 }
 
 fn set(world: &mut World, worker: u32, standing: Standing) {
-    world.looks.get_mut(&WorkerId(worker)).unwrap().standing = standing;
+    world.workers.get_mut(&WorkerId(worker)).unwrap().standing = standing;
 }
 
 #[test]
 fn least_connections_takes_the_least_loaded_and_ties_go_round() {
-    let (mut balancer, mut world) = crew(Balance::LeastConnections, &[3, 1, 2]);
+    let (mut balancer, mut world) = cluster(Balance::LeastConnections, &[3, 1, 2]);
     assert_eq!(choose(&mut balancer, &world, None), Some(2));
-    world.looks.values_mut().for_each(|look| look.load = 5);
+    world.workers.values_mut().for_each(|snapshot| snapshot.load = 5);
     let turns: Vec<_> = (0..4).map(|_| choose(&mut balancer, &world, None).unwrap()).collect();
     assert_eq!(turns, [3, 1, 2, 3]);
 }
 
 #[test]
 fn round_robin_ignores_load_and_survives_a_missing_worker() {
-    let (mut balancer, world) = crew(Balance::RoundRobin, &[9, 0, 0]);
+    let (mut balancer, world) = cluster(Balance::RoundRobin, &[9, 0, 0]);
     assert_eq!(choose(&mut balancer, &world, None), Some(1));
     balancer.remove(WorkerId(2));
     assert_eq!(choose(&mut balancer, &world, None), Some(3));
@@ -76,14 +80,17 @@ fn round_robin_ignores_load_and_survives_a_missing_worker() {
 
 #[test]
 fn a_stalled_worker_is_chosen_only_when_all_are_and_a_full_one_never() {
-    let (mut balancer, mut world) = crew(Balance::LeastConnections, &[0, 10]);
+    let (mut balancer, mut world) = cluster(Balance::LeastConnections, &[0, 10]);
     set(&mut world, 1, Standing::Stalled);
     assert_eq!(choose(&mut balancer, &world, None), Some(2));
     set(&mut world, 2, Standing::Stalled);
     assert_eq!(choose(&mut balancer, &world, None), Some(1));
     set(&mut world, 1, Standing::Full);
     assert_eq!(choose(&mut balancer, &world, None), Some(2));
-    assert_eq!(balancer.choose(None, Some(WorkerId(2)), &mut |worker| world.look(worker)), None);
+    assert_eq!(
+        balancer.choose(None, Some(WorkerId(2)), &mut |worker| world.snapshot(worker)),
+        None
+    );
     set(&mut world, 2, Standing::Full);
     assert_eq!(choose(&mut balancer, &world, None), None);
     assert!(!balancer.has_room());
@@ -92,33 +99,34 @@ fn a_stalled_worker_is_chosen_only_when_all_are_and_a_full_one_never() {
 }
 
 #[test]
-fn with_few_workers_every_choice_is_that_of_a_look_at_all() {
+fn with_few_workers_every_choice_is_that_of_a_comparison_of_all() {
     for (seed, policy) in
         (0..40).flat_map(|seed| [Balance::LeastConnections, Balance::RoundRobin].map(|p| (seed, p)))
     {
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut balancer, mut world) = (Balancer::new(policy), World::new());
         for step in 0..1_000 {
-            let worker = WorkerId(random.u32(1..=LOOKS as u32));
+            let worker = WorkerId(random.u32(1..=REFRESHES as u32));
             let standing = *random
                 .choice(&[Standing::Free, Standing::Free, Standing::Stalled, Standing::Full])
                 .unwrap();
-            let look = LoadSnapshot { standing, load: random.u64(..4) };
+            let snapshot = LoadSnapshot { standing, load: random.u64(..4) };
             match random.u8(..10) {
                 0 => {
                     balancer.remove(worker);
-                    world.looks.remove(&worker);
+                    world.workers.remove(&worker);
                 }
                 1..4 => {
-                    balancer.insert(worker, worker.0, look);
-                    world.looks.insert(worker, look);
+                    balancer.insert(worker, worker.0, snapshot);
+                    world.workers.insert(worker, snapshot);
                 }
                 _ => {
-                    let not = random.bool().then_some(worker);
-                    let chosen = balancer.choose(None, not, &mut |worker| world.look(worker));
-                    assert_eq!(chosen, world.naive(policy, not), "seed {seed}, step {step}");
+                    let except = random.bool().then_some(worker);
+                    let chosen =
+                        balancer.choose(None, except, &mut |worker| world.snapshot(worker));
+                    assert_eq!(chosen, world.choose(policy, except), "seed {seed}, step {step}");
                     if let Some(worker) = chosen {
-                        world.looks.get_mut(&worker).unwrap().load += 1;
+                        world.workers.get_mut(&worker).unwrap().load += 1;
                     }
                 }
             }
@@ -127,27 +135,27 @@ fn with_few_workers_every_choice_is_that_of_a_look_at_all() {
 }
 
 #[test]
-fn with_many_workers_nobody_gets_much_more_than_the_others() {
+fn with_many_workers_none_gets_much_more_than_the_others() {
     for seed in 0..3 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (mut balancer, mut world) = crew(Balance::LeastConnections, &[0; 1024]);
+        let (mut balancer, mut world) = cluster(Balance::LeastConnections, &[0; 1024]);
         let mut open = Vec::new();
         let mut behind = 0;
         for step in 0..50_000 {
-            let worker = balancer.choose(None, None, &mut |worker| world.look(worker)).unwrap();
+            let worker = balancer.choose(None, None, &mut |worker| world.snapshot(worker)).unwrap();
             if step % 32 == 0 {
-                let least = world.looks.values().map(|look| look.load).min().unwrap();
-                behind = behind.max(world.look(worker).load - least);
+                let least = world.workers.values().map(|snapshot| snapshot.load).min().unwrap();
+                behind = behind.max(world.snapshot(worker).load - least);
             }
-            world.looks.get_mut(&worker).unwrap().load += 1;
+            world.workers.get_mut(&worker).unwrap().load += 1;
             open.push(worker);
             // About 20 for each worker, which then come and go.
             if step > 20 * 1024 {
                 let ended = open.swap_remove(random.usize(..open.len()));
-                world.looks.get_mut(&ended).unwrap().load -= 1;
+                world.workers.get_mut(&ended).unwrap().load -= 1;
             }
         }
-        let most = world.looks.values().map(|look| look.load).max().unwrap();
+        let most = world.workers.values().map(|snapshot| snapshot.load).max().unwrap();
         assert!(most <= 21, "seed {seed}: one has {most}, all have 20");
         assert!(behind <= 4, "seed {seed}: {behind} more than the best");
     }
@@ -156,35 +164,35 @@ fn with_many_workers_nobody_gets_much_more_than_the_others() {
 #[test]
 fn with_many_workers_round_robin_goes_round_whatever_the_load() {
     let loads: Vec<u64> = (0..100).map(|worker| worker % 7).collect();
-    let (mut balancer, world) = crew(Balance::RoundRobin, &loads);
+    let (mut balancer, world) = cluster(Balance::RoundRobin, &loads);
     let turns: Vec<_> = (0..200).map(|_| choose(&mut balancer, &world, None).unwrap()).collect();
     assert_eq!(turns, (1..=100).chain(1..=100).collect::<Vec<_>>());
 }
 
 #[test]
-fn what_was_looked_at_long_ago_is_looked_at_again_before_it_is_chosen() {
-    let (mut balancer, mut world) = crew(Balance::LeastConnections, &[0; 200]);
-    world.looks.values_mut().for_each(|look| look.load = 9);
-    // None of the next to be looked at, and the only one that did not change.
-    world.looks.get_mut(&WorkerId(150)).unwrap().load = 0;
+fn an_old_snapshot_is_refreshed_before_its_worker_is_chosen() {
+    let (mut balancer, mut world) = cluster(Balance::LeastConnections, &[0; 200]);
+    world.workers.values_mut().for_each(|snapshot| snapshot.load = 9);
+    // Not among the next to be refreshed, and the only one that did not change.
+    world.workers.get_mut(&WorkerId(150)).unwrap().load = 0;
     assert!((0..100).any(|_| choose(&mut balancer, &world, None) == Some(150)));
     set(&mut world, 150, Standing::Full);
     assert!((0..100).all(|_| choose(&mut balancer, &world, None) != Some(150)));
 }
 
 #[test]
-fn a_choice_among_1024_looks_at_a_few() {
+fn a_choice_among_1024_refreshes_a_few() {
     for policy in [Balance::LeastConnections, Balance::RoundRobin, Balance::IpHash] {
-        let (mut balancer, mut world) = crew(policy, &[0; 1024]);
-        let mut looks = 0;
+        let (mut balancer, mut world) = cluster(policy, &[0; 1024]);
+        let mut refreshes = 0;
         for number in 0..5_000u32 {
             let client = Some(IpAddr::from(number.to_be_bytes()));
             let worker = balancer
-                .choose(client, None, &mut |worker| (looks += 1, world.look(worker)).1)
+                .choose(client, None, &mut |worker| (refreshes += 1, world.snapshot(worker)).1)
                 .unwrap();
-            world.looks.get_mut(&worker).unwrap().load += 1;
+            world.workers.get_mut(&worker).unwrap().load += 1;
         }
-        assert!(looks <= 5_000 * (LOOKS + 2), "{looks} looks with {policy:?}");
+        assert!(refreshes <= 5_000 * (REFRESHES + 2), "{refreshes} refreshes with {policy:?}");
     }
 }
 
@@ -194,7 +202,7 @@ fn clients() -> impl Iterator<Item = IpAddr> {
 
 #[test]
 fn with_ip_hash_a_stalled_worker_keeps_its_clients() {
-    let (mut balancer, mut world) = crew(Balance::IpHash, &[0, 0]);
+    let (mut balancer, mut world) = cluster(Balance::IpHash, &[0, 0]);
     let client = clients().next();
     let own = choose(&mut balancer, &world, client).unwrap();
     set(&mut world, own, Standing::Stalled);
@@ -208,7 +216,7 @@ fn with_ip_hash_a_stalled_worker_keeps_its_clients() {
 
 #[test]
 fn with_ip_hash_the_clients_of_a_full_worker_go_elsewhere_and_come_back() {
-    let (mut balancer, mut world) = crew(Balance::IpHash, &[0, 0, 0]);
+    let (mut balancer, mut world) = cluster(Balance::IpHash, &[0, 0, 0]);
     for client in clients().map(Some) {
         let own = choose(&mut balancer, &world, client).unwrap();
         set(&mut world, own, Standing::Full);
@@ -224,7 +232,7 @@ fn with_ip_hash_the_clients_of_a_full_worker_go_elsewhere_and_come_back() {
 
 #[test]
 fn ip_hash_keeps_a_client_on_its_slot_and_moves_only_those_of_a_lost_slot() {
-    let (mut balancer, mut world) = crew(Balance::IpHash, &[0, 0, 0, 0]);
+    let (mut balancer, mut world) = cluster(Balance::IpHash, &[0, 0, 0, 0]);
     let before: HashMap<IpAddr, u32> = clients()
         .map(|client| (client, choose(&mut balancer, &world, Some(client)).unwrap()))
         .collect();
@@ -234,7 +242,7 @@ fn ip_hash_keeps_a_client_on_its_slot_and_moves_only_those_of_a_lost_slot() {
     );
     // A successor takes over the slot, first beside the old worker and then alone.
     balancer.insert(WorkerId(5), 3, IDLE);
-    world.looks.insert(WorkerId(5), IDLE);
+    world.workers.insert(WorkerId(5), IDLE);
     for step in ["beside", "alone", "gone"] {
         for client in clients() {
             let now = choose(&mut balancer, &world, Some(client)).unwrap();
