@@ -1,27 +1,31 @@
-//! The supervisor's own clock: it stands still while the master does.
+//! A clock that stands still while the process does.
 //!
-//! Runs in the master, as part of the supervisor. A master that is stopped (SIGSTOP, a paused container, a suspended machine) or gets no
-//! processor misses what happens meanwhile, and so do its workers where they are stopped with it. That time counts for
-//! no deadline. What always holds:
+//! The supervisor's, in the master, and the orphan watch's, in a worker. A process that is stopped
+//! (SIGSTOP, a paused container, a suspended machine) or gets no processor misses what happens
+//! meanwhile, and so do the processes that it waits for where they are stopped with it. That time
+//! counts for no deadline. What always holds:
 //!
-//! - the clock never goes back, and a turn that comes on time moves it by exactly the time that passed;
-//! - a turn that comes late moves it no further than a turn on time would have: so all deadlines together are later by the gap;
-//! - after a gap it stands still for a moment more, in which what happened during the gap is heard;
-//! - with each turn it moves by half of the wait at least, so a master that is always late still keeps its deadlines.
+//! - The clock never goes back. A turn on time moves it by exactly the time that passed.
+//! - A late turn moves it no further than a turn on time would have. So all deadlines together are
+//!   later by the gap.
+//! - After a gap it stands still for a moment more, in which events of the gap can be handled.
+//! - Each turn moves it by at least half of the wait, so that a process that is always late still
+//!   keeps its deadlines.
 
-/// A point in time: milliseconds on a monotonic clock whose zero does not matter.
-pub type Millis = u64;
+/// A point in time or a duration: milliseconds on a monotonic clock whose zero does not matter.
+pub(crate) type Millis = u64;
 
-/// The longest wait while there is a deadline, milliseconds: nothing of a gap that is longer counts.
-pub const LOOK: Millis = 250;
+/// The longest wait while there is a deadline, milliseconds. Nothing of a longer gap counts.
+pub(crate) const MAX_WAIT: Millis = 250;
 /// A turn that is late by less is on time, milliseconds: timers are not exact.
 const GRAIN: Millis = 20;
-/// How long the clock stands still after a gap, milliseconds; but never longer than the gap was. Less than `LOOK`.
-const SETTLE: Millis = LOOK / 2;
+/// How long the clock stands still after a gap, but never longer than the gap, milliseconds. Less
+/// than `MAX_WAIT`.
+const SETTLE: Millis = MAX_WAIT / 2;
 
-/// See the module's text.
+/// Counts only the time in which the process ran.
 #[derive(Debug, Default)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// Time on the machine's clock that does not count.
     lost: Millis,
     now: Millis,
@@ -30,8 +34,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A turn begins at `machine`, on the machine's monotonic clock. Returns the time on this one.
-    pub fn turn(&mut self, machine: Millis) -> Millis {
+    /// Begins a turn at `machine`, on the machine's monotonic clock. Returns the time on this one.
+    pub(crate) fn turn(&mut self, machine: Millis) -> Millis {
         let late = self.due.map_or(0, |due| machine.saturating_sub(due));
         if late > GRAIN {
             self.lost += late + late.min(SETTLE);
@@ -42,22 +46,22 @@ impl Clock {
 
     /// The time of the latest turn.
     #[cfg(test)]
-    pub fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.now
     }
 
-    /// The turn of `machine` is over; the next one comes within `wait`.
-    pub fn wait(&mut self, machine: Millis, wait: Millis) {
+    /// Ends the turn of `machine`, and promises the next one within `wait`.
+    pub(crate) fn wait(&mut self, machine: Millis, wait: Millis) {
         self.due = Some(machine + wait);
     }
 
-    /// When it will be `at` on the machine's clock, if no time is lost before.
-    pub fn on_machine(&self, at: Millis) -> Millis {
+    /// Returns the time on the machine's clock at which it is `at`, if no time is lost before.
+    pub(crate) fn on_machine(&self, at: Millis) -> Millis {
         at + self.lost
     }
 
     /// By when the next turn was promised, on the machine's clock.
-    pub fn due(&self) -> Option<Millis> {
+    pub(crate) fn due(&self) -> Option<Millis> {
         self.due
     }
 }
@@ -68,14 +72,14 @@ mod tests {
 
     fn turn(clock: &mut Clock, machine: Millis) -> Millis {
         let now = clock.turn(machine);
-        clock.wait(machine, LOOK);
+        clock.wait(machine, MAX_WAIT);
         now
     }
 
     #[test]
     fn turns_on_time_move_it_by_the_time_that_passed() {
         let mut clock = Clock::default();
-        let at = [1_000, 1_250, 1_251, 1_501, 1_501 + LOOK + GRAIN];
+        let at = [1_000, 1_250, 1_251, 1_501, 1_501 + MAX_WAIT + GRAIN];
         assert_eq!(at.map(|machine| turn(&mut clock, machine)), at);
     }
 
@@ -94,7 +98,7 @@ mod tests {
         let mut clock = Clock::default();
         turn(&mut clock, 1_000);
         // Due on time except the gap.
-        let due = 1_000 + LOOK;
+        let due = 1_000 + MAX_WAIT;
         turn(&mut clock, 61_000);
         assert_eq!(clock.on_machine(due), 61_000 + SETTLE);
     }
@@ -104,6 +108,6 @@ mod tests {
         let mut clock = Clock::default();
         turn(&mut clock, 0);
         let last = (1..=100).map(|n| turn(&mut clock, n * 10_000)).last();
-        assert!(last >= Some(99 * LOOK / 2), "{last:?}");
+        assert!(last >= Some(99 * MAX_WAIT / 2), "{last:?}");
     }
 }

@@ -16,7 +16,7 @@
 pub mod balancing;
 pub mod binding;
 mod changed;
-pub mod clock;
+mod clock;
 pub mod config;
 pub mod connection_limit;
 pub mod dispatcher;

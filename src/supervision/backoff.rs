@@ -1,26 +1,27 @@
-//! How long to wait before a slot gets its next worker.
+//! How long a slot waits for its next worker.
 //!
-//! A worker that never became ready has failed to start: the first failure is followed at once, further ones wait longer and longer, up to
-//! 30 s, so that a crash loop costs neither the machine nor the log (Unitech/pm2#705: 40,000 restarts). A worker that had been ready
-//! served: it is replaced at once a few times, and then within a second, whatever kills it again and again. The supervisor
-//! lets no such slot wait while no worker is ready. Jitter keeps slots apart.
+//! A worker that never became ready has failed to start. The first failed start is followed at
+//! once; further ones wait longer and longer, up to 30 s, so that a crash loop costs neither the
+//! machine nor the log (Unitech/pm2#705: 40,000 restarts). A worker that had been ready is
+//! replaced at once a few times, and then within a second, whatever kills it again and again.
+//! Jitter keeps slots apart.
 
 use crate::clock::Millis;
 
-/// A worker that was ready for so long makes the next loss a first one.
-pub(crate) const HEALTHY_AFTER: Millis = 10_000;
-/// So many losses in quick succession are followed at once.
+/// The loss of a worker that was ready for this long counts as a first one.
+const HEALTHY_AFTER: Millis = 10_000;
+/// How many losses in quick succession are followed at once.
 const AT_ONCE: u32 = 3;
-/// The first wait that is none.
+/// The first wait that is not zero.
 const FIRST: Millis = 100;
-/// No wait after a failed start is longer, jitter included.
-pub(crate) const START_CAP: Millis = 30_000;
-/// No wait after the loss of a worker that had been ready is longer, jitter included.
-pub(crate) const LOSS_CAP: Millis = 1_000;
+/// The longest wait after a failed start, jitter included.
+const START_CAP: Millis = 30_000;
+/// The longest wait after the loss of a worker that had been ready, jitter included.
+pub(super) const LOSS_CAP: Millis = 1_000;
 
 /// How the latest workers of one slot ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Backoff {
+pub(super) struct Backoff {
     /// Failed starts in a row.
     failed: u32,
     /// Losses of workers that had been ready, in quick succession.
@@ -28,28 +29,29 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a worker that ended before it was ready, and says how long to wait.
+    /// Counts a worker that ended before it was ready. Returns how long to wait.
     ///
-    /// `jitter` is a random number; the result is between 75 % and 100 % of the doubled wait.
-    pub(crate) fn after_failed_start(&mut self, jitter: u64) -> Millis {
+    /// `jitter` is a random number. The result is 75 % to 100 % of the doubled wait.
+    pub(super) fn after_failed_start(&mut self, jitter: u64) -> Millis {
         self.failed = self.failed.saturating_add(1);
         wait(self.failed - 1, START_CAP, jitter)
     }
 
-    /// Counts the loss of a worker that had been ready for `ready_for`, and says how long to wait; `jitter` as above.
-    pub(crate) fn after_loss(&mut self, ready_for: Millis, jitter: u64) -> Millis {
+    /// Counts the loss of a worker that had been ready for `ready_for`. Returns how long to wait;
+    /// `jitter` is as above.
+    pub(super) fn after_loss(&mut self, ready_for: Millis, jitter: u64) -> Millis {
         self.failed = 0;
         self.lost = if ready_for >= HEALTHY_AFTER { 1 } else { self.lost.saturating_add(1) };
         wait(self.lost.saturating_sub(AT_ONCE), LOSS_CAP, jitter)
     }
 
     /// Whether the latest worker had been ready.
-    pub(crate) fn is_after_loss(&self) -> bool {
+    pub(super) fn is_after_loss(&self) -> bool {
         self.failed == 0 && self.lost > 0
     }
 }
 
-/// None for `doublings` of 0, then [`FIRST`], twice as long, and so on up to `cap`.
+/// Returns 0 for no `doublings`, [`FIRST`] for one, then twice as long for each, up to `cap`.
 fn wait(doublings: u32, cap: Millis, jitter: u64) -> Millis {
     if doublings == 0 {
         return 0;

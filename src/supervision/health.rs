@@ -1,19 +1,20 @@
-//! The supervisor's part in health checks: it tells of the change from healthy to unhealthy and back, for the cluster as a whole.
+//! The health of the cluster: notices when it changes, however many workers are checked.
 //!
-//! What always holds: while the cluster runs, `Disabled` for a failed check and the `Enabled` after it alternate, however many workers
-//! find something wrong at the same time. A worker that leaves takes what it found with it, but that alone is no recovery: that
-//! is told only after a check, of whoever serves now, that found all well.
+//! What always holds: while the cluster runs, `Disabled` for a failed check and the next `Enabled`
+//! alternate. The problem of a worker that leaves goes with it, but that alone is no recovery:
+//! `Enabled` follows only after a check, of a worker that serves now or by the master, found
+//! nothing wrong.
 
 use crate::protocol::control::switched_off_by;
 use crate::protocol::worker::WorkerId;
-use crate::supervision::event::Notice;
+use crate::supervision::messages::Notice;
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::WorkerRecord;
+use crate::supervision::worker::{Health, WorkerRecord};
 
 impl Supervisor {
-    /// Workers that serve and whose last check found something wrong, with what it found.
+    /// Pids of serving workers whose latest check failed, with what it found.
     pub(crate) fn problems(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.serving().filter_map(|worker| Some((worker.pid?, worker.problem.as_deref()?)))
+        self.serving().filter_map(|worker| Some((worker.pid?, worker.problem()?)))
     }
 
     /// What the master's own checks find wrong.
@@ -22,37 +23,38 @@ impl Supervisor {
     }
 
     fn serving(&self) -> impl Iterator<Item = &WorkerRecord> {
-        self.workers.values().filter(|worker| worker.holds_slot())
+        self.workers.values().filter(|worker| worker.is_serving())
     }
 
     pub(super) fn checked(&mut self, id: WorkerId, problem: Option<String>) {
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.problem = problem;
-            worker.checked = true;
-        }
+        let health = problem.map_or(Health::Healthy, Health::Unhealthy);
+        self.update(id, |worker| worker.health = health);
     }
 
     pub(super) fn switched(&mut self, disabled: bool, by: &str) {
-        let off = || Notice::Disabled { pid: None, reason: switched_off_by(by) };
-        self.notify(if disabled { off() } else { Notice::Enabled });
+        self.notify(if disabled {
+            Notice::Disabled { pid: None, reason: switched_off_by(by) }
+        } else {
+            Notice::Enabled
+        });
     }
 
-    /// `told`: what has just come was the master's own check.
-    pub(super) fn judge_health(&mut self, told: bool) {
+    /// Notifies if the cluster's health changed. `is_masters_check`: the event was the result of
+    /// the master's own check.
+    pub(super) fn report_health(&mut self, is_masters_check: bool) {
         if !self.is_running() {
             return;
         }
-        let of_worker =
-            self.problems().next().map(|(pid, problem)| (Some(pid), problem.to_owned()));
+        let of_worker = self.problems().next().map(|(pid, found)| (Some(pid), found.to_owned()));
         let worst = of_worker.or_else(|| Some((None, self.master_problem.clone()?)));
-        let is_known = told || self.serving().any(|worker| worker.checked);
+        let is_checked = |worker: &WorkerRecord| worker.health != Health::Unknown;
         match worst {
-            Some((pid, reason)) if !self.unhealthy => {
-                self.unhealthy = true;
+            Some((pid, reason)) if !self.is_unhealthy => {
+                self.is_unhealthy = true;
                 self.notify(Notice::Disabled { pid, reason });
             }
-            None if self.unhealthy && is_known => {
-                self.unhealthy = false;
+            None if self.is_unhealthy && (is_masters_check || self.serving().any(is_checked)) => {
+                self.is_unhealthy = false;
                 self.notify(Notice::Enabled);
             }
             _ => {}

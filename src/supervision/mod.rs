@@ -1,22 +1,41 @@
 //! Supervision: which workers should live, and what to do when one does not.
 //!
-//! Runs in the master, in the supervisor's task. Pure: no I/O, clock or threads. [`Supervisor::on_event`] takes an [`Event`]
-//! and its time, and returns [`Action`]s; `master` executes them. So millions of random events test it without a process.
+//! Runs in the master, in the supervisor's task. Pure: no I/O, clock or threads.
+//! [`Supervisor::on_event`] takes an [`Event`] and its time, and returns the [`Action`]s that
+//! `master` executes in their order. So millions of random events test it without a process.
+//!
+//! What always holds:
+//!
+//! - A slot is held by at most one starting or ready worker. A draining worker does not hold its
+//!   slot, and neither does a successor that is not ready yet.
+//! - Each worker is forked once. Once forked, it dies exactly once.
+//! - While running, every slot without a worker has a time at which it gets one.
+//! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
+//!   worker is gone.
+//! - Every wait has a deadline except the wait for the kernel after SIGKILL. Time in which the
+//!   master did not run counts for none (see `clock`).
 
 mod backoff;
-mod event;
+mod departure;
 mod health;
+mod lifecycle;
+mod messages;
 mod phase;
-mod recycle;
+mod refill;
 mod reload;
+mod replace;
 mod replacements;
+mod samples;
 mod shutdown;
+mod slot;
 mod supervisor;
+mod thresholds;
 mod worker;
 
-pub(crate) use event::{Action, Event, Notice, Outcome, Reading};
-pub(crate) use replacements::{Progress, Thresholds};
+pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
+pub(crate) use replacements::Progress;
 pub(crate) use supervisor::{Limits, Supervisor};
+pub(crate) use thresholds::Thresholds;
 pub(crate) use worker::{WorkerRecord, WorkerState};
 
 #[cfg(test)]

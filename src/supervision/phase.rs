@@ -1,7 +1,7 @@
 //! The phases in the life of a cluster.
 
 use crate::clock::Millis;
-use crate::supervision::event::Outcome;
+use crate::supervision::messages::Outcome;
 
 /// Where a cluster is in its life. It only moves down this list, and skips a phase where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]

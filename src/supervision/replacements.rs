@@ -1,9 +1,13 @@
-//! Replacing living workers, start first: reload and recycle.
+//! Which replacement is under way and which follow: reloads and recycles.
 //!
-//! What always holds: at most one replacement is under way; the old worker drains only after its successor is ready; a
-//! successor that fails leaves the old worker where it was. So capacity never falls below the target because of a
-//! replacement. The first successor of a reload is on trial before anybody drains for it. A reload that is asked for while one runs is a further round after it, since workers that were replaced before run what
-//! lay there before; any number of such requests is one round. This part knows only *whose turn it is*; the supervisor moves the workers.
+//! What always holds:
+//!
+//! - At most one replacement is under way.
+//! - A recycle never runs beside a reload.
+//! - A reload that is requested during a reload is one further round, however many requests come:
+//!   workers that the running round has replaced may run older code.
+//!
+//! This part only knows whose turn it is. `replace` and `reload` move the workers.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -11,65 +15,23 @@ use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::worker::Cause;
 
-/// After a recycle whose successor failed, no other is tried for so long, milliseconds.
-pub(crate) const RETRY_RECYCLE: Millis = 30_000;
+/// How long no recycle is tried after one failed, milliseconds.
+const RETRY_RECYCLE: Millis = 30_000;
 
-/// Limits above which a worker is recycled; `None` turns one off.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Thresholds {
-    /// Connections ever served.
-    pub(crate) connections: Option<u64>,
-    /// Milliseconds since it became ready.
-    pub(crate) uptime: Option<Millis>,
-    /// Resident memory, bytes.
-    pub(crate) memory: Option<u64>,
-}
-
-impl Thresholds {
-    /// Whether there is any.
-    pub(crate) fn any(&self) -> bool {
-        self.connections.is_some() || self.uptime.is_some() || self.memory.is_some()
-    }
-
-    /// The first limit that is passed, in words. `stretch` is this worker's own jitter, 0 to 1: up to half as much again.
-    pub(crate) fn passed(
-        &self,
-        stretch: f64,
-        connections: u64,
-        uptime: Millis,
-        memory: u64,
-    ) -> Option<String> {
-        let check = |name: &str, limit: Option<u64>, value: u64| {
-            let limit = limit? as f64 * (1.0 + stretch / 2.0);
-            (value as f64 >= limit).then(|| format!("{name}: {value} is above {limit:.0}"))
-        };
-        check("connThreshold", self.connections, connections)
-            .or_else(|| check("uptimeThreshold (ms)", self.uptime, uptime))
-            .or_else(|| check("memThreshold", self.memory, memory))
-    }
-}
-
-/// One replacement under way.
+/// One replacement: `new` is started beside `old`, to take over its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Replacement {
-    /// The place.
-    pub(crate) slot: u32,
-    /// Who is to go.
-    pub(crate) old: WorkerId,
-    /// Who is to come.
-    pub(crate) new: WorkerId,
-    /// Why.
-    pub(crate) cause: Cause,
-    /// Since when the successor is ready.
-    pub(crate) ready: Option<Millis>,
+pub(super) struct Replacement {
+    pub(super) slot: u32,
+    pub(super) old: WorkerId,
+    pub(super) new: WorkerId,
+    /// When `new` became ready; `None` while it starts.
+    pub(super) ready_at: Option<Millis>,
 }
 
 /// How far a reload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many workers this round has replaced.
     pub(crate) replaced: u32,
-    /// How many it is about.
     pub(crate) total: u32,
     /// Whether another round follows.
     pub(crate) again: bool,
@@ -77,166 +39,186 @@ pub(crate) struct Progress {
 
 /// One round of a reload.
 #[derive(Debug)]
-struct Round {
-    /// Workers that have still to be replaced.
-    queue: VecDeque<WorkerId>,
-    replaced: u32,
-    total: u32,
+pub(super) struct Round {
+    /// Workers that are still to be replaced, in this order.
+    pub(super) queue: VecDeque<WorkerId>,
+    /// How many workers of the new code there are to be.
+    pub(super) total: u32,
     /// Workers after this one run the new code.
-    last_old: WorkerId,
-    /// The new code may listen elsewhere.
-    addresses_may_change: bool,
-    /// A successor has passed its trial.
-    proven: bool,
+    pub(super) last_old: WorkerId,
+    pub(super) addresses_may_change: bool,
 }
 
-/// Whose turn it is.
 #[derive(Debug, Default)]
-pub(crate) struct Replacing {
-    /// The one under way.
-    pub(crate) current: Option<Replacement>,
-    /// The round of a reload that runs.
-    round: Option<Round>,
-    /// Rounds that began; a request that comes now is for the next one.
+enum Activity {
+    #[default]
+    Idle,
+    Recycle(Replacement),
+    Reload {
+        round: Round,
+        current: Option<Replacement>,
+        replaced: u32,
+        /// The first successor has passed its trial.
+        proven: bool,
+    },
+}
+
+/// The replacement under way, and those that follow.
+#[derive(Debug, Default)]
+pub(super) struct Replacements {
+    activity: Activity,
+    /// Rounds of reloads that began.
     rounds: u32,
-    /// Another round was asked for while one runs, and whether its code may listen elsewhere.
-    again: Option<bool>,
+    /// A further round is requested. `true`: its code may listen on other addresses.
+    further_round: Option<bool>,
     no_recycle_before: Millis,
 }
 
-impl Replacing {
-    /// Begins a round of a reload to `total` new workers: `queue` are replaced, in this order, and workers after `last_old` are new.
-    pub(crate) fn begin_reload(
-        &mut self,
-        queue: VecDeque<WorkerId>,
-        total: u32,
-        last_old: WorkerId,
-        addresses_may_change: bool,
-    ) {
+impl Replacements {
+    /// Begins a round of a reload.
+    pub(super) fn begin_reload(&mut self, round: Round) {
         self.rounds += 1;
-        self.again = None;
-        let replaced = total.saturating_sub(queue.len() as u32);
-        self.round =
-            Some(Round { queue, replaced, total, last_old, addresses_may_change, proven: false });
+        self.further_round = None;
+        let replaced = round.total.saturating_sub(round.queue.len() as u32);
+        self.activity = Activity::Reload { round, current: None, replaced, proven: false };
     }
 
-    /// Has a further round follow the one that runs. The addresses may change if anybody who asked for it said so.
-    pub(crate) fn reload_again(&mut self, addresses_may_change: bool) {
-        self.again = Some(self.again.unwrap_or(false) || addresses_may_change);
+    /// Requests a further round. Its addresses may change if any of the requests says so.
+    pub(super) fn request_further_round(&mut self, addresses_may_change: bool) {
+        let before = self.further_round.unwrap_or(false);
+        self.further_round = Some(before || addresses_may_change);
     }
 
-    /// Whether a further round has to follow, or to begin now; and whether its code may listen elsewhere.
-    pub(crate) fn further_round(&self) -> Option<bool> {
-        self.again
+    /// The further round that is requested, and whether its addresses may change.
+    pub(super) fn further_round(&self) -> Option<bool> {
+        self.further_round
     }
 
     /// The number of the round that began last.
-    pub(crate) fn round(&self) -> u32 {
+    pub(super) fn round(&self) -> u32 {
         self.rounds
     }
 
-    /// Whether a reload runs.
-    pub(crate) fn is_reloading(&self) -> bool {
-        self.round.is_some()
+    pub(super) fn is_reloading(&self) -> bool {
+        matches!(self.activity, Activity::Reload { .. })
     }
 
-    /// Whether this worker runs the code of the reload that runs.
-    pub(crate) fn is_new(&self, worker: WorkerId) -> bool {
-        self.round.as_ref().is_some_and(|round| worker > round.last_old)
+    /// Whether `worker` runs the code of the reload under way.
+    pub(super) fn is_new(&self, worker: WorkerId) -> bool {
+        matches!(&self.activity, Activity::Reload { round, .. } if worker > round.last_old)
     }
 
-    /// Whether the code of the reload that runs may listen elsewhere.
-    pub(crate) fn addresses_may_change(&self) -> bool {
-        self.round.as_ref().is_some_and(|round| round.addresses_may_change)
+    /// Whether the code of the reload under way may listen on other addresses.
+    pub(super) fn addresses_may_change(&self) -> bool {
+        matches!(&self.activity, Activity::Reload { round, .. } if round.addresses_may_change)
     }
 
-    /// Whether the successor under way is the reload's first, and has a trial to pass.
-    pub(crate) fn is_on_trial(&self) -> bool {
-        let is_reload = self.current.is_some_and(|current| current.cause == Cause::Reload);
-        is_reload && self.round.as_ref().is_some_and(|round| !round.proven)
+    /// Whether the replacement under way is the first one of a reload, which has a trial to pass.
+    pub(super) fn is_on_trial(&self) -> bool {
+        matches!(self.activity, Activity::Reload { current: Some(_), proven: false, .. })
     }
 
-    /// How far the reload is, if one runs.
-    pub(crate) fn progress(&self) -> Option<Progress> {
-        let again = self.again.is_some();
-        self.round.as_ref().map(|round| Progress {
-            replaced: round.replaced,
-            total: round.total,
-            again,
-        })
+    /// Why the replacement under way drains a worker.
+    pub(super) fn cause(&self) -> Cause {
+        if self.is_reloading() { Cause::Reload } else { Cause::Recycle }
     }
 
-    /// The next worker that the reload is to replace, if its turn has come. Workers that are gone meanwhile are skipped:
-    /// what took their place is new already.
-    pub(crate) fn next_of_reload(&mut self, alive: &BTreeSet<WorkerId>) -> Option<WorkerId> {
-        if self.current.is_some() {
-            return None;
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let Activity::Reload { round, replaced, .. } = &self.activity else { return None };
+        let again = self.further_round.is_some();
+        Some(Progress { replaced: *replaced, total: round.total, again })
+    }
+
+    /// The replacement under way.
+    pub(super) fn current(&self) -> Option<Replacement> {
+        match &self.activity {
+            Activity::Idle => None,
+            Activity::Recycle(current) => Some(*current),
+            Activity::Reload { current, .. } => *current,
         }
-        let round = self.round.as_mut()?;
+    }
+
+    /// Begins a replacement: the reload's next one, or a recycle.
+    pub(super) fn begin(&mut self, replacement: Replacement) {
+        match &mut self.activity {
+            Activity::Reload { current, .. } => *current = Some(replacement),
+            activity => *activity = Activity::Recycle(replacement),
+        }
+    }
+
+    /// Notes that the successor `worker`, if it is one, became ready at `now`.
+    pub(super) fn successor_ready(&mut self, worker: WorkerId, now: Millis) {
+        let current = match &mut self.activity {
+            Activity::Idle => None,
+            Activity::Recycle(current) => Some(current),
+            Activity::Reload { current, .. } => current.as_mut(),
+        };
+        if let Some(current) = current.filter(|current| current.new == worker) {
+            current.ready_at = Some(now);
+        }
+    }
+
+    /// Returns the next worker that the reload replaces, unless a replacement is under way. Skips
+    /// workers that are not `alive`: their slots have a worker of the new code.
+    pub(super) fn next_of_reload(&mut self, alive: &BTreeSet<WorkerId>) -> Option<WorkerId> {
+        let Activity::Reload { round, current: None, replaced, .. } = &mut self.activity else {
+            return None;
+        };
         while let Some(worker) = round.queue.pop_front() {
             if alive.contains(&worker) {
                 return Some(worker);
             }
-            round.replaced += 1;
+            *replaced += 1;
         }
         None
     }
 
-    /// Whether the reload has nobody left to replace.
-    pub(crate) fn is_reload_through(&self) -> bool {
-        self.current.is_none() && self.round.as_ref().is_some_and(|round| round.queue.is_empty())
+    /// Whether a reload runs and has no worker left to replace.
+    pub(super) fn has_replaced_all(&self) -> bool {
+        matches!(&self.activity, Activity::Reload { round, current: None, .. }
+            if round.queue.is_empty())
     }
 
-    /// Whether a recycle may begin now.
-    pub(crate) fn may_recycle(&self, now: Millis) -> bool {
-        self.current.is_none() && self.round.is_none() && now >= self.no_recycle_before
+    pub(super) fn may_recycle(&self, now: Millis) -> bool {
+        matches!(self.activity, Activity::Idle) && now >= self.no_recycle_before
     }
 
-    /// The replacement is done: the successor has the slot.
-    pub(crate) fn done(&mut self) {
-        let of_reload = self.current.take().is_some_and(|done| done.cause == Cause::Reload);
-        if let Some(round) = self.round.as_mut().filter(|_| of_reload) {
-            round.replaced += 1;
-            round.proven = true;
+    /// Ends the replacement under way: the successor has the slot.
+    pub(super) fn complete(&mut self) {
+        if let Activity::Reload { current: Some(_), replaced, proven, .. } = &mut self.activity {
+            *replaced += 1;
+            *proven = true;
+        }
+        self.abandon();
+    }
+
+    /// Ends the replacement under way without a successor.
+    pub(super) fn abandon(&mut self) {
+        match &mut self.activity {
+            Activity::Reload { current, .. } => *current = None,
+            activity => *activity = Activity::Idle,
         }
     }
 
-    /// The replacement is not wanted any more.
-    pub(crate) fn drop_current(&mut self) {
-        self.current = None;
-    }
-
-    /// A recycle has failed.
-    pub(crate) fn recycle_failed(&mut self, now: Millis) {
-        self.current = None;
+    /// Abandons a recycle. The next one may begin after a pause.
+    pub(super) fn fail_recycle(&mut self, now: Millis) {
+        self.abandon();
         self.no_recycle_before = now + RETRY_RECYCLE;
     }
 
-    /// The round of a reload is over, well or not. Returns how many workers it replaced.
-    pub(crate) fn end_reload(&mut self) -> u32 {
-        self.round.take().map_or(0, |round| round.replaced)
+    /// Ends the round under way. Returns how many workers it replaced.
+    pub(super) fn end_reload(&mut self) -> u32 {
+        match std::mem::take(&mut self.activity) {
+            Activity::Reload { replaced, .. } => replaced,
+            Activity::Idle | Activity::Recycle(_) => 0,
+        }
     }
 
-    /// Gives everything up, because the cluster leaves. The last round that somebody waits for, if
-    /// anybody does.
-    pub(crate) fn cancel(&mut self) -> Option<u32> {
-        self.current = None;
-        let again = self.again.take().is_some();
-        (self.round.take().is_some() || again).then(|| self.rounds + u32::from(again))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thresholds_have_up_to_half_as_much_again_and_name_what_was_passed() {
-        let limits = Thresholds { connections: Some(100), uptime: None, memory: Some(1_000) };
-        assert_eq!(limits.passed(0.0, 99, u64::MAX, 999), None);
-        assert_eq!(limits.passed(0.0, 100, 0, 0).unwrap(), "connThreshold: 100 is above 100");
-        assert_eq!(limits.passed(1.0, 149, 0, 0), None);
-        assert_eq!(limits.passed(1.0, 150, 0, 0).unwrap(), "connThreshold: 150 is above 150");
-        assert!(limits.passed(0.5, 0, 0, 1_250).unwrap().starts_with("memThreshold"));
+    /// Abandons everything. Returns the last round that was requested, if one runs or follows.
+    pub(super) fn cancel(&mut self) -> Option<u32> {
+        let was_reloading = self.is_reloading();
+        self.activity = Activity::Idle;
+        let further = self.further_round.take().is_some();
+        (was_reloading || further).then(|| self.rounds + u32::from(further))
     }
 }

@@ -1,10 +1,10 @@
-//! The supervisor's record of one worker process, and the words in which its life is told.
+//! The supervisor's record of one worker process.
 
 use std::collections::BTreeSet;
 
 use crate::clock::Millis;
 
-/// Why a worker ended, seen from the cluster.
+/// Why a worker ended, as the cluster sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// Nobody asked it to.
@@ -21,14 +21,14 @@ pub(crate) enum Cause {
     Unresponsive,
     /// The cluster became smaller.
     Scale,
-    /// Graceful shutdown of the cluster.
+    /// The cluster shut down gracefully.
     Shutdown,
-    /// Abrupt stop of the cluster, or the end of a start that failed.
+    /// The cluster was stopped, or its start failed.
     Stop,
 }
 
 impl Cause {
-    /// The word users see in `died`'s `reason`.
+    /// The `reason` of the event `died`.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Crash => "crash",
@@ -44,104 +44,112 @@ impl Cause {
     }
 }
 
-/// Where a worker is in its life. It only ever moves downwards in this list.
+/// Where a worker is in its life. It only moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerState {
-    /// Started, not ready yet.
-    Starting {
-        /// When it is given up.
-        deadline: Millis,
-    },
-    /// It listens.
-    Ready {
-        /// Since when.
-        since: Millis,
-    },
-    /// It takes nothing new and finishes what it has.
-    Draining {
-        /// Why.
-        cause: Cause,
-        /// When it is killed.
-        deadline: Millis,
-    },
-    /// SIGKILL was sent; the kernel's word of its end is awaited.
-    Killed {
-        /// Why.
-        cause: Cause,
-    },
+    /// Not ready yet. It is killed at `deadline`.
+    Starting { deadline: Millis },
+    /// Its app listens since `since`. Its event loop last turned at `beat`, as far as samples say.
+    Ready { since: Millis, beat: Millis },
+    /// It takes nothing new and finishes what it has. It is killed at `deadline`.
+    Draining { cause: Cause, deadline: Millis },
+    /// SIGKILL was sent; the kernel has not reported its end yet.
+    Killed { cause: Cause },
 }
 
-/// One worker process.
+/// The result of a worker's latest health check.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Health {
+    /// No check yet.
+    #[default]
+    Unknown,
+    Healthy,
+    /// What the check found.
+    Unhealthy(String),
+}
+
+/// The supervisor's record of one worker process.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerRecord {
-    /// The place it holds, or held until its replacement took over.
+    /// The slot it holds, or held until its replacement took over.
     pub(crate) slot: u32,
-    /// Grows with each process that ever held the slot, from 1.
+    /// Counts the workers of the slot, from 1.
     pub(crate) generation: u32,
-    /// Its process id, once it was spawned.
+    /// `None` until it was spawned.
     pub(crate) pid: Option<u32>,
-    /// Where it is in its life.
     pub(crate) state: WorkerState,
-    /// Its own share of the thresholds' jitter, 0 to 1.
-    pub(crate) stretch: f64,
-    /// When its event loop last turned, as far as samples told.
-    pub(crate) beat: Millis,
-    /// What it said of its own failure, if it came to that.
-    pub(crate) uncaught_error: Option<String>,
-    /// What its last health check found wrong.
-    pub(crate) problem: Option<String>,
-    /// Whether there was a check yet.
-    pub(crate) checked: bool,
-    /// What it last wrote to standard error before it was ready.
-    pub(crate) last_lines: Vec<String>,
-    /// Where it gets connections from the door, `host:port` or a path each.
+    /// Where it gets connections from the dispatcher; each is `host:port` or a path.
     pub(crate) addresses: BTreeSet<String>,
+    pub(super) health: Health,
+    /// How much later than others it passes a threshold, from 0 to 1.
+    pub(super) jitter: f64,
+    /// The error that it did not catch, in words.
+    pub(super) uncaught_error: Option<String>,
+    /// Its last lines on standard error before it was ready.
+    pub(super) last_lines: Vec<String>,
 }
 
 impl WorkerRecord {
-    /// One that has no process yet.
-    pub(crate) fn new(slot: u32, generation: u32, state: WorkerState, stretch: f64) -> Self {
+    /// A worker without a process.
+    pub(super) fn new(slot: u32, generation: u32, state: WorkerState, jitter: f64) -> Self {
         Self {
             slot,
             generation,
             pid: None,
             state,
-            stretch,
-            beat: 0,
-            uncaught_error: None,
-            problem: None,
-            checked: false,
-            last_lines: Vec::new(),
             addresses: BTreeSet::new(),
+            health: Health::Unknown,
+            jitter,
+            uncaught_error: None,
+            last_lines: Vec::new(),
         }
     }
 
-    /// Whether it is ready.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, WorkerState::Ready { .. })
     }
 
-    /// Whether it counts for its slot: draining and killed workers do not.
-    pub(crate) fn holds_slot(&self) -> bool {
-        matches!(self.state, WorkerState::Starting { .. } | WorkerState::Ready { .. })
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(self.state, WorkerState::Starting { .. })
     }
 
-    /// How it ended, in words, with its own last ones and what it had written: one line, as every message.
-    pub(crate) fn describe_end(&self, how: &str) -> String {
+    /// Whether it counts for its slot: it starts, or is ready.
+    pub(super) fn is_serving(&self) -> bool {
+        self.is_starting() || self.is_ready()
+    }
+
+    /// How long it has been ready; `None` if it is not.
+    pub(super) fn ready_for(&self, now: Millis) -> Option<Millis> {
+        match self.state {
+            WorkerState::Ready { since, .. } => Some(now.saturating_sub(since)),
+            _ => None,
+        }
+    }
+
+    /// What its latest health check found wrong.
+    pub(super) fn problem(&self) -> Option<&str> {
+        match &self.health {
+            Health::Unhealthy(problem) => Some(problem),
+            Health::Unknown | Health::Healthy => None,
+        }
+    }
+
+    /// Describes its end in one line, with its uncaught error and its last lines.
+    pub(super) fn describe_end(&self, how: &str) -> String {
         let pid = self.pid.unwrap_or_default();
         let mut description = format!("worker {pid} {how}");
-        if let Some(words) = &self.uncaught_error {
-            description.push_str(&format!(": {words}"));
+        if let Some(error) = &self.uncaught_error {
+            description.push_str(&format!(": {error}"));
         }
         if !self.last_lines.is_empty() {
-            description
-                .push_str(&format!("; its last lines on stderr: {}", self.last_lines.join(" | ")));
+            let lines = self.last_lines.join(" | ");
+            description.push_str(&format!("; its last lines on stderr: {lines}"));
         }
         description
     }
 
-    /// When the supervisor has to look at it again, if nothing happens before.
-    pub(crate) fn deadline(&self) -> Option<Millis> {
+    /// When it is killed if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Millis> {
         match self.state {
             WorkerState::Starting { deadline } | WorkerState::Draining { deadline, .. } => {
                 Some(deadline)

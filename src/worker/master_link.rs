@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rustix::event::epoll;
 
-use crate::clock::{Clock, LOOK, Millis};
+use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
@@ -284,7 +284,7 @@ pub(super) fn grant(limit: Duration) {
     let end = clock.turn(os::now()) + limit.as_millis() as Millis;
     loop {
         let machine = os::now();
-        let wait = end.saturating_sub(clock.turn(machine)).min(LOOK);
+        let wait = end.saturating_sub(clock.turn(machine)).min(MAX_WAIT);
         if wait == 0 {
             return;
         }

@@ -1,0 +1,82 @@
+//! The life of a worker, from its spawn to its death, and the first start of a cluster.
+
+use crate::clock::Millis;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::messages::{Notice, Outcome};
+use crate::supervision::phase::Phase;
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::{Cause, WorkerState};
+
+impl Supervisor {
+    pub(super) fn start(&mut self, now: Millis) {
+        if self.phase == Phase::Idle {
+            self.phase = Phase::Running;
+            self.slots.iter_mut().for_each(|slot| slot.vacate(Some(now)));
+        }
+    }
+
+    pub(super) fn spawned(&mut self, id: WorkerId, pid: u32) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.pid = Some(pid);
+            self.notify(Notice::Forked { pid });
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
+        if self.workers.remove(&id).is_some() {
+            self.notify(Notice::Warning(format!("cannot start a worker: {reason}")));
+            self.vacate(id, None, now);
+            self.on_loss(id, &reason, now);
+            self.count_failed_start(reason);
+        }
+    }
+
+    pub(super) fn ready(&mut self, id: WorkerId, now: Millis) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let (WorkerState::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
+        worker.state = WorkerState::Ready { since: now, beat: now };
+        worker.last_lines.clear();
+        self.failed_first_starts = None;
+        self.notify(Notice::Listening { pid });
+        self.replacements.successor_ready(id, now);
+    }
+
+    pub(super) fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        let (cause, is_lost) = match worker.state {
+            WorkerState::Starting { .. } | WorkerState::Ready { .. } => (Cause::Crash, true),
+            WorkerState::Draining { cause, .. } => (cause, false),
+            WorkerState::Killed { cause } => (cause, cause == Cause::StartTimeout),
+        };
+        if let Some(pid) = worker.pid {
+            self.notify(Notice::Died { pid, exit, cause });
+        }
+        let ready_for = worker.ready_for(now);
+        self.vacate(id, ready_for, now);
+        if !is_lost {
+            return;
+        }
+        let reason = worker.describe_end(&match cause {
+            Cause::StartTimeout => "was not ready in time".into(),
+            _ => exit.describe(),
+        });
+        self.on_loss(id, &reason, now);
+        if ready_for.is_none() {
+            self.count_failed_start(reason);
+        }
+    }
+
+    /// Ends the cluster if its first start failed: no worker was ever ready, and as many starts
+    /// failed as there are slots.
+    fn count_failed_start(&mut self, reason: String) {
+        if !self.is_running() {
+            return;
+        }
+        if let Some(failed) = &mut self.failed_first_starts {
+            *failed += 1;
+            if *failed >= self.target as u32 {
+                self.stop_with(Outcome::StartFailed { reason });
+            }
+        }
+    }
+}

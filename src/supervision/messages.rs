@@ -1,0 +1,121 @@
+//! What the supervisor receives and what it returns.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Millis;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::worker::Cause;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Start the cluster. Only the first one counts.
+    Start,
+    /// A `Spawn` succeeded.
+    Spawned { worker: WorkerId, pid: u32 },
+    /// A `Spawn` failed; there is no process.
+    SpawnFailed { worker: WorkerId, reason: String },
+    /// A worker listens.
+    Ready { worker: WorkerId },
+    /// A worker began to drain by itself.
+    Leaving { worker: WorkerId },
+    /// A worker's process is gone.
+    Exited { worker: WorkerId, exit: Exit },
+    /// The error that a worker did not catch, sent just before its end.
+    UncaughtError { worker: WorkerId, message: String },
+    /// The result of a worker's health check changed. `problem` is `None` if all is well.
+    Checked { worker: WorkerId, problem: Option<String> },
+    /// As `Checked`, for the checks that the master makes itself.
+    MasterChecked { problem: Option<String> },
+    /// Someone switched the health check off or on; `by` says who, in words.
+    Switched { disabled: bool, by: String },
+    /// The last lines on standard error of a worker that is not ready yet, oldest first. They
+    /// replace those of an earlier event.
+    LastLines { worker: WorkerId, lines: Vec<String> },
+    /// The numbers of all living workers, read at intervals of [`Supervisor::sample_interval`].
+    ///
+    /// [`Supervisor::sample_interval`]: crate::supervision::Supervisor::sample_interval
+    Sample { readings: Vec<Reading> },
+    /// The addresses at which the dispatcher gives connections to a worker changed. Each is
+    /// `host:port` or a path.
+    Serves { worker: WorkerId, addresses: BTreeSet<String> },
+    /// Replace all workers, one after another. During a reload: do it once more afterwards.
+    Reload { addresses_may_change: bool },
+    /// Change the number of slots.
+    Scale { workers: u32 },
+    /// Shut down gracefully.
+    Shutdown,
+    /// Kill all workers.
+    Stop,
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What the scoreboard says of one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) worker: WorkerId,
+    /// When its event loop last turned, on the machine's monotonic clock.
+    pub(crate) beat: Millis,
+    /// Connections it ever served.
+    pub(crate) connections: u64,
+    /// Resident memory, bytes.
+    pub(crate) memory: u64,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start a worker process, and answer with `Spawned` or `SpawnFailed`. `generation` counts the
+    /// workers of the slot, from 1.
+    Spawn { worker: WorkerId, slot: u32, generation: u32 },
+    /// Give the worker nothing more, and let it finish what it has.
+    Drain { worker: WorkerId },
+    /// Send SIGKILL.
+    Kill { worker: WorkerId },
+    /// Close to new clients.
+    StopAdmitting,
+    /// Tell the users.
+    Notify(Notice),
+    /// The last worker is gone. No action follows.
+    Finish(Outcome),
+}
+
+/// What users are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A worker process exists.
+    Forked { pid: u32 },
+    /// A worker is ready.
+    Listening { pid: u32 },
+    /// A worker's process is gone.
+    Died { pid: u32, exit: Exit, cause: Cause },
+    /// A worker did not finish its drain in time; it is killed with its open connections.
+    DrainTimedOut { worker: WorkerId, pid: u32 },
+    /// A reload begins to replace worker `pid`; `replaced` of `total` are done.
+    Reloading { slot: u32, pid: u32, replaced: u32, total: u32 },
+    /// A round of a reload is complete. `again`: another one follows.
+    Reloaded { round: u32, replaced: u32, again: bool },
+    /// A round of a reload failed. Workers that it has not replaced stay. `round` is the last one
+    /// requested if none is to follow any more.
+    ReloadFailed { round: u32, reason: String },
+    /// A worker passed a threshold and is replaced.
+    Recycling { pid: u32, reason: String },
+    /// A worker's event loop has been stuck for `age` milliseconds; it is killed and replaced.
+    Unresponsive { pid: u32, age: Millis },
+    /// The cluster became unhealthy, or was switched off. `pid` is the worker whose check failed.
+    Disabled { pid: Option<u32>, reason: String },
+    /// The cluster became healthy, or was switched on.
+    Enabled,
+    /// Something that a person should know.
+    Warning(String),
+}
+
+/// How a cluster ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As asked.
+    Clean,
+    /// No worker of the first start became ready; `reason` says how the last one ended.
+    StartFailed { reason: String },
+}

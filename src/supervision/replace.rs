@@ -1,0 +1,117 @@
+//! Replaces one living worker, for a reload or a recycle. The successor starts first.
+//!
+//! What always holds: the old worker drains only after its successor is ready, and a successor
+//! that fails leaves the old worker in place. So a replacement never lowers capacity below the
+//! target.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Millis;
+use crate::protocol::worker::WorkerId;
+use crate::supervision::messages::Notice;
+use crate::supervision::replacements::Replacement;
+use crate::supervision::slot::Occupancy;
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::Cause;
+
+impl Supervisor {
+    /// Starts a successor beside `old`.
+    pub(super) fn replace(&mut self, old: WorkerId, now: Millis) {
+        if let Some(slot) = self.workers.get(&old).map(|worker| worker.slot) {
+            let new = self.spawn(slot as usize, now);
+            self.replacements.begin(Replacement { slot, old, new, ready_at: None });
+        }
+    }
+
+    /// Returns when the trial of a ready successor ends.
+    pub(super) fn trial_ends_at(&self) -> Option<Millis> {
+        Some(self.replacements.current()?.ready_at? + self.limits.min_ready_time)
+    }
+
+    /// Lets a ready successor take over: the first one of a reload after its trial, others as soon
+    /// as they serve the addresses of the old worker.
+    pub(super) fn advance_replacement(&mut self, now: Millis) {
+        let (Some(current), Some(ends)) = (self.replacements.current(), self.trial_ends_at())
+        else {
+            return;
+        };
+        let is_over = ends <= now;
+        if self.replacements.is_on_trial() && !is_over {
+            return;
+        }
+        let missing = self.missing_addresses(&current);
+        if missing.is_empty() {
+            self.take_over(current, now);
+        } else if is_over {
+            let pid = self.workers.get(&current.new).and_then(|new| new.pid).unwrap_or_default();
+            let addresses = missing.join(", ");
+            let reason = format!(
+                "worker {pid} of the new code does not listen on {addresses}, which would be \
+                 served by nobody; if that is meant, allow it by `--allow-address-change` or \
+                 reload({{ addresses: 'may change' }})"
+            );
+            self.drain(current.new, self.replacements.cause(), now);
+            self.on_loss(current.new, &reason, now);
+        }
+    }
+
+    /// Gives the slot to the successor, and drains the old worker.
+    fn take_over(&mut self, current: Replacement, now: Millis) {
+        let cause = self.replacements.cause();
+        self.replacements.complete();
+        if let Some(slot) = self.slots.get_mut(current.slot as usize) {
+            slot.occupancy = Occupancy::Held(current.new);
+        }
+        self.drain(current.old, cause, now);
+    }
+
+    /// Returns the addresses that would be served by nobody without the old worker. In a reload,
+    /// other old workers do not count, because they go too.
+    fn missing_addresses(&self, current: &Replacement) -> Vec<String> {
+        let Some(old) = self.workers.get(&current.old).filter(|old| old.is_serving()) else {
+            return Vec::new();
+        };
+        if self.replacements.addresses_may_change() {
+            return Vec::new();
+        }
+        let is_reload = self.replacements.is_reloading();
+        let stays =
+            |id: WorkerId| id != current.old && (!is_reload || self.replacements.is_new(id));
+        let staying = self.workers().filter(|(id, worker)| stays(*id) && worker.is_serving());
+        let served: BTreeSet<&String> = staying.flat_map(|(_, worker)| &worker.addresses).collect();
+        old.addresses.iter().filter(|address| !served.contains(address)).cloned().collect()
+    }
+
+    /// Fails what depends on a worker that ended although nobody asked it to: its own replacement,
+    /// or the reload whose code it runs.
+    pub(super) fn on_loss(&mut self, id: WorkerId, reason: &str, now: Millis) {
+        let is_successor = self.replacements.current().is_some_and(|current| current.new == id);
+        if is_successor && !self.replacements.is_reloading() {
+            self.replacements.fail_recycle(now);
+            let warning = format!("a recycle failed, the old worker stays: {reason}");
+            self.notify(Notice::Warning(warning));
+        } else if is_successor || self.replacements.is_new(id) {
+            self.fail_reload(reason, now);
+        }
+    }
+
+    /// Abandons the replacement under way. The old worker stays if it lives; otherwise the
+    /// successor, which has its slot already, stays.
+    pub(super) fn abandon_replacement(&mut self, now: Millis) {
+        let Some(current) = self.replacements.current() else { return };
+        let cause = self.replacements.cause();
+        self.replacements.abandon();
+        if self.holder(current.slot) != Some(current.new) {
+            self.drain(current.new, cause, now);
+        }
+    }
+
+    /// Abandons a replacement in a slot beyond `target`.
+    pub(super) fn cancel_replacement_beyond(&mut self, target: u32, now: Millis) {
+        if let Some(current) = self.replacements.current().filter(|current| current.slot >= target)
+        {
+            self.replacements.abandon();
+            self.drain(current.new, Cause::Scale, now);
+        }
+    }
+}

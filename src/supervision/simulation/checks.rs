@@ -1,0 +1,129 @@
+//! What must hold after every event and for every notice.
+
+use std::collections::BTreeSet;
+
+use super::world::{LIMITS, World};
+use crate::protocol::worker::WorkerId;
+use crate::supervision::backoff::LOSS_CAP;
+use crate::supervision::worker::Cause;
+use crate::supervision::{Notice, WorkerState};
+
+impl World {
+    pub(super) fn check(&self) {
+        let mut held = BTreeSet::new();
+        let mut successors = 0;
+        for (id, worker) in self.supervisor.workers() {
+            if self.supervisor.holder(worker.slot) == Some(id) {
+                assert!(held.insert(worker.slot), "slot {} is held twice", worker.slot);
+            } else if worker.is_serving() {
+                successors += 1;
+            }
+            let waits =
+                !matches!(worker.state, WorkerState::Ready { .. } | WorkerState::Killed { .. });
+            assert_eq!(worker.deadline().is_some(), waits, "{id:?} waits without a deadline");
+            let exists = self.alive.contains_key(&id) || self.unanswered.contains(&id);
+            assert!(exists, "{id:?} is believed alive but is gone");
+        }
+        if self.supervisor.is_running() {
+            let has_problem = self.supervisor.problems().next().is_some()
+                || self.supervisor.master_problem().is_some();
+            assert!(!has_problem || self.unhealthy, "a problem was not reported");
+        }
+        self.check_waits();
+        assert!(successors <= 1, "{successors} replacements at the same time");
+        if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
+            let killed = self
+                .supervisor
+                .workers()
+                .any(|(_, w)| matches!(w.state, WorkerState::Killed { .. }));
+            assert!(killed || self.supervisor.next_tick().is_some(), "an empty slot is forgotten");
+        }
+    }
+
+    /// A slot whose worker had been ready waits for a second at most, and not at all while no
+    /// worker is ready.
+    pub(super) fn check_waits(&self) {
+        let serves = self.supervisor.workers().any(|(_, worker)| worker.is_ready());
+        let now = self.supervisor.clock.now();
+        for slot in self.supervisor.slots.iter().filter(|slot| slot.backoff.is_after_loss()) {
+            let Some(at) = slot.refill_at() else { continue };
+            assert!(serves, "a slot waits while no worker is ready");
+            assert!(at <= now + LOSS_CAP, "a slot waits for {} ms", at - now);
+        }
+    }
+
+    /// An old worker drains for a replacement only after a ready one has its slot.
+    pub(super) fn check_replaced(&self, worker: WorkerId) {
+        let Some(old) = self.supervisor.worker(worker) else { return };
+        if let WorkerState::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
+            // An abandoned successor, whose slot still has the old worker.
+            if self.supervisor.holder(old.slot).is_some_and(|holder| holder < worker) {
+                return;
+            }
+            let holder =
+                self.supervisor.holder(old.slot).and_then(|holder| self.supervisor.worker(holder));
+            assert!(holder.is_some_and(|w| w.is_ready()), "capacity fell for a replacement");
+        }
+    }
+
+    pub(super) fn update_waits(&mut self) {
+        let Self { supervisor, waits_since, awake, .. } = self;
+        waits_since.retain(|id, _| supervisor.worker(*id).is_some());
+        for (id, worker) in supervisor.workers() {
+            let drains = matches!(worker.state, WorkerState::Draining { .. });
+            let since = waits_since.entry(id).or_insert((drains, *awake));
+            if since.0 != drains {
+                *since = (drains, *awake);
+            }
+        }
+    }
+
+    /// No worker is killed for being late before it had its time.
+    pub(super) fn check_killed(&self, worker: WorkerId) {
+        let Some(killed) = self.supervisor.worker(worker) else { return };
+        let Some((drained, since)) = self.waits_since.get(&worker).copied() else { return };
+        let limit = match killed.state {
+            WorkerState::Killed { cause: Cause::StartTimeout } => LIMITS.start_timeout,
+            WorkerState::Killed { cause: Cause::Stop | Cause::Unresponsive } => return,
+            WorkerState::Killed { .. } if drained => LIMITS.shutdown_timeout,
+            _ => return,
+        };
+        let had = self.awake - since;
+        assert!(had >= limit, "{worker:?} had only {had} of {limit} ms");
+    }
+
+    pub(super) fn check_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Forked { pid } => assert!(self.forked.insert(pid), "{pid} forked twice"),
+            Notice::Listening { pid } => {
+                assert!(
+                    self.forked.contains(&pid) && !self.died.contains(&pid),
+                    "{pid} listens out of turn"
+                );
+                assert!(self.listening.insert(pid), "{pid} listens twice");
+            }
+            Notice::Died { pid, .. } => {
+                assert!(self.forked.contains(&pid), "{pid} died before it was forked");
+                assert!(self.died.insert(pid), "{pid} died twice");
+            }
+            Notice::Reloaded { round, .. } => {
+                self.check_complete();
+                self.end_round(round);
+            }
+            Notice::ReloadFailed { round, .. } => self.end_round(round),
+            Notice::Disabled { .. } => {
+                assert!(!self.unhealthy, "unhealthy twice");
+                self.unhealthy = true;
+            }
+            Notice::Enabled => {
+                assert!(std::mem::take(&mut self.unhealthy), "healthy twice");
+                assert_eq!(self.supervisor.problems().next(), None, "healthy with a problem");
+            }
+            Notice::DrainTimedOut { .. }
+            | Notice::Warning(_)
+            | Notice::Reloading { .. }
+            | Notice::Recycling { .. }
+            | Notice::Unresponsive { .. } => {}
+        }
+    }
+}

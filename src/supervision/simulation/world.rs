@@ -1,0 +1,128 @@
+//! The world around the supervisor: processes, and what was requested and reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::round::RequestedRound;
+use crate::clock::Millis;
+use crate::protocol::worker::WorkerId;
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::Cause;
+use crate::supervision::{Action, Event, Limits, Thresholds, WorkerRecord, WorkerState};
+
+pub(super) const LIMITS: Limits = Limits {
+    start_timeout: 1_000,
+    min_ready_time: 400,
+    shutdown_timeout: 2_000,
+    shutdown_delay: 300,
+    max_heartbeat_delay: 3_000,
+    thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
+};
+
+/// The processes around a supervisor, and what it reported of them.
+pub(super) struct World {
+    pub(super) supervisor: Supervisor,
+    pub(super) random: fastrand::Rng,
+    pub(super) now: Millis,
+    /// Time in which the master ran, or may believe that it ran.
+    pub(super) awake: Millis,
+    /// Whether each worker drains, and since when it does so or starts, on that clock.
+    pub(super) waits_since: BTreeMap<WorkerId, (bool, Millis)>,
+    pub(super) next_pid: u32,
+    /// Spawned and not gone, as the kernel knows.
+    pub(super) alive: BTreeMap<WorkerId, u32>,
+    pub(super) unanswered: Vec<WorkerId>,
+    pub(super) forked: BTreeSet<u32>,
+    pub(super) listening: BTreeSet<u32>,
+    pub(super) died: BTreeSet<u32>,
+    pub(super) is_ending: bool,
+    pub(super) round: RequestedRound,
+    pub(super) next_round: RequestedRound,
+    pub(super) last_spawned: u32,
+    /// The round that the latest request waits for, and the last one that has ended.
+    pub(super) reloads: (u32, u32),
+    /// The latest notice about health was `Disabled`.
+    pub(super) unhealthy: bool,
+    pub(super) finished: u32,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let supervisor = Supervisor::new(random.u32(1..9), LIMITS, seed);
+        Self {
+            supervisor,
+            random,
+            now: 0,
+            awake: 0,
+            waits_since: BTreeMap::new(),
+            next_pid: 100,
+            alive: BTreeMap::new(),
+            unanswered: Vec::new(),
+            forked: BTreeSet::new(),
+            listening: BTreeSet::new(),
+            died: BTreeSet::new(),
+            is_ending: false,
+            round: RequestedRound::default(),
+            next_round: RequestedRound::default(),
+            last_spawned: 0,
+            reloads: (0, 0),
+            unhealthy: false,
+            finished: 0,
+        }
+    }
+
+    pub(super) fn send(&mut self, event: Event) {
+        self.is_ending |= event == Event::Stop;
+        match event {
+            Event::Reload { addresses_may_change } if self.supervisor.is_running() => {
+                self.request_reload(addresses_may_change)
+            }
+            Event::Exited { worker, .. } | Event::SpawnFailed { worker, .. } => {
+                let is_late = |worker: &WorkerRecord| {
+                    worker.state == WorkerState::Killed { cause: Cause::StartTimeout }
+                };
+                self.round.lost |=
+                    self.is_loss(worker, |worker| worker.is_serving() || is_late(worker));
+            }
+            Event::Leaving { worker } => {
+                self.round.lost |= self.is_loss(worker, WorkerRecord::is_serving)
+            }
+            _ => {}
+        }
+        let actions = self.supervisor.on_event(event, self.now);
+        for action in actions {
+            self.execute(action);
+        }
+        self.update_waits();
+        self.check();
+    }
+
+    pub(super) fn execute(&mut self, action: Action) {
+        assert_eq!(self.finished, 0, "nothing follows Finish: {action:?}");
+        match action {
+            Action::Spawn { worker, .. } => {
+                assert!(!self.is_ending, "no spawn after the end began");
+                self.last_spawned = worker.0;
+                self.unanswered.push(worker);
+            }
+            Action::Drain { worker } | Action::Kill { worker } => {
+                assert!(
+                    self.alive.contains_key(&worker) || self.unanswered.contains(&worker),
+                    "{worker:?} gets an order but does not exist"
+                );
+                self.check_replaced(worker);
+                self.check_reloaded(worker);
+                self.check_killed(worker);
+            }
+            Action::StopAdmitting => self.is_ending = true,
+            Action::Notify(notice) => self.check_notice(notice),
+            Action::Finish(_) => {
+                self.finished += 1;
+                assert!(
+                    self.alive.is_empty() && self.unanswered.is_empty(),
+                    "finished while a worker lives"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! One rule of supervision in each test: events, and the actions that must follow.
+
+mod health;
+mod refill;
+mod reload;
+mod reload_failures;
+mod samples;
+mod shutdown;
+
+use crate::clock::{MAX_WAIT, Millis};
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::Cause;
+use crate::supervision::{Action, Event, Limits, Notice, Reading, Thresholds};
+
+const LIMITS: Limits = Limits {
+    start_timeout: 1_000,
+    min_ready_time: 0,
+    shutdown_timeout: 2_000,
+    shutdown_delay: 0,
+    max_heartbeat_delay: 3_000,
+    thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
+};
+const RELOAD: Event = Event::Reload { addresses_may_change: false };
+const ONE: WorkerId = WorkerId(1);
+const TWO: WorkerId = WorkerId(2);
+
+fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
+    Action::Spawn { worker: WorkerId(worker), slot, generation }
+}
+
+fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
+    Action::Notify(Notice::Died { pid, exit, cause })
+}
+
+/// Lets time pass until `to` as the master does; the event loops of `beating` turn. Returns what
+/// to do meanwhile.
+fn pass(
+    supervisor: &mut Supervisor,
+    from: Millis,
+    to: Millis,
+    beating: &[WorkerId],
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let mut now = from;
+    while now < to {
+        now = (now + MAX_WAIT).min(to);
+        let readings = beating.iter().map(|worker| reading(*worker, now, 0)).collect();
+        actions.extend(supervisor.on_event(Event::Sample { readings }, now));
+        actions.extend(supervisor.on_event(Event::Tick, now));
+    }
+    actions
+}
+
+/// A supervisor with `workers` ready workers whose pids are 100 + id.
+fn running(workers: u32) -> Supervisor {
+    let mut supervisor = Supervisor::new(workers, LIMITS, 1);
+    supervisor.on_event(Event::Start, 0);
+    for id in 1..=workers {
+        supervisor.on_event(Event::Spawned { worker: WorkerId(id), pid: 100 + id }, 0);
+        supervisor.on_event(Event::Ready { worker: WorkerId(id) }, 0);
+    }
+    supervisor
+}
+
+fn reading(worker: WorkerId, beat: Millis, connections: u64) -> Reading {
+    Reading { worker, beat, connections, memory: 0 }
+}
+
+/// Has a spawned worker forked and, if `ready`, ready.
+fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<Action> {
+    let mut actions =
+        supervisor.on_event(Event::Spawned { worker: WorkerId(id), pid: 100 + id }, now);
+    if ready {
+        actions.extend(supervisor.on_event(Event::Ready { worker: WorkerId(id) }, now));
+    }
+    actions
+}
+
+fn reloaded(round: u32, replaced: u32, again: bool) -> Action {
+    Action::Notify(Notice::Reloaded { round, replaced, again })
+}
+
+fn reload_failed(round: u32, reason: &str) -> Action {
+    Action::Notify(Notice::ReloadFailed { round, reason: reason.to_owned() })
+}
+
+/// As `running`, with a trial of 500 ms. All workers serve `addresses`.
+fn serving(workers: u32, addresses: &[&str]) -> Supervisor {
+    let mut supervisor = running(workers);
+    supervisor.limits.min_ready_time = 500;
+    (1..=workers).for_each(|id| serve(&mut supervisor, id, addresses, 0));
+    supervisor
+}
+
+fn serve(supervisor: &mut Supervisor, id: u32, addresses: &[&str], now: Millis) {
+    let addresses = addresses.iter().map(ToString::to_string).collect();
+    supervisor.on_event(Event::Serves { worker: WorkerId(id), addresses }, now);
+}
+
+fn drains(actions: &[Action]) -> Vec<u32> {
+    let drained =
+        |action: &Action| if let Action::Drain { worker } = action { Some(worker.0) } else { None };
+    actions.iter().filter_map(drained).collect()
+}
+
+fn failure(actions: &[Action]) -> Option<&str> {
+    actions.iter().find_map(|action| match action {
+        Action::Notify(Notice::ReloadFailed { reason, .. }) => Some(reason.as_str()),
+        _ => None,
+    })
+}

@@ -1,0 +1,112 @@
+//! Slots get their workers: at the start, after a death, and when the number of slots changes.
+
+use super::{LIMITS, ONE, TWO, born, died, pass, running, spawn};
+use crate::clock::MAX_WAIT;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::worker::Cause;
+use crate::supervision::{Action, Event, Notice, Outcome, Supervisor};
+
+#[test]
+fn a_start_forks_every_slot_and_reports_forked_before_listening() {
+    let mut supervisor = Supervisor::new(2, LIMITS, 1);
+    assert_eq!(supervisor.on_event(Event::Start, 0), [spawn(1, 0, 1), spawn(2, 1, 1)]);
+    assert_eq!(
+        supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 1),
+        [Action::Notify(Notice::Forked { pid: 101 })]
+    );
+    assert_eq!(
+        supervisor.on_event(Event::Ready { worker: ONE }, 2),
+        [Action::Notify(Notice::Listening { pid: 101 })]
+    );
+    assert_eq!(supervisor.on_event(Event::Ready { worker: ONE }, 3), []);
+}
+
+#[test]
+fn a_dead_worker_is_replaced_at_once_in_its_slot_with_the_next_generation() {
+    let mut supervisor = running(2);
+    let exit = Exit::Signal("SIGKILL");
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: TWO, exit }, 50),
+        [died(102, exit, Cause::Crash), spawn(3, 1, 2)]
+    );
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: TWO, exit }, 51),
+        [],
+        "a death is reported once"
+    );
+}
+
+#[test]
+fn a_worker_that_is_lost_again_and_again_waits_a_little_but_not_while_no_other_is_ready() {
+    let mut supervisor = running(2);
+    let exit = Exit::Signal("SIGKILL");
+    for id in 2..5 {
+        let actions = supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, 10);
+        assert_eq!(actions[1], spawn(id + 1, 1, id), "at once");
+        born(&mut supervisor, id + 1, true, 10);
+    }
+    assert_eq!(supervisor.on_event(Event::Exited { worker: WorkerId(5), exit }, 10).len(), 1);
+    assert!((85..=110).contains(&supervisor.deadline().unwrap_or_default()));
+    let actions = supervisor.on_event(Event::Exited { worker: ONE, exit }, 10);
+    assert_eq!(actions[1..], [spawn(6, 0, 2), spawn(7, 1, 5)], "none is ready, and none waits");
+}
+
+#[test]
+fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
+    let mut supervisor = running(2);
+    supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(1) }, 10);
+    supervisor.on_event(Event::Spawned { worker: WorkerId(3), pid: 103 }, 10);
+    assert_eq!(supervisor.deadline(), Some(1_010));
+    assert_eq!(supervisor.next_tick(), Some(10 + MAX_WAIT), "looked at often, to notice gaps");
+    assert_eq!(pass(&mut supervisor, 10, 1_009, &[TWO]), []);
+    assert_eq!(supervisor.next_tick(), Some(1_010));
+    let actions = supervisor.on_event(Event::Tick, 1_010);
+    assert!(matches!(
+        actions[..],
+        [Action::Notify(Notice::Warning(_)), Action::Kill { worker: WorkerId(3) }]
+    ));
+    let actions = supervisor
+        .on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
+    assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout), spawn(4, 0, 3)]);
+    supervisor.on_event(Event::Spawned { worker: WorkerId(4), pid: 104 }, 1_020);
+    supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 1_030);
+    let at = supervisor.next_tick().expect("a time for the next replacement");
+    assert!((1_105..=1_130).contains(&at), "{at}");
+    assert_eq!(supervisor.on_event(Event::Tick, at), [spawn(5, 0, 4)]);
+}
+
+#[test]
+fn a_first_start_in_which_no_worker_becomes_ready_gives_up_with_the_reason() {
+    let mut supervisor = Supervisor::new(1, LIMITS, 1);
+    supervisor.on_event(Event::Start, 0);
+    supervisor.on_event(Event::Spawned { worker: ONE, pid: 101 }, 0);
+    let actions = supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(7) }, 5);
+    let reason = "worker 101 exited with code 7".to_owned();
+    assert_eq!(
+        actions,
+        [
+            died(101, Exit::Code(7), Cause::Crash),
+            Action::StopAdmitting,
+            Action::Finish(Outcome::StartFailed { reason })
+        ]
+    );
+}
+
+#[test]
+fn a_worker_that_leaves_by_itself_is_replaced_while_it_drains() {
+    let mut supervisor = running(1);
+    assert_eq!(
+        supervisor.on_event(Event::Leaving { worker: ONE }, 10),
+        [Action::Drain { worker: ONE }, spawn(2, 0, 2)]
+    );
+}
+
+#[test]
+fn scaling_down_drains_the_highest_slots_and_up_continues_their_generations() {
+    let mut supervisor = running(2);
+    assert_eq!(
+        supervisor.on_event(Event::Scale { workers: 1 }, 10),
+        [Action::Drain { worker: TWO }]
+    );
+    assert_eq!(supervisor.on_event(Event::Scale { workers: 2 }, 20), [spawn(3, 1, 2)]);
+}

@@ -1,0 +1,157 @@
+//! Reloads that fail, and their reasons.
+
+use super::{
+    ONE, RELOAD, TWO, born, died, drains, failure, pass, reload_failed, running, serve, serving,
+};
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::worker::Cause;
+use crate::supervision::{Event, WorkerState};
+
+#[test]
+fn a_further_round_follows_a_reload_that_failed_and_none_follows_a_shutdown() {
+    let mut supervisor = running(1);
+    supervisor.on_event(RELOAD, 10);
+    supervisor.on_event(RELOAD, 11);
+    born(&mut supervisor, 2, false, 12);
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Code(1) }, 13);
+    assert_eq!(
+        actions[1],
+        reload_failed(1, "worker 102 exited with code 1; all slots run the old code")
+    );
+    assert!(supervisor.is_reloading());
+    supervisor.on_event(RELOAD, 14);
+    let actions = supervisor.on_event(Event::Shutdown, 15);
+    assert_eq!(
+        actions[0],
+        reload_failed(3, "the cluster is shutting down"),
+        "requests that wait are answered"
+    );
+}
+
+#[test]
+fn a_canary_that_ends_in_its_trial_fails_the_reload_before_any_worker_drains() {
+    let ways: [(&str, Event); 2] = [
+        ("exited with code 1", Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }),
+        ("left", Event::Leaving { worker: WorkerId(3) }),
+    ];
+    for (how, event) in ways {
+        let mut supervisor = serving(2, &["a"]);
+        supervisor.on_event(RELOAD, 0);
+        serve(&mut supervisor, 3, &["a"], 0);
+        born(&mut supervisor, 3, true, 0);
+        let actions = supervisor.on_event(event, 200);
+        assert_eq!(
+            failure(&actions),
+            Some(format!("worker 103 {how}; all slots run the old code").as_str())
+        );
+        assert!(!supervisor.is_reloading());
+        assert_eq!([0, 1].map(|slot| supervisor.holder(slot)), [Some(ONE), Some(TWO)]);
+    }
+}
+
+#[test]
+fn a_new_worker_that_ends_later_fails_the_reload_with_what_runs_where() {
+    let mut supervisor = serving(3, &["a"]);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 4, &["a"], 0);
+    born(&mut supervisor, 4, true, 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    let actions =
+        supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 600);
+    let reason = "worker 104 exited with code 1; slots 1, 2 run the old code, \
+                  slot 0 has no worker until one of the new code is ready";
+    assert_eq!(failure(&actions), Some(reason));
+    assert_eq!(drains(&actions), [5], "who was to come next is not wanted any more");
+}
+
+#[test]
+fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too() {
+    let mut supervisor = serving(1, &["a"]);
+    supervisor.on_event(Event::Scale { workers: 2 }, 0);
+    born(&mut supervisor, 2, true, 0);
+    supervisor.on_event(RELOAD, 0);
+    born(&mut supervisor, 3, true, 0);
+    serve(&mut supervisor, 3, &["a"], 0);
+    pass(&mut supervisor, 0, 500, &[]);
+    born(&mut supervisor, 4, true, 510);
+    let actions =
+        supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }, 900);
+    assert_eq!(
+        failure(&actions),
+        Some(
+            "worker 103 exited with code 1; slot 1 runs the new code, \
+             slot 0 has no worker until one of the new code is ready"
+        )
+    );
+}
+
+#[test]
+fn new_code_that_leaves_an_address_unserved_fails_the_reload_unless_that_is_allowed() {
+    for addresses_may_change in [false, true] {
+        let mut supervisor = serving(2, &["a", "b"]);
+        supervisor.on_event(Event::Reload { addresses_may_change }, 0);
+        serve(&mut supervisor, 3, &["b", "c"], 0);
+        born(&mut supervisor, 3, true, 0);
+        assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
+        let actions = supervisor.on_event(Event::Tick, 500);
+        assert_eq!(drains(&actions), [if addresses_may_change { 1 } else { 3 }]);
+        let reason = failure(&actions);
+        assert_eq!(
+            reason.is_some_and(|why| why.contains("does not listen on a, which")),
+            !addresses_may_change,
+            "{reason:?}"
+        );
+    }
+}
+
+#[test]
+fn a_replacement_that_dies_fails_the_reload_with_its_error_and_the_old_workers_stay() {
+    let mut supervisor = running(2);
+    supervisor.on_event(RELOAD, 10);
+    born(&mut supervisor, 3, false, 10);
+    supervisor
+        .on_event(Event::UncaughtError { worker: WorkerId(3), message: "Error: boom".into() }, 11);
+    let exit = Exit::Code(1);
+    assert_eq!(
+        supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
+        [
+            died(103, exit, Cause::Crash),
+            reload_failed(
+                1,
+                "worker 103 exited with code 1: Error: boom; all slots run the old code"
+            )
+        ]
+    );
+    assert!(!supervisor.is_reloading());
+    let ready =
+        supervisor.workers().filter(|(_, w)| matches!(w.state, WorkerState::Ready { .. })).count();
+    assert_eq!(ready, 2);
+}
+
+#[test]
+fn the_last_lines_of_a_worker_are_part_of_the_reason_of_a_failed_start() {
+    let mut supervisor = running(1);
+    supervisor.on_event(RELOAD, 10);
+    born(&mut supervisor, 2, false, 10);
+    let wrote = |lines: &[&str]| Event::LastLines {
+        worker: TWO,
+        lines: lines.iter().map(ToString::to_string).collect(),
+    };
+    supervisor.on_event(wrote(&["connecting"]), 11);
+    supervisor.on_event(wrote(&["connecting", "no database"]), 12);
+    let exit = Exit::Code(3);
+    let reason = "worker 102 exited with code 3; its last lines on stderr: \
+                  connecting | no database; all slots run the old code";
+    let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
+    assert_eq!(actions, [died(102, exit, Cause::Crash), reload_failed(1, reason)]);
+}
+
+#[test]
+fn lines_that_a_worker_wrote_before_it_was_ready_are_dropped_then() {
+    let mut supervisor = running(1);
+    supervisor.on_event(RELOAD, 10);
+    born(&mut supervisor, 2, false, 10);
+    supervisor.on_event(Event::LastLines { worker: TWO, lines: vec!["warming up".into()] }, 11);
+    supervisor.on_event(Event::Ready { worker: TWO }, 12);
+    assert_eq!(supervisor.worker(TWO).map(|worker| worker.last_lines.len()), Some(0));
+}

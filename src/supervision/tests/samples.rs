@@ -1,0 +1,84 @@
+//! Recycling, stuck workers, and a master that was stopped.
+
+use super::{ONE, RELOAD, TWO, born, pass, reading, running, spawn};
+use crate::clock::MAX_WAIT;
+use crate::supervision::{Action, Event, Notice, Supervisor};
+
+#[test]
+fn a_worker_above_a_threshold_is_recycled_one_at_a_time() {
+    let mut supervisor = running(2);
+    let above = vec![reading(ONE, 10, 1_000), reading(TWO, 10, 1_000)];
+    let actions = supervisor.on_event(Event::Sample { readings: above.clone() }, 10);
+    assert!(
+        matches!(&actions[0], Action::Notify(Notice::Recycling { pid: 101, .. })),
+        "{actions:?}"
+    );
+    assert_eq!(actions[1..], [spawn(3, 0, 2)]);
+    assert_eq!(supervisor.on_event(Event::Sample { readings: above.clone() }, 20), []);
+    born(&mut supervisor, 3, true, 30);
+    let actions = supervisor.on_event(Event::Sample { readings: above }, 40);
+    assert_eq!(actions[1..], [spawn(4, 1, 2)]);
+}
+
+#[test]
+fn a_silent_worker_is_reported_killed_and_replaced_at_once() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    for at in [700, 1_400, 2_100, 2_800] {
+        assert_eq!(supervisor.on_event(sample(0), at), []);
+    }
+    assert_eq!(
+        supervisor.on_event(sample(0), 3_500),
+        [
+            Action::Notify(Notice::Unresponsive { pid: 101, age: 3_500 }),
+            Action::Kill { worker: ONE },
+            spawn(2, 0, 2)
+        ]
+    );
+}
+
+#[test]
+fn a_master_that_was_stopped_blames_no_worker_for_the_time_it_slept() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    supervisor.on_event(sample(500), 700);
+    for at in [60_000, 60_700, 61_400, 62_000] {
+        assert_eq!(supervisor.on_event(sample(500), at), [], "both were stopped for a minute");
+    }
+    let actions = supervisor.on_event(sample(500), 62_700);
+    assert!(
+        matches!(actions[0], Action::Notify(Notice::Unresponsive { age: 3_525, .. })),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn no_deadline_passes_while_the_master_is_stopped() {
+    // Each of these is due after the stop, later by the stop.
+    type Begin = fn(&mut Supervisor);
+    let begun: [(&str, Begin); 4] = [
+        ("start", |supervisor| {
+            supervisor.on_event(RELOAD, 100);
+            born(supervisor, 3, false, 100);
+        }),
+        ("drain", |supervisor| drop(supervisor.on_event(Event::Leaving { worker: ONE }, 100))),
+        ("backoff", |supervisor| {
+            supervisor.slots[0].vacate(Some(1_100));
+            supervisor.on_event(Event::Tick, 100);
+        }),
+        ("shutdown", |supervisor| {
+            supervisor.limits.shutdown_delay = 1_000;
+            supervisor.on_event(Event::Shutdown, 100);
+        }),
+    ];
+    for (name, begin) in begun {
+        let mut supervisor = running(2);
+        begin(&mut supervisor);
+        let due = supervisor.deadline().expect(name);
+        assert_eq!(supervisor.on_event(Event::Tick, 90_000), [], "{name}");
+        let at = supervisor.clock.on_machine(due);
+        assert!((90_000 + due - 100 - MAX_WAIT..90_000 + due).contains(&at), "{name}: {at}");
+        assert_eq!(pass(&mut supervisor, 90_000, at - 1, &[ONE, TWO]), [], "{name}");
+        assert_ne!(supervisor.on_event(Event::Tick, at), [], "{name}");
+    }
+}

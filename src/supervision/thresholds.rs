@@ -1,0 +1,54 @@
+//! The limits above which a worker is recycled.
+
+use crate::clock::Millis;
+
+/// Limits above which a worker is recycled; `None` turns one off.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Thresholds {
+    /// Connections ever served.
+    pub(crate) connections: Option<u64>,
+    /// Milliseconds since the worker became ready.
+    pub(crate) uptime: Option<Millis>,
+    /// Resident memory, bytes.
+    pub(crate) memory: Option<u64>,
+}
+
+impl Thresholds {
+    /// Whether any limit is set.
+    pub(super) fn any(&self) -> bool {
+        self.connections.is_some() || self.uptime.is_some() || self.memory.is_some()
+    }
+
+    /// Returns the first limit that is passed, in words. `jitter`, from 0 to 1, raises each limit
+    /// by up to half, so that workers of the same age are not recycled together.
+    pub(super) fn passed(
+        &self,
+        jitter: f64,
+        connections: u64,
+        uptime: Millis,
+        memory: u64,
+    ) -> Option<String> {
+        let check = |name: &str, limit: Option<u64>, value: u64| {
+            let limit = limit? as f64 * (1.0 + jitter / 2.0);
+            (value as f64 >= limit).then(|| format!("{name}: {value} is above {limit:.0}"))
+        };
+        check("connThreshold", self.connections, connections)
+            .or_else(|| check("uptimeThreshold (ms)", self.uptime, uptime))
+            .or_else(|| check("memThreshold", self.memory, memory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_raises_limits_by_up_to_half_and_the_passed_limit_is_named() {
+        let limits = Thresholds { connections: Some(100), uptime: None, memory: Some(1_000) };
+        assert_eq!(limits.passed(0.0, 99, u64::MAX, 999), None);
+        assert_eq!(limits.passed(0.0, 100, 0, 0).unwrap(), "connThreshold: 100 is above 100");
+        assert_eq!(limits.passed(1.0, 149, 0, 0), None);
+        assert_eq!(limits.passed(1.0, 150, 0, 0).unwrap(), "connThreshold: 150 is above 150");
+        assert!(limits.passed(0.5, 0, 0, 1_250).unwrap().starts_with("memThreshold"));
+    }
+}
