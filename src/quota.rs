@@ -1,38 +1,42 @@
-//! A quota: how many bytes, or entries, of one sender may wait in a queue.
+//! A quota: how many bytes or entries of one sender may wait in a queue.
 //!
-//! Each queue between two threads that is not bounded by its nature has one. What always holds: an entry holds its
-//! [`Share`] until the receiver has dealt with it; a sender that has used up its quota either waits, so that the pressure goes on
-//! to whoever sends to it, or is told; and no more waits than the quota and one entry.
+//! Every queue between two threads that is not bounded by its nature has one. What always holds:
+//!
+//! - An entry holds its [`Share`] until the receiver has dealt with it.
+//! - A sender that has used up its quota waits, which passes the pressure on to its own senders,
+//!   or is told.
+//! - A queue never holds more than the quota and one entry.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What the entries of one sender may occupy.
+/// How much the entries of one sender may occupy.
 #[derive(Debug, Clone)]
-pub struct Quota(Arc<Semaphore>);
+pub(crate) struct Quota(Arc<Semaphore>);
 
-/// What one entry occupies; dropped, it is free again.
+/// What one entry occupies. Dropping it frees that.
 #[derive(Debug)]
 pub struct Share(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
 
 impl Quota {
-    /// A quota of `size` bytes or entries, at least 1.
-    pub fn new(size: usize) -> Self {
+    /// Returns a quota of `size` bytes or entries, at least 1.
+    pub(crate) fn new(size: usize) -> Self {
         Self(Arc::new(Semaphore::new(size.clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    /// Waits until some of it is free, and takes `size` of it, or all that is left for an entry that is larger.
-    pub async fn take(&self, size: usize) -> Share {
+    /// Waits until some of the quota is free, and takes `size` of it. A larger entry takes all that
+    /// is left.
+    pub(crate) async fn take(&self, size: usize) -> Share {
         match Arc::clone(&self.0).acquire_owned().await {
             Ok(first) => self.fill(first, size),
-            // Never closed.
+            // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// As `take`, without waiting. `None`: it is used up.
-    pub fn try_take(&self, size: usize) -> Option<Share> {
+    /// As `take`, without waiting. Returns `None` if the quota is used up.
+    pub(crate) fn try_take(&self, size: usize) -> Option<Share> {
         Some(self.fill(Arc::clone(&self.0).try_acquire_owned().ok()?, size))
     }
 
@@ -45,8 +49,8 @@ impl Quota {
         Share(first)
     }
 
-    /// Whether the next one would have to wait.
-    pub fn is_full(&self) -> bool {
+    /// Whether the next entry has to wait.
+    pub(crate) fn is_full(&self) -> bool {
         self.0.available_permits() == 0
     }
 }
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_free_again_once_its_place_is_dropped() {
+    fn dropping_a_share_frees_it() {
         let quota = Quota::new(100);
         let first = quota.try_take(60).unwrap();
         let second = quota.try_take(40).unwrap();
@@ -70,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_larger_than_the_room_is_taken_alone_and_gives_back_no_more_than_it_had() {
+    fn an_entry_larger_than_the_quota_is_taken_alone_and_frees_no_more_than_it_took() {
         let quota = Quota::new(10);
         let large = quota.try_take(usize::MAX).unwrap();
         assert!(quota.try_take(1).is_none());
@@ -81,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_goes_on_when_a_place_is_free() {
+    fn a_waiting_sender_goes_on_when_a_share_is_free() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let quota = Quota::new(1);

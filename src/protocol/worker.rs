@@ -1,20 +1,20 @@
-//! What names a worker process, and how it ended.
+//! The identity of a worker process, and how it ended.
 
-/// Names one worker process for the life of the master; never used again. Also Node's `cluster.worker.id`.
+/// Identifies one worker process; a master never uses one twice. Also Node's `cluster.worker.id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u32);
 
-/// How a process ended, as the kernel told.
+/// How a process ended, as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It returned this exit code.
+    /// It exited with this code.
     Code(i32),
     /// The signal of this name ended it.
     Signal(&'static str),
 }
 
 impl Exit {
-    /// In words, for messages: `exited with code 1`, `was ended by SIGKILL`.
+    /// Describes it for messages: `exited with code 1`, `was ended by SIGKILL`.
     pub fn describe(self) -> String {
         match self {
             Self::Code(code) => format!("exited with code {code}"),
