@@ -2,10 +2,11 @@
 
 use super::{
     ONE, RELOAD, TWO, born, died, drains, failure, pass, reload_failed, running, serve, serving,
+    spawn,
 };
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::Cause;
-use crate::supervision::{Event, WorkerState};
+use crate::supervision::{Action, Event, Notice, WorkerState};
 
 #[test]
 fn a_further_round_follows_a_reload_that_failed_and_none_follows_a_shutdown() {
@@ -83,6 +84,48 @@ fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too()
              slot 0 has no worker until one of the new code is ready"
         )
     );
+}
+
+#[test]
+fn slots_whose_workers_could_not_be_spawned_are_named_in_the_reason() {
+    let failed = |id| Event::SpawnFailed { worker: WorkerId(id), reason: "EAGAIN".into() };
+    let rest = "until one of the new code is ready";
+    for (first_is_spawned, which) in [
+        (false, "slot 0 runs the old code, slots 1, 2 have no worker"),
+        (true, "slot 1 runs the new code, slot 0 runs the old, slot 2 has no worker"),
+    ] {
+        let mut supervisor = serving(3, &["a"]);
+        let exit = Exit::Code(1);
+        for id in 2..6 {
+            supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, 0);
+            born(&mut supervisor, id + 2, false, 0);
+        }
+        for id in [6, 7] {
+            supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, 0);
+        }
+        let actions = supervisor.on_event(RELOAD, 0);
+        assert_eq!(actions[..2], [spawn(8, 1, 4), spawn(9, 2, 4)], "{actions:?}");
+        if first_is_spawned {
+            born(&mut supervisor, 8, false, 0);
+        }
+        let actions = supervisor.on_event(failed(if first_is_spawned { 9 } else { 8 }), 0);
+        let warning = Notice::Warning("cannot start a worker: EAGAIN".into());
+        assert_eq!(actions[0], Action::Notify(warning));
+        assert_eq!(failure(&actions), Some(format!("EAGAIN; {which} {rest}").as_str()));
+        assert_eq!(drains(&actions), [10], "the successor of slot 0 is no longer wanted");
+        assert_eq!(supervisor.holder(0), Some(ONE));
+    }
+}
+
+#[test]
+fn a_successor_that_could_not_be_spawned_fails_the_reload_and_the_old_workers_stay() {
+    let mut supervisor = serving(2, &["a"]);
+    supervisor.on_event(RELOAD, 0);
+    let failed = Event::SpawnFailed { worker: WorkerId(3), reason: "EAGAIN".into() };
+    let actions = supervisor.on_event(failed, 0);
+    assert_eq!(failure(&actions), Some("EAGAIN; all slots run the old code"));
+    assert!(drains(&actions).is_empty());
+    assert_eq!([0, 1].map(|slot| supervisor.holder(slot)), [Some(ONE), Some(TWO)]);
 }
 
 #[test]
