@@ -1,12 +1,61 @@
-//! The one error type of the project: every kind has a stable code that users may match on.
+//! The errors of the project, and the registry of all their codes.
 //!
-//! `Display` names the thing (option, pid, address, file) and what was expected. The codes are listed
-//! in `docs/reference/errors.md`; a test compares the two.
+//! Every error has a stable code that users may match on. `docs/reference/errors.md` lists the
+//! codes; a test compares the two. `Display` names the thing (option, pid, address, file) and what
+//! was expected, and leaves the cause to `source()`. [`ClusterError::message`] is the whole text
+//! for a person.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-/// What went wrong, with the thing it went wrong with.
+macro_rules! codes {
+    ($($name:ident = $code:literal,)*) => {
+        /// A stable code of an error, also of those that only JavaScript throws.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ErrorCode {
+            $(#[doc = $code] $name,)*
+        }
+
+        impl ErrorCode {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Returns the code as users see it, `CLUSTER2_ERR_…`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    OptionUnknown = "CLUSTER2_ERR_OPTION_UNKNOWN",
+    OptionInvalid = "CLUSTER2_ERR_OPTION_INVALID",
+    HostUnknown = "CLUSTER2_ERR_HOST_UNKNOWN",
+    PortInUse = "CLUSTER2_ERR_PORT_IN_USE",
+    PortDenied = "CLUSTER2_ERR_PORT_DENIED",
+    Listen = "CLUSTER2_ERR_LISTEN",
+    PidsUnwritable = "CLUSTER2_ERR_PIDS_UNWRITABLE",
+    PidsUnreadable = "CLUSTER2_ERR_PIDS_UNREADABLE",
+    LogsUnwritable = "CLUSTER2_ERR_LOGS_UNWRITABLE",
+    AlreadyRunning = "CLUSTER2_ERR_ALREADY_RUNNING",
+    StartFailed = "CLUSTER2_ERR_START_FAILED",
+    NotRunning = "CLUSTER2_ERR_NOT_RUNNING",
+    WorkerUnknown = "CLUSTER2_ERR_WORKER_UNKNOWN",
+    WorkerBusy = "CLUSTER2_ERR_WORKER_BUSY",
+    ReloadFailed = "CLUSTER2_ERR_RELOAD_FAILED",
+    WrongState = "CLUSTER2_ERR_WRONG_STATE",
+    Control = "CLUSTER2_ERR_CONTROL",
+    System = "CLUSTER2_ERR_SYSTEM",
+    // Thrown by JavaScript only.
+    AppInvalid = "CLUSTER2_ERR_APP_INVALID",
+    Platform = "CLUSTER2_ERR_PLATFORM",
+}
+
+/// An error, with the thing that it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// An option that does not exist.
@@ -22,20 +71,20 @@ pub enum ClusterError {
     OptionInvalid {
         /// The option, with its parents.
         name: String,
-        /// What would have been right, in words.
+        /// The right value, in words.
         expected: String,
-        /// What was given, shortened.
+        /// The given value, shortened.
         got: String,
     },
     /// A host name that does not resolve.
-    #[error("host '{host}' cannot be resolved: {source}")]
+    #[error("host '{host}' cannot be resolved")]
     HostUnknown {
         /// The `host` option.
         host: String,
-        /// The resolver's answer.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// A port or socket path that somebody else listens on.
+    /// A port or socket path on which another process listens.
     #[error("address {address} is already in use")]
     PortInUse {
         /// `host:port` or the socket's path.
@@ -48,46 +97,46 @@ pub enum ClusterError {
         address: String,
     },
     /// Any other failure to listen.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// `host:port` or the socket's path.
         address: String,
-        /// What the kernel answered.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The `pids` directory cannot be created or written.
-    #[error("cannot write {path}: {source} (option 'pids')")]
+    #[error("cannot write {path}")]
     PidsUnwritable {
         /// The file or directory.
         path: PathBuf,
-        /// What the kernel answered.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The `pids` directory cannot be looked into, so nobody knows whether a cluster runs there.
-    #[error("cannot look into {path}: {source} (option 'pids'){}", match source.kind() {
-        io::ErrorKind::PermissionDenied => "; ask as the user of the cluster, or as root",
-        _ => "",
-    })]
+    /// The `pids` directory cannot be read, so that it is unknown whether a cluster runs there.
+    #[error("cannot look into {path}")]
     PidsUnreadable {
         /// The file or directory.
         path: PathBuf,
-        /// What the kernel answered.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A log file of a worker cannot be opened.
-    #[error("cannot write {path}: {source} (option 'logs', for output: 'files')")]
+    #[error("cannot write {path}")]
     LogsUnwritable {
         /// The file or directory.
         path: PathBuf,
-        /// What the kernel answered.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Another master holds the same `pids` directory.
-    #[error("a cluster is already running in {pids}{}", match pid { Some(pid) => format!(" (master pid {pid})"), None => String::new() })]
+    #[error("a cluster is already running in {pids}{}", match pid {
+        Some(pid) => format!(" (master pid {pid})"),
+        None => String::new(),
+    })]
     AlreadyRunning {
         /// The `pids` directory.
         pids: PathBuf,
-        /// The running master, if its pid file could be read.
+        /// The running master, if its pid file can be read.
         pid: Option<u32>,
     },
     /// No worker of the first start became ready.
@@ -97,18 +146,21 @@ pub enum ClusterError {
         reason: String,
     },
     /// No cluster runs where one is needed.
-    #[error("{} {pids}{}", if *is_missing { "there is no directory" } else { "no cluster is running in" },
-        if *is_missing { " (option 'pids')" } else { "" })]
+    #[error(
+        "{} {pids}{}",
+        if *is_missing { "there is no directory" } else { "no cluster is running in" },
+        if *is_missing { " (option 'pids')" } else { "" }
+    )]
     NotRunning {
-        /// The `pids` directory that was asked.
+        /// The `pids` directory of the request.
         pids: PathBuf,
-        /// Whether there is not even the directory.
+        /// Whether the directory does not even exist.
         is_missing: bool,
     },
     /// A pid that is not one of the cluster's workers.
     #[error("pid {pid} is not a worker of this cluster")]
     WorkerUnknown {
-        /// The pid that was named.
+        /// The unknown pid.
         pid: u32,
     },
     /// A worker that does not read its messages.
@@ -117,7 +169,7 @@ pub enum ClusterError {
         /// The worker.
         pid: u32,
     },
-    /// A reload was given up; the old workers stay.
+    /// A reload failed; the workers that were not replaced yet stay.
     #[error("the reload failed, the workers that were not replaced yet stay: {reason}")]
     ReloadFailed {
         /// How the replacement ended.
@@ -136,54 +188,81 @@ pub enum ClusterError {
     Control {
         /// The `pids` directory.
         pids: PathBuf,
-        /// What happened instead.
+        /// The reason, in words.
         reason: String,
     },
     /// An error that the running master reported over its control socket.
     #[error("{message}")]
     Remote {
-        /// The master's own code.
+        /// The code that the master sent.
         code: String,
-        /// The master's own words.
+        /// The message that the master sent.
         message: String,
     },
-    /// A system call that should not fail did.
-    #[error("{doing} failed: {source}")]
+    /// A system call failed that should not.
+    #[error("{doing} failed")]
     System {
-        /// What was being done.
+        /// The failed action, in words.
         doing: &'static str,
-        /// What the kernel answered.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl ClusterError {
-    /// The stable code of this kind, `CLUSTER2_ERR_…`.
+    /// Returns the stable code of this kind, `CLUSTER2_ERR_…`.
     pub fn code(&self) -> &str {
+        let code = match self {
+            Self::Remote { code, .. } => return code,
+            Self::OptionUnknown { .. } => ErrorCode::OptionUnknown,
+            Self::OptionInvalid { .. } => ErrorCode::OptionInvalid,
+            Self::HostUnknown { .. } => ErrorCode::HostUnknown,
+            Self::PortInUse { .. } => ErrorCode::PortInUse,
+            Self::PortDenied { .. } => ErrorCode::PortDenied,
+            Self::Listen { .. } => ErrorCode::Listen,
+            Self::PidsUnwritable { .. } => ErrorCode::PidsUnwritable,
+            Self::PidsUnreadable { .. } => ErrorCode::PidsUnreadable,
+            Self::LogsUnwritable { .. } => ErrorCode::LogsUnwritable,
+            Self::AlreadyRunning { .. } => ErrorCode::AlreadyRunning,
+            Self::StartFailed { .. } => ErrorCode::StartFailed,
+            Self::NotRunning { .. } => ErrorCode::NotRunning,
+            Self::WorkerUnknown { .. } => ErrorCode::WorkerUnknown,
+            Self::WorkerBusy { .. } => ErrorCode::WorkerBusy,
+            Self::ReloadFailed { .. } => ErrorCode::ReloadFailed,
+            Self::WrongState { .. } => ErrorCode::WrongState,
+            Self::Control { .. } => ErrorCode::Control,
+            Self::System { .. } => ErrorCode::System,
+        };
+        code.as_str()
+    }
+
+    /// Returns the text for a person: the error, its causes, and the option it depends on.
+    pub fn message(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text.push_str(self.advice());
+        text
+    }
+
+    fn advice(&self) -> &'static str {
         match self {
-            Self::OptionUnknown { .. } => "CLUSTER2_ERR_OPTION_UNKNOWN",
-            Self::OptionInvalid { .. } => "CLUSTER2_ERR_OPTION_INVALID",
-            Self::HostUnknown { .. } => "CLUSTER2_ERR_HOST_UNKNOWN",
-            Self::PortInUse { .. } => "CLUSTER2_ERR_PORT_IN_USE",
-            Self::PortDenied { .. } => "CLUSTER2_ERR_PORT_DENIED",
-            Self::Listen { .. } => "CLUSTER2_ERR_LISTEN",
-            Self::PidsUnwritable { .. } => "CLUSTER2_ERR_PIDS_UNWRITABLE",
-            Self::PidsUnreadable { .. } => "CLUSTER2_ERR_PIDS_UNREADABLE",
-            Self::LogsUnwritable { .. } => "CLUSTER2_ERR_LOGS_UNWRITABLE",
-            Self::AlreadyRunning { .. } => "CLUSTER2_ERR_ALREADY_RUNNING",
-            Self::StartFailed { .. } => "CLUSTER2_ERR_START_FAILED",
-            Self::NotRunning { .. } => "CLUSTER2_ERR_NOT_RUNNING",
-            Self::WorkerUnknown { .. } => "CLUSTER2_ERR_WORKER_UNKNOWN",
-            Self::WorkerBusy { .. } => "CLUSTER2_ERR_WORKER_BUSY",
-            Self::ReloadFailed { .. } => "CLUSTER2_ERR_RELOAD_FAILED",
-            Self::WrongState { .. } => "CLUSTER2_ERR_WRONG_STATE",
-            Self::Control { .. } => "CLUSTER2_ERR_CONTROL",
-            Self::Remote { code, .. } => code,
-            Self::System { .. } => "CLUSTER2_ERR_SYSTEM",
+            Self::PidsUnreadable { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                " (option 'pids'); ask as the user of the cluster, or as root"
+            }
+            Self::PidsUnwritable { .. } | Self::PidsUnreadable { .. } => " (option 'pids')",
+            Self::LogsUnwritable { .. } => " (option 'logs', for output: 'files')",
+            _ => "",
         }
     }
 
-    /// Sorts what `bind` or `listen` answered for `address` into the kinds users act on.
+    /// Turns an error of `bind` or `listen` for `address` into the kind that users act on.
     pub fn from_listen(address: impl Into<String>, source: io::Error) -> Self {
         let address = address.into();
         match source.kind() {
@@ -193,7 +272,7 @@ impl ClusterError {
         }
     }
 
-    /// For `map_err` on system calls that have no better name.
+    /// Returns a function for `map_err` on system calls that have no kind of their own.
     pub fn system<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::System { doing, source: source.into() }
     }
@@ -201,3 +280,30 @@ impl ClusterError {
 
 /// Result with [`ClusterError`].
 pub type Result<T> = std::result::Result<T, ClusterError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_error_its_cause_and_the_option() {
+        let source = || io::Error::from_raw_os_error(13);
+        let error = ClusterError::PidsUnreadable { path: "/run/pids".into(), source: source() };
+        assert_eq!(error.to_string(), "cannot look into /run/pids");
+        assert_eq!(
+            error.message(),
+            "cannot look into /run/pids: Permission denied (os error 13) (option 'pids'); \
+             ask as the user of the cluster, or as root"
+        );
+        let error = ClusterError::System { doing: "watching", source: source() };
+        assert_eq!(error.message(), "watching failed: Permission denied (os error 13)");
+    }
+
+    #[test]
+    fn each_code_is_there_once() {
+        let codes: std::collections::BTreeSet<_> =
+            ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), ErrorCode::ALL.len());
+        assert!(codes.iter().all(|code| code.starts_with("CLUSTER2_ERR_")));
+    }
+}

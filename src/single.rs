@@ -22,7 +22,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{Status, Time, Totals, UnhealthyWorker, WorkerStatus};
 use crate::snapshot::{About, Facts};
-use crate::worker::beats::Beats;
+use crate::worker::Beats;
 use crate::{os, snapshot};
 
 /// The process, as its monitor sees it.

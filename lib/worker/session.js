@@ -20,9 +20,8 @@ const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
 
-const ORDER = -1;
-const ORPHANED = -2;
-const STARVED = -3;
+const { TakeResult } = addon;
+
 /** Where descriptors, or room in a socket to the master, are lacking, it is tried again after this time, milliseconds. */
 const RETRY = 20;
 
@@ -140,9 +139,9 @@ class Session {
     for (;;) {
       const taken = native(() => this.#native.take(this.#batch));
       if (taken === 0) return;
-      if (taken === ORPHANED) this.departure.orphan();
-      else if (taken === STARVED) return this.#retry();
-      else if (taken === ORDER) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
+      if (taken === TakeResult.Orphaned) this.departure.orphan();
+      else if (taken === TakeResult.Starved) return this.#retry();
+      else if (taken === TakeResult.Order) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
       // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
       else return this.#connections(taken);
     }

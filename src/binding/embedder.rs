@@ -1,6 +1,7 @@
-//! Tells JavaScript what happens: the embedder of a master and of a single process.
+//! Passes events to JavaScript, which embeds a master or a single process.
 //!
-//! JavaScript is only woken, once for whatever comes until it has taken all; it takes from the mailbox on its own thread.
+//! JavaScript is only woken, once for all events until it has taken them; it takes them from the
+//! mailbox on its own thread.
 
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
@@ -10,26 +11,26 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::binding::print;
+use super::convert::print;
 use crate::embedder::mailbox::{Item, Mailbox};
 use crate::embedder::{Embedder, MasterEvent};
 use crate::os;
 use crate::quota::Share;
 
-/// Keeps the event loop alive while it is held.
-pub type Strong = ThreadsafeFunction<(), (), (), Status, false>;
-/// Does not.
-pub type Weak = ThreadsafeFunction<(), (), (), Status, false, true>;
+/// Wakes JavaScript, and keeps the event loop alive while it is held.
+pub(super) type StrongWake = ThreadsafeFunction<(), (), (), Status, false>;
+/// Wakes JavaScript, and does not keep the event loop alive.
+pub(super) type WeakWake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// A function of JavaScript that is called when there is something to take.
-pub trait Wake: Send + Sync + 'static {
+/// A function of JavaScript that is called when there are events to take.
+pub(super) trait Wake: Send + Sync + 'static {
     /// Calls it soon.
     fn wake(&self);
 }
 
 impl<const WEAK: bool> Wake for ThreadsafeFunction<(), (), (), Status, false, WEAK> {
     fn wake(&self) {
-        // Its queue has no limit, and holds one call at most. It is closed only with the environment, with all that would take.
+        // Its queue has no limit, and holds one call at most. It closes only with the environment.
         let status = self.call((), ThreadsafeFunctionCallMode::NonBlocking);
         if !matches!(status, Status::Ok | Status::Closing) {
             tracing::error!(%status, "JavaScript cannot be woken");
@@ -37,15 +38,15 @@ impl<const WEAK: bool> Wake for ThreadsafeFunction<(), (), (), Status, false, WE
     }
 }
 
-/// See the module's text.
-pub struct AddonFront<W> {
+/// The embedder that JavaScript is.
+pub(super) struct AddonEmbedder<W> {
     wake: W,
     mailbox: Arc<Mailbox>,
 }
 
-impl<W: Wake> AddonFront<W> {
-    /// A embedder, and what JavaScript takes from.
-    pub fn new(wake: W) -> (Arc<Self>, Arc<Mailbox>) {
+impl<W: Wake> AddonEmbedder<W> {
+    /// Returns an embedder, and the mailbox from which JavaScript takes.
+    pub(super) fn new(wake: W) -> (Arc<Self>, Arc<Mailbox>) {
         let mailbox = Arc::<Mailbox>::default();
         (Arc::new(Self { wake, mailbox: Arc::clone(&mailbox) }), mailbox)
     }
@@ -57,7 +58,7 @@ impl<W: Wake> AddonFront<W> {
     }
 }
 
-impl<W: Wake> Embedder for AddonFront<W> {
+impl<W: Wake> Embedder for AddonEmbedder<W> {
     fn tell(&self, told: MasterEvent) {
         self.wake_if(self.mailbox.tell(told));
     }
@@ -76,12 +77,13 @@ impl<W: Wake> Embedder for AddonFront<W> {
     }
 }
 
-/// What comes next for JavaScript: a JSON array of events. `None`: there is nothing; it is woken when there is.
-pub fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
+/// Takes the next events, as a JSON array. `None`: there are none, and JavaScript is woken when
+/// there are.
+pub(super) fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
     let Some(batch) = mailbox.take(os::now()) else { return Ok(None) };
     let events = batch.into_iter().map(|item| match item {
         Item::MasterEvent(told) => Event::MasterEvent(told),
-        // JavaScript's from now on.
+        // JavaScript owns it from now on.
         Item::Visitor(connection) => {
             Event::Visitor(json!({ "type": "visitor", "fd": connection.into_raw_fd() }))
         }

@@ -24,7 +24,7 @@ pub struct NativeEcv {
 impl NativeEcv {
     /// `config` is the option `ecv` of the normalised options, `place` an `Endpoint` of `src/protocol/endpoint.rs`.
     pub fn new(config: &str, place: &str, header: Header) -> napi::Result<Self> {
-        let config: config::Ecv = parse(config)?;
+        let config: config::EcvOptions = parse(config)?;
         let check = Check::new(&config, header);
         check.aim(parse(place)?);
         Ok(Self { check: Arc::new(check) })

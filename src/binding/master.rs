@@ -6,8 +6,8 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 
-use crate::binding::embedder::{AddonFront, Strong};
-use crate::binding::{embedder, fail, parse, print};
+use super::convert::{fail, misuse, parse, print};
+use super::embedder::{self, AddonEmbedder, StrongWake};
 use crate::embedder::mailbox::Mailbox;
 use crate::error::Result;
 use crate::log;
@@ -23,27 +23,32 @@ pub struct NativeMaster {
 
 #[napi]
 impl NativeMaster {
-    /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are started; `about` is `About` of
-    /// `src/snapshot.rs`. `wake` is called when there is something to `take`, and keeps the event loop alive while the
-    /// cluster runs.
+    /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are
+    /// started; `about` is `About` of `src/snapshot.rs`. `wake` is called when there are events to
+    /// `take`, and keeps the event loop alive while the cluster runs.
     #[napi(constructor)]
-    pub fn new(config: String, launch: String, about: String, wake: Strong) -> napi::Result<Self> {
+    pub fn new(
+        config: String,
+        launch: String,
+        about: String,
+        wake: StrongWake,
+    ) -> napi::Result<Self> {
         log::start();
-        let (embedder, mailbox) = AddonFront::new(wake);
+        let (embedder, mailbox) = AddonEmbedder::new(wake);
         let master = Master::start(parse(&config)?, parse(&launch)?, parse(&about)?, embedder)
             .map_err(fail)?;
         Ok(Self { master, mailbox })
     }
 
-    /// The next events, as a JSON array; see `MasterEvent` of `src/embedder/events.rs`. `null`: there are none, and `wake` is called when
-    /// there are.
+    /// Takes the next events, as a JSON array; see `MasterEvent` of `src/embedder/events.rs`.
+    /// `null`: there are none, and `wake` is called when there are.
     #[napi]
     pub fn take(&self) -> napi::Result<Option<String>> {
         embedder::take(&self.mailbox)
     }
 
-    /// Asks the cluster something. Resolves to `{"ok"}` or `{"error"}` as JSON, or to `null` if the cluster ended before it was
-    /// answered.
+    /// Sends a command to the cluster. Resolves to `{"ok"}` or `{"error"}` as JSON, or to `null` if
+    /// the cluster ended before it answered.
     #[napi(ts_return_type = "Promise<string | null>")]
     pub fn command<'env>(&self, env: &'env Env, command: String) -> napi::Result<Object<'env>> {
         let command: Command = parse(&command)?;
@@ -53,7 +58,8 @@ impl NativeMaster {
         Ok(promise)
     }
 
-    /// Does what a signal wants: `shutdown`, `stop`, `reload` or `reopenLogs`. It is never refused, and not answered.
+    /// Does what a signal requests: `shutdown`, `stop`, `reload` or `reopenLogs`. Never refused,
+    /// and not answered.
     #[napi]
     pub fn signal(&self, signal: String) -> napi::Result<()> {
         self.master.signal(match signal.as_str() {
@@ -61,24 +67,25 @@ impl NativeMaster {
             "stop" => Signal::Stop,
             "reload" => Signal::Reload,
             "reopenLogs" => Signal::ReopenLogs,
-            other => return Err(crate::binding::misuse(format!("no signal: {other}"))),
+            other => return Err(misuse(format!("no signal: {other}"))),
         });
         Ok(())
     }
 
-    /// From now on the monitor's requests come as events `{"type": "visitor", "fd"}` first.
+    /// From now on each connection of the monitor comes as an event `{"type": "visitor", "fd"}`.
     #[napi]
     pub fn forward_to_app(&self) {
         self.master.forward_to_app();
     }
 
-    /// The monitor app took what came as `visitor`.
+    /// The monitor app took a connection that came as `visitor`.
     #[napi]
     pub fn visitor_taken(&self) {
         self.master.visitor_taken();
     }
 
-    /// The answer to the event `{"type": "validate", "id", …}`: what the validator found wrong, if anything.
+    /// Answers the event `{"type": "validate", "id", …}` with the problem that the validator found,
+    /// if any.
     #[napi]
     pub fn validated(&self, id: u32, problem: Option<String>) {
         self.master.validated(id, problem);
@@ -87,7 +94,7 @@ impl NativeMaster {
 
 type Resolve = Box<dyn FnOnce(Env) -> napi::Result<Option<String>> + Send>;
 
-/// The promise of an answer; dropped without one, it says that there will be none.
+/// The promise of an answer. If it is dropped before, it resolves to `null`.
 struct Answer(Option<JsDeferred<Option<String>, Resolve>>);
 
 impl Answer {

@@ -7,9 +7,10 @@ use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
-use crate::binding::embedder::{AddonFront, Weak};
-use crate::binding::health::NativeEcv;
-use crate::binding::{embedder, fail, parse, print};
+use super::convert::{fail, parse, print};
+use super::embedder::{self, AddonEmbedder, WeakWake};
+use super::health::NativeEcv;
+use super::shared_memory;
 use crate::embedder::mailbox::Mailbox;
 use crate::error::ClusterError;
 use crate::health::verdict::HealthChecker;
@@ -22,19 +23,20 @@ use crate::single::Single;
 pub struct NativeSingle {
     single: Single,
     mailbox: Arc<Mailbox>,
-    judge: Option<Arc<HealthChecker>>,
+    health_checker: Option<Arc<HealthChecker>>,
 }
 
 #[napi]
 impl NativeSingle {
-    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of `src/snapshot.rs`. `wake`
-    /// is called when there is something to `take`, and does not keep the event loop alive.
+    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of
+    /// `src/snapshot.rs`. `wake` is called when there are events to `take`, and does not keep the
+    /// event loop alive.
     #[napi(constructor)]
-    pub fn new(config: String, about: String, wake: Weak) -> napi::Result<Self> {
+    pub fn new(config: String, about: String, wake: WeakWake) -> napi::Result<Self> {
         log::start();
-        let (embedder, mailbox) = AddonFront::new(wake);
+        let (embedder, mailbox) = AddonEmbedder::new(wake);
         let single = Single::bind(parse(&config)?, parse(&about)?, embedder).map_err(fail)?;
-        Ok(Self { single, mailbox, judge: None })
+        Ok(Self { single, mailbox, health_checker: None })
     }
 
     /// As `take` of `NativeMaster`.
@@ -43,20 +45,21 @@ impl NativeSingle {
         embedder::take(&self.mailbox)
     }
 
-    /// The app listens at `places` (`Endpoint` of `src/protocol/endpoint.rs`): from now on the monitor answers.
+    /// The app listens at `endpoints` (`Endpoint` of `src/protocol/endpoint.rs`): from now on the
+    /// monitor answers.
     #[napi]
-    pub fn serve(&mut self, places: String, has_app: bool) -> napi::Result<()> {
-        self.judge = self.single.serve(parse(&places)?, has_app).map_err(fail)?;
+    pub fn serve(&mut self, endpoints: String, has_app: bool) -> napi::Result<()> {
+        self.health_checker = self.single.serve(parse(&endpoints)?, has_app).map_err(fail)?;
         Ok(())
     }
 
-    /// The health check, for the app's port.
+    /// Returns the health check for the app's port.
     #[napi]
-    pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
-        NativeEcv::new(&config, &place, self.single.header())
+    pub fn ecv(&self, config: String, endpoint: String) -> napi::Result<NativeEcv> {
+        NativeEcv::new(&config, &endpoint, self.single.header())
     }
 
-    /// The last health check found this, or nothing.
+    /// The last health check found this problem, or none.
     #[napi]
     pub fn checked(&self, problem: Option<String>) {
         self.single.checked(problem);
@@ -68,34 +71,34 @@ impl NativeSingle {
         self.single.switched(disabled, by);
     }
 
-    /// Switches the health check; the answer to `disable()` and `enable()`, as JSON.
+    /// Switches the health check. Returns the answer of `disable()` and `enable()`, as JSON.
     #[napi(js_name = "switch")]
     pub fn switch_check(&self, disabled: bool) -> napi::Result<String> {
         print(&self.single.switch(disabled).map_err(fail)?)
     }
 
-    /// The monitor app took what came as `visitor`.
+    /// The monitor app took a connection that came as `visitor`.
     #[napi]
     pub fn visitor_taken(&self) {
         self.single.visitor_taken();
     }
 
-    /// The answer to the event `{"type": "validate", "id", …}`.
+    /// Answers the event `{"type": "validate", "id", …}`.
     #[napi]
     pub fn validated(&self, id: u32, problem: Option<String>) {
-        if let Some(judge) = &self.judge {
-            judge.validated(id, problem);
+        if let Some(checker) = &self.health_checker {
+            checker.validated(id, problem);
         }
     }
 
-    /// Makes a beat; to be called each `interval` milliseconds. In a worker the event loop does so itself; a single process may be a thread's,
-    /// whose event loop ends before the process does.
+    /// Makes a beat; call it every `interval` milliseconds. In a worker the event loop does so
+    /// itself; a single process may be a thread, whose event loop ends before the process does.
     #[napi]
     pub fn beat(&mut self, interval: u32) {
         self.single.beat(Duration::from_millis(u64::from(interval)));
     }
 
-    /// What `status()` answers, as JSON.
+    /// Returns the answer of `status()`, as JSON.
     #[napi]
     pub fn status(&self) -> napi::Result<String> {
         print(&self.single.status())
@@ -107,7 +110,8 @@ impl NativeSingle {
         self.single.leave();
     }
 
-    /// Lets nobody new in on a listening TCP socket, of which Node goes on to accept who is in the queue.
+    /// Refuses new clients on a listening TCP socket; Node can still accept the clients in its
+    /// queue.
     #[napi]
     pub fn refuse_new(fd: i32) -> napi::Result<()> {
         node_listener::refuse_new(fd)
@@ -115,7 +119,7 @@ impl NativeSingle {
             .map_err(fail)
     }
 
-    /// Whether somebody waits in the queue of a listening socket.
+    /// Whether a client waits in the queue of a listening socket.
     #[napi]
     pub fn has_waiting(fd: i32) -> napi::Result<bool> {
         node_listener::has_waiting(fd)
@@ -129,17 +133,17 @@ impl NativeSingle {
         self.single.end();
     }
 
-    /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first
-    /// two numbers are since when it is switched as it is, milliseconds since 1970, negative if off, and since when the cluster shuts
-    /// down, or 0.
+    /// Returns the scoreboard's header, as the shared memory itself. Its first two numbers: when
+    /// the health check was last switched, milliseconds since 1970, negative if off; and when the
+    /// shutdown started, or 0.
     #[napi]
     pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        crate::binding::header(env, &self.single.header())
+        shared_memory::header(env, &self.single.header())
     }
 
-    /// The row of numbers, as the shared memory itself.
+    /// Returns the row of numbers, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        crate::binding::row(env, self.single.row())
+        shared_memory::row(env, self.single.row())
     }
 }

@@ -1,4 +1,4 @@
-//! The worker's end for JavaScript.
+//! A worker for JavaScript.
 
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
@@ -7,24 +7,32 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Function, Uint32Array};
 use napi_derive::napi;
 
-use crate::binding::callback::Callback;
-use crate::binding::health::NativeEcv;
-use crate::binding::{fail, parse, print};
+use super::callback::Callback;
+use super::convert::{fail, parse, print};
+use super::health::NativeEcv;
+use super::shared_memory;
 use crate::log;
 use crate::master::reopen_log_files;
 use crate::os::scoreboard::Field;
 use crate::protocol::{Order, Origin, Past};
-use crate::worker::master_link::{MasterLink, WorkerSignal};
+use crate::worker::{MasterLink, WorkerSignal};
 
-/// What `take` says instead of a number of connections.
-const ORDER: i32 = -1;
-const ORPHANED: i32 = -2;
-const STARVED: i32 = -3;
+/// What `take` returns in place of a number of connections.
+#[napi]
+pub enum TakeResult {
+    /// An order: call `order`. The first number of the batch is its lane, a descriptor that is the
+    /// caller's to close, or -1.
+    Order = -1,
+    /// The master is gone.
+    Orphaned = -2,
+    /// Descriptors are lacking for the connections that are there: call `catch_up` later.
+    Starved = -3,
+}
 
 /// The numbers that `take` writes for each connection.
 const NUMBERS: usize = 6;
 
-/// An `Int32Array`. By this name, since napi-derive takes a plain `&mut` for one of its own objects.
+/// An `Int32Array`. The alias is needed: napi-derive takes a plain `&mut` for one of its objects.
 type Batch<'a> = &'a mut [i32];
 
 /// The master's answer to a question.
@@ -32,29 +40,30 @@ type Batch<'a> = &'a mut [i32];
 pub struct Answer {
     /// An order, as JSON.
     pub order: String,
-    /// The descriptor beside it, which is the caller's to close, or -1.
+    /// Its lane, a descriptor that is the caller's to close, or -1.
     pub lane: i32,
 }
 
 /// This process as a worker.
 #[napi]
 pub struct NativeWorker {
-    worker: MasterLink,
+    link: MasterLink,
     order: Option<Order>,
 }
 
 #[napi]
 impl NativeWorker {
-    /// Takes over what the master passed; works once in a process.
+    /// Takes over the descriptors that the master passed; works once in a process.
     #[napi(constructor)]
     pub fn new(row: u32) -> napi::Result<Self> {
         log::start();
-        let worker = MasterLink::enter(row as usize).map_err(fail)?;
-        Ok(Self { worker, order: None })
+        let link = MasterLink::enter(row as usize).map_err(fail)?;
+        Ok(Self { link, order: None })
     }
 
-    /// Looks at the channel from now on; `notify` is called when there may be something to `take`. A beat is made each `beat`
-    /// milliseconds. An orphan whose event loop is stuck is ended after `orphan_limit` milliseconds.
+    /// Starts to watch the channel. `notify` is called when there may be something to `take`. A
+    /// heartbeat is made every `beat` milliseconds. An orphan whose event loop is stuck is killed
+    /// after `orphan_limit` milliseconds.
     #[napi]
     pub fn watch(
         &mut self,
@@ -66,120 +75,125 @@ impl NativeWorker {
         let notify = Callback::new(env, &notify)?;
         let event_loop = env.get_uv_event_loop()?.cast();
         let [beat, limit] = [beat, orphan_limit].map(|time| Duration::from_millis(u64::from(time)));
-        self.worker.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
+        self.link.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
     }
 
-    /// Has `notify` called once, when descriptors are lacking, and before the event loop accepts anything more.
+    /// Calls `notify` once, when descriptors are lacking, before the event loop accepts more
+    /// connections.
     #[napi]
     pub fn watch_room(&mut self, env: &Env, notify: Function<'_, (), ()>) -> napi::Result<()> {
         let notify = Callback::new(env, &notify)?;
-        self.worker.watch_room(env.get_uv_event_loop()?.cast(), move || notify.call()).map_err(fail)
+        self.link.watch_room(env.get_uv_event_loop()?.cast(), move || notify.call()).map_err(fail)
     }
 
-    /// The numbers of one `take` at most: six for each connection.
+    /// Returns the length of a batch for `take`: six numbers for each connection.
     #[napi]
     pub fn batch_size() -> u32 {
         (NUMBERS * MasterLink::MAX_TAKEN) as u32
     }
 
-    /// Takes one message. Answers how many connections it writes into `batch` (`batch_size` numbers long), each as
-    /// descriptor and the numbers of its `Origin`, in their order; the descriptors are the caller's to close. 0: nothing is there,
-    /// -1: an order (then call `order`), of which the first number of `batch` is the lane, or -1, -2: the master is gone, -3:
-    /// descriptors are lacking.
+    /// Takes one message. Returns the number of connections that it writes into `batch`
+    /// (`batch_size` numbers long), each as a descriptor, which is the caller's to close, and the
+    /// numbers of its `Origin`, in their order; 0 if there is nothing; or a `TakeResult`.
     #[napi]
     pub fn take(&mut self, batch: Batch<'_>) -> napi::Result<i32> {
-        Ok(match self.worker.take().map_err(fail)? {
+        Ok(match self.link.take().map_err(fail)? {
             WorkerSignal::Nothing => 0,
-            WorkerSignal::Orphaned => ORPHANED,
-            WorkerSignal::Starved => STARVED,
+            WorkerSignal::Orphaned => TakeResult::Orphaned as i32,
+            WorkerSignal::Starved => TakeResult::Starved as i32,
             WorkerSignal::Order(order, lane) => {
                 self.order = Some(order);
-                if let Some(place) = batch.first_mut() {
-                    *place = lane.map_or(-1, IntoRawFd::into_raw_fd);
+                if let Some(first) = batch.first_mut() {
+                    *first = lane.map_or(-1, IntoRawFd::into_raw_fd);
                 }
-                ORDER
+                TakeResult::Order as i32
             }
             WorkerSignal::Connections(connections) => {
                 let count = connections.len() as i32;
-                for ((fd, origin), place) in
+                for ((fd, origin), numbers) in
                     connections.into_iter().zip(batch.chunks_exact_mut(NUMBERS))
                 {
                     let Origin { listener, past } = origin;
-                    let numbers = [listener, past.stage, past.since, past.timeout, past.requests];
-                    place[0] = fd.into_raw_fd();
-                    place[1..].copy_from_slice(&numbers.map(|number| number as i32));
+                    let origin = [listener, past.stage, past.since, past.timeout, past.requests];
+                    numbers[0] = fd.into_raw_fd();
+                    numbers[1..].copy_from_slice(&origin.map(|number| number as i32));
                 }
                 count
             }
         })
     }
 
-    /// The order that `take` found, as JSON.
+    /// Returns the order of the last `take`, as JSON.
     #[napi]
     pub fn order(&mut self) -> napi::Result<Option<String>> {
         self.order.take().map(|order| print(&order)).transpose()
     }
 
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here, and the caller's. `past`:
-    /// the numbers of `Past`, in their order. False: there is no room for it now.
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open,
+    /// and the caller's. `past`: the numbers of `Past`, in their order. Returns `false` if there is
+    /// no room for it now.
     #[napi]
     pub fn give_back(&mut self, fd: i32, listener: u32, past: Uint32Array) -> napi::Result<bool> {
         let &[stage, since, timeout, requests] = past.as_ref() else {
             return Err(napi::Error::from_reason("a past has four numbers"));
         };
         let origin = Origin { listener, past: Past { stage, since, timeout, requests } };
-        self.worker.give_back(fd, origin).map_err(fail)
+        self.link.give_back(fd, origin).map_err(fail)
     }
 
-    /// Reports to the master; `report` is JSON. False: it waits for room, until the next report or `catch_up`.
+    /// Reports to the master; `report` is JSON. Returns `false` if it waits for room, until the
+    /// next report or `catch_up`.
     #[napi]
     pub fn report(&mut self, report: String) -> napi::Result<bool> {
-        self.worker.report(&parse(&report)?).map_err(fail)
+        self.link.report(&parse(&report)?).map_err(fail)
     }
 
-    /// Reports to the master, and waits for its answer; `report` is JSON. `null`: there is none, since the master is busy or gone,
-    /// or descriptors are lacking; then rely on nothing; a `report` does the same.
+    /// Reports to the master, and waits for its answer; `report` is JSON. `null`: there is none,
+    /// because the master is busy or gone, or descriptors are lacking. Then the master may or may
+    /// not have read it: `report` it again.
     #[napi]
     pub fn ask(&mut self, report: String) -> napi::Result<Option<Answer>> {
-        let Some((order, lane)) = self.worker.ask(&parse(&report)?).map_err(fail)? else {
+        let Some((order, lane)) = self.link.ask(&parse(&report)?).map_err(fail)? else {
             return Ok(None);
         };
         Ok(Some(Answer { order: print(&order)?, lane: lane.map_or(-1, IntoRawFd::into_raw_fd) }))
     }
 
-    /// Takes up again what was not possible before for lack of room or of descriptors. False: that is not over yet.
+    /// Tries again what failed before, because room or descriptors were lacking. Returns `false` if
+    /// they still are.
     #[napi]
     pub fn catch_up(&mut self) -> napi::Result<bool> {
-        self.worker.catch_up().map_err(fail)
+        self.link.catch_up().map_err(fail)
     }
 
-    /// From now on standard output and error are the files of `slot` that have their names in the directory `logs` now.
+    /// Opens the log files of `slot` in the directory `logs` again, as standard output and error.
     #[napi]
     pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {
         reopen_log_files(logs.as_ref(), slot).map_err(fail)
     }
 
-    /// The scoreboard's header, as the shared memory itself: what a health check's answer depends on besides what a probe finds. Its first
-    /// two numbers are since when it is switched as it is, milliseconds since 1970, negative if off, and since when the cluster shuts
-    /// down, or 0.
+    /// Returns the scoreboard's header, as the shared memory itself. Its first two numbers: when
+    /// the health check was last switched, milliseconds since 1970, negative if off; and when the
+    /// shutdown started, or 0.
     #[napi]
     pub fn header<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        crate::binding::header(env, self.worker.header())
+        shared_memory::header(env, self.link.header())
     }
 
-    /// This worker's row of the scoreboard, as the shared memory itself.
+    /// Returns this worker's row of the scoreboard, as the shared memory itself.
     #[napi]
     pub fn row<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        crate::binding::row(env, self.worker.row())
+        shared_memory::row(env, self.link.row())
     }
 
-    /// The health check; `config` is the option `ecv` of the normalised options, `place` an `Endpoint` of `src/protocol/endpoint.rs`.
+    /// Returns the health check. `config` is the option `ecv` of the normalised options, `endpoint`
+    /// an `Endpoint` of `src/protocol/endpoint.rs`.
     #[napi]
-    pub fn ecv(&self, config: String, place: String) -> napi::Result<NativeEcv> {
-        NativeEcv::new(&config, &place, self.worker.header().clone())
+    pub fn ecv(&self, config: String, endpoint: String) -> napi::Result<NativeEcv> {
+        NativeEcv::new(&config, &endpoint, self.link.header().clone())
     }
 
-    /// Names of the row's numbers, in order.
+    /// Returns the names of the row's numbers, in order.
     #[napi]
     pub fn fields() -> Vec<&'static str> {
         Field::NAMES.to_vec()

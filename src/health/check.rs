@@ -76,7 +76,7 @@ pub struct Ecv {
 
 impl Ecv {
     /// From the option `ecv`.
-    pub fn new(config: &config::Ecv) -> Self {
+    pub fn new(config: &config::EcvOptions) -> Self {
         let path = config.path.trim_end_matches('/').to_owned();
         Self {
             path,

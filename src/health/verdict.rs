@@ -45,7 +45,7 @@ pub struct Check {
 
 impl Check {
     /// From the option `ecv`. A monitor that is a path is asked once `aim` has told where.
-    pub fn new(config: &config::Ecv, header: Header) -> Self {
+    pub fn new(config: &config::EcvOptions, header: Header) -> Self {
         Self {
             ecv: Ecv::new(config),
             header,
@@ -155,7 +155,7 @@ pub struct HealthChecker {
 
 impl HealthChecker {
     /// From the option `ecv`; `embedder` calls the validator, if there is one.
-    pub fn new(config: &config::Ecv, check: Check, embedder: Weak<dyn Embedder>) -> Self {
+    pub fn new(config: &config::EcvOptions, check: Check, embedder: Weak<dyn Embedder>) -> Self {
         Self {
             check,
             validator: config.validator,

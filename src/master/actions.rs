@@ -83,7 +83,7 @@ impl Task {
         let failed = |reason: String| Event::SpawnFailed { worker, reason };
         let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
             Ok(output) => output,
-            Err(error) => return failed(error.to_string()),
+            Err(error) => return failed(error.message()),
         };
         let Some(row) = self.free_rows.pop_first().and_then(|index| self.parts.board.row(index))
         else {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::config::{Balance, Config, INHERITED, Port};
 use crate::dispatcher::listeners::set::ListenerSet;
 use crate::error::Result;
-use crate::os::listener::resolve;
+use crate::os::address::resolve;
 use crate::protocol::Wanted;
 
 /// Binds the app's ports. `is_plain`: the script does not know of cluster2.

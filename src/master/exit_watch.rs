@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::inbox::Input;
 use super::node_ipc::{self, Messages, Outgoing};
-use crate::os::process::{Exited, reap, signal_name};
+use crate::os::process::{ExitStatus, reap, signal_name};
 use crate::os::thread::Guard;
 use crate::protocol::worker::Exit;
 
@@ -65,8 +65,8 @@ async fn exited(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Exit {
     loop {
         let Ok(mut ready) = pidfd.ready(Interest::READABLE).await else { return Exit::Code(-1) };
         match reap(&**pidfd.get_ref()) {
-            Ok(Some(Exited::Code(code))) => return Exit::Code(code),
-            Ok(Some(Exited::Signal(signal))) => return Exit::Signal(signal_name(signal)),
+            Ok(Some(ExitStatus::Code(code))) => return Exit::Code(code),
+            Ok(Some(ExitStatus::Signal(signal))) => return Exit::Signal(signal_name(signal)),
             Ok(None) => ready.clear_ready(),
             Err(error) => {
                 tracing::error!(%error, "a worker's end cannot be read");

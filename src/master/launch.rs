@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::inspector;
 use super::systemd::VARIABLES;
-use crate::config::{Ecv, Output};
-use crate::os::spawn::{Command, IPC_FD};
+use crate::config::{EcvOptions, Output};
+use crate::os::spawn::{IPC_FD, SpawnCommand};
 
 /// The variable that makes a process a worker. The preload removes it before the user's code runs.
 const ENV: &str = "CLUSTER2_WORKER";
@@ -42,7 +42,7 @@ impl Launch {
     }
 
     /// The command that starts the worker `identity`.
-    pub(super) fn command(&self, identity: &WorkerIdentity) -> io::Result<Command> {
+    pub(super) fn command(&self, identity: &WorkerIdentity) -> io::Result<SpawnCommand> {
         let own = [
             ("NODE_CHANNEL_FD", IPC_FD.to_string()),
             ("NODE_CHANNEL_SERIALIZATION_MODE", "json".to_owned()),
@@ -57,7 +57,7 @@ impl Launch {
             |name: &str| own.iter().any(|(own, _)| *own == name) || VARIABLES.contains(&name);
         let inherited = self.env.iter().filter(|(name, _)| !is_masters(name));
         let inherited = inherited.map(|(name, value)| (name.as_str(), value));
-        Ok(Command {
+        Ok(SpawnCommand {
             program: c_string(&self.program)?,
             args: args.map(|arg| c_string(arg)).collect::<io::Result<_>>()?,
             env: inherited
@@ -107,7 +107,7 @@ pub(super) struct WorkerIdentity {
 /// The options that concern a worker whose script does not know of cluster2.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct PlainOptions {
-    pub(super) ecv: Option<Ecv>,
+    pub(super) ecv: Option<EcvOptions>,
     /// Idle time-out, milliseconds.
     pub(super) timeout: u64,
 }

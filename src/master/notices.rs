@@ -42,7 +42,7 @@ impl Task {
                 self.past.reloads_failed += 1;
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
                 self.replies.reloaded(round, || Err(error()));
-                MasterEvent::Warning { message: error().to_string() }
+                MasterEvent::Warning { message: error().message() }
             }
             Notice::Recycling { pid, reason } => MasterEvent::Recycle { pid, reason },
             Notice::Unresponsive { pid, age } => MasterEvent::Unresponsive { pid, age },

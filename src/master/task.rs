@@ -191,16 +191,15 @@ impl Task {
 
     fn restore_pids(&mut self) -> Result<(), String> {
         let restored = self.parts.pids.restore();
-        if let Some(socket) = restored
-            .map_err(|error| format!("others do not find this cluster any more: {error}"))?
-        {
+        if let Some(socket) = restored.map_err(|error| {
+            format!("others do not find this cluster any more: {}", error.message())
+        })? {
             tracing::info!("the control socket was made again");
             self.control.renew(socket);
         }
-        self.parts
-            .pids
-            .restore_workers()
-            .map_err(|error| format!("others do not find all workers of this cluster: {error}"))
+        self.parts.pids.restore_workers().map_err(|error| {
+            format!("others do not find all workers of this cluster: {}", error.message())
+        })
     }
 
     fn give_sign_of_life(&self) {
@@ -224,7 +223,7 @@ impl Task {
         let error = match outcome {
             Some(Outcome::StartFailed { reason }) => {
                 let error = ClusterError::StartFailed { reason };
-                Some(Failure { code: error.code().into(), message: error.to_string() })
+                Some(Failure { code: error.code().into(), message: error.message() })
             }
             _ => None,
         };

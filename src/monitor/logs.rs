@@ -81,8 +81,8 @@ pub async fn list(root: PathBuf) -> Result<Vec<Log>, Problem> {
     Ok(found.into_iter().map(Log::from).collect())
 }
 
-impl From<contained_files::Found> for Log {
-    fn from(found: contained_files::Found) -> Self {
+impl From<contained_files::FoundFile> for Log {
+    fn from(found: contained_files::FoundFile) -> Self {
         Self {
             name: found.name.to_string_lossy().into_owned(),
             link: encode(found.name.as_os_str().as_bytes()),

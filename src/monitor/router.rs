@@ -123,7 +123,7 @@ impl<B: Backend> Router<B> {
     async fn status(&self) -> Result<Status, Problem> {
         let unavailable = |text| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text);
         match tokio::time::timeout(STATUS_WITHIN, self.backend.status()).await {
-            Ok(status) => status.map_err(|error| unavailable(error.to_string())),
+            Ok(status) => status.map_err(|error| unavailable(error.message())),
             Err(_) => Err(unavailable("The cluster does not answer.".to_owned())),
         }
     }

@@ -22,7 +22,8 @@ use crate::health::check::{Answer, Client, Ecv, Route};
 use crate::health::verdict::HealthChecker;
 pub use crate::monitor::app::MonitorApp;
 use crate::monitor::{Accepting, Backend, Before, Body, Remote, Router, Settings, serve};
-use crate::os::listener::{Address, Listener, resolve};
+use crate::os::address::{Address, resolve};
+use crate::os::listener::Listener;
 use crate::os::thread;
 
 /// Threads that read files for the pages.

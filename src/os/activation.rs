@@ -1,32 +1,33 @@
 //! Listening sockets that a service manager opened and passed on (`LISTEN_FDS`): socket activation.
 //!
-//! They are looked at once and stay open for as long as this process lives, so that whoever starts a second cluster in it finds them
-//! too; each user gets a descriptor of its own. They are shared with the service manager, whose they remain: nothing is ever
-//! done to them that would outlive this process.
+//! They are taken once and stay open as long as this process lives, so that a second cluster in it
+//! finds them too; each user gets a descriptor of its own. They still belong to the service
+//! manager: nothing is ever done to them that would outlive this process.
 
 use std::env;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::io::FdFlags;
 
+use super::descriptors::by_number;
+
 /// The first descriptor that is passed.
 const FIRST: i32 = 3;
-/// More than anybody passes; a wrong number must not make us look at every descriptor there could be.
+/// More than any service manager passes. A wrong number must not make us try every descriptor.
 const MOST: i32 = 1024;
 
-/// A descriptor that was passed, whatever it is.
+/// A descriptor that was passed, of any kind.
 #[derive(Debug)]
 pub struct Passed {
-    /// It.
     pub fd: OwnedFd,
-    /// What the service manager calls it; sockets that have no name are called `unknown`.
+    /// Its name in the service manager; `unknown` if it has none.
     pub name: String,
 }
 
-/// What was passed to this very process, close-on-exec. Reads the environment at the first call, which must be made where nothing
-/// else changes it.
+/// Returns what was passed to this very process, close-on-exec. Reads the environment at the first
+/// call, which must be made while nothing changes it.
 pub fn passed() -> &'static [Passed] {
     static PASSED: OnceLock<Vec<Passed>> = OnceLock::new();
     PASSED.get_or_init(|| {
@@ -43,11 +44,8 @@ pub fn passed() -> &'static [Passed] {
 }
 
 fn take(fd: i32) -> io::Result<OwnedFd> {
-    // SAFETY: borrowed for this one call, which fails if nothing is open under the number.
-    #[allow(unsafe_code)]
-    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-    rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)?;
-    // SAFETY: open, as was just seen, and passed to this process by its service manager; it is taken once, and never closed.
-    #[allow(unsafe_code)]
+    rustix::io::fcntl_setfd(by_number(fd)?, FdFlags::CLOEXEC)?;
+    // SAFETY: open, as the call above showed, and passed to this process by its service manager. It
+    // is taken once, and never closed.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -1,4 +1,4 @@
-//! For tests that lower the limit of descriptors, which belongs to the whole process, or that end it.
+//! For tests that end the process, or lower its limit of descriptors.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
@@ -30,7 +30,8 @@ pub fn alone(name: &str, test: impl FnOnce()) {
     );
 }
 
-/// Makes the limit such that so many more can be opened. All numbers below them are in use from the first call on.
+/// Sets the limit so that `free` more descriptors can be opened. All numbers below them are in use
+/// from the first call on.
 pub fn leave(free: usize) {
     static FIRST: OnceLock<i32> = OnceLock::new();
     let maximum = getrlimit(Resource::Nofile).maximum;

@@ -1,7 +1,8 @@
-//! Files beneath a directory, for readers who must not get anything else, whatever path they name.
+//! Files within a directory, for readers who must not get any other file, whatever path they name.
 //!
-//! The kernel resolves the path (`openat2`): it never leaves the directory and never goes through a symlink. Only regular files
-//! are opened. The directory itself is the caller's and may be a symlink.
+//! The kernel resolves the path (`openat2`): it never leaves the directory and never goes through a
+//! symlink. Only regular files are opened. The directory itself is the caller's and may be a
+//! symlink.
 
 use std::fs::File;
 use std::io;
@@ -13,10 +14,10 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-/// A regular file beneath a directory.
+/// A regular file within a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Its path from the directory on.
+pub struct FoundFile {
+    /// Its path, relative to the directory.
     pub name: PathBuf,
     /// Its size, bytes.
     pub size: u64,
@@ -24,20 +25,21 @@ pub struct Found {
     pub modified: SystemTime,
 }
 
-/// Opens the regular file `name` beneath `root` for reading, without ever waiting for whatever it is. What is
-/// no regular file beneath it is `NotFound`.
+/// Opens the regular file `name` within `root` for reading. Never waits, whatever kind of file it
+/// is. `NotFound` for anything but a regular file within `root`.
 pub fn open(root: &Path, name: &Path) -> io::Result<File> {
     let root = directory(CWD, root, OFlags::PATH)?;
-    // Looked at before it is opened, since opening a device or a FIFO already does something to it, and again
-    // afterwards, since it may be another one by then.
+    // Checked before it is opened, because opening a device or a FIFO already has an effect, and
+    // again afterwards, because it may be another file by then.
     regular(resolve(&root, name, OFlags::PATH)?)?;
     let file = resolve(&root, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     regular(file).map(File::from)
 }
 
-/// The regular files beneath `root` and up to `depth` directories further down, in no order; at most `most` entries are
-/// looked at. Symlinks are left out, and so is what vanishes meanwhile or may not be read.
-pub fn list(root: &Path, depth: u32, most: usize) -> io::Result<Vec<Found>> {
+/// Lists the regular files within `root` and up to `depth` directories further down, in no order.
+/// Reads at most `most` entries. Leaves out symlinks, files that vanish meanwhile, and directories
+/// that may not be read.
+pub fn list(root: &Path, depth: u32, most: usize) -> io::Result<Vec<FoundFile>> {
     let mut found = Vec::new();
     let mut left = most;
     walk(&directory(CWD, root, OFlags::RDONLY)?, Path::new(""), depth, &mut left, &mut found)?;
@@ -49,7 +51,7 @@ fn walk(
     at: &Path,
     depth: u32,
     left: &mut usize,
-    found: &mut Vec<Found>,
+    found: &mut Vec<FoundFile>,
 ) -> Result<(), Errno> {
     for entry in Dir::read_from(parent)? {
         let entry = entry?;
@@ -64,7 +66,7 @@ fn walk(
         };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                found.push(Found {
+                found.push(FoundFile {
                     name: at.join(name),
                     size: stat.st_size as u64,
                     modified: modified(&stat),
@@ -74,7 +76,7 @@ fn walk(
                 let Ok(child) = directory(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW) else {
                     continue;
                 };
-                // One that cannot be read hides itself, not the others.
+                // If it cannot be read, only its own files are missing.
                 let _ = walk(&child, &at.join(name), depth - 1, left, found);
             }
             _ => {}
@@ -90,7 +92,7 @@ fn directory(parent: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, E
 fn resolve(root: &OwnedFd, name: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(root, name, flags | OFlags::CLOEXEC, Mode::empty(), how) {
-        // Outside, a symlink, no directory on the way, no name at all, a name that no file can have.
+        // Outside, a symlink, no directory on the way, no name, a name that no file can have.
         Err(
             Errno::XDEV
             | Errno::LOOP
@@ -118,8 +120,9 @@ fn modified(stat: &Stat) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Read;
+
+    use super::*;
 
     /// `logs` with files, beside a secret.
     fn files() -> (tempfile::TempDir, PathBuf) {
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_beneath_is_opened() {
+    fn a_file_within_is_opened() {
         let (_temp, logs) = files();
         for (name, text) in
             [("app.log", "hello"), ("old/er/app.log", "old"), ("./old/../app.log", "hello")]
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn nothing_else_is_opened() {
         let (temp, logs) = files();
         let absolute = temp.path().join("secret");
         let names = [

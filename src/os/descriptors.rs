@@ -1,25 +1,26 @@
-//! How many more descriptors this process can have.
+//! How many more descriptors this process can open.
 //!
-//! The kernel gives each new descriptor the lowest number that is free, and none from the limit on. So numbers tell what is
-//! left, and nothing has to be counted.
+//! The kernel gives each new descriptor the lowest free number, and none from the limit on. So the
+//! number of a new descriptor shows how many are left, and nothing has to be counted.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Numbers that are left for whatever else the process opens.
+/// Numbers that are left for everything else that the process opens.
 const MARGIN: usize = 4;
 
-/// From which number on a new descriptor says that there is no room for `wanted` more.
+/// Returns the number from which on a new descriptor shows that there is no room for `wanted` more.
 pub fn last(wanted: usize) -> usize {
     limit().saturating_sub(wanted + MARGIN)
 }
 
-/// How many descriptors this process may have; an administrator may change it at any time.
+/// Returns the limit of this process; an administrator may change it at any time.
 fn limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize)
 }
 
-/// Whether there is room for more beside `fds`, which are the newest.
+/// Whether there is room for more beside `fds`, the newest descriptors.
 pub fn leave_room(fds: &[OwnedFd]) -> bool {
     fds.is_empty() || {
         let last = last(0);
@@ -27,14 +28,15 @@ pub fn leave_room(fds: &[OwnedFd]) -> bool {
     }
 }
 
-/// Whether there is room for `wanted` more, by the number of the next one alone. `like` as for `room`.
+/// Whether there is room for `wanted` more, by the number of the next one alone. `like` as for
+/// [`room`].
 pub fn leave_room_for(wanted: usize, like: BorrowedFd<'_>) -> bool {
     rustix::io::fcntl_dupfd_cloexec(like, 0)
         .is_ok_and(|next| (next.as_raw_fd() as usize) < last(wanted))
 }
 
-/// For how many more descriptors there is room, up to `wanted`. `like` is any descriptor: copies of it are opened, and
-/// closed again.
+/// Returns for how many more descriptors there is room, up to `wanted`. `like` is any descriptor:
+/// copies of it are opened, and closed again.
 pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
     let mut copies = Vec::new();
     while copies.len() < wanted {
@@ -46,17 +48,27 @@ pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
     copies.len()
 }
 
+/// Borrows a descriptor that Rust knows only by its number, for one system call, which fails if
+/// nothing is open under the number. `InvalidInput`: the number is negative.
+pub(super) fn by_number<'a>(fd: i32) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: not negative. The callers in this room pass it to one system call only, which fails
+    // if nothing is open under the number.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 #[cfg(test)]
 #[path = "alone_tests.rs"]
-pub mod alone;
+pub(crate) mod alone;
 
 #[cfg(test)]
 mod tests {
-    use crate::os::descriptors::alone::alone;
-
-    use super::*;
-    use crate::os::descriptors::alone::leave;
     use std::os::fd::AsFd;
+
+    use super::alone::{alone, leave};
+    use super::*;
 
     #[test]
     fn there_is_room_up_to_a_margin() {

@@ -1,101 +1,58 @@
 //! Listening sockets of the master.
 //!
-//! Each is bound once, non-blocking and close-on-exec; workers never see it, but for lanes. A unix socket's path belongs to whoever
-//! listens on it: a path that still answers is in use, one that does not is stale and replaced, and on close the path is
-//! removed only if it is still ours. Somebody may remove it before: then another socket can take its place.
+//! Each is bound once, non-blocking and close-on-exec; workers see only lanes. The path of a unix
+//! socket belongs to the socket that listens on it: a path that answers is in use, one that does
+//! not is stale and replaced, and on close the path is removed only if it is still ours. If it was
+//! removed before, another socket can take its place.
 //!
-//! A *lane* is one of several sockets on one TCP port (`SO_REUSEPORT`), among which the kernel spreads the connections. What always
-//! holds: the first lane is bound only where nobody else is, whatever options they have set; and a lane that we let go of listens
-//! no more, whoever else has a descriptor of it.
+//! A *lane* is one of several sockets on one TCP port (`SO_REUSEPORT`), among which the kernel
+//! spreads the connections. What always holds: the first lane is bound only where no other socket
+//! is, whatever options that has; and a lane stops listening when it is dropped, even if a worker
+//! has a descriptor of it.
 //!
-//! One that was inherited from a service manager is shared with it: we only stop accepting, so that who comes then waits in
-//! its queue for the next one who does, and its path is never ours.
+//! A socket that was inherited from a service manager is shared with it: we only stop accepting, so
+//! that new clients wait in its queue for the next process, and its path is never ours.
 
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::error::{ClusterError, Result};
-use crate::os::socket_file::{FileState, SocketFile, path};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// A TCP port. Without a host: all addresses, IPv6 too where the machine has it, as Node does it.
-    Tcp {
-        /// The interface's address.
-        host: Option<IpAddr>,
-        /// 0: the kernel chooses.
-        port: u16,
-        /// Whether `::` leaves IPv4 alone.
-        v6_only: bool,
-    },
-    /// A unix socket. A path that begins with NUL is a name without a file (*abstract*).
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// Whether a socket that listens here is what `wanted` asks for. One for all addresses stands for each way to say so, of
-    /// which no second could be bound beside it.
-    pub fn serves(&self, wanted: &Self) -> bool {
-        match (self, wanted) {
-            (
-                Self::Tcp { host: Some(host), port, v6_only },
-                Self::Tcp { host: asked, port: asked_port, v6_only: asked_v6 },
-            ) => {
-                let is_all = |ip: IpAddr, v6_only: bool| ip.is_unspecified() && !v6_only;
-                let for_all =
-                    is_all(*host, *v6_only) && asked.is_none_or(|asked| is_all(asked, *asked_v6));
-                port == asked_port && (for_all || *asked == Some(*host) && v6_only == asked_v6)
-            }
-            (Self::Unix(path), Self::Unix(asked)) => path == asked,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host: Some(host), port, .. } => SocketAddr::new(*host, *port).fmt(f),
-            Self::Tcp { host: None, port, .. } => write!(f, "[::]:{port}"),
-            Self::Unix(path) => path::show(path).fmt(f),
-        }
-    }
-}
+use super::address::Address;
+use super::socket_file::{FileState, SocketFile, path};
 
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
     address: Address,
-    /// Our unix socket's file.
+    /// The file of a unix socket that we bound.
     file: Option<SocketFile>,
-    /// Somebody else has it too, and will go on with it.
+    /// Whether a service manager has it too, and goes on with it.
     inherited: bool,
-    /// Others listen on the same port, and a worker may have it too, but must not go on with it.
+    /// Whether others listen on the same port. A worker may have it too, but must not go on with
+    /// it.
     lane: bool,
 }
 
-/// How a TCP socket comes to its port.
+/// How a TCP socket gets its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sharing {
-    /// For itself.
+    /// Alone.
     Alone,
-    /// For itself, but others may join.
+    /// As the first; others may join.
     First,
     /// Beside the first.
     Joining,
 }
 
 impl Listener {
-    /// Binds and listens. `backlog` is how many connections may wait unaccepted.
+    /// Binds and listens. `backlog` is the number of connections that may wait unaccepted.
     pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
             Address::Tcp { host, port, v6_only } => {
@@ -105,7 +62,8 @@ impl Listener {
         }
     }
 
-    /// As `bind`, for the first lane of a TCP port; a unix socket has no lanes, and is bound as ever.
+    /// As [`Self::bind`], for the first lane of a TCP port. A unix socket has no lanes, and is
+    /// bound as usual.
     pub fn bind_first_lane(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
             Address::Tcp { host, port, v6_only } => {
@@ -115,7 +73,7 @@ impl Listener {
         }
     }
 
-    /// One more lane beside this one.
+    /// Binds one more lane beside this one.
     pub fn bind_further_lane(&self, backlog: i32) -> io::Result<Self> {
         match self.address {
             Address::Tcp { host, port, v6_only } if self.lane => {
@@ -150,7 +108,8 @@ impl Listener {
         if wanted.is_ipv6() {
             socket.set_only_v6(v6_only)?;
         }
-        // The first is bound without it: else it would join whoever listens there with it, of the same user, and say nothing.
+        // The first is bound without it: otherwise it would silently join sockets of the same user
+        // that have it.
         socket.set_reuse_port(sharing == Sharing::Joining)?;
         socket.bind(&wanted.into())?;
         socket.set_reuse_port(sharing != Sharing::Alone)?;
@@ -181,7 +140,8 @@ impl Listener {
         })
     }
 
-    /// One that listens already. `InvalidInput` for what is no listening stream socket of TCP or a path.
+    /// Takes over a socket that listens already. `InvalidInput` for anything but a listening stream
+    /// socket of TCP or unix.
     pub fn inherit(fd: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(fd);
         let wrong =
@@ -207,17 +167,19 @@ impl Listener {
                 Address::Unix(format!("\0{}", String::from_utf8_lossy(name)).into())
             }
         };
-        // Shared with whoever has the socket too, who must be ready for it: systemd sets it anew for each that it starts.
+        // Shared with all processes that have the socket: systemd sets it again for each that it
+        // starts.
         socket.set_nonblocking(true)?;
         Ok(Self { socket, address, file: None, inherited: true, lane: false })
     }
 
-    /// What became of its file, if it is a unix socket that has one.
+    /// Returns the state of its file, if it is a unix socket that has one.
     pub fn file(&self) -> Option<FileState> {
         self.file.as_ref().map(SocketFile::state)
     }
 
-    /// Another socket on the path of this one, whose file is lost, with the rights that the file had when it was last seen.
+    /// Binds another socket on the path of this one, whose file is lost, with the permissions that
+    /// the file had when it was last read.
     pub fn bind_again(&self, backlog: i32) -> io::Result<Self> {
         let mut again = Self::bind(&self.address, backlog)?;
         if let (Some(lost), Some(file)) = (&self.file, &mut again.file) {
@@ -226,48 +188,49 @@ impl Listener {
         Ok(again)
     }
 
-    /// Looks which rights its file has by now.
-    pub fn see_rights(&mut self) {
+    /// Reads the permissions of its file.
+    pub fn refresh_mode(&mut self) {
         if let Some(file) = &mut self.file {
-            file.see_mode();
+            file.refresh_mode();
         }
     }
 
-    /// Whether it was inherited.
     pub fn is_inherited(&self) -> bool {
         self.inherited
     }
 
-    /// Whether others may listen beside it.
+    /// Whether other sockets may listen beside it.
     pub fn is_lane(&self) -> bool {
         self.lane
     }
 
-    /// Whether somebody waits in its queue.
+    /// Whether a client waits in its queue.
     pub fn has_waiting(&self) -> bool {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
         rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Where it really listens: for port 0, the port that the kernel chose.
+    /// Returns the bound address: for port 0, with the port that the kernel chose.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// The next waiting connection, non-blocking and close-on-exec, with the client's address on TCP.
+    /// Accepts the next connection, non-blocking and close-on-exec, with the client's address on
+    /// TCP.
     pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
-        let (fd, peer) = rustix::net::acceptfrom_with(
+        let (fd, client) = rustix::net::acceptfrom_with(
             &self.socket,
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         )?;
-        Ok((fd, peer.and_then(ip)))
+        Ok((fd, client.and_then(ip)))
     }
 
-    /// Lets nobody new in, while those who are in the queue can still be accepted.
+    /// Refuses new clients; the clients in the queue can still be accepted.
     ///
-    /// Closing a listener resets the connections in its queue, so the queue has to be emptied after the door is shut.
-    /// On TCP a socket filter drops every SYN (the client tries again and is then refused); a unix socket refuses after
-    /// `shutdown(SHUT_RD)`, and its path is removed. Either would outlive us on a socket that was inherited, which is left alone.
+    /// Closing a listener resets the connections in its queue, so the queue has to be emptied
+    /// first. On TCP a socket filter drops every SYN: the client tries again and is then refused. A
+    /// unix socket refuses after `shutdown(SHUT_RD)`, and its path is removed. Either would outlive
+    /// us on a socket that was inherited, which is left as it is.
     pub fn refuse_new(&self) -> io::Result<()> {
         if self.inherited {
             return Ok(());
@@ -303,13 +266,14 @@ impl Drop for Listener {
     }
 }
 
-/// A listening TCP socket listens no more, whoever else has a descriptor of it, and its port is free; who is in its queue is reset.
+/// Ends the listening of a TCP socket, also for other processes that have it, and frees its port.
+/// Connections in its queue are reset.
 pub fn stop_listening(socket: impl AsFd) {
-    // It fails where it did not listen, which is as good.
+    // It fails if the socket does not listen, which is as good.
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
 }
 
-/// The client at the other end of an accepted connection; `None` on unix sockets and when it is gone.
+/// Returns the client of an accepted connection; `None` on unix sockets and when it is gone.
 pub fn client_of(connection: impl AsFd) -> Option<IpAddr> {
     rustix::net::getpeername(connection).ok().flatten().and_then(ip)
 }
@@ -327,16 +291,6 @@ pub(super) static DROP_SYN: [SockFilter; 5] = [
     SockFilter::new(0x06, 0, 0, 0xffff_ffff), // pass
 ];
 
-/// The address behind the `host` option; the first one, as Node's `listen` takes it.
-pub fn resolve(host: &str) -> Result<IpAddr> {
-    let fail = |source| ClusterError::HostUnknown { host: host.into(), source };
-    let mut found = (host, 0).to_socket_addrs().map_err(fail)?;
-    found
-        .next()
-        .map(|address| address.ip())
-        .ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))
-}
-
 fn no_ipv6(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
     matches!(
@@ -349,7 +303,7 @@ fn no_ipv6(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the path is a socket on which nobody listens any more.
+/// Whether the path is a socket on which no process listens any more.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_socket() => {}

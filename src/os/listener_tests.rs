@@ -1,10 +1,11 @@
-//! Listening sockets, and what becomes of who waits in their queues.
+//! Listening sockets, and the clients in their queues.
 
-use super::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
+
+use super::*;
 
 fn local(port: u16) -> Address {
     Address::Tcp { host: Some(Ipv4Addr::LOCALHOST.into()), port, v6_only: false }
@@ -18,7 +19,7 @@ fn bound(listener: &Listener) -> SocketAddr {
 }
 
 #[test]
-fn port_zero_tells_the_real_port_and_a_second_bind_is_in_use() {
+fn port_zero_gives_the_bound_port_and_a_second_bind_is_in_use() {
     let listener = Listener::bind(&local(0), 8).unwrap();
     let address = bound(&listener);
     assert_ne!(address.port(), 0);
@@ -27,13 +28,13 @@ fn port_zero_tells_the_real_port_and_a_second_bind_is_in_use() {
         io::ErrorKind::AddrInUse
     );
     let _client = TcpStream::connect(address).unwrap();
-    let (_, peer) = listener.accept().unwrap();
-    assert_eq!(peer, Some(Ipv4Addr::LOCALHOST.into()));
+    let (_, client) = listener.accept().unwrap();
+    assert_eq!(client, Some(Ipv4Addr::LOCALHOST.into()));
     assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
-fn after_refuse_new_the_queue_is_still_served_and_nobody_new_gets_in() {
+fn after_refuse_new_the_queue_is_still_served_and_new_clients_are_refused() {
     let listener = Listener::bind(&local(0), 64).unwrap();
     let address = bound(&listener);
     let mut waiting: Vec<TcpStream> =
@@ -41,7 +42,7 @@ fn after_refuse_new_the_queue_is_still_served_and_nobody_new_gets_in() {
     listener.refuse_new().unwrap();
     assert!(
         TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err(),
-        "the door is shut"
+        "closed to new clients"
     );
     for client in &mut waiting {
         client.write_all(b"?").unwrap();
@@ -72,7 +73,7 @@ fn a_unix_socket_serves_its_queue_after_refuse_new_and_leaves_no_file() {
 }
 
 #[test]
-fn an_inherited_socket_keeps_its_queue_and_its_path_for_whoever_comes_next() {
+fn an_inherited_socket_keeps_its_queue_and_its_path_for_the_next_process() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("app.sock");
     let theirs = UnixListener::bind(&path).unwrap();
@@ -101,7 +102,7 @@ fn an_inherited_tcp_socket_still_gets_new_clients_after_refuse_new() {
 }
 
 #[test]
-fn what_is_no_listening_stream_socket_is_not_inherited() {
+fn only_a_listening_stream_socket_is_inherited() {
     let file = tempfile::tempfile().unwrap();
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let (connected, _other) = UnixStream::pair().unwrap();
@@ -111,7 +112,7 @@ fn what_is_no_listening_stream_socket_is_not_inherited() {
 }
 
 #[test]
-fn lanes_share_a_port_and_one_that_is_let_go_of_listens_no_more() {
+fn lanes_share_a_port_and_a_dropped_one_listens_no_more() {
     let first = Listener::bind_first_lane(&local(0), 64).unwrap();
     let address = bound(&first);
     let second = first.bind_further_lane(64).unwrap();
@@ -120,7 +121,7 @@ fn lanes_share_a_port_and_one_that_is_let_go_of_listens_no_more() {
     let accepted = [&first, &second].map(|lane| std::iter::from_fn(|| lane.accept().ok()).count());
     assert_eq!(accepted.iter().sum::<usize>(), clients.len());
     assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
-    // As a worker's, which is stuck.
+    // As in a worker that is stuck.
     let copies = [&first, &second].map(|lane| lane.as_fd().try_clone_to_owned().unwrap());
     drop((first, second));
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
@@ -129,7 +130,7 @@ fn lanes_share_a_port_and_one_that_is_let_go_of_listens_no_more() {
 }
 
 #[test]
-fn a_first_lane_joins_nobody() {
+fn a_first_lane_joins_no_other_socket() {
     let others = Listener::bind_first_lane(&local(0), 8).unwrap();
     let port = bound(&others).port();
     for bound in [Listener::bind_first_lane(&local(port), 8), Listener::bind(&local(port), 8)] {
@@ -138,7 +139,7 @@ fn a_first_lane_joins_nobody() {
 }
 
 #[test]
-fn a_socket_for_all_addresses_serves_whoever_asks_for_all() {
+fn a_socket_for_all_addresses_serves_all_who_ask_for_all() {
     let tcp =
         |host: &str, v6_only: bool| Address::Tcp { host: host.parse().ok(), port: 80, v6_only };
     for asked in ["0.0.0.0", "::", ""] {
@@ -161,12 +162,12 @@ fn a_stale_unix_socket_is_replaced_and_a_living_one_or_a_file_is_not() {
     let path = temp.path().join("app.sock");
     let address = Address::Unix(path.clone());
     drop(UnixListener::bind(&path).unwrap());
-    let listener = Listener::bind(&address, 8).expect("nobody listens: stale");
+    let listener = Listener::bind(&address, 8).expect("no process listens: stale");
     assert_eq!(Listener::bind(&address, 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     std::fs::remove_file(&path).unwrap();
     let _other = UnixListener::bind(&path).unwrap();
     drop(listener);
-    assert!(path.exists(), "the path belongs to somebody else now");
+    assert!(path.exists(), "the path belongs to another socket now");
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "a file").unwrap();
     assert_eq!(Listener::bind(&address, 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);

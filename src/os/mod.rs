@@ -1,36 +1,27 @@
 //! The operating system: processes, sockets, descriptors, shared memory, files. Linux only.
 //!
-//! The only place with `unsafe`, but for one line of `binding`. Knows nothing of clusters: each file wraps one kind of kernel object behind safe,
-//! owned types. Every descriptor made here is close-on-exec.
+//! Each file wraps one kind of kernel object behind safe, owned types, and knows nothing of
+//! clusters. What always holds: every descriptor made here is close-on-exec from its first moment;
+//! `unsafe` is only here, and in the three places where the binding calls Node-API itself.
 
-pub mod activation;
+#![expect(unsafe_code, reason = "the room that wraps system calls")]
+
+pub(crate) mod activation;
+pub(crate) mod address;
 pub mod channel;
 pub mod contained_files;
-pub mod descriptors;
+pub(crate) mod descriptors;
 pub mod directory;
-pub mod listener;
-pub mod node_listener;
+pub(crate) mod listener;
+pub(crate) mod node_listener;
 pub mod process;
 pub mod scoreboard;
-pub mod socket_file;
-pub mod spawn;
+pub(crate) mod socket_file;
+pub(crate) mod spawn;
 pub mod terminal;
 pub mod thread;
-pub mod uv;
+mod time;
+pub(crate) mod uv;
 
-/// Milliseconds since 1970, by the machine's clock: for people, never for deadlines.
-pub fn wall() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec.max(0) as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
-}
-
-/// Microseconds on CLOCK_MONOTONIC.
-pub fn now_micros() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
-}
-
-/// Milliseconds on CLOCK_MONOTONIC: the clock of `process.hrtime`, the same in all processes.
-pub fn now() -> u64 {
-    now_micros() / 1_000
-}
+pub use time::now;
+pub(crate) use time::{now_micros, wall};

@@ -1,7 +1,8 @@
-//! Other processes: reaping our own children, and signalling exactly the process that is meant.
+//! Processes: reaping our own children, and signalling exactly the intended process.
 //!
-//! libuv owns SIGCHLD and waits only for its own children; so do we, by pidfd. A process that is known only by a number
-//! from a file is signalled through a pidfd after its start time matched, so that a reused number is never hit.
+//! libuv owns SIGCHLD and waits only for its own children; so do we, by pidfd. A process that is
+//! known only by a number from a file is signalled through a pidfd after its start time matched, so
+//! that a reused number is never hit.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,40 +14,39 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOption
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How long a killed process may take to its end.
+/// How long a killed process may take to end.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exited {
+pub enum ExitStatus {
     /// It returned this code.
     Code(i32),
     /// This signal ended it.
     Signal(i32),
 }
 
-/// A pidfd that a tokio task can wait for: it becomes readable when the process ends.
+/// Returns a pidfd that a tokio task can wait for: it becomes readable when the process ends.
 pub fn watchable(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as the `AsyncFd` holds it.
-    #[allow(unsafe_code)]
+    // SAFETY: an `OwnedFd` is open, and stays the same descriptor while the `AsyncFd` holds it.
     let watchable = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
     Ok(watchable?)
 }
 
 /// Reaps a child that has ended; `None` while it lives.
-pub fn reap(pidfd: impl AsFd) -> io::Result<Option<Exited>> {
+pub fn reap(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let Some(status) = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options)? else {
         return Ok(None);
     };
     Ok(Some(match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exited::Code(code),
-        (None, Some(signal)) => Exited::Signal(signal),
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, Some(signal)) => ExitStatus::Signal(signal),
         (None, None) => return Err(io::ErrorKind::InvalidData.into()),
     }))
 }
 
-/// Ends a child that nobody can attend to, and reaps it, so that it is neither left running nor as a zombie.
+/// Kills and reaps a child that cannot be supervised, so that neither it nor a zombie is left.
 pub fn discard(pidfd: impl AsFd) -> io::Result<()> {
     kill(&pidfd)?;
     let limit = rustix::event::Timespec { tv_sec: DISCARD_WITHIN.as_secs() as i64, tv_nsec: 0 };
@@ -55,7 +55,8 @@ pub fn discard(pidfd: impl AsFd) -> io::Result<()> {
     reap(&pidfd)?.map(drop).ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
-/// As `discard`, for a child of which there is no pidfd. Its number is its own, since nobody has reaped it.
+/// As [`discard`], for a child without a pidfd. Its number is its own, because it is not reaped
+/// yet.
 pub fn discard_by_number(child: Pid) -> io::Result<()> {
     rustix::process::kill_process(child, Signal::KILL)?;
     let deadline = Instant::now() + DISCARD_WITHIN;
@@ -68,66 +69,60 @@ pub fn discard_by_number(child: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// Reaps the children that have ended of which this thread is the parent. In process 1 of a pid namespace the main thread is the
-/// parent of all whose own parents are gone; workers are children of the thread that started them, and are left to it.
+/// Reaps the children of this thread that have ended. In process 1 of a pid namespace the main
+/// thread is the parent of all processes whose own parents are gone. Workers are children of the
+/// thread that started them, which reaps them.
 pub fn reap_adopted() {
-    // SAFETY: no memory is passed; only children of this thread are waited for, of which nobody else keeps a pidfd or waits.
-    #[allow(unsafe_code)]
-    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WNOTHREAD) } > 0
-    {
-    }
+    let flags = libc::WNOHANG | libc::__WNOTHREAD;
+    // SAFETY: no memory is passed.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), flags) } > 0 {}
 }
 
-/// The name of a signal, `SIGKILL`; real-time signals have none of their own.
+/// Returns the name of a signal, `SIGKILL`; `SIGRT` for all real-time signals.
 pub fn signal_name(number: i32) -> &'static str {
     nix::sys::signal::Signal::try_from(number).map_or("SIGRT", nix::sys::signal::Signal::as_str)
 }
 
-/// Sends SIGKILL. A process that is gone already is as good as killed.
+/// Sends SIGKILL. A process that is gone already counts as killed.
 pub fn kill(pidfd: impl AsFd) -> io::Result<()> {
     signal(pidfd, Signal::KILL)
 }
 
-/// From now on this thread waits for a processor until one is free or its turn comes (`SCHED_BATCH`), instead of taking it from
-/// whoever works as soon as there is something to do. Threads that have another policy than the usual one keep it.
+/// Has this thread wait for a free processor or for its turn (`SCHED_BATCH`), instead of preempting
+/// a busy thread as soon as there is something to do. Threads with another policy than the default
+/// keep theirs.
 pub fn let_others_work() -> io::Result<()> {
     let (mut policy, mut parameters) = (0, MaybeUninit::<libc::sched_param>::uninit());
-    // SAFETY: of this very thread; the two places are written and not read.
-    #[allow(unsafe_code)]
-    let read = unsafe {
-        libc::pthread_getschedparam(libc::pthread_self(), &mut policy, parameters.as_mut_ptr())
-    };
+    // SAFETY: it takes nothing, and always succeeds.
+    let this = unsafe { libc::pthread_self() };
+    let place = parameters.as_mut_ptr();
+    // SAFETY: this thread exists; both places can be written.
+    let read = unsafe { libc::pthread_getschedparam(this, &mut policy, place) };
     if read != 0 || policy != libc::SCHED_OTHER {
         return Ok(());
     }
-    // SAFETY: of this very thread, with the parameters that it has, which were read above.
-    #[allow(unsafe_code)]
-    let set = unsafe {
-        libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_BATCH, parameters.as_ptr())
-    };
+    // SAFETY: this thread exists; its parameters were written above.
+    let set = unsafe { libc::pthread_setschedparam(this, libc::SCHED_BATCH, place) };
     if set == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(set)) }
 }
 
-/// Blocks no signal in this thread, and in those that it starts: a mask survives exec.
+/// Blocks no signal in this thread and in those that it starts: a mask survives exec.
 pub fn unblock_signals() -> io::Result<()> {
     Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
 }
 
-/// Ends this process at once with an exit code, without anything that others have left for its end.
+/// Ends this process at once with an exit code, without running exit handlers.
 pub fn end_now(code: i32) -> ! {
     // SAFETY: no memory is passed, and nothing of this process runs afterwards.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::_exit(code)
-    }
+    unsafe { libc::_exit(code) }
 }
 
-/// Ends this process as nothing else can, whatever its event loop does.
+/// Kills this process, whatever its event loop does.
 pub fn kill_self() {
     let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
 }
 
-/// Sends SIGTERM; as `kill`.
+/// Sends SIGTERM; otherwise as [`kill`].
 pub fn terminate(pidfd: impl AsFd) -> io::Result<()> {
     signal(pidfd, Signal::TERM)
 }
@@ -139,14 +134,14 @@ fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
     }
 }
 
-/// Whether the process has ended, even if nobody has reaped it yet.
+/// Whether the process has ended, even if it is not reaped yet.
 fn has_ended(pidfd: impl AsFd) -> bool {
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
-/// Resident memory (bytes) and processor time (milliseconds) of this process.
+/// Returns the resident memory (bytes) and processor time (milliseconds) of this process.
 pub fn usage() -> (u64, f64) {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages
@@ -157,19 +152,19 @@ pub fn usage() -> (u64, f64) {
     (pages * rustix::param::page_size() as u64, cpu)
 }
 
-/// The operating system with its release and machine, `Linux 6.1.0 x86_64`.
+/// Returns the operating system with its release and machine, `Linux 6.1.0 x86_64`.
 pub fn system_name() -> String {
     let name = rustix::system::uname();
     let part = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     [part(name.sysname()), part(name.release()), part(name.machine())].join(" ")
 }
 
-/// Name of the machine.
+/// Returns the name of the machine.
 pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
-/// A process as a pid file names it: the number alone would not be enough.
+/// A process as a pid file names it. The number alone is not enough, because it can be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Process id.
@@ -179,16 +174,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// That of a living process.
+    /// Returns the identity of a living process.
     pub fn of(pid: u32) -> io::Result<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name in parentheses may itself hold spaces and parentheses; fields are counted from the last one.
+        // The name in parentheses may hold spaces and parentheses: count fields from the last one.
         let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
         Ok(Self { pid, started: started.ok_or(io::ErrorKind::InvalidData)? })
     }
 
-    /// A pidfd of exactly this process, or `None` when it is gone, even if its number lives on.
+    /// Opens a pidfd of exactly this process. `None`: it is gone, even if its number was reused.
     pub fn open(self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
             return Ok(None);
@@ -198,7 +193,7 @@ impl Identity {
             Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // Checked after opening: now the number cannot change its owner under us any more.
+        // Checked after opening: from now on the pidfd cannot refer to another process.
         match Self::of(self.pid) {
             Ok(found) if found == self && !has_ended(&pidfd) => Ok(Some(pidfd)),
             _ => Ok(None),

@@ -1,4 +1,4 @@
-//! The file of a unix socket: whether it is still ours, and which rights it has.
+//! The file of a unix socket: whether it is still ours, and its permissions.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,29 +8,29 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-/// What became of a file.
+/// The state of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
     /// It is there.
     Ours,
-    /// Somebody removed it.
+    /// It was removed.
     Gone,
-    /// Something else has its path.
+    /// Another file has its path.
     Replaced,
 }
 
-/// See the module's text.
+/// The file of a socket that this process bound.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// Its rights, as last seen.
+    /// Its permissions, as last read.
     pub mode: u32,
 }
 
 impl SocketFile {
-    /// The one that was just bound.
+    /// Describes the file of the socket that was just bound.
     pub fn of(path: &Path) -> io::Result<Self> {
         let meta = fs::symlink_metadata(path)?;
         Ok(Self {
@@ -41,7 +41,7 @@ impl SocketFile {
         })
     }
 
-    /// What became of it.
+    /// Returns its state.
     pub fn state(&self) -> FileState {
         match fs::symlink_metadata(&self.path) {
             Ok(meta) if self.is(&meta) => FileState::Ours,
@@ -54,14 +54,14 @@ impl SocketFile {
         (meta.dev(), meta.ino()) == (self.device, self.inode)
     }
 
-    /// Looks at its rights.
-    pub fn see_mode(&mut self) {
+    /// Reads its permissions.
+    pub fn refresh_mode(&mut self) {
         if let Some(meta) = fs::symlink_metadata(&self.path).ok().filter(|meta| self.is(meta)) {
             self.mode = meta.mode() & 0o777;
         }
     }
 
-    /// Gives it these rights; never another file, whatever its path leads to by now.
+    /// Sets its permissions, never those of another file that has its path now.
     pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
         if self.mode == mode {
             return Ok(());
@@ -81,7 +81,7 @@ impl SocketFile {
     /// Removes it, if it is still there.
     pub fn remove(&self) {
         if self.state() == FileState::Ours {
-            // Gone between the look and the call is as good.
+            // If it was removed in between, that is as good.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -97,7 +97,7 @@ pub mod path {
         path.as_os_str().as_bytes().first() == Some(&0)
     }
 
-    /// For people: an abstract name begins with `@`.
+    /// Shows a path to people: an abstract name begins with `@`.
     pub fn show(path: &Path) -> String {
         let text = path.to_string_lossy();
         match text.strip_prefix('\0') {
@@ -109,8 +109,9 @@ pub mod path {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::net::UnixListener;
+
+    use super::*;
 
     #[test]
     fn a_file_is_known_by_more_than_its_path() {
@@ -121,7 +122,7 @@ mod tests {
         file.set_mode(0o600).unwrap();
         assert_eq!((file.state(), SocketFile::of(&path).unwrap().mode), (FileState::Ours, 0o600));
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        file.see_mode();
+        file.refresh_mode();
         assert_eq!(file.mode, 0o666);
         fs::remove_file(&path).unwrap();
         assert_eq!(file.state(), FileState::Gone);

@@ -1,8 +1,10 @@
 //! Starts worker processes.
 //!
-//! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork and exec, and the
-//! cost must not grow with the master's memory (nodejs/node#14917). The child gets standard input, output and error
-//! (this process's own, or files for the last two), the four descriptors named here, an empty signal mask and default signal handling; all else is close-on-exec.
+//! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork
+//! and exec, and the cost must not grow with the master's memory (nodejs/node#14917). The child
+//! gets standard input, output and error (this process's own, or files for the last two), the four
+//! descriptors named here, an empty signal mask and default signal handling. All other descriptors
+//! are close-on-exec.
 
 use std::ffi::CString;
 use std::io;
@@ -14,42 +16,43 @@ use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::os::process;
+use super::descriptors::by_number;
+use super::process;
 
 const STDOUT_FD: i32 = 1;
 const STDERR_FD: i32 = 2;
-/// Node's own IPC, as `NODE_CHANNEL_FD` says.
+/// Node's own IPC, as `NODE_CHANNEL_FD` names it.
 pub const IPC_FD: i32 = 3;
-/// The channel.
+/// The channel, for connections.
 pub const CHANNEL_FD: i32 = 4;
 /// The scoreboard.
 pub const SCOREBOARD_FD: i32 = 5;
 /// Orders and reports.
 pub const ORDERS_FD: i32 = 6;
 
-/// What to run: an absolute program, its arguments (the first is its own name) and its whole environment.
+/// A program to run, with its whole environment.
 #[derive(Debug)]
-pub struct Command {
+pub struct SpawnCommand {
     /// Absolute path.
     pub program: CString,
-    /// `argv`.
+    /// `argv`; the first is the program's own name.
     pub args: Vec<CString>,
     /// `NAME=value` each.
     pub env: Vec<CString>,
 }
 
-/// A child that exists; its end can be waited for on `pidfd`.
+/// A child process, which ends when `pidfd` is readable.
 #[derive(Debug)]
 pub struct Child {
-    /// Its process id.
     pub pid: u32,
-    /// Refers to this very process, whatever happens to the number.
+    /// Refers to this very process, even if its number is reused.
     pub pidfd: OwnedFd,
 }
 
-/// Starts `command` with `fds` as descriptors 3 to 6, and `output`, if given, as standard output and error.
+/// Starts `command` with `fds` as descriptors 3 to 6, and `output`, if any, as standard output and
+/// error.
 pub fn spawn(
-    command: &Command,
+    command: &SpawnCommand,
     fds: [BorrowedFd<'_>; 4],
     output: Option<[BorrowedFd<'_>; 2]>,
 ) -> io::Result<Child> {
@@ -76,30 +79,30 @@ pub fn spawn(
         &command.env,
     )?;
     let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidData)?;
-    // What these took is free for the pidfd: where descriptors are lacking, nothing was started.
+    // Frees descriptors for the pidfd. Where descriptors are lacking, nothing was started.
     drop(sources);
     // The number cannot have been reused: only this process may reap its child, and it has not.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).inspect_err(|_| {
-        // Another thread took it all meanwhile. Without a pidfd nobody would hear of the child's end.
+        // Another thread took them meanwhile. Without a pidfd the child's end would go unnoticed.
         if let Err(error) = process::discard_by_number(pid) {
-            tracing::error!(%error, pid = pid.as_raw_nonzero(), "cannot end a process that nobody attends to");
+            let pid = pid.as_raw_nonzero();
+            tracing::error!(%error, pid, "cannot end a process that is not supervised");
         }
     })?;
     Ok(Child { pid: pid.as_raw_nonzero().get() as u32, pidfd })
 }
 
-/// The descriptors that a child gets, `passed` and this process's standard ones, each with its number in the child. All of them are
-/// above those numbers: so no dup2 overwrites the source of the next, and none is onto itself, which before glibc 2.29
-/// does not take the mark close-on-exec away, and Node marks its standard descriptors too.
+/// Returns the descriptors for a child, `passed` and this process's standard ones, each with its
+/// number in the child. All of them are above those numbers: so no dup2 overwrites the source of
+/// the next, and none is onto itself. Before glibc 2.29, dup2 onto itself does not clear
+/// close-on-exec, which Node sets on its standard descriptors too.
 fn sources(passed: Vec<(i32, BorrowedFd<'_>)>) -> io::Result<Vec<(i32, OwnedFd)>> {
     let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, ORDERS_FD + 1);
     let mut sources = Vec::new();
     for standard in
         (0..IPC_FD).filter(|standard| passed.iter().all(|(target, _)| target != standard))
     {
-        // SAFETY: borrowed for this one call, which fails if nothing is open under the number.
-        #[allow(unsafe_code)]
-        match above(unsafe { BorrowedFd::borrow_raw(standard) }) {
+        match above(by_number(standard)?) {
             Ok(copy) => sources.push((standard, copy)),
             Err(rustix::io::Errno::BADF) => {}
             Err(error) => return Err(error.into()),
@@ -111,62 +114,52 @@ fn sources(passed: Vec<(i32, BorrowedFd<'_>)>) -> io::Result<Vec<(i32, OwnedFd)>
     Ok(sources)
 }
 
-/// In the child: takes the passed descriptors over, marked close-on-exec. Fails on a second call, and where a descriptor
-/// is not open.
+/// In the child: takes over the passed descriptors, and marks them close-on-exec. Fails on a second
+/// call, and if a descriptor is not open.
 pub fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     for fd in fds {
-        // SAFETY: borrowed for this one call, which fails if nothing is open under the number.
-        #[allow(unsafe_code)]
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)?;
+        rustix::io::fcntl_setfd(by_number(fd)?, FdFlags::CLOEXEC)?;
     }
-    // SAFETY: open, as was just seen, and this process's own since exec: Node does not know them, and the flag above lets
-    // this code run only once.
-    #[allow(unsafe_code)]
+    // SAFETY: open, as the call above showed, and this process's own since exec: Node does not know
+    // them, and the flag above lets this code run only once.
     Ok(fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
-/// Marks every descriptor above standard error close-on-exec: also those that this process inherited itself, of which
-/// Node at its start marks only the lowest.
+/// Marks every descriptor above standard error close-on-exec, also those that this process
+/// inherited itself: Node at its start marks only the lowest of them.
 fn keep_from_children() {
-    // SAFETY: changes no memory and closes nothing; descriptors are only marked.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::syscall(libc::SYS_close_range, IPC_FD, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
+    let (last, flags) = (libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: with this flag it changes no memory and closes nothing.
+    unsafe { libc::syscall(libc::SYS_close_range, IPC_FD, last, flags) };
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::os::descriptors::alone::alone;
-    use crate::os::descriptors::alone::leave;
-    use crate::os::process::Exited;
-    use crate::os::process::reap;
-    use rustix::process::WaitOptions;
-    use std::io::Read;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
-    fn shell(script: &str) -> Command {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::WaitOptions;
+
+    use super::super::descriptors::alone::{alone, leave};
+    use super::super::process::{ExitStatus, reap};
+    use super::*;
+
+    fn shell(script: &str) -> SpawnCommand {
         let text = |t: &str| CString::new(t).unwrap();
-        Command {
+        SpawnCommand {
             program: text("/bin/sh"),
             args: vec![text("sh"), text("-c"), text(script)],
             env: vec![text("PATH=/usr/bin:/bin"), text("GREETING=hello")],
         }
     }
 
-    fn wait(child: &Child) -> Exited {
-        use rustix::event::PollFd;
-        use rustix::event::PollFlags;
-        use rustix::event::Timespec;
-        use rustix::event::poll;
+    fn wait(child: &Child) -> ExitStatus {
         let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
         assert_eq!(
             poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&limit)).unwrap(),
@@ -186,7 +179,7 @@ mod tests {
         drop(theirs);
         let mut text = String::new();
         ours.read_to_string(&mut text).unwrap();
-        assert_eq!(wait(&child), Exited::Code(0));
+        assert_eq!(wait(&child), ExitStatus::Code(0));
         drop(leak);
         // `ls` itself opens the directory as one more.
         assert!(text.starts_with("hello world 0 1 2 3 4 5 6"), "{text}");
@@ -194,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_child_gets_has_one_of_the_numbers_that_it_gets_there() {
+    fn the_sources_of_a_childs_descriptors_have_other_numbers_than_their_targets() {
         let null = std::fs::File::open("/dev/null").unwrap();
         let all = |passed: &[i32]| {
             let sources =
@@ -207,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all() {
+    fn without_free_descriptors_there_is_a_child_to_wait_for_or_none() {
         alone(
-            "os::spawn::tests::where_descriptors_are_lacking_there_is_a_child_that_can_be_waited_for_or_none_at_all",
+            "os::spawn::tests::without_free_descriptors_there_is_a_child_to_wait_for_or_none",
             || {
                 let null = std::fs::File::open("/dev/null").unwrap();
                 let is_childless = || {
@@ -220,7 +213,7 @@ mod tests {
                 for free in 0..20 {
                     leave(free);
                     if let Ok(child) = spawn(&shell("exit 7"), [null.as_fd(); 4], None) {
-                        assert_eq!(wait(&child), Exited::Code(7));
+                        assert_eq!(wait(&child), ExitStatus::Code(7));
                         started += 1;
                     }
                     assert!(is_childless(), "with {free} free");
@@ -239,8 +232,9 @@ mod tests {
     fn exit_codes_and_signals_are_told_apart() {
         let null = std::fs::File::open("/dev/null").unwrap();
         let fds = [null.as_fd(); 4];
-        assert_eq!(wait(&spawn(&shell("exit 7"), fds, None).unwrap()), Exited::Code(7));
-        assert_eq!(wait(&spawn(&shell("kill -KILL $$"), fds, None).unwrap()), Exited::Signal(9));
+        assert_eq!(wait(&spawn(&shell("exit 7"), fds, None).unwrap()), ExitStatus::Code(7));
+        let killed = spawn(&shell("kill -KILL $$"), fds, None).unwrap();
+        assert_eq!(wait(&killed), ExitStatus::Signal(9));
         let mut missing = shell("");
         missing.program = CString::new("/does/not/exist").unwrap();
         assert_eq!(spawn(&missing, fds, None).unwrap_err().kind(), io::ErrorKind::NotFound);

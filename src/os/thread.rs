@@ -1,21 +1,21 @@
-//! Threads of ours, and what happens when one of them fails.
+//! Our threads, and what happens when one of them panics.
 //!
-//! A panic is a fault of ours that nothing can mend: without its dispatcher a master accepts nobody, without its supervisor
-//! it hears of no death, and would live on like that. What always holds: when a thread or a task that is
-//! guarded panics, the process says so and ends with [`FAILED`], so that whoever supervises it starts it again. Its
-//! workers finish what they have, as those of any master that is gone. Panics on the JavaScript thread never reach
-//! JavaScript: Rust ends the process at the border.
+//! A panic is a fault of ours that nothing can fix: without its dispatcher a master accepts no
+//! connection, without its supervisor it notices no death. What always holds: when a guarded thread
+//! or task panics, the process says so and ends with [`FAILED`], so that its service manager starts
+//! it again. Its workers finish what they have, as after the end of any master. Panics on the
+//! JavaScript thread never reach JavaScript: Rust ends the process at the border.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::thread::{Builder, JoinHandle};
 
-use crate::os::process;
+use super::process;
 
-/// Exit code of a process one of whose threads panicked; `EX_SOFTWARE` of `sysexits.h`.
+/// Exit code of a process after a panic; `EX_SOFTWARE` of `sysexits.h`.
 pub const FAILED: i32 = 70;
 
-/// Starts a thread that is guarded. `name`: at most 15 bytes are shown by the kernel.
+/// Starts a guarded thread. The kernel shows at most 15 bytes of `name`.
 pub fn start(
     name: &'static str,
     body: impl FnOnce() + Send + 'static,
@@ -26,7 +26,7 @@ pub fn start(
     })
 }
 
-/// Ends the process, because what goes by `name` cannot go on.
+/// Ends the process, because the thread or task `name` cannot go on.
 pub fn fail(name: &str, why: impl Display) -> ! {
     // Standard error may be closed.
     let _ = writeln!(
@@ -38,7 +38,8 @@ pub fn fail(name: &str, why: impl Display) -> ! {
     process::end_now(FAILED)
 }
 
-/// Ends the process if it is dropped by a panic: held by a thread, or by a task whose panic its runtime would catch.
+/// Ends the process if a panic drops it. A thread holds it, or a task whose panic the runtime would
+/// catch.
 #[derive(Debug)]
 pub struct Guard(pub &'static str);
 
@@ -52,8 +53,8 @@ impl Drop for Guard {
 
 #[cfg(test)]
 mod tests {
+    use super::super::descriptors::alone::apart;
     use super::*;
-    use crate::os::descriptors::alone::apart;
 
     #[test]
     fn a_thread_that_panics_ends_the_process_and_says_so() {

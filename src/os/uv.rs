@@ -1,9 +1,10 @@
-//! A descriptor and a timer on the event loop of Node, which is libuv's: what comes wakes the JavaScript thread itself, and no other
-//! thread on its way; and what needs no JavaScript wakes none.
+//! Descriptors and timers on Node's event loop, which is libuv's. An event wakes the JavaScript
+//! thread directly, without another thread in between; work that needs no JavaScript wakes none.
 //!
-//! Node exports libuv to addons, and libuv keeps its interface from version to version; the functions are looked up by name, so that
-//! the command line, which links this crate too, needs none of them. What always holds: everything here happens on the thread of
-//! the loop.
+//! Node exports libuv to addons, and libuv keeps its interface within a major version. The
+//! functions are looked up by name, so that the command line, which links this crate too, needs
+//! none of them. What always holds: everything here happens on the thread of the loop, and a handle
+//! lives as long as the process.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
@@ -20,28 +21,28 @@ const TIMER: c_int = 13;
 /// `UV_READABLE`.
 const READABLE: c_int = 1;
 
-type OnEvent = extern "C" fn(*mut c_void, c_int, c_int);
-type OnTime = extern "C" fn(*mut c_void);
+type OnEvent = unsafe extern "C" fn(*mut c_void, c_int, c_int);
+type OnTime = unsafe extern "C" fn(*mut c_void);
 
-/// What is used of libuv.
+/// The functions of libuv that are used.
 #[derive(Clone, Copy)]
 struct Api {
     handle_size: extern "C" fn(c_int) -> usize,
-    poll_init: extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
-    poll_start: extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
-    poll_stop: extern "C" fn(*mut c_void) -> c_int,
-    prepare_init: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    prepare_start: extern "C" fn(*mut c_void, OnTime) -> c_int,
-    prepare_stop: extern "C" fn(*mut c_void) -> c_int,
-    timer_init: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    timer_start: extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
-    unref: extern "C" fn(*mut c_void),
-    set_data: extern "C" fn(*mut c_void, *mut c_void),
-    get_data: extern "C" fn(*const c_void) -> *mut c_void,
+    poll_init: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
+    poll_start: unsafe extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
+    poll_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
+    prepare_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+    prepare_start: unsafe extern "C" fn(*mut c_void, OnTime) -> c_int,
+    prepare_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
+    timer_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+    timer_start: unsafe extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
+    unref: unsafe extern "C" fn(*mut c_void),
+    set_data: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    get_data: unsafe extern "C" fn(*const c_void) -> *mut c_void,
 }
 
 impl Api {
-    /// `None` where this process has no libuv.
+    /// Returns `None` where this process has no libuv.
     fn get() -> Option<Self> {
         static API: OnceLock<Option<Api>> = OnceLock::new();
         *API.get_or_init(|| {
@@ -61,127 +62,159 @@ impl Api {
             })
         })
     }
-
-    /// For handles on `event_loop`. Fails where there is no libuv (`Unsupported`).
-    fn of(event_loop: *mut c_void) -> io::Result<Self> {
-        Self::get()
-            .filter(|_| !event_loop.is_null())
-            .ok_or_else(|| io::ErrorKind::Unsupported.into())
-    }
-
-    /// Memory for a handle; for as long as the process lives, since libuv may look at it to its end.
-    fn allocate(&self, kind: c_int) -> *mut c_void {
-        let words = (self.handle_size)(kind).div_ceil(size_of::<u64>());
-        Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr().cast()
-    }
 }
 
-/// The function of libuv that has this name, and the type `F`.
+/// Returns the function of libuv that has this name, and the type `F`.
 fn function<F: Copy>(name: &CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
     // SAFETY: the name ends with NUL, and the default handle is always valid.
-    #[allow(unsafe_code)]
     let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    // SAFETY: a function pointer is an address, and libuv's function of that name has had the signature `F` in all of its first version.
-    #[allow(unsafe_code)]
+    // SAFETY: a function pointer is an address, and libuv's function of that name has had the
+    // signature `F` in all of its version 1.
     (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
-/// Says whether to go on.
-type Readable = Box<dyn FnMut() -> bool>;
-
-struct State {
+/// A handle of libuv with its state, in memory that is never freed: libuv may use it until the
+/// process ends.
+#[derive(Clone, Copy)]
+struct Handle {
     api: Api,
-    readable: Readable,
+    raw: *mut c_void,
 }
 
-/// A descriptor that is watched, for as long as the process lives. It does not keep the loop alive.
-pub struct Poll {
-    api: Api,
-    handle: *mut c_void,
+/// What a callback does. Returns whether to go on.
+type Step = Box<dyn FnMut() -> bool>;
+
+impl Handle {
+    /// Allocates a handle for `event_loop`, and has `init` initialise it. Fails where there is no
+    /// libuv (`Unsupported`).
+    fn new(
+        event_loop: *mut c_void,
+        kind: c_int,
+        init: impl FnOnce(&Api, *mut c_void) -> c_int,
+        step: impl FnMut() -> bool + 'static,
+    ) -> io::Result<Self> {
+        let api = Api::get().filter(|_| !event_loop.is_null()).ok_or(io::ErrorKind::Unsupported)?;
+        let words = (api.handle_size)(kind).div_ceil(size_of::<u64>());
+        let raw = Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr().cast();
+        check(init(&api, raw))?;
+        let step: Step = Box::new(step);
+        // SAFETY: `init` made a handle of this memory.
+        unsafe { (api.set_data)(raw, Box::into_raw(Box::new(step)).cast()) };
+        Ok(Self { api, raw })
+    }
+
+    /// Does not let the handle keep the loop alive.
+    fn unref(&self) {
+        // SAFETY: `new` initialised the handle.
+        unsafe { (self.api.unref)(self.raw) };
+    }
+
+    /// Runs the handle's step.
+    ///
+    /// # Safety
+    /// `raw` is a handle of `new`, and libuv calls this on the thread of its loop.
+    unsafe fn run(api: &Api, raw: *mut c_void) -> bool {
+        // SAFETY: the caller passes a handle that was initialised.
+        let step = unsafe { (api.get_data)(raw) };
+        // SAFETY: `new` put the step there, and it is never freed. libuv calls no callback from
+        // within another one, so that this reference is the only one.
+        let step = unsafe { &mut *step.cast::<Step>() };
+        step()
+    }
 }
+
+/// A descriptor that is watched as long as the process lives. It does not keep the loop alive.
+pub struct Poll(Handle);
 
 impl Poll {
-    /// Has `readable` called whenever something can be read from `fd`, which must stay open, until it says no. `event_loop` is the one
-    /// of this very thread, as Node-API tells it. Fails where there is no libuv (`Unsupported`).
+    /// Calls `readable` whenever `fd`, which must stay open, can be read, until it returns `false`.
+    /// `event_loop` is the loop of this thread, as Node-API returns it. Fails where there is no
+    /// libuv (`Unsupported`).
     pub fn start(
         event_loop: *mut c_void,
         fd: BorrowedFd<'_>,
-        readable: Readable,
+        readable: impl FnMut() -> bool + 'static,
     ) -> io::Result<Self> {
-        let api = Api::of(event_loop)?;
-        let handle = api.allocate(POLL);
-        check((api.poll_init)(event_loop, handle, fd.as_raw_fd()))?;
-        (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable })).cast());
-        let poll = Self { api, handle };
+        let init = |api: &Api, raw| {
+            // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
+            unsafe { (api.poll_init)(event_loop, raw, fd.as_raw_fd()) }
+        };
+        let poll = Self(Handle::new(event_loop, POLL, init, readable)?);
         poll.resume()?;
-        (api.unref)(handle);
+        poll.0.unref();
         Ok(poll)
     }
 
-    /// Goes on after `readable` said no.
+    /// Goes on after `readable` returned `false`.
     pub fn resume(&self) -> io::Result<()> {
-        check((self.api.poll_start)(self.handle, READABLE, on_event))
+        let Handle { api, raw } = self.0;
+        // SAFETY: the handle was initialised, and `on_event` gets it back.
+        check(unsafe { (api.poll_start)(raw, READABLE, on_event) })
     }
 }
 
-extern "C" fn on_event(handle: *mut c_void, status: c_int, _events: c_int) {
+unsafe extern "C" fn on_event(raw: *mut c_void, status: c_int, _events: c_int) {
     let Some(api) = Api::get() else { return };
-    // SAFETY: the state was put there before the handle was started, and lives as long as the process; libuv calls this on the one
-    // thread of its loop, and never from within itself.
-    #[allow(unsafe_code)]
-    let state = unsafe { &mut *(api.get_data)(handle).cast::<State>() };
-    if !(state.readable)() || status < 0 {
-        (state.api.poll_stop)(handle);
+    // SAFETY: libuv passes the handle of `Poll::start`, on the thread of its loop.
+    if !unsafe { Handle::run(&api, raw) } || status < 0 {
+        // SAFETY: as above.
+        unsafe { (api.poll_stop)(raw) };
     }
 }
 
-/// Has `beat` called each `interval` for as long as the process lives, without keeping the loop alive. `event_loop` as for `Poll`.
-pub fn each(
+/// Calls `beat` every `interval` as long as the process lives, without keeping the loop alive.
+/// `event_loop` as for [`Poll::start`].
+pub fn every(
     event_loop: *mut c_void,
     interval: Duration,
-    beat: impl FnMut() + 'static,
+    mut beat: impl FnMut() + 'static,
 ) -> io::Result<()> {
-    let api = Api::of(event_loop)?;
-    let handle = api.allocate(TIMER);
-    check((api.timer_init)(event_loop, handle))?;
-    let beat: Box<dyn FnMut()> = Box::new(beat);
-    (api.set_data)(handle, Box::into_raw(Box::new(beat)).cast());
+    let init = |api: &Api, raw| {
+        // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
+        unsafe { (api.timer_init)(event_loop, raw) }
+    };
+    let step = move || {
+        beat();
+        true
+    };
+    let timer = Handle::new(event_loop, TIMER, init, step)?;
     let interval = interval.as_millis() as u64;
-    check((api.timer_start)(handle, on_time, interval, interval))?;
-    (api.unref)(handle);
+    // SAFETY: the handle was initialised, and `on_time` gets it back.
+    check(unsafe { (timer.api.timer_start)(timer.raw, on_time, interval, interval) })?;
+    timer.unref();
     Ok(())
 }
 
-extern "C" fn on_time(handle: *mut c_void) {
+unsafe extern "C" fn on_time(raw: *mut c_void) {
     let Some(api) = Api::get() else { return };
-    // SAFETY: as in `on_event`.
-    #[allow(unsafe_code)]
-    let beat = unsafe { &mut *(api.get_data)(handle).cast::<Box<dyn FnMut()>>() };
-    beat();
+    // SAFETY: libuv passes the handle of `every`, on the thread of its loop.
+    let _goes_on = unsafe { Handle::run(&api, raw) };
 }
 
-/// Has `look` called each time before the loop looks for what came, until it says no. `event_loop` as for `Poll`.
-pub fn before_each_look(
+/// Calls `step` each time before the loop polls for events, until it returns `false`. `event_loop`
+/// as for [`Poll::start`].
+pub fn before_each_poll(
     event_loop: *mut c_void,
-    look: impl FnMut() -> bool + 'static,
+    step: impl FnMut() -> bool + 'static,
 ) -> io::Result<()> {
-    let api = Api::of(event_loop)?;
-    let handle = api.allocate(PREPARE);
-    check((api.prepare_init)(event_loop, handle))?;
-    (api.set_data)(handle, Box::into_raw(Box::new(State { api, readable: Box::new(look) })).cast());
-    check((api.prepare_start)(handle, on_look))?;
-    (api.unref)(handle);
+    let init = |api: &Api, raw| {
+        // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
+        unsafe { (api.prepare_init)(event_loop, raw) }
+    };
+    let prepare = Handle::new(event_loop, PREPARE, init, step)?;
+    // SAFETY: the handle was initialised, and `on_prepare` gets it back.
+    check(unsafe { (prepare.api.prepare_start)(prepare.raw, on_prepare) })?;
+    prepare.unref();
     Ok(())
 }
 
-extern "C" fn on_look(handle: *mut c_void) {
+unsafe extern "C" fn on_prepare(raw: *mut c_void) {
     let Some(api) = Api::get() else { return };
-    // SAFETY: as in `on_event`.
-    #[allow(unsafe_code)]
-    let state = unsafe { &mut *(api.get_data)(handle).cast::<State>() };
-    if !(state.readable)() {
-        (state.api.prepare_stop)(handle);
+    // SAFETY: libuv passes the handle of `before_each_poll`, on the thread of its loop.
+    if !unsafe { Handle::run(&api, raw) } {
+        // SAFETY: as above.
+        unsafe { (api.prepare_stop)(raw) };
     }
 }
 

@@ -64,7 +64,7 @@ pub enum Command {
 pub fn seal(answer: &Result<Value>) -> Value {
     match answer {
         Ok(value) => json!({ "ok": value }),
-        Err(error) => json!({ "error": { "code": error.code(), "message": error.to_string() } }),
+        Err(error) => json!({ "error": { "code": error.code(), "message": error.message() } }),
     }
 }
 
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn an_error_keeps_its_code_and_words_on_the_way() {
         let error = ClusterError::WorkerUnknown { pid: 7 };
-        let (code, words) = (error.code().to_owned(), error.to_string());
+        let (code, words) = (error.code().to_owned(), error.message());
         let back = unseal(seal(&Err(error))).unwrap_err().unwrap();
-        assert_eq!((back.code(), back.to_string()), (code.as_str(), words));
+        assert_eq!((back.code(), back.message()), (code.as_str(), words));
         assert_eq!(unseal(seal(&Ok(json!(1)))).unwrap(), json!(1));
         assert!(unseal(json!({})).unwrap_err().is_none());
     }

@@ -49,7 +49,7 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
         Err(error @ ClusterError::NotRunning { is_missing, .. }) => {
             return match command {
                 Command::Stop | Command::Shutdown { .. } | Command::Status if is_missing => {
-                    Ok(json!({ "running": false, "reason": error.to_string() }))
+                    Ok(json!({ "running": false, "reason": error.message() }))
                 }
                 Command::Stop | Command::Shutdown { .. } | Command::Status => {
                     Ok(json!({ "running": false }))

@@ -1,7 +1,8 @@
-//! What a process tells about itself in its row: that its event loop turns, and what it uses.
+//! Heartbeats: a process writes into its row that its event loop turns, and what it uses.
 //!
-//! What always holds: a beat is made on the JavaScript thread, between two turns of its event loop, so that one that is stuck makes none;
-//! and it runs no JavaScript, which would cost a process that has nothing to do several times as much.
+//! What always holds: a beat is made on the JavaScript thread, between two turns of its event loop,
+//! so that a stuck one makes none; and it runs no JavaScript, which would cost an idle process
+//! several times as much.
 
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ pub struct Beats {
 }
 
 impl Beats {
-    /// None yet.
+    /// Returns the beats of the process that owns `row`, before the first one.
     pub fn new(row: Row) -> Self {
         Self { row, due: u64::MAX }
     }
 
-    /// Makes one; the next is due after `interval`.
+    /// Makes a beat; the next one is due after `interval`.
     pub fn beat(&mut self, interval: Duration) {
         self.beat_at(os::now_micros(), interval);
     }
@@ -32,7 +33,7 @@ impl Beats {
         let (rss, cpu) = os::process::usage();
         self.row.set(Field::Beat, now as f64 / 1e3);
         self.row.set(Field::EventLoopDelay, now.saturating_sub(self.due) as f64 / 1e3);
-        // Without a descriptor to look with, what was seen last holds.
+        // Without a free descriptor it cannot be read; then the last value stays.
         if rss > 0 {
             self.row.set(Field::Rss, rss as f64);
         }
@@ -48,7 +49,7 @@ mod tests {
     use crate::os::scoreboard::Scoreboard;
 
     #[test]
-    fn a_beat_tells_what_the_process_uses_and_how_late_it_was() {
+    fn a_beat_shows_what_the_process_uses_and_how_late_it_was() {
         let row = Scoreboard::create(1).unwrap().row(0).unwrap();
         let mut beats = Beats::new(row.clone());
         let interval = Duration::from_millis(10);

@@ -1,49 +1,48 @@
-//! What a worker takes of what its master sent.
+//! Taking the master's orders and connections.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::master_link::{ChannelPoll, MasterLink, OrdersState};
+use super::signal::WorkerSignal;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::channel::MAX_FDS;
 use crate::os::descriptors;
 use crate::os::scoreboard::Field;
-use crate::protocol::frame;
-use crate::protocol::frame::MasterFrame;
-use crate::protocol::{Order, Report};
-use crate::worker::master_link::{Looking, MasterLink, Orders, WorkerSignal};
+use crate::protocol::frame::{self, MasterFrame};
+use crate::protocol::{Order, Origin, Report};
 
 impl MasterLink {
-    /// Takes one message. Called on the JavaScript thread: it is also the worker's sign of life.
+    /// Takes one message. Called on the JavaScript thread, and therefore also a sign of life.
     pub fn take(&mut self) -> Result<WorkerSignal> {
         self.row.set(Field::Beat, os::now() as f64);
-        if self.heard.get() == Orders::Unread
+        if self.orders_state.get() == OrdersState::Unread
             && let Some((order, lane)) = self.take_order()?
         {
             return Ok(WorkerSignal::Order(order, lane));
         }
-        let taken = self.take_connections()?;
-        // What the master sent last is taken first.
-        if !matches!(taken, WorkerSignal::Connections(_))
-            && self.heard.get() == (Orders::Ended { told: false })
+        let signal = self.take_connections()?;
+        // Connections that the master sent last are taken first.
+        if !matches!(signal, WorkerSignal::Connections(_))
+            && self.orders_state.get() == (OrdersState::Ended { reported: false })
         {
-            self.heard.set(Orders::Ended { told: true });
-            // All workers are orphans now, and leave: load balancers are to know.
+            self.orders_state.set(OrdersState::Ended { reported: true });
+            // All workers are orphans now, and drain: the health check says so.
             self.header.leave(os::wall());
             return Ok(WorkerSignal::Orphaned);
         }
-        Ok(taken)
+        Ok(signal)
     }
 
-    /// The next order. Without a descriptor for its lane, connections come by the channel alone.
+    /// Takes the next order. Without a descriptor for its lane, connections come only by the
+    /// channel.
     fn take_order(&mut self) -> Result<Option<(Order, Option<OwnedFd>)>> {
         match self.orders.receive_lossy(&mut self.buffer) {
             Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
                 Ok(MasterFrame::Order(order)) => {
                     self.silent = false;
-                    let lane = received.fds.into_iter().next();
-                    self.remember_lane(&order, lane.as_ref());
-                    Ok(Some((order, lane)))
+                    Ok(Some(self.lanes.take(order, received.fds)))
                 }
                 Ok(MasterFrame::Connections(_)) => {
                     Err(unreadable(io::ErrorKind::InvalidData.into()))
@@ -51,12 +50,12 @@ impl MasterLink {
                 Err(error) => Err(unreadable(io::Error::other(error))),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.heard.set(Orders::Read);
+                self.orders_state.set(OrdersState::Read);
                 Ok(None)
             }
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(unreadable(error)),
             _ => {
-                self.heard.set(Orders::Ended { told: false });
+                self.orders_state.set(OrdersState::Ended { reported: false });
                 Ok(None)
             }
         }
@@ -64,8 +63,9 @@ impl MasterLink {
 
     fn take_connections(&mut self) -> Result<WorkerSignal> {
         let claim = self.row.claim();
-        // The master reads back what was not taken, and the event loop looks again; but one that ended may have been about to.
-        if claim.is_none() && !matches!(self.heard.get(), Orders::Ended { .. }) {
+        // The master reads back what was not taken, and the poll fires again. A master that ended
+        // may have died while reading back.
+        if claim.is_none() && !matches!(self.orders_state.get(), OrdersState::Ended { .. }) {
             return Ok(WorkerSignal::Nothing);
         }
         let received = self.channel.receive(&mut self.buffer);
@@ -73,8 +73,8 @@ impl MasterLink {
         let received = match received {
             Ok(Some(received)) => received,
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                self.looking.set(Looking::Starved);
-                self.tell_room()?;
+                self.channel_poll.set(ChannelPoll::Starved);
+                self.report_room()?;
                 return Ok(WorkerSignal::Starved);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -84,27 +84,32 @@ impl MasterLink {
                 return Err(unreadable(error));
             }
             _ => {
-                self.looking.set(Looking::Ended);
+                self.channel_poll.set(ChannelPoll::Ended);
                 return Ok(WorkerSignal::Nothing);
             }
         };
         match frame::from_master(received.bytes, received.fds.len()) {
             Ok(MasterFrame::Connections(origins)) => {
+                let fds = received.fds;
                 self.silent = false;
-                self.row.add(Field::Taken, received.fds.len() as f64);
-                self.row.add(Field::ConnectionsActive, received.fds.len() as f64);
-                // A connection that was moved here has been counted where it was first.
-                let fresh = origins.iter().filter(|origin| origin.past.is_new()).count();
-                self.row.add(Field::ConnectionsTotal, fresh as f64);
-                Ok(WorkerSignal::Connections(received.fds.into_iter().zip(origins).collect()))
+                self.count(&origins);
+                Ok(WorkerSignal::Connections(fds.into_iter().zip(origins).collect()))
             }
             Ok(MasterFrame::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(unreadable(io::Error::other(error))),
         }
     }
 
-    /// Tells the master for how many connections there are descriptors, if that is not what it knows.
-    fn tell_room(&mut self) -> Result<()> {
+    fn count(&self, origins: &[Origin]) {
+        self.row.add(Field::Taken, origins.len() as f64);
+        self.row.add(Field::ConnectionsActive, origins.len() as f64);
+        // A connection that moved here was counted in total where it was first.
+        let new = origins.iter().filter(|origin| origin.past.is_new()).count();
+        self.row.add(Field::ConnectionsTotal, new as f64);
+    }
+
+    /// Reports for how many connections there are descriptors, if the master does not know it.
+    fn report_room(&mut self) -> Result<()> {
         let room = descriptors::room(MAX_FDS, self.channel.as_fd());
         let until = (room < MAX_FDS).then(|| self.row.count(Field::Taken) + room as u64);
         if until != self.room {
@@ -114,14 +119,14 @@ impl MasterLink {
         Ok(())
     }
 
-    /// Looks again for what could not be taken, and sends what found no room before. False: something still finds none, or
-    /// descriptors are still lacking.
+    /// Polls again for connections that could not be taken, and sends what found no room before.
+    /// Returns `false` if something still finds none, or descriptors are still lacking.
     pub fn catch_up(&mut self) -> Result<bool> {
         if self.room.is_some() {
-            self.tell_room()?;
+            self.report_room()?;
         }
-        if let (Looking::Starved, Some(poll)) = (self.looking.get(), &self.poll) {
-            self.looking.set(Looking::Yes);
+        if let (ChannelPoll::Starved, Some(poll)) = (self.channel_poll.get(), &self.poll) {
+            self.channel_poll.set(ChannelPoll::Active);
             poll.resume().map_err(ClusterError::system("looking at the channel"))?;
         }
         Ok(self.flush()? && self.room.is_none())

@@ -1,103 +1,82 @@
-//! The worker's end: what JavaScript in a worker calls, and the watch.
+//! A worker's link to its master: its descriptors, its reports, and its polls on the event loop.
 //!
-//! The channel and the orders lie on Node's own event loop, which only ever tells JavaScript that something is there; taking it off is a
-//! call made on the JavaScript thread, so that a stuck event loop takes nothing and the master can give what it has not taken to somebody
-//! else.
-//!
-//! What always holds: orders, and the end of the master, are read however few descriptors are free; a connection is taken with its
-//! descriptor, or stays where it is; and while there is no room for a whole frame, the master is told for how many there is.
-//!
-//! The *watch* is a thread that waits for the end of the master. It then has the lanes listen no more, as the master's other
-//! sockets do, gives the event loop `orphan_limit` to finish, and ends the process itself.
+//! Node's own event loop polls the channel and the orders, and only tells JavaScript that there is
+//! something to take.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::epoll;
-
-use crate::clock::{Clock, MAX_WAIT, Millis};
+use super::beats::Beats;
+use super::lanes::Lanes;
+use super::orphan_watch;
 use crate::error::{ClusterError, Result};
-use crate::os;
-use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::os::channel::{self, Channel, MAX_BYTES, MAX_FDS};
+use crate::os::descriptors;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
-use crate::os::spawn::{CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
-use crate::os::uv::Poll;
-use crate::os::{channel, descriptors, listener, thread, uv};
-use crate::protocol::{ListenerId, Order, Origin, Report};
-use crate::protocol::{frame, parts};
-use crate::worker::beats::Beats;
+use crate::os::spawn::{self, CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
+use crate::os::uv::{self, Poll};
+use crate::protocol::{Origin, Report, frame, parts};
 
-/// What one call took off the channel.
-#[derive(Debug)]
-pub enum WorkerSignal {
-    /// Connections, each with where it came from.
-    Connections(Vec<(OwnedFd, Origin)>),
-    /// An order, and beside the answer to `Bind` perhaps a lane.
-    Order(Order, Option<OwnedFd>),
-    /// Nothing is there.
-    Nothing,
-    /// What is there cannot be taken for lack of descriptors; the event loop does not look again before `catch_up`.
-    Starved,
-    /// The master is gone.
-    Orphaned,
-}
-
-/// Whether the event loop is to look at the channel.
+/// The state of the poll on the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looking {
-    Yes,
-    /// What lies there cannot be taken for lack of descriptors: it would be told again and again.
+pub(super) enum ChannelPoll {
+    Active,
+    /// Paused, because descriptors are lacking for what is there: the poll would fire again and
+    /// again.
     Starved,
-    /// Nobody is there any more who could send something.
+    /// Ended, because the master is gone.
     Ended,
 }
 
-/// What is known of the orders.
+/// The state of the orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Orders {
+pub(super) enum OrdersState {
+    /// All are read.
     Read,
     /// There may be some.
     Unread,
-    /// The master is gone. `told`: and JavaScript knows.
-    Ended {
-        told: bool,
-    },
+    /// The master is gone. `reported`: JavaScript knows.
+    Ended { reported: bool },
 }
 
-/// See the module's text.
+/// A worker's link to its master.
 pub struct MasterLink {
     pub(super) channel: Arc<Channel>,
-    /// Where orders come from, and reports go.
+    /// For orders, and for reports in the other direction.
     pub(super) orders: Arc<Channel>,
     pub(super) row: Row,
     pub(super) header: Header,
-    /// Reports that did not fit into their socket; sent before the next one.
-    pub(super) unsent: VecDeque<Vec<u8>>,
-    pub(super) looking: Rc<Cell<Looking>>,
+    /// Frames of reports for which there was no room; sent before the next report.
+    unsent: VecDeque<Vec<u8>>,
+    pub(super) channel_poll: Rc<Cell<ChannelPoll>>,
     pub(super) poll: Option<Poll>,
-    /// The master left a question unanswered, and has not been heard of since.
+    /// Whether the master left a question unanswered, and has sent nothing since.
     pub(super) silent: bool,
-    pub(super) heard: Rc<Cell<Orders>>,
-    /// How many connections will have been taken when no descriptor is left, as the master was told; `None`: there are plenty.
+    pub(super) orders_state: Rc<Cell<OrdersState>>,
+    /// How many connections will be taken when no descriptor is left, as the master knows it.
+    /// `None`: there are plenty.
     pub(super) room: Option<u64>,
-    /// A descriptor of each lane that JavaScript has, for the watch.
-    pub(super) lanes: Arc<Mutex<BTreeMap<ListenerId, OwnedFd>>>,
+    pub(super) lanes: Lanes,
     pub(super) buffer: Box<[u8; MAX_BYTES]>,
 }
 
-/// Reports that may wait for room in the channel; beyond them only what the master must know.
-pub(super) const MAX_UNSENT: usize = 1024;
+/// Frames that may wait for room. Beyond them only reports that the master needs may wait.
+const MAX_UNSENT: usize = 1024;
 
 impl MasterLink {
-    /// Takes over the descriptors that the master passed. Only the first call in a process can succeed.
+    /// The most connections of one `take`.
+    pub const MAX_TAKEN: usize = MAX_FDS;
+
+    /// Takes over the descriptors that the master passed. Only the first call in a process can
+    /// succeed.
     pub fn enter(row: usize) -> Result<Self> {
-        let [channel, board, orders] = os::spawn::inherited([CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD])
+        let [channel, board, orders] = spawn::inherited([CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD])
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board =
             Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
@@ -113,28 +92,28 @@ impl MasterLink {
             row,
             header,
             unsent: VecDeque::new(),
-            looking: Rc::new(Cell::new(Looking::Yes)),
+            channel_poll: Rc::new(Cell::new(ChannelPoll::Active)),
             poll: None,
             silent: false,
-            heard: Rc::new(Cell::new(Orders::Unread)),
+            orders_state: Rc::new(Cell::new(OrdersState::Unread)),
             room: None,
-            lanes: Arc::default(),
+            lanes: Lanes::default(),
             buffer: Box::new([0; MAX_BYTES]),
         }
     }
 
-    /// This worker's row.
+    /// Returns this worker's row.
     pub fn row(&self) -> &Row {
         &self.row
     }
 
-    /// What concerns all workers.
+    /// Returns the scoreboard's header.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Starts to look, the beats, and the watch. `notify` is called on this thread when there may be something to take. `event_loop` is
-    /// Node's own, of this thread.
+    /// Starts the polls, the beats, and the orphan watch. Calls `notify` on this thread when there
+    /// may be something to take. `event_loop` is Node's own, of this thread.
     pub fn watch(
         &mut self,
         event_loop: *mut c_void,
@@ -143,88 +122,68 @@ impl MasterLink {
         notify: impl Fn() + 'static,
     ) -> Result<()> {
         let notify = Rc::new(notify);
-        let (heard, told) = (Rc::clone(&self.heard), Rc::clone(&notify));
-        let ordered = move || {
-            if heard.get() == Orders::Read {
-                heard.set(Orders::Unread);
-            }
-            told();
-            !matches!(heard.get(), Orders::Ended { .. })
-        };
-        let orders = Poll::start(event_loop, self.orders.as_fd(), Box::new(ordered));
-        orders.map_err(ClusterError::system("looking for orders"))?;
-        let looking = Rc::clone(&self.looking);
-        let readable = move || {
-            notify();
-            looking.get() == Looking::Yes
-        };
-        let poll = Poll::start(event_loop, self.channel.as_fd(), Box::new(readable));
-        self.poll = Some(poll.map_err(ClusterError::system("looking at the channel"))?);
+        self.poll_orders(event_loop, Rc::clone(&notify))
+            .map_err(ClusterError::system("looking for orders"))?;
+        self.poll_channel(event_loop, notify)
+            .map_err(ClusterError::system("looking at the channel"))?;
         let mut beats = Beats::new(self.row.clone());
         beats.beat(beat);
-        let started = uv::each(event_loop, beat, move || beats.beat(beat));
-        started.map_err(ClusterError::system("starting the beats"))?;
-        let watch = || -> io::Result<OwnedFd> {
-            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            let flags = epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-            epoll::add(&epoll, &*self.orders, epoll::EventData::new_u64(0), flags)?;
-            Ok(epoll)
-        };
-        let epoll = watch().map_err(ClusterError::system("watching the master"))?;
-        // Held by the thread, so that the descriptor is not closed under it.
-        let orders = Arc::clone(&self.orders);
-        let lanes = Arc::clone(&self.lanes);
-        let watch = move || {
-            until_orphaned(&epoll);
-            if let Ok(lanes) = lanes.lock() {
-                lanes.values().for_each(listener::stop_listening);
+        uv::every(event_loop, beat, move || beats.beat(beat))
+            .map_err(ClusterError::system("starting the beats"))?;
+        orphan_watch::start(Arc::clone(&self.orders), self.lanes.clone(), orphan_limit)
+    }
+
+    fn poll_orders(
+        &self,
+        event_loop: *mut c_void,
+        notify: Rc<impl Fn() + 'static>,
+    ) -> io::Result<()> {
+        let state = Rc::clone(&self.orders_state);
+        let readable = move || {
+            if state.get() == OrdersState::Read {
+                state.set(OrdersState::Unread);
             }
-            drop(orders);
-            grant(orphan_limit);
-            tracing::error!("the master is gone and the event loop did not end in time");
-            os::process::kill_self();
+            notify();
+            !matches!(state.get(), OrdersState::Ended { .. })
         };
-        thread::start("cluster2-watch", watch)
-            .map_err(ClusterError::system("starting the watch"))?;
+        Poll::start(event_loop, self.orders.as_fd(), readable).map(drop)
+    }
+
+    fn poll_channel(
+        &mut self,
+        event_loop: *mut c_void,
+        notify: Rc<impl Fn() + 'static>,
+    ) -> io::Result<()> {
+        let state = Rc::clone(&self.channel_poll);
+        let readable = move || {
+            notify();
+            state.get() == ChannelPoll::Active
+        };
+        self.poll = Some(Poll::start(event_loop, self.channel.as_fd(), readable)?);
         Ok(())
     }
 
-    /// Has `notify` called once, when there is no room for a batch of descriptors, and before `event_loop` looks for what came. libuv
-    /// ends everybody who waits on a socket where it cannot accept, and says nothing of it.
+    /// Calls `notify` once, when there is no room for a batch of descriptors, before `event_loop`
+    /// polls. Where libuv cannot accept, it silently ends all connections that wait on a socket.
     pub fn watch_room(
         &mut self,
         event_loop: *mut c_void,
         notify: impl Fn() + 'static,
     ) -> Result<()> {
         let like = Arc::clone(&self.channel);
-        let look = move || {
+        let step = move || {
             let has_room = descriptors::leave_room_for(MAX_FDS, like.as_fd());
             if !has_room {
                 notify();
             }
             has_room
         };
-        uv::before_each_look(event_loop, look)
+        uv::before_each_poll(event_loop, step)
             .map_err(ClusterError::system("watching the descriptors"))
     }
 
-    /// Without a descriptor of its own the watch does nothing, and JavaScript closes the lane alone.
-    pub(super) fn remember_lane(&self, order: &Order, lane: Option<&OwnedFd>) {
-        if let (Order::Bound { listener, .. }, Some(Ok(lane)), Ok(mut lanes)) =
-            (order, lane.map(OwnedFd::try_clone), self.lanes.lock())
-        {
-            lanes.insert(*listener, lane);
-        }
-    }
-
-    pub(super) fn forget_lane(&self, report: &Report) {
-        if let (Report::Unserve { listener }, Ok(mut lanes)) = (report, self.lanes.lock()) {
-            lanes.remove(listener);
-        }
-    }
-
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open here. False: there is no room
-    /// for it now.
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open
+    /// here. Returns `false` if there is no room for it now.
     pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
         let frame = frame::connections(std::iter::once(origin));
         match self.channel.send_number(&frame, fd) {
@@ -234,8 +193,9 @@ impl MasterLink {
         }
     }
 
-    /// Reports to the master. False: it finds no room, and is sent with the next report or the next `catch_up`. Where too many
-    /// wait, what a person is only told is left out, and logged.
+    /// Reports to the master. Returns `false` if there is no room: then it is sent with the next
+    /// report or the next [`Self::catch_up`]. If too many wait, a report that is only for people is
+    /// logged instead.
     pub fn report(&mut self, report: &Report) -> Result<bool> {
         let is_news = matches!(
             report,
@@ -252,12 +212,20 @@ impl MasterLink {
         self.flush()
     }
 
+    /// Forgets the lane of a listener that the worker serves no more.
+    pub(super) fn forget_lane(&self, report: &Report) {
+        if let Report::Unserve { listener } = report {
+            self.lanes.remove(*listener);
+        }
+    }
+
+    /// Sends as many waiting frames as fit. Returns `false` if some are left.
     pub(super) fn flush(&mut self) -> Result<bool> {
         while let Some(frame) = self.unsent.front() {
             match self.orders.send(frame, &[]) {
                 Ok(()) => drop(self.unsent.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                // An orphan has nobody to report to; that it is one is told by `take`.
+                // No master is left; `take` returns that.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -272,33 +240,5 @@ impl MasterLink {
             }
         }
         Ok(true)
-    }
-
-    /// The most connections that one `take` can bring.
-    pub const MAX_TAKEN: usize = MAX_FDS;
-}
-
-/// Waits for so long, not counting time in which this process was stopped.
-pub(super) fn grant(limit: Duration) {
-    let mut clock = Clock::default();
-    let end = clock.turn(os::now()) + limit.as_millis() as Millis;
-    loop {
-        let machine = os::now();
-        let wait = end.saturating_sub(clock.turn(machine)).min(MAX_WAIT);
-        if wait == 0 {
-            return;
-        }
-        clock.wait(machine, wait);
-        std::thread::sleep(Duration::from_millis(wait));
-    }
-}
-
-pub(super) fn until_orphaned(epoll: &OwnedFd) {
-    let mut events = Vec::with_capacity(1);
-    while events.is_empty() {
-        match epoll::wait(epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return tracing::error!(%error, "the watch cannot wait"),
-        }
     }
 }

@@ -1,6 +1,20 @@
-//! A worker process's end of what it shares with its master.
+//! A worker process's end of what it shares with its master: the channel for connections, orders
+//! and reports, and its row of the scoreboard.
+//!
+//! Everything except the orphan watch runs on the JavaScript thread. What always holds: orders, and
+//! the end of the master, are read however few descriptors are free; a connection is taken with its
+//! descriptor, or stays where it is; while there is no room for a whole frame, the master knows for
+//! how many there is; and a stuck event loop takes nothing, so that the master can give what is not
+//! taken to another worker.
 
-pub mod beats;
+mod beats;
 mod intake;
-pub mod master_link;
+mod lanes;
+mod master_link;
+mod orphan_watch;
 mod question;
+mod signal;
+
+pub(crate) use beats::Beats;
+pub(crate) use master_link::MasterLink;
+pub(crate) use signal::WorkerSignal;

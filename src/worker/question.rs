@@ -1,28 +1,30 @@
-//! Questions to the master, for what is synchronous in plain Node: `listen()` and `close()` of a server.
+//! Questions to the master, for calls that are synchronous in plain Node: `listen()` and `close()`
+//! of a server.
 //!
-//! The answer comes on a socket pair of the question's own. What always holds: nothing else is taken meanwhile, so
-//! orders keep their order, and the master can give the connections to somebody else if JavaScript does not
-//! return to its event loop. The dispatcher's thread never waits for JavaScript, so this cannot deadlock. A master that does not
-//! answer in time, as one that was stopped, is not waited for again until it is heard of.
+//! The answer comes on a socket pair of the question's own. What always holds: nothing else is
+//! taken meanwhile, so that orders keep their order, and the master can give the connections to
+//! another worker if JavaScript does not return to its event loop. The dispatcher's thread never
+//! waits for JavaScript, so this cannot deadlock. A master that does not answer in time, because it
+//! was stopped for example, is not waited for again until it sends something.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::master_link::MasterLink;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES};
-use crate::protocol::frame;
-use crate::protocol::frame::MasterFrame;
+use crate::protocol::frame::{self, MasterFrame};
 use crate::protocol::{Order, Report};
-use crate::worker::master_link::MasterLink;
 
-/// How long the answer may take, on a machine that is busy.
+/// How long the answer may take on a busy machine.
 const ANSWER_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5_000 });
 
 impl MasterLink {
-    /// Asks, and waits for the order that answers, beside which a lane may come. `None`: there is no answer, since the master is
-    /// gone or silent, descriptors are lacking, or the question is too long for one frame. The master may have read the question all the same: so it must do no harm to
-    /// report the same once more.
+    /// Asks, and waits for the order that answers, perhaps with a lane. `None`: there is no answer,
+    /// because the master is gone or silent, descriptors are lacking, or the question is too long
+    /// for one frame. The master may have read the question nevertheless, so it must do no harm to
+    /// report the same again.
     pub fn ask(&mut self, report: &Report) -> Result<Option<(Order, Option<OwnedFd>)>> {
         if self.silent {
             return Ok(None);
@@ -40,16 +42,13 @@ impl MasterLink {
         }
         let Ok(Some(received)) = answers.receive_lossy(&mut self.buffer) else { return Ok(None) };
         match frame::from_master(received.bytes, received.fds.len()) {
-            Ok(MasterFrame::Order(order)) => {
-                let lane = received.fds.into_iter().next();
-                self.remember_lane(&order, lane.as_ref());
-                Ok(Some((order, lane)))
-            }
+            Ok(MasterFrame::Order(order)) => Ok(Some(self.lanes.take(order, received.fds))),
             _ => Ok(None),
         }
     }
 
-    /// Sends a question, after all that was reported before. Returns the socket on which the answer comes, if it could be sent.
+    /// Sends a question, after all earlier reports. Returns the socket for the answer, if the
+    /// question could be sent.
     fn send_question(&mut self, report: &Report, deadline: Instant) -> Result<Option<Channel>> {
         let Ok((ours, theirs)) = Channel::pair() else { return Ok(None) };
         let frame = frame::question(report);
@@ -61,7 +60,7 @@ impl MasterLink {
                 match self.orders.send(&frame, &[theirs.as_fd()]) {
                     Ok(()) => return Ok(Some(ours)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // `take` tells that the master is gone; all else is for the report to find out.
+                    // `take` returns that the master is gone; the next report fails for all else.
                     Err(_) => return Ok(None),
                 }
             }
@@ -79,12 +78,12 @@ impl MasterLink {
 
 #[cfg(test)]
 mod tests {
+    use super::super::master_link::OrdersState;
+    use super::super::signal::WorkerSignal;
     use super::*;
     use crate::os::scoreboard::Scoreboard;
     use crate::protocol::frame::WorkerFrame;
     use crate::protocol::{Origin, Past};
-    use crate::worker::master_link::Orders;
-    use crate::worker::master_link::WorkerSignal;
 
     const UNSERVE: Report = Report::Unserve { listener: 1 };
 
@@ -101,8 +100,8 @@ mod tests {
         (worker, master)
     }
 
-    /// What came from the worker, and where the answer goes.
-    fn heard(master: &Channel) -> (WorkerFrame, Option<Channel>) {
+    /// Returns what came from the worker, and the socket for the answer.
+    fn received(master: &Channel) -> (WorkerFrame, Option<Channel>) {
         assert!(master.wait_readable(Instant::now() + Duration::from_secs(5)).unwrap());
         let mut buffer = [0; MAX_BYTES];
         let received = master.receive_lossy(&mut buffer).unwrap().unwrap();
@@ -111,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_the_answer_is_taken_later_and_in_its_order() {
+    fn what_comes_before_the_answer_is_taken_later_and_in_order() {
         let (mut worker, channel, master) = connected_worker();
         let (connection, _client) = Channel::pair().unwrap();
         let plays = std::thread::spawn(move || {
-            let (question, asker) = heard(&master);
+            let (question, asker) = received(&master);
             assert_eq!(question, WorkerFrame::Question(UNSERVE));
             let origin = Origin { listener: 1, past: Past::default() };
             master.send(&frame::order(&Order::Beat), &[]).unwrap();
@@ -135,21 +134,21 @@ mod tests {
     }
 
     #[test]
-    fn a_master_that_does_not_answer_is_waited_for_once_until_it_is_heard_of() {
+    fn a_master_that_does_not_answer_is_waited_for_once_until_it_sends_something() {
         let (mut worker, master) = worker();
         let mut took = || {
             let began = Instant::now();
             assert!(worker.ask(&UNSERVE).unwrap().is_none());
             let time = began.elapsed();
             // As the event loop does.
-            worker.heard.set(Orders::Unread);
+            worker.orders_state.set(OrdersState::Unread);
             (time, worker.take().unwrap())
         };
         assert!(took().0 >= ANSWER_WITHIN);
         master.send(&frame::order(&Order::Beat), &[]).unwrap();
-        let (second, taken) = took();
+        let (second, signal) = took();
         assert!(second < ANSWER_WITHIN);
-        assert!(matches!(taken, WorkerSignal::Order(Order::Beat, None)));
+        assert!(matches!(signal, WorkerSignal::Order(Order::Beat, None)));
         assert!(took().0 >= ANSWER_WITHIN);
     }
 
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_comes_after_what_was_reported_before_it_also_where_the_channel_was_full() {
+    fn a_question_comes_after_earlier_reports_even_if_the_channel_was_full() {
         let (mut worker, master) = worker();
         let lines = vec!["x".repeat(8_000)];
         let mut reported = 1;
@@ -172,9 +171,10 @@ mod tests {
         }
         let plays = std::thread::spawn(move || {
             for _ in 0..reported {
-                assert!(matches!(heard(&master).0, WorkerFrame::Report(Report::LastLines { .. })));
+                let (report, _) = received(&master);
+                assert!(matches!(report, WorkerFrame::Report(Report::LastLines { .. })));
             }
-            let (question, asker) = heard(&master);
+            let (question, asker) = received(&master);
             assert_eq!(question, WorkerFrame::Question(UNSERVE));
             asker.unwrap().send(&frame::order(&Order::Unserved), &[]).unwrap();
         });

@@ -41,7 +41,7 @@ const MAY_USE = {
 const PURE = ['balancing', 'clock', 'supervision'];
 
 /** Rooms in which files still name each other in a circle. */
-const CIRCLES = ['config', 'dispatcher', 'health', 'monitor'];
+const CIRCLES = ['dispatcher', 'health', 'monitor'];
 
 /** A Rust source as lines, comments and texts emptied; `raw` as they are. */
 function readRust(file) {
@@ -179,12 +179,12 @@ describe('the rules of the house in Rust', () => {
 
   it('unsafe stands only in os, and in the two places where the binding calls Node-API itself', () => {
     const elsewhere = rust.filter((source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0);
-    assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/callback.rs: 2', 'src/binding/mod.rs: 1']);
+    assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/callback.rs: 8', 'src/binding/shared_memory.rs: 1']);
   });
 
-  it('each unsafe has its reason directly above, after SAFETY:', () => {
+  it('each unsafe block and impl has its reason directly above, after SAFETY:', () => {
     const bare = rust.flatMap((source) =>
-      unsafeLines(source).filter((index) => !hasReason(source, index)).map((index) => `${source.name}:${index + 1}`));
+      unsafeLines(source).filter((index) => /\bunsafe (\{|impl\b)/.test(source.code[index])).filter((index) => !hasReason(source, index)).map((index) => `${source.name}:${index + 1}`));
     assert.deepStrictEqual(bare, []);
   });
 

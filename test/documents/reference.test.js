@@ -53,9 +53,9 @@ function members(name) {
   return matches(body, /^ {4}(?:readonly )?(\w+)\??:/gm);
 }
 
-/** What `src/config/mod.rs` reads. */
+/** What `src/config/options.rs` reads. */
 function options() {
-  const [main, ecv] = read('src', 'config', 'mod.rs').split(/^fn ecv\b/m);
+  const [main, ecv] = read('src', 'config', 'options.rs').split(/^fn ecv\b/m);
   const asked = /\bread\s*\.\s*\w+\(\s*"(\w+)"/g;
   const nested = matches(ecv, asked).filter((name) => name !== 'ecv');
   return { top: [...matches(main, asked), 'ecv'], ecv: nested };

@@ -8,8 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::Config;
-use cluster2_rs::config::Port;
+use cluster2_rs::config::{Config, Port, app_root};
 use cluster2_rs::master::Launch;
 use cluster2_rs::snapshot::About;
 
@@ -52,7 +51,7 @@ pub fn launch(
         cwd,
         plain: true,
     };
-    Ok((launch, About { node: version, root: root(&script) }))
+    Ok((launch, About { node: version, root: app_root(script.parent().unwrap_or(&script)) }))
 }
 
 fn text(path: impl AsRef<Path>) -> Result<String, Failed> {
@@ -168,14 +167,4 @@ fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
     }
     variables.extend(config.env.clone());
     variables
-}
-
-/// The nearest directory with a package.json, as npm has it.
-fn root(script: &Path) -> PathBuf {
-    let directory = script.parent().unwrap_or(script);
-    directory
-        .ancestors()
-        .find(|above| above.join("package.json").exists())
-        .unwrap_or(directory)
-        .to_owned()
 }

@@ -11,7 +11,7 @@ use cluster2_rs::monitor::respond::Pieces;
 use cluster2_rs::monitor::tail::Follower;
 use cluster2_rs::monitor::tail::start_of_last;
 use cluster2_rs::os::contained_files;
-use cluster2_rs::os::contained_files::Found;
+use cluster2_rs::os::contained_files::FoundFile;
 use tokio::sync::mpsc;
 
 use super::{Failed, copy, print, settings};
@@ -40,7 +40,7 @@ pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
 }
 
 /// The files, the newest last.
-fn found(root: &Path) -> Result<Vec<Found>, Failed> {
+fn found(root: &Path) -> Result<Vec<FoundFile>, Failed> {
     let mut found = contained_files::list(root, DEPTH, LOOKED_AT).map_err(|error| {
         Failed::new(format!("cannot read the logs directory {}: {error}", root.display()))
     })?;
@@ -55,7 +55,7 @@ fn found(root: &Path) -> Result<Vec<Found>, Failed> {
     Ok(found)
 }
 
-fn list(files: &[Found]) -> Result<(), Failed> {
+fn list(files: &[FoundFile]) -> Result<(), Failed> {
     let lines = files.iter().map(|file| {
         let size = format::bytes(file.size as f64).replace('\u{a0}', " ");
         format!(

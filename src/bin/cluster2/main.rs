@@ -55,7 +55,7 @@ impl Failed {
 
 impl From<ClusterError> for Failed {
     fn from(error: ClusterError) -> Self {
-        let text = format!("{error} ({})", error.code());
+        let text = format!("{} ({})", error.message(), error.code());
         match error {
             ClusterError::NotRunning { .. } => Self::not_running(text),
             _ => Self::new(text),

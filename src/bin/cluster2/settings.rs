@@ -43,7 +43,8 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
             flags::origin(&name, matches, file.as_deref())
         )),
         other => Failed::usage(
-            file.as_ref().map_or_else(|| other.to_string(), |file| format!("{file}: {other}")),
+            file.as_ref()
+                .map_or_else(|| other.message(), |file| format!("{file}: {}", other.message())),
         ),
     };
     let mut config = Config::from_json(&Value::Object(options)).map_err(named)?;
@@ -83,7 +84,7 @@ fn check_port(
     file: Option<&str>,
 ) -> Result<(), Failed> {
     match port {
-        Port::Unix(path) if !path.contains('/') && !path.starts_with("systemd:") => {
+        Port::Unix(path) if !path.contains('/') && !port.is_inherited() => {
             Err(Failed::usage(format!(
                 "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; got {path}",
                 flags::origin(option, matches, file)

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use cluster2_rs::config::Config;
 use cluster2_rs::config::Output;
-use cluster2_rs::config::Port;
+use cluster2_rs::config::{Port, SECOND_INTERRUPT_AFTER};
 use cluster2_rs::embedder::Failure;
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
 use cluster2_rs::os::process;
-use cluster2_rs::os::terminal::Sender;
+use cluster2_rs::os::terminal::SignalSender;
 use cluster2_rs::os::terminal::Terminal;
 use cluster2_rs::remote::client;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -26,8 +26,6 @@ use super::{Failed, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
 
-/// A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too).
-const TWICE: Duration = Duration::from_millis(500);
 /// How often it is looked whether a cluster that is shutting down has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What is passed on or means something; all others are left as they are.
@@ -51,7 +49,8 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let failure = Arc::default();
     let embedder =
         Watcher::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
-    let failed = |error: ClusterError| Failed::start(format!("{error} ({})", error.code()));
+    let failed =
+        |error: ClusterError| Failed::start(format!("{} ({})", error.message(), error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
     let_another_end(&config, &mut signals, &console)?;
     let master = Master::start(config, launch, about, Arc::new(embedder)).map_err(failed)?;
@@ -151,11 +150,11 @@ impl Meanings {
     }
 }
 
-fn sender(origin: &Origin) -> Sender {
+fn sender(origin: &Origin) -> SignalSender {
     match (origin.cause, origin.process) {
-        (Cause::Kernel, _) => Sender::Kernel,
-        (_, Some(process)) => Sender::Process(process.pid),
-        _ => Sender::Unknown,
+        (Cause::Kernel, _) => SignalSender::Kernel,
+        (_, Some(process)) => SignalSender::Process(process.pid),
+        _ => SignalSender::Unknown,
     }
 }
 
@@ -175,7 +174,7 @@ fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Co
                 console.note(format!("shutting down{hint}"));
             }
             (Meaning::Shutdown, Some(since))
-                if origin.signal == SIGINT && since.elapsed() > TWICE =>
+                if origin.signal == SIGINT && since.elapsed() > SECOND_INTERRUPT_AFTER =>
             {
                 master.signal(Signal::Stop);
                 console.note("stopping at once".to_owned());

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use crate::clock::Millis;
 use crate::dispatcher::link::state::Connection;
 use crate::dispatcher::listeners::watch::Watch;
-use crate::os::listener::{Address, Listener};
+use crate::os::address::Address;
+use crate::os::listener::Listener;
 use crate::protocol::{BoundAddress, ListenerId, Origin, Past, Wanted};
 
 /// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.

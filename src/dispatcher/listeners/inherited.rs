@@ -6,7 +6,8 @@ use crate::config::INHERITED;
 use crate::error::{ClusterError, Result};
 use crate::os::activation;
 use crate::os::activation::Passed;
-use crate::os::listener::{Address, Listener};
+use crate::os::address::Address;
+use crate::os::listener::Listener;
 
 /// The inherited socket for `wanted`; `Ok(None)`: it is to be bound. Fails where a name was asked for and there is no such
 /// socket, with `OptionInvalid` that names those there are.

@@ -21,7 +21,8 @@ use crate::dispatcher::listeners::entry::{Entry, address, backlog, bound_address
 use crate::dispatcher::listeners::inherited;
 use crate::dispatcher::listeners::watch::{Attention, Progress, Watch};
 use crate::error::{ClusterError, Result};
-use crate::os::listener::{Address, Listener};
+use crate::os::address::Address;
+use crate::os::listener::Listener;
 use crate::os::socket_file::FileState;
 use crate::protocol::EndpointAddress;
 use crate::protocol::{BoundAddress, ListenerId, Wanted};
@@ -153,7 +154,7 @@ impl ListenerSet {
 
     /// Looks which rights the files of unix sockets have: workers give them.
     pub fn see_rights(&mut self) {
-        self.entries.values_mut().for_each(|entry| entry.listener.see_rights());
+        self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode());
     }
 
     /// What workers are told of a listener: its address on TCP, or its path.

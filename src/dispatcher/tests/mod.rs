@@ -186,7 +186,10 @@ impl Played {
         }
     }
 
-    fn receive<'a>(&self, buffer: &'a mut [u8; MAX_BYTES]) -> Option<os::channel::Received<'a>> {
+    fn receive<'a>(
+        &self,
+        buffer: &'a mut [u8; MAX_BYTES],
+    ) -> Option<os::channel::ReceivedMessage<'a>> {
         let _claim = self.row.claim()?;
         self.end.receive(buffer).ok().flatten()
     }

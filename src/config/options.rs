@@ -1,0 +1,235 @@
+//! Every option with its default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::port::Port;
+use super::reader::Reader;
+use crate::error::{ClusterError, Result};
+
+/// The most workers one cluster may have; the scoreboard is sized for it.
+pub const MAX_WORKERS: u32 = 1024;
+
+/// How the dispatcher chooses a worker for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// The worker with the fewest open connections.
+    LeastConnections,
+    /// One after another.
+    RoundRobin,
+    /// The same worker for the same client address, while the set of workers stays the same.
+    IpHash,
+    /// The kernel chooses among one listening socket for each worker, while no worker is missing.
+    Kernel,
+}
+
+/// Where workers' standard output and error go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// Where the master's go.
+    Inherit,
+    /// As `Inherit`, each line with the worker's slot and pid before it.
+    Prefix,
+    /// Into two files of each slot, in `logs`.
+    Files,
+}
+
+/// The `ecv` option. `validator` itself stays in JavaScript.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EcvOptions {
+    /// Path of the health check on the app's port.
+    pub path: String,
+    /// Path or URL to probe before answering healthy.
+    pub monitor: Option<String>,
+    /// Whether `POST <path>/disable` and `/enable` are served.
+    pub control: bool,
+    /// Whether the user gave a validator function.
+    pub validator: bool,
+    /// How long one probe may take, milliseconds.
+    pub timeout: u64,
+    /// Bearer token that control requires.
+    pub token: Option<String>,
+    /// Addresses and CIDRs that may use control.
+    pub allow: Option<Vec<String>>,
+}
+
+/// Every option with its default filled in. Durations are milliseconds unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// `false`: one process, no workers.
+    pub cluster: bool,
+    /// Where the app listens; never empty.
+    pub ports: Vec<Port>,
+    /// Address the app listens on.
+    pub host: String,
+    /// Number of workers, 1 to [`MAX_WORKERS`].
+    pub no_workers: u32,
+    /// Directory of pid files and the control socket.
+    pub pids: PathBuf,
+    /// Directory of logs that the monitor shows, and of workers' output if it goes to files.
+    pub logs: PathBuf,
+    /// Where workers' standard output and error go.
+    pub output: Output,
+    /// Port of the monitor; `None` turns it off.
+    pub mon_port: Option<Port>,
+    /// Address of the monitor.
+    pub mon_host: String,
+    /// Path of the monitor's page.
+    pub mon_path: String,
+    /// Health check; `None` turns it off.
+    pub ecv: Option<EcvOptions>,
+    /// Idle socket time-out; 0 turns it off.
+    pub timeout: u64,
+    /// Recycle a worker after this many connections.
+    pub conn_threshold: Option<u64>,
+    /// Recycle a worker after this many seconds.
+    pub uptime_threshold: Option<u64>,
+    /// Recycle a worker above this many bytes of memory.
+    pub mem_threshold: Option<u64>,
+    /// How connections are spread.
+    pub balance: Balance,
+    /// Whether idle connections of a draining worker move to other workers.
+    pub move_idle: bool,
+    /// How long a worker may take to become ready.
+    pub start_timeout: u64,
+    /// How long a worker of new code has to live before a reload trusts it.
+    pub min_ready_time: u64,
+    /// How long a drain may take.
+    pub shutdown_timeout: u64,
+    /// From the request of a shutdown to the moment when the cluster closes to new clients, so that
+    /// load balancers notice it.
+    pub shutdown_delay: u64,
+    /// Interval of the `heartbeat` event.
+    pub heartbeat_interval: u64,
+    /// A worker without a heartbeat for this long is hung.
+    pub max_heartbeat_delay: u64,
+    /// Script that workers run; `None`: the master's own.
+    pub exec: Option<String>,
+    /// Arguments of the workers' script; `None`: the master's own.
+    pub args: Option<Vec<String>>,
+    /// Node's own flags for workers; `None`: the master's own.
+    pub exec_argv: Option<Vec<String>>,
+    /// Variables added to the workers' environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory of workers; `None`: the master's own.
+    pub cwd: Option<PathBuf>,
+}
+
+impl Config {
+    /// Checks the user's options.
+    ///
+    /// `options` is the user's object as JSON; values that JSON cannot hold come as
+    /// `{"$type": "<what it was>"}`. A number may come as a numeric string, as from an environment
+    /// variable.
+    /// Fails with `OptionUnknown` or `OptionInvalid`, naming the option.
+    pub fn from_json(options: &Value) -> Result<Self> {
+        let mut read = Reader::new("", options, "an object")?;
+        let config = Self {
+            cluster: read.boolean("cluster", true)?,
+            ports: read.ports("port", Port::Tcp(3000))?,
+            host: read.text("host", "0.0.0.0")?,
+            no_workers: read
+                .number("noWorkers", 1, u64::from(MAX_WORKERS))?
+                .map_or_else(parallelism, |n| n as u32),
+            pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
+            logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
+            output: read.one_of(
+                "output",
+                Output::Inherit,
+                &[
+                    ("inherit", Output::Inherit),
+                    ("prefix", Output::Prefix),
+                    ("files", Output::Files),
+                ],
+            )?,
+            mon_port: read.port_or_off("monPort", Port::Tcp(3001))?,
+            mon_host: read.text("monHost", "127.0.0.1")?,
+            mon_path: read.url_path("monPath", "/")?,
+            ecv: ecv(&mut read)?,
+            timeout: read.duration("timeout", 0, 30_000)?,
+            conn_threshold: read.threshold("connThreshold")?,
+            uptime_threshold: read.threshold("uptimeThreshold")?,
+            mem_threshold: read.threshold("memThreshold")?,
+            balance: read.one_of(
+                "balance",
+                Balance::LeastConnections,
+                &[
+                    ("least-connections", Balance::LeastConnections),
+                    ("round-robin", Balance::RoundRobin),
+                    ("ip-hash", Balance::IpHash),
+                    ("kernel", Balance::Kernel),
+                ],
+            )?,
+            move_idle: read.boolean("moveIdle", true)?,
+            start_timeout: read.duration("startTimeout", 1, 30_000)?,
+            min_ready_time: read.duration("minReadyTime", 0, 1_000)?,
+            shutdown_timeout: read.duration("shutdownTimeout", 1, 30_000)?,
+            shutdown_delay: read.duration("shutdownDelay", 0, 0)?,
+            heartbeat_interval: read.duration("heartbeatInterval", 10, 5_000)?,
+            max_heartbeat_delay: read.duration("maxHeartbeatDelay", 1_000, 30_000)?,
+            exec: read.optional_text("exec")?,
+            args: read.texts("args")?,
+            exec_argv: read.texts("execArgv")?,
+            env: read.variables("env")?,
+            cwd: read.path("cwd")?,
+        };
+        read.finish()?;
+        let inherited = config.ports.iter().find(|port| port.is_inherited());
+        if let Some(Port::Unix(path)) = inherited.filter(|_| !config.cluster) {
+            return Err(ClusterError::OptionInvalid {
+                name: "port".into(),
+                expected: "a port or a path where 'cluster' is false: a socket that was passed is \
+                           for workers"
+                    .into(),
+                got: format!("'{path}'"),
+            });
+        }
+        Ok(config)
+    }
+}
+
+fn ecv(read: &mut Reader<'_>) -> Result<Option<EcvOptions>> {
+    let none = Value::Object(serde_json::Map::new());
+    let given = match read.raw("ecv") {
+        Some(Value::Bool(false)) => return Ok(None),
+        // cluster2's way to turn it off.
+        None if read.is_null("ecv") => return Ok(None),
+        Some(Value::Bool(true)) | None => &none,
+        Some(given) => given,
+    };
+    let mut read = Reader::new("ecv.", given, "an object, or false to turn it off")?;
+    let ecv = EcvOptions {
+        path: read.url_path("path", "/ecv")?,
+        monitor: read.probe_target("monitor")?,
+        control: read.boolean("control", false)?,
+        validator: read.function("validator")?,
+        timeout: read.duration("timeout", 1, 5_000)?,
+        token: read.token("token")?,
+        allow: read.networks("allow")?,
+    };
+    read.finish()?;
+    let bare = |path: &str| {
+        path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned()
+    };
+    if ecv.monitor.as_ref().is_some_and(|monitor| bare(monitor) == bare(&ecv.path)) {
+        return Err(ClusterError::OptionInvalid {
+            name: "ecv.monitor".into(),
+            expected: "another path than ecv.path, since the check would ask itself".into(),
+            got: ecv.path,
+        });
+    }
+    Ok(Some(ecv))
+}
+
+/// Returns the number of processors that this process may use, within the limits of its cgroup
+/// (without them: nodejs/node#28762).
+fn parallelism() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() as u32).min(MAX_WORKERS))
+}
