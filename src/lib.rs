@@ -1,28 +1,44 @@
-//! cluster2-rs: one Node.js server script as a supervised set of worker processes that share its ports.
+//! cluster2-rs: one Node.js server script as a supervised set of worker processes that share its
+//! ports.
 //!
 //! # Theory of operation
 //!
-//! The process in which `listen()` is called is the *master*. It binds the app's ports, and starts *workers*: the same
-//! script again, one for each *slot*. The master's Rust threads accept connections and hand each one, as a file
-//! descriptor, to a worker over the worker's *channel*; the worker wraps it into a Node socket of the server that listens.
-//! What was handed over and not yet taken is known (the *ledger*) and can be read back, so that a worker's death or a stuck
-//! event loop costs no connection that it had not taken. Workers tell how they are by writing their row of the
-//! *scoreboard*, shared memory that the master reads.
+//! The process in which `listen()` is called is the *master*. It binds the app's ports and starts
+//! *workers*: the same script again, one for each *slot*. The master's *dispatcher*, a thread,
+//! accepts connections and sends each one, as a file descriptor, to a worker over the worker's
+//! *channel*. The worker makes it a socket of its Node server. The dispatcher keeps a *ledger* of
+//! connections that it sent and that the worker has not taken yet, and can read these back: a
+//! worker's death, or an event loop that is stuck, costs no connection that the worker has not
+//! taken. Each worker writes how it is into its row of the *scoreboard*, shared memory that the
+//! master reads.
 //!
-//! Dependencies go one way: `binding -> runtime -> {http, ipc, sys, core} -> {config, error}`. `core` decides and does
-//! nothing else; `runtime` executes; `sys` is the only place with `unsafe`, but for one line of `binding`.
-//! `docs/internals/architecture.md` tells the whole story, JavaScript included.
+//! # Rooms
+//!
+//! Dependencies go one way, from the top of this table down; `test/architecture` checks it.
+//!
+//! | room | what |
+//! | --- | --- |
+//! | `binding`, `bin/cluster2` | the addon for JavaScript, and the command line |
+//! | `master`, `single` | a cluster's supervising process; one process without workers |
+//! | `dispatcher`, `worker` | the accepting thread; a worker's end of the channel |
+//! | `monitor`, `health`, `remote` | web pages and metrics; the health check; other processes |
+//! | `supervision`, `balancing` | decisions, without I/O, clock or threads |
+//! | `embedder` | the events of a cluster, and who gets them |
+//! | `protocol`, `os`, `config`, `error` | bytes, Linux, options, errors |
+//!
+//! Only `os` has `unsafe` code, except three lines of `binding`. `docs/internals/architecture.md`
+//! has the whole story, JavaScript included.
 
 pub mod balancing;
 pub mod binding;
 mod changed;
 mod clock;
 pub mod config;
-pub mod connection_limit;
+mod connection_limit;
 pub mod dispatcher;
 pub mod embedder;
 pub mod error;
-pub mod health;
+mod health;
 pub mod log;
 pub mod master;
 pub mod monitor;
@@ -30,8 +46,8 @@ pub mod os;
 pub mod protocol;
 pub mod quota;
 pub mod remote;
-pub mod single;
+mod single;
 mod single_flight;
-pub mod snapshot;
+mod status;
 mod supervision;
-pub mod worker;
+mod worker;

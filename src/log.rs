@@ -1,4 +1,4 @@
-//! The log for who looks for a fault, on standard error.
+//! The log for debugging, on standard error.
 
 use std::io::Write;
 use std::sync::Once;
@@ -6,8 +6,8 @@ use std::sync::Once;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Turns on the log to standard error that `CLUSTER2_LOG` asks for: a level (`info`), or levels by module
-/// (`cluster2_rs::runtime=debug`).
+/// Turns on the log to standard error that `CLUSTER2_LOG` asks for: a level (`info`), or levels by
+/// module (`cluster2_rs::master=debug`). Does nothing when called again.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -19,14 +19,15 @@ pub fn start() {
             Ok(targets) => {
                 let lines =
                     tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-                // Fails only if somebody else in this process set a subscriber, whose log it then is.
+                // Fails only if something else in this process has set a subscriber: that one
+                // stays.
                 let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
             }
             Err(error) => {
                 // Standard error may be closed.
                 let _ = writeln!(
                     std::io::stderr(),
-                    "cluster2: CLUSTER2_LOG={wanted} is no filter: {error}"
+                    "cluster2: CLUSTER2_LOG={wanted} is not a valid filter: {error}"
                 );
             }
         }

@@ -1,7 +1,9 @@
 //! One process without workers (`cluster: false`): its numbers, health check and monitor.
 //!
-//! JavaScript accepts and serves; here is what it has in common with a master. The numbers lie in a scoreboard of one row, which
-//! JavaScript writes and the monitor's thread reads, so that the monitor needs no JavaScript.
+//! JavaScript accepts and serves. What such a process has in common with a master is here: the
+//! monitor's thread, the verdict of the health check, and the status. The numbers lie in a
+//! scoreboard of one row, which JavaScript writes and the monitor's thread reads, so the monitor
+//! needs no JavaScript.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,17 +23,28 @@ use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{Status, Time, Totals, UnhealthyWorker, WorkerStatus};
-use crate::snapshot::{About, Facts};
+use crate::status::{AppInfo, ClusterInfo};
 use crate::worker::Beats;
-use crate::{os, snapshot};
+use crate::{os, status};
+
+/// The handle of the addon.
+pub(crate) struct Single {
+    process: Arc<Process>,
+    bound: Option<Bound>,
+    monitor: Option<Monitor>,
+    checker: Option<Arc<HealthChecker>>,
+    monitor_app: Arc<MonitorApp>,
+    beats: Beats,
+}
 
 /// The process, as its monitor sees it.
 struct Process {
-    facts: Facts,
+    info: ClusterInfo,
     board: Arc<Scoreboard>,
     row: Row,
-    places: OnceLock<Vec<Endpoint>>,
-    leaving: AtomicBool,
+    /// Where the app listens, once it does.
+    endpoints: OnceLock<Vec<Endpoint>>,
+    is_leaving: AtomicBool,
     health: Mutex<Health>,
     embedder: Arc<dyn Embedder>,
 }
@@ -43,19 +56,9 @@ struct Health {
     is_unhealthy: Changed<bool>,
 }
 
-/// See the module's text.
-pub struct Single {
-    process: Arc<Process>,
-    bound: Option<Bound>,
-    monitor: Option<Monitor>,
-    judge: Option<Arc<HealthChecker>>,
-    monitor_app: Arc<MonitorApp>,
-    beats: Beats,
-}
-
 impl Single {
-    /// Binds the monitor's port, and answers nobody yet.
-    pub fn bind(config: Config, about: About, embedder: Arc<dyn Embedder>) -> Result<Self> {
+    /// Binds the monitor's port. Nobody is answered there before `serve`.
+    pub(crate) fn bind(config: Config, app: AppInfo, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let bound = Bound::bind(&config)?;
         let failed = ClusterError::system("creating the scoreboard");
         let board = Scoreboard::alone(1).map_err(failed)?;
@@ -64,155 +67,150 @@ impl Single {
             .ok_or(std::io::ErrorKind::NotFound)
             .map_err(ClusterError::system("finding a row"))?;
         board.header().switch(false, os::wall());
-        let facts = Facts::new(config, about, bound.as_ref().map(Bound::address));
+        let info = ClusterInfo::new(config, app, bound.as_ref().map(Bound::address));
         let beats = Beats::new(row.clone());
-        let (leaving, health) = (AtomicBool::new(false), Mutex::default());
         let process = Arc::new(Process {
-            facts,
+            info,
             board,
             row,
-            places: OnceLock::new(),
-            leaving,
-            health,
+            endpoints: OnceLock::new(),
+            is_leaving: AtomicBool::new(false),
+            health: Mutex::default(),
             embedder,
         });
-        Ok(Self { process, bound, monitor: None, judge: None, monitor_app: Arc::default(), beats })
+        let monitor_app = Arc::default();
+        Ok(Self { process, bound, monitor: None, checker: None, monitor_app, beats })
     }
 
-    /// The app listens at `places`: from now on the monitor answers. `has_app`: the user gave a monitor app too.
-    /// Returns the health check, if it is on.
-    pub fn serve(
+    /// The app listens at `endpoints`: starts the monitor, with the user's monitor app if
+    /// `has_app`. Returns the health check, if it is on.
+    pub(crate) fn serve(
         &mut self,
-        places: Vec<Endpoint>,
+        endpoints: Vec<Endpoint>,
         has_app: bool,
     ) -> Result<Option<Arc<HealthChecker>>> {
-        let Facts { config, about, .. } = &self.process.facts;
+        let ClusterInfo { config, app, .. } = &self.process.info;
         let embedder = Arc::downgrade(&self.process.embedder);
-        self.judge = config.ecv.as_ref().map(|ecv| {
+        self.checker = config.ecv.as_ref().map(|ecv| {
             let check = Check::new(ecv, self.process.board.header());
-            places.first().cloned().into_iter().for_each(|app| check.aim(app));
+            endpoints.first().cloned().into_iter().for_each(|endpoint| check.aim(endpoint));
             Arc::new(HealthChecker::new(ecv, check, embedder.clone()))
         });
-        // Served once.
-        let _ = self.process.places.set(places);
+        // Set once: `serve` is called once.
+        let _ = self.process.endpoints.set(endpoints);
         if has_app {
             self.monitor_app.give();
         }
         if let Some(bound) = self.bound.take() {
             let parts = Parts {
                 config: config.clone(),
-                root: about.root.clone(),
+                root: app.root.clone(),
                 backend: Arc::clone(&self.process),
-                judge: self.judge.clone(),
+                judge: self.checker.clone(),
                 app: Arc::clone(&self.monitor_app),
                 embedder,
             };
             self.monitor = Some(Monitor::start(bound, parts)?);
         }
-        Ok(self.judge.clone())
+        Ok(self.checker.clone())
     }
 
-    /// The user's monitor app took a request.
-    pub fn visitor_taken(&self) {
+    /// The user's monitor app has taken a request.
+    pub(crate) fn visitor_taken(&self) {
         self.monitor_app.taken();
     }
 
-    /// Makes a beat, for which its owner's event loop is to call each `interval`.
-    pub fn beat(&mut self, interval: Duration) {
+    /// Makes a beat. The owner's event loop calls it each `interval`.
+    pub(crate) fn beat(&mut self, interval: Duration) {
         self.beats.beat(interval);
     }
 
     /// The row that JavaScript writes.
-    pub fn row(&self) -> &Row {
+    pub(crate) fn row(&self) -> &Row {
         &self.process.row
     }
 
     /// What the health check reads and writes.
-    pub fn header(&self) -> Header {
+    pub(crate) fn header(&self) -> Header {
         self.process.board.header()
     }
 
-    /// What `status()` answers.
-    pub fn status(&self) -> Status {
-        self.process.picture()
+    pub(crate) fn status(&self) -> Status {
+        self.process.status_now()
     }
 
-    /// The last health check found this; told is only the change.
-    pub fn checked(&self, problem: Option<String>) {
-        self.process.tell_checked(problem);
+    /// Takes what the last health check on the app's port found.
+    pub(crate) fn checked(&self, problem: Option<String>) {
+        self.process.on_checked(problem);
     }
 
-    /// Switches the health check, for a command; the answer.
-    pub fn switch(&self, disabled: bool) -> Result<Value> {
-        let Process { facts, board, .. } = &*self.process;
-        verdict::switch(&facts.config, &board.header(), disabled, |by| {
-            self.process.tell_switched(disabled, by)
+    /// Switches the health check for a command. Returns the answer.
+    pub(crate) fn switch(&self, disabled: bool) -> Result<Value> {
+        let Process { info, board, .. } = &*self.process;
+        verdict::switch(&info.config, &board.header(), disabled, |by| {
+            self.process.on_switched(disabled, by)
         })
     }
 
-    /// The health check was switched on the app's port, on behalf of `by`.
-    pub fn switched(&self, disabled: bool, by: String) {
-        self.process.tell_switched(disabled, by);
+    /// `by` has switched the health check on the app's port.
+    pub(crate) fn switched(&self, disabled: bool, by: String) {
+        self.process.on_switched(disabled, by);
     }
 
-    /// A shutdown begins: the health check says so from now on.
-    pub fn leave(&self) {
-        self.process.leaving.store(true, Ordering::Relaxed);
+    /// Begins a shutdown: the health check says so from now on.
+    pub(crate) fn leave(&self) {
+        self.process.is_leaving.store(true, Ordering::Relaxed);
         self.process.board.header().leave(os::wall());
     }
 
     /// Ends the monitor.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.monitor = None;
         self.bound = None;
     }
 }
 
 impl Process {
-    fn picture(&self) -> Status {
+    fn status_now(&self) -> Status {
         let pid = std::process::id();
-        let running = !self.leaving.load(Ordering::Relaxed);
-        let numbers = snapshot::numbers(&self.row);
-        let worker = WorkerStatus { pid, started_at: Time(self.facts.started_at), ..numbers };
+        let is_running = !self.is_leaving.load(Ordering::Relaxed);
+        let started_at = Time(self.info.started_at);
+        let worker = WorkerStatus { pid, started_at, ..status::worker_numbers(&self.row) };
         let problem = self.health().problem.clone();
+        let unhealthy = problem.map(|reason| UnhealthyWorker { pid, reason });
         let mut totals = Totals::default();
-        snapshot::add(&mut totals, &self.row);
-        let places = self.places.get().map_or(&[][..], Vec::as_slice);
-        let listening = places.iter().map(|place| place.at.to_string()).collect();
+        status::add_counts(&mut totals, &self.row);
+        let endpoints = self.endpoints.get().map_or(&[][..], Vec::as_slice);
+        let listening = endpoints.iter().map(|endpoint| endpoint.at.to_string()).collect();
         Status {
             running: true,
-            master: self.facts.master(running, 0, listening),
+            master: self.info.master(is_running, 0, listening),
             workers: vec![worker],
-            ecv: snapshot::ecv(
-                &self.board.header(),
-                problem.map(|reason| UnhealthyWorker { pid, reason }).into_iter().collect(),
-            ),
+            ecv: status::health(&self.board.header(), unhealthy.into_iter().collect()),
             totals,
         }
     }
-}
 
-impl Process {
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell_switched(&self, disabled: bool, by: String) {
-        self.embedder.tell(if disabled {
+    fn on_switched(&self, disabled: bool, by: String) {
+        self.embedder.emit(if disabled {
             MasterEvent::Disable { pid: None, reason: switched_off_by(&by) }
         } else {
             MasterEvent::Enable
         });
     }
 
-    fn tell_checked(&self, problem: Option<String>) {
+    fn on_checked(&self, problem: Option<String>) {
         let is_news = {
             let mut health = self.health();
             health.problem.clone_from(&problem);
             health.is_unhealthy.set(problem.is_some())
         };
         if is_news {
-            self.embedder.tell(match problem {
+            self.embedder.emit(match problem {
                 Some(reason) => MasterEvent::Disable { pid: Some(std::process::id()), reason },
                 None => MasterEvent::Enable,
             });
@@ -222,21 +220,21 @@ impl Process {
 
 impl Backend for Process {
     async fn status(&self) -> Result<Status> {
-        Ok(self.picture())
+        Ok(self.status_now())
     }
 
     async fn warn(&self, message: String) {
-        self.embedder.tell(MasterEvent::Warning { message });
+        self.embedder.emit(MasterEvent::Warning { message });
     }
 }
 
 impl Switching for Process {
     async fn switched(&self, disabled: bool, by: String) {
-        self.tell_switched(disabled, by);
+        self.on_switched(disabled, by);
     }
 
     async fn checked(&self, problem: Option<String>) {
-        self.tell_checked(problem);
+        self.on_checked(problem);
     }
 
     async fn is_ready(&self) -> bool {

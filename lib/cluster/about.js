@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-/** What the addon is told of this process and the app of `script` (`About` of `src/snapshot.rs`). */
+/** What the addon is told of this process and the app of `script` (`AppInfo` of `src/status.rs`). */
 function about(script) {
   return JSON.stringify({ node: process.version, root: rootOf(script) });
 }

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::convert::print;
-use crate::embedder::mailbox::{Item, Mailbox};
 use crate::embedder::{Embedder, MasterEvent};
+use crate::embedder::{Item, Mailbox};
 use crate::os;
 use crate::quota::Share;
 
@@ -59,20 +59,20 @@ impl<W: Wake> AddonEmbedder<W> {
 }
 
 impl<W: Wake> Embedder for AddonEmbedder<W> {
-    fn tell(&self, told: MasterEvent) {
-        self.wake_if(self.mailbox.tell(told));
+    fn emit(&self, event: MasterEvent) {
+        self.wake_if(self.mailbox.emit(event));
     }
 
     fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share) {
         self.wake_if(self.mailbox.message(pid, id, message, share));
     }
 
-    fn silent(&self, pid: u32) {
-        self.wake_if(self.mailbox.silent(pid));
+    fn end_of_messages(&self, pid: u32) {
+        self.wake_if(self.mailbox.end_of_messages(pid));
     }
 
-    fn connect(&self, connection: OwnedFd) -> bool {
-        self.wake_if(self.mailbox.connect(connection));
+    fn forward(&self, connection: OwnedFd) -> bool {
+        self.wake_if(self.mailbox.forward(connection));
         true
     }
 }
@@ -82,9 +82,9 @@ impl<W: Wake> Embedder for AddonEmbedder<W> {
 pub(super) fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
     let Some(batch) = mailbox.take(os::now()) else { return Ok(None) };
     let events = batch.into_iter().map(|item| match item {
-        Item::MasterEvent(told) => Event::MasterEvent(told),
+        Item::Event(told) => Event::MasterEvent(told),
         // JavaScript owns it from now on.
-        Item::Visitor(connection) => {
+        Item::Connection(connection) => {
             Event::Visitor(json!({ "type": "visitor", "fd": connection.into_raw_fd() }))
         }
     });

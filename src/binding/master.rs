@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use super::convert::{fail, misuse, parse, print};
 use super::embedder::{self, AddonEmbedder, StrongWake};
-use crate::embedder::mailbox::Mailbox;
+use crate::embedder::Mailbox;
 use crate::error::Result;
 use crate::log;
 use crate::master::{Master, Signal};
@@ -24,7 +24,7 @@ pub struct NativeMaster {
 #[napi]
 impl NativeMaster {
     /// Starts a cluster. `config` comes from `normalizeOptions`; `launch` says how workers are
-    /// started; `about` is `About` of `src/snapshot.rs`. `wake` is called when there are events to
+    /// started; `about` is `AppInfo` of `src/status.rs`. `wake` is called when there are events to
     /// `take`, and keeps the event loop alive while the cluster runs.
     #[napi(constructor)]
     pub fn new(

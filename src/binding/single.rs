@@ -11,7 +11,7 @@ use super::convert::{fail, parse, print};
 use super::embedder::{self, AddonEmbedder, WeakWake};
 use super::health::NativeEcv;
 use super::shared_memory;
-use crate::embedder::mailbox::Mailbox;
+use crate::embedder::Mailbox;
 use crate::error::ClusterError;
 use crate::health::verdict::HealthChecker;
 use crate::log;
@@ -28,8 +28,8 @@ pub struct NativeSingle {
 
 #[napi]
 impl NativeSingle {
-    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `About` of
-    /// `src/snapshot.rs`. `wake` is called when there are events to `take`, and does not keep the
+    /// Binds the monitor's port. `config` comes from `normalizeOptions`, `about` is `AppInfo` of
+    /// `src/status.rs`. `wake` is called when there are events to `take`, and does not keep the
     /// event loop alive.
     #[napi(constructor)]
     pub fn new(config: String, about: String, wake: WeakWake) -> napi::Result<Self> {

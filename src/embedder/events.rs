@@ -1,4 +1,4 @@
-//! What an embedder is told.
+//! The events of a cluster, and who gets them.
 
 use std::os::fd::OwnedFd;
 
@@ -7,141 +7,144 @@ use serde_json::value::RawValue;
 
 use crate::quota::Share;
 
-/// What the master tells its embedder. As JSON, `lib/master/master.js` turns it into events.
+/// Something that happened in the cluster. `lib/master/master.js` makes events of its JSON.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum MasterEvent {
-    /// A worker process exists.
+    /// A worker process was started.
     Forked {
-        /// It.
+        /// The worker's process id.
         pid: u32,
     },
     /// A worker is ready.
     Listening {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// Where the app listens, `host:port` or a path each.
-        places: Vec<String>,
+        /// Where the app listens: `host:port`, or a path.
+        #[serde(rename = "places")]
+        addresses: Vec<String>,
     },
-    /// A worker is gone.
+    /// A worker's process has ended.
     Died {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// Its exit code, if it returned one.
+        /// Its exit code, if it exited.
         code: Option<i32>,
         /// The signal that ended it, if one did.
         signal: Option<&'static str>,
-        /// See `Cause::word`.
+        /// The cause, as a word: `crash`, `reload` and so on.
         reason: &'static str,
     },
     /// A worker received a signal.
     Signal {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// `SIGTERM` and so on.
+        /// The signal's name, such as `SIGTERM`.
         signal: String,
     },
     /// A worker sent a message.
     Message {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// Its number among all workers, as `cluster.worker.id` is in it.
+        /// The worker's `cluster.worker.id`.
         id: u32,
-        /// What it sent.
+        /// The message, as JSON.
         message: Box<RawValue>,
     },
-    /// A reload goes on to its next worker.
+    /// A reload begins to replace its next worker.
     Reloading {
-        /// The place.
+        /// The slot in which a worker is replaced.
         slot: u32,
-        /// The worker that is to go.
+        /// Process id of the old worker.
         pid: u32,
-        /// How many are done.
+        /// Number of workers that were replaced before.
         replaced: u32,
-        /// How many there are.
+        /// Number of workers that the reload replaces.
         total: u32,
     },
     /// A reload is complete.
     Reload {
-        /// How many workers are new.
+        /// Number of workers that were replaced.
         replaced: u32,
-        /// Whether another one follows, which was asked for meanwhile.
+        /// Whether another reload follows, which was requested meanwhile.
         again: bool,
     },
-    /// A worker passed a threshold and is being replaced.
+    /// A worker exceeded a threshold and is being replaced.
     Recycle {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// Which threshold, in words.
+        /// The threshold, in words.
         reason: String,
     },
-    /// A worker's event loop is stuck; it is killed and replaced.
+    /// A worker's event loop is stuck. The worker is killed and replaced.
     Unresponsive {
-        /// It.
+        /// The worker's process id.
         pid: u32,
-        /// For how long, milliseconds.
+        /// Milliseconds since the event loop last turned.
         age: u64,
     },
-    /// Load balancers are told to send no more clients.
+    /// The health check tells load balancers to send no clients.
     Disable {
-        /// The worker whose check failed; `None` if it was switched off.
+        /// Process id of the worker whose check failed; `None` if the check was switched off.
         pid: Option<u32>,
-        /// Why.
+        /// Why, in words.
         reason: String,
     },
-    /// Load balancers are told to send clients again.
+    /// The health check tells load balancers to send clients again.
     Enable,
-    /// The user's validator is wanted, for a check on the monitor's port.
+    /// The user's validator has to be called for a check on the monitor's port.
     Validate {
-        /// Comes back in the answer.
+        /// Identifies the question in its answer.
         id: u32,
         /// What the monitor URI answered, if there is one.
         answered: Option<Answered>,
     },
-    /// Something that a person should know.
+    /// Something that the operator should know.
     Warning {
-        /// In words.
+        /// The warning, in words.
         message: String,
     },
-    /// The cluster has ended; nothing follows.
+    /// The cluster has ended. No event follows.
     Finished {
-        /// Why, if it was not asked to.
+        /// Why, if nobody asked it to end.
         error: Option<Failure>,
     },
 }
 
-/// An error for a embedder: a stable code and the words.
+/// An error, for an embedder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
-    /// `CLUSTER2_ERR_…`
+    /// A stable code, `CLUSTER2_ERR_…`.
     pub code: String,
-    /// For people.
+    /// The error, in words.
     pub message: String,
 }
 
-/// Whoever embeds a master. Called on our threads; must not block.
+/// What embeds a master. It is called on the master's threads, and must not block.
 pub trait Embedder: Send + Sync + 'static {
-    /// Something happened.
-    fn tell(&self, told: MasterEvent);
+    /// Takes an event.
+    fn emit(&self, event: MasterEvent);
 
-    /// The worker `pid`, by its number `id`, sent a message, whose `share` is held until it is dealt with: the worker is read no further
-    /// than its quota.
+    /// Takes a message of the worker with process id `pid` and worker id `id`. Until `share` is
+    /// dropped, the message counts against the worker's quota: if that is used up, no more of the
+    /// worker's messages are read.
     fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share);
 
-    /// The worker `pid` has sent its last message.
-    fn silent(&self, pid: u32);
+    /// No more messages of the worker `pid` will come.
+    fn end_of_messages(&self, pid: u32);
 
-    /// A request for the user's monitor app waits on this connection. False: there is nobody to take it.
-    fn connect(&self, connection: OwnedFd) -> bool;
+    /// Takes a connection with a request for the user's monitor app. Returns `false` if there is no
+    /// such app.
+    fn forward(&self, connection: OwnedFd) -> bool;
 }
 
-/// What was answered.
+/// The answer of a health check's monitor URI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answered {
     /// Status code.
     pub status: u16,
-    /// Headers, names in lower case; of repeated ones, all.
+    /// Headers, with names in lower case, repeated ones included.
     pub headers: Vec<(String, String)>,
-    /// The beginning of the body; what is no UTF-8 is replaced.
+    /// The beginning of the body. Bytes that are not UTF-8 are replaced.
     pub body: String,
 }

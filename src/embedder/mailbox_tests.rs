@@ -10,7 +10,7 @@ fn fill(
 ) -> usize {
     let mut count = 0;
     for text in texts {
-        let Some(share) = quota.try_take(text.len() + OVERHEAD) else { break };
+        let Some(share) = quota.try_take(text.len() + MESSAGE_OVERHEAD) else { break };
         mailbox.message(pid, pid, RawValue::from_string(text).unwrap(), share);
         count += 1;
     }
@@ -27,13 +27,13 @@ fn died(pid: u32) -> MasterEvent {
 
 fn fork(mailbox: &Mailbox, pids: std::ops::RangeInclusive<u32>) {
     for pid in pids {
-        mailbox.tell(MasterEvent::Forked { pid });
+        mailbox.emit(MasterEvent::Forked { pid });
     }
 }
 
 fn die(mailbox: &Mailbox, pids: std::ops::RangeInclusive<u32>) {
     for pid in pids {
-        mailbox.tell(died(pid));
+        mailbox.emit(died(pid));
     }
 }
 
@@ -44,11 +44,11 @@ fn warning(number: usize) -> MasterEvent {
 /// What is taken, in short: `f1`, `d1`, `m1` for what concerns worker 1, texts of warnings, `end`.
 fn words(batch: Option<Vec<Item>>) -> Vec<String> {
     let word = |item: Item| match item {
-        Item::MasterEvent(MasterEvent::Forked { pid }) => format!("f{pid}"),
-        Item::MasterEvent(MasterEvent::Died { pid, .. }) => format!("d{pid}"),
-        Item::MasterEvent(MasterEvent::Message { pid, .. }) => format!("m{pid}"),
-        Item::MasterEvent(MasterEvent::Warning { message }) => message,
-        Item::MasterEvent(MasterEvent::Finished { .. }) => "end".to_owned(),
+        Item::Event(MasterEvent::Forked { pid }) => format!("f{pid}"),
+        Item::Event(MasterEvent::Died { pid, .. }) => format!("d{pid}"),
+        Item::Event(MasterEvent::Message { pid, .. }) => format!("m{pid}"),
+        Item::Event(MasterEvent::Warning { message }) => message,
+        Item::Event(MasterEvent::Finished { .. }) => "end".to_owned(),
         other => format!("{other:?}"),
     };
     batch.unwrap_or_default().into_iter().map(word).collect()
@@ -71,22 +71,26 @@ fn flooded() -> (Mailbox, [Quota; 2]) {
 }
 
 #[test]
-fn facts_come_before_the_messages_that_wait() {
-    let (mailbox, _rooms) = flooded();
-    mailbox.tell(warning(1));
-    mailbox.tell(warning(2));
+fn events_come_before_messages_that_wait() {
+    let (mailbox, _quotas) = flooded();
+    mailbox.emit(warning(1));
+    mailbox.emit(warning(2));
     assert_eq!(words(mailbox.take(0))[..3], ["1", "2", "m1"]);
-    mailbox.tell(warning(3));
+    mailbox.emit(warning(3));
     assert_eq!(words(mailbox.take(0))[..2], ["3", "m1"]);
 }
 
 #[test]
 fn a_batch_of_messages_is_bounded_and_each_worker_has_its_turn() {
-    let (mailbox, _rooms) = flooded();
+    let (mailbox, _quotas) = flooded();
     let batch = words(mailbox.take(0));
-    assert!(batch.len() <= BATCH / OVERHEAD + 1, "{}", batch.len());
+    assert!(batch.len() <= BATCH / MESSAGE_OVERHEAD + 1, "{}", batch.len());
     let of_first = batch.iter().filter(|word| *word == "m1").count();
-    assert!(of_first.abs_diff(batch.len() / 2) <= TURN / OVERHEAD, "{of_first} of {}", batch.len());
+    assert!(
+        of_first.abs_diff(batch.len() / 2) <= TURN / MESSAGE_OVERHEAD,
+        "{of_first} of {}",
+        batch.len()
+    );
 }
 
 #[test]
@@ -96,16 +100,16 @@ fn taking_a_message_frees_its_place_and_only_that() {
     mailbox.take(0).unwrap();
     assert!(!quota.is_full());
     let more = fill(&mailbox, &quota, 1, numbers());
-    assert!((1..=BATCH / OVERHEAD).contains(&more), "{more}");
+    assert!((1..=BATCH / MESSAGE_OVERHEAD).contains(&more), "{more}");
 }
 
 #[test]
-fn the_front_is_woken_once_until_it_has_taken_all() {
+fn the_embedder_is_woken_once_until_it_has_taken_all() {
     let mailbox = Mailbox::default();
-    assert!(mailbox.tell(MasterEvent::Forked { pid: 1 }));
-    assert!(!mailbox.tell(warning(1)));
+    assert!(mailbox.emit(MasterEvent::Forked { pid: 1 }));
+    assert!(!mailbox.emit(warning(1)));
     assert!(mailbox.take(0).is_some());
-    assert!(!mailbox.tell(warning(2)), "it takes until there is nothing");
+    assert!(!mailbox.emit(warning(2)), "it takes until there is nothing");
     assert!(mailbox.take(0).is_some() && mailbox.take(0).is_none());
     let quota = Quota::new(1000);
     assert!(mailbox.message(
@@ -119,11 +123,11 @@ fn the_front_is_woken_once_until_it_has_taken_all() {
 #[test]
 fn a_workers_own_messages_come_before_its_end_and_nobody_elses_do() {
     let (mailbox, [quota, _]) = flooded();
-    mailbox.tell(died(1));
+    mailbox.emit(died(1));
     let sent = fill(&mailbox, &quota, 1, numbers());
     assert_eq!(sent, 0);
-    mailbox.silent(1);
-    mailbox.tell(MasterEvent::Forked { pid: 3 });
+    mailbox.end_of_messages(1);
+    mailbox.emit(MasterEvent::Forked { pid: 3 });
     let taken = take_all(&mailbox, 0);
     let end = taken.iter().position(|word| word == "d1").unwrap();
     assert!(end > 1000 && taken[..end].iter().all(|word| word == "m1"));
@@ -132,10 +136,10 @@ fn a_workers_own_messages_come_before_its_end_and_nobody_elses_do() {
 }
 
 #[test]
-fn an_end_waits_for_what_is_still_being_read_but_not_for_ever() {
+fn an_end_waits_for_messages_that_are_still_read_but_not_for_ever() {
     let mailbox = Mailbox::default();
-    mailbox.tell(MasterEvent::Forked { pid: 1 });
-    mailbox.tell(died(1));
+    mailbox.emit(MasterEvent::Forked { pid: 1 });
+    mailbox.emit(died(1));
     let quota = Quota::new(1000);
     assert_eq!(words(mailbox.take(100)), ["f1"]);
     assert!(mailbox.take(100).is_none());
@@ -147,15 +151,15 @@ fn an_end_waits_for_what_is_still_being_read_but_not_for_ever() {
     ));
     assert_eq!(words(mailbox.take(200)), ["m1"]);
     assert!(mailbox.take(200).is_none());
-    assert!(mailbox.silent(1), "it is woken for the end");
+    assert!(mailbox.end_of_messages(1), "it is woken for the end");
     assert_eq!(words(mailbox.take(300)), ["d1"]);
 
-    mailbox.tell(MasterEvent::Forked { pid: 2 });
-    mailbox.tell(died(2));
+    mailbox.emit(MasterEvent::Forked { pid: 2 });
+    mailbox.emit(died(2));
     assert_eq!(words(mailbox.take(1_000)), ["f2"]);
     assert_eq!(words(mailbox.take(1_000 + HOLD)), ["d2"]);
     mailbox.message(2, 2, RawValue::from_string("1".into()).unwrap(), quota.try_take(1).unwrap());
-    assert_eq!(words(mailbox.take(1_000 + HOLD)), ["m2"], "what is late is not lost");
+    assert_eq!(words(mailbox.take(1_000 + HOLD)), ["m2"], "a late message is not lost");
 }
 
 #[test]
@@ -169,14 +173,14 @@ fn many_ends_at_once_wait_no_longer_together_than_one_alone() {
 }
 
 #[test]
-fn the_end_of_the_cluster_waits_for_no_backlog_and_says_what_was_not_taken() {
-    let (mailbox, _rooms) = flooded();
+fn the_end_of_the_cluster_waits_for_no_backlog_and_counts_what_was_not_taken() {
+    let (mailbox, _quotas) = flooded();
     die(&mailbox, 1..=2);
-    mailbox.tell(MasterEvent::Finished { error: None });
+    mailbox.emit(MasterEvent::Finished { error: None });
     let first = words(mailbox.take(0));
     assert!(
         first.iter().all(|word| word == "m1") && !first.is_empty(),
-        "whoever died may still say what it said"
+        "messages of workers that died are still taken"
     );
     let last = words(mailbox.take(HOLD));
     assert_eq!([&last[0], &last[1], &last[3]], ["d1", "d2", "end"]);
@@ -186,26 +190,26 @@ fn the_end_of_the_cluster_waits_for_no_backlog_and_says_what_was_not_taken() {
         last[2]
     );
     assert!(mailbox.take(HOLD).is_none());
-    assert!(!mailbox.tell(warning(1)), "nothing follows");
+    assert!(!mailbox.emit(warning(1)), "nothing follows");
 }
 
 #[test]
 fn the_end_of_the_cluster_comes_although_a_worker_was_never_silent() {
     let mailbox = Mailbox::default();
-    mailbox.tell(MasterEvent::Forked { pid: 1 });
-    mailbox.tell(died(1));
+    mailbox.emit(MasterEvent::Forked { pid: 1 });
+    mailbox.emit(died(1));
     assert_eq!(words(mailbox.take(0)), ["f1"]);
-    mailbox.tell(MasterEvent::Finished { error: None });
+    mailbox.emit(MasterEvent::Finished { error: None });
     assert_eq!(words(mailbox.take(0)), ["d1", "end"]);
 }
 
 #[test]
-fn of_frequent_facts_the_newest_are_kept_and_all_others_are() {
+fn the_newest_frequent_events_are_kept_and_all_others() {
     let mailbox = Mailbox::default();
     for number in 0..3 * MAX_FREQUENT {
-        mailbox.tell(warning(number));
+        mailbox.emit(warning(number));
         if number < MAX_FREQUENT {
-            mailbox.tell(MasterEvent::Forked { pid: number as u32 });
+            mailbox.emit(MasterEvent::Forked { pid: number as u32 });
         }
     }
     let taken = take_all(&mailbox, 0);
@@ -213,6 +217,6 @@ fn of_frequent_facts_the_newest_are_kept_and_all_others_are() {
     assert_eq!(taken.iter().filter(|word| word.starts_with('f')).count(), MAX_FREQUENT);
     assert_eq!(taken.len(), 1 + 2 * MAX_FREQUENT);
     assert_eq!(*taken.last().unwrap(), (3 * MAX_FREQUENT - 1).to_string());
-    mailbox.tell(warning(7));
+    mailbox.emit(warning(7));
     assert_eq!(take_all(&mailbox, 0), ["7"]);
 }

@@ -1,6 +1,10 @@
-//! Who embeds a master: the addon, or the command line. What they tell it, and how.
+//! What embeds a master or a process without workers: the addon, or the command line.
+//!
+//! An [`Embedder`] is called on the threads of what it embeds, and must not block. One that takes
+//! events in its own time, as JavaScript does on its event loop, keeps them in a [`Mailbox`].
 
-pub mod events;
-pub mod mailbox;
+mod events;
+mod mailbox;
 
 pub use events::{Answered, Embedder, Failure, MasterEvent};
+pub(crate) use mailbox::{Item, MESSAGE_OVERHEAD, Mailbox};

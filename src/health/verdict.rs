@@ -193,7 +193,7 @@ impl HealthChecker {
             asked.retain(|_, waiting| !waiting.is_closed());
             asked.insert(id, sender);
         }
-        embedder.tell(MasterEvent::Validate { id, answered });
+        embedder.emit(MasterEvent::Validate { id, answered });
         drop(embedder);
         match tokio::time::timeout(self.check.limit, verdict).await {
             Ok(Ok(problem)) => problem,
@@ -228,7 +228,7 @@ mod tests {
     struct Told(Mutex<mpsc::Sender<MasterEvent>>);
 
     impl Embedder for Told {
-        fn tell(&self, told: MasterEvent) {
+        fn emit(&self, told: MasterEvent) {
             self.0.lock().unwrap().send(told).unwrap();
         }
 
@@ -241,9 +241,9 @@ mod tests {
         ) {
         }
 
-        fn silent(&self, _pid: u32) {}
+        fn end_of_messages(&self, _pid: u32) {}
 
-        fn connect(&self, _connection: OwnedFd) -> bool {
+        fn forward(&self, _connection: OwnedFd) -> bool {
             false
         }
     }

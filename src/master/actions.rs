@@ -119,7 +119,7 @@ impl Task {
     }
 
     fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> WorkerIdentity {
-        let config = &self.parts.facts.config;
+        let config = &self.parts.info.config;
         let launch = &self.parts.launch;
         let plain = || PlainOptions { ecv: config.ecv.clone(), timeout: config.timeout };
         WorkerIdentity {

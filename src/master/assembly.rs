@@ -24,7 +24,7 @@ use crate::protocol::control::Command;
 use crate::quota::Quota;
 use crate::remote::pid_directory::Pids;
 use crate::remote::server::Reply;
-use crate::snapshot::{About, Facts};
+use crate::status::{AppInfo, ClusterInfo};
 use crate::supervision::{Limits, Supervisor, Thresholds};
 
 /// Bytes that the embedder's unanswered commands may occupy; more are refused.
@@ -48,7 +48,7 @@ impl Master {
     pub fn start(
         config: Config,
         launch: Launch,
-        about: About,
+        app: AppInfo,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self> {
         let notifier = Notifier::from_env()?;
@@ -98,7 +98,7 @@ impl Master {
             let backend = MonitorBackend::new(inputs.clone(), Arc::clone(&is_ready));
             let parts = MonitorParts {
                 config: config.clone(),
-                root: about.root.clone(),
+                root: app.root.clone(),
                 backend: Arc::new(backend),
                 judge: checker.clone(),
                 app: Arc::clone(&monitor_app),
@@ -117,7 +117,7 @@ impl Master {
             logs,
             embedder,
             inputs: inputs.clone(),
-            facts: Facts::new(config, about, monitor_address),
+            info: ClusterInfo::new(config, app, monitor_address),
             checker: checker.clone(),
             is_ready,
             monitor,

@@ -26,7 +26,7 @@ impl Task {
             Command::Shutdown { wait } => {
                 match wait {
                     true => self.replies.add(Until::Ended, reply),
-                    false if self.is_closed => reply(Ok(self.parts.facts.left())),
+                    false if self.is_closed => reply(Ok(self.parts.info.end_answer())),
                     false => self.replies.add(Until::Closed, reply),
                 }
                 self.shut_down();
@@ -83,7 +83,7 @@ impl Task {
     fn switch_health_check(&mut self, disabled: bool) -> Result<Value> {
         let header = self.parts.board.header();
         let mut switched_by = None;
-        let config = &self.parts.facts.config;
+        let config = &self.parts.info.config;
         let answer = verdict::switch(config, &header, disabled, |by| switched_by = Some(by));
         if let Some(by) = switched_by {
             self.apply(Event::Switched { disabled, by });

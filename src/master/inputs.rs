@@ -10,7 +10,7 @@ use crate::os;
 use crate::protocol::Report;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Endpoint, EndpointAddress};
-use crate::snapshot;
+use crate::status;
 use crate::supervision::Event;
 
 impl Task {
@@ -37,7 +37,7 @@ impl Task {
             Input::Warning(message) => self.warn(message),
             Input::Closed => {
                 self.is_closed = true;
-                self.replies.closed(&self.parts.facts.left());
+                self.replies.closed(&self.parts.info.end_answer());
             }
         }
     }
@@ -49,7 +49,7 @@ impl Task {
             Report::Signal { signal } => {
                 // Reports come before the end of their worker, so its handle is there.
                 if let Some(handle) = self.workers.get(&worker) {
-                    self.parts.embedder.tell(MasterEvent::Signal { pid: handle.pid, signal });
+                    self.parts.embedder.emit(MasterEvent::Signal { pid: handle.pid, signal });
                 }
             }
             Report::LastWords { words } => {
@@ -85,7 +85,7 @@ impl Task {
         if let Some(handle) = self.workers.remove(&worker) {
             tracing::info!(pid = handle.pid, ?exit, "a worker is gone");
             self.parts.pids.remove_worker(handle.pid);
-            snapshot::add(&mut self.past, &handle.row);
+            status::add_counts(&mut self.past, &handle.row);
             if let Some(since) = handle.draining_since {
                 self.past.drains.add(os::now().saturating_sub(since));
             }
@@ -96,6 +96,6 @@ impl Task {
     }
 
     pub(super) fn warn(&self, message: String) {
-        self.parts.embedder.tell(MasterEvent::Warning { message });
+        self.parts.embedder.emit(MasterEvent::Warning { message });
     }
 }

@@ -72,7 +72,7 @@ fn c_string(text: &str) -> io::Result<CString> {
     CString::new(text).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// What a worker is told of itself, as JSON in `CLUSTER2_WORKER`.
+/// Who a worker is and how it runs. It reads this from `CLUSTER2_WORKER`, as JSON.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WorkerIdentity {

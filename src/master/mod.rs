@@ -35,6 +35,7 @@ mod systemd;
 mod task;
 mod worker_handle;
 
+pub use crate::status::AppInfo;
 pub use assembly::Master;
 pub use inbox::Signal;
 pub use launch::Launch;

@@ -13,8 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::inbox::{Input, Inputs};
-use crate::embedder::Embedder;
-use crate::embedder::mailbox::OVERHEAD;
+use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::protocol::node;
 use crate::protocol::node::MAX_LINE;
 use crate::protocol::worker::WorkerId;
@@ -58,7 +57,7 @@ impl Messages {
     /// Waits until the embedder has taken enough for a message of so many bytes.
     async fn share(&self, bytes: usize) -> Share {
         self.is_untaken.store(true, Ordering::Relaxed);
-        let share = self.quota.take(bytes + OVERHEAD).await;
+        let share = self.quota.take(bytes + MESSAGE_OVERHEAD).await;
         self.is_untaken.store(false, Ordering::Relaxed);
         share
     }
@@ -98,7 +97,7 @@ impl Messages {
 
 impl Drop for Messages {
     fn drop(&mut self) {
-        self.embedder.silent(self.pid);
+        self.embedder.end_of_messages(self.pid);
     }
 }
 

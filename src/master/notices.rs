@@ -16,8 +16,8 @@ impl Task {
             Notice::Listening { pid } => {
                 let handle = self.workers.values().find(|handle| handle.pid == pid);
                 let endpoints = handle.into_iter().flat_map(|handle| &handle.endpoints);
-                let places = endpoints.map(|endpoint| endpoint.at.to_string()).collect();
-                MasterEvent::Listening { pid, places }
+                let addresses = endpoints.map(|endpoint| endpoint.at.to_string()).collect();
+                MasterEvent::Listening { pid, addresses }
             }
             Notice::Died { pid, exit, cause } => {
                 *self.past.deaths.entry(cause.word()).or_default() += 1;
@@ -50,13 +50,13 @@ impl Task {
             Notice::Enabled => MasterEvent::Enable,
             Notice::Warning(message) => MasterEvent::Warning { message },
         };
-        self.parts.embedder.tell(event);
+        self.parts.embedder.emit(event);
     }
 
     fn drain_timed_out(&self, worker: WorkerId, pid: u32) -> String {
         let row = self.workers.get(&worker).map(|handle| &handle.row);
         let connections = row.map_or(0, |row| row.count(Field::ConnectionsActive));
-        let limit = self.parts.facts.config.shutdown_timeout;
+        let limit = self.parts.info.config.shutdown_timeout;
         format!(
             "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with \
              {connections} open connections"

@@ -84,3 +84,64 @@ impl WaitingReplies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// The answers that replies have got, with the names of the replies.
+    #[derive(Clone, Default)]
+    struct Answers(Arc<Mutex<Vec<String>>>);
+
+    impl Answers {
+        fn reply(&self, name: &'static str) -> Reply {
+            let answers = Arc::clone(&self.0);
+            Box::new(move |answer| {
+                answers.lock().unwrap().push(format!("{name}: {}", answer.unwrap()));
+            })
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    #[test]
+    fn a_round_of_a_reload_answers_those_who_wait_for_it_or_an_earlier_one() {
+        let (mut replies, answers) = (WaitingReplies::default(), Answers::default());
+        replies.add(Until::Reloaded { round: 1 }, answers.reply("first"));
+        replies.add(Until::Reloaded { round: 2 }, answers.reply("second"));
+        replies.add(Until::Reloaded { round: 3 }, answers.reply("third"));
+        replies.reloaded(2, || Ok(json!(4)));
+        assert_eq!(answers.take(), ["first: 4", "second: 4"]);
+        replies.reloaded(3, || Ok(json!(5)));
+        assert_eq!(answers.take(), ["third: 5"]);
+    }
+
+    #[test]
+    fn log_files_are_reopened_when_the_last_worker_has_done_so_and_at_once_without_workers() {
+        let (mut replies, answers) = (WaitingReplies::default(), Answers::default());
+        replies.add_reopening([WorkerId(1), WorkerId(2)].into(), answers.reply("two"));
+        replies.add_reopening(BTreeSet::new(), answers.reply("none"));
+        replies.reopened(WorkerId(1));
+        assert_eq!(answers.take(), [r#"none: {"workers":0}"#]);
+        replies.reopened(WorkerId(2));
+        assert_eq!(answers.take(), [r#"two: {"workers":2}"#]);
+    }
+
+    #[test]
+    fn the_end_answers_those_who_wait_for_it_and_drops_all_others() {
+        let (mut replies, answers) = (WaitingReplies::default(), Answers::default());
+        replies.add(Until::Closed, answers.reply("closed"));
+        replies.add(Until::Ended, answers.reply("ended"));
+        replies.add(Until::Reloaded { round: 1 }, answers.reply("reloaded"));
+        replies.closed(&json!(1));
+        assert_eq!(answers.take(), ["closed: 1"]);
+        replies.add(Until::Closed, answers.reply("closed late"));
+        replies.ended(&json!(2));
+        assert_eq!(answers.take(), ["ended: 2", "closed late: 2"]);
+        assert_eq!(Arc::strong_count(&answers.0), 1, "no reply is left");
+    }
+}

@@ -7,7 +7,7 @@ use super::worker_handle::WorkerHandle;
 use crate::protocol::status::{
     MasterStatus, ReloadProgress, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
 };
-use crate::snapshot;
+use crate::status;
 use crate::supervision::{Progress, WorkerRecord, WorkerState};
 
 impl Task {
@@ -27,7 +27,7 @@ impl Task {
             running: true,
             master: self.master_status(),
             workers,
-            ecv: snapshot::ecv(&self.parts.board.header(), problems.map(unhealthy).collect()),
+            ecv: status::health(&self.parts.board.header(), problems.map(unhealthy).collect()),
             totals: self.totals(),
         }
     }
@@ -38,7 +38,7 @@ impl Task {
         let reload = supervisor
             .reload_progress()
             .map(|Progress { replaced, total, again }| ReloadProgress { replaced, total, again });
-        MasterStatus { reload, ..self.parts.facts.master(is_running, target, self.listening()) }
+        MasterStatus { reload, ..self.parts.info.master(is_running, target, self.listening()) }
     }
 
     /// The addresses at which ready workers serve, in the order of the first worker that said so.
@@ -61,7 +61,7 @@ impl Task {
 
     fn totals(&self) -> Totals {
         let mut totals = self.past.clone();
-        self.workers.values().for_each(|handle| snapshot::add(&mut totals, &handle.row));
+        self.workers.values().for_each(|handle| status::add_counts(&mut totals, &handle.row));
         let counts = self.parts.dispatcher.counts();
         totals.handed = counts.handed.load(Ordering::Relaxed);
         totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
@@ -85,6 +85,6 @@ fn worker_status(record: &WorkerRecord, handle: &WorkerHandle, restarts: u32) ->
         state,
         started_at: Time(handle.started_at),
         restarts,
-        ..snapshot::numbers(&handle.row)
+        ..status::worker_numbers(&handle.row)
     }
 }

@@ -34,7 +34,7 @@ use crate::protocol::status::Totals;
 use crate::protocol::worker::WorkerId;
 use crate::remote::pid_directory::Pids;
 use crate::remote::server::Control;
-use crate::snapshot::Facts;
+use crate::status::ClusterInfo;
 use crate::supervision::{Event, Outcome, Reading, Supervisor};
 
 /// How often the files in the `pids` directory are checked.
@@ -51,7 +51,7 @@ pub(super) struct Parts {
     pub(super) embedder: Arc<dyn Embedder>,
     /// The task's own inbox, for those who report to it.
     pub(super) inputs: Inputs,
-    pub(super) facts: Facts,
+    pub(super) info: ClusterInfo,
     /// The health check on the monitor's port, if it is on.
     pub(super) checker: Option<Arc<HealthChecker>>,
     /// Whether any worker is ready, for the monitor's thread.
@@ -185,7 +185,7 @@ impl Task {
         if self.pids_problem.set(problem.clone())
             && let Some(message) = problem
         {
-            self.parts.embedder.tell(MasterEvent::Warning { message });
+            self.parts.embedder.emit(MasterEvent::Warning { message });
         }
     }
 
@@ -219,7 +219,7 @@ impl Task {
         drop(parts.dispatcher);
         drop(parts.monitor);
         parts.pids.release();
-        replies.ended(&parts.facts.left());
+        replies.ended(&parts.info.end_answer());
         let error = match outcome {
             Some(Outcome::StartFailed { reason }) => {
                 let error = ClusterError::StartFailed { reason };
@@ -228,7 +228,7 @@ impl Task {
             _ => None,
         };
         tracing::info!("the cluster has ended");
-        parts.embedder.tell(MasterEvent::Finished { error });
+        parts.embedder.emit(MasterEvent::Finished { error });
         (parts.embedder, control)
     }
 }

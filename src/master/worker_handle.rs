@@ -16,8 +16,7 @@ use super::inbox::Inputs;
 use super::launch::{Launch, WorkerIdentity};
 use super::node_ipc::Messages;
 use crate::dispatcher::link::state::WorkerLink;
-use crate::embedder::Embedder;
-use crate::embedder::mailbox::OVERHEAD;
+use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Row, Scoreboard};
 use crate::os::{process, spawn};
@@ -111,7 +110,7 @@ impl WorkerHandle {
 
     /// Queues a message. Returns `false` if too much waits already, or the worker reads no more.
     pub(super) fn send(&self, message: &str) -> bool {
-        let share = self.quota.try_take(message.len() + OVERHEAD);
+        let share = self.quota.try_take(message.len() + MESSAGE_OVERHEAD);
         share.is_some_and(|share| self.messages.send((message.to_owned(), share)).is_ok())
     }
 }

@@ -116,7 +116,7 @@ impl<B: Switching> FrontDoor<B> {
         let (ours, theirs) = StdUnixStream::pair()
             .inspect_err(|_| self.parts.app.taken())
             .map_err(|error| error.to_string())?;
-        if !self.parts.embedder.upgrade().is_some_and(|embedder| embedder.connect(theirs.into())) {
+        if !self.parts.embedder.upgrade().is_some_and(|embedder| embedder.forward(theirs.into())) {
             self.parts.app.taken();
             return Err("the script takes nothing: it ends".to_owned());
         }

@@ -30,11 +30,11 @@ const MAY_USE = {
   health: ['embedder', 'single_flight', ...BASE],
   remote: ['connection_limit', ...BASE],
   monitor: ['health', 'embedder', 'connection_limit', 'single_flight', ...BASE],
-  snapshot: BASE,
-  single: ['worker', 'health', 'monitor', 'embedder', 'snapshot', ...BASE],
-  master: ['supervision', 'dispatcher', 'health', 'monitor', 'remote', 'embedder', 'snapshot', ...BASE],
+  status: BASE,
+  single: ['worker', 'health', 'monitor', 'embedder', 'status', ...BASE],
+  master: ['supervision', 'dispatcher', 'health', 'monitor', 'remote', 'embedder', 'status', ...BASE],
   binding: ['master', 'single', 'worker', 'health', 'remote', 'embedder', 'log', ...BASE],
-  bin: ['master', 'monitor', 'remote', 'embedder', 'snapshot', 'log', ...BASE],
+  bin: ['master', 'monitor', 'remote', 'embedder', 'status', 'log', ...BASE],
 };
 
 /** Rooms that decide, and leave it to others to act. */

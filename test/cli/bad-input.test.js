@@ -63,7 +63,7 @@ describe('options of the command line', () => {
     write('cluster2.json', { workers: 1 });
     refused(start(['server.js']), /^cluster2: cluster2\.json: option 'workers' is unknown/);
     write('cluster2.json', '[');
-    refused(start(['server.js']), /^cluster2: the configuration file cluster2\.json is no JSON: /);
+    refused(start(['server.js']), /^cluster2: the configuration file cluster2\.json is not valid JSON: /);
     write('cluster2.json', []);
     refused(
       start(['server.js']),

@@ -1,11 +1,11 @@
-//! The command line's definition, from which help, man page and completions are made.
+//! The definition of the command line. Help, manual page and completions are made from it.
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
-use super::flags::{LOGS, OPTIONS, PIDS};
+use super::options::{LOGS, OPTIONS, PIDS};
 
-/// Exit codes, as the help shows them.
+/// The exit codes, as the help shows them.
 pub const EXIT_CODES: &str = "Exit codes:
   0    done
   1    it failed; the reason is on standard error
@@ -15,15 +15,16 @@ pub const EXIT_CODES: &str = "Exit codes:
   255  the cluster could not start";
 
 const ABOUT: &str = "Runs a Node.js server as supervised workers that share its ports";
-const MORE: &str = "Options are taken from flags, then from environment variables, then from the configuration file, then from the defaults. \
+const MORE: &str = "Options are taken from flags, then from environment variables, then from the \
+ configuration file, then from the defaults. \
 The file is a JSON object with the options of `new Cluster(options)`, by their names.";
 
-/// To how many workers, or by how many.
+/// The argument of `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// To so many.
+    /// To this number of workers.
     To(u32),
-    /// More, or less.
+    /// By this number of workers, up or down.
     By(i32),
 }
 
@@ -60,14 +61,26 @@ fn start() -> Command {
     Command::new("start")
         .about("Starts a script as a cluster, and stays until it ends")
         .long_about(
-            "Starts a script as a cluster, and stays until it ends. The script need not know of it: whatever server it makes is \
+            "Starts a script as a cluster, and stays until it ends. The script need not know of \
+            it: whatever server it makes is \
              shared by all workers, drains, answers the health check and is watched for hangs.\n\n\
-             SIGTERM, SIGINT, SIGQUIT, SIGALRM and the end of the terminal end it gracefully, a second Ctrl-C at once; SIGHUP \
-             replaces all workers; SIGUSR2 opens their log files anew with --output files, and else ends it gracefully.",
+             SIGTERM, SIGINT, SIGQUIT, SIGALRM and the end of the terminal end it gracefully, a \
+             second Ctrl-C at once; SIGHUP \
+             replaces all workers; SIGUSR2 opens their log files anew with --output files, and \
+             else ends it gracefully.",
         )
-        .arg(Arg::new("exec").value_name("SCRIPT").help("The server's script, as node takes it; by default `exec` of the configuration file"))
-        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("Arguments of the script"))
-        .arg(Arg::new("node").long("node").value_name("PATH").env("CLUSTER2_NODE").help("Node itself [default: node, found in PATH]"))
+        .arg(Arg::new("exec").value_name("SCRIPT").help(
+            "The server's script, as node takes it; \
+        by default `exec` of the configuration file",
+        ))
+        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help(
+            "Arguments of the \
+        script",
+        ))
+        .arg(Arg::new("node").long("node").value_name("PATH").env("CLUSTER2_NODE").help(
+            "Node \
+        itself [default: node, found in PATH]",
+        ))
         .args([PIDS.arg(), LOGS.arg()])
         .args(OPTIONS.iter().map(|flag| flag.arg()))
 }
@@ -75,15 +88,15 @@ fn start() -> Command {
 fn reload() -> Command {
     on_running("reload", "Replaces all workers, one after another, without losing a request")
         .long_about(
-            "Replaces all workers, one after another, without losing a request. It fails, and the old workers that are left stay, if a \
-             new one does not get ready, ends before all is over, or does not listen where the old one does.",
+            "Replaces all workers, one after another, without losing a request. It fails, and the \
+            old workers that are left stay, if a \
+             new one does not get ready, ends before all is over, or does not listen where the \
+             old one does.",
         )
-        .arg(
-            Arg::new("moving")
-                .long("allow-address-change")
-                .action(ArgAction::SetTrue)
-                .help("The new code may listen elsewhere: an address that is served now may be served by nobody then"),
-        )
+        .arg(Arg::new("moving").long("allow-address-change").action(ArgAction::SetTrue).help(
+            "The new code may listen elsewhere: an address that is served now may be \
+                served by nobody then",
+        ))
 }
 
 fn logs() -> Command {
@@ -106,10 +119,10 @@ fn ecv() -> Command {
         .subcommand(on_running("enable", "The health check answers what it finds"))
 }
 
-/// The whole.
+/// Returns the whole definition.
 pub fn command() -> Command {
     Command::new("cluster2")
-        // The file itself is named after its platform.
+        // The program's file is named after its platform.
         .bin_name("cluster2")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)

@@ -1,4 +1,4 @@
-//! Commands to a cluster that runs: what they ask, how far it is, and what came of it.
+//! Commands to a running cluster: the request, its progress, and its result in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,24 +13,30 @@ use serde_json::Value;
 use super::args::Scale;
 use super::{Failed, console, print, settings};
 
-/// How often progress is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often progress is polled.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs the command of that name.
+/// Runs the command `name`.
 pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
     let (name, matches) = matches.subcommand().unwrap_or((name, matches));
     let pids = settings::directory("pids", matches)?;
     let answer = match name {
         "reload" => {
             let addresses_may_change = matches.get_flag("moving");
-            watched(&pids, Command::Reload { addresses_may_change }, &mut Replaced::default())?
+            ask_with_progress(
+                &pids,
+                Command::Reload { addresses_may_change },
+                &mut ReloadProgress::default(),
+            )?
         }
-        "shutdown" if matches.get_flag("wait") => {
-            watched(&pids, Command::Shutdown { wait: true }, &mut Left::default())?
-        }
+        "shutdown" if matches.get_flag("wait") => ask_with_progress(
+            &pids,
+            Command::Shutdown { wait: true },
+            &mut ShutdownProgress::default(),
+        )?,
         _ => ask(&pids, &command(name, matches))?,
     };
-    print(format!("{}\n", told(name, matches, &answer, &pids)).as_bytes())
+    print(format!("{}\n", result_line(name, matches, &answer, &pids)).as_bytes())
 }
 
 fn command(name: &str, matches: &ArgMatches) -> Command {
@@ -47,7 +53,7 @@ fn command(name: &str, matches: &ArgMatches) -> Command {
     }
 }
 
-fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
+fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
     if answer["running"] == false {
         return match answer["reason"].as_str() {
             Some(reason) => format!("nothing to end: {reason}"),
@@ -73,44 +79,48 @@ fn told(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String
     }
 }
 
-/// Asks the cluster of that directory.
+/// Asks the master that holds the directory `pids`.
 pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
     Ok(client::ask(pids, command)?)
 }
 
-/// Says how far something is, from one picture of the cluster to the next.
+/// How far a command is, from one status of the cluster to the next.
 trait Progress {
-    /// What is new, in lines.
-    fn look(&mut self, status: &Value) -> Vec<String>;
+    /// Returns what has changed, in lines.
+    fn changes(&mut self, status: &Value) -> Vec<String>;
 }
 
-/// Asks for something that takes its time, and tells meanwhile how far it is.
-fn watched(pids: &Path, command: Command, progress: &mut dyn Progress) -> Result<Value, Failed> {
-    let mut look = || {
+/// Asks for something that takes its time, and shows its progress until the answer comes.
+fn ask_with_progress(
+    pids: &Path,
+    command: Command,
+    progress: &mut dyn Progress,
+) -> Result<Value, Failed> {
+    let mut show_progress = || {
         if let Some(status) = client::glance(pids) {
-            progress.look(&status).iter().for_each(|line| console::note(line));
+            progress.changes(&status).iter().for_each(|line| console::note(line));
         }
     };
-    look();
+    show_progress();
     let (sender, answered) = channel();
     let directory = pids.to_owned();
-    // Whoever waits for it may have been interrupted.
+    // This function may have returned when the answer comes.
     std::thread::spawn(move || drop(sender.send(client::ask(&directory, &command))));
     loop {
-        match answered.recv_timeout(LOOK_EVERY) {
+        match answered.recv_timeout(POLL_EVERY) {
             Ok(answer) => {
-                look();
+                show_progress();
                 return Ok(answer?);
             }
-            Err(RecvTimeoutError::Timeout) => look(),
+            Err(RecvTimeoutError::Timeout) => show_progress(),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failed::new("whoever asked is gone"));
+                return Err(Failed::new("the request was given up"));
             }
         }
     }
 }
 
-/// A number of things, in words.
+/// Returns `1 worker`, `2 workers`.
 fn counted(number: &Value, thing: &str) -> String {
     format!("{number} {thing}{}", if *number == 1 { "" } else { "s" })
 }
@@ -119,19 +129,20 @@ fn workers(status: &Value) -> impl Iterator<Item = &Value> {
     status["workers"].as_array().into_iter().flatten()
 }
 
-/// A reload: which worker took over which slot.
+/// The progress of a reload: each worker that takes over a slot.
 #[derive(Default)]
-struct Replaced {
-    slots: BTreeMap<u64, u64>,
+struct ReloadProgress {
+    /// Process ids of the workers that hold the slots.
+    holders: BTreeMap<u64, u64>,
     /// Slots whose workers are new; each comes once in a round.
     done: BTreeSet<u64>,
-    looked: bool,
+    has_begun: bool,
 }
 
-impl Progress for Replaced {
-    fn look(&mut self, status: &Value) -> Vec<String> {
+impl Progress for ReloadProgress {
+    fn changes(&mut self, status: &Value) -> Vec<String> {
         let mut lines = Vec::new();
-        if !std::mem::replace(&mut self.looked, true) && status["master"]["reload"].is_object() {
+        if !std::mem::replace(&mut self.has_begun, true) && status["master"]["reload"].is_object() {
             lines.push(
                 "a reload is under way; all workers are replaced once more after it".to_owned(),
             );
@@ -140,12 +151,12 @@ impl Progress for Replaced {
         let ready =
             ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
         let mut holders = BTreeMap::new();
-        // The old one is ready too until it has been told to drain, and comes first: till then it has the slot.
+        // The old worker is ready too until it drains. It comes first: until then it has the slot.
         for (slot, pid) in ready {
             holders.entry(slot).or_insert(pid);
         }
         for (slot, pid) in holders {
-            if let Some(old) = self.slots.insert(slot, pid).filter(|old| *old != pid) {
+            if let Some(old) = self.holders.insert(slot, pid).filter(|old| *old != pid) {
                 if !self.done.insert(slot) {
                     self.done = [slot].into();
                 }
@@ -159,14 +170,14 @@ impl Progress for Replaced {
     }
 }
 
-/// A shutdown: who still has something to finish.
+/// The progress of a shutdown: what workers still have to finish.
 #[derive(Default)]
-struct Left {
+struct ShutdownProgress {
     last: String,
 }
 
-impl Progress for Left {
-    fn look(&mut self, status: &Value) -> Vec<String> {
+impl Progress for ShutdownProgress {
+    fn changes(&mut self, status: &Value) -> Vec<String> {
         if status["master"]["state"] != "leaving" {
             return Vec::new();
         }

@@ -1,8 +1,8 @@
-//! Tells a person on standard error what happens to the cluster, in one line each.
+//! Shows what happens to the cluster on standard error, one line for each event.
 //!
-//! The lines are written by a thread of its own, so that a terminal which does not take them holds up nobody: what it does not take
-//! in time is dropped, which is said in the next line that it takes, and the end of the cluster is the end of the process all the
-//! same. Nothing else depends on what is written here.
+//! A thread of its own writes the lines, so a terminal that takes none holds up nothing: lines that
+//! it does not take in time are dropped and counted in a later line, and the process ends with the
+//! cluster all the same.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::embedder::Embedder;
-use cluster2_rs::embedder::Failure;
-use cluster2_rs::embedder::MasterEvent;
+use cluster2_rs::embedder::{Embedder, Failure, MasterEvent};
 use cluster2_rs::os::thread;
 use cluster2_rs::quota::Share;
 use serde_json::value::RawValue;
@@ -23,9 +21,9 @@ use super::settings;
 
 /// Lines that may wait to be written; more are dropped.
 const WAITING: usize = 4096;
-/// So much of a message that nobody takes is shown, characters.
+/// Characters that are shown of a message that nobody takes.
 const MESSAGE: usize = 80;
-/// How long the last lines may take.
+/// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -33,7 +31,7 @@ const BAD: Style = AnsiColor::Red.on_default();
 const NOTE: Style = AnsiColor::Yellow.on_default();
 const PLAIN: Style = Style::new();
 
-/// Takes lines.
+/// Takes lines, and never waits.
 #[derive(Clone)]
 pub struct Console {
     lines: SyncSender<(Style, String)>,
@@ -41,7 +39,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console, and what comes when everybody has let go of it and all is written.
+    /// Starts the thread. Returns a console, and a handle to wait until all clones of the console
+    /// are dropped and all lines are written.
     pub fn open() -> std::io::Result<(Self, Written)> {
         let (sender, lines) = sync_channel::<(Style, String)>(WAITING);
         let (done, written) = sync_channel(1);
@@ -49,10 +48,10 @@ impl Console {
         let missing = Arc::clone(&dropped);
         thread::start("console", move || {
             for (style, line) in lines {
-                say(style, &line);
+                write_line(style, &line);
                 let count = missing.swap(0, Ordering::Relaxed);
                 if count > 0 {
-                    say(
+                    write_line(
                         NOTE,
                         &format!(
                             "{count} lines are missing after this one: they were not taken in time"
@@ -60,13 +59,13 @@ impl Console {
                     );
                 }
             }
-            // Whoever waits for it may be gone.
+            // Nobody may wait for it.
             let _ = done.send(());
         })?;
         Ok((Self { lines: sender, dropped }, Written(written)))
     }
 
-    /// Writes one line that is no event.
+    /// Writes a line that is not an event.
     pub fn note(&self, line: String) {
         self.write(PLAIN, line);
     }
@@ -78,28 +77,29 @@ impl Console {
     }
 }
 
-/// See [`Console::open`].
+/// Waits for the last lines.
 pub struct Written(Receiver<()>);
 
 impl Written {
-    /// Waits for it, but not for a terminal that takes nothing.
+    /// Waits until all is written, but not for a terminal that takes nothing.
     pub fn wait(self) {
         let _ = self.0.recv_timeout(LAST_LINES);
     }
 }
 
-/// The embedder of a master that has no JavaScript. `on_end` is called when the cluster has ended and everybody has let go of it.
-pub struct Watcher<F: FnOnce() + Send + 'static> {
+/// The embedder of a master without JavaScript.
+pub struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
     console: Console,
     file: settings::File,
-    /// Whether it was told that nobody takes messages here.
-    is_deaf: AtomicBool,
+    /// Whether a line has said that nobody takes messages here.
+    has_warned: AtomicBool,
     failure: Arc<Mutex<Option<Failure>>>,
     on_end: Mutex<Option<F>>,
 }
 
-impl<F: FnOnce() + Send + 'static> Watcher<F> {
-    /// Why the cluster ended, if it was not asked to, is left in `failure`. `file`: where the options came from.
+impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
+    /// Stores in `failure` why the cluster ended, if nobody asked it to. Calls `on_end` when the
+    /// cluster has ended and dropped its embedder. `file` is where the options came from.
     pub fn new(
         console: Console,
         file: settings::File,
@@ -109,55 +109,58 @@ impl<F: FnOnce() + Send + 'static> Watcher<F> {
         Self {
             console,
             file,
-            is_deaf: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
             failure,
             on_end: Mutex::new(Some(on_end)),
         }
     }
 
-    /// What people expect of a reload, and what does not happen.
-    fn change(&self, told: &MasterEvent) -> Option<String> {
-        let begins = matches!(told, MasterEvent::Reloading { replaced: 0, .. });
+    /// Returns a warning if a reload begins after the configuration file has changed: a reload does
+    /// not read it.
+    fn ignored_change(&self, event: &MasterEvent) -> Option<String> {
+        let begins = matches!(event, MasterEvent::Reloading { replaced: 0, .. });
         (begins && self.file.has_changed()).then(|| {
             format!(
-                "{} has changed since the start: the workers' code is new, the options count from the next start on",
+                "{} has changed since the start: the workers' code is new, the options count from \
+                the next start on",
                 self.file.name()
             )
         })
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Embedder for Watcher<F> {
-    fn tell(&self, told: MasterEvent) {
-        if let MasterEvent::Finished { error } = told {
+impl<F: FnOnce() + Send + 'static> Embedder for ConsoleEmbedder<F> {
+    fn emit(&self, event: MasterEvent) {
+        if let MasterEvent::Finished { error } = event {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
             return;
         }
-        let change = self.change(&told).map(|text| (NOTE, format!("warning: {text}")));
-        for (style, line) in line(&told).into_iter().chain(change) {
+        let change = self.ignored_change(&event).map(|text| (NOTE, format!("warning: {text}")));
+        for (style, line) in line(&event).into_iter().chain(change) {
             self.console.write(style, line);
         }
     }
 
     fn message(&self, pid: u32, _id: u32, message: Box<RawValue>, _share: Share) {
         // PM2's way to say that a worker is ready.
-        if message.get() != "\"ready\"" && !self.is_deaf.swap(true, Ordering::Relaxed) {
+        if message.get() != "\"ready\"" && !self.has_warned.swap(true, Ordering::Relaxed) {
             let begin: String = message.get().chars().take(MESSAGE).collect();
             let text = format!(
-                "warning: worker {pid} sends messages to its master, where no script takes them: {begin}"
+                "warning: worker {pid} sends messages to its master, where no script takes them: \
+                {begin}"
             );
             self.console.write(NOTE, text);
         }
     }
 
-    fn silent(&self, _pid: u32) {}
+    fn end_of_messages(&self, _pid: u32) {}
 
-    fn connect(&self, _connection: OwnedFd) -> bool {
+    fn forward(&self, _connection: OwnedFd) -> bool {
         false
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Drop for Watcher<F> {
+impl<F: FnOnce() + Send + 'static> Drop for ConsoleEmbedder<F> {
     fn drop(&mut self) {
         if let Some(on_end) = self.on_end.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             on_end();
@@ -165,26 +168,27 @@ impl<F: FnOnce() + Send + 'static> Drop for Watcher<F> {
     }
 }
 
-/// Writes one line. What other processes said is not to steer the terminal.
-fn say(style: Style, line: &str) {
-    // Standard error may be closed: nobody is there to be told.
+/// Writes one line, without control characters that other processes may have put into it.
+fn write_line(style: Style, line: &str) {
+    // Standard error may be closed: nobody reads it.
     let _ = writeln!(anstream::stderr(), "cluster2: {style}{}{style:#}", printable(line));
 }
 
-/// Writes one line of a command, which has nothing else to do meanwhile.
+/// Writes one line at once, for a command that has nothing else to do meanwhile.
 pub fn note(line: &str) {
-    say(PLAIN, line);
+    write_line(PLAIN, line);
 }
 
-/// The text without what would steer a terminal.
+/// Replaces control characters, which would steer a terminal.
 pub fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
-fn line(told: &MasterEvent) -> Option<(Style, String)> {
-    Some(match told {
-        MasterEvent::Listening { pid, places } => {
-            (GOOD, format!("worker {pid} is ready, listening on {}", places.join(", ")))
+/// Returns the line that shows an event, if one does.
+fn line(event: &MasterEvent) -> Option<(Style, String)> {
+    Some(match event {
+        MasterEvent::Listening { pid, addresses } => {
+            (GOOD, format!("worker {pid} is ready, listening on {}", addresses.join(", ")))
         }
         MasterEvent::Died { pid, code, signal, reason } => {
             let how = match (code, signal) {

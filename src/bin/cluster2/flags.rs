@@ -1,230 +1,20 @@
-//! The cluster's options as flags and environment variables: one table, from which help, man page, completions and reading come.
+//! The cluster's options as flags and environment variables: their definition and their values.
 
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::{Map, Value, json};
 
-/// What a flag takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A value; the option's own check says which are right.
-    Value,
-    /// A value, or `off`, which stands for `false`.
-    ValueOrOff,
-    /// Values, separated by commas or given by several flags.
-    List,
-    /// Values as they are, given by several flags; not from the environment.
-    Verbatim,
-    /// `NAME=VALUE`, given by several flags; not from the environment.
-    Pairs,
-    /// Nothing: the option becomes this.
-    Switch(bool),
-}
-
-/// One option.
-#[derive(Debug)]
-pub struct Flag {
-    /// As in `new Cluster(options)`, with its parent (`ecv.path`).
-    pub option: &'static str,
-    /// Without the dashes.
-    pub flag: &'static str,
-    /// What it takes.
-    pub kind: Kind,
-    /// Name of the value in the help.
-    pub value: &'static str,
-    /// In words.
-    pub help: &'static str,
-}
-
-const fn flag(
-    option: &'static str,
-    flag: &'static str,
-    kind: Kind,
-    value: &'static str,
-    help: &'static str,
-) -> Flag {
-    Flag { option, flag, kind, value, help }
-}
-
-/// Where a cluster is found; for every command.
-pub const PIDS: Flag = flag(
-    "pids",
-    "pids",
-    Kind::Value,
-    "DIR",
-    "Directory of pid files and the control socket [default: pids]",
-);
-/// Where logs are found; also for the command `logs`.
-pub const LOGS: Flag =
-    flag("logs", "logs", Kind::Value, "DIR", "Directory of logs [default: logs]");
-
-/// All others, for `start`.
-pub const OPTIONS: &[Flag] = &[
-    flag(
-        "noWorkers",
-        "workers",
-        Kind::Value,
-        "N",
-        "Number of workers [default: processors this process may use]",
-    ),
-    flag(
-        "port",
-        "port",
-        Kind::List,
-        "PORT",
-        "TCP port or path of a unix socket that is bound before any worker starts; a single port is the workers' PORT too [default: whatever the script listens on]",
-    ),
-    flag(
-        "host",
-        "host",
-        Kind::Value,
-        "ADDRESS",
-        "Where --port is bound, also for a script that asks for all addresses; by default all, IPv6 and IPv4",
-    ),
-    flag(
-        "balance",
-        "balance",
-        Kind::Value,
-        "POLICY",
-        "Who gets a connection: least-connections, round-robin, ip-hash or kernel [default: least-connections]",
-    ),
-    flag(
-        "timeout",
-        "timeout",
-        Kind::Value,
-        "MS",
-        "A connection on which nothing moved for so long is ended, also while the server is still busy with it; by default none is",
-    ),
-    flag(
-        "output",
-        "output",
-        Kind::Value,
-        "WHERE",
-        "Workers' output: inherit, prefix (each line with slot and pid) or files (in the logs directory) [default: inherit]",
-    ),
-    flag(
-        "monPort",
-        "mon-port",
-        Kind::ValueOrOff,
-        "PORT",
-        "Where the monitor listens, or off [default: 3001]",
-    ),
-    flag(
-        "monHost",
-        "mon-host",
-        Kind::Value,
-        "ADDRESS",
-        "Where the monitor is bound [default: 127.0.0.1]",
-    ),
-    flag("monPath", "mon-path", Kind::Value, "PATH", "Path of the monitor's page [default: /]"),
-    flag("ecv", "no-ecv", Kind::Switch(false), "", "Serve no health check"),
-    flag("ecv.path", "ecv-path", Kind::Value, "PATH", "Path of the health check [default: /ecv]"),
-    flag("ecv.monitor", "ecv-monitor", Kind::Value, "PATH|URL", "Asked before answering healthy"),
-    flag(
-        "ecv.control",
-        "ecv-control",
-        Kind::Switch(true),
-        "",
-        "Serve POST <path>/disable and <path>/enable",
-    ),
-    flag(
-        "ecv.timeout",
-        "ecv-timeout",
-        Kind::Value,
-        "MS",
-        "Bound of one probe of the monitor [default: 5000]",
-    ),
-    flag(
-        "ecv.token",
-        "ecv-token",
-        Kind::Value,
-        "TOKEN",
-        "Who switches needs it; rather by the environment, where others do not see it",
-    ),
-    flag("ecv.allow", "ecv-allow", Kind::List, "CIDR", "Addresses from which alone one may switch"),
-    flag(
-        "connThreshold",
-        "conn-threshold",
-        Kind::Value,
-        "N",
-        "Recycle a worker that served so many connections",
-    ),
-    flag(
-        "uptimeThreshold",
-        "uptime-threshold",
-        Kind::Value,
-        "SECONDS",
-        "Recycle a worker that has been ready for so long",
-    ),
-    flag(
-        "memThreshold",
-        "mem-threshold",
-        Kind::Value,
-        "BYTES",
-        "Recycle a worker with so much resident memory",
-    ),
-    flag(
-        "moveIdle",
-        "no-move-idle",
-        Kind::Switch(false),
-        "",
-        "End idle connections of a worker that leaves, for apps that keep state by connection, as with the PROXY protocol",
-    ),
-    flag(
-        "startTimeout",
-        "start-timeout",
-        Kind::Value,
-        "MS",
-        "A worker that does not listen within this time is killed [default: 30000]",
-    ),
-    flag(
-        "minReadyTime",
-        "min-ready-time",
-        Kind::Value,
-        "MS",
-        "How long a worker of new code has to live before a reload trusts it [default: 1000]",
-    ),
-    flag(
-        "shutdownTimeout",
-        "shutdown-timeout",
-        Kind::Value,
-        "MS",
-        "A worker whose drain takes longer is killed [default: 30000]",
-    ),
-    flag(
-        "shutdownDelay",
-        "shutdown-delay",
-        Kind::Value,
-        "MS",
-        "From the request of a shutdown until no new connection is accepted [default: 0]",
-    ),
-    flag(
-        "maxHeartbeatDelay",
-        "max-heartbeat-delay",
-        Kind::Value,
-        "MS",
-        "A worker whose event loop did not turn for so long is killed and replaced [default: 30000]",
-    ),
-    flag(
-        "execArgv",
-        "exec-argv",
-        Kind::Verbatim,
-        "FLAG",
-        "A flag of Node's own for workers, such as --exec-argv=--enable-source-maps",
-    ),
-    flag("env", "env", Kind::Pairs, "NAME=VALUE", "A variable added to the workers' environment"),
-    flag("cwd", "cwd", Kind::Value, "DIR", "Working directory of workers"),
-];
+use super::options::{Flag, Kind, LOGS, OPTIONS, PIDS};
 
 impl Flag {
-    /// The environment variable, if it may come from there.
+    /// The environment variable that sets the option, if one does.
     pub fn variable(&self) -> Option<String> {
         let from_there = !matches!(self.kind, Kind::Verbatim | Kind::Pairs);
         from_there.then(|| format!("CLUSTER2_{}", self.flag.to_uppercase().replace('-', "_")))
     }
 
-    /// The argument.
+    /// The definition of the flag and its variable.
     pub fn arg(&self) -> Arg {
         let arg = Arg::new(self.option).long(self.flag).help(self.help).hide_env_values(true);
         let arg = match self.kind {
@@ -244,16 +34,19 @@ impl Flag {
         }
     }
 
-    /// Writes what was given, if anything was, into `options`, an object as `new Cluster` takes it.
+    /// Writes a given value into `options`, an object as `new Cluster` takes it.
     fn write(&self, matches: &ArgMatches, options: &mut Map<String, Value>) {
         if !is_given(matches, self.option) {
             return;
         }
         let texts =
             || matches.try_get_many::<String>(self.option).ok().flatten().into_iter().flatten();
-        // What Kubernetes puts there where a service is called cluster2.
-        let is_variable = matches.value_source(self.option) == Some(ValueSource::EnvVariable);
-        if self.option == "port" && is_variable && texts().any(|text| text.starts_with("tcp://")) {
+        // Kubernetes sets it to a URL where a service is called cluster2.
+        let is_from_variable = matches.value_source(self.option) == Some(ValueSource::EnvVariable);
+        if self.option == "port"
+            && is_from_variable
+            && texts().any(|text| text.starts_with("tcp://"))
+        {
             return;
         }
         let value = match self.kind {
@@ -277,7 +70,7 @@ impl Flag {
             None => drop(options.insert(self.option.to_owned(), value)),
             Some((parent, name)) => {
                 let parent = options.entry(parent).or_insert_with(|| json!({}));
-                // Switched off by another flag, it stays off.
+                // A parent that another flag switched off stays off.
                 if *parent == json!(true) {
                     *parent = json!({});
                 }
@@ -289,7 +82,7 @@ impl Flag {
     }
 }
 
-/// The names of all environment variables that are read here.
+/// Returns the names of all environment variables that are read.
 pub fn variables() -> impl Iterator<Item = String> {
     let others = ["CLUSTER2_CONFIG", "CLUSTER2_NODE"].into_iter().map(str::to_owned);
     all().filter_map(Flag::variable).chain(others)
@@ -311,12 +104,12 @@ fn all() -> impl Iterator<Item = &'static Flag> {
     [&PIDS, &LOGS].into_iter().chain(OPTIONS)
 }
 
-/// Writes all that was given by flags or environment variables over `options`.
+/// Overwrites `options` with what flags and environment variables give.
 pub fn write(matches: &ArgMatches, options: &mut Map<String, Value>) {
     all().for_each(|flag| flag.write(matches, options));
 }
 
-/// What the user wrote where the option came from: a flag, a variable, or the option itself in `file`.
+/// Returns where an option came from: its flag, its variable, or the option itself in `file`.
 pub fn origin(option: &str, matches: &ArgMatches, file: Option<&str>) -> String {
     let flag = all().find(|flag| flag.option == option);
     let source = flag.filter(|_| is_given(matches, option)).and_then(|flag| {
@@ -338,7 +131,8 @@ mod tests {
     use super::*;
     use cluster2_rs::config::Config;
 
-    /// What no flag is for: it is the script or what follows it, is not needed, or needs JavaScript.
+    /// Options without a flag: the script and its arguments, and what is not needed or needs
+    /// JavaScript.
     const WITHOUT: &[&str] = &["cluster", "exec", "args", "heartbeatInterval", "ecv.validator"];
 
     fn defaults() -> Map<String, Value> {

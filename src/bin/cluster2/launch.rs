@@ -1,4 +1,5 @@
-//! How workers of a script are started that knows nothing of us: Node, our preload, the script.
+//! How workers are started for a script that does not know of cluster2: Node, the preload, the
+//! script.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -9,31 +10,30 @@ use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Port, app_root};
-use cluster2_rs::master::Launch;
-use cluster2_rs::snapshot::About;
+use cluster2_rs::master::{AppInfo, Launch};
 
 use super::console::Console;
 use super::settings::{absolute, logical};
 use super::{Failed, flags};
 
-/// The npm package's directory, as its `bin/cluster2` says it.
+/// The variable with the npm package's directory, which its `bin/cluster2` sets.
 const PACKAGE: &str = "CLUSTER2_PACKAGE";
-/// What is loaded into each worker before the script.
+/// The module that is loaded into each worker before the script.
 const PRELOAD: &str = "lib/preload.js";
-/// What Node adds to a script's name where it is not found.
-const ENDINGS: &[&str] = &["", ".js", ".cjs", ".mjs", ".ts", ".json", ".node"];
+/// What Node tries to add to a script's name.
+const EXTENSIONS: &[&str] = &["", ".js", ".cjs", ".mjs", ".ts", ".json", ".node"];
 
-/// How long Node may take to say who it is.
+/// How long Node may take to print its version.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How often its answer is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often the answer is polled.
+const POLL_EVERY: Duration = Duration::from_millis(2);
 
-/// How workers are started, and what the monitor shows of it.
+/// Returns how workers are started, and what the monitor shows of the app.
 pub fn launch(
     config: &Config,
     matches: &ArgMatches,
     console: &Console,
-) -> Result<(Launch, About), Failed> {
+) -> Result<(Launch, AppInfo), Failed> {
     let script = script(config)?;
     let node = node(matches)?;
     let preload = preload()?;
@@ -51,7 +51,7 @@ pub fn launch(
         cwd,
         plain: true,
     };
-    Ok((launch, About { node: version, root: app_root(script.parent().unwrap_or(&script)) }))
+    Ok((launch, AppInfo { node: version, root: app_root(script.parent().unwrap_or(&script)) }))
 }
 
 fn text(path: impl AsRef<Path>) -> Result<String, Failed> {
@@ -68,13 +68,14 @@ fn script(config: &Config) -> Result<PathBuf, Failed> {
         ));
     };
     let path = logical(Path::new(script));
-    let exists = |ending: &&str| {
+    let exists = |extension: &&str| {
         let mut name = path.clone().into_os_string();
-        name.push(ending);
+        name.push(extension);
         Path::new(&name).exists()
     };
-    // Node itself finds it; here only so that a wrong name is told at once, and not by as many workers as there are.
-    if !ENDINGS.iter().any(exists) {
+    // Node finds the script itself. This check reports a wrong name at once, instead of each
+    // worker.
+    if !EXTENSIONS.iter().any(exists) {
         return Err(Failed::usage(format!("there is no script {}", path.display())));
     }
     Ok(path)
@@ -97,8 +98,8 @@ fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
     }
 }
 
-/// Which Node that is, and where it really lies: what is found may be a script that only calls it, and would die in its place. Also
-/// tells whether it is Node at all.
+/// Returns the version of a Node and the path of its program: what was found may be a script that
+/// only calls it, and would get the signals that are meant for it. Fails if it is not Node.
 fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
     let failed = |reason: String| Failed::start(format!("cannot run {}: {reason}", node.display()));
     let mut question = Command::new(node);
@@ -115,7 +116,7 @@ fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
             child.wait()?;
             return Err(failed(format!("it does not answer within {} s", ANSWER_WITHIN.as_secs())));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_EVERY);
     }
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -128,7 +129,7 @@ fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
 fn preload() -> Result<PathBuf, Failed> {
     let program = env::current_exe().unwrap_or_default();
     let named = env::var_os(PACKAGE).map(PathBuf::from);
-    // Beside this program, in a sibling of its package, or in the clone that it was built in.
+    // The package of this program, a sibling of its package, or the clone that it was built in.
     let around = program
         .ancestors()
         .skip(1)
@@ -147,7 +148,8 @@ fn preload() -> Result<PathBuf, Failed> {
     found.and_then(|path| path.canonicalize().ok()).ok_or_else(missing)
 }
 
-/// The workers' environment: ours without what is meant for this program, and what was asked for.
+/// Returns the workers' environment: this process's without what is meant for this program, and the
+/// option `env`.
 fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
     let ours: Vec<String> = flags::variables().chain([PACKAGE.to_owned()]).collect();
     let inherited =

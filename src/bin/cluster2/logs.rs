@@ -1,4 +1,4 @@
-//! `cluster2 logs`: the last lines of the files in the logs directory, and what is added to them.
+//! `cluster2 logs`: the last lines of the files in the logs directory, and lines that are added.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 
 use super::{Failed, copy, print, settings};
 
-/// Read at once, bytes.
+/// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 
-/// Shows them.
+/// Runs the command.
 pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
     let root = settings::directory("logs", matches)?;
     let names: Vec<&String> = matches.get_many("files").into_iter().flatten().collect();
@@ -39,7 +39,7 @@ pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
     runtime.block_on(printer.follow(&root, names, lines))
 }
 
-/// The files, the newest last.
+/// Lists the files, the newest last.
 fn found(root: &Path) -> Result<Vec<FoundFile>, Failed> {
     let mut found = contained_files::list(root, DEPTH, LOOKED_AT).map_err(|error| {
         Failed::new(format!("cannot read the logs directory {}: {error}", root.display()))
@@ -67,7 +67,7 @@ fn list(files: &[FoundFile]) -> Result<(), Failed> {
     print(lines.collect::<String>().as_bytes())
 }
 
-/// Opens a file, and finds where its last lines begin.
+/// Opens a file. Returns it, and where its last `lines` begin.
 fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Failed> {
     let opened = || {
         let file = contained_files::open(root, name)?;
@@ -79,7 +79,7 @@ fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Fa
     })
 }
 
-/// Prints pieces of several files, with the name before each that is of another one than before.
+/// Prints pieces of several files, with a heading where a piece of another file follows.
 struct Printer {
     headings: bool,
     last: Option<PathBuf>,

@@ -1,7 +1,9 @@
-//! The command line `cluster2`: supervises any Node server without a Node process of its own, and commands running clusters.
+//! The command line `cluster2`: supervises any Node server without a Node process of its own, and
+//! commands running clusters.
 //!
-//! `start` embeds the same `runtime` as the addon; its workers are served by the package's JavaScript, loaded ahead of the script
-//! (`lib/preload.js`). Everything else asks the master that holds the `pids` directory.
+//! `start` embeds the same master as the addon. The package's JavaScript is loaded into its workers
+//! before the script (`lib/preload.js`). All other commands but `logs` ask the master that holds
+//! the `pids` directory.
 
 mod args;
 mod commands;
@@ -9,6 +11,7 @@ mod console;
 mod flags;
 mod launch;
 mod logs;
+mod options;
 mod settings;
 mod start;
 mod status;
@@ -19,7 +22,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use cluster2_rs::error::ClusterError;
 
-/// Why a command failed, for the user.
+/// Why a command failed: the exit code, and a text for the user.
 #[derive(Debug)]
 pub struct Failed {
     code: u8,
@@ -27,12 +30,12 @@ pub struct Failed {
 }
 
 impl Failed {
-    /// A failure of the command itself.
+    /// The command itself failed.
     pub fn new(text: impl Into<String>) -> Self {
         Self { code: 1, text: text.into() }
     }
 
-    /// The user asked for something that makes no sense.
+    /// The command line, an environment variable or the configuration file is wrong.
     pub fn usage(text: impl Into<String>) -> Self {
         Self { code: 2, text: text.into() }
     }
@@ -42,8 +45,8 @@ impl Failed {
         Self { code: 255, text: text.into() }
     }
 
-    /// Whoever read the output has gone, such as `head`: it has what it wanted.
-    fn read_enough() -> Self {
+    /// The reader of the output has closed it, as `head` does. This is no failure.
+    fn output_closed() -> Self {
         Self { code: 0, text: String::new() }
     }
 
@@ -114,7 +117,7 @@ fn man(matches: &ArgMatches) -> Result<(), Failed> {
     print(&page)
 }
 
-/// Writes a text to standard output, with its colours on a terminal only.
+/// Writes a text to standard output. Its colours are left out unless that is a terminal.
 pub fn print(text: &[u8]) -> Result<(), Failed> {
     write(&mut anstream::stdout(), text)
 }
@@ -126,7 +129,7 @@ pub fn copy(bytes: &[u8]) -> Result<(), Failed> {
 
 fn write(to: &mut impl Write, bytes: &[u8]) -> Result<(), Failed> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failed::read_enough()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failed::output_closed()),
         written => Ok(written?),
     }
 }

@@ -1,23 +1,21 @@
-//! What the user asked for, from flags, environment, configuration file and defaults.
+//! The options of `start`, from flags, environment, configuration file and defaults.
 
-use std::env;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 use clap::ArgMatches;
-use cluster2_rs::config::Config;
-use cluster2_rs::config::Port;
+use cluster2_rs::config::{Config, Port};
 use cluster2_rs::error::ClusterError;
 use serde_json::{Map, Value};
 
 use super::{Failed, flags};
 
-/// Looked for in the working directory where no other file is named.
+/// The configuration file in the working directory, unless another one is named.
 const FILE: &str = "cluster2.json";
 
-/// The options, checked, with the script as `exec` and its arguments as `args`; directories are absolute. Without a port where none
-/// was given: the script's own count. What is wrong is named as the user wrote it: the flag, the variable, or the option in the file.
+/// Returns the options, checked, with the script as `exec` and its arguments as `args`. Directories
+/// are absolute. There is no port where none was given: the script's own count. Errors name what
+/// the user wrote: the flag, the variable, or the option in the file.
 pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     let (file, mut options) = read_file(matches)?;
     for name in ["exec", "args"] {
@@ -54,7 +52,7 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     if !has_host {
         config.host = "::".to_owned();
     }
-    // A server that knows nothing of us goes on as it would alone.
+    // A server that does not know of cluster2 ends connections as it would alone.
     if !has_timeout {
         config.timeout = 0;
     }
@@ -76,7 +74,7 @@ pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     Ok(config)
 }
 
-/// A port with a slip of the finger is no path of a socket.
+/// Rejects a mistyped port, which would be taken for the path of a socket.
 fn check_port(
     option: &str,
     port: &Port,
@@ -86,7 +84,8 @@ fn check_port(
     match port {
         Port::Unix(path) if !path.contains('/') && !port.is_inherited() => {
             Err(Failed::usage(format!(
-                "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; got {path}",
+                "{} must be a port (0 to 65535), or the path of a unix socket, with a '/' in it; \
+                got {path}",
                 flags::origin(option, matches, file)
             )))
         }
@@ -94,7 +93,8 @@ fn check_port(
     }
 }
 
-/// One of the directories, for a command that wants nothing else: whatever else is wrong with the options is no hindrance.
+/// Returns the directory `option`, for a command that needs no other option: errors in others do
+/// not matter.
 pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> {
     let mut given = Map::new();
     flags::write(matches, &mut given);
@@ -109,8 +109,9 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
     absolute(Path::new(named))
 }
 
-/// The working directory as the user got there, where a symlink is on the way: what that leads to after a deploy is meant too. The shell says
-/// it in `PWD`, which is believed only if it leads to where we are.
+/// Returns the working directory by the name that the user gave it, if a symlink is in it: after a
+/// deploy, the symlink's new target is meant. The shell sets it in `PWD`, which is believed only if
+/// it leads to the present directory.
 fn working_directory_by_symlink() -> Option<PathBuf> {
     let named = PathBuf::from(env::var_os("PWD")?);
     let real = env::current_dir().ok()?;
@@ -120,15 +121,15 @@ fn working_directory_by_symlink() -> Option<PathBuf> {
     leads_here.then_some(named)
 }
 
-/// A path from the working directory, as the user got there.
+/// Makes a path absolute, by the name that the user gave the working directory.
 pub fn logical(path: &Path) -> PathBuf {
     let base =
         working_directory_by_symlink().or_else(|| env::current_dir().ok()).unwrap_or_default();
-    // Without the dots that lead nowhere.
+    // Without `.` components.
     base.join(path).components().collect()
 }
 
-/// A path from the working directory.
+/// Makes a path absolute.
 pub fn absolute(path: &Path) -> Result<PathBuf, Failed> {
     std::path::absolute(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))
 }
@@ -140,18 +141,18 @@ pub struct File {
 }
 
 impl File {
-    /// As it is now.
+    /// Reads the file.
     pub fn now(matches: &ArgMatches) -> Self {
         let name = matches.get_one::<String>("config").map_or(FILE, String::as_str).to_owned();
         Self { text: fs::read_to_string(&name).ok(), name }
     }
 
-    /// Its name, as the user has it.
+    /// The name that the user gave.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether there is other text in it now.
+    /// Whether the file has another text now.
     pub fn has_changed(&self) -> bool {
         fs::read_to_string(&self.name).ok() != self.text
     }
@@ -177,7 +178,7 @@ fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>
             Err(Failed::usage(format!("the configuration file {name} must hold a JSON object")))
         }
         Err(error) => {
-            Err(Failed::usage(format!("the configuration file {name} is no JSON: {error}")))
+            Err(Failed::usage(format!("the configuration file {name} is not valid JSON: {error}")))
         }
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_knows_nothing_of_us_goes_on_as_it_would_alone() {
+    fn a_script_that_does_not_know_of_cluster2_runs_as_it_would_alone() {
         let config = read_line("cluster2 start server.js").unwrap();
         assert_eq!(
             (config.timeout, config.ports.as_slice(), config.host.as_str()),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_with_a_slip_of_the_finger_is_no_socket() {
+    fn a_mistyped_port_is_not_taken_for_a_socket() {
         let message = |line: &str| read_line(line).unwrap_err().text;
         assert!(
             message("cluster2 start x.js --port 300O")

@@ -1,59 +1,56 @@
-//! `cluster2 start`: this process is the master, until the cluster has ended.
+//! `cluster2 start`: this process is the master until the cluster has ended.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::config::Config;
-use cluster2_rs::config::Output;
-use cluster2_rs::config::{Port, SECOND_INTERRUPT_AFTER};
+use cluster2_rs::config::{Config, Output, Port, SECOND_INTERRUPT_AFTER};
 use cluster2_rs::embedder::Failure;
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
 use cluster2_rs::os::process;
-use cluster2_rs::os::terminal::SignalSender;
-use cluster2_rs::os::terminal::Terminal;
+use cluster2_rs::os::terminal::{SignalSender, Terminal};
 use cluster2_rs::remote::client;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use super::console::{Console, Watcher};
+use super::console::{Console, ConsoleEmbedder};
 use super::launch::launch;
 use super::{Failed, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
 
-/// How often it is looked whether a cluster that is shutting down has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// What is passed on or means something; all others are left as they are.
+/// How often a cluster that is shutting down is polled.
+const POLL_EVERY: Duration = Duration::from_millis(50);
+/// The signals that are handled; all others keep their default.
 const SIGNALS: [i32; 8] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGCHLD];
 
-/// Runs a cluster.
+/// Runs the command: a cluster, until it has ended.
 pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     log::start();
-    // A launcher may have left signals blocked or ignored; blocked ones would never be heard.
+    // A launcher may have left signals blocked, which would never arrive.
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let terminal = Terminal::at_start();
     let file = settings::File::now(matches);
     let config = settings::read(matches)?;
     let (console, written) = Console::open().map_err(cannot)?;
-    let (launch, about) = launch(&config, matches, &console)?;
+    let (launch, app) = launch(&config, matches, &console)?;
     let greeting = greeting(&config);
-    // Before anything is started, so that no signal finds nobody.
+    // Before anything is started, so that no signal is missed.
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
     let embedder =
-        Watcher::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
+        ConsoleEmbedder::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
     let failed =
         |error: ClusterError| Failed::start(format!("{} ({})", error.message(), error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
-    let_another_end(&config, &mut signals, &console)?;
-    let master = Master::start(config, launch, about, Arc::new(embedder)).map_err(failed)?;
+    await_predecessor(&config, &mut signals, &console)?;
+    let master = Master::start(config, launch, app, Arc::new(embedder)).map_err(failed)?;
     console.note(greeting);
     serve(signals, meanings, &master, &console);
     drop(console);
@@ -81,24 +78,25 @@ fn greeting(config: &Config) -> String {
     )
 }
 
-/// Waits for a cluster in the same directory that is shutting down, as after a `shutdown` without `--wait`.
-fn let_another_end(
+/// Waits for the end of a cluster in the same directory that is shutting down, as after a
+/// `shutdown` without `--wait`.
+fn await_predecessor(
     config: &Config,
     signals: &mut Signals,
     console: &Console,
 ) -> Result<(), Failed> {
-    let mut is_told = false;
+    let mut has_noted = false;
     while let Some(status) = client::glance(&config.pids) {
         if status["master"]["state"] != "leaving" {
             break;
         }
-        if !std::mem::replace(&mut is_told, true) {
+        if !std::mem::replace(&mut has_noted, true) {
             console.note(format!(
                 "waiting for master {}, which is shutting down",
                 status["master"]["pid"]
             ));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_EVERY);
         if signals.pending().any(|origin| ![SIGCHLD, SIGUSR1].contains(&origin.signal)) {
             return Err(Failed::start("interrupted before anything was started"));
         }
@@ -115,7 +113,7 @@ enum Meaning {
     Nothing,
 }
 
-/// What signals mean, by what this process is.
+/// What signals mean to this process.
 #[derive(Clone, Copy)]
 struct Meanings {
     terminal: Terminal,
@@ -134,7 +132,7 @@ impl Meanings {
             }
             SIGHUP => Meaning::Reload,
             SIGUSR2 if self.writes_files => Meaning::Reopen,
-            // As process 1 of a container this one inherits what others leave behind.
+            // Process 1 of a container inherits the orphans of other processes.
             SIGCHLD => {
                 if std::process::id() == 1 {
                     Meaning::Reap
@@ -142,9 +140,9 @@ impl Meanings {
                     Meaning::Nothing
                 }
             }
-            // Has Node open its debugger, and there is none here.
+            // Opens the debugger of a Node; this is none.
             SIGUSR1 => Meaning::Nothing,
-            // All others end a program that does not know them.
+            // The others end a program by default.
             _ => Meaning::Shutdown,
         }
     }
@@ -158,7 +156,7 @@ fn sender(origin: &Origin) -> SignalSender {
     }
 }
 
-/// Passes on what signals mean, until the cluster has ended.
+/// Executes signals until the cluster has ended.
 fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Console) {
     let mut leaving: Option<Instant> = None;
     for origin in signals.forever() {

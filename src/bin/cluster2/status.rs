@@ -1,4 +1,4 @@
-//! `cluster2 status`: the picture of a cluster, for people or for programs.
+//! `cluster2 status`: the status of a cluster, for people or for programs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,35 +14,35 @@ use tabwriter::TabWriter;
 use super::console::printable;
 use super::{Failed, commands, print, settings};
 
-/// Between two pictures of `--watch`.
-const EVERY: Duration = Duration::from_secs(1);
+/// Time between two statuses of `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 const BOLD: Style = Style::new().bold();
 const COLUMNS: &str =
     "slot\tpid\tgen\tstate\tup\tconnections\trequests\treq/s\tdelay\tcpu\tmemory\trestarts";
 
-/// Shows it.
+/// Runs the command.
 pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
-    let look = || commands::ask(&pids, &Command::Status);
+    let ask = || commands::ask(&pids, &Command::Status);
     let shown = |status: &Value, before: Option<&(Value, Instant)>| {
-        if matches.get_flag("json") { Ok(format!("{status:#}\n")) } else { picture(status, before) }
+        if matches.get_flag("json") { Ok(format!("{status:#}\n")) } else { page(status, before) }
     };
     if !matches.get_flag("watch") {
-        let status = look()?;
+        let status = ask()?;
         print(shown(&status, None)?.as_bytes())?;
         return if status["running"] == true { Ok(()) } else { Err(not_running(&pids, &status)) };
     }
     let mut before: Option<(Value, Instant)> = None;
     loop {
-        let status = look()?;
+        let status = ask()?;
         if status["running"] != true {
             return Err(not_running(&pids, &status));
         }
         let clear = if matches.get_flag("json") { "" } else { CLEAR };
         print(format!("{clear}{}", shown(&status, before.as_ref())?).as_bytes())?;
         before = Some((status, Instant::now()));
-        std::thread::sleep(EVERY);
+        std::thread::sleep(WATCH_EVERY);
     }
 }
 
@@ -53,12 +53,13 @@ fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
     )
 }
 
-/// A few lines about the whole and a table of the workers. `before`: an older picture, to tell what happens in a second.
-fn picture(status: &Value, before: Option<&(Value, Instant)>) -> Result<String, Failed> {
+/// Returns a few lines about the cluster and a table of the workers. `before` is an older status,
+/// for rates.
+fn page(status: &Value, before: Option<&(Value, Instant)>) -> Result<String, Failed> {
     if status["running"] != true {
         return Ok(String::new());
     }
-    let mut text = whole(status);
+    let mut text = summary(status);
     let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
     writeln!(table, "{}", bold(COLUMNS))?;
     for worker in status["workers"].as_array().into_iter().flatten() {
@@ -69,19 +70,19 @@ fn picture(status: &Value, before: Option<&(Value, Instant)>) -> Result<String, 
     Ok(text.replace('\u{a0}', " "))
 }
 
-/// In bold, each column of its own, so that nothing is counted as its width.
+/// Makes each column bold on its own, so that the escapes count for no column's width.
 fn bold(columns: &str) -> String {
     let each = columns.split('\t').map(|name| format!("{BOLD}{name}{BOLD:#}"));
     each.collect::<Vec<_>>().join("\t")
 }
 
-fn whole(status: &Value) -> String {
+fn summary(status: &Value) -> String {
     let master = &status["master"];
     let text = |name: &str| printable(master[name].as_str().unwrap_or_default());
     let listening: Vec<&str> =
         master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut lines = String::new();
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(
         lines,
         "{BOLD}cluster2 {}{BOLD:#} on {}: master {}, {}, Node {}, up {}",
@@ -187,7 +188,7 @@ fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
     .join("\t")
 }
 
-/// The same worker in an older picture, and how many seconds ago that was.
+/// Returns the same worker in an older status, and how many seconds ago that was.
 fn earlier<'a>(worker: &Value, (status, at): &'a (Value, Instant)) -> Option<(&'a Value, f64)> {
     let then = status["workers"].as_array()?.iter().find(|then| then["pid"] == worker["pid"])?;
     Some((then, at.elapsed().as_secs_f64()))

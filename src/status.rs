@@ -1,4 +1,4 @@
-//! The picture of a cluster (`ipc::status`), assembled from the supervisor's records and the scoreboard.
+//! The parts of a `protocol::status` that a master and a process without workers fill in alike.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -14,11 +14,11 @@ use crate::protocol::status::{
     WorkerStatus,
 };
 
-/// What a embedder says of its process.
+/// What an embedder knows of the app.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct About {
-    /// Version of Node.
+pub struct AppInfo {
+    /// Version of Node, such as `v22.1.0`.
     pub node: String,
     /// Directory of the app's `package.json`, or of its script.
     pub root: PathBuf,
@@ -26,39 +26,41 @@ pub struct About {
 
 /// What does not change while the cluster runs.
 #[derive(Debug, Clone)]
-pub struct Facts {
-    /// The options.
-    pub config: Config,
-    /// When the master began to listen.
-    pub started_at: SystemTime,
-    /// See [`About`].
-    pub about: About,
+pub(crate) struct ClusterInfo {
+    pub(crate) config: Config,
+    pub(crate) started_at: SystemTime,
+    pub(crate) app: AppInfo,
     /// Where the monitor listens, if it is on.
-    pub monitor: Option<String>,
+    pub(crate) monitor: Option<String>,
 }
 
-impl Facts {
-    /// Facts of a cluster that begins now.
-    pub fn new(config: Config, about: About, monitor: Option<String>) -> Self {
-        Self { config, started_at: SystemTime::now(), about, monitor }
+impl ClusterInfo {
+    /// Returns the info of a cluster that starts now.
+    pub(crate) fn new(config: Config, app: AppInfo, monitor: Option<String>) -> Self {
+        Self { config, started_at: SystemTime::now(), app, monitor }
     }
 
-    /// The answer to whoever asked us to leave.
-    pub fn left(&self) -> Value {
+    /// The answer to a command that ends the cluster.
+    pub(crate) fn end_answer(&self) -> Value {
         json!({ "running": true, "pid": std::process::id() })
     }
 
-    /// This process, as the master of an app that is `listening` there.
-    pub fn master(&self, running: bool, target: u32, listening: Vec<String>) -> MasterStatus {
+    /// The status of this process as the master of an app.
+    pub(crate) fn master(
+        &self,
+        is_running: bool,
+        target: u32,
+        listening: Vec<String>,
+    ) -> MasterStatus {
         let (rss, cpu) = process::usage();
         MasterStatus {
             pid: std::process::id(),
             started_at: Time(self.started_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: self.about.node.clone(),
+            node: self.app.node.clone(),
             hostname: process::hostname(),
             os: process::system_name(),
-            state: if running { "running" } else { "leaving" },
+            state: if is_running { "running" } else { "leaving" },
             target,
             reload: None,
             listening,
@@ -69,21 +71,21 @@ impl Facts {
     }
 }
 
-/// What load balancers are told.
-pub fn ecv(header: &Header, unhealthy: Vec<UnhealthyWorker>) -> EcvStatus {
+/// What the health check tells load balancers.
+pub(crate) fn health(header: &Header, unhealthy: Vec<UnhealthyWorker>) -> EcvStatus {
     let (disabled, since) = header.switched();
     EcvStatus { disabled, since: Time::from_millis(since), unhealthy }
 }
 
-/// Adds what one worker counted.
-pub fn add(totals: &mut Totals, row: &Row) {
+/// Adds the counts of one process.
+pub(crate) fn add_counts(totals: &mut Totals, row: &Row) {
     totals.connections += row.count(Field::ConnectionsTotal);
     totals.timed_out += row.count(Field::ConnectionsTimedOut);
     totals.requests += row.count(Field::RequestsTotal);
 }
 
-/// The numbers of one row; who it is stays to be filled in.
-pub fn numbers(row: &Row) -> WorkerStatus {
+/// Returns the status of a worker with the numbers of its row. The caller fills in its identity.
+pub(crate) fn worker_numbers(row: &Row) -> WorkerStatus {
     WorkerStatus {
         slot: 0,
         pid: 0,

@@ -1,0 +1,220 @@
+//! The table of the cluster's options as flags, for help, manual page, completions and reading.
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A value, which the option's own check accepts or rejects.
+    Value,
+    /// A value, or `off` for `false`.
+    ValueOrOff,
+    /// Values, separated by commas or given by several flags.
+    List,
+    /// Values that are not split, given by several flags; not from the environment.
+    Verbatim,
+    /// `NAME=VALUE`, given by several flags; not from the environment.
+    Pairs,
+    /// Nothing. The flag sets the option to this.
+    Switch(bool),
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Flag {
+    /// The option's name in `new Cluster(options)`, with its parent (`ecv.path`).
+    pub option: &'static str,
+    /// The flag's name without dashes.
+    pub flag: &'static str,
+    /// What the flag takes.
+    pub kind: Kind,
+    /// The value's name in the help.
+    pub value: &'static str,
+    /// The flag's line in the help.
+    pub help: &'static str,
+}
+
+const fn flag(
+    option: &'static str,
+    flag: &'static str,
+    kind: Kind,
+    value: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag { option, flag, kind, value, help }
+}
+
+/// The directory by which commands find a cluster; for every command.
+pub const PIDS: Flag = flag(
+    "pids",
+    "pids",
+    Kind::Value,
+    "DIR",
+    "Directory of pid files and the control socket [default: pids]",
+);
+/// The directory of logs; also for the command `logs`.
+pub const LOGS: Flag =
+    flag("logs", "logs", Kind::Value, "DIR", "Directory of logs [default: logs]");
+
+/// All other options, for `start`.
+pub const OPTIONS: &[Flag] = &[
+    flag(
+        "noWorkers",
+        "workers",
+        Kind::Value,
+        "N",
+        "Number of workers [default: processors this process may use]",
+    ),
+    flag(
+        "port",
+        "port",
+        Kind::List,
+        "PORT",
+        "TCP port or path of a unix socket that is bound before any worker starts; a single port \
+        is the workers' PORT too [default: whatever the script listens on]",
+    ),
+    flag(
+        "host",
+        "host",
+        Kind::Value,
+        "ADDRESS",
+        "Where --port is bound, also for a script that asks for all addresses; by default all, \
+        IPv6 and IPv4",
+    ),
+    flag(
+        "balance",
+        "balance",
+        Kind::Value,
+        "POLICY",
+        "Who gets a connection: least-connections, round-robin, ip-hash or kernel [default: \
+        least-connections]",
+    ),
+    flag(
+        "timeout",
+        "timeout",
+        Kind::Value,
+        "MS",
+        "A connection on which nothing moved for so long is ended, also while the server is still \
+        busy with it; by default none is",
+    ),
+    flag(
+        "output",
+        "output",
+        Kind::Value,
+        "WHERE",
+        "Workers' output: inherit, prefix (each line with slot and pid) or files (in the logs \
+        directory) [default: inherit]",
+    ),
+    flag(
+        "monPort",
+        "mon-port",
+        Kind::ValueOrOff,
+        "PORT",
+        "Where the monitor listens, or off [default: 3001]",
+    ),
+    flag(
+        "monHost",
+        "mon-host",
+        Kind::Value,
+        "ADDRESS",
+        "Where the monitor is bound [default: 127.0.0.1]",
+    ),
+    flag("monPath", "mon-path", Kind::Value, "PATH", "Path of the monitor's page [default: /]"),
+    flag("ecv", "no-ecv", Kind::Switch(false), "", "Serve no health check"),
+    flag("ecv.path", "ecv-path", Kind::Value, "PATH", "Path of the health check [default: /ecv]"),
+    flag("ecv.monitor", "ecv-monitor", Kind::Value, "PATH|URL", "Asked before answering healthy"),
+    flag(
+        "ecv.control",
+        "ecv-control",
+        Kind::Switch(true),
+        "",
+        "Serve POST <path>/disable and <path>/enable",
+    ),
+    flag(
+        "ecv.timeout",
+        "ecv-timeout",
+        Kind::Value,
+        "MS",
+        "Bound of one probe of the monitor [default: 5000]",
+    ),
+    flag(
+        "ecv.token",
+        "ecv-token",
+        Kind::Value,
+        "TOKEN",
+        "Who switches needs it; rather by the environment, where others do not see it",
+    ),
+    flag("ecv.allow", "ecv-allow", Kind::List, "CIDR", "Addresses from which alone one may switch"),
+    flag(
+        "connThreshold",
+        "conn-threshold",
+        Kind::Value,
+        "N",
+        "Recycle a worker that served so many connections",
+    ),
+    flag(
+        "uptimeThreshold",
+        "uptime-threshold",
+        Kind::Value,
+        "SECONDS",
+        "Recycle a worker that has been ready for so long",
+    ),
+    flag(
+        "memThreshold",
+        "mem-threshold",
+        Kind::Value,
+        "BYTES",
+        "Recycle a worker with so much resident memory",
+    ),
+    flag(
+        "moveIdle",
+        "no-move-idle",
+        Kind::Switch(false),
+        "",
+        "End idle connections of a worker that leaves, for apps that keep state by connection, as \
+        with the PROXY protocol",
+    ),
+    flag(
+        "startTimeout",
+        "start-timeout",
+        Kind::Value,
+        "MS",
+        "A worker that does not listen within this time is killed [default: 30000]",
+    ),
+    flag(
+        "minReadyTime",
+        "min-ready-time",
+        Kind::Value,
+        "MS",
+        "How long a worker of new code has to live before a reload trusts it [default: 1000]",
+    ),
+    flag(
+        "shutdownTimeout",
+        "shutdown-timeout",
+        Kind::Value,
+        "MS",
+        "A worker whose drain takes longer is killed [default: 30000]",
+    ),
+    flag(
+        "shutdownDelay",
+        "shutdown-delay",
+        Kind::Value,
+        "MS",
+        "From the request of a shutdown until no new connection is accepted [default: 0]",
+    ),
+    flag(
+        "maxHeartbeatDelay",
+        "max-heartbeat-delay",
+        Kind::Value,
+        "MS",
+        "A worker whose event loop did not turn for so long is killed and replaced [default: \
+        30000]",
+    ),
+    flag(
+        "execArgv",
+        "exec-argv",
+        Kind::Verbatim,
+        "FLAG",
+        "A flag of Node's own for workers, such as --exec-argv=--enable-source-maps",
+    ),
+    flag("env", "env", Kind::Pairs, "NAME=VALUE", "A variable added to the workers' environment"),
+    flag("cwd", "cwd", Kind::Value, "DIR", "Working directory of workers"),
+];
