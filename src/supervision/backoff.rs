@@ -4,6 +4,7 @@
 //! once; further ones wait longer and longer, up to 30 s, so that a crash loop costs neither the
 //! machine nor the log (Unitech/pm2#705: 40,000 restarts). A worker that had been ready is
 //! replaced at once a few times, and then within a second, whatever kills it again and again.
+//! While no worker is ready or starting, one slot at a time skips that wait (see `refill`).
 //! Jitter keeps slots apart.
 
 use crate::clock::Millis;

@@ -9,7 +9,9 @@
 //! - A slot is held by at most one starting or ready worker. A draining worker does not hold its
 //!   slot, and neither does a successor that is not ready yet.
 //! - Each worker is forked once. Once forked, it dies exactly once.
-//! - While running, every slot without a worker has a time at which it gets one.
+//! - While running, every slot without a worker has a time at which it gets one. If no worker is
+//!   ready or starting, no slot waits because it lost a ready one; at most one of those skips its
+//!   wait at a time.
 //! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
 //!   worker is gone.
 //! - Every wait has a deadline except the wait for the kernel after SIGKILL. Time in which the

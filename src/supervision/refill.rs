@@ -29,22 +29,31 @@ impl Supervisor {
         slot.vacate((index < self.target).then_some(now + wait));
     }
 
-    /// Gives a worker to every slot whose time has come. While no worker is ready, slots that lost
-    /// a ready one do not wait.
+    /// Gives a worker to every slot whose time has come. While no worker is ready or starting, one
+    /// slot that lost a ready one does not wait: the one whose time comes first. The others do, so
+    /// that workers that all end soon after they are ready do not take the machine.
     pub(super) fn refill(&mut self, now: Millis) {
         if !self.is_running() {
             self.slots.iter_mut().for_each(Slot::stop_waiting);
             return;
         }
-        let is_served = self.workers.values().any(WorkerRecord::is_ready);
         for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
-            let is_due = slot.refill_at().is_some_and(|at| at <= now);
-            if is_due || (!is_served && slot.waits_after_loss()) {
-                let worker = self.spawn(index, now);
-                self.slots[index].occupancy = Occupancy::Held(worker);
+            if self.slots[index].refill_at().is_some_and(|at| at <= now) {
+                self.fill(index, now);
             }
         }
+        if self.workers.values().any(WorkerRecord::is_serving) {
+            return;
+        }
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.waits_after_loss());
+        if let Some((index, _)) = slots.min_by_key(|(_, slot)| slot.refill_at()) {
+            self.fill(index, now);
+        }
+    }
+
+    fn fill(&mut self, index: usize, now: Millis) {
+        let worker = self.spawn(index, now);
+        self.slots[index].occupancy = Occupancy::Held(worker);
     }
 
     pub(super) fn spawn(&mut self, index: usize, now: Millis) -> WorkerId {

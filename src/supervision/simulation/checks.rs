@@ -1,12 +1,13 @@
 //! What must hold after every event and for every notice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{LIMITS, World};
+use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::backoff::LOSS_CAP;
 use crate::supervision::worker::Cause;
-use crate::supervision::{Notice, WorkerState};
+use crate::supervision::{Action, Notice, WorkerState};
 
 impl World {
     pub(super) fn check(&self) {
@@ -40,16 +41,37 @@ impl World {
         }
     }
 
-    /// A slot whose worker had been ready waits for a second at most, and not at all while no
-    /// worker is ready.
+    /// A slot whose worker had been ready waits for a second at most, and for a worker that is
+    /// ready or starting.
     pub(super) fn check_waits(&self) {
-        let serves = self.supervisor.workers().any(|(_, worker)| worker.is_ready());
+        let serves = self.supervisor.workers().any(|(_, worker)| worker.is_serving());
         let now = self.supervisor.clock.now();
         for slot in self.supervisor.slots.iter().filter(|slot| slot.backoff.is_after_loss()) {
             let Some(at) = slot.refill_at() else { continue };
-            assert!(serves, "a slot waits while no worker is ready");
+            assert!(serves, "a slot waits while no worker is ready or starting");
             assert!(at <= now + LOSS_CAP, "a slot waits for {} ms", at - now);
         }
+    }
+
+    /// Slots that wait after the loss of a ready worker, until when.
+    pub(super) fn waits_after_loss(&self) -> BTreeMap<u32, Millis> {
+        let slots = (0..).zip(&self.supervisor.slots);
+        let waiting = slots.filter(|(_, slot)| slot.waits_after_loss());
+        waiting.filter_map(|(number, slot)| Some((number, slot.refill_at()?))).collect()
+    }
+
+    /// Of the slots that waited `before` an event, at most one skips its wait, and only if no
+    /// other worker is ready or starting. A reload ends all waits.
+    pub(super) fn check_skipped(&self, before: &BTreeMap<u32, Millis>, actions: &[Action]) {
+        let now = self.supervisor.clock.now();
+        let is_early = |slot: &u32| before.get(slot).is_some_and(|at| *at > now);
+        let spawned = actions.iter().filter_map(|action| match action {
+            Action::Spawn { slot, .. } => Some(slot),
+            _ => None,
+        });
+        let skipped = spawned.filter(|slot| is_early(slot)).count();
+        let serving = self.supervisor.workers().filter(|(_, worker)| worker.is_serving()).count();
+        assert!(skipped == 0 || serving == 1, "{skipped} slots did not wait, {serving} serve");
     }
 
     /// An old worker drains for a replacement only after a ready one has its slot.

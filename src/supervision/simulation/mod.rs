@@ -18,11 +18,11 @@ const EVENTS: u64 = 500;
 /// Seeds that once failed.
 const KEPT: [u64; 1] = [9_569_860_871_816_774_355];
 
-fn run(seed: u64) {
+fn run(seed: u64, step: fn(&mut World)) {
     let mut world = World::new(seed);
     world.send(Event::Start);
     for _ in 0..EVENTS {
-        world.step();
+        step(&mut world);
     }
     world.settle();
     if world.supervisor.is_running() {
@@ -44,13 +44,20 @@ fn run(seed: u64) {
 #[test]
 fn two_hundred_thousand_random_events_break_no_promise() {
     if let Some(seed) = std::env::var("CLUSTER2_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return run(seed);
+        return run(seed, World::step);
     }
     let base = fastrand::u64(..);
     for seed in KEPT.into_iter().chain((0..RUNS).map(|i| base.wrapping_add(i))) {
-        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
+        if let Err(panic) = std::panic::catch_unwind(|| run(seed, World::step)) {
             eprintln!("failing seed: CLUSTER2_SEED={seed}");
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+#[test]
+fn crash_loops_break_no_promise() {
+    for seed in 0..100 {
+        run(seed, World::step_of_crash_loop);
     }
 }

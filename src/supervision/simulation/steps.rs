@@ -47,13 +47,29 @@ impl World {
             }
             750 => self.send(Event::Shutdown),
             751 => self.send(Event::Stop),
-            _ => {
-                if let Some(at) = self.supervisor.next_tick() {
-                    self.advance(at);
-                }
-                self.send(Event::Tick);
-            }
+            _ => self.tick(),
         }
+    }
+
+    /// A step of a cluster whose workers get ready and soon end, again and again.
+    pub(super) fn step_of_crash_loop(&mut self) {
+        let to = self.now + self.random.u64(0..60);
+        self.advance(to);
+        let worker = self.some_worker();
+        let is_ready = self.supervisor.worker(worker).is_some_and(WorkerRecord::is_ready);
+        match self.random.u32(0..10) {
+            _ if !self.unanswered.is_empty() => self.answer_spawn(0, true),
+            0..=6 if is_ready => self.exit(worker),
+            0..=6 => self.send(Event::Ready { worker }),
+            _ => self.tick(),
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(at) = self.supervisor.next_tick() {
+            self.advance(at);
+        }
+        self.send(Event::Tick);
     }
 
     pub(super) fn advance(&mut self, to: Millis) {

@@ -89,7 +89,11 @@ impl World {
             }
             _ => {}
         }
+        let (waiting, round) = (self.waits_after_loss(), self.supervisor.next_round());
         let actions = self.supervisor.on_event(event, self.now);
+        if self.supervisor.next_round() == round {
+            self.check_skipped(&waiting, &actions);
+        }
         for action in actions {
             self.execute(action);
         }

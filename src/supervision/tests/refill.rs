@@ -1,10 +1,12 @@
 //! Slots get their workers: at the start, after a death, and when the number of slots changes.
 
+use std::collections::BTreeSet;
+
 use super::{LIMITS, ONE, TWO, born, died, pass, running, spawn};
-use crate::clock::MAX_WAIT;
+use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::Cause;
-use crate::supervision::{Action, Event, Notice, Outcome, Supervisor};
+use crate::supervision::{Action, Event, Notice, Outcome, Supervisor, WorkerRecord};
 
 #[test]
 fn a_start_forks_every_slot_and_reports_forked_before_listening() {
@@ -37,7 +39,7 @@ fn a_dead_worker_is_replaced_at_once_in_its_slot_with_the_next_generation() {
 }
 
 #[test]
-fn a_worker_that_is_lost_again_and_again_waits_a_little_but_not_while_no_other_is_ready() {
+fn a_worker_that_is_lost_again_and_again_waits_a_little_while_others_are_ready_or_start() {
     let mut supervisor = running(2);
     let exit = Exit::Signal("SIGKILL");
     for id in 2..5 {
@@ -48,7 +50,74 @@ fn a_worker_that_is_lost_again_and_again_waits_a_little_but_not_while_no_other_i
     assert_eq!(supervisor.on_event(Event::Exited { worker: WorkerId(5), exit }, 10).len(), 1);
     assert!((85..=110).contains(&supervisor.deadline().unwrap_or_default()));
     let actions = supervisor.on_event(Event::Exited { worker: ONE, exit }, 10);
-    assert_eq!(actions[1..], [spawn(6, 0, 2), spawn(7, 1, 5)], "none is ready, and none waits");
+    assert_eq!(actions[1..], [spawn(6, 0, 2)], "the first loss of slot 0 is followed at once");
+    assert!((85..=110).contains(&supervisor.deadline().unwrap_or_default()), "and slot 1 waits");
+}
+
+#[test]
+fn while_no_worker_is_ready_or_starting_one_slot_at_a_time_does_not_wait() {
+    let mut supervisor = running(3);
+    let mut last = 3;
+    let lose = |supervisor: &mut Supervisor, id: u32, now| {
+        let exit = Exit::Code(1);
+        supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, now)[1..].to_vec()
+    };
+    for id in 1..=9 {
+        assert_eq!(lose(&mut supervisor, id, 10).len(), 1, "three losses are followed at once");
+        last += 1;
+        born(&mut supervisor, last, true, 10);
+    }
+    assert_eq!(lose(&mut supervisor, 10, 20), [], "slot 0 waits: others are ready");
+    assert_eq!(lose(&mut supervisor, 11, 20), []);
+    let due = supervisor.deadline();
+    for now in 20..26 {
+        let actions = lose(&mut supervisor, last, now);
+        last += 1;
+        assert!(
+            matches!(actions[..], [Action::Spawn { worker, .. }] if worker == WorkerId(last)),
+            "one, and only one: {actions:?}"
+        );
+        born(&mut supervisor, last, now % 2 == 0, now);
+    }
+    assert!(supervisor.deadline() > due, "the slot whose time came first was first");
+    let waiting = supervisor.slots.iter().filter(|slot| slot.waits_after_loss()).count();
+    assert!(waiting > 0, "and the others wait");
+}
+
+/// Eight slots get few workers although each one is ready after 80 ms and ends 50 ms later.
+#[test]
+fn workers_that_all_end_soon_after_they_are_ready_do_not_take_the_machine() {
+    let mut supervisor = Supervisor::new(8, LIMITS, 1);
+    let (mut now, mut starts) = (0, 0);
+    let mut due = BTreeSet::new();
+    let mut actions = supervisor.on_event(Event::Start, now);
+    while now < 20_000 {
+        for action in actions {
+            if let Action::Spawn { worker, .. } = action {
+                starts += u32::from(now >= 10_000);
+                supervisor.on_event(Event::Spawned { worker, pid: worker.0 }, now);
+                due.insert((now + 80, worker));
+            }
+        }
+        assert!(supervisor.workers().any(|(_, worker)| worker.is_serving()), "at {now}");
+        let tick = supervisor.next_tick().unwrap_or(Millis::MAX);
+        let Some((at, worker)) = due.first().copied().filter(|(at, _)| *at <= tick) else {
+            now = tick;
+            actions = supervisor.on_event(Event::Tick, now);
+            continue;
+        };
+        now = at;
+        due.remove(&(at, worker));
+        let event = if supervisor.worker(worker).is_some_and(WorkerRecord::is_ready) {
+            Event::Exited { worker, exit: Exit::Code(1) }
+        } else {
+            due.insert((at + 50, worker));
+            Event::Ready { worker }
+        };
+        actions = supervisor.on_event(event, now);
+    }
+    // At most one a second for each slot, and those that follow one another without a pause.
+    assert!((76..=160).contains(&starts), "{starts} starts in 10 s");
 }
 
 #[test]
