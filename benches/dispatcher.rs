@@ -15,10 +15,7 @@ use std::time::Duration;
 
 use cluster2_rs::balancing::{Balancer, LoadSnapshot};
 use cluster2_rs::config::Balance;
-use cluster2_rs::dispatcher::event_loop::Dispatcher;
-use cluster2_rs::dispatcher::event_loop::Request;
-use cluster2_rs::dispatcher::link::state::WorkerLink;
-use cluster2_rs::dispatcher::listeners::set::ListenerSet;
+use cluster2_rs::dispatcher::{Dispatcher, DispatcherEvent, ListenerSet, Request, WorkerLink};
 use cluster2_rs::os::channel::Channel;
 use cluster2_rs::os::channel::MAX_BYTES;
 use cluster2_rs::os::scoreboard::Field;
@@ -112,7 +109,7 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
     let mut all = links(workers);
     let mut balancer = Balancer::new(policy);
     for (id, link) in &mut all.links {
-        balancer.insert(*id, link.slot(), link.look(false));
+        balancer.insert(*id, link.slot(), link.load(false));
     }
     let mut random = fastrand::Rng::with_seed(7);
     bencher.bench_local(|| {
@@ -121,7 +118,7 @@ fn choose(bencher: Bencher, workers: u32, policy: Balance) {
         ending.set(Field::ConnectionsActive, (ending.get(Field::ConnectionsActive) - 1.0).max(0.0));
         let client = IpAddr::from(random.u32(..).to_be_bytes());
         let mut snapshot =
-            |id| all.links.get_mut(&id).map_or(LoadSnapshot::FULL, |link| link.look(false));
+            |id| all.links.get_mut(&id).map_or(LoadSnapshot::FULL, |link| link.load(false));
         let chosen = balancer.choose(Some(client), None, &mut snapshot).unwrap();
         all.rows[chosen.0 as usize - 1].add(Field::ConnectionsActive, 1.0);
         balancer.refresh(chosen, snapshot(chosen));
@@ -163,10 +160,14 @@ fn stage(workers: u32) -> Stage {
     };
     listeners.pin(&wanted).unwrap();
     let listener = listeners.bind(&wanted, |_| true).unwrap();
-    let port = listeners.place(listener).0.unwrap().port;
+    let port = listeners.address(listener).0.unwrap().port;
     let (sender, reports) = std::sync::mpsc::channel();
-    let report = Box::new(move |worker, _| sender.send(worker).unwrap_or_default());
-    let dispatcher = Dispatcher::start(listeners, Balance::LeastConnections, report).unwrap();
+    let notify = Box::new(move |worker, event| {
+        if let DispatcherEvent::Report(Report::Ready { .. }, _) = event {
+            sender.send(worker).unwrap_or_default();
+        }
+    });
+    let dispatcher = Dispatcher::start(listeners, Balance::LeastConnections, notify).unwrap();
     let board: Arc<Scoreboard> = Scoreboard::alone(workers as usize).unwrap();
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let mut simulated = Vec::new();

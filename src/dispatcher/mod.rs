@@ -1,13 +1,48 @@
-//! Accepts connections and hands each one to a worker, on a thread of its own.
+//! The dispatcher: accepts connections and hands each one to a worker.
+//!
+//! Runs in the master, on a thread of its own: one epoll loop, which never waits for anybody.
+//! It owns the listening sockets and the master's end of each worker's channel.
+//!
+//! What always holds: an accepted connection is in exactly one place, which is a wait queue, a
+//! worker's outbox, a worker's channel (also of one that is gone), or a worker that took it. So
+//! whatever happens to a worker, each connection that it did not take is still here, or can be
+//! read back from its channel, and goes to another one.
+//!
+//! A worker gets connections of a listener from its `Serve` on, until it drains. Once the listeners
+//! are closed to new clients, draining workers get what is left in their queues. A drained worker
+//! may leave only when nothing is on the way to it.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `messages`, `handle` | requests to it, its events; its start and end |
+//! | `event_loop` | one turn: events, time, sending |
+//! | `assignment` | the way of a connection: to a worker, or into a queue; back from a stuck one |
+//! | `membership`, `reports` | workers come and go; what they say |
+//! | `unserved` | draining, and listeners that nobody serves any more |
+//! | `lanes` | `balance: 'kernel'` |
+//! | `workers` | all workers, and every index over them |
+//! | `link` | one worker: its phase, load, outbox and inbox |
+//! | `listeners` | the listening sockets |
 
 mod assignment;
-pub mod event_loop;
+mod connection;
+mod event_loop;
+mod handle;
 mod lanes;
-pub mod link;
-pub mod listeners;
+mod link;
+mod listeners;
 mod membership;
+mod messages;
+mod reports;
+mod timing;
+mod token;
 mod unserved;
-mod wait_queues;
+mod workers;
+
+pub use handle::Dispatcher;
+pub use link::WorkerLink;
+pub use listeners::ListenerSet;
+pub use messages::{DispatcherEvent, Notify, Request};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::inbox::Input;
 use super::launch::{PlainOptions, WorkerIdentity};
 use super::task::Task;
 use super::worker_handle::{Listeners, WorkerHandle};
-use crate::dispatcher::event_loop::Request;
+use crate::dispatcher::Request;
 use crate::os;
 use crate::os::thread::Guard;
 use crate::protocol::worker::WorkerId;
@@ -68,7 +68,7 @@ impl Task {
 
     fn stop_admitting(&self) {
         let (done, closed) = oneshot::channel();
-        self.parts.dispatcher.send(Request::ShutDoor(done));
+        self.parts.dispatcher.send(Request::StopAdmitting(done));
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
             let _guard = Guard("closing to new clients");

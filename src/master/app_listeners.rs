@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{Balance, Config, INHERITED, Port};
-use crate::dispatcher::listeners::set::ListenerSet;
+use crate::dispatcher::ListenerSet;
 use crate::error::Result;
 use crate::os::address::resolve;
 use crate::protocol::Wanted;

@@ -12,7 +12,7 @@ use super::monitor_backend::MonitorBackend;
 use super::systemd::Notifier;
 use super::task::{self, Parts};
 use crate::config::{Config, MAX_WORKERS};
-use crate::dispatcher::event_loop::{Dispatcher, DispatcherEvent};
+use crate::dispatcher::{Dispatcher, DispatcherEvent};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::verdict::{Check, HealthChecker};

@@ -63,7 +63,7 @@ impl Task {
             Signal::Shutdown => self.shut_down(),
             Signal::Stop => self.apply(Event::Stop),
             Signal::Reload => self.reload(false),
-            Signal::ReopenLogs if self.parts.logs.is_some() => self.parts.dispatcher.reopen(),
+            Signal::ReopenLogs if self.parts.logs.is_some() => self.parts.dispatcher.reopen_logs(),
             Signal::ReopenLogs => {}
         }
     }
@@ -96,7 +96,7 @@ impl Task {
             let state = "not writing log files (option 'output')";
             return reply(Err(ClusterError::WrongState { command: "reopen logs", state }));
         }
-        self.parts.dispatcher.reopen();
+        self.parts.dispatcher.reopen_logs();
         self.replies.add_reopening(self.workers.keys().copied().collect(), reply);
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::inbox::Input;
 use super::task::Task;
-use crate::dispatcher::event_loop::Request;
+use crate::dispatcher::Request;
 use crate::embedder::MasterEvent;
 use crate::os;
 use crate::protocol::Report;

@@ -22,7 +22,7 @@ use super::systemd::{self, Notifier};
 use super::worker_handle::WorkerHandle;
 use crate::changed::Changed;
 use crate::clock::Millis;
-use crate::dispatcher::event_loop::{Dispatcher, Request};
+use crate::dispatcher::{Dispatcher, Request};
 use crate::embedder::{Embedder, Failure, MasterEvent};
 use crate::error::ClusterError;
 use crate::health::verdict::HealthChecker;
@@ -204,7 +204,7 @@ impl Task {
 
     fn give_sign_of_life(&self) {
         if let Some(answered) = self.parts.notifier.tick() {
-            self.parts.dispatcher.send(Request::Answer(answered));
+            self.parts.dispatcher.send(Request::Ping(answered));
         }
     }
 

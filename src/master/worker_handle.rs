@@ -15,7 +15,7 @@ use super::exit_watch;
 use super::inbox::Inputs;
 use super::launch::{Launch, WorkerIdentity};
 use super::node_ipc::Messages;
-use crate::dispatcher::link::state::WorkerLink;
+use crate::dispatcher::WorkerLink;
 use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Row, Scoreboard};

@@ -41,7 +41,7 @@ const MAY_USE = {
 const PURE = ['balancing', 'clock', 'supervision'];
 
 /** Rooms in which files still name each other in a circle. */
-const CIRCLES = ['dispatcher', 'health', 'monitor'];
+const CIRCLES = ['health', 'monitor'];
 
 /** A Rust source as lines, comments and texts emptied; `raw` as they are. */
 function readRust(file) {

@@ -1,4 +1,4 @@
-//! One listening socket of the door, and how what a worker wants becomes one.
+//! One listening socket of the set, and how a worker's wish becomes one.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,23 +6,24 @@ use std::net::IpAddr;
 use rustix::io::Errno;
 
 use crate::clock::Millis;
-use crate::dispatcher::link::state::Connection;
+use crate::dispatcher::connection::Connection;
 use crate::dispatcher::listeners::watch::Watch;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::protocol::{BoundAddress, ListenerId, Origin, Past, Wanted};
 
-/// How long a socket is left alone after `accept` failed for lack of descriptors or memory, milliseconds.
+/// How long a socket is left alone after `accept` failed for lack of descriptors or memory,
+/// milliseconds.
 const PAUSE: Millis = 100;
 /// What Node passes when the user names no backlog.
 const DEFAULT_BACKLOG: u16 = 511;
 
-/// One socket of the door.
+/// One listening socket of the set.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The listener that it is a socket of.
     pub(super) of: ListenerId,
-    /// Whose lane it is.
+    /// The slot whose lane it is.
     pub(super) slot: Option<u32>,
     pub(super) wanted: Wanted,
     pub(super) listener: Listener,
@@ -30,14 +31,43 @@ pub(super) struct Entry {
     pub(super) pinned: bool,
     pub(super) watch: Watch,
     pub(super) paused_until: Option<Millis>,
-    /// Nobody new gets in, and it is closed then; one that was inherited stays.
+    /// Nobody new gets in, and it is closed then. An inherited one stays.
     pub(super) closes_at: Option<Millis>,
 }
 
 impl Entry {
+    pub(super) fn new(
+        of: ListenerId,
+        slot: Option<u32>,
+        wanted: Wanted,
+        listener: Listener,
+    ) -> Self {
+        Self {
+            of,
+            slot,
+            wanted,
+            listener,
+            pinned: false,
+            watch: Watch::new(),
+            paused_until: None,
+            closes_at: None,
+        }
+    }
+
     /// Whether this is the same inherited socket.
     pub(super) fn is(&self, found: &Listener) -> bool {
         self.listener.is_inherited() && self.listener.address() == found.address()
+    }
+
+    /// Whether it was asked for by the same words, whatever the backlog.
+    pub(super) fn is_wanted(&self, wanted: &Wanted) -> bool {
+        Wanted { backlog: self.wanted.backlog, ..wanted.clone() } == self.wanted
+    }
+
+    /// Whether it was pinned on a port of which all addresses are `wanted`.
+    pub(super) fn is_pinned_for_any(&self, wanted: &Wanted) -> bool {
+        let any = wanted.address.as_deref().is_none_or(|host| matches!(host, "0.0.0.0" | "::"));
+        self.pinned && any && wanted.port.is_some() && self.wanted.port == wanted.port
     }
 
     /// The TCP port on which it really listens.
@@ -45,12 +75,19 @@ impl Entry {
         if let Address::Tcp { port, .. } = self.listener.address() { Some(*port) } else { None }
     }
 
-    /// Whether it is about to be closed at a time.
+    /// Whether it will be closed at `closes_at`.
     pub(super) fn is_closing(&self) -> bool {
         self.closes_at.is_some() && !self.listener.is_inherited()
     }
 
-    /// Everybody who is in its queue, unless it is left to the next one who has it.
+    pub(super) fn refuse_new(&self) {
+        if let Err(error) = self.listener.refuse_new() {
+            let address = self.listener.address();
+            tracing::warn!(%error, %address, "cannot refuse new connections before closing");
+        }
+    }
+
+    /// Accepts all connections in its queue, unless it was inherited: others have it too.
     pub(super) fn empty(&mut self, now: Millis) -> Vec<Connection> {
         if self.listener.is_inherited() {
             Vec::new()
@@ -67,11 +104,12 @@ impl Entry {
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
                     Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                        tracing::warn!(%error, address = %self.listener.address(), "cannot accept; trying again");
+                        let address = self.listener.address();
+                        tracing::warn!(%error, %address, "cannot accept; trying again");
                         self.paused_until = Some(now + PAUSE);
                         return None;
                     }
-                    // Whatever else accept(2) names is one client's trouble, not the listener's.
+                    // All else that accept(2) names is one client's trouble, not the listener's.
                     _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
                 },
             }

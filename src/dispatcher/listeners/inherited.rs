@@ -1,4 +1,5 @@
-//! The sockets that were inherited from a service manager, as a door finds them: by address, or by name (`systemd:<name>`).
+//! Sockets that were inherited from a service manager. They are found by address, or by name
+//! (`systemd:<name>`).
 
 use std::io;
 
@@ -9,9 +10,10 @@ use crate::os::activation::Passed;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 
-/// The inherited socket for `wanted`; `Ok(None)`: it is to be bound. Fails where a name was asked for and there is no such
-/// socket, with `OptionInvalid` that names those there are.
-pub fn find(wanted: &Address) -> Result<Option<Listener>> {
+/// Finds the inherited socket for `wanted`. `Ok(None)`: there is none, it has to be bound. Fails
+/// where a name was asked for and there is no such socket, with `OptionInvalid`, which lists the
+/// names there are.
+pub(super) fn find(wanted: &Address) -> Result<Option<Listener>> {
     match name(wanted) {
         Some(name) => by_name(name).map(Some),
         None => Ok(activation::passed()
@@ -22,7 +24,7 @@ pub fn find(wanted: &Address) -> Result<Option<Listener>> {
 }
 
 /// The name, if that is how a socket is asked for.
-pub fn name(wanted: &Address) -> Option<&str> {
+fn name(wanted: &Address) -> Option<&str> {
     match wanted {
         Address::Unix(path) => path.to_str()?.strip_prefix(INHERITED),
         Address::Tcp { .. } => None,

@@ -1,7 +1,7 @@
 //! How epoll watches one listening socket.
 //!
-//! What always holds: a socket that somebody else has too, as a worker its lane, is taken off epoll before it is closed here, since
-//! closing alone would not end its watch.
+//! What always holds: a socket that another process has too, as a worker its lane, is taken off
+//! epoll before it is closed here, since closing alone would not end its watch.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,70 +12,67 @@ use rustix::event::epoll;
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 
-/// How a socket is to be watched.
+/// What the dispatcher wants of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attention {
-    /// Not at all: who is in its queue waits there.
+pub(in crate::dispatcher) enum Interest {
+    /// Nothing: connections wait in its queue.
     Off,
-    /// Whoever comes is accepted here.
+    /// To accept.
     Accept,
-    /// A worker accepts; now and then it is looked at whether it does.
-    Guard(Progress),
+    /// A worker accepts; to check now and then whether it does.
+    Guard(LaneProgress),
 }
 
 /// How many connections a worker ever had at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Which worker.
-    pub worker: WorkerId,
-    /// How many.
-    pub connections: u64,
+pub(in crate::dispatcher) struct LaneProgress {
+    pub(in crate::dispatcher) worker: WorkerId,
+    pub(in crate::dispatcher) connections: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum WatchState {
     Off,
     Accept,
-    /// Epoll tells once that somebody came, and is silent then, however many follow.
-    Armed(Progress),
-    /// Somebody came; it is time to look at this time.
-    Due(Progress, Millis),
-    /// It was looked at.
+    /// Epoll reports once that somebody came, and is silent then, however many follow.
+    Armed(LaneProgress),
+    /// Somebody came; to be checked at this time.
+    Due(LaneProgress, Millis),
+    /// It was checked.
     Spent,
 }
 
-/// See the module's text.
 #[derive(Debug)]
-pub struct Watch {
-    state: State,
+pub(super) struct Watch {
+    state: WatchState,
     epoll: Option<Arc<OwnedFd>>,
 }
 
 impl Watch {
     /// Not watched yet.
-    pub(in crate::dispatcher) fn new() -> Self {
-        Self { state: State::Off, epoll: None }
+    pub(super) fn new() -> Self {
+        Self { state: WatchState::Off, epoll: None }
     }
 
     /// Watches `socket` as is wanted.
-    pub fn set(
+    pub(super) fn set(
         &mut self,
         socket: impl AsFd,
-        wanted: Attention,
+        wanted: Interest,
         epoll: &Arc<OwnedFd>,
-        token: u64,
+        token: epoll::EventData,
     ) -> io::Result<()> {
+        use WatchState::{Accept, Armed, Due, Off};
         let (state, flags) = match (self.state, wanted) {
-            (State::Off, Attention::Off)
-            | (State::Accept, Attention::Accept)
-            | (State::Armed(_) | State::Due(..), Attention::Guard(_)) => return Ok(()),
-            (_, Attention::Off) => return self.end(socket),
-            (_, Attention::Accept) => (State::Accept, epoll::EventFlags::IN),
-            (_, Attention::Guard(progress)) => {
-                (State::Armed(progress), epoll::EventFlags::IN | epoll::EventFlags::ONESHOT)
+            (Off, Interest::Off)
+            | (Accept, Interest::Accept)
+            | (Armed(_) | Due(..), Interest::Guard(_)) => return Ok(()),
+            (_, Interest::Off) => return self.end(socket),
+            (_, Interest::Accept) => (Accept, epoll::EventFlags::IN),
+            (_, Interest::Guard(progress)) => {
+                (Armed(progress), epoll::EventFlags::IN | epoll::EventFlags::ONESHOT)
             }
         };
-        let token = epoll::EventData::new_u64(token);
         match self.epoll {
             Some(_) => epoll::modify(epoll, socket, token, flags)?,
             None => epoll::add(epoll, socket, token, flags)?,
@@ -85,30 +82,31 @@ impl Watch {
         Ok(())
     }
 
-    /// Ends it.
-    pub fn end(&mut self, socket: impl AsFd) -> io::Result<()> {
-        self.state = State::Off;
+    /// Ends the watch.
+    pub(super) fn end(&mut self, socket: impl AsFd) -> io::Result<()> {
+        self.state = WatchState::Off;
         self.epoll.take().map_or(Ok(()), |epoll| Ok(epoll::delete(&epoll, socket)?))
     }
 
-    /// Somebody came. Whether it is to be accepted here; where it is only looked at, it is time for that at `look`.
-    pub fn came(&mut self, look: Millis) -> bool {
-        if let State::Armed(progress) = self.state {
-            self.state = State::Due(progress, look);
+    /// Somebody came. Returns whether to accept here; a guarded socket is checked at `check_at`
+    /// instead.
+    pub(super) fn came(&mut self, check_at: Millis) -> bool {
+        if let WatchState::Armed(progress) = self.state {
+            self.state = WatchState::Due(progress, check_at);
         }
-        matches!(self.state, State::Accept)
+        matches!(self.state, WatchState::Accept)
     }
 
-    /// When it is time to look.
-    pub fn due(&self) -> Option<Millis> {
-        if let State::Due(_, at) = self.state { Some(at) } else { None }
+    /// When to check.
+    pub(super) fn due(&self) -> Option<Millis> {
+        if let WatchState::Due(_, at) = self.state { Some(at) } else { None }
     }
 
-    /// If it is time to look: how far the worker was when nobody was there yet.
-    pub fn take_due(&mut self, now: Millis) -> Option<Progress> {
+    /// If it is time to check: how far the worker was when nobody was there yet.
+    pub(super) fn take_due(&mut self, now: Millis) -> Option<LaneProgress> {
         match self.state {
-            State::Due(progress, at) if at <= now => {
-                self.state = State::Spent;
+            WatchState::Due(progress, at) if at <= now => {
+                self.state = WatchState::Spent;
                 Some(progress)
             }
             _ => None,

@@ -1,10 +1,19 @@
 //! Lanes, with workers that are played by the test and accept on theirs.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-use super::still::Still;
-use super::*;
+use tokio::sync::oneshot;
+
+use crate::config::Balance;
+use crate::dispatcher::messages::Request;
+use crate::dispatcher::tests::played::{LISTENER, Played, answered, wanted};
+use crate::dispatcher::tests::still::Still;
+use crate::dispatcher::timing::{CLOSING_GRACE, RETRY, TAKE_WITHIN};
+use crate::os::scoreboard::Field;
+use crate::protocol::frame::MasterFrame;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{Order, Report};
 
 /// A worker that accepts on the lane of its slot.
 struct OnLane {
@@ -17,14 +26,14 @@ impl Still {
         let played = self.attach(id, slot);
         played.report(&Report::Bind { seq: 1, wanted: wanted() });
         self.settle();
-        let (order, fds) = played.next(Duration::ZERO).expect("the answer");
+        let (order, fds) = played.next_now().expect("the answer");
         assert!(
             matches!(order, MasterFrame::Order(Order::Bound { listener: LISTENER, .. })),
             "{order:?}"
         );
         let [lane] = <[TcpStream; 1]>::try_from(fds).expect("a lane");
         played.report(&Report::Serve { listener: LISTENER, lane: true });
-        played.report(&Report::Ready { places: Vec::new(), settled: true });
+        played.ready();
         self.settle();
         OnLane { played, lane: TcpListener::from(OwnedFd::from(lane)) }
     }
@@ -41,9 +50,7 @@ impl OnLane {
 
     /// What the dispatcher has handed to it.
     fn take(&self) -> Vec<TcpStream> {
-        std::iter::from_fn(|| self.played.next(Duration::ZERO))
-            .flat_map(|(_, streams)| streams)
-            .collect()
+        self.played.take_now()
     }
 }
 
@@ -103,7 +110,7 @@ fn what_a_stuck_worker_leaves_on_its_lane_goes_to_a_free_one_until_it_shows_a_si
     assert!(stage.handed() > 0);
     answered(joined(own, free.take()), &mut clients);
     // To take the order is the sign.
-    assert_eq!(stuck.played.next(Duration::ZERO).unwrap().0, MasterFrame::Order(Order::Beat));
+    assert_eq!(stuck.played.next_now().unwrap().0, MasterFrame::Order(Order::Beat));
     stage.settle();
     let handed = stage.handed();
     let mut clients = stage.clients(40);
@@ -131,7 +138,7 @@ fn a_worker_that_makes_progress_keeps_its_lane_and_so_does_one_where_nobody_else
     }
     assert_eq!(stage.handed(), 0);
     answered(busy.accept(), &mut clients);
-    // Without progress it would not have kept it; when it is looked at next, it has had these five.
+    // Without progress it would not have kept it; at the next check, it has had these five.
     let mut clients = stage.clients(40);
     stage.settle();
     let own = other.accept();
@@ -151,22 +158,22 @@ fn a_worker_that_accepts_no_more_by_itself_gets_what_comes_on_its_lane_from_the_
 }
 
 #[test]
-fn shutting_the_door_empties_all_lanes_and_leaves_the_port_free_whoever_has_them() {
+fn closing_to_new_clients_empties_all_lanes_and_frees_the_port_although_workers_have_them() {
     let mut stage = Still::new(Balance::Kernel);
     let workers = [stage.on_lane(1, 0), stage.on_lane(2, 1)];
     let mut clients = stage.clients(30);
-    let (done, mut shut) = oneshot::channel();
-    stage.ask(Request::ShutDoor(done));
-    shut.try_recv().unwrap();
+    let (done, mut stopped) = oneshot::channel();
+    stage.ask(Request::StopAdmitting(done));
+    stopped.try_recv().unwrap();
     for (index, worker) in workers.iter().enumerate() {
         stage.ask(Request::Drain(WorkerId(index as u32 + 1)));
         worker.played.report(&Report::Drained);
     }
-    stage.pass(DOOR_GRACE);
+    stage.pass(CLOSING_GRACE);
     answered(workers.iter().flat_map(OnLane::take).collect(), &mut clients);
     stage.pass(RETRY);
     for worker in &workers {
-        assert_eq!(worker.played.next(Duration::ZERO).unwrap().0, MasterFrame::Order(Order::Leave));
+        assert_eq!(worker.played.next_now().unwrap().0, MasterFrame::Order(Order::Leave));
     }
     let refused = TcpStream::connect(("127.0.0.1", stage.port())).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);

@@ -1,0 +1,30 @@
+//! An accepted connection.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+
+use crate::os::listener;
+use crate::protocol::Origin;
+
+/// An accepted connection that no worker has taken yet.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) fd: OwnedFd,
+    /// Where it came in, and what it has behind it.
+    pub(super) origin: Origin,
+    /// The client's address, on TCP.
+    pub(super) client: Option<IpAddr>,
+}
+
+impl Connection {
+    /// The connections of one frame that came off a channel.
+    pub(super) fn from_frame(
+        fds: Vec<OwnedFd>,
+        origins: Vec<Origin>,
+    ) -> impl Iterator<Item = Self> {
+        fds.into_iter().zip(origins).map(|(fd, origin)| {
+            let client = listener::client_of(&fd);
+            Self { fd, origin, client }
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! The rest of the master's end of the dispatcher's thread.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use rustix::event::EventfdFlags;
+
+use crate::config::Balance;
+use crate::dispatcher::event_loop::EventLoop;
+use crate::dispatcher::listeners::ListenerSet;
+use crate::dispatcher::messages::{Counts, Notify, Request};
+use crate::error::{ClusterError, Result};
+use crate::os::thread;
+
+/// A running dispatcher. Dropped, it closes everything and ends.
+#[derive(Debug)]
+pub struct Dispatcher {
+    requests: Sender<Request>,
+    /// Whether `Request::ReopenLogs` was sent and not yet read.
+    reopen_waits: Arc<AtomicBool>,
+    wake: Arc<OwnedFd>,
+    counts: Arc<Counts>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Dispatcher {
+    /// Starts the thread, which accepts on `listeners` and on those that workers will ask for.
+    /// `notify` is called on that thread, and must not block.
+    pub fn start(listeners: ListenerSet, policy: Balance, notify: Notify) -> Result<Self> {
+        let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(ClusterError::system("eventfd"))?;
+        let wake = Arc::new(wake);
+        // Bounded by what is sent, see `Request`.
+        let (requests, inbox) = channel();
+        let counts = Arc::new(Counts::default());
+        let mut event_loop = EventLoop::new(
+            listeners,
+            policy,
+            Arc::clone(&wake),
+            inbox,
+            notify,
+            Arc::clone(&counts),
+        )
+        .map_err(ClusterError::system("setting up the dispatcher"))?;
+        let thread = thread::start("cluster2-dispatch", move || event_loop.run())
+            .map_err(ClusterError::system("starting the dispatcher's thread"))?;
+        Ok(Self { requests, reopen_waits: Arc::default(), wake, counts, thread: Some(thread) })
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Has all workers open their log files again.
+    pub(crate) fn reopen_logs(&self) {
+        if !self.reopen_waits.swap(true, Ordering::AcqRel) {
+            self.send(Request::ReopenLogs(Arc::clone(&self.reopen_waits)));
+        }
+    }
+
+    /// Sends a request; never blocks. Returns `false` if the thread is gone.
+    pub fn send(&self, request: Request) -> bool {
+        let sent = self.requests.send(request).is_ok();
+        // A full counter is a wake-up that has not been seen yet.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        sent
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.send(Request::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

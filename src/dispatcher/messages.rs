@@ -1,0 +1,67 @@
+//! What the dispatcher and the master's other threads say to each other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::dispatcher::link::WorkerLink;
+use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{EndpointAddress, Report};
+use crate::quota::Share;
+
+/// A request to the dispatcher.
+///
+/// None is ever lost, and few wait: one of each kind, and of those that name a worker one for each
+/// worker that has a row on the scoreboard. A worker keeps its row until its `Detach` is answered.
+#[derive(Debug)]
+pub enum Request {
+    /// Adds a worker.
+    Attach(Box<WorkerLink>),
+    /// Removes a worker that is gone; what it did not take goes to others. Answered with
+    /// `DispatcherEvent::Gone`, after its last reports.
+    Detach(WorkerId, Exit),
+    /// Gives a worker nothing new, and has it finish what it has.
+    Drain(WorkerId),
+    /// Has all workers open their log files again. The flag says that this request waits.
+    ReopenLogs(Arc<AtomicBool>),
+    /// Sets the flag: a sign that the thread turns.
+    Ping(Arc<AtomicBool>),
+    /// Closes all listeners to new clients. Answered once nobody new gets in.
+    StopAdmitting(oneshot::Sender<()>),
+    /// Closes everything and ends the thread.
+    End,
+}
+
+/// News of a worker.
+#[derive(Debug)]
+pub enum DispatcherEvent {
+    /// It reported something. The share is held until the receiver has dealt with the report.
+    Report(Report, Option<Share>),
+    /// It now serves exactly these addresses. Holds a share likewise.
+    Serves(Vec<EndpointAddress>, Option<Share>),
+    /// It is gone, and all of its reports were passed on.
+    Gone(Exit),
+}
+
+/// Receives the events; called on the dispatcher's thread.
+pub type Notify = Box<dyn FnMut(WorkerId, DispatcherEvent) + Send>;
+
+/// Totals since the start. The dispatcher writes, others read.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Connections given to workers.
+    pub(crate) handed: AtomicU64,
+    /// Connections taken back from workers that died or did not take them in time.
+    pub(crate) reclaimed: AtomicU64,
+    /// Connections that workers gave back for another one.
+    pub(crate) moved: AtomicU64,
+    /// Connections that wait for a worker now.
+    pub(crate) waiting: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,72 @@
+//! Workers that drain, leave or die: what was on the way to them goes to others.
+
+use crate::config::Balance;
+use crate::dispatcher::messages::Request;
+use crate::dispatcher::tests::played::{LISTENER, answered, drain};
+use crate::dispatcher::tests::still::Still;
+use crate::dispatcher::timing::RETRY;
+use crate::protocol::frame::MasterFrame;
+use crate::protocol::worker::WorkerId;
+use crate::protocol::{Order, Report};
+
+#[test]
+fn what_a_dead_worker_did_not_take_goes_to_another() {
+    let (mut still, [dying]) = Still::with_ready(Balance::RoundRobin);
+    let mut clients = still.clients(4);
+    still.settle();
+    clients.extend(still.clients(6));
+    still.settle();
+    let (_, taken) = dying.next_now().unwrap();
+    assert_eq!(taken.len(), 4);
+    drop((dying, taken));
+    still.detach(1);
+    answered(still.worker(2).take_now(), &mut clients[4..]);
+}
+
+#[test]
+fn what_a_worker_gave_back_just_before_its_death_goes_to_another() {
+    let (mut still, [moving]) = Still::with_ready(Balance::RoundRobin);
+    let mut clients = still.clients(5);
+    still.settle();
+    for stream in still.take(&moving, 5) {
+        moving.give_back(LISTENER, &stream);
+    }
+    drop(moving);
+    still.detach(1);
+    answered(still.worker(2).take_now(), &mut clients);
+}
+
+#[test]
+fn a_draining_worker_gets_nothing_new_and_leaves_only_when_nothing_is_on_the_way() {
+    let (mut still, [old, new]) = Still::with_ready(Balance::LeastConnections);
+    let _before = still.clients(2);
+    still.settle();
+    still.ask(Request::Drain(WorkerId(1)));
+    assert_eq!(old.next_order(), Some(drain(&[])));
+    let _clients = still.clients(6);
+    still.settle();
+    assert_eq!(new.take_all(), 1 + 6);
+    old.report(&Report::Drained);
+    still.settle();
+    assert_eq!(old.next_order(), None);
+    assert_eq!(old.take_all(), 1);
+    still.pass(RETRY);
+    assert_eq!(old.next_now().unwrap().0, MasterFrame::Order(Order::Leave));
+}
+
+#[test]
+fn where_all_workers_leave_by_themselves_the_address_stays_and_clients_wait_for_the_next_one() {
+    let (mut still, all) = Still::with_ready::<2>(Balance::LeastConnections);
+    for worker in &all {
+        worker.report(&Report::Leaving);
+        worker.report(&Report::Unserve { listener: LISTENER });
+    }
+    still.settle();
+    for worker in &all {
+        // At once, and not only when the supervisor asks for it.
+        assert_eq!(worker.next_now().unwrap().0, drain(&[]));
+    }
+    let mut client = still.clients(1);
+    still.settle();
+    answered(still.worker(3).take_now(), &mut client);
+}

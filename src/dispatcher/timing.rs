@@ -1,0 +1,18 @@
+//! The dispatcher's deadlines and intervals, milliseconds.
+
+use crate::clock::Millis;
+
+/// A connection that its worker did not take in this time goes to a free one.
+pub(super) const TAKE_WITHIN: Millis = 25;
+/// How long emptied queues are watched after their listener stopped admitting, for handshakes that
+/// were under way.
+pub(super) const CLOSING_GRACE: Millis = 100;
+/// How long a worker's readiness is deferred while it does not serve yet what the others serve.
+/// What takes longer counts as a change of the script.
+pub(super) const SETTLE_WITHIN: Millis = 5_000;
+/// Retry interval for what epoll does not report, such as connections that wait while every worker
+/// is full.
+pub(super) const RETRY: Millis = 5;
+
+/// Later than anything.
+pub(super) const NEVER: Millis = Millis::MAX;

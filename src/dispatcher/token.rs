@@ -1,0 +1,39 @@
+//! What an epoll event is about.
+
+use rustix::event::epoll;
+
+use crate::protocol::ListenerId;
+use crate::protocol::worker::WorkerId;
+
+const LISTENER: u64 = 1 << 32;
+const WORKER: u64 = 2 << 32;
+
+/// The kind is in the upper half of the number that epoll keeps, the id in the lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// Requests wait.
+    Wake,
+    /// The listening socket of this number.
+    Listener(ListenerId),
+    Worker(WorkerId),
+}
+
+impl Token {
+    pub(super) fn data(self) -> epoll::EventData {
+        epoll::EventData::new_u64(match self {
+            Self::Wake => 0,
+            Self::Listener(id) => LISTENER | u64::from(id),
+            Self::Worker(WorkerId(id)) => WORKER | u64::from(id),
+        })
+    }
+
+    pub(super) fn of(data: epoll::EventData) -> Self {
+        let number = data.u64();
+        let id = number as u32;
+        match number & !u64::from(u32::MAX) {
+            LISTENER => Self::Listener(id),
+            WORKER => Self::Worker(WorkerId(id)),
+            _ => Self::Wake,
+        }
+    }
+}
