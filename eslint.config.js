@@ -20,6 +20,10 @@ module.exports = [
       'max-lines-per-function': ['error', { max: 60, skipComments: true }],
     },
   },
+  {
+    files: ['index.js', 'lib/**/*.js', 'scripts/**/*.js'],
+    rules: { 'max-len': ['error', { code: 100 }] },
+  },
   { files: ['**/*.mjs'], languageOptions: { sourceType: 'module' } },
   // The examples are the manual's own, as they were written.
   { files: ['templates/**/*.js'], languageOptions: { sourceType: 'script', globals: globals.browser } },

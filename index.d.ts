@@ -7,28 +7,31 @@ import * as net from 'node:net';
 /**
  * A server script as a set of workers that share its ports.
  *
- * Until `listen()` an instance has no effect on the process. One that only calls `stop()`, `shutdown()` and the like speaks to
- * the cluster that runs in the same `pids` directory.
+ * Until `listen()` an instance has no effect on the process. One that only calls `stop()`,
+ * `shutdown()` and the like commands the cluster that runs in the same `pids` directory.
  */
 declare class Cluster extends EventEmitter {
   /**
    * @param options all have defaults; `undefined` and `null` count as not given
-   * @throws {Cluster.OptionError} an option that is unknown, of the wrong kind or out of its range, named in the message
+   * @throws {Cluster.OptionError} an option that is unknown, of the wrong kind or out of its range,
+   *   named in the message
    */
   constructor(options?: Cluster.Options);
 
-  /** The options as they count, with their defaults. What is changed here has no effect. */
+  /** The options that count, with their defaults. A change here has no effect. */
   options: Cluster.Options;
 
   /**
-   * Runs the app: in the master this starts the workers, in a worker (and with `cluster: false`) it serves. An error of the
-   * start is emitted as `error`; without a listener for it, it is printed and the process exits with 255.
-   * @param createApp calls back with the app, at once or later; it may be async. `monApp` is an HTTP app of your own on the
-   * monitor's port: it runs in the master, gets requests first, and what it answers with 404 falls to the built-in pages
+   * Runs the app: starts the workers in the master, and serves in a worker (and with `cluster:
+   * false`). An error of the start is emitted as `error`; without a listener it is printed and the
+   * process exits with 255.
+   * @param createApp calls back with the app, at once or later; it may be async. `monApp` is an
+   *   HTTP app of your own on the monitor's port: it runs in the master and gets requests first;
+   *   the built-in pages answer those that it answers with 404
    * @param callback called when this process listens; in the master, when its first worker does
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_APP_INVALID` if an argument is not a function
-   * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before, also of another `Cluster` in the
-   * same script
+   * @throws {Cluster.ClusterError} `CLUSTER2_ERR_WRONG_STATE` if `listen` was called before, also
+   *   of another `Cluster` in the same script
    */
   listen(
     createApp: (callback: (app: Cluster.Apps, monApp?: Cluster.App) => void) => unknown,
@@ -36,59 +39,69 @@ declare class Cluster extends EventEmitter {
   ): void;
 
   /**
-   * Kills all workers, and the master if it is another process. Resolves when they are gone; to `{ running: false }` if none
-   * ran.
+   * Kills all workers, and the master if it is another process. Resolves when they are gone, or to
+   * `{ running: false }` if no cluster ran.
    */
   stop(): Promise<Cluster.Left>;
 
   /**
-   * Leaves gracefully, after `shutdownDelay`. Resolves when no new connection is accepted; with `wait`, when all workers are
-   * gone; to `{ running: false }` if none ran.
+   * Leaves gracefully, after `shutdownDelay`. Resolves when no new connection is accepted, with
+   * `wait` when all workers are gone; or to `{ running: false }` if no cluster ran.
    */
   shutdown(options?: Cluster.ShutdownOptions): Promise<Cluster.Left>;
 
   /**
-   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to the number of replaced
-   * ones, when all have lived for `minReadyTime`. Rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends
-   * before that (how it ended, and the last lines that it wrote to `process.stderr`), or if an address that is served would be
-   * served by nobody; the old workers that are left then stay.
-   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `addresses` is anything but 'may change'
+   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to
+   * the number of replaced ones, when all have lived for `minReadyTime`. Rejects with
+   * `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends before that (how it ended, and
+   * its last lines on `process.stderr`), or if no new worker listens on an address that is served;
+   * the old workers that are left then stay.
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `addresses` is anything but
+   *   'may change'
    */
   reload(options?: Cluster.ReloadOptions): Promise<{ replaced: number }>;
 
-  /** Has all workers open their log files anew (`output: 'files'`), after a rotation. Resolves when all have. */
+  /**
+   * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when
+   * all have, to their number.
+   */
   reopenLogs(): Promise<{ workers: number }>;
 
   /**
-   * Changes the number of workers. Resolves at once: workers start and drain after that.
+   * Changes the number of workers. Resolves at once to the number before and the new one: workers
+   * start and drain after that.
    * @param workers 1 to 1024
-   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if it is not a whole number above 0
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if it is not a whole number
+   *   above 0
    */
   scale(workers: number): Promise<{ before: number; workers: number }>;
 
   /**
-   * Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. Rejects with
-   * `CLUSTER2_ERR_WRONG_STATE` where `ecv` is `false`. `since`: ISO 8601.
+   * Takes the cluster out of the load balancers' rotation: the health check answers DISABLED.
+   * Rejects with `CLUSTER2_ERR_WRONG_STATE` where `ecv` is `false`. `since`: ISO 8601.
    */
   disable(): Promise<{ disabled: boolean; since: string }>;
 
-  /** Brings it back: the health check answers what it finds. As `disable()`. */
+  /** Brings the cluster back: the health check answers its finding. Otherwise as `disable()`. */
   enable(): Promise<{ disabled: boolean; since: string }>;
 
-  /** The state of master and workers, or `{ running: false }` if none runs: look at `running` first. */
+  /**
+   * The state of master and workers, or `{ running: false }` if none runs: look at `running` first.
+   */
   status(): Promise<Cluster.Status | Cluster.NotRunning>;
 
   /**
-   * Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`.
+   * Sends a message to one worker, which gets it by `process.on('message')` and by the event
+   * `message`.
    * @param pid a worker's process id
    * @param message anything that JSON can hold, up to 8 MiB
-   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `pid` is not a whole number above 0, or JSON cannot hold
-   * the message
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if `pid` is not a whole number
+   *   above 0, or JSON cannot hold the message
    */
   send(pid: number, message: unknown): Promise<{ sent: number }>;
 
   /**
-   * Sends a message to all workers; `sent` is the number of those that got it.
+   * Sends a message to all workers. Resolves to the number of those that got it.
    * @param message anything that JSON can hold, up to 8 MiB
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if JSON cannot hold the message
    */
@@ -107,7 +120,7 @@ declare class Cluster extends EventEmitter {
 declare namespace Cluster {
   export { Cluster };
 
-  /** What went wrong; stable. What each means, and what to do: docs/reference/errors.md. */
+  /** The kind of an error; stable. Meanings and remedies: docs/reference/errors.md. */
   export type ErrorCode =
     | 'CLUSTER2_ERR_ALREADY_RUNNING'
     | 'CLUSTER2_ERR_APP_INVALID'
@@ -148,45 +161,55 @@ declare namespace Cluster {
     code: 'CLUSTER2_ERR_APP_INVALID' | 'CLUSTER2_ERR_ARGUMENT_INVALID';
   }
 
-  /** What the event `error` tells: an error of the cluster, or one of Node itself or of `createApp`. */
+  /** Given with the event `error`: an error of the cluster, of Node itself or of `createApp`. */
   export type StartError = Error & { code?: ErrorCode | (string & {}) };
 
   /**
-   * A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a unix socket; of the
-   * app also `systemd:<name>`, a socket that systemd passed, and `\0<name>`, a unix socket without a file.
+   * A TCP port from 0 to 65535 (0: the kernel chooses), also as a numeric string; or the path of a
+   * unix socket; of the app also `systemd:<name>`, a socket that systemd passed, and `\0<name>`, a
+   * unix socket without a file.
    */
   export type Port = number | string;
 
   /** A number, also as a numeric string such as `process.env` holds. */
   export type Numeric = number | string;
 
-  /** What one server runs: a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app. */
+  /**
+   * An app for one server: a net, http, https, http2 or tls server, an Express, Connect, Koa,
+   * Fastify, Hapi or Nest app.
+   */
   export type App = net.Server | http.RequestListener | KoaLike | FastifyLike | HapiLike | NestLike;
 
   /** An app for the ports of the `port` option, or several apps with a port each. */
   export type Apps = App | ReadonlyArray<{ app: App; port: Port | readonly Port[] }>;
 
-  /** What makes an object a Koa app. */
+  /** The parts by which an object is a Koa app. */
   export interface KoaLike {
     callback(): (request: http.IncomingMessage, response: http.ServerResponse) => unknown;
     use(...args: any[]): unknown;
   }
 
-  /** What makes an object a Fastify instance; its `ready()` is awaited before it serves. */
+  /**
+   * The parts by which an object is a Fastify instance. Its `ready()` is awaited before it serves.
+   */
   export interface FastifyLike {
     server: net.Server;
     ready(): PromiseLike<unknown>;
     inject(...args: any[]): unknown;
   }
 
-  /** What makes an object a Hapi server; its `initialize()` is awaited before it serves. */
+  /**
+   * The parts by which an object is a Hapi server. Its `initialize()` is awaited before it serves.
+   */
   export interface HapiLike {
     listener: net.Server;
     initialize(): PromiseLike<unknown>;
     inject(...args: any[]): unknown;
   }
 
-  /** What makes an object a Nest application; its `init()` is awaited before it serves. */
+  /**
+   * The parts by which an object is a Nest application. Its `init()` is awaited before it serves.
+   */
   export interface NestLike {
     getHttpServer(): any;
     getHttpAdapter(): any;
@@ -194,18 +217,19 @@ declare namespace Cluster {
   }
 
   /**
-   * All are optional. Times are whole numbers of milliseconds up to 2147483647, unless said otherwise. `undefined` and `null` count as not given.
+   * All are optional. Times are whole numbers of milliseconds up to 2147483647, unless said
+   * otherwise. `undefined` and `null` count as not given.
    */
   export interface Options {
     /**
-     * `false`: one process without workers. Then `reload`, `scale`, `send` and `broadcast` are refused, no file is written, and
-     * other processes cannot reach it.
+     * `false`: one process without workers. Then `reload`, `scale`, `send` and `broadcast` are
+     * refused, no file is written, and other processes cannot reach it.
      * @default true
      */
     cluster?: boolean | null | undefined;
     /**
-     * Where the app listens: a TCP port from 0 to 65535, the path of a unix socket, or a list of them, not empty. 0: the kernel
-     * chooses, the same port for all workers.
+     * Where the app listens: a TCP port from 0 to 65535, the path of a unix socket, or a list of
+     * them, not empty. 0: the kernel chooses one port for all workers.
      * @default 3000
      */
     port?: Port | readonly Port[] | null | undefined;
@@ -220,7 +244,8 @@ declare namespace Cluster {
      */
     noWorkers?: Numeric | null | undefined;
     /**
-     * Directory of pid files and the control socket; made if missing. Relative to the working directory.
+     * Directory of pid files and the control socket; made if missing. Relative to the working
+     * directory.
      * @default 'pids'
      */
     pids?: string | null | undefined;
@@ -230,14 +255,14 @@ declare namespace Cluster {
      */
     logs?: string | null | undefined;
     /**
-     * Where workers' standard output and error go: where the master's go, the same with `[<slot> <pid>] ` before each line, or
-     * files in `logs`.
+     * Destination of workers' standard output and error: the master's own, the same with `[<slot>
+     * <pid>]` before each line, or files in `logs`.
      * @default 'inherit'
      */
     output?: 'inherit' | 'prefix' | 'files' | null | undefined;
     /**
-     * Where the monitor listens: a TCP port from 0 to 65535, or the path of a unix socket; `false` turns it off. 0: the kernel
-     * chooses, `status()` tells.
+     * Where the monitor listens: a TCP port from 0 to 65535, or the path of a unix socket; `false`
+     * turns it off. 0: the kernel chooses, and `status()` shows the port.
      * @default 3001
      */
     monPort?: Port | false | null | undefined;
@@ -252,14 +277,14 @@ declare namespace Cluster {
      */
     monPath?: string | null | undefined;
     /**
-     * The health check for load balancers; `false` turns it off, with all that belongs to it.
+     * The health check for load balancers. `false` turns it off, with all its parts.
      * @default true, with the defaults of `EcvOptions`
      */
     ecv?: boolean | EcvOptions | null | undefined;
     /**
-     * A connection on which nothing moved for so long is ended, milliseconds from 0; 0 turns it off. It may come late by a tenth,
-     * at least 20 ms and at most about 1 s. A time-out that the app set itself goes before, and its own `keepAliveTimeout` does
-     * between two requests.
+     * A connection without traffic for so long is ended, milliseconds from 0; 0 turns it off. It
+     * may come late by a tenth, at least 20 ms and at most about 1 s. A time-out that the app set
+     * itself takes precedence, and so does its own `keepAliveTimeout` between two requests.
      * @default 30000
      */
     timeout?: Numeric | null | undefined;
@@ -269,25 +294,28 @@ declare namespace Cluster {
      */
     connThreshold?: Numeric | null | undefined;
     /**
-     * A worker that has been ready for so many **seconds**, and up to half as many more, is recycled; 0: none.
+     * A worker that has been ready for so many **seconds**, and up to half as many more, is
+     * recycled; 0: none.
      * @default never
      */
     uptimeThreshold?: Numeric | null | undefined;
     /**
-     * A worker with so many bytes of resident memory, and up to half as many more, is recycled; 0: none.
+     * A worker with so many bytes of resident memory, and up to half as many more, is recycled; 0:
+     * none.
      * @default never
      */
     memThreshold?: Numeric | null | undefined;
     /**
-     * Who gets a connection: the worker with the fewest open ones; one after another; the same worker for the same client
-     * address, while the set of workers stays; whom the kernel picks (`SO_REUSEPORT`), for the most connections a second, and not
-     * fair.
+     * Chooses the worker for a connection: the one with the fewest open ones; one after another;
+     * the same one for the same client address, while the set of workers stays; the choice of the
+     * kernel (`SO_REUSEPORT`), for the most connections a second, and not fair.
      * @default 'least-connections'
      */
     balance?: Balance | null | undefined;
     /**
-     * Whether idle HTTP/1 connections of a worker that leaves move to other workers. `false` for apps that keep state by
-     * connection (PROXY protocol, NTLM, objects on the socket): they end as TLS connections do, after one more request at most.
+     * Whether idle HTTP/1 connections of a worker that leaves move to other workers. `false` for
+     * apps that keep state by connection (PROXY protocol, NTLM, objects on the socket): they end as
+     * TLS connections do, after one more request at most.
      * @default true
      */
     moveIdle?: boolean | null | undefined;
@@ -297,20 +325,20 @@ declare namespace Cluster {
      */
     startTimeout?: Numeric | null | undefined;
     /**
-     * How long workers of new code have to live before a reload trusts them, milliseconds from 0: nobody drains before the first one
-     * did, and the reload is over when all did.
+     * How long workers of new code have to live before a reload trusts them, milliseconds from 0:
+     * no old worker drains before the first one did, and the reload is over when all did.
      * @default 1000
      */
     minReadyTime?: Numeric | null | undefined;
     /**
-     * A worker whose drain takes longer is killed, with whatever it has open, milliseconds from 1; also how long workers go on
-     * when the master is gone.
+     * A worker whose drain takes longer is killed, with its open connections, milliseconds from 1;
+     * also how long workers go on when the master is gone.
      * @default 30000
      */
     shutdownTimeout?: Numeric | null | undefined;
     /**
-     * From the request of a shutdown until no new connection is accepted, milliseconds from 0: for load balancers that need time
-     * to notice.
+     * From the request of a shutdown until no new connection is accepted, milliseconds from 0: for
+     * load balancers that need time to notice.
      * @default 0
      */
     shutdownDelay?: Numeric | null | undefined;
@@ -320,7 +348,8 @@ declare namespace Cluster {
      */
     heartbeatInterval?: Numeric | null | undefined;
     /**
-     * A worker whose event loop did not turn for so long is killed and replaced, milliseconds from 1000.
+     * A worker whose event loop did not turn for so long is killed and replaced, milliseconds from
+     * 1000.
      * @default 30000
      */
     maxHeartbeatDelay?: Numeric | null | undefined;
@@ -362,13 +391,14 @@ declare namespace Cluster {
      */
     path?: string | null | undefined;
     /**
-     * Path on the app, or http or https URL without user and password, that must answer 2xx for the check to be well.
+     * Path on the app, or http or https URL without user and password, that must answer 2xx for the
+     * check to be well.
      * @default none
      */
     monitor?: string | null | undefined;
     /**
-     * Whether `POST <path>/disable` and `<path>/enable` are served: anybody who reaches the port may then switch, unless `token`
-     * or `allow` say who.
+     * Whether `POST <path>/disable` and `<path>/enable` are served. Every client that reaches the
+     * port may then switch, unless `token` or `allow` restrict it.
      * @default false
      */
     control?: boolean | null | undefined;
@@ -383,40 +413,48 @@ declare namespace Cluster {
      */
     timeout?: Numeric | null | undefined;
     /**
-     * Who switches needs `Authorization: Bearer <token>`.
+     * Clients that switch need `Authorization: Bearer <token>`.
      * @default none
      */
     token?: string | null | undefined;
     /**
-     * Addresses and CIDRs from which alone one may switch, at least one.
+     * The only addresses and CIDRs that may switch, at least one.
      * @default everybody
      */
     allow?: readonly string[] | null | undefined;
   }
 
   /**
-   * Judges the answer of `ecv.monitor`; without one, it is called with `undefined, {}, ''`. `false`, a throw, a rejection or no
-   * answer within `ecv.timeout` is WARNING, anything else is well.
+   * Judges the answer of `ecv.monitor`; without one, it is called with `undefined, {}, ''`. WARNING
+   * is `false`, a throw, a rejection or no answer within `ecv.timeout`; anything else is well.
    */
-  export type Validator = (status: number | undefined, headers: Record<string, string>, body: string) => unknown;
+  export type Validator = (
+    status: number | undefined,
+    headers: Record<string, string>,
+    body: string,
+  ) => unknown;
 
   export interface ReloadOptions {
-    /** The new code may listen elsewhere: an address that is served now may be served by nobody then. */
+    /**
+     * The new code may listen elsewhere: an address that is served now may be without a worker
+     * then.
+     */
     addresses?: 'may change' | undefined;
   }
 
   export interface ShutdownOptions {
     /**
-     * Whether to wait until all workers are gone, which takes up to `shutdownDelay` + `shutdownTimeout`.
+     * Whether to wait until all workers are gone, which takes up to `shutdownDelay` +
+     * `shutdownTimeout`.
      * @default false
      */
     wait?: boolean;
   }
 
-  /** The answer where no cluster runs. */
+  /** The answer if no cluster runs. */
   export interface NotRunning {
     running: false;
-    /** Why that is known, where there is not even the `pids` directory. */
+    /** The reason, if there is not even the `pids` directory. */
     reason?: string;
   }
 
@@ -469,7 +507,10 @@ declare namespace Cluster {
       state: 'running' | 'leaving';
       /** How many workers there should be; 0 with `cluster: false`. */
       target: number;
-      /** How far a reload is; `again`: another one follows, which was asked for meanwhile. `null`: none runs. */
+      /**
+       * Progress of a reload; `again`: another one follows, which was asked for meanwhile. `null`:
+       * no reload runs.
+       */
       reload: { replaced: number; total: number; again: boolean } | null;
       /** Where ready workers listen now, `host:port` or a path each; empty while none is ready. */
       listening: string[];
@@ -516,9 +557,10 @@ declare namespace Cluster {
     code: number | null;
     signal: NodeJS.Signals | 'SIGRT' | null;
     /**
-     * `crash`: nobody asked it to; `start-timeout`: it did not listen within `startTimeout`; `leave`: it got a SIGTERM of its
-     * own, or a SIGINT that its script handles; `recycle`: it passed a threshold; `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`:
-     * the method of that name, or a signal that means the same.
+     * `crash`: by itself; `start-timeout`: it did not listen within `startTimeout`; `leave`: it got
+     * a SIGTERM of its own, or a SIGINT that its script handles; `recycle`: it passed a threshold;
+     * `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`: the method
+     * of that name, or a signal that means the same.
      */
     reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop';
   }
@@ -529,7 +571,7 @@ declare namespace Cluster {
     type: 'master' | 'worker';
   }
 
-  /** What listens to the event `E`. */
+  /** A listener of the event `E`. */
   export type Listener<E extends keyof Events> = (...args: Events[E]) => void;
 
   /** The events with the arguments of their listeners. */
@@ -538,7 +580,7 @@ declare namespace Cluster {
     forked: [pid: number];
     /** Master: a worker listens. */
     listening: [pid: number];
-    /** Master: a worker is gone, for whatever reason. */
+    /** Master: a worker is gone, for any reason. */
     died: [pid: number, death: Death];
     /** Master: this process or a worker received SIGINT. Worker: this process did. */
     SIGINT: [info: SignalInfo];
@@ -550,26 +592,37 @@ declare namespace Cluster {
     SIGKILL: [info: SignalInfo];
     /** Master: a reload starts the replacement of this worker; `replaced` of `total` are done. */
     reloading: [pid: number, progress: { slot: number; replaced: number; total: number }];
-    /** Master: a reload is complete; one that was asked for while it ran follows, and is told too. */
+    /**
+     * Master: a reload is complete. One that was asked for while it ran follows, with an event of
+     * its own.
+     */
     reload: [result: { replaced: number }];
     /** Master: a worker passed a threshold, which `reason` names; its replacement is started. */
     recycle: [pid: number, cause: { reason: string }];
-    /** Master: a worker's event loop did not turn for `age` milliseconds; it is killed and replaced. */
+    /**
+     * Master: a worker's event loop did not turn for `age` milliseconds; it is killed and replaced.
+     */
     unresponsive: [pid: number, silence: { age: number }];
     /** Master: a message from the worker `pid`. Worker: a message from the master `pid`. */
     message: [pid: number, message: any];
     /**
-     * Master: load balancers are told to send no more clients, because the check of the worker `pid` found `reason`, or, without
-     * `pid`, because the master's own on the monitor's port did, or because it was switched off.
+     * Master: load balancers get DISABLED or WARNING from now on. The check of the worker `pid`
+     * found `reason`; or, without `pid`, the master's own check did, or it was switched off.
      */
     disable: [cause: { reason: string; pid?: number }];
-    /** Master: load balancers are told to send clients again. */
+    /** Master: load balancers get the answer that all is well again. */
     enable: [];
-    /** Master: something a person should know. Without a listener it is printed to standard error. */
+    /**
+     * Master: something that a person should know. Without a listener it is printed to standard
+     * error.
+     */
     warning: [warning: { message: string }];
     /** Each `heartbeatInterval`. Master: what `status()` resolves to. Worker: its own numbers. */
     heartbeat: [stats: Status | WorkerStats];
-    /** The start failed. Without a listener it is printed and the process exits with 255; a worker exits in any case. */
+    /**
+     * The start failed. Without a listener it is printed and the process exits with 255; a worker
+     * exits in any case.
+     */
     error: [error: StartError];
   }
 }

@@ -12,10 +12,11 @@ const { CURRENT } = require('./lib/symbols');
 const WHOLE = 'must be a whole number';
 
 /**
- * A server script as a set of workers that share its ports; see docs/reference/ for options, methods and events.
+ * A server script as a set of workers that share its ports; see docs/reference/ for options,
+ * methods and events.
  *
- * Until `listen()` an instance has no effect on the process; one that only calls `stop()`, `shutdown()` and the like speaks
- * to the cluster that runs in the same `pids` directory.
+ * Until `listen()` an instance has no effect on the process. One that only calls `stop()`,
+ * `shutdown()` and the like commands the cluster that runs in the same `pids` directory.
  */
 class Cluster extends EventEmitter {
   #config;
@@ -23,27 +24,31 @@ class Cluster extends EventEmitter {
 
   /**
    * @param {object} [options]
-   * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN` or `CLUSTER2_ERR_OPTION_INVALID`, naming the option
+   * @throws {TypeError} `CLUSTER2_ERR_OPTION_UNKNOWN` or `CLUSTER2_ERR_OPTION_INVALID`, naming the
+   *   option
    */
   constructor(options) {
     super();
     this.#config = normalize(options);
     this.#config.pids = process[CURRENT]?.identity.pids ?? path.resolve(this.#config.pids);
     this.#config.logs = path.resolve(this.#config.logs);
-    /** The options as they count, with their defaults; what is changed here later has no effect. */
+    /** The options that count, with their defaults. A change here has no effect. */
     this.options = effective(this.#config);
   }
 
   /**
-   * Runs the app: in the master this starts the workers, in a worker it serves.
+   * Runs the app: starts the workers in the master, and serves in a worker.
    * @param {(callback: (app: *, monApp?: *) => void) => void} createApp
-   * @param {(app: *, monApp: *) => void} [callback] called when this process listens; in the master, when its first worker does
+   * @param {(app: *, monApp: *) => void} [callback] called when this process listens; in the
+   *   master, when its first worker does
    * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
    * @throws {ClusterError} `CLUSTER2_ERR_WRONG_STATE` if it listens already
    */
   listen(createApp, callback) {
     checkListenArguments(createApp, callback);
-    if (this.#role) throw new ClusterError('CLUSTER2_ERR_WRONG_STATE', 'cannot listen twice on one Cluster');
+    if (this.#role) {
+      throw new ClusterError('CLUSTER2_ERR_WRONG_STATE', 'cannot listen twice on one Cluster');
+    }
     this.#role = this.#makeRole();
     const listening = async () => this.#role.listen(createApp, callback);
     listening().catch((error) => fail(this, error));
@@ -51,7 +56,8 @@ class Cluster extends EventEmitter {
 
   #makeRole() {
     // Required here, not above: a script that only calls `stop()` needs none of them.
-    if (!this.#config.cluster) return new (require('./lib/single/single').SingleRole)(this, this.#config);
+    const config = this.#config;
+    if (!config.cluster) return new (require('./lib/single/single').SingleRole)(this, config);
     const worker = process[CURRENT];
     if (worker) return new (require('./lib/worker/worker').WorkerRole)(this, this.#config, worker);
     return new (require('./lib/master/master').MasterRole)(this, this.#config);
@@ -68,7 +74,8 @@ class Cluster extends EventEmitter {
   }
 
   /**
-   * Leaves gracefully. Resolves when no new connection is accepted; with `wait`, when all workers are gone.
+   * Leaves gracefully. Resolves when no new connection is accepted; with `wait`, when all workers
+   * are gone.
    * @param {{ wait?: boolean }} [options]
    */
   shutdown({ wait = false } = {}) {
@@ -76,9 +83,10 @@ class Cluster extends EventEmitter {
   }
 
   /**
-   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to `{ replaced }`. Rejects with
-   * `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends before all is over, or does not listen where the old one
-   * does; the old workers that are left then stay.
+   * Replaces all workers, one after another, each only after its replacement is ready. Resolves to
+   * `{ replaced }`. Rejects with `CLUSTER2_ERR_RELOAD_FAILED` and the reason if a new worker ends
+   * before all is over, or does not listen where the old one does; the old workers that are left
+   * then stay.
    * @param {{ addresses?: 'may change' }} [options] `addresses`: the new code may listen elsewhere
    */
   reload({ addresses } = {}) {
@@ -89,7 +97,10 @@ class Cluster extends EventEmitter {
     return this.#command({ command: 'reload', addressesMayChange: addresses !== undefined });
   }
 
-  /** Has all workers open their log files anew (`output: 'files'`), for rotation. Resolves when all have, to `{ workers }`. */
+  /**
+   * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when
+   * all have, to `{ workers }`.
+   */
   reopenLogs() {
     return this.#command({ command: 'reopenLogs' });
   }
@@ -110,12 +121,15 @@ class Cluster extends EventEmitter {
     return this.#command({ command: 'ecv', disabled: true });
   }
 
-  /** Brings it back: the health check answers what it finds. */
+  /** Brings the cluster back: the health check answers its finding. */
   enable() {
     return this.#command({ command: 'ecv', disabled: false });
   }
 
-  /** Sends a message to one worker, where it arrives as `process.on('message')` and as the event `message`. */
+  /**
+   * Sends a message to one worker, which gets it by `process.on('message')` and by the event
+   * `message`.
+   */
   send(pid, message) {
     this.#checkWhole('send(pid, message)', pid, 1);
     const text = this.#print('send(pid, message)', message);
@@ -130,7 +144,8 @@ class Cluster extends EventEmitter {
 
   #checkWhole(call, value, min) {
     if (Number.isInteger(value) && value >= min && value <= 0xffffffff) return;
-    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', `${call}: ${WHOLE} from ${min}; got ${String(value)}`);
+    const message = `${call}: ${WHOLE} from ${min}; got ${String(value)}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', message);
   }
 
   #print(call, message) {
@@ -141,16 +156,20 @@ class Cluster extends EventEmitter {
     } catch (error) {
       problem = error.message;
     }
-    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', `${call}: the message cannot be sent as JSON: ${problem}`);
+    const text = `${call}: the message cannot be sent as JSON: ${problem}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', text);
   }
 }
 
-/** Says what to write in place of `Cluster(options)` and `Cluster.call(this, options)`, which JavaScript refuses for a class. */
+/**
+ * Says what to write instead of `Cluster(options)` and `Cluster.call(this, options)`, which
+ * JavaScript refuses for a class.
+ */
 const exported = new Proxy(Cluster, {
   apply() {
     const message =
-      'Cluster is a class: write `new Cluster(options)`, and `class MyCluster extends Cluster` with `super(options)` in place of ' +
-      '`Cluster.call(this, options)` and `util.inherits`';
+      'Cluster is a class: write `new Cluster(options)`, and `class MyCluster extends Cluster` ' +
+      'with `super(options)` in place of `Cluster.call(this, options)` and `util.inherits`';
     throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', message);
   },
 });

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Milliseconds on the clock that nobody sets, the one of the core's `Beat` too. `performance.now()` would do, but has Node load
- * a third of a megabyte in each worker.
+ * Milliseconds on the monotonic clock, as the core's `Beat` reads it. `performance.now()` would do,
+ * but it has Node load a third of a megabyte in each worker.
  */
 function now() {
   const [seconds, nanoseconds] = process.hrtime();

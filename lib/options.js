@@ -1,6 +1,7 @@
 'use strict';
 
-// The user's options, checked by the addon. Functions stay here; the addon learns only that there are some.
+// The user's options, checked by the addon. Functions stay here; the addon learns only that there
+// are some.
 
 const { ClusterTypeError, native } = require('./errors');
 const addon = require('./native');
@@ -18,7 +19,8 @@ function print(options) {
   try {
     return JSON.stringify(options, mark);
   } catch (error) {
-    throw new ClusterTypeError('CLUSTER2_ERR_OPTION_INVALID', `the options cannot be read: ${error.message}`);
+    const message = `the options cannot be read: ${error.message}`;
+    throw new ClusterTypeError('CLUSTER2_ERR_OPTION_INVALID', message);
   }
 }
 
@@ -31,7 +33,7 @@ function print(options) {
 function normalize(options) {
   const json = print(options === undefined ? {} : options);
   const config = JSON.parse(native(() => addon.normalizeOptions(json)));
-  // JSON leaves it out again where the addon is told the options.
+  // JSON leaves it out again when the options go to the addon.
   if (config.ecv?.validator) config.validator = options.ecv.validator;
   return config;
 }

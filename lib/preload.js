@@ -1,7 +1,8 @@
 'use strict';
 
-// The first of our code in a worker (`node --require`): what makes a process a worker is taken out of the environment before
-// the user's code runs, so that nothing the worker starts inherits it. In any other process this does nothing.
+// The first of our code in a worker (`node --require`): what makes a process a worker is taken out
+// of the environment before the user's code runs, so that nothing the worker starts inherits it. In
+// any other process this does nothing.
 
 const identity = process.env.CLUSTER2_WORKER;
 if (identity && require('node:cluster').isWorker) {

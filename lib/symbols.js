@@ -16,6 +16,6 @@ module.exports = {
   ENDED: Symbol('cluster2-rs.ended'),
   /** On a socket: since when nothing was read or written, for the idle time-out. */
   IDLE: Symbol('cluster2-rs.idle'),
-  /** What an observer of server events returns for an event that it emits itself, later. */
+  /** Returned by an observer of server events for an event that it will emit itself, later. */
   HELD: Symbol('cluster2-rs.held'),
 };

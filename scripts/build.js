@@ -1,9 +1,8 @@
 'use strict';
 
-// Builds the addon and the command line, both from one run of cargo. `npm run build` does it for this
-// machine, and puts them beside index.js as cluster2-rs.<platform>.node and cluster2.<platform>;
-// scripts/release.js does it for each platform. napi warns that it makes no types: `index.d.ts` is
-// written by hand, and with the feature `type-def` a second build compiles it all again.
+// Builds the addon and the command line, both from one run of cargo. `npm run build` does it for
+// this machine, and puts them beside index.js as cluster2-rs.<platform>.node and
+// cluster2.<platform>; scripts/release.js does it for each platform.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -25,16 +24,16 @@ function replace(from, to) {
 
 /**
  * Builds for one target.
- * @param {{ target?: string, outputDir?: string, crossCompile?: boolean }} [options] `target`: a Rust
- *   triple, with `crossCompile` also with the glibc that is enough
+ * @param {{ target?: string, outputDir?: string, crossCompile?: boolean }} [options] `target`: a
+ *   Rust triple, with `crossCompile` also with the glibc that is enough
  *   (`x86_64-unknown-linux-gnu.2.17`); `crossCompile`: by cargo-zigbuild
  * @returns {Promise<{ addon: string, program: string }>} the files that were made
  * @throws {Error} what cargo says is on standard error
  */
 async function build({ target = hostTarget(), outputDir = ROOT, crossCompile = false } = {}) {
-  // The two linkers would make cargo build all of it again, each after the other, in one directory.
-  const own = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
-  const targetDir = crossCompile ? path.join(ROOT, 'target', 'cross') : own;
+  // The two linkers would make cargo build all of it anew, each after the other, in one directory.
+  const own = process.env.CARGO_TARGET_DIR ?? 'target';
+  const targetDir = crossCompile ? path.join(ROOT, 'target', 'cross') : path.resolve(ROOT, own);
   const settings = { cwd: ROOT, platform: true, release: true, noJsBinding: true, targetDir };
   const { task } = await new NapiCli().build({ ...settings, target, outputDir, crossCompile });
   const addon = (await task).find(({ kind }) => kind === 'node').path;

@@ -1,8 +1,9 @@
 'use strict';
 
-// Makes one file of all our JavaScript, as a release has it: to find, read and compile two dozen files is what a worker of ours
-// would need most of its time for, before the user's code runs. What always holds: it is the same code, loaded in the same
-// order, and a module is there once in a process, whether index.js or the preload asks for it.
+// Makes one file of all our JavaScript, as a release has it: to find, read and compile two dozen
+// files is what a worker of ours would need most of its time for, before the user's code runs. What
+// always holds: it is the same code, loaded in the same order, and a module is there once in a
+// process, whether index.js or the preload asks for it.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -13,7 +14,7 @@ const ESBUILD = path.join(ROOT, 'node_modules', '.bin', 'esbuild');
 const BUNDLE = 'lib/all.js';
 
 /** Who asks for what: nothing runs before it is asked for. */
-const DOORS = `
+const ENTRIES = `
   exports.index = () => require('./index.js');
   exports.preload = () => require('./lib/preload.js');
 `;
@@ -36,9 +37,12 @@ if (process.env.CLUSTER2_WORKER) require('./${path.basename(BUNDLE)}').preload()
 
 /** Writes `index.js` and `lib/` into a folder. */
 function bundle(folder) {
-  const options = ['--bundle', '--platform=node', '--target=node18.7', '--log-level=warning', `--outfile=${path.join(folder, BUNDLE)}`];
+  const outfile = `--outfile=${path.join(folder, BUNDLE)}`;
+  const target = ['--platform=node', '--target=node18.7'];
+  const options = ['--bundle', ...target, '--log-level=warning', outfile];
   // As a program: its own API leaves a process behind, which serves the next call.
-  execFileSync(ESBUILD, options, { cwd: ROOT, input: DOORS, stdio: ['pipe', 'inherit', 'inherit'] });
+  const stdio = ['pipe', 'inherit', 'inherit'];
+  execFileSync(ESBUILD, options, { cwd: ROOT, input: ENTRIES, stdio });
   fs.writeFileSync(path.join(folder, 'index.js'), INDEX);
   fs.writeFileSync(path.join(folder, 'lib', 'preload.js'), PRELOAD);
 }

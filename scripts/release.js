@@ -1,12 +1,14 @@
 'use strict';
 
-// Makes what a release publishes, as tarballs in dist/: the package `cluster2-rs` without binaries, and one package with the
-// binaries for each platform, of the very same version. npm installs the one that fits, because each says its os, cpu and libc.
+// Makes what a release publishes, as tarballs in dist/: the package `cluster2-rs` without binaries,
+// and one package with the binaries for each platform, of the very same version. npm installs the
+// one that fits, because each says its os, cpu and libc.
 //
 //   npm run release                 all platforms
 //   npm run release -- --host       only this machine's own
 //
-// Nothing in the clone is changed. Ends with 1 if a platform could not be built; each is told with what became of it.
+// Nothing in the clone is changed. Ends with 1 if a platform could not be built; each is told with
+// what became of it.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -29,17 +31,25 @@ const PLACEHOLDER = 'github.com/OWNER/';
 
 const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
 const writeJson = (file, value) => fs.writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
-const run = (program, ...args) => execFileSync(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+const SILENT = { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] };
+const run = (program, ...args) => execFileSync(program, args, SILENT);
 const platformOf = (target) => parseTriple(target).platformArchABI;
 
-/** The main package: what npm would take from the clone, its modules in one, without the binaries and what only a clone needs. */
+/**
+ * The main package: what npm would take from the clone, its modules in one, without the binaries
+ * and what only a clone needs.
+ */
 function stageMain() {
-  const { scripts: _scripts, devDependencies: _tools, overrides: _overrides, napi, ...released } = readJson(path.join(ROOT, 'package.json'));
+  const own = readJson(path.join(ROOT, 'package.json'));
+  const { scripts: _scripts, devDependencies: _tools, overrides: _pins, napi, ...released } = own;
   const files = released.files.filter((name) => !name.includes('*'));
   const copied = [...files.filter((name) => !['index.js', 'lib/'].includes(name)), 'LICENSE'];
-  for (const name of copied) fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  for (const name of copied) {
+    fs.cpSync(path.join(ROOT, name), path.join(MAIN, name), { recursive: true });
+  }
   for (const name of ['README.md', 'CHANGELOG.md']) {
-    fs.writeFileSync(path.join(MAIN, name), asPublished(fs.readFileSync(path.join(ROOT, name), 'utf8'), released));
+    const text = fs.readFileSync(path.join(ROOT, name), 'utf8');
+    fs.writeFileSync(path.join(MAIN, name), asPublished(text, released));
   }
   bundle(MAIN);
   // Not by napi's pre-publish, which needs all platforms to be built here.
@@ -55,10 +65,11 @@ function stageMain() {
  */
 function asPublished(text, { repository, version }) {
   const [, name] = repository.url.match(/github\.com\/(.+)\.git$/);
+  const raw = `https://raw.githubusercontent.com/${name}/v${version}`;
   return text
     .replace(/<!-- unpublished[^]*?<!-- \/unpublished -->\n\n/g, '')
     .replace(/\]\((?!https?:|#)([^)\s]+)\)/g, `](https://github.com/${name}/blob/v${version}/$1)`)
-    .replace(/\b(src|srcset)="(?!https?:)([^"]+)"/g, `$1="https://raw.githubusercontent.com/${name}/v${version}/$2"`);
+    .replace(/\b(src|srcset)="(?!https?:)([^"]+)"/g, `$1="${raw}/$2"`);
 }
 
 /** Builds one platform's package into its folder. */
@@ -94,21 +105,25 @@ function checkTools() {
 }
 
 async function main() {
-  const targets = asked(readJson(path.join(ROOT, 'package.json')).napi.targets, process.argv.slice(2));
+  const { napi } = readJson(path.join(ROOT, 'package.json'));
+  const targets = asked(napi.targets, process.argv.slice(2));
   checkTools();
   fs.rmSync(DIST, { recursive: true, force: true });
   stageMain();
   await new NapiCli().createNpmDirs({ cwd: ROOT, npmDir: path.relative(ROOT, NPM) });
   const outcomes = [];
   for (const target of targets) {
-    const outcome = await buildPlatform(target).then(() => 'built', (error) => `FAILED: ${error.message}`);
+    const failed = (error) => `FAILED: ${error.message}`;
+    const outcome = await buildPlatform(target).then(() => 'built', failed);
     outcomes.push(`${platformOf(target)}: ${outcome}`);
     if (outcome !== 'built') process.exitCode = 1;
   }
   if (readJson(path.join(ROOT, 'package.json')).repository.url.includes(PLACEHOLDER)) {
-    outcomes.push(`package.json: set repository, homepage and bugs first; ${PLACEHOLDER} is nobody`);
+    const what = 'set repository, homepage and bugs first';
+    outcomes.push(`package.json: ${what}; ${PLACEHOLDER} is nobody`);
   }
-  console.log([...outcomes, ...fs.readdirSync(DIST).filter((name) => name.endsWith('.tgz')).map((name) => `dist/${name}`)].join('\n'));
+  const tarballs = fs.readdirSync(DIST).filter((name) => name.endsWith('.tgz'));
+  console.log([...outcomes, ...tarballs.map((name) => `dist/${name}`)].join('\n'));
 }
 
 main().catch((error) => {

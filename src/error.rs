@@ -52,6 +52,7 @@ codes! {
     System = "CLUSTER2_ERR_SYSTEM",
     // Thrown by JavaScript only.
     AppInvalid = "CLUSTER2_ERR_APP_INVALID",
+    ArgumentInvalid = "CLUSTER2_ERR_ARGUMENT_INVALID",
     Platform = "CLUSTER2_ERR_PLATFORM",
 }
 

@@ -1,31 +1,36 @@
 'use strict';
 
-// Makes a server of whatever the user calls an app.
+// Makes a server of an app, of whatever framework.
 
 const http = require('node:http');
 const { ClusterTypeError } = require('../errors');
 const { normalize } = require('../options');
 
 const KNOWN =
-  'a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app, or an array of { app, port }';
+  'a net, http, https, http2 or tls server, an Express, Connect, Koa, Fastify, Hapi or Nest app, ' +
+  'or an array of { app, port }';
 
 const isFunction = (value) => typeof value === 'function';
 
 // An Express 2 app is an http.Server itself; Express 3 to 5 and Connect make functions.
 function isServer(app) {
-  return typeof app === 'object' && app !== null && isFunction(app.listen) && isFunction(app.address) && isFunction(app.on);
+  const isObject = typeof app === 'object' && app !== null;
+  return isObject && [app.listen, app.address, app.on].every(isFunction);
 }
 
-/** Frameworks whose app has made its server itself: how it is known, its server, and what makes the server serve. */
+/**
+ * Frameworks whose app has made its server itself: how it is known, its server, and what makes the
+ * server serve.
+ */
 const OWNERS = [
   {
-    is: (app) => isFunction(app.getHttpServer) && isFunction(app.getHttpAdapter) && isFunction(app.init),
+    is: (app) => [app.getHttpServer, app.getHttpAdapter, app.init].every(isFunction),
     serverOf: (nest) => nest.getHttpServer(),
     // Nest on Fastify leaves the last step to its own listen().
     ready: (nest) => nest.init().then(() => nest.getHttpAdapter().getInstance().ready?.()),
   },
   {
-    is: (app) => isFunction(app.initialize) && isFunction(app.inject) && typeof app.listener === 'object',
+    is: (app) => [app.initialize, app.inject].every(isFunction) && typeof app.listener === 'object',
     serverOf: (hapi) => hapi.listener,
     ready: (hapi) => hapi.initialize(),
   },
@@ -36,7 +41,8 @@ const OWNERS = [
   },
 ];
 
-const ownerOf = (app) => OWNERS.find(({ is, serverOf }) => app && is(app) && isServer(serverOf(app)));
+const ownerOf = (app) =>
+  OWNERS.find(({ is, serverOf }) => app && is(app) && isServer(serverOf(app)));
 
 /**
  * The server for one app, which is called `name` where it is none.
@@ -46,7 +52,8 @@ function toServer(app, name = 'the app') {
   if (isServer(app)) return app;
   if (ownerOf(app)) return ownerOf(app).serverOf(app);
   if (isFunction(app)) return http.createServer(app);
-  if (app && isFunction(app.callback) && isFunction(app.use)) return http.createServer(app.callback());
+  const isKoa = app && isFunction(app.callback) && isFunction(app.use);
+  if (isKoa) return http.createServer(app.callback());
   const got = app === null ? 'null' : Array.isArray(app) ? 'an array' : typeof app;
   throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `${name} must be ${KNOWN}; got ${got}`);
 }
@@ -55,20 +62,22 @@ function toServer(app, name = 'the app') {
  * Servers with their ports.
  * @param {*} app what the user passed to `createApp`'s callback
  * @param {Array<number|string>} ports the `port` option, for a single app
- * @returns {Array<{ server: net.Server, ports: Array<number|string>, ready?: () => Promise }>} `ready` is to be awaited before
- *   the server listens
+ * @returns {Array<{ server: net.Server, ports: Array<number|string>, ready?: () => Promise }>}
+ *   `ready` is to be awaited before the server listens
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
  */
 function adapt(app, ports) {
   if (!Array.isArray(app)) return [entry(app, ports)];
   if (app.length === 0) {
-    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `the app must be ${KNOWN}; got an empty array`);
+    const message = `the app must be ${KNOWN}; got an empty array`;
+    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
   }
   return app.map((one, index) => {
     const own = one?.app === undefined ? undefined : portsOf(one.port);
     if (!own) {
       const what = 'a number from 0 to 65535, the path of a unix socket, or a list of them';
-      throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', `app[${index}] must be { app, port }, port being ${what}`);
+      const message = `app[${index}] must be { app, port }, port being ${what}`;
+      throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
     }
     return entry(one.app, own);
   });

@@ -7,7 +7,8 @@ const { ClusterTypeError } = require('../errors');
 /**
  * Calls the user's `createApp(callback)`.
  * @param {Function} create
- * @param {(app: *) => void} check called with the app as soon as there is one; what it throws rejects
+ * @param {(app: *) => void} check called with the app as soon as there is one; what it throws
+ *   rejects
  * @returns {Promise<[app: *, monApp: *]>} what was passed to the callback; its first call counts
  * @throws what goes wrong before `create` returns
  */
@@ -30,14 +31,15 @@ function createApp(create, check) {
       }
     };
     try {
-      // An async function's failure would otherwise leave us waiting for a callback that never comes.
+      // An async function's failure would otherwise leave us waiting for a callback that never
+      // comes.
       const returned = create(callback);
       if (typeof returned?.then === 'function') returned.then(undefined, reject);
     } catch (error) {
       fail(error);
     }
   });
-  // Whoever waits for it is told; if the start fails for another reason, nobody waits.
+  // A caller that waits for it gets the error. If the start fails for another reason, none waits.
   called.catch(() => {});
   if (early) throw early.error;
   return called;
@@ -46,13 +48,16 @@ function createApp(create, check) {
 /** Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. */
 function checkListenArguments(create, callback) {
   if (typeof create !== 'function') {
-    const message = `listen(createApp, callback): createApp must be a function that calls back with the app; got ${typeof create}`;
-    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+    throw wrong('createApp must be a function that calls back with the app', create);
   }
   if (callback !== undefined && typeof callback !== 'function') {
-    const message = `listen(createApp, callback): callback must be a function; got ${typeof callback}`;
-    throw new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
+    throw wrong('callback must be a function', callback);
   }
+}
+
+function wrong(expected, got) {
+  const message = `listen(createApp, callback): ${expected}; got ${typeof got}`;
+  return new ClusterTypeError('CLUSTER2_ERR_APP_INVALID', message);
 }
 
 module.exports = { checkListenArguments, createApp };

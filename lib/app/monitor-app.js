@@ -1,6 +1,7 @@
 'use strict';
 
-// The user's own monitor app. The monitor's native thread owns the port; each request for the app comes as a descriptor.
+// The user's own monitor app. The monitor's native thread owns the port; each request for the app
+// comes as a descriptor.
 
 const net = require('node:net');
 const { toServer } = require('./adapt');
@@ -16,7 +17,7 @@ class MonitorApp {
   /** Takes one request. @param {number} fd the connection, now ours */
   take(fd) {
     const socket = new net.Socket({ fd, readable: true, writable: true });
-    // A visitor that goes away early is nobody's error.
+    // A visitor may go away early.
     socket.on('error', () => {});
     this.#server.emit('connection', socket);
   }

@@ -1,12 +1,14 @@
 'use strict';
 
-// Makes an app listen on its ports. In a worker the listen hook turns this into sharing; here it is plain Node.
+// Makes an app listen on its ports. In a worker the listen hook turns this into sharing; here it is
+// plain Node.
 
 const net = require('node:net');
 const { once } = require('node:events');
 const { socketPath } = require('../http/endpoint');
 const { native } = require('../errors');
 const addon = require('../native');
+const { changeOwner } = require('../node-internals');
 const { PASSES_ON } = require('../symbols');
 
 function listenOn(server, host, port) {
@@ -24,25 +26,18 @@ function companion(server) {
   return passing;
 }
 
-// Node makes the sockets of a listening handle for the server that owns the handle: with this they are the first server's own,
-// which counts them (`maxConnections`, `getConnections`).
-function giveHandle(passing, server) {
-  const handle = passing._handle;
-  const owner = Object.getOwnPropertySymbols(handle).find((symbol) => handle[symbol] === passing);
-  if (owner) handle[owner] = server;
-}
-
 function closeAll(servers) {
   servers.forEach((server) => server.close());
   return [];
 }
 
 /**
- * Listens, unless it turns out meanwhile that nobody wants that.
+ * Listens, unless the app is not wanted any more meanwhile.
  * @param {ReturnType<adapt>} apps from `adapt`
  * @param {string} host IP address for TCP ports
  * @param {() => boolean} [isWanted] asked before each of them listens, and after the last one does
- * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, or is not wanted, none does
+ * @returns {Promise<net.Server[]>} all servers, when all listen; if one cannot, or is not wanted,
+ *   none does
  */
 async function serve(apps, host, isWanted = () => true) {
   const servers = [];
@@ -53,7 +48,7 @@ async function serve(apps, host, isWanted = () => true) {
         if (!isWanted()) break;
         const listening = index === 0 ? server : companion(server);
         await listenOn(listening, host, port);
-        if (listening !== server) giveHandle(listening, server);
+        if (listening !== server) changeOwner(listening, server);
         servers.push(listening);
       }
     }

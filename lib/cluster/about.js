@@ -1,22 +1,12 @@
 'use strict';
 
-// What the addon learns of this process and its app.
-
-const fs = require('node:fs');
 const path = require('node:path');
+const { appRoot } = require('../native');
 
-/** What the addon is told of this process and the app of `script` (`AppInfo` of `src/status.rs`). */
+/** This process and the app of `script` for the addon (`AppInfo` of `src/status.rs`), as JSON. */
 function about(script) {
-  return JSON.stringify({ node: process.version, root: rootOf(script) });
-}
-
-// The nearest directory with a package.json, as npm has it.
-function rootOf(script) {
-  const start = script ? path.dirname(path.resolve(script)) : process.cwd();
-  for (let at = start; ; at = path.dirname(at)) {
-    if (fs.existsSync(path.join(at, 'package.json'))) return at;
-    if (at === path.dirname(at)) return start;
-  }
+  const directory = script ? path.dirname(path.resolve(script)) : process.cwd();
+  return JSON.stringify({ node: process.version, root: appRoot(directory) });
 }
 
 module.exports = { about };

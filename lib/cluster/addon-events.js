@@ -1,9 +1,10 @@
 'use strict';
 
-// Takes what the addon has to tell, a batch at a time, and hands out one event after another.
+// Takes the events of the addon, a batch at a time, and emits one after another.
 //
-// What always holds: between two batches the event loop turns; an event whose listener throws holds up none of the others; and
-// listeners run in the async context in which the cluster was started, whoever's call brought them about.
+// What always holds: the event loop turns between two batches; an event whose listener throws holds
+// up none of the others; and listeners run in the async context in which the cluster was started,
+// whatever call caused the event.
 
 const { AsyncResource } = require('node:async_hooks');
 
@@ -15,7 +16,8 @@ class AddonEvents {
   #isScheduled = false;
 
   /**
-   * @param {() => string | null} take the next events as a JSON array; `null`: none, `wake` is called when there are some
+   * @param {() => string | null} take the next events as a JSON array; `null`: none, `wake` is
+   *   called when there are some
    * @param {(told: object) => void} tell
    */
   constructor(take, tell) {
@@ -24,7 +26,10 @@ class AddonEvents {
     this.wake = AsyncResource.bind(() => this.#hear());
   }
 
-  /** Hands out what has come by now. What a listener throws is an uncaught error, and not the caller's. */
+  /**
+   * Hands out all events that have come by now. An error of a listener is uncaught, and not the
+   * caller's.
+   */
   catchUp() {
     try {
       this.wake();

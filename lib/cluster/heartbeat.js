@@ -1,6 +1,9 @@
 'use strict';
 
-/** Emits `heartbeat` at the interval of the options, where somebody listens, without keeping the process alive. */
+/**
+ * Emits `heartbeat` at the interval of the options, if it has a listener, without keeping the
+ * process alive.
+ */
 function beat(cluster, config, stats) {
   return setInterval(async () => {
     if (cluster.listenerCount('heartbeat') === 0) return;

@@ -5,8 +5,9 @@
 const { OUR_HANDLER } = require('../symbols');
 
 /**
- * How many handlers of each signal do nothing where somebody else has one: those of the package signal-exit (versions 3 and 4),
- * which many packages bring along. Each copy keeps one for each signal, and shows how many there are.
+ * How many handlers of each signal do nothing beside others: those of the package signal-exit
+ * (versions 3 and 4), which many packages bring along. Each copy keeps one for each signal, and
+ * shows how many there are.
  */
 function idleHandlers() {
   const copies = [process.__signal_exit_emitter__, globalThis[Symbol.for('signal-exit emitter')]];
@@ -19,8 +20,8 @@ function ours(handler) {
 }
 
 /**
- * Whether the script has a handler of its own for a signal, and so decides when the process ends, as it
- * would without us.
+ * Whether the script handles a signal itself, and so decides when the process ends, as it would
+ * without us.
  */
 function scriptHandles(signal) {
   const others = process.listeners(signal).filter((handler) => !handler[OUR_HANDLER]);

@@ -2,9 +2,9 @@
 
 // The event `close` of the servers of a process that leaves. What always holds: a server emits
 // `close` where Node does, after its last connection, once its script has closed it, or we have at
-// the very end. An app that was passed to `Cluster#listen` is told once more at the start, as the
-// manual says, but only while its server listens; who was told then is not told again when that
-// server closes.
+// the very end. A server of an app that was passed to `Cluster#listen` emits it at the start too,
+// as the manual says, but only while it listens; listeners that were called then are not called
+// again when that server closes.
 
 const net = require('node:net');
 const { onHandleClose } = require('../node-internals');
@@ -30,12 +30,14 @@ class CloseEvent {
 
   /** Nothing is left to do: closes the servers that still listen. */
   finish(servers) {
-    // Of Node's class: an instance's own `close` may do more, and closing connections is not wanted here.
+    // Of Node's class: an instance's own `close` may do more, and closing connections is not wanted
+    // here.
     for (const server of servers) if (server.listening) net.Server.prototype.close.call(server);
   }
 }
 
-// By hand: `removeListener` takes the last one of several that are the same, which may be the callback of `close()`.
+// By hand: `removeListener` takes the last one of several that are the same, which may be the
+// callback of `close()`.
 function remove(server, told) {
   const others = server.rawListeners('close');
   for (const listener of told) {

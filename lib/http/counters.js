@@ -1,7 +1,8 @@
 'use strict';
 
-// The numbers that a process reports about itself. In a worker they lie in the scoreboard (`src/os/scoreboard.rs`), so that
-// writing them is all there is to reporting. What concerns the process as a whole the addon writes (`src/worker/beats.rs`).
+// The numbers that a process reports about itself. In a worker they lie in the scoreboard
+// (`src/os/scoreboard.rs`), so that writing them is the whole report. The addon writes the numbers
+// of the process as a whole (`src/worker/beats.rs`).
 
 const FIELDS = [
   'taken',

@@ -1,11 +1,13 @@
 'use strict';
 
-// Finishes what a process has: each request that has begun is answered. An idle keep-alive connection is moved to another
-// worker, where one serves the same listener and the connection's state does not live here (TLS); otherwise its client gets the
-// chance to send one more request, before the connection is closed. What always holds: a connection leaves this process only by
-// its own end, by being moved between two messages, after a response that said `Connection: close`, or after it was idle for
-// LINGER milliseconds.
+// Finishes what a process has: each request that has begun is answered. An idle keep-alive
+// connection is moved to another worker, where one serves the same listener and the connection's
+// state does not live here (TLS). Otherwise its client may send one more request before the
+// connection is closed. What always holds: a connection leaves this process only by its own end, by
+// being moved between two messages, after a response that said `Connection: close`, or after it was
+// idle for LINGER milliseconds.
 
+const { descriptorOf, keepAlive } = require('../node-internals');
 const { SessionDrain } = require('./http2-drain');
 
 /** How long an idle keep-alive connection may still bring one more request, milliseconds. */
@@ -20,15 +22,16 @@ class Drain {
   #mover;
   #retired = new Set();
   #moving = false;
-  /** Servers some of whose connections the script has sent to other processes, where they may still be open. */
+  /** Servers with connections that the script sent to other processes, which may hold them open. */
   #sending = new Set();
   /** HTTP/2 sessions that end, by session. */
   #sessions = new Map();
 
   /**
-   * @param {Traffic} traffic what there is to finish
-   * @param {() => void} onDrained called whenever nothing is left; again if something came after that
-   * @param {boolean} [moveIdle] `false`: idle connections end here, also where there is somebody to move them to
+   * @param {Traffic} traffic the connections to finish
+   * @param {() => void} onDrained called whenever nothing is left; again if something came after
+   *   that
+   * @param {boolean} [moveIdle] `false`: idle connections end here, even where they could be moved
    */
   constructor(traffic, onDrained, moveIdle = true) {
     this.#traffic = traffic;
@@ -40,15 +43,17 @@ class Drain {
     return this.#timer !== undefined;
   }
 
-  /** Whether there is somebody to move connections to. */
+  /** Whether connections can be moved. */
   get isMoving() {
     return this.#mover !== undefined;
   }
 
   /**
-   * Begins. What is idle now is moved before this returns. A second call only changes the mover.
-   * @param {{ move: Function }} [mover] gives connections to other workers; without one they all end here
-   * @param {number[]} [retired] listeners that no other worker serves, besides those named before: their connections end here
+   * Begins. Moves what is idle now before it returns. A second call only changes the mover, and
+   * adds to `retired`.
+   * @param {{ move: Function }} [mover] gives connections to other workers; without it they end
+   *   here
+   * @param {number[]} [retired] listeners that no other worker serves: their connections end here
    */
   start(mover, retired = []) {
     const first = !this.active;
@@ -56,10 +61,13 @@ class Drain {
     for (const listener of retired) this.#retired.add(listener);
     this.#timer ??= setInterval(() => this.#closeIdle(), LINGER);
     this.#traffic.follow({
-      onResponse: (response, before) => this.#isMovable(response.req.socket) || lastOfItsConnection(response, before),
+      onResponse: (response, before) => {
+        if (!this.#isMovable(response.req.socket)) closeAfter(response, before);
+      },
       onIdle: () => this.#moveSoon(),
       onSession: (state) => this.#endSession(state),
-      onStream: (server, stream, emitted) => this.#sessions.get(stream.session)?.hold(server, stream, emitted),
+      onStream: (server, stream, emitted) =>
+        this.#sessions.get(stream.session)?.hold(server, stream, emitted),
       onStreamEnd: ({ session }) => this.#sessions.get(session)?.ended(),
       onClose: () => this.check(),
     });
@@ -87,14 +95,15 @@ class Drain {
     ending.start();
   }
 
-  // Not where its state lives here, or nobody else serves its listener.
+  // Unless its state lives here, or no other worker serves its listener.
   #isMovable(stream, mover = this.#mover) {
     const listener = this.#traffic.stateOf(stream)?.listener;
     const mayMove = this.#moveIdle && mover !== undefined;
     return mayMove && listener !== undefined && !this.#retired.has(listener);
   }
 
-  // Once a turn of the event loop for all responses that finish in it; Node has then done its own part.
+  // Once a turn of the event loop for all responses that finish in it; Node has then done its own
+  // part.
   #moveSoon() {
     if (this.#moving || !this.#mover) return;
     this.#moving = true;
@@ -104,13 +113,16 @@ class Drain {
     });
   }
 
-  /** Moves what is idle, where there is somebody to move it to; by a `mover` of its own also before it begins. */
+  /**
+   * Moves idle connections, if they can be moved. With a `mover` of its own it works before `start`
+   * too.
+   */
   move(mover = this.#mover) {
     if (!mover || !this.#moveIdle) return;
     for (const stream of this.#traffic.idleStreams()) {
-      const fd = stream._handle?.fd;
-      // What the script has ended, its client is about to leave.
-      if (!(fd >= 0) || stream.writableLength > 0 || stream.writableEnded) continue;
+      const fd = descriptorOf(stream);
+      // A client is about to leave whose connection the script has ended.
+      if (fd === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
       if (!this.#isMovable(stream, mover)) continue;
       const state = this.#traffic.stateOf(stream);
       // No room: the mover calls again when there is some.
@@ -124,12 +136,12 @@ class Drain {
     clearInterval(this.#timer);
   }
 
-  /** Looks whether anything is left. */
+  /** Calls `onDrained` if nothing is left. */
   check() {
     if (this.#traffic.size === 0 && this.#sending.size === 0) this.#onDrained();
   }
 
-  // Closes what was idle a whole interval long.
+  // Closes connections that were idle for a whole interval.
   #closeIdle() {
     this.#traffic.sent.forget();
     this.move();
@@ -139,7 +151,7 @@ class Drain {
     }
     this.#remember();
     this.#askSending();
-    for (const [session, ending] of this.#sessions) if (ending.look()) this.#sessions.delete(session);
+    for (const [session, drain] of this.#sessions) if (drain.look()) this.#sessions.delete(session);
     this.check();
   }
 
@@ -149,13 +161,14 @@ class Drain {
   }
 }
 
-// Asks the client to use another connection for its next request. With several requests on the way, it is the last response
-// that says so: what comes after a `Connection: close` is lost.
-function lastOfItsConnection(response, before) {
-  if (before && !before.headersSent) before.shouldKeepAlive = true;
+// Asks the client to use another connection for its next request. Of several responses under way
+// the last one says so: a request after a `Connection: close` is lost.
+function closeAfter(response, before) {
+  if (before && !before.headersSent) keepAlive(before, true);
   if (response.headersSent) return;
-  response.shouldKeepAlive = false;
-  // The manual's own example calls writeHead twice while it shuts down, which Node of its time allowed.
+  keepAlive(response, false);
+  // The manual's own example calls writeHead twice while it shuts down, which Node of its time
+  // allowed.
   const { writeHead } = response;
   response.writeHead = function (...args) {
     return this.headersSent ? this : writeHead.apply(this, args);

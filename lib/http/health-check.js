@@ -1,58 +1,26 @@
 'use strict';
 
-// The health check for load balancers on the app's port: a hook in front of the app answers it, with the addon's words. What
-// always holds: a request of the health check never reaches the app, unless it asks for an upgrade; any other request
-// reaches it unchanged.
+// The health check for load balancers on the app's port: a hook in front of the app answers it, in
+// the addon's words. What always holds: a request of the health check never reaches the app, unless
+// it asks for an upgrade; any other request reaches it unchanged.
 
+const { describe, shorten } = require('../errors');
+const { Route } = require('../native');
+const { endpointOf } = require('./endpoint');
+const { Health } = require('./health');
+const { toAnswer, write, writeStream } = require('./health-answer');
 const { isHttp1, isHttp2 } = require('./server-kind');
 const { validate } = require('./validator');
-const { endpointOf } = require('./endpoint');
-const { describe, shorten } = require('../text');
 
-// As `NativeEcv.route` numbers them.
-const CHECK = 1;
-const DISABLE = 3;
-const SLASH = '/'.charCodeAt(0);
-// Numbers of `Header` (`src/os/scoreboard.rs`).
+// Indexes into `Header` (`src/os/scoreboard.rs`).
 const SWITCHED = 0;
 const LEAVING = 1;
+const SLASH = '/'.charCodeAt(0);
 
-/** An address for people: IPv4 as such also where it came in on an IPv6 socket. */
+/** An address for people: IPv4 as such, also where it came in on an IPv6 socket. */
 const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
 
-/** The health of a process' listening servers together, told when it changes, and with the first check. */
-class Health {
-  #tell;
-  /** What the last check of each server found; `null`: nothing. */
-  #problems = new Map();
-  #told;
-
-  constructor(tell) {
-    this.#tell = tell;
-  }
-
-  found(server, problem) {
-    this.#problems.set(server, problem ?? null);
-    this.#judge();
-  }
-
-  /** A server was closed: what was wrong with it is wrong no more. */
-  closed(server) {
-    if (this.#problems.delete(server)) this.#judge();
-  }
-
-  // Without a server that was checked, nobody knows.
-  #judge() {
-    for (const server of this.#problems.keys()) if (!server.listening) this.#problems.delete(server);
-    if (this.#problems.size === 0) return;
-    const worst = [...this.#problems.values()].find((problem) => problem !== null) ?? null;
-    const isWell = worst === null;
-    if (isWell === this.#told) return;
-    this.#told = isWell;
-    this.#tell.checked(worst);
-  }
-}
-
+/** The health check in front of one server. */
 class HealthHook {
   #config;
   #path;
@@ -63,11 +31,11 @@ class HealthHook {
   #addon;
   #header;
   #running;
-  /** What was asked last, and what came of it: load balancers ask the same all the time. */
-  #routed = {};
-  #answered = {};
+  // Load balancers ask the same all the time.
+  #lastRoute = {};
+  #lastAnswer = {};
 
-  /** See `guard`. */
+  /** See `HealthCheck`. */
   constructor(config, { server, ports }, tell, health, { header, makeNative }) {
     this.#config = config;
     this.#path = config.ecv.path.replace(/\/+$/, '');
@@ -76,24 +44,26 @@ class HealthHook {
     this.#tell = tell;
     this.#health = health;
     this.#header = header;
-    const make = () => (this.#addon ??= makeNative(JSON.stringify(config.ecv), JSON.stringify(endpointOf(server))));
-    this.#hook(make);
+    const endpoint = () => JSON.stringify(endpointOf(server));
+    this.#hook(() => (this.#addon ??= makeNative(JSON.stringify(config.ecv), endpoint())));
   }
 
-  // Before any listener of the app, also of those that are added later, and of a tracer's. Only Node itself emits these events.
+  // Before any listener of the app, also of those that are added later, and of a tracer's. Only
+  // Node itself emits these events.
   #hook(make) {
     const { emit } = this.#server;
     const path = this.#path;
-    // A whole URL instead of a path is what some proxies send.
+    // Some proxies send a whole URL instead of a path.
     const mayBe = (target) => target.startsWith(path) || target.charCodeAt(0) !== SLASH;
     const serve = (request, response) => this.#serve(request, response);
-    const serveStream = (stream, headers) => this.#serveStream(stream, headers);
+    const serveStream = (stream, headers) =>
+      headers[':path']?.startsWith(path) && this.#serveStream(stream, headers);
     const closed = () => this.#try(() => this.#health.closed(this.#server));
-    const hooked = function (event, first, second) {
+    const value = function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
         if (mayBe(first.url) && serve(first, second)) return true;
-      } else if (event === 'stream' && isHttp2(this) && second[':path']?.startsWith(path) && serveStream(first, second)) {
-        return true;
+      } else if (event === 'stream' && isHttp2(this)) {
+        if (serveStream(first, second)) return true;
       } else if (event === 'listening') {
         make();
       } else if (event === 'close' && !this.listening) {
@@ -101,61 +71,66 @@ class HealthHook {
       }
       return emit.apply(this, arguments);
     };
-    Object.defineProperty(this.#server, 'emit', { value: hooked, configurable: true, writable: true });
+    Object.defineProperty(this.#server, 'emit', { value, configurable: true, writable: true });
   }
 
   #route(method, target) {
-    const last = this.#routed;
+    const last = this.#lastRoute;
     if (last.method === method && last.target === target) return last.route;
-    const route = this.#addon?.route(method, target) ?? 0;
-    if (this.#addon) this.#routed = { method, target, route };
+    const route = this.#addon?.route(method, target) ?? Route.App;
+    if (this.#addon) this.#lastRoute = { method, target, route };
     return route;
   }
 
+  /** Returns whether it answers the request. */
   #serve(request, response) {
     const route = this.#route(request.method, request.url);
-    if (route === 0) return false;
+    if (route === Route.App) return false;
     this.#answer(route, request.socket, request, (answer) => write(request, response, answer));
     return true;
   }
 
   #serveStream(stream, headers) {
     const route = this.#route(headers[':method'], headers[':path']);
-    if (route === 0) return false;
+    if (route === Route.App) return false;
     stream.resume();
-    // A client that goes away while its answer is being found is nobody's error.
+    // A client may go away while its answer is being found.
     stream.on('error', () => {});
-    this.#answer(route, stream.session.socket, { headers }, (answer) => writeStream(stream, headers, answer));
+    const finish = (answer) => writeStream(stream, headers, answer);
+    this.#answer(route, stream.session.socket, { headers }, finish);
     return true;
   }
 
-  // Node parses the headers of an HTTP/1 request when they are asked for: a check is answered without.
-  #answer(route, socket, request, write) {
-    if (route !== CHECK) return write(this.#switch(route === DISABLE, plain(socket.remoteAddress), request.headers));
-    // DISABLED it is whatever a probe would find.
+  // Node parses the headers of an HTTP/1 request when they are asked for: a check needs none.
+  #answer(route, socket, request, finish) {
+    if (route !== Route.Check) {
+      const address = plain(socket.remoteAddress);
+      return finish(this.#switch(route === Route.Disable, address, request.headers));
+    }
+    // The answer is DISABLED, whatever a probe would find.
     const isDisabled = this.#header[SWITCHED] < 0 || this.#header[LEAVING] > 0;
     const finding = isDisabled ? undefined : this.#problem();
-    if (finding === undefined) return write(this.#check(socket));
-    return finding.then((problem) => write(this.#check(socket, problem)));
+    if (finding === undefined) return finish(this.#check(socket));
+    return finding.then((problem) => finish(this.#check(socket, problem)));
   }
 
-  // The same for all who ask within a second, as that is how exactly it tells the time.
-  #check({ localAddress, localPort }, problem) {
-    const last = this.#answered;
+  // Within a second the answer is the same, as it names the time in seconds.
+  #check({ localAddress: address, localPort: port }, problem) {
+    const last = this.#lastAnswer;
     const second = Math.floor(Date.now() / 1000);
     const switched = this.#header[SWITCHED];
     const leaving = this.#header[LEAVING];
-    if (
-      last.switched === switched && last.leaving === leaving && last.second === second && last.problem === problem &&
-      last.address === localAddress && last.port === localPort
-    ) return last.answer;
-    const port = localPort ?? this.#server.address() ?? '';
-    const answer = toAnswer(this.#addon.answer(plain(localAddress) ?? '127.0.0.1', String(port), problem));
-    this.#answered = { switched, leaving, second, problem, address: localAddress, port: localPort, answer };
+    const isSameState = last.switched === switched && last.leaving === leaving;
+    const isSame = isSameState && last.second === second && last.problem === problem;
+    if (isSame && last.address === address && last.port === port) return last.answer;
+    const shown = String(port ?? this.#server.address() ?? '');
+    const answer = toAnswer(this.#addon.answer(plain(address) ?? '127.0.0.1', shown, problem));
+    this.#lastAnswer = { switched, leaving, second, problem, address, port, answer };
     return answer;
   }
 
-  // A client that has reset its connection has no address any more: that must not make it one of a unix socket, which may.
+  // A client that has reset its connection has no address any more, as one of a unix socket; but
+  // only the latter may switch.
   #switch(disabled, address, { authorization, origin }) {
     const client = address ?? (this.#onlyUnix ? undefined : '');
     const refused = this.#addon.refusal(client, authorization, origin !== undefined);
@@ -164,20 +139,23 @@ class HealthHook {
       return toAnswer(refused.answer);
     }
     const { changed, answer } = this.#addon.switch(disabled);
-    if (changed) this.#try(() => this.#tell.switched(disabled, address ?? (this.#onlyUnix ? 'a unix socket' : 'somebody')));
+    const by = address ?? (this.#onlyUnix ? 'a unix socket' : 'somebody');
+    if (changed) this.#try(() => this.#tell.switched(disabled, by));
     return toAnswer(answer);
   }
 
-  // A master that takes no reports does not keep the answer from the client.
+  // A master that takes no reports does not keep the answer from the client. It learns of it as
+  // soon as it takes reports again, by status() at the latest.
   #try(tell) {
     try {
       tell();
     } catch {
-      // It is told when the master takes reports again, by status() at the latest.
+      // As above.
     }
   }
 
-  // Whoever asks while it is being found waits for the same verdict. Without monitor and validator there is nothing to find.
+  // Requests that come while it is being found get the same verdict. Without monitor and validator
+  // there is nothing to find.
   #problem() {
     if (!this.#config.ecv.monitor && !this.#config.validator) return undefined;
     this.#running ??= this.#examine().finally(() => (this.#running = undefined));
@@ -185,7 +163,8 @@ class HealthHook {
   }
 
   async #examine() {
-    const problem = await this.#find().catch((error) => `the check failed: ${describe(error)}`);
+    const failed = (error) => `the check failed: ${describe(error)}`;
+    const problem = await this.#find().catch(failed);
     this.#try(() => this.#health.found(this.#server, problem));
     return problem;
   }
@@ -199,39 +178,6 @@ class HealthHook {
   }
 }
 
-/** What the addon answers (`print` of `src/binding/health.rs`), as it is written. */
-function toAnswer([status, reason, body, ...headers]) {
-  const connection = headers.indexOf('Connection') + 1;
-  const closing = headers.map((text, index) => (index === connection ? 'close' : text));
-  const size = Buffer.byteLength(body);
-  const chunk = `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-  // Of plain ASCII, Node need not find out how long it is as UTF-8.
-  const encoding = size === body.length ? 'latin1' : 'utf8';
-  return { status: Number(status), reason, headers, closing, body, chunk, encoding };
-}
-
-// Node reads what the request may still bring, once it is answered, and adds only what the manual shows too: `Transfer-Encoding:
-// chunked`. The one chunk is written as such here, so that head and body are one write; Node would make six of them.
-function write(request, response, { status, reason, headers, closing, body, chunk, encoding }) {
-  if (response.destroyed) return;
-  response.sendDate = false;
-  response.writeHead(status, reason, response.shouldKeepAlive && request.httpVersion !== '1.0' ? headers : closing);
-  if (!response.chunkedEncoding) return response.end(body);
-  response.chunkedEncoding = false;
-  response.end(chunk, encoding);
-}
-
-function writeStream(stream, request, { status, headers, body }) {
-  if (stream.destroyed) return;
-  const fields = { ':status': status };
-  for (let i = 0; i < headers.length; i += 2) {
-    // Of one connection, which HTTP/2 manages itself.
-    if (headers[i] !== 'Connection') fields[headers[i].toLowerCase()] = headers[i + 1];
-  }
-  stream.respond(fields);
-  stream.end(request[':method'] === 'HEAD' ? undefined : body);
-}
-
 /** The health check of a process. */
 class HealthCheck {
   #config;
@@ -240,17 +186,21 @@ class HealthCheck {
   #health;
 
   /**
-   * @param {object} config the options; without `ecv` there is none
-   * @param {{ checked: Function, switched: Function, warn: Function }} tell told of health (a problem or `null`), of a switch,
-   *   and of refusals
-   * @param {{ header: Float64Array, makeNative: (config: string, place: string) => NativeEcv }} process the scoreboard's header,
-   *   of which there is one in a process, as V8 wants it of shared memory
+   * @param {object} config the options; without `ecv` there is no check
+   * @param {object} tell
+   * @param {(problem: ?string) => void} tell.checked the health of the process changed
+   * @param {(disabled: boolean, by: string) => void} tell.switched a client switched the check
+   * @param {(message: string) => void} tell.warn a client was refused
+   * @param {object} process
+   * @param {Float64Array} process.header the scoreboard's header. V8 wants one array of shared
+   *   memory in a process
+   * @param {(config: string, endpoint: string) => NativeEcv} process.makeNative
    */
   constructor(config, tell, process) {
     this.#config = config;
     this.#tell = tell;
     this.#process = process;
-    this.#health = new Health(tell);
+    this.#health = new Health((problem) => tell.checked(problem));
   }
 
   /**

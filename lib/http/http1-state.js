@@ -1,7 +1,7 @@
 'use strict';
 
-// What is kept of one HTTP/1 connection of this process. What always holds: `active` is the number of
-// its requests under way, in whatever order they are answered.
+// The state of one HTTP/1 connection of this process. What always holds: `active` is the number of
+// its requests under way, in any order in which they are answered.
 
 const { now } = require('../clock');
 const { hadRequests, pastOf, silentSince } = require('./moved-connection');
@@ -10,11 +10,11 @@ class Http1State {
   active = 0;
   /** The response of its last request under way. */
   last = undefined;
-  /** What had been read of it when it came here, before any message. */
+  /** How many bytes had been read of it when it came here, before any message. */
   fresh;
   /** The listener by which it came, if it can be moved: not through TLS, whose state lives here. */
   listener;
-  /** Since when it was there and, if it was moved, silent; by `now()`. */
+  /** Since when it was here and, if it was moved, silent; by `now()`. */
   since;
   hadRequests = false;
   /** How many of its requests Node counts for `maxRequestsPerSocket`. */
@@ -46,18 +46,23 @@ class Http1State {
     return this.active === 0 && this.hadRequests;
   }
 
-  /** Since when nothing was read or written on it, by `now()`; `undefined` once something was, here. */
+  /**
+   * Since when nothing was read or written on it, by `now()`; `undefined` once something was, here.
+   */
   silentSince({ bytesRead, bytesWritten }) {
     return bytesRead + bytesWritten === this.fresh ? this.since : undefined;
   }
 
-  /** What it has behind it, for the worker that gets it (`Past` of `src/protocol/connections.rs`). It is idle. */
+  /**
+   * Its past, for the worker that gets it (`Past` of `src/protocol/connections.rs`). It is idle.
+   */
   pastOf(stream) {
     return pastOf(stream, this);
   }
 }
 
-// What was passed on may have been read from, and put back: its message has begun.
+// A server that passes a connection on may have read from it and put it back: its message has
+// begun.
 function hasBegun(stream) {
   return stream.readableLength > 0 || (stream.bytesRead > 0 && !stream.encrypted);
 }

@@ -1,12 +1,14 @@
 'use strict';
 
-// The end of an HTTP/2 session in a drain. A client that is told by GOAWAY while a request of its own is on its way, or waits in
-// its queue, may lose that request. So new streams are kept from the app until a round trip has passed and no answer is on its
-// way: a client that waits for its answers has then sent all that it will send. Besides, RFC 9113 (6.8) asks for two GOAWAYs: one
-// that names the highest stream id, and a round trip later the last one, which names the last stream that is served. nghttp2 in
-// Node ignores new streams once it has sent any GOAWAY, so the first one is written beside it, as bytes between two of its
-// frames; but not through TLS, where Node aborts the process when two write at once. What always holds: a stream that came
-// before the last GOAWAY reaches the app, LIMIT and a round trip later at the latest.
+// The end of an HTTP/2 session in a drain. A client that gets GOAWAY while a request of its own is
+// on its way, or waits in its queue, may lose that request. So new streams are kept from the app
+// until a round trip has passed and no answer is on its way: a client that waits for its answers
+// has then sent all that it will send. Besides, RFC 9113 (6.8) asks for two GOAWAYs: one that names
+// the highest stream id, and a round trip later the last one, which names the last stream that is
+// served. nghttp2 in Node ignores new streams once it has sent any GOAWAY, so the first one is
+// written beside it, as bytes between two of its frames; but not through TLS, where Node aborts the
+// process when two write at once. What always holds: a stream that came before the last GOAWAY
+// reaches the app, LIMIT and a round trip later at the latest.
 
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
@@ -17,13 +19,18 @@ const { emitLate } = require('./server-events');
 const ANNOUNCEMENT = Buffer.from('000008070000000000' + '7fffffff' + '00000000', 'hex');
 /** How long a client may take to answer a PING, milliseconds. */
 const ROUND_TRIP = 1000;
-/** How long a client that was told may go on opening streams, milliseconds: it may be busy. */
+/**
+ * How long a client may go on opening streams after the first GOAWAY, milliseconds: it may be busy.
+ */
 const PAUSE = 100;
-/** How long a client may take, after it has answered a PING, for what it asks because of what it has read, milliseconds. */
+/**
+ * How long a client may take to ask for what follows from what it has read, after it has answered a
+ * PING, milliseconds.
+ */
 const QUIET = 50;
 /** How long new streams wait until none ends in that time, milliseconds. */
 const LIMIT = 500;
-/** In so many turns of the event loop Node has sent what there was to send. */
+/** In so many turns of the event loop Node has sent all that it had to send. */
 const TURNS = 3;
 
 const ignore = () => {};
@@ -40,7 +47,10 @@ class SessionDrain {
   #isLast = false;
   #isLingering = false;
 
-  /** @param {{ session: http2.ServerHttp2Session, socket: stream.Duplex, open: number }} state as `Traffic` keeps it */
+  /**
+   * @param {{ session: http2.ServerHttp2Session, socket: stream.Duplex, open: number }} state as
+   * `Traffic` keeps it
+   */
   constructor(state) {
     this.#state = state;
     this.#session = state.session;
@@ -74,8 +84,9 @@ class SessionDrain {
     this.#held = undefined;
   }
 
-  // The answer to a PING says that the client has read what had ended before, and that all it had sent until then is here.
-  // A session that has just begun has sent its SETTINGS by then, which have to be the first frame.
+  // The answer to a PING says that the client has read what had ended before, and that all it had
+  // sent until then is here. A session that has just begun has sent its SETTINGS by then, which
+  // have to be the first frame.
   async #quiet() {
     this.#held = [];
     const began = now();
@@ -104,7 +115,8 @@ class SessionDrain {
     this.#finish();
   }
 
-  // `close()` ends the session with its last stream, in some versions of Node before the end of that stream was sent.
+  // `close()` ends the session with its last stream, in some versions of Node before the end of
+  // that stream was sent.
   async #finish() {
     if (!this.#isLast || this.#state.open > 0) return;
     for (let turn = 0; turn < TURNS; turn++) await new Promise(setImmediate);
@@ -112,12 +124,13 @@ class SessionDrain {
   }
 
   /**
-   * A stream came; the app would be told of it by what `server` emits.
-   * @returns {boolean} whether it is told later
+   * Holds back a new stream until the last GOAWAY, if that is still to come. `server` emits the
+   * stream.
+   * @returns {boolean} whether it is emitted later
    */
   hold(server, stream, emitted) {
     if (this.#held === undefined) return false;
-    // A client that gives it up meanwhile is nobody's error.
+    // A client may give it up meanwhile.
     stream.on('error', ignore);
     const go = () => {
       stream.off('error', ignore);
@@ -128,11 +141,12 @@ class SessionDrain {
   }
 
   /**
-   * Called now and then: a client that keeps its end open is not waited for.
+   * Checks the session now and then. A client that keeps its end open gets no more time.
    * @returns {boolean} whether the connection has ended
    */
   look() {
-    const isLeft = this.#session.destroyed && this.#socket.writableFinished && !this.#socket.destroyed;
+    const { destroyed, writableFinished } = this.#socket;
+    const isLeft = this.#session.destroyed && writableFinished && !destroyed;
     if (isLeft && this.#isLingering) this.#socket.destroy();
     this.#isLingering = isLeft;
     return this.#socket.destroyed;

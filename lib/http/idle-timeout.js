@@ -1,13 +1,16 @@
 'use strict';
 
-// The idle socket time-out: a connection on which nothing moves for so long is ended and counted. One timer looks at all
-// connections now and then, while there are any; a timer for each connection, set anew with each request, would show on
-// keep-alive. What always holds: a connection is ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the
-// user's own code set a time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds, not ours.
-// So does their `keepAliveTimeout` between two requests: clients and load balancers are told of it, and rely on it.
+// The idle socket time-out: a connection without any traffic for so long is ended and counted. One
+// timer checks all connections now and then, while there are any; a timer for each connection,
+// started again with each request, would show on keep-alive. What always holds: a connection is
+// ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the user's own code set a
+// time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds, not
+// ours. So does their `keepAliveTimeout` between two requests: clients and load balancers know it,
+// and rely on it.
 
 const http = require('node:http');
 const { now } = require('../clock');
+const { serverOf } = require('../node-internals');
 const { IDLE } = require('../symbols');
 
 const SHORTEST = 20;
@@ -36,7 +39,7 @@ class IdleTimeout {
     const interval = Math.min(LONGEST, Math.max(SHORTEST, this.#limit / 10));
     this.#cancel = this.#traffic.whenUsed(() => {
       this.#timer = setInterval(() => this.#look(), interval).unref();
-      // From its arrival on the first one is idle.
+      // The first connection is idle from its arrival on.
       this.#look();
     });
   }
@@ -57,21 +60,26 @@ class IdleTimeout {
     const lateStreams = this.#traffic.streams.filter(late);
     if (lateStreams.length === 0) return;
     const speaking = this.#traffic.httpStreams();
-    for (const stream of lateStreams) if (speaking.has(stream) && !this.#isTheirs(stream)) this.#end(stream);
+    for (const stream of lateStreams) {
+      if (speaking.has(stream) && !this.#isTheirs(stream)) this.#end(stream);
+    }
   }
 
-  // Nobody can tell Node's default from the same number set by the user, which is shorter than most limits anyway.
+  // Node's default cannot be told from the same number set by the user, which is shorter than most
+  // limits anyway.
   #isTheirs(stream) {
-    const { timeout, keepAliveTimeout } = stream.server ?? {};
+    const { timeout, keepAliveTimeout } = serverOf(stream) ?? {};
     if (timeout > 0) return true;
     const isOwn = keepAliveTimeout !== undefined && keepAliveTimeout !== defaultKeepAliveTimeout();
     return isOwn && this.#traffic.stateOf(stream)?.isKeptAlive;
   }
 
-  // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the user's.
+  // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the
+  // user's.
   #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
-    const state = (socket[IDLE] ??= { moved, since: this.#traffic.stateOf(socket)?.silentSince(socket) ?? at });
+    const since = () => this.#traffic.stateOf(socket)?.silentSince(socket) ?? at;
+    const state = (socket[IDLE] ??= { moved, since: since() });
     if (state.moved !== moved) {
       state.moved = moved;
       state.since = at;
@@ -82,7 +90,7 @@ class IdleTimeout {
 
   #end(socket) {
     this.#counters.connectionsTimedOut += 1;
-    // What cannot be written since the client does not read would keep a polite end waiting for ever.
+    // A polite end would wait for ever for a client that does not read.
     if (socket.writableLength > 0) socket.destroy();
     else socket.destroySoon();
   }

@@ -1,16 +1,17 @@
 'use strict';
 
-// Sets of objects that come and go by the thousands a second. A `Set` grows old itself and then makes the collector look at all
-// that passes through it: with one request a connection it doubled the time of the collection. Here the objects are linked to
-// each other only, by a link that each has of its own. What always holds: of the sets that share a key, an object is in one at
-// most; and what is in none is held by none.
+// Sets of objects that come and go by the thousands a second. A `Set` grows old itself and then
+// makes the collector visit all that passes through it: with one request a connection it doubled
+// the time of the collection. Here the objects are linked to each other only, by a link that each
+// one has. What always holds: of the sets that share a key, an object is in one at most; and an
+// object in none is held by none.
 
 class Link {
   before = this;
   after = this;
   set;
   item;
-  /** What the owner of the set keeps for the object. */
+  /** Kept for the object by the owner of the set. */
   state;
 }
 
@@ -24,7 +25,7 @@ class LinkedSet {
     this.#key = key;
   }
 
-  /** Adds what is in no set of this key, with something to be kept for it. */
+  /** Adds an object that is in no set of this key, with a state to keep for it. */
   add(item, state) {
     const link = new Link();
     const end = this.#end;
@@ -39,7 +40,7 @@ class LinkedSet {
     this.size += 1;
   }
 
-  /** Takes out what is in it. */
+  /** Removes an object that is in it. */
   delete(item) {
     const link = item[this.#key];
     item[this.#key] = undefined;

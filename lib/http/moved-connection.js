@@ -1,10 +1,10 @@
 'use strict';
 
-// What a moved HTTP/1 connection has behind it: told by the worker that gives it back, made good by
-// the one that gets it. What always holds: whatever Node ends, refuses or announces on a moved
-// connection, it does when it would have done so without the move. Its times run on from where they
-// were (`keepAliveTimeout`, `timeout`, `headersTimeout`, `requestTimeout`), and its requests are
-// counted on (`maxRequestsPerSocket`).
+// The past of a moved HTTP/1 connection: reported by the worker that gives it back, applied by the
+// one that gets it. What always holds: Node ends, refuses or announces on a moved connection what
+// it would have without the move, at the same time. Its times run on from where they were
+// (`keepAliveTimeout`, `timeout`, `headersTimeout`, `requestTimeout`), and its requests are counted
+// on (`maxRequestsPerSocket`).
 
 const { now } = require('../clock');
 const internals = require('../node-internals');
@@ -12,15 +12,17 @@ const { observe } = require('./server-events');
 
 /** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */
 const NUMBERS = 6;
-/** How far a connection got (`Past` of `src/protocol/connections.rs`). */
+/** The stage of a connection (`Past` of `src/protocol/connections.rs`). */
 const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3 };
-/** What is added where its time-out was told already, and nothing has moved since. */
+/**
+ * Added to the stage of a connection whose time-out is over and was emitted, without traffic since.
+ */
 const TOLD = 4;
 /** The longest time of a timer of Node's, milliseconds. */
 const LONGEST = 0x7fffffff;
 
 /**
- * What an idle connection has behind it.
+ * The past of an idle connection.
  * @param {net.Socket} stream
  * @param {{ hadRequests: boolean, since: number, requests: number }} known whether it ever had a
  *   request; since when it was there, by `now()`; how many of them count for `maxRequestsPerSocket`
@@ -29,7 +31,7 @@ const LONGEST = 0x7fffffff;
  */
 function pastOf(stream, { hadRequests: isUsed, since, requests }) {
   const { timeout, passed, isTold } = internals.timeoutOf(stream);
-  const used = stream.server.keepAliveTimeout ? STAGE.KEPT : STAGE.BETWEEN;
+  const used = internals.serverOf(stream).keepAliveTimeout ? STAGE.KEPT : STAGE.BETWEEN;
   return {
     stage: (isUsed ? used : STAGE.UNUSED) + (isTold ? TOLD : 0),
     since: toBits(isUsed ? now() - passed : since),
@@ -39,13 +41,13 @@ function pastOf(stream, { hadRequests: isUsed, since, requests }) {
 }
 
 /**
- * Makes good in this process what a connection has behind it, once its server has it. It is idle.
+ * Applies the past of a connection in this process, once its server has it. It is idle.
  * @param {net.Socket} stream
  * @param {object} past as from `pastOf`, in another process
  */
 function runOn(stream, { stage: bits, since, timeout, requests }) {
   if (stream.destroyed || !internals.speaksHttp1(stream)) return;
-  const { server } = stream;
+  const server = internals.serverOf(stream);
   const [stage, isTold] = [bits % TOLD, bits >= TOLD];
   const at = fromBits(since);
   internals.runTimeoutOn(stream, { timeout, passed: now() - at, isTold });
@@ -57,9 +59,9 @@ function runOn(stream, { stage: bits, since, timeout, requests }) {
 }
 
 /**
- * Has a server take a moved connection, also where it has its `maxConnections` already: the client was
- * admitted before. Node compares the two before it emits `connection` (lib/net.js of Node 18 to 26),
- * so the app sees its own limit in every listener.
+ * Lets a server take a moved connection, even if it has its `maxConnections` already: the client
+ * was admitted before. Node compares the two before it emits `connection` (lib/net.js of Node 18 to
+ * 26), so the app sees its own limit in every listener.
  * @param {net.Server} server
  * @param {() => void} enter gives the connection to the server
  */
@@ -67,7 +69,8 @@ function enterBeyondLimit(server, enter) {
   const { maxConnections } = server;
   if (maxConnections === undefined || maxConnections === null) return enter();
   const restore = () => (server.maxConnections = maxConnections);
-  const end = observe({ before: (of, event) => of === server && event === 'connection' && restore() });
+  const before = (of, event) => of === server && event === 'connection' && restore();
+  const end = observe({ before });
   server.maxConnections = undefined;
   try {
     return enter();
@@ -80,7 +83,7 @@ function enterBeyondLimit(server, enter) {
 /** Whether a moved connection ever had a request before. */
 const hadRequests = ({ stage }) => stage % TOLD > STAGE.UNUSED;
 
-/** Since when nothing has moved on a moved connection, by `now()`. */
+/** Since when a moved connection had no traffic, by `now()`. */
 const silentSince = ({ since }) => fromBits(since);
 
 /** A past as four numbers of 32 bits; those of a new connection without one. */
@@ -89,7 +92,8 @@ function toNumbers({ stage = STAGE.NEW, since = 0, timeout = 0, requests = 0 } =
 }
 
 /**
- * The `Origin` (of `src/protocol/connections.rs`) that the five numbers tell that begin at an index.
+ * The `Origin` (of `src/protocol/connections.rs`) that the five numbers tell that begin at an
+ * index.
  * @returns {{ listener: number, past: object|undefined }} without `past` the connection is new
  */
 function originFrom(numbers, at) {
@@ -108,4 +112,6 @@ function fromBits(bits) {
   return at - Math.max(0, (at - bits) | 0);
 }
 
-module.exports = { NUMBERS, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers };
+module.exports = {
+  NUMBERS, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers,
+};

@@ -1,13 +1,13 @@
 'use strict';
 
-// Connections that a script has sent to other processes (`child.send('socket', socket)`), which tell of no end here. What
-// always holds: they are not counted here any more, soon after the script begins to send; and whoever waits for the last
-// connection waits for them too, as `server.close()` does, since those processes may live no longer than this one.
+// Connections that a script has sent to other processes (`child.send('socket', socket)`), whose end
+// is not seen here. What always holds: soon after the script begins to send they do not count here
+// any more; and the end of a drain waits for them too, as `server.close()` does, since those
+// processes may live no longer than this one.
 
-const { tellEnd } = require('./stream-end');
-const { hasSent, wasSent } = require('../node-internals');
+const { connectionsHere, hasSent, tellEnd, wasSent } = require('../node-internals');
 
-/** How often those that were sent are looked for, milliseconds. */
+/** How often sent connections are looked for, milliseconds. */
 const INTERVAL = 1000;
 
 class SentConnections {
@@ -19,7 +19,7 @@ class SentConnections {
     this.#traffic = traffic;
   }
 
-  /** A server has got a connection. */
+  /** A server got a connection. */
   look(server) {
     if (this.#timer === undefined && hasSent(server)) this.#later();
   }
@@ -32,20 +32,21 @@ class SentConnections {
     }, INTERVAL).unref();
   }
 
-  /** From now on those that were sent are not open here. */
+  /** Drops the connections that were sent. */
   forget() {
     for (const socket of this.#traffic.sockets) if (wasSent(socket)) tellEnd(socket);
   }
 
   /**
    * Asks other processes for the connections that they were sent. A process that is gone has none.
-   * @param {(server: net.Server, isOpen: boolean) => void} told called later for each server that has sent some
+   * @param {(server: net.Server, isOpen: boolean) => void} told called later for each server that
+   *   has sent some
    * @returns {net.Server[]} those servers
    */
   ask(told) {
     const servers = [...this.#traffic.servers].filter(hasSent);
     for (const server of servers) {
-      const here = server._connections;
+      const here = connectionsHere(server);
       server.getConnections((error, count) => told(server, !error && count > here));
     }
     return servers;

@@ -1,31 +1,37 @@
 'use strict';
 
-// What the servers of this process emit, seen without a listener: one may switch something on in Node (`request` on an http2
-// server does), and an app can count and remove listeners. So there is one `emit` before that of all servers, for as long as
-// somebody observes. What always holds: a server emits what it would emit without us, to the same listeners, once.
+// Observes what the servers of this process emit, without a listener: one may switch something on
+// in Node (`request` on an http2 server does), and an app can count and remove listeners. So one
+// `emit` stands before that of all servers, as long as there is an observer. What always holds: a
+// server emits what it would emit without us, to the same listeners, once.
 
 const net = require('node:net');
 const { HELD } = require('../symbols');
 
 /**
  * @typedef {object} Observer
- * @property {(server: net.Server, event: string, first: *, emitted: Arguments) => *} before called before the listeners of an
- *   event, with its first argument, and all that was emitted
- * @property {(server: net.Server, event: string, first: *) => void} [after] called when they have returned
+ * @property {(server: net.Server, event: string, first: *, emitted: Arguments) => *} before called
+ *   before the listeners of an event, with its first argument, and all that was emitted
+ * @property {(server: net.Server, event: string, first: *) => void} [after] called when they have
+ *   returned
  */
 
 const observers = new Set();
-/** The events that are told of. */
-const TOLD = new Set(['connection', 'secureConnection', 'session', 'stream', 'listening', 'error', 'close']);
+/** The events that are observed. */
+const OBSERVED = new Set([
+  'connection', 'secureConnection', 'session', 'stream', 'listening', 'error', 'close',
+]);
 const { prototype } = net.Server;
-/** What was there before: Node's own, or that of a tracer. */
+/** The `emit` before ours: that of Node, or of a tracer. */
 let { emit } = prototype;
 let replaced;
 let isInstalled = false;
 
 function observedEmit(event, first) {
-  if (!TOLD.has(event)) return Reflect.apply(emit, this, arguments);
-  for (const observer of observers) if (observer.before(this, event, first, arguments) === HELD) return true;
+  if (!OBSERVED.has(event)) return Reflect.apply(emit, this, arguments);
+  for (const observer of observers) {
+    if (observer.before(this, event, first, arguments) === HELD) return true;
+  }
   try {
     return Reflect.apply(emit, this, arguments);
   } finally {
@@ -33,13 +39,13 @@ function observedEmit(event, first) {
   }
 }
 
-/** Emits what was held. */
+/** Emits an event that was held. */
 function emitLate(server, emitted) {
   return Reflect.apply(emit, server, emitted);
 }
 
 /**
- * Tells an observer of all servers of this process.
+ * Lets an observer see all servers of this process.
  * @param {Observer} observer
  * @returns {() => void} ends it
  */
@@ -52,16 +58,17 @@ function observe(observer) {
   };
 }
 
-// Not enumerable, as methods of classes are. Whoever wraps `emit` later, as tracers do, calls this one.
+// Not enumerable, as methods of classes are. A tracer that wraps `emit` later calls this one.
 function install() {
   isInstalled = true;
   ({ emit } = prototype);
   const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
-  Object.defineProperty(prototype, 'emit', { configurable: true, writable: true, enumerable: false, ...own, value: observedEmit });
+  const hidden = { configurable: true, writable: true, enumerable: false };
+  Object.defineProperty(prototype, 'emit', { ...hidden, ...own, value: observedEmit });
   replaced = own;
 }
 
-// Who has wrapped it meanwhile goes on calling it: it tells nobody.
+// A tracer that has wrapped it meanwhile goes on calling it: it has no observers then.
 function uninstall() {
   if (prototype.emit !== observedEmit) return;
   if (replaced === undefined) delete prototype.emit;

@@ -1,10 +1,11 @@
 'use strict';
 
-// What a server speaks.
+// The protocol of a server.
 
 const isFunction = (value) => typeof value === 'function';
 
-// Told by what they can do: to load `node:https` and `node:http2` for their classes costs each worker a megabyte.
+// By their methods: to load `node:https` and `node:http2` for their classes costs each worker a
+// megabyte.
 /** Whether a server speaks TLS. */
 const isSecure = (server) => isFunction(server.setSecureContext);
 /** Whether it is one of `node:http2`. */

@@ -1,17 +1,20 @@
 'use strict';
 
-const { describe, shorten } = require('../text');
+const { describe, shorten } = require('../errors');
 
-// Of repeated headers all values, as Node shows them.
+// All values of a header that is repeated, as Node shows them.
 function toObject(headers) {
   const object = {};
-  for (const [name, value] of headers) object[name] = Object.hasOwn(object, name) ? `${object[name]}, ${value}` : value;
+  for (const [name, value] of headers) {
+    object[name] = Object.hasOwn(object, name) ? `${object[name]}, ${value}` : value;
+  }
   return object;
 }
 
 /**
  * Asks the user's validator.
- * @param {Function} validator `(status, headers, body)`; of the monitor URI's answer, `undefined, {}, ''` where there is none
+ * @param {Function} validator called with `(status, headers, body)` of the monitor URI's answer, or
+ *   with `(undefined, {}, '')` if there is none
  * @param {?{ status: number, headers: string[][], body: string }} answered
  * @param {number} timeout milliseconds
  * @returns {Promise<string|undefined>} what is wrong, in words; never rejects
@@ -37,7 +40,7 @@ async function validate(validator, answered, timeout) {
   }
 }
 
-/** Has the user's validator asked for a check on the monitor's port, and answers. */
+/** Asks the user's validator for a check on the monitor's port, and answers the addon. */
 async function onValidate({ id, answered }, config, native) {
   const problem = await validate(config.validator, answered, config.ecv.timeout);
   native?.validated(id, problem);

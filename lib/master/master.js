@@ -1,6 +1,6 @@
 'use strict';
 
-// A `Cluster` in the master: starts the Rust supervisor and turns what it tells into events.
+// A `Cluster` in the master: starts the supervisor in Rust, and emits its events.
 
 const path = require('node:path');
 const { adapt } = require('../app/adapt');
@@ -18,9 +18,10 @@ const { PRELOAD } = require('../paths');
 const remote = require('../remote');
 const { MASTER } = require('../symbols');
 
-/** A second Ctrl-C that comes sooner is the first one delivered twice (npm passes on what the terminal sends too), ms. */
-const TWICE = 500;
-/** What else keeps the master's script alive after the cluster has ended gets this long, milliseconds. */
+/**
+ * How long the master's script may go on after the cluster has ended, milliseconds: something else
+ * may keep it alive.
+ */
 const GRACE = 200;
 
 class MasterRole {
@@ -30,7 +31,7 @@ class MasterRole {
   #events;
   #askedHere = false;
   #failed = false;
-  /** When the first signal to end came, by a clock that nobody sets, milliseconds. */
+  /** When the first signal to end came, milliseconds on the monotonic clock. */
   #interruptedAt;
   #terminal;
   #heartbeat;
@@ -48,7 +49,8 @@ class MasterRole {
     if (process[MASTER]) throw secondCluster();
     this.#cluster = cluster;
     this.#config = config;
-    // Only where there is something to rotate: to others, such as nodemon, this signal has to end the process.
+    // Only if there are files to rotate: in other cases, such as under nodemon, this signal has to
+    // end the process.
     if (config.output === 'files') this.#signals.SIGUSR2 = () => this.#native?.signal('reopenLogs');
   }
 
@@ -58,9 +60,10 @@ class MasterRole {
 
   listen(create, callback) {
     let apps;
-    // The app itself is of no use here, but a wrong one is the user's error before it is every worker's.
+    // The app itself is not used here, but a wrong one is the error of the user, not of every
+    // worker.
     const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
-    // Where it was called back at once, its ports are known before anything is forked.
+    // If `create` called back at once, its ports are known before any worker is started.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
     native(() => this.#start(ports.map((port) => (isAbstract(port) ? kernelPath(port) : port))));
     process[MASTER] = true;
@@ -94,7 +97,9 @@ class MasterRole {
     const { args, env, cwd, exec, execArgv } = this.#config;
     const script = exec ? path.resolve(exec) : process.argv[1];
     if (!script) {
-      const message = "option 'exec' must be the path of the workers' script, where the master is not a script itself; got nothing";
+      const message =
+        "option 'exec' must be the path of the workers' script, where the master is not a script " +
+        'itself; got nothing';
       throw createError({ code: 'CLUSTER2_ERR_OPTION_INVALID', message });
     }
     const launch = {
@@ -106,7 +111,8 @@ class MasterRole {
     };
     const options = JSON.stringify({ ...this.#config, ports });
     const events = new AddonEvents(() => master.take(), (told) => this.#told(told));
-    const master = new addon.NativeMaster(options, JSON.stringify(launch), about(script), events.wake);
+    const how = JSON.stringify(launch);
+    const master = new addon.NativeMaster(options, how, about(script), events.wake);
     this.#native = master;
     this.#events = events;
   }
@@ -116,16 +122,16 @@ class MasterRole {
     const isEnd = command.command === 'stop' || (command.command === 'shutdown' && command.wait);
     if (isEnd || command.command === 'shutdown') this.#askedHere = true;
     const answer = await this.#ask(command);
-    // Whoever waits for the end has been told of each worker's.
+    // The events of each worker's end come before the end of the call.
     if (isEnd) await this.#end;
     return answer;
   }
 
   async #ask(command) {
     const answer = await native(() => this.#native.command(JSON.stringify(command)));
-    // Asked too late, it is answered as it is to any process: nothing runs any more.
+    // Too late, the answer is the same as for any process: nothing runs any more.
     if (answer === null) return remote.ask(this.#config.pids, command);
-    // Events of what came before the answer are emitted before whoever asked goes on.
+    // Events that came before the answer are emitted before the caller goes on.
     this.#events.catchUp();
     const { ok, error } = JSON.parse(answer);
     if (error) throw createError(error);
@@ -148,7 +154,7 @@ class MasterRole {
         passToNode(cluster, told);
         return cluster.emit('message', told.pid, told.message);
       case 'reloading':
-        return cluster.emit('reloading', told.pid, { slot: told.slot, replaced: told.replaced, total: told.total });
+        return this.#reloading(told);
       case 'reload':
         return cluster.emit('reload', { replaced: told.replaced });
       case 'recycle':
@@ -171,6 +177,10 @@ class MasterRole {
     }
   }
 
+  #reloading({ pid, slot, replaced, total }) {
+    this.#cluster.emit('reloading', pid, { slot, replaced, total });
+  }
+
   #died({ pid, code, signal, reason }) {
     if (signal === 'SIGKILL') this.#cluster.emit('SIGKILL', { pid, type: 'worker' });
     this.#cluster.emit('died', pid, { code, signal, reason });
@@ -179,14 +189,15 @@ class MasterRole {
   #onSignal(signal) {
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     const now = performance.now();
-    const first = this.#interruptedAt === undefined;
-    const again = signal === 'SIGINT' && !first && now - this.#interruptedAt > TWICE;
-    if (first) this.#interruptedAt = now;
-    if (first || again) this.#native?.signal(again ? 'stop' : 'shutdown');
+    const isFirst = this.#interruptedAt === undefined;
+    if (isFirst) this.#interruptedAt = now;
+    const isLater = now - this.#interruptedAt > addon.SECOND_INTERRUPT_AFTER;
+    if (isFirst) this.#native?.signal('shutdown');
+    else if (signal === 'SIGINT' && isLater) this.#native?.signal('stop');
   }
 
   #onHangUp() {
-    // With the terminal whoever looked on is gone: it ends the cluster as it ends any program.
+    // The terminal is closed: this ends the cluster as it ends any program.
     if (this.#terminal.isGone()) return this.#onSignal('SIGHUP');
     this.#cluster.emit('SIGHUP', { pid: process.pid, type: 'master' });
     this.#native?.signal('reload');
@@ -199,11 +210,11 @@ class MasterRole {
     process[MASTER] = false;
     this.#onEnd();
     if (error) return this.#fail(createError(error));
-    // Whoever asked from outside, or by a signal, wants the process gone; whoever called a method may go on.
+    // A command from outside and a signal mean the process; a caller of a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
   }
 
-  // A start fails once, even if master and workers find something wrong with the same app.
+  // A start fails once, even if both master and workers find the same app wrong.
   #fail(error) {
     if (this.#failed) return;
     this.#failed = true;

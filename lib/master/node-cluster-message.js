@@ -1,7 +1,8 @@
 'use strict';
 
-// A message of a worker as `node:cluster` tells of it, for modules that know nothing of us and have their part in the master
-// listen there, such as log4js. Only where somebody does; the worker that is told has what answers need, and no more.
+// Messages of workers as `node:cluster` emits them, for modules that know nothing of us and have
+// their part in the master listen there, such as log4js. Only if there is a listener. The worker
+// that it gets has what answers need, and nothing else.
 
 const nodeCluster = require('node:cluster');
 
@@ -15,7 +16,10 @@ class Sender {
     this.#send = send;
   }
 
-  /** As a worker's: true if the message is on its way. A worker that is gone meanwhile gets none, which is no error. */
+  /**
+   * As a worker's: true if the message is on its way. A worker that is gone meanwhile gets none,
+   * which is no error.
+   */
   send(message) {
     this.#send(this.process.pid, message).catch(() => {});
     return true;

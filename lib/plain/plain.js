@@ -1,21 +1,23 @@
 'use strict';
 
-// A worker whose script knows nothing of us: it makes its servers and listens as it would alone (`cluster2 start`). Whatever
-// listens is served as an app is: health check, idle time-out, drain. What always holds: the worker says that it is ready when a
-// server listens and none is about to, and again when others do later; the master waits a moment longer where other workers serve
-// more. An error of a server is the script's own.
+// A worker whose script knows nothing of us: it makes its servers and listens as it would alone
+// (`cluster2 start`). A server that listens is served as an app is: health check, idle time-out,
+// drain.
 
 const { IdleTimeout } = require('../http/idle-timeout');
 const { observe } = require('../http/server-events');
 
-/** With these, what a server was about to do is settled. It may close and listen again, as often as it likes. */
+/**
+ * After these events a server is not about to listen any more. It may close and listen again, as
+ * often as it likes.
+ */
 const SETTLING = new Set(['listening', 'error', 'close']);
 
 class PlainRole {
   #session;
   #check;
   #idle;
-  /** Servers that listen or are about to; and those that are served, until nobody has them any more. */
+  /** Servers that listen or are about to. */
   #servers = new Set();
   #adopted = new WeakSet();
   /** Servers that are about to listen. */
@@ -32,7 +34,8 @@ class PlainRole {
     this.#session = session;
     this.#check = session.healthCheck(config);
     this.#idle = new IdleTimeout(session.traffic, session.counters, config.timeout);
-    this.#unobserve = observe({ before: (server, event) => SETTLING.has(event) && this.#settle(server) });
+    const before = (server, event) => SETTLING.has(event) && this.#settle(server);
+    this.#unobserve = observe({ before });
   }
 
   /** A server is about to listen on a port or a path. */
@@ -51,7 +54,7 @@ class PlainRole {
     setImmediate(() => this.#announce());
   }
 
-  /** The server listens no more, or never did. */
+  /** The server was closed, or failed to listen. */
   forget(server) {
     this.#servers.delete(server);
   }
@@ -62,7 +65,7 @@ class PlainRole {
     this.#session.ready(listening, { settled: false });
   }
 
-  /** The script turned out to know us: its own `Cluster` says when it is ready. */
+  /** The script has a `Cluster` after all, which reports when it is ready. */
   stop() {
     this.#isClaimed = true;
     this.#idle.stop();

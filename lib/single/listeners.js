@@ -1,17 +1,19 @@
 'use strict';
 
-// The door of a process without workers: the listening sockets, which are Node's own. What always
-// holds: who is in a queue when the door is shut is accepted, in the order of `src/os/listener.rs`
-// (nobody new gets in, the queues are emptied, the sockets are closed); and to its script a server goes
-// on as if it listened.
+// The listening sockets of a process without workers, which are Node's own. What always holds:
+// clients in a queue when it stops admitting are accepted, in the order of `src/os/listener.rs`
+// (new ones are refused, the queues are emptied, the sockets are closed); and to its script a
+// server goes on as if it listened.
 
 const fs = require('node:fs');
 const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises');
 const { native } = require('../errors');
 const addon = require('../native');
-const { closeListeningSocket, listeningDescriptor } = require('../node-internals');
+const { closeListeningSocket, descriptorOf } = require('../node-internals');
 
-/** For handshakes that are under way, as `DOOR_GRACE` of `src/dispatcher/event_loop`, milliseconds. */
+/**
+ * For handshakes that are under way, as `DOOR_GRACE` of `src/dispatcher/event_loop`, milliseconds.
+ */
 const GRACE = 100;
 
 class ListenerSet {
@@ -19,12 +21,15 @@ class ListenerSet {
   servers = [];
   #warn;
 
-  /** @param {(message: string) => void} warn told where somebody may be reset, and why */
+  /** @param {(message: string) => void} warn called if clients may be reset, with the reason */
   constructor(warn) {
     this.#warn = warn;
   }
 
-  /** Lets nobody new in before it returns; resolves when all who waited are accepted and the sockets are closed. */
+  /**
+   * Refuses new clients before it returns. Resolves when all that waited are accepted and the
+   * sockets are closed.
+   */
   async shut() {
     const onTcp = this.servers.filter((server) => this.#refuseNew(server));
     if (onTcp.length > 0) await sleep(GRACE);
@@ -34,7 +39,7 @@ class ListenerSet {
 
   /** Returns whether handshakes may be under way: on TCP. */
   #refuseNew(server) {
-    const fd = listeningDescriptor(server);
+    const fd = descriptorOf(server);
     if (fd === undefined) return false;
     const address = server.address();
     try {
@@ -47,7 +52,10 @@ class ListenerSet {
     return typeof address === 'object';
   }
 
-  /** Closes the sockets at once. Not by http.Server's own `close`, which ends idle connections in the middle of a request. */
+  /**
+   * Closes the sockets at once. Not by http.Server's own `close`, which ends idle connections in
+   * the middle of a request.
+   */
   close() {
     this.servers.forEach(closeListeningSocket);
     this.servers = [];
@@ -55,7 +63,7 @@ class ListenerSet {
 }
 
 function hasWaiting(server) {
-  const fd = listeningDescriptor(server);
+  const fd = descriptorOf(server);
   return fd !== undefined && native(() => addon.NativeSingle.hasWaiting(fd));
 }
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// A `Cluster` with `cluster: false`: the app in this very process, without workers. What always holds:
-// who was through the handshake before a shutdown is served, as in a cluster (src/os/listener.rs); and
-// after a shutdown that came before the app listens, it never does.
+// A `Cluster` with `cluster: false`: the app in this process, without workers. What always holds: a
+// client that was through the handshake before a shutdown is served, as in a cluster
+// (src/os/listener.rs); and after a shutdown that came before the app listens, it never does.
 
 const { adapt } = require('../app/adapt');
 const { createApp } = require('../app/create-app');
@@ -26,9 +26,12 @@ const { Traffic } = require('../http/traffic');
 const { onValidate } = require('../http/validator');
 const { ListenerSet } = require('./listeners');
 
-/** What else keeps the script alive after a signal's shutdown gets this long, milliseconds. */
+/**
+ * How long the script may go on after the shutdown of a signal, milliseconds: something else may
+ * keep it alive.
+ */
 const GRACE = 200;
-/** As a worker's, milliseconds. */
+/** How often it beats, as a worker does, milliseconds. */
 const BEAT = 1000;
 
 class SingleRole {
@@ -43,18 +46,21 @@ class SingleRole {
   #beats;
   #idle;
   #drained;
-  /** The door is closed: its addresses are free. */
+  /** Resolves when the listening sockets are closed: their addresses are free. */
   #shut;
   #closeEvent = new CloseEvent();
   /** `idle`, `starting`, `running`, `leaving`, `ended`. */
   #state = 'idle';
   /** The start, from when the app is known. */
   #serving;
-  /** A signal that the script handles itself asked for the end, and nobody else did. */
+  /** Only a signal that the script handles itself asked for the end. */
   #isUpToScript = false;
-  /** Nobody asked for an end before the app listened. */
+  /** No end was asked for before the app listened. */
   #isWanted = true;
-  #signals = { SIGINT: ours(() => this.#onSignal('SIGINT')), SIGTERM: ours(() => this.#onSignal('SIGTERM')) };
+  #signals = {
+    SIGINT: ours(() => this.#onSignal('SIGINT')),
+    SIGTERM: ours(() => this.#onSignal('SIGTERM')),
+  };
 
   constructor(cluster, config) {
     this.#cluster = cluster;
@@ -87,7 +93,8 @@ class SingleRole {
     if (monApp) this.#monitorApp = new MonitorApp(monApp);
     this.#enter(apps);
     try {
-      this.#listeners.servers = await serve(apps, resolveHost(this.#config.host), () => this.#isWanted).catch((error) => {
+      const serving = serve(apps, resolveHost(this.#config.host), () => this.#isWanted);
+      this.#listeners.servers = await serving.catch((error) => {
         throw asClusterError(error);
       });
       if (!this.#isWanted) return this.#end();
@@ -99,7 +106,9 @@ class SingleRole {
     }
     this.#state = 'running';
     this.#closeEvent.tellEarly(apps.map(({ server }) => server));
-    for (const [signal, handler] of Object.entries(this.#signals)) process.prependListener(signal, handler);
+    for (const [signal, handler] of Object.entries(this.#signals)) {
+      process.prependListener(signal, handler);
+    }
     const makeBeat = () => this.#native.beat(BEAT);
     makeBeat();
     this.#beats = setInterval(makeBeat, BEAT).unref();
@@ -107,13 +116,15 @@ class SingleRole {
     this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
   }
 
-  // The monitor's port is bound here, before the app's: what a user can get wrong fails before anybody is served.
+  // The monitor's port is bound before the app's: mistakes of the user show before any client is
+  // served.
   #enter(apps) {
     const config = JSON.stringify(this.#config);
     const events = new AddonEvents(() => this.#native?.take() ?? null, (told) => this.#told(told));
-    this.#native = native(() => new addon.NativeSingle(config, about(process.argv[1]), events.wake));
+    const make = () => new addon.NativeSingle(config, about(process.argv[1]), events.wake);
+    this.#native = native(make);
     this.#counters = new Counters(this.#native.row());
-    this.#traffic = new Traffic(this.#counters, () => this.#count());
+    this.#traffic = new Traffic(this.#counters);
     for (const { server } of apps) this.#traffic.watch(server);
     const tell = {
       checked: (problem) => this.#native.checked(problem ?? undefined),
@@ -142,22 +153,18 @@ class SingleRole {
     }
   }
 
-  #count() {
-    this.#counters.connectionsActive += 1;
-    this.#counters.connectionsTotal += 1;
-  }
-
   command(command) {
     return this.#state === 'starting' ? this.#commandAtStart(command) : this.#command(command);
   }
 
-  // As long as nothing listens there is nothing to end; a start that has gone further is ended when it is done.
+  // As long as nothing listens there is nothing to end. A start that has gone further is ended when
+  // it is done.
   async #commandAtStart(command) {
     const isEnd = command.command === 'stop' || command.command === 'shutdown';
     if (!isEnd) return remote.ask(this.#config.pids, command);
     this.#isWanted = false;
     if (!this.#serving) this.#state = 'ended';
-    // Whoever called `listen` is told why it failed.
+    // The caller of `listen` gets the error of a start that failed.
     else await this.#serving.catch(() => {});
     return { running: true, pid: process.pid };
   }
@@ -174,9 +181,7 @@ class SingleRole {
         this.#isUpToScript = false;
         return this.#shutdown(wait);
       default:
-        return Promise.reject(
-          new ClusterError('CLUSTER2_ERR_WRONG_STATE', `cannot ${command}: there are no workers (option 'cluster' is false)`),
-        );
+        return Promise.reject(withoutWorkers(command));
     }
   }
 
@@ -210,7 +215,8 @@ class SingleRole {
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#traffic?.close();
     this.#native?.end();
-    // A script that ends itself closes its servers when it means to: closed by us, it would get an error.
+    // A script that ends itself closes its servers when it means to: closed by us, it would get an
+    // error.
     if (!this.#isUpToScript) this.#closeEvent.finish(this.#traffic?.servers ?? []);
   }
 
@@ -262,18 +268,30 @@ class SingleRole {
   #cut(drain) {
     const { size } = this.#traffic;
     const limit = this.#config.shutdownTimeout;
-    warn(this.#cluster, `${size} connections did not finish within ${limit} ms (shutdownTimeout); they were cut`);
+    const what = `${size} connections did not finish within ${limit} ms`;
+    warn(this.#cluster, `${what} (shutdownTimeout); they were cut`);
     drain.stop();
     this.#listeners.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
   }
 }
 
+function withoutWorkers(command) {
+  const message = `cannot ${command}: there are no workers (option 'cluster' is false)`;
+  return new ClusterError('CLUSTER2_ERR_WRONG_STATE', message);
+}
+
 function asClusterError(error) {
-  const address = error.address && error.port !== undefined ? `${error.address}:${error.port}` : error.address;
-  if (error.code === 'EADDRINUSE') return new ClusterError('CLUSTER2_ERR_PORT_IN_USE', `address ${address} is already in use`);
-  if (error.code === 'EACCES') return new ClusterError('CLUSTER2_ERR_PORT_DENIED', `no permission to listen on ${address}`);
-  return new ClusterError('CLUSTER2_ERR_LISTEN', `cannot listen on ${address}: ${error.message}`, { cause: error });
+  const hasPort = error.address && error.port !== undefined;
+  const address = hasPort ? `${error.address}:${error.port}` : error.address;
+  if (error.code === 'EADDRINUSE') {
+    return new ClusterError('CLUSTER2_ERR_PORT_IN_USE', `address ${address} is already in use`);
+  }
+  if (error.code === 'EACCES') {
+    return new ClusterError('CLUSTER2_ERR_PORT_DENIED', `no permission to listen on ${address}`);
+  }
+  const message = `cannot listen on ${address}: ${error.message}`;
+  return new ClusterError('CLUSTER2_ERR_LISTEN', message, { cause: error });
 }
 
 module.exports = { SingleRole };

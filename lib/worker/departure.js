@@ -1,8 +1,8 @@
 'use strict';
 
 // How a worker leaves: by the master's order, by a signal to itself, or because its master is gone.
-// It drains, says when nothing is left, and ends when the master lets it. What always holds:
-// - what comes to a server that the script has closed meanwhile goes to another worker, and the
+// It drains, reports when nothing is left, and ends when the master lets it. What always holds:
+// - a connection for a server that the script has closed meanwhile goes to another worker, and the
 //   address stays taken until another worker serves there or this process is gone;
 // - a script that handles the signal itself ends the process itself, by the master's deadline.
 
@@ -10,7 +10,10 @@ const { CloseEvent } = require('../http/close-event');
 const { Drain } = require('../http/drain');
 const { Signals } = require('./signals');
 
-/** What keeps a worker alive after its last connection, such as a timer of the app, gets this long, milliseconds. */
+/**
+ * How long a worker may go on after its last connection, milliseconds: a timer of the app may keep
+ * it alive.
+ */
 const GRACE = 500;
 
 class Departure {
@@ -28,14 +31,18 @@ class Departure {
     this.#drain = new Drain(session.traffic, () => this.#drained(), session.identity.moveIdle);
   }
 
-  /** These servers emit `close` at the start of a drain too: they belong to an app that was passed to `Cluster#listen`. */
+  /**
+   * These servers emit `close` at the start of a drain too: they belong to an app that was passed
+   * to `Cluster#listen`.
+   */
   tellEarly(servers) {
     this.#closeEvent.tellEarly(servers);
   }
 
   /**
-   * Ctrl-C and a hang-up reach all processes of a terminal: what they mean is the master's decision. SIGTERM to a worker means
-   * that worker, and so does a Ctrl-C that its script handles itself. Each is reported, and told.
+   * Reports signals to this worker. Ctrl-C and a hang-up reach all processes of a terminal: the
+   * master decides what they mean. SIGTERM means this worker, and so does a Ctrl-C that its script
+   * handles itself.
    * @returns {() => void} ends it
    */
   onSignals(tell) {
@@ -58,7 +65,10 @@ class Departure {
     this.start({ moving: true });
   }
 
-  /** Drains. `moving`: other workers take what is idle except the connections of `retired` listeners. */
+  /**
+   * Drains. `moving`: other workers take what is idle except the connections of `retired`
+   * listeners.
+   */
   start({ moving, retired }) {
     const isFirst = !this.#drain.active;
     this.#session.closeLanes();
@@ -78,7 +88,7 @@ class Departure {
     this.#drained();
   }
 
-  /** Nobody is left to ask: finish and go. The watch's own deadline holds even if this never runs. */
+  /** The master is gone: finish and go. The watch's own deadline holds even if this never runs. */
   orphan() {
     if (this.#isOrphan) return;
     this.#isOrphan = true;
@@ -86,12 +96,12 @@ class Departure {
     this.allow();
   }
 
-  /** The script closes a server; after a SIGHUP that it handled, this says what it makes of that. */
+  /** The script closes a server. After a SIGHUP that it handled, this says that it leaves. */
   onClose() {
     if (this.#signals?.hungUp) this.#leave();
   }
 
-  /** Whether it does. */
+  /** Whether it leaves. */
   get isActive() {
     return this.#drain.active;
   }
@@ -106,14 +116,15 @@ class Departure {
     return this.#drain.active && Boolean(this.#signals?.areHandled);
   }
 
-  // What still waits to be given back is looked at again by the drain's clock.
+  // The drain's clock looks again for connections that wait to be given back.
   #drained() {
     if (this.#session.traffic.size > 0 || this.#session.back.isPending || this.#hasLeft) return;
     if (!this.#mayEnd) return this.#session.report({ type: 'drained' });
     this.#hasLeft = true;
     this.#drain.stop();
     process.channel?.unref();
-    // A script that ends itself closes its servers when it means to: closed by us, it would get an error.
+    // A script that ends itself closes its servers when it means to: closed by us, it would get an
+    // error.
     if (this.isUpToScript) return;
     this.#closeEvent.finish(this.#session.traffic.servers);
     setTimeout(() => process.exit(), GRACE).unref();

@@ -1,8 +1,8 @@
 'use strict';
 
-// Connections that go back to the master, which finds another worker for each. What always holds: a connection is
-// either still with this worker, or the master has a descriptor of it; where the channel has no room, it stays and is
-// given back later.
+// Connections that go back to the master, which finds another worker for each. What always holds: a
+// connection is either still with this worker, or the master has a descriptor of it; if the channel
+// has no room, it stays and is given back later.
 
 const fs = require('node:fs');
 const { native } = require('../errors');
@@ -11,7 +11,10 @@ const { toNumbers } = require('../http/moved-connection');
 class GiveBack {
   #native;
   #full;
-  /** Those that no server of this worker can have, for which there was no room yet: `[fd, listener, past]`. */
+  /**
+   * Those that no server of this worker can have, for which there was no room yet: `[fd, listener,
+   * past]`.
+   */
   #kept = [];
 
   /**
@@ -30,7 +33,8 @@ class GiveBack {
 
   /**
    * Gives a connection back, now or as soon as there is room, and lets go of its descriptor.
-   * @param {object} [past] what it has behind it (`Past` of `src/protocol/connections.rs`), unless it is new
+   * @param {object} [past] what it has behind it (`Past` of `src/protocol/connections.rs`), unless
+   *   it is new
    */
   give(fd, listener, past) {
     this.#kept.push([fd, listener, past]);
@@ -40,7 +44,7 @@ class GiveBack {
   giveKept() {
     while (this.#kept.length > 0) {
       const [fd, listener, past] = this.#kept[0];
-      // Without a master there is nobody who could serve it.
+      // Without a master no worker can serve it.
       if (this.#offer(fd, listener, past) === false) return;
       this.#kept.shift();
       fs.close(fd, () => {});
@@ -48,7 +52,8 @@ class GiveBack {
   }
 
   /**
-   * Moves an idle connection to another worker: the master gets a descriptor of it. Its own descriptor stays open.
+   * Moves an idle connection to another worker: the master gets a descriptor of it. Its own
+   * descriptor stays open.
    * @returns {boolean} false: it stays here
    */
   move(fd, listener, past) {

@@ -1,21 +1,20 @@
 'use strict';
 
-// A lane (`balance: 'kernel'`): a listening socket that is this worker's own way in, beside those of the other workers. Node
-// accepts on it as on any socket of its own. What always holds: the master has the same socket, so that closing it here ends
-// nobody who waits in its queue; and a worker that cannot accept any more, for whatever reason, leaves it to the master.
+// A lane (`balance: 'kernel'`): a listening socket that is this worker's own way in, beside those
+// of the other workers. Node accepts on it as on any socket of its own. What always holds: the
+// master has the same socket, so that closing it here ends no client in its queue; and a worker
+// that cannot accept any more, for any reason, leaves it to the master.
 
-const { openHandle } = require('./intake');
-
-/** `SERVER` of Node's TCP handles. */
-const SERVER = 1;
+const fs = require('node:fs');
+const { acceptOn, openListening } = require('../node-internals');
 
 class Lane {
   #handle;
   #isOpen = true;
 
-  /** @param {number} fd a listening socket, now ours */
+  /** @param {number} fd a listening socket, which belongs to the lane from now on */
   constructor(fd) {
-    this.#handle = openHandle(fd, 'tcp', SERVER);
+    this.#handle = openListening(fd);
   }
 
   get isOpen() {
@@ -25,16 +24,11 @@ class Lane {
   /**
    * Accepts from now on.
    * @param {number} backlog how many connections may wait
-   * @param {(connection: object) => void} taken gets the handle of each connection
+   * @param {(connection: object, fd: number) => void} accepted gets the handle of each connection
    * @param {() => void} failed it cannot accept
    */
-  listen(backlog, taken, failed) {
-    if (!this.#isOpen) return;
-    // Node would have the server tell an error, which ends most apps; but here somebody else can accept.
-    this.#handle.onconnection = (error, connection) => (error ? failed(error) : taken(connection));
-    if (this.#handle.listen(backlog)) this.close();
-    // The worker lives as long as its channel to the master.
-    else this.#handle.unref();
+  listen(backlog, accepted, failed) {
+    if (this.#isOpen && !acceptOn(this.#handle, backlog, accepted, failed)) this.close();
   }
 
   close() {
@@ -43,4 +37,17 @@ class Lane {
   }
 }
 
-module.exports = { Lane };
+/**
+ * The lane of a descriptor. `undefined`: there is none, and all connections come from the master.
+ */
+function laneOf(fd) {
+  if (fd < 0) return undefined;
+  try {
+    return new Lane(fd);
+  } catch {
+    fs.close(fd, () => {});
+    return undefined;
+  }
+}
+
+module.exports = { laneOf };

@@ -1,19 +1,23 @@
 'use strict';
 
-// What a worker last wrote to standard error before it was ready, for the reason of a start that fails. Runs on the JavaScript
-// thread of a worker. What always holds: each write reaches the stream as it was made; it is told as it is
-// made, because a process whose event loop is stuck tells nothing later; after `end` nothing of this is in the way any more.
+// The last lines that a worker wrote to standard error before it was ready, for the reason of a
+// start that fails. What always holds: each write reaches the stream as it was made; it is reported
+// as it is made, because a process whose event loop is stuck reports nothing later; and after `end`
+// nothing of this is in the way.
 
 const { stripVTControlCharacters } = require('node:util');
 const { now } = require('../clock');
 const { wrapWrite } = require('./wrap-write');
 
-/** No more than this is remembered, after colours and the like were taken out. */
+/** At most so much is remembered, without colours and the like. */
 const LINES = 10;
 const CHARACTERS = 1000;
-/** What is kept meanwhile, with them. */
+/** At most so much is kept meanwhile, with them. */
 const RAW = 4 * CHARACTERS;
-/** So many reports at once, then one each `PAUSE` milliseconds: a flood must fill neither the channel nor the master's time. */
+/**
+ * So many reports at once, then one each `PAUSE` milliseconds: a flood must fill neither the
+ * channel nor the master's time.
+ */
 const BURST = 50;
 const PAUSE = 50;
 
@@ -93,14 +97,16 @@ function textOf(chunk, encoding) {
     chunk = Buffer.from(chunk, encoding);
   }
   // A character has four bytes at most.
-  return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).subarray(-4 * RAW).toString().slice(-RAW);
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return bytes.subarray(-4 * RAW).toString().slice(-RAW);
 }
 
 function linesOf(text) {
-  // Half a pair of surrogates, as cutting leaves it, is no text for the master: by way of UTF-8 it becomes U+FFFD.
+  // Half a pair of surrogates, as cutting leaves it, is no text for the master: by way of UTF-8 it
+  // becomes U+FFFD.
   const clean = Buffer.from(stripVTControlCharacters(text).slice(-CHARACTERS)).toString();
-  const lines = clean.split(/[\r\n]+/).map((line) => line.replace(/\p{Cc}+/gu, ' ').trimEnd()).filter(Boolean);
-  return lines.slice(-LINES);
+  const lines = clean.split(/[\r\n]+/).map((line) => line.replace(/\p{Cc}+/gu, ' ').trimEnd());
+  return lines.filter(Boolean).slice(-LINES);
 }
 
 module.exports = { LastLines };

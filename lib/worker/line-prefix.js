@@ -1,12 +1,13 @@
 'use strict';
 
-// Each line that a worker writes to its standard streams begins with who it is: `[<slot> <pid>] ` (`output: 'prefix'`). What
-// always holds: every byte is passed on at once and in its order, so that nothing is lost with the process.
+// Each line that a worker writes to its standard streams begins with its slot and pid: `[<slot>
+// <pid>] ` (`output: 'prefix'`). What always holds: every byte is passed on at once and in its
+// order, so that nothing is lost with the process.
 
 const { wrapWrite } = require('./wrap-write');
 
 const NEWLINE = 0x0a;
-/** Encodings whose texts are no text. */
+/** Encodings of texts that stand for bytes. */
 const BINARY = /^(hex|base64|base64url)$/i;
 
 /** Puts `prefix` before each line of one stream; a line may be written in several parts. */
@@ -24,7 +25,8 @@ class Lines {
     if (typeof chunk === 'string' && !BINARY.test(encoding)) return this.#changeText(chunk);
     if (typeof chunk === 'string') return this.#changeBytes(Buffer.from(chunk, encoding));
     // Anything else is refused by the stream.
-    return chunk instanceof Uint8Array ? this.#changeBytes(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)) : chunk;
+    if (!(chunk instanceof Uint8Array)) return chunk;
+    return this.#changeBytes(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
   }
 
   #changeText(text) {
@@ -48,7 +50,7 @@ class Lines {
   }
 }
 
-/** Puts who this worker is before each line of both standard streams. */
+/** Puts slot and pid of this worker before each line of both standard streams. */
 function prefix({ slot }) {
   for (const name of ['stdout', 'stderr']) {
     const lines = new Lines(`[${slot} ${process.pid}] `);

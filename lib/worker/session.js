@@ -1,42 +1,46 @@
 'use strict';
 
-// This process as a worker: takes connections and orders off the channel, reports to the master, and leaves when it may.
-// There is at most one in a process, made by the preload before the user's code runs.
+// This process as a worker: takes connections and orders off the channel, reports to the master,
+// and leaves when it may. There is at most one in a process, made by the preload before the user's
+// code runs.
 
-const cluster = require('node:cluster');
-const { Counters, INDEX } = require('../http/counters');
+const { Counters } = require('../http/counters');
 const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
-const { native, secondCluster } = require('../errors');
-const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
+const { describeUncaught, native, secondCluster } = require('../errors');
 const addon = require('../native');
+const { outliveMaster } = require('../node-internals');
 const { Traffic } = require('../http/traffic');
 const { CURRENT } = require('../symbols');
-const { lastWords } = require('../text');
+const { Connections } = require('./connections');
 const { Departure } = require('./departure');
 const { GiveBack } = require('./give-back');
-const { intake } = require('./intake');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
 
 const { TakeResult } = addon;
 
-/** Where descriptors, or room in a socket to the master, are lacking, it is tried again after this time, milliseconds. */
+/**
+ * After so long it tries again what failed for lack of descriptors, or of room in a socket to the
+ * master, milliseconds.
+ */
 const RETRY = 20;
 
 class Session {
   identity;
-  handles = new Map();
+  /** The servers that listen, by the master's number. */
+  listeners = new Map();
   counters;
   traffic;
   #native;
   #header;
-  /** What the addon took off the channel last. */
+  /** What `take` of the addon writes. */
   #batch = new Int32Array(addon.NativeWorker.batchSize());
   #hook = new ListenHook(this);
   /** How it ends. */
   departure;
+  connections = new Connections(this);
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #isClaimed = false;
   /** Connections on their way back to the master. */
@@ -57,16 +61,19 @@ class Session {
   }
 
   start() {
-    process.on('uncaughtExceptionMonitor', (error) => this.#lastWords(error));
-    // Before the last lines, which are remembered as they were written.
+    process.on('uncaughtExceptionMonitor', (error) => this.#reportUncaught(error));
+    // Before the last lines, which hold what the script wrote.
     if (this.identity.output === 'prefix') prefix(this.identity);
     this.#lastLines.start();
     if (this.identity.cwd) process.chdir(this.identity.cwd);
-    // Node would end the process at once when its IPC closes; an orphan of ours finishes first.
-    cluster.worker.exitedAfterDisconnect = true;
+    // Node would end the process at once when its IPC closes. An orphan of ours finishes first.
+    outliveMaster();
     this.#hook.install();
-    native(() => this.#native.watch(this.identity.beat, this.identity.orphanLimit, () => this.#takeAll()));
-    if (this.identity.serve) this.#plain = new (require('../plain/plain').PlainRole)(this, this.identity.serve);
+    const { beat, orphanLimit } = this.identity;
+    native(() => this.#native.watch(beat, orphanLimit, () => this.#takeAll()));
+    if (!this.identity.serve) return;
+    const { PlainRole } = require('../plain/plain');
+    this.#plain = new PlainRole(this, this.identity.serve);
   }
 
   #retry() {
@@ -96,19 +103,22 @@ class Session {
     if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
   }
 
-  /** As `report`, and waits for the answer, which is an order and perhaps a lane; without one, report it. */
+  /**
+   * Reports something and waits for the answer, which is an order and perhaps a lane. `undefined`:
+   * there is none; use `report`.
+   */
   ask(report) {
     const answer = native(() => this.#native.ask(JSON.stringify(report)));
     return answer ? { ...answer, order: JSON.parse(answer.order) } : undefined;
   }
 
-  /** Reports that all servers of the app listen. Not `settled`: others may follow, of which nobody knows yet. */
+  /** Reports that all servers of the app listen. Not `settled`: others may follow. */
   ready(servers, { settled = true } = {}) {
     this.#lastLines.end();
     this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
 
-  /** The script has a `Cluster` of its own: it is served as that says. */
+  /** The script has a `Cluster` of its own, whose options count. */
   claim() {
     if (this.#isClaimed) throw secondCluster();
     this.#isClaimed = true;
@@ -122,17 +132,22 @@ class Session {
     this.#plain?.adopt(server, port);
   }
 
-  /** A server listens no more, or never did. */
+  /** A server was closed, or failed to listen. */
   onClosed(server) {
     this.traffic.forget(server);
     this.#plain?.forget(server);
   }
 
-  /** Reports why this worker never will be ready. */
+  /** The master hands over no more connections of a listener. */
+  forget(listener) {
+    this.#hook.forget(listener);
+  }
+
+  /** Reports why this worker will never be ready. */
   failed(error) {
-    // Who prints the error now only repeats it.
+    // Printing the error now only repeats it.
     this.#lastLines.end();
-    this.#lastWords(error);
+    this.#reportUncaught(error);
   }
 
   #takeAll() {
@@ -141,87 +156,35 @@ class Session {
       if (taken === 0) return;
       if (taken === TakeResult.Orphaned) this.departure.orphan();
       else if (taken === TakeResult.Starved) return this.#retry();
-      else if (taken === TakeResult.Order) this.#obey(JSON.parse(this.#native.order()), this.#batch[0]);
-      // Whether there are more, the event loop tells as soon as these are served: to look here would cost each batch a call.
-      else return this.#connections(taken);
+      else if (taken === TakeResult.Order) this.#obeyNext();
+      // Do not look for more: the event loop calls again if there are. That would cost each batch a
+      // call.
+      else return this.connections.take(this.#batch, taken);
     }
   }
 
-  #connections(count) {
-    const batch = this.#batch;
-    for (let i = 0; i < NUMBERS * count; i += NUMBERS) this.#connection(batch[i], originFrom(batch, i + 1));
-  }
-
-  #connection(fd, origin) {
-    const listening = this.handles.get(origin.listener);
-    if (!this.#mayTake(listening)) return this.#giveBack(fd, origin);
-    try {
-      const enter = () => intake(fd, listening);
-      this.#admit(listening, origin, origin.past ? () => enterBeyondLimit(listening.server, enter) : enter);
-    } catch (error) {
-      // A 'connection' listener of the app threw: that is an uncaught error, but not of the connections behind this one.
-      setImmediate(() => {
-        throw error;
-      });
-    }
-  }
-
-  // What comes while a script ends itself goes to another worker. Where none is left, it is taken like
-  // what came just before, by a closed server as long as Node waits for other connections of it.
-  #mayTake(handle) {
-    const { departure } = this;
-    if (!handle) return false;
-    if (handle.isOpen) return !(departure.isUpToScript && departure.isMoving);
-    if (departure.isMoving || !departure.isActive) return false;
-    if (!handle.hasConnections) this.#hook.forget(handle);
-    return handle.hasConnections;
-  }
-
-  /** Has `enter` give a connection to its server. It was counted as active before. */
-  #admit(listening, origin, enter) {
-    const before = this.traffic.size;
-    try {
-      listening.enter(() => this.traffic.admit(origin, enter));
-    } finally {
-      // Not there: its client was gone, or the server had all it wanted (`maxConnections`).
-      if (this.traffic.size === before) this.counters.row[INDEX.connectionsActive] -= 1;
-    }
-  }
-
-  /** A connection came by the lane of `listening`: it is counted here, as `take` of the addon counts the others. */
-  accepted(listening, connection) {
-    const { row } = this.counters;
-    // Where descriptors are lacking, libuv would end who waits on the lane; the master hands over what has room.
-    if (connection.fd >= row[INDEX.lastDescriptor]) listening.leaveLane();
-    row[INDEX.connectionsActive] += 1;
-    row[INDEX.connectionsTotal] += 1;
-    this.#admit(listening, listening.origin, () => listening.onconnection(0, connection));
-  }
-
-  /** Leaves all lanes as soon as descriptors are lacking, and before anything is accepted. */
+  /** Leaves all lanes as soon as descriptors are lacking, and before it accepts anything. */
   watchRoom() {
     if (this.#watchesRoom) return;
     this.#watchesRoom = true;
     native(() => this.#native.watchRoom(() => {
       this.#watchesRoom = false;
-      for (const handle of this.handles.values()) handle.leaveLane();
+      for (const listener of this.listeners.values()) listener.leaveLane();
     }));
   }
 
-  // The server was closed while the connection was on its way; another worker may still serve it.
-  #giveBack(fd, { listener, past }) {
-    this.counters.connectionsActive -= 1;
-    if (!past) this.counters.connectionsTotal -= 1;
-    this.back.give(fd, listener, past);
-  }
-
-  /** Reports why this process is about to end, for whoever waits for it to become ready. */
-  #lastWords(error) {
+  /** Reports why this process is about to end, for a start that waits for it. */
+  #reportUncaught(error) {
     try {
-      this.report({ type: 'lastWords', words: lastWords(error) });
+      this.report({ type: 'lastWords', words: describeUncaught(error) });
     } catch {
       // The error itself is what matters, and Node prints it.
     }
+  }
+
+  #obeyNext() {
+    const [lane] = this.#batch;
+    this.#obey(JSON.parse(this.#native.order()), lane);
   }
 
   #obey(order, lane) {
@@ -239,18 +202,19 @@ class Session {
     }
   }
 
-  /** Who waits there is accepted by the master, or was refused when the master died. */
+  /** Clients that wait there are accepted by the master, or were refused when the master died. */
   closeLanes() {
-    for (const handle of this.handles.values()) handle.closeLane();
+    for (const listener of this.listeners.values()) listener.closeLane();
   }
 
-  // Where that fails, this worker goes on writing into the files that it has.
+  // If that fails, this worker goes on writing to its old files.
   #reopenLogs() {
     const { logs, slot } = this.identity;
     try {
       native(() => addon.NativeWorker.reopenLogs(logs, slot));
     } catch ({ message }) {
-      this.report({ type: 'warning', message: `worker ${process.pid} goes on with its old log files: ${message}` });
+      const what = `worker ${process.pid} goes on with its old log files`;
+      this.report({ type: 'warning', message: `${what}: ${message}` });
     }
     this.report({ type: 'reopened' });
   }

@@ -1,8 +1,8 @@
 'use strict';
 
-// The signals that a worker hears. What always holds: our handler is the first, so that the master
-// knows that the worker leaves, and has its idle connections, before the script closes anything; and
-// what handlers of the script mean holds until it sends itself the signal again with none left.
+// The signals of a worker. What always holds: our handler is the first, so that the master knows
+// that the worker leaves, and has its idle connections, before the script closes anything; and the
+// script's own handlers count until it sends itself the signal again with none left.
 
 const { ours, scriptHandles } = require('../cluster/script-signals');
 
@@ -32,7 +32,9 @@ class Signals {
     return this.#handled.size > 0;
   }
 
-  /** Whether the script has handled SIGHUP: by that some end, and others only read their settings again. */
+  /**
+   * Whether the script has handled SIGHUP: some end by it, others only read their settings again.
+   */
   get hungUp() {
     return this.#hungUp;
   }

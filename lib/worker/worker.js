@@ -26,7 +26,8 @@ class WorkerRole {
     return false;
   }
 
-  // A worker that cannot serve is of no use: whoever listens to its errors, it ends, and the master counts a failed start.
+  // A worker that cannot serve is of no use: it ends, even if the script listens to its errors, and
+  // the master counts a failed start.
   async listen(create, callback) {
     try {
       await this.#listen(create, callback);
@@ -38,7 +39,8 @@ class WorkerRole {
   }
 
   async #listen(create, callback) {
-    this.#session.departure.onSignals((signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' }));
+    const emit = (signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' });
+    this.#session.departure.onSignals(emit);
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     let apps;

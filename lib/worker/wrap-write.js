@@ -5,11 +5,13 @@
 // a terminal, a pipe or a file: a write by any other means is not seen here.
 
 /**
- * From now on what `change` returns is written instead of what it gets. A stream that nobody has used yet stays unopened: to open
+ * Has `write` write what `change` returns. A stream that was not used yet stays unopened: opening
  * one costs each worker half a millisecond of its start.
  * @param {'stdout' | 'stderr'} name
- * @param {(chunk: *, encoding: *) => *} change gets whatever `write` gets, also what the stream will refuse
- * @returns {() => void} takes it out again, unless somebody has wrapped it meanwhile, who then goes on calling it
+ * @param {(chunk: *, encoding: *) => *} change gets the arguments of `write`, even if the stream
+ *   will refuse them
+ * @returns {() => void} takes it out again, unless the stream was wrapped once more meanwhile, by a
+ *   wrapper that goes on calling it
  */
 function wrapWrite(name, change) {
   const before = Object.getOwnPropertyDescriptor(process, name);

@@ -15,6 +15,19 @@ use crate::health::verdict::Check;
 use crate::os::scoreboard::Header;
 use crate::os::thread;
 
+/// What a request is for.
+#[napi(js_name = "Route")]
+pub enum NativeRoute {
+    /// The app.
+    App,
+    /// The health check.
+    Check,
+    /// The switch of the health check, to on.
+    Enable,
+    /// The switch of the health check, to off.
+    Disable,
+}
+
 /// The health check of this process's app.
 #[napi]
 pub struct NativeEcv {
@@ -43,14 +56,14 @@ fn print(answer: Answer) -> Vec<String> {
 
 #[napi]
 impl NativeEcv {
-    /// What a request wants: 0 nothing of ours, 1 a check, 2 enable, 3 disable.
+    /// Returns what a request is for.
     #[napi]
-    pub fn route(&self, method: String, target: String) -> u32 {
+    pub fn route(&self, method: String, target: String) -> NativeRoute {
         match self.check.ecv.route(&method, &target) {
-            None => 0,
-            Some(Route::Check) => 1,
-            Some(Route::Switch { disabled: false }) => 2,
-            Some(Route::Switch { disabled: true }) => 3,
+            None => NativeRoute::App,
+            Some(Route::Check) => NativeRoute::Check,
+            Some(Route::Switch { disabled: false }) => NativeRoute::Enable,
+            Some(Route::Switch { disabled: true }) => NativeRoute::Disable,
         }
     }
 

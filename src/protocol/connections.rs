@@ -38,13 +38,6 @@ pub struct Past {
     pub requests: u32,
 }
 
-impl Past {
-    /// Whether no worker has counted it yet.
-    pub fn is_new(self) -> bool {
-        self.stage == 0
-    }
-}
-
 /// The bytes of a frame for connections, on the stack: one is made for every few connections.
 #[derive(Debug)]
 pub struct ConnectionsFrame {

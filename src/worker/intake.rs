@@ -11,7 +11,7 @@ use crate::os::channel::MAX_FDS;
 use crate::os::descriptors;
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::{self, MasterFrame};
-use crate::protocol::{Order, Origin, Report};
+use crate::protocol::{Order, Report};
 
 impl MasterLink {
     /// Takes one message. Called on the JavaScript thread, and therefore also a sign of life.
@@ -92,20 +92,12 @@ impl MasterLink {
             Ok(MasterFrame::Connections(origins)) => {
                 let fds = received.fds;
                 self.silent = false;
-                self.count(&origins);
+                self.row.add(Field::Taken, origins.len() as f64);
                 Ok(WorkerSignal::Connections(fds.into_iter().zip(origins).collect()))
             }
             Ok(MasterFrame::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(unreadable(io::Error::other(error))),
         }
-    }
-
-    fn count(&self, origins: &[Origin]) {
-        self.row.add(Field::Taken, origins.len() as f64);
-        self.row.add(Field::ConnectionsActive, origins.len() as f64);
-        // A connection that moved here was counted in total where it was first.
-        let new = origins.iter().filter(|origin| origin.past.is_new()).count();
-        self.row.add(Field::ConnectionsTotal, new as f64);
     }
 
     /// Reports for how many connections there are descriptors, if the master does not know it.

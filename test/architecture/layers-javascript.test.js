@@ -11,6 +11,7 @@ const LIB = path.join(ROOT, 'lib');
 
 /** The rooms of lib, and which of them each may use. All may use the files right in lib. */
 const MAY_USE = {
+  'node-internals': [],
   http: [],
   cluster: [],
   app: ['http'],
@@ -19,8 +20,15 @@ const MAY_USE = {
   master: ['app', 'cluster', 'http'],
   worker: ['app', 'cluster', 'http', 'plain'],
 };
-/** Files right in lib that use a room: the first of our code in a worker. */
-const ENTRIES = { 'lib/preload.js': ['worker'] };
+/** Files right in lib that use a room: the first of our code in a worker, and a facade. */
+const ENTRIES = { 'lib/preload.js': ['worker'], 'lib/node-internals.js': ['node-internals'] };
+
+/** What Node does not document: its properties, handles, parsers, and symbols it does not show. */
+const INTERNAL = [
+  /(?<!this)\._[a-z]/, /\{[^}]*\b_[a-z]\w*[^}]*\} = /, /\bgetOwnPropertySymbols\b/, /\bprocess\.binding\b/,
+  /\.parser\b/, /\bonconnection\b/, /\.(shouldKeepAlive|chunkedEncoding)\b/, /\bexitedAfterDisconnect\b/,
+  /\b(stream|socket)\.server\b/,
+];
 
 const isOurs = (name) => name.startsWith('.');
 
@@ -93,6 +101,15 @@ describe('the modules in JavaScript', () => {
     assert.strictEqual(findCircle([path.join(ROOT, 'index.js'), ...files]), undefined);
   });
 
+  it('what Node does not document is touched in lib/node-internals only', () => {
+    const others = files.filter((file) => roomOf(file) !== 'node-internals');
+    const touching = others.flatMap((file) => {
+      const code = fs.readFileSync(file, 'utf8').replace(/\/\*[^]*?\*\/|^\s*\/\/.*$|'[^'\n]*'/gm, '');
+      return INTERNAL.filter((pattern) => pattern.test(code)).map((pattern) => `${relative(file)}: ${pattern}`);
+    });
+    assert.deepStrictEqual(touching, []);
+  });
+
   it('where a module lies is asked only right in lib, where a release has all of them', () => {
     const asking = files.filter((file) => /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')));
     assert.deepStrictEqual(asking.filter((file) => path.dirname(file) !== LIB).map(relative), []);
@@ -109,5 +126,15 @@ describe('what Rust and JavaScript both know', () => {
     const { FIELDS } = require('../../lib/http/counters');
     const { NativeWorker } = require('../../lib/native');
     assert.deepStrictEqual(FIELDS, NativeWorker.fields());
+  });
+
+  it('the codes of errors, those too that only JavaScript throws', () => {
+    const sources = [path.join(ROOT, 'index.js'), ...filesIn(LIB)];
+    const text = sources.map((file) => fs.readFileSync(file, 'utf8')).join('\n');
+    const thrown = new Set(text.match(/CLUSTER2_ERR_[A-Z_]*[A-Z]/g));
+    thrown.delete('CLUSTER2_ERR_OPTION');
+    const known = require('../../lib/native').errorCodes();
+    assert.deepStrictEqual([...thrown].filter((code) => !known.includes(code)), []);
+    assert.strictEqual(new Set(known).size, known.length);
   });
 });

@@ -8,7 +8,9 @@ const { execFileSync } = require('node:child_process');
 const path = require('node:path');
 const { selfSigned } = require('../helpers/certificate');
 const { NODE } = require('../helpers/node');
+const internals = require('../../lib/node-internals');
 
+const EACH = path.join(__dirname, '..', 'fixtures', 'node-internals', 'run.js');
 const FIXTURE = path.join(__dirname, '..', 'fixtures', 'idle-connections.js');
 const HTTP = ['fresh', 'between', 'halfHead', 'secondHalfHead', 'halfBody', 'answering'];
 const secure = JSON.stringify(selfSigned());
@@ -43,4 +45,16 @@ describe('the idle HTTP/1 connections', () => {
       destroyed: 0,
     });
   });
+});
+
+describe('each function of lib/node-internals.js', () => {
+  let results;
+  before(() => {
+    const env = { ...process.env, TLS: secure };
+    results = JSON.parse(execFileSync(NODE, [EACH], { encoding: 'utf8', env, timeout: 20_000 }));
+  });
+
+  for (const name of Object.keys(internals)) {
+    it(`${name} does on this Node what it says`, () => assert.strictEqual(results[name], true));
+  }
 });

@@ -50,7 +50,6 @@ describe('a connection that one server passes to another', () => {
       [1, 0, 1],
     );
     assert.deepStrictEqual([counters.requestsTotal, counters.requestsActive], [1, 0]);
-    counters.connectionsActive += 1; // as the code that accepts it does
     client.end();
     await until('it is gone', () => traffic.size === 0);
     assert.deepStrictEqual([counters.connectionsActive, traffic.sockets.length], [0, 0]);
@@ -151,4 +150,61 @@ describe('a server whose `emit` is wrapped, as by tracers', () => {
       assert.strictEqual(heard.filter((event) => event === 'connection').length, 2);
     });
   }
+});
+
+describe('the number of open connections', () => {
+  let traffic;
+  let counters;
+  let server;
+  let client;
+  let socket;
+  beforeEach(async () => {
+    counters = new Counters();
+    traffic = new Traffic(counters);
+    const front = net.createServer({ pauseOnConnect: true });
+    await once(front.listen(0, '127.0.0.1'), 'listening');
+    client = net.connect(front.address().port, '127.0.0.1');
+    [socket] = await once(front, 'connection');
+    front.close();
+    server = http.createServer();
+    traffic.watch(server);
+  });
+  afterEach(() => {
+    client.destroy();
+    socket.destroy();
+    traffic.close();
+  });
+
+  /** As a worker does it: counted when it comes, then given to its server. */
+  const admit = () => {
+    traffic.expect(1);
+    traffic.admit({ listener: 1 }, () => server.emit('connection', socket));
+  };
+  const numbers = () => [counters.connectionsActive, counters.connectionsTotal, traffic.size];
+
+  it('is right where the app ends a connection as soon as it gets it', () => {
+    server.prependListener('connection', (connection) => connection.destroy());
+    admit();
+    assert.deepStrictEqual(numbers(), [0, 1, 0]);
+  });
+
+  it('is right where the server does not get an expected connection', () => {
+    traffic.expect(1);
+    traffic.admit({ listener: 1 }, () => {});
+    assert.deepStrictEqual(numbers(), [0, 1, 0]);
+  });
+
+  it('holds a connection that the script itself gives to its server', () => {
+    server.emit('connection', socket);
+    assert.deepStrictEqual(numbers(), [1, 1, 1]);
+    socket.destroy();
+    assert.deepStrictEqual(numbers(), [0, 1, 0]);
+  });
+
+  it('does not count a moved connection twice', () => {
+    traffic.expect(1);
+    const past = { stage: 1, since: 0, timeout: 0, requests: 0 };
+    traffic.admit({ listener: 1, past }, () => server.emit('connection', socket));
+    assert.deepStrictEqual(numbers(), [1, 0, 1]);
+  });
 });

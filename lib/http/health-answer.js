@@ -1,0 +1,46 @@
+'use strict';
+
+// Writes what the addon answers to a request of the health check.
+
+const { endInOneWrite, keepsAlive } = require('../node-internals');
+
+/**
+ * An answer of the addon, ready to be written.
+ * @param {string[]} texts as `print` of `src/binding/health.rs` returns them: status, reason, body,
+ *   and then the names and values of the headers in turn
+ */
+function toAnswer([status, reason, body, ...headers]) {
+  const connection = headers.indexOf('Connection') + 1;
+  const closing = headers.map((text, index) => (index === connection ? 'close' : text));
+  const size = Buffer.byteLength(body);
+  const chunk = `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  // Of plain ASCII, Node need not find out how long it is as UTF-8.
+  const encoding = size === body.length ? 'latin1' : 'utf8';
+  return { status: Number(status), reason, headers, closing, body, chunk, encoding };
+}
+
+/**
+ * Answers an HTTP/1 request. Node reads the rest of the request after that, and adds nothing but
+ * the header that the manual shows too: `Transfer-Encoding: chunked`.
+ */
+function write(request, response, { status, reason, headers, closing, body, chunk, encoding }) {
+  if (response.destroyed) return;
+  response.sendDate = false;
+  const isKept = keepsAlive(response) && request.httpVersion !== '1.0';
+  response.writeHead(status, reason, isKept ? headers : closing);
+  endInOneWrite(response, body, chunk, encoding);
+}
+
+/** Answers an HTTP/2 request. */
+function writeStream(stream, request, { status, headers, body }) {
+  if (stream.destroyed) return;
+  const fields = { ':status': status };
+  for (let i = 0; i < headers.length; i += 2) {
+    // HTTP/2 manages connections itself.
+    if (headers[i] !== 'Connection') fields[headers[i].toLowerCase()] = headers[i + 1];
+  }
+  stream.respond(fields);
+  stream.end(request[':method'] === 'HEAD' ? undefined : body);
+}
+
+module.exports = { toAnswer, write, writeStream };
