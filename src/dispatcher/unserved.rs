@@ -5,8 +5,8 @@
 //! worker that goes on closed it itself, it is given up at once, whatever other workers do. Where
 //! draining workers still have connections of it, it is *retired*: nobody new gets in, and what is
 //! in the queue, or comes back from a worker, goes to them. Their order says to keep such
-//! connections until they end. Without such a worker nobody is left to answer, and the connection is closed. A
-//! retired listener never comes back under its number, unless it was inherited.
+//! connections until they end. Without such a worker nobody is left to answer, and the connection
+//! is closed. A retired listener never comes back under its number, unless it was inherited.
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;

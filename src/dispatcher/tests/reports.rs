@@ -10,8 +10,8 @@ use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Order, Report, frame};
 
-/// Sends `report(0)`, `report(1)`, … until the channel is full and nothing more is read. Returns how
-/// many.
+/// Sends `report(0)`, `report(1)` and so on, until the channel is full and nothing more is read.
+/// Returns how many.
 fn flood(still: &mut Still, worker: &Played, report: impl Fn(u32) -> Report) -> u32 {
     let mut sent = 0;
     while sent < 20_000 {
