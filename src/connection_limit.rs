@@ -1,88 +1,94 @@
-//! ConnectionLimit for a number of clients on one socket. Who comes when it is full takes the place of whoever has been idle for
-//! longest, so that silent strangers keep nobody waiting.
+//! A limit on the connections of one listening socket. When it is reached, a new connection
+//! takes the place of the connection that has been idle for longest, so that silent clients keep
+//! nobody out.
 //!
-//! What always holds: who asks something is *busy*, and no busy client is sent away. Where all are busy, who comes waits.
+//! What always holds: a connection with a request under way is *busy*, and no busy connection is
+//! evicted. While all are busy, a new connection waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// See the module's text.
 #[derive(Debug)]
-pub struct ConnectionLimit {
-    places: usize,
+pub(crate) struct ConnectionLimit {
+    max: usize,
     state: Mutex<State>,
-    /// A place has become free.
-    freed: Notify,
+    /// A permit was dropped.
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    clients: BTreeMap<u64, Client>,
-    /// Counts what happens, so that it can be told what was first.
-    turn: u64,
-    /// Whether somebody waits for a place.
-    wanted: bool,
+    connections: BTreeMap<u64, Connection>,
+    /// Counts events, to tell which came first.
+    sequence: u64,
+    /// Whether a new connection waits for a permit.
+    has_waiter: bool,
 }
 
 #[derive(Debug)]
-struct Client {
+struct Connection {
     phase: Phase,
-    /// It was sent away.
-    sent: Arc<Notify>,
+    evicted: Arc<Notify>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Since that turn.
-    Idle(u64),
-    /// With so many questions.
-    Busy(usize),
-    Sent,
+    /// `since` is a number of `State::sequence`.
+    Idle {
+        since: u64,
+    },
+    Busy {
+        requests: usize,
+    },
+    Evicted,
 }
 
-/// A client's place; dropped, it is free.
+/// The permission for one connection. Dropping it allows another one.
 #[derive(Debug)]
-pub struct Permit {
-    room: Arc<ConnectionLimit>,
+pub(crate) struct Permit {
+    limit: Arc<ConnectionLimit>,
     id: u64,
-    sent: Arc<Notify>,
+    evicted: Arc<Notify>,
 }
 
-/// A question of a client, until it is dropped.
+/// Keeps a connection busy until it is dropped.
 #[derive(Debug)]
-pub struct Busy {
-    room: Arc<ConnectionLimit>,
+pub(crate) struct RequestGuard {
+    limit: Arc<ConnectionLimit>,
     id: u64,
 }
 
 impl ConnectionLimit {
-    /// ConnectionLimit for so many.
-    pub fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self { places, state: Mutex::default(), freed: Notify::new() })
+    /// Allows `max` connections at a time.
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, state: Mutex::default(), released: Notify::new() })
     }
 
-    /// Takes a place for a client that has just come, and waits for one where all are busy. For one task at a time.
-    pub async fn enter(self: &Arc<Self>) -> Permit {
+    /// Returns the permit of a new connection. Evicts an idle connection if there are `max`
+    /// already, and waits for it, or for any other, to end. Only one task may call this at a time.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Permit {
         loop {
             {
                 let mut state = self.state();
-                if state.clients.len() < self.places {
-                    return self.place(&mut state);
+                if state.connections.len() < self.max {
+                    return self.permit(&mut state);
                 }
-                state.wanted = true;
-                state.make_room();
+                state.has_waiter = true;
+                state.evict_for_waiter();
             }
-            self.freed.notified().await;
+            self.released.notified().await;
         }
     }
 
-    fn place(self: &Arc<Self>, state: &mut State) -> Permit {
-        let (id, sent) = (state.next_turn(), Arc::new(Notify::new()));
-        state.wanted = false;
-        state.clients.insert(id, Client { phase: Phase::Idle(id), sent: Arc::clone(&sent) });
-        Permit { room: Arc::clone(self), id, sent }
+    fn permit(self: &Arc<Self>, state: &mut State) -> Permit {
+        let (id, evicted) = (state.next_in_sequence(), Arc::new(Notify::new()));
+        state.has_waiter = false;
+        let connection =
+            Connection { phase: Phase::Idle { since: id }, evicted: Arc::clone(&evicted) };
+        state.connections.insert(id, connection);
+        Permit { limit: Arc::clone(self), id, evicted }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -91,71 +97,75 @@ impl ConnectionLimit {
 }
 
 impl State {
-    fn next_turn(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
+    fn next_in_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
     }
 
-    /// Sends away whoever has been idle for longest, if a place is wanted and nobody is leaving yet.
-    fn make_room(&mut self) {
-        if !self.wanted || self.clients.values().any(|client| client.phase == Phase::Sent) {
+    /// Evicts the connection that has been idle for longest, if one waits and none is evicted yet.
+    fn evict_for_waiter(&mut self) {
+        let is_evicting = || self.connections.values().any(|it| it.phase == Phase::Evicted);
+        if !self.has_waiter || is_evicting() {
             return;
         }
-        let idle = self.clients.values_mut().filter_map(|client| match client.phase {
-            Phase::Idle(since) => Some((since, client)),
+        let idle = self.connections.values_mut().filter_map(|connection| match connection.phase {
+            Phase::Idle { since } => Some((since, connection)),
             _ => None,
         });
-        if let Some((_, client)) = idle.min_by_key(|(since, _)| *since) {
-            client.phase = Phase::Sent;
-            client.sent.notify_one();
+        if let Some((_, connection)) = idle.min_by_key(|(since, _)| *since) {
+            connection.phase = Phase::Evicted;
+            connection.evicted.notify_one();
         }
     }
 }
 
 impl Permit {
-    /// The client asks something: until the answer is out, it is not sent away, even if it was about to be.
-    pub fn busy(&self) -> Busy {
-        let mut state = self.room.state();
-        if let Some(client) = state.clients.get_mut(&self.id) {
-            client.phase =
-                Phase::Busy(if let Phase::Busy(count) = client.phase { count + 1 } else { 1 });
+    /// Marks the connection as busy until its request is answered. Revokes an eviction that the
+    /// connection has not followed yet.
+    pub(crate) fn begin_request(&self) -> RequestGuard {
+        let mut state = self.limit.state();
+        if let Some(connection) = state.connections.get_mut(&self.id) {
+            let before = match connection.phase {
+                Phase::Busy { requests } => requests,
+                Phase::Idle { .. } | Phase::Evicted => 0,
+            };
+            connection.phase = Phase::Busy { requests: before + 1 };
         }
-        state.make_room();
-        Busy { room: Arc::clone(&self.room), id: self.id }
+        state.evict_for_waiter();
+        RequestGuard { limit: Arc::clone(&self.limit), id: self.id }
     }
 
-    /// Returns when somebody else needs the place and the client has nothing to ask.
-    pub async fn is_wanted(&self) {
-        while self
-            .room
-            .state()
-            .clients
-            .get(&self.id)
-            .is_some_and(|client| client.phase != Phase::Sent)
-        {
-            self.sent.notified().await;
+    /// Returns when the connection must end in favour of another one.
+    pub(crate) async fn evicted(&self) {
+        while !self.is_evicted() {
+            self.evicted.notified().await;
         }
+    }
+
+    fn is_evicted(&self) -> bool {
+        let state = self.limit.state();
+        state.connections.get(&self.id).is_none_or(|it| it.phase == Phase::Evicted)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.room.state().clients.remove(&self.id);
-        self.room.freed.notify_one();
+        self.limit.state().connections.remove(&self.id);
+        self.limit.released.notify_one();
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut state = self.room.state();
-        let turn = state.next_turn();
-        if let Some(client) = state.clients.get_mut(&self.id) {
-            client.phase = match client.phase {
-                Phase::Busy(count) if count > 1 => Phase::Busy(count - 1),
-                _ => Phase::Idle(turn),
+        let mut state = self.limit.state();
+        let since = state.next_in_sequence();
+        if let Some(connection) = state.connections.get_mut(&self.id) {
+            connection.phase = match connection.phase {
+                Phase::Busy { requests } if requests > 1 => Phase::Busy { requests: requests - 1 },
+                _ => Phase::Idle { since },
             };
         }
-        state.make_room();
+        state.evict_for_waiter();
     }
 }
 
@@ -163,9 +173,7 @@ impl Drop for Busy {
 mod tests {
     use super::*;
     use std::pin::pin;
-    use std::task::Context;
-    use std::task::Poll;
-    use std::task::Waker;
+    use std::task::{Context, Poll, Waker};
 
     fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -174,58 +182,61 @@ mod tests {
         }
     }
 
-    fn is_sent(place: &Permit) -> bool {
-        poll(place.is_wanted()).is_some()
+    fn is_evicted(permit: &Permit) -> bool {
+        poll(permit.evicted()).is_some()
+    }
+
+    fn full(max: usize) -> (Arc<ConnectionLimit>, Vec<Permit>) {
+        let limit = ConnectionLimit::new(max);
+        let permits = (0..max).map(|_| poll(limit.acquire()).unwrap()).collect();
+        (limit, permits)
     }
 
     #[test]
-    fn who_has_been_idle_for_longest_goes_when_the_room_is_full() {
-        let room = ConnectionLimit::new(3);
-        let places: Vec<_> = (0..3).map(|_| poll(room.enter()).unwrap()).collect();
-        assert!(!places.iter().any(is_sent), "nobody goes without need");
-        drop(places[0].busy());
-        assert!(poll(room.enter()).is_none());
+    fn the_connection_idle_for_longest_is_evicted_when_the_limit_is_reached() {
+        let (limit, permits) = full(3);
+        assert!(!permits.iter().any(is_evicted), "none is evicted without need");
+        drop(permits[0].begin_request());
+        assert!(poll(limit.acquire()).is_none());
         assert_eq!(
-            places.iter().map(is_sent).collect::<Vec<_>>(),
+            permits.iter().map(is_evicted).collect::<Vec<_>>(),
             [false, true, false],
             "the first was busy since"
         );
-        drop(places.into_iter().nth(1));
-        assert!(poll(room.enter()).is_some());
+        drop(permits.into_iter().nth(1));
+        assert!(poll(limit.acquire()).is_some());
     }
 
     #[test]
-    fn who_is_busy_stays_and_goes_as_soon_as_it_is_idle() {
-        let room = ConnectionLimit::new(2);
-        let places: Vec<_> = (0..2).map(|_| poll(room.enter()).unwrap()).collect();
-        let mut questions: Vec<_> = places.iter().map(Permit::busy).collect();
-        questions.push(places[0].busy());
-        assert!(poll(room.enter()).is_none());
-        assert!(!places.iter().any(is_sent));
-        questions.remove(0);
-        assert!(!places.iter().any(is_sent), "it has another question");
-        questions.remove(1);
-        assert_eq!(places.iter().map(is_sent).collect::<Vec<_>>(), [true, false]);
+    fn a_busy_connection_is_evicted_as_soon_as_it_is_idle() {
+        let (limit, permits) = full(2);
+        let mut requests: Vec<_> = permits.iter().map(Permit::begin_request).collect();
+        requests.push(permits[0].begin_request());
+        assert!(poll(limit.acquire()).is_none());
+        assert!(!permits.iter().any(is_evicted));
+        requests.remove(0);
+        assert!(!permits.iter().any(is_evicted), "it has another request");
+        requests.remove(1);
+        assert_eq!(permits.iter().map(is_evicted).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]
-    fn who_asks_just_when_it_is_sent_away_stays_and_another_goes() {
-        let room = ConnectionLimit::new(2);
-        let places: Vec<_> = (0..2).map(|_| poll(room.enter()).unwrap()).collect();
-        assert!(poll(room.enter()).is_none());
-        let _question = places[0].busy();
-        assert_eq!(places.iter().map(is_sent).collect::<Vec<_>>(), [false, true]);
+    fn a_connection_that_asks_just_when_it_is_evicted_stays_and_another_goes() {
+        let (limit, permits) = full(2);
+        assert!(poll(limit.acquire()).is_none());
+        let _request = permits[0].begin_request();
+        assert_eq!(permits.iter().map(is_evicted).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]
-    fn a_place_that_becomes_free_is_given_to_who_waits() {
-        let room = ConnectionLimit::new(1);
-        let first = poll(room.enter()).unwrap();
-        let question = first.busy();
-        let mut waiting = pin!(room.enter());
+    fn a_released_permit_goes_to_the_connection_that_waits() {
+        let (limit, mut permits) = full(1);
+        let first = permits.remove(0);
+        let request = first.begin_request();
+        let mut waiting = pin!(limit.acquire());
         let mut context = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
-        drop((question, first));
+        drop((request, first));
         assert!(waiting.as_mut().poll(&mut context).is_ready());
     }
 }

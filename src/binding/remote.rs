@@ -1,4 +1,4 @@
-//! Commands to a cluster in another process, for JavaScript: a promise, worked off on libuv's pool.
+//! Commands to a cluster in another process. JavaScript gets a promise; libuv's pool does the work.
 
 use std::path::PathBuf;
 
@@ -8,20 +8,20 @@ use napi_derive::napi;
 
 use crate::binding::{fail, parse, print};
 use crate::protocol::control::Command;
-use crate::remote::client;
+use crate::remote;
 
 /// One command under way.
-pub struct Ask {
+pub struct AskTask {
     pids: PathBuf,
     command: Command,
 }
 
-impl Task for Ask {
+impl Task for AskTask {
     type Output = String;
     type JsValue = String;
 
     fn compute(&mut self) -> napi::Result<String> {
-        print(&client::ask(&self.pids, &self.command).map_err(fail)?)
+        print(&remote::ask(&self.pids, &self.command).map_err(fail)?)
     }
 
     fn resolve(&mut self, _env: Env, output: String) -> napi::Result<String> {
@@ -29,8 +29,8 @@ impl Task for Ask {
     }
 }
 
-/// Asks the cluster that runs in the directory `pids`; resolves to the answer as JSON.
+/// Sends `command` to the cluster of the directory `pids`. Resolves to the answer as JSON.
 #[napi]
-pub fn ask(pids: String, command: String) -> napi::Result<AsyncTask<Ask>> {
-    Ok(AsyncTask::new(Ask { pids: pids.into(), command: parse(&command)? }))
+pub fn ask(pids: String, command: String) -> napi::Result<AsyncTask<AskTask>> {
+    Ok(AsyncTask::new(AskTask { pids: pids.into(), command: parse(&command)? }))
 }

@@ -22,8 +22,7 @@ use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
 use crate::protocol::control::Command;
 use crate::quota::Quota;
-use crate::remote::pid_directory::Pids;
-use crate::remote::server::Reply;
+use crate::remote::{PidDirectory, Reply};
 use crate::status::{AppInfo, ClusterInfo};
 use crate::supervision::{Limits, Supervisor, Thresholds};
 
@@ -52,7 +51,7 @@ impl Master {
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self> {
         let notifier = Notifier::from_env()?;
-        let mut pids = Pids::claim(&config.pids)?;
+        let mut pids = PidDirectory::claim(&config.pids)?;
         let mut prepare = || {
             let listeners = app_listeners::bind(&config, launch.plain)?;
             let monitor = Bound::bind(&config)?;

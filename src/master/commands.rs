@@ -11,7 +11,7 @@ use crate::error::{ClusterError, Result};
 use crate::health::verdict;
 use crate::os;
 use crate::protocol::control::Command;
-use crate::remote::server::Reply;
+use crate::remote::Reply;
 use crate::supervision::Event;
 
 impl Task {

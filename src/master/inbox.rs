@@ -24,7 +24,7 @@ use crate::protocol::control::Command;
 use crate::protocol::status::Status;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::quota::Share;
-use crate::remote::server::Reply;
+use crate::remote::Reply;
 
 /// Messages that are read before the deadlines are checked again.
 const BATCH: usize = 1024;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::protocol::worker::WorkerId;
-use crate::remote::server::Reply;
+use crate::remote::Reply;
 
 /// What a reply waits for.
 pub(super) enum Until {

@@ -32,8 +32,7 @@ use crate::os::scoreboard::{Field, Scoreboard};
 use crate::protocol::Endpoint;
 use crate::protocol::status::Totals;
 use crate::protocol::worker::WorkerId;
-use crate::remote::pid_directory::Pids;
-use crate::remote::server::Control;
+use crate::remote::{ControlServer, PidDirectory};
 use crate::status::ClusterInfo;
 use crate::supervision::{Event, Outcome, Reading, Supervisor};
 
@@ -45,7 +44,7 @@ pub(super) struct Parts {
     pub(super) supervisor: Supervisor,
     pub(super) dispatcher: Dispatcher,
     pub(super) board: Arc<Scoreboard>,
-    pub(super) pids: Pids,
+    pub(super) pids: PidDirectory,
     pub(super) launch: Launch,
     pub(super) logs: Option<LogFiles>,
     pub(super) embedder: Arc<dyn Embedder>,
@@ -63,7 +62,7 @@ pub(super) struct Parts {
 
 pub(super) struct Task {
     pub(super) parts: Parts,
-    pub(super) control: Control,
+    pub(super) control: ControlServer,
     pub(super) workers: BTreeMap<WorkerId, WorkerHandle>,
     /// Tasks of living workers, and of those that are gone and whose messages are still read.
     pub(super) worker_tasks: JoinSet<()>,
@@ -141,7 +140,7 @@ impl Task {
             inputs.send(Input::Command(command, reply));
         };
         Self {
-            control: Control::start(control, Arc::new(execute)),
+            control: ControlServer::start(control, Arc::new(execute)),
             workers: BTreeMap::new(),
             worker_tasks: JoinSet::new(),
             free_rows: (0..parts.board.rows()).collect(),
@@ -214,7 +213,7 @@ impl Task {
         let _ = tokio::time::timeout(LAST_MESSAGES, all).await;
     }
 
-    fn end(self) -> (Arc<dyn Embedder>, Control) {
+    fn end(self) -> (Arc<dyn Embedder>, ControlServer) {
         let Self { parts, control, replies, outcome, .. } = self;
         drop(parts.dispatcher);
         drop(parts.monitor);

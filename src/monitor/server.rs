@@ -144,17 +144,17 @@ async fn accept<B: Backend>(
     router: Arc<Router<B>>,
     before: Arc<impl Before>,
 ) {
-    let room = ConnectionLimit::new(limits.connections);
+    let limit = ConnectionLimit::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok(stream) => {
-                let place = room.enter().await;
+                let permit = limit.acquire().await;
                 while connections.try_join_next().is_some() {}
                 let answers = Answers {
                     router: router.clone(),
                     before: before.clone(),
-                    place: Arc::new(place),
+                    permit: Arc::new(permit),
                 };
                 connections.spawn(async move {
                     match stream {
@@ -179,13 +179,13 @@ async fn accept<B: Backend>(
 struct Answers<B, F> {
     router: Arc<Router<B>>,
     before: Arc<F>,
-    place: Arc<Permit>,
+    permit: Arc<Permit>,
 }
 
 impl<B: Backend, F: Before> Answers<B, F> {
     /// The client is busy until the response has been taken to its end.
     async fn answer(&self, request: Request<Incoming>, remote: Remote) -> Response<Body> {
-        let busy = self.place.busy();
+        let busy = self.permit.begin_request();
         if request.body().size_hint().lower() > BODY_SIZE as u64 {
             return too_large();
         }
@@ -247,7 +247,7 @@ async fn attend<B: Backend, F: Before, S>(
     let ended = tokio::select! {
         biased;
         ended = connection => ended,
-        () = answers.place.is_wanted() => return tracing::debug!("an idle connection of the monitor goes for another one"),
+        () = answers.permit.evicted() => return tracing::debug!("an idle connection of the monitor goes for another one"),
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection of the monitor ended");

@@ -1,10 +1,11 @@
-//! Commands to a cluster that runs in another process, found through its `pids` directory.
+//! Sends commands to a cluster that runs in another process, found through its `pids` directory.
 //!
-//! Runs in whoever asks. The control socket first; a master that does not answer is signalled through its pidfd. Nothing
-//! running is an answer, not an error. Nothing is ever signalled that does not hold the lock on its pid file.
+//! Tries the control socket first. A master that does not answer is signalled through its pidfd,
+//! and only if it holds the lock of its directory. A cluster that does not run is an answer, not an
+//! error.
 //!
-//! What takes long has its limits in the master, by the options of the running cluster. So whoever waits for it has none of
-//! its own: it waits for as long as the master answers others (*pulse*).
+//! The options of the running cluster limit commands that take long. The client has no limit of
+//! its own for them: it waits for as long as the master answers others (`PULSE`).
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -16,36 +17,38 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
+use super::http;
+use super::running_cluster::RunningCluster;
 use crate::error::{ClusterError, Result};
 use crate::os::process;
 use crate::protocol::control::{Command, unseal};
-use crate::remote::http;
-use crate::remote::pid_directory::Running;
 
-/// An answer that needs no waiting comes within this time.
-const PROMPT: Duration = Duration::from_secs(5);
-/// Who only looks on waits for so long.
-const GLANCE: Duration = Duration::from_secs(1);
-/// A master that answers nobody for so long is stuck.
-const SILENT: Duration = Duration::from_secs(10);
-/// How often it is asked for a sign of life meanwhile.
+/// Limit of a command that is answered at once.
+const PROMPT_WITHIN: Duration = Duration::from_secs(5);
+/// Limit of [`glance`].
+const GLANCE_WITHIN: Duration = Duration::from_secs(1);
+/// A master that answers nothing for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How often a master is asked for a sign of life during a long command.
 const PULSE: Duration = Duration::from_secs(2);
 /// A stop is abrupt: a master that has not killed its workers by then is killed with them.
 const STOP_WITHIN: Duration = Duration::from_millis(400);
-/// A shutdown that was asked for by a signal shows no sign of life; this is more than any has reason to take.
+/// A shutdown by signal shows no sign of life. No shutdown has a reason to take this long.
 const END_WITHIN: Duration = Duration::from_secs(3600);
-/// A master makes its control socket again if somebody removed it, and has none yet while it starts; this covers both.
+/// A master has no control socket while it starts, and restores one that somebody removed. This
+/// covers both.
 const SOCKET_WITHIN: Duration = Duration::from_millis(2500);
-/// How often the socket is tried meanwhile.
-const TRY_EVERY: Duration = Duration::from_millis(50);
+/// How often a missing socket is tried again.
+const SOCKET_RETRY: Duration = Duration::from_millis(50);
 
-/// Asks the cluster of `pids`, and blocks the calling thread until it has answered.
+/// Sends `command` to the cluster of `pids`. Blocks the calling thread until it is answered.
 ///
-/// `Stop`, `Shutdown` and `Status` answer `{"running": false}` where nobody runs, with a `reason` if there is not even the
-/// directory; the others fail with `NotRunning`. All fail with `PidsUnreadable` where nobody can tell, and with `Control` if
-/// the master does not answer.
+/// If no cluster runs, `Stop`, `Shutdown` and `Status` answer `{"running": false}`, with a `reason`
+/// if the directory does not exist; the others fail with `NotRunning`. All fail with
+/// `PidsUnreadable` if the directory cannot be read, and with `Control` if the master does not
+/// answer.
 pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
-    let asked = match Asked::find(pids) {
+    let client = match ClusterClient::find(pids) {
         Err(error @ ClusterError::NotRunning { is_missing, .. }) => {
             return match command {
                 Command::Stop | Command::Shutdown { .. } | Command::Status if is_missing => {
@@ -60,40 +63,39 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
         other => other?,
     };
     match command {
-        Command::Stop => asked.stop(),
-        Command::Shutdown { wait } => asked.converse(command, None).or_else(|error| match error {
-            // One that is stuck would be waited for in vain.
-            ClusterError::Control { .. } if !wait || !asked.was_connected.get() => {
-                asked.terminate(*wait, error)
+        Command::Stop => client.stop(),
+        Command::Shutdown { wait } => client.execute(command, None).or_else(|error| match error {
+            // Waiting for a stuck master would be in vain.
+            ClusterError::Control { .. } if !wait || !client.was_connected.get() => {
+                client.terminate(*wait, error)
             }
             other => Err(other),
         }),
-        Command::Reload { .. } => asked.converse(command, None),
-        _ => asked.converse(command, Some(PROMPT)),
+        Command::Reload { .. } => client.execute(command, None),
+        _ => client.execute(command, Some(PROMPT_WITHIN)),
     }
 }
 
-/// The status of a cluster that tells it soon; for who only looks on.
+/// Returns the status of the cluster of `pids` if it answers within a second.
 pub fn glance(pids: &Path) -> Option<Value> {
-    Asked::find(pids).ok()?.converse(&Command::Status, Some(GLANCE)).ok()
+    ClusterClient::find(pids).ok()?.execute(&Command::Status, Some(GLANCE_WITHIN)).ok()
 }
 
-/// A running cluster, and where it was found.
-struct Asked<'a> {
+struct ClusterClient<'a> {
     pids: &'a Path,
-    running: Running,
+    running: RunningCluster,
     was_connected: Cell<bool>,
-    /// Whether it answered nobody for as long as one waits.
-    is_silent: Cell<bool>,
+    /// Whether it has answered nothing for `STUCK_AFTER`.
+    is_stuck: Cell<bool>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ClusterClient<'a> {
     fn find(pids: &'a Path) -> Result<Self> {
         Ok(Self {
             pids,
-            running: Running::find(pids)?,
+            running: RunningCluster::find(pids)?,
             was_connected: Cell::new(false),
-            is_silent: Cell::new(false),
+            is_stuck: Cell::new(false),
         })
     }
 
@@ -101,8 +103,9 @@ impl<'a> Asked<'a> {
         ClusterError::Control { pids: self.pids.into(), reason: reason.into() }
     }
 
-    /// Sends the command and waits for its answer: for `limit`, or for as long as the master shows that it lives.
-    fn converse(&self, command: &Command, limit: Option<Duration>) -> Result<Value> {
+    /// Sends `command` and waits for its answer: for `limit`, or for as long as the master shows
+    /// signs of life.
+    fn execute(&self, command: &Command, limit: Option<Duration>) -> Result<Value> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -110,7 +113,7 @@ impl<'a> Asked<'a> {
         let answer = runtime.block_on(async {
             tokio::select! {
                 answer = self.request(command) => answer,
-                reason = self.silence(limit) => Err(reason),
+                reason = self.gives_up(limit) => Err(reason),
             }
         });
         unseal(answer.map_err(|reason| self.fail(reason))?)
@@ -125,12 +128,12 @@ impl<'a> Asked<'a> {
         let begun = Instant::now();
         loop {
             match self.running.connect().and_then(UnixStream::from_std) {
-                // Whoever waits for this has a limit.
+                // The callers have a limit.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    tokio::time::sleep(TRY_EVERY).await
+                    tokio::time::sleep(SOCKET_RETRY).await
                 }
                 Err(error) if is_missing(&error) && begun.elapsed() < SOCKET_WITHIN => {
-                    tokio::time::sleep(TRY_EVERY).await;
+                    tokio::time::sleep(SOCKET_RETRY).await;
                 }
                 Ok(stream) => {
                     self.was_connected.set(true);
@@ -141,30 +144,30 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Returns, with the reason, when there is nothing more to wait for.
-    async fn silence(&self, limit: Option<Duration>) -> String {
+    /// Returns the reason when waiting any longer is useless.
+    async fn gives_up(&self, limit: Option<Duration>) -> String {
         if let Some(limit) = limit {
             tokio::time::sleep(limit).await;
             return format!("no answer within {} ms", limit.as_millis());
         }
-        let mut heard = Instant::now();
-        while heard.elapsed() < SILENT {
+        let mut last_sign = Instant::now();
+        while last_sign.elapsed() < STUCK_AFTER {
             tokio::time::sleep(PULSE).await;
-            let left = SILENT.saturating_sub(heard.elapsed());
+            let left = STUCK_AFTER.saturating_sub(last_sign.elapsed());
             if let Ok(Ok(_)) = tokio::time::timeout(left, self.request(&Command::Status)).await {
-                heard = Instant::now();
+                last_sign = Instant::now();
             }
         }
-        self.is_silent.set(true);
+        self.is_stuck.set(true);
         "its master is stuck or stopped; `cluster2 stop` ends it".to_owned()
     }
 
     fn stop(&self) -> Result<Value> {
         let Some((pid, pidfd)) = &self.running.master else {
-            return self.converse(&Command::Stop, Some(PROMPT));
+            return self.execute(&Command::Stop, Some(PROMPT_WITHIN));
         };
-        // Whatever it answers, what counts is that it ends.
-        let answer = self.converse(&Command::Stop, Some(STOP_WITHIN));
+        // Its end counts, not its answer.
+        let answer = self.execute(&Command::Stop, Some(STOP_WITHIN));
         if answer.is_err() || !ended(pidfd, STOP_WITHIN) {
             tracing::warn!(pid, "the master does not stop by itself; it is killed");
             self.kill(pidfd)
@@ -183,16 +186,17 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    /// Asks by signal, which a deaf master may still hear. With `wait` until master and workers are gone.
+    /// Sends SIGTERM, which works without the control socket. With `wait`, returns when master and
+    /// workers have exited.
     fn terminate(&self, wait: bool, error: ClusterError) -> Result<Value> {
         let Some((pid, pidfd)) = &self.running.master else { return Err(error) };
         let workers = self.running.workers();
         process::terminate(pidfd).map_err(|_| error)?;
-        if self.is_silent.get() {
-            // The signal waits for it as the request did; nobody knows when it begins.
+        if self.is_stuck.get() {
+            // The signal is pending, as the request was.
             return Err(self.fail(
-                "its master is stuck or stopped; SIGTERM was sent, and ends it gracefully when it goes on; \
-                 `cluster2 stop` ends it at once",
+                "its master is stuck or stopped; SIGTERM was sent, and ends it gracefully when it \
+                 goes on; `cluster2 stop` ends it at once",
             ));
         }
         if wait {
@@ -209,7 +213,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Whether nobody listens there, or nothing is there at all.
+/// Whether the socket does not exist, or has no listener.
 fn is_missing(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }

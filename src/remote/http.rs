@@ -1,5 +1,6 @@
-//! The control socket: `POST /` with a command as JSON, answered with a sealed answer. HTTP, so that every length and
-//! time limit is hyper's work and `curl --unix-socket` can look in.
+//! The protocol of the control socket: `POST /` with a command as JSON, answered with a sealed
+//! answer. It is HTTP, so that hyper keeps the limits of length and time, and
+//! `curl --unix-socket` can be used.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::error::Result;
 use crate::protocol::control::{Command, MAX_BODY, seal};
 
-/// A client that does not get its request out in this time is cut.
+/// The connection of a client whose request takes longer is closed.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers the commands of one client.
@@ -62,7 +63,7 @@ async fn read(request: Request<Incoming>) -> std::result::Result<Command, (Statu
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("not a command: {error}")))
 }
 
-/// Sends one command and returns the sealed answer. Errors are in words.
+/// Sends one command and returns the sealed answer. An error is a text for people.
 pub async fn request(stream: UnixStream, command: &Command) -> std::result::Result<Value, String> {
     let exchange = async {
         let (mut sender, connection) =
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_harms_nobody() {
+    fn an_invalid_request_is_refused() {
         on_a_runtime(async {
             let cases = [
                 "GET / HTTP/1.1\r\nhost: x\r\n\r\n",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use cluster2_rs::protocol::control::Command;
-use cluster2_rs::remote::client;
+use cluster2_rs::remote;
 use serde_json::Value;
 
 use super::args::Scale;
@@ -81,7 +81,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
 
 /// Asks the master that holds the directory `pids`.
 pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
-    Ok(client::ask(pids, command)?)
+    Ok(remote::ask(pids, command)?)
 }
 
 /// How far a command is, from one status of the cluster to the next.
@@ -97,7 +97,7 @@ fn ask_with_progress(
     progress: &mut dyn Progress,
 ) -> Result<Value, Failed> {
     let mut show_progress = || {
-        if let Some(status) = client::glance(pids) {
+        if let Some(status) = remote::glance(pids) {
             progress.changes(&status).iter().for_each(|line| console::note(line));
         }
     };
@@ -105,7 +105,7 @@ fn ask_with_progress(
     let (sender, answered) = channel();
     let directory = pids.to_owned();
     // This function may have returned when the answer comes.
-    std::thread::spawn(move || drop(sender.send(client::ask(&directory, &command))));
+    std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command))));
     loop {
         match answered.recv_timeout(POLL_EVERY) {
             Ok(answer) => {

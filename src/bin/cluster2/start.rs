@@ -11,7 +11,7 @@ use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
 use cluster2_rs::os::process;
 use cluster2_rs::os::terminal::{SignalSender, Terminal};
-use cluster2_rs::remote::client;
+use cluster2_rs::remote;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -86,7 +86,7 @@ fn await_predecessor(
     console: &Console,
 ) -> Result<(), Failed> {
     let mut has_noted = false;
-    while let Some(status) = client::glance(&config.pids) {
+    while let Some(status) = remote::glance(&config.pids) {
         if status["master"]["state"] != "leaving" {
             break;
         }
