@@ -15,10 +15,8 @@ use crate::changed::Changed;
 use crate::config::Config;
 use crate::embedder::{Embedder, MasterEvent};
 use crate::error::{ClusterError, Result};
-use crate::health::verdict;
-use crate::health::verdict::{Check, HealthChecker};
-use crate::monitor::Backend;
-use crate::monitor::thread::{Bound, Monitor, MonitorApp, Parts, Switching};
+use crate::health::{self, ClusterHealth, HealthChecker};
+use crate::monitor::{Monitor, MonitorListener, Monitored, StatusSource, UserApp};
 use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
@@ -30,10 +28,10 @@ use crate::{os, status};
 /// The handle of the addon.
 pub(crate) struct Single {
     process: Arc<Process>,
-    bound: Option<Bound>,
+    bound: Option<MonitorListener>,
     monitor: Option<Monitor>,
     checker: Option<Arc<HealthChecker>>,
-    monitor_app: Arc<MonitorApp>,
+    user_app: Arc<UserApp>,
     beats: Beats,
 }
 
@@ -59,7 +57,7 @@ struct Health {
 impl Single {
     /// Binds the monitor's port. Nobody is answered there before `serve`.
     pub(crate) fn bind(config: Config, app: AppInfo, embedder: Arc<dyn Embedder>) -> Result<Self> {
-        let bound = Bound::bind(&config)?;
+        let bound = MonitorListener::bind(&config)?;
         let failed = ClusterError::system("creating the scoreboard");
         let board = Scoreboard::alone(1).map_err(failed)?;
         let row = board
@@ -67,7 +65,7 @@ impl Single {
             .ok_or(std::io::ErrorKind::NotFound)
             .map_err(ClusterError::system("finding a row"))?;
         board.header().switch(false, os::wall());
-        let info = ClusterInfo::new(config, app, bound.as_ref().map(Bound::address));
+        let info = ClusterInfo::new(config, app, bound.as_ref().map(MonitorListener::address));
         let beats = Beats::new(row.clone());
         let process = Arc::new(Process {
             info,
@@ -78,8 +76,8 @@ impl Single {
             health: Mutex::default(),
             embedder,
         });
-        let monitor_app = Arc::default();
-        Ok(Self { process, bound, monitor: None, checker: None, monitor_app, beats })
+        let user_app = Arc::default();
+        Ok(Self { process, bound, monitor: None, checker: None, user_app, beats })
     }
 
     /// The app listens at `endpoints`: starts the monitor, with the user's monitor app if
@@ -92,32 +90,32 @@ impl Single {
         let ClusterInfo { config, app, .. } = &self.process.info;
         let embedder = Arc::downgrade(&self.process.embedder);
         self.checker = config.ecv.as_ref().map(|ecv| {
-            let check = Check::new(ecv, self.process.board.header());
-            endpoints.first().cloned().into_iter().for_each(|endpoint| check.aim(endpoint));
-            Arc::new(HealthChecker::new(ecv, check, embedder.clone()))
+            let checker = HealthChecker::new(ecv, self.process.board.header(), embedder.clone());
+            endpoints.first().cloned().into_iter().for_each(|endpoint| checker.set_app(endpoint));
+            checker
         });
         // Set once: `serve` is called once.
         let _ = self.process.endpoints.set(endpoints);
         if has_app {
-            self.monitor_app.give();
+            self.user_app.enable();
         }
         if let Some(bound) = self.bound.take() {
-            let parts = Parts {
+            let monitored = Monitored {
                 config: config.clone(),
                 root: app.root.clone(),
-                backend: Arc::clone(&self.process),
-                judge: self.checker.clone(),
-                app: Arc::clone(&self.monitor_app),
+                cluster: Arc::clone(&self.process),
+                health_checker: self.checker.clone(),
+                user_app: Arc::clone(&self.user_app),
                 embedder,
             };
-            self.monitor = Some(Monitor::start(bound, parts)?);
+            self.monitor = Some(Monitor::start(bound, monitored)?);
         }
         Ok(self.checker.clone())
     }
 
     /// The user's monitor app has taken a request.
     pub(crate) fn visitor_taken(&self) {
-        self.monitor_app.taken();
+        self.user_app.taken();
     }
 
     /// Makes a beat. The owner's event loop calls it each `interval`.
@@ -147,7 +145,7 @@ impl Single {
     /// Switches the health check for a command. Returns the answer.
     pub(crate) fn switch(&self, disabled: bool) -> Result<Value> {
         let Process { info, board, .. } = &*self.process;
-        verdict::switch(&info.config, &board.header(), disabled, |by| {
+        health::switch_by_command(&info.config, &board.header(), disabled, |by| {
             self.process.on_switched(disabled, by)
         })
     }
@@ -218,17 +216,17 @@ impl Process {
     }
 }
 
-impl Backend for Process {
+impl StatusSource for Process {
     async fn status(&self) -> Result<Status> {
         Ok(self.status_now())
     }
+}
 
+impl ClusterHealth for Process {
     async fn warn(&self, message: String) {
         self.embedder.emit(MasterEvent::Warning { message });
     }
-}
 
-impl Switching for Process {
     async fn switched(&self, disabled: bool, by: String) {
         self.on_switched(disabled, by);
     }

@@ -6,17 +6,17 @@ const { endInOneWrite, keepsAlive } = require('../node-internals');
 
 /**
  * An answer of the addon, ready to be written.
- * @param {string[]} texts as `print` of `src/binding/health.rs` returns them: status, reason, body,
- *   and then the names and values of the headers in turn
+ * @param {{ status: number, reason: string, headers: string[], body: string }} answer
+ *   a `NativeHealthAnswer` of `src/binding/health.rs`; names and values of the headers in turn
  */
-function toAnswer([status, reason, body, ...headers]) {
+function toAnswer({ status, reason, headers, body }) {
   const connection = headers.indexOf('Connection') + 1;
   const closing = headers.map((text, index) => (index === connection ? 'close' : text));
   const size = Buffer.byteLength(body);
   const chunk = `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
   // Of plain ASCII, Node need not find out how long it is as UTF-8.
   const encoding = size === body.length ? 'latin1' : 'utf8';
-  return { status: Number(status), reason, headers, closing, body, chunk, encoding };
+  return { status, reason, headers, closing, body, chunk, encoding };
 }
 
 /**

@@ -133,12 +133,10 @@ class HealthHook {
   // only the latter may switch.
   #switch(disabled, address, { authorization, origin }) {
     const client = address ?? (this.#onlyUnix ? undefined : '');
-    const refused = this.#addon.refusal(client, authorization, origin !== undefined);
-    if (refused) {
-      if (refused.warning) this.#try(() => this.#tell.warn(refused.warning));
-      return toAnswer(refused.answer);
-    }
-    const { changed, answer } = this.#addon.switch(disabled);
+    const isFromPage = origin !== undefined;
+    const switched = this.#addon.switch(disabled, client, authorization, isFromPage);
+    const { answer, changed, warning } = switched;
+    if (warning) this.#try(() => this.#tell.warn(warning));
     const by = address ?? (this.#onlyUnix ? 'a unix socket' : 'somebody');
     if (changed) this.#try(() => this.#tell.switched(disabled, by));
     return toAnswer(answer);
@@ -194,7 +192,7 @@ class HealthCheck {
    * @param {object} process
    * @param {Float64Array} process.header the scoreboard's header. V8 wants one array of shared
    *   memory in a process
-   * @param {(config: string, endpoint: string) => NativeEcv} process.makeNative
+   * @param {(config: string, endpoint: string) => NativeHealthCheck} process.makeNative
    */
   constructor(config, tell, process) {
     this.#config = config;

@@ -132,7 +132,7 @@ class SingleRole {
       warn: (message) => warn(this.#cluster, message),
     };
     const header = new Float64Array(this.#native.header());
-    const makeNative = (...args) => native(() => this.#native.ecv(...args));
+    const makeNative = (...args) => native(() => this.#native.healthCheck(...args));
     const check = new HealthCheck(this.#config, tell, { header, makeNative });
     apps.forEach((app) => check.guard(app));
   }

@@ -94,7 +94,7 @@ class Session {
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
-    const makeNative = (...args) => native(() => this.#native.ecv(...args));
+    const makeNative = (...args) => native(() => this.#native.healthCheck(...args));
     return new HealthCheck(config, tell, { header: this.#header, makeNative });
   }
 

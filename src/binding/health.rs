@@ -7,11 +7,9 @@ use napi::{Env, JsDeferred};
 use napi_derive::napi;
 use serde_json::json;
 
-use crate::binding::{misuse, parse};
+use super::convert::{misuse, parse};
 use crate::config;
-use crate::embedder::Answered;
-use crate::health::check::{Answer, Client, Ecv, Route};
-use crate::health::verdict::Check;
+use crate::health::{Client, HealthAnswer, HealthCheck, Route, SwitchRequest};
 use crate::os::scoreboard::Header;
 use crate::os::thread;
 
@@ -30,125 +28,118 @@ pub enum NativeRoute {
 
 /// The health check of this process's app.
 #[napi]
-pub struct NativeEcv {
-    check: Arc<Check>,
+pub struct NativeHealthCheck {
+    check: Arc<HealthCheck>,
 }
 
-impl NativeEcv {
-    /// `config` is the option `ecv` of the normalised options, `place` an `Endpoint` of `src/protocol/endpoint.rs`.
-    pub fn new(config: &str, place: &str, header: Header) -> napi::Result<Self> {
+impl NativeHealthCheck {
+    /// `config` is the option `ecv` of the normalised options, `endpoint` an `Endpoint` of
+    /// `src/protocol/endpoint.rs`, both as JSON.
+    pub fn new(config: &str, endpoint: &str, header: Header) -> napi::Result<Self> {
         let config: config::EcvOptions = parse(config)?;
-        let check = Check::new(&config, header);
-        check.aim(parse(place)?);
+        let check = HealthCheck::new(&config, header);
+        check.set_app(parse(endpoint)?);
         Ok(Self { check: Arc::new(check) })
     }
 }
 
-/// An answer to be written: status, reason, body, and then names and values of the headers in turn.
-fn print(answer: Answer) -> Vec<String> {
-    let reason = answer.reason().to_owned();
-    let mut texts = vec![answer.status.to_string(), reason, answer.body];
-    for (name, value) in answer.headers {
-        texts.extend([name.to_owned(), value]);
+/// An answer that JavaScript writes.
+#[napi(object)]
+pub struct NativeHealthAnswer {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase of the status line.
+    pub reason: String,
+    /// Names and values in turn.
+    pub headers: Vec<String>,
+    /// Empty for 204.
+    pub body: String,
+}
+
+impl From<HealthAnswer> for NativeHealthAnswer {
+    fn from(answer: HealthAnswer) -> Self {
+        Self {
+            status: answer.status,
+            reason: answer.reason().to_owned(),
+            headers: answer
+                .headers
+                .into_iter()
+                .flat_map(|(name, value)| [name.to_owned(), value])
+                .collect(),
+            body: answer.body,
+        }
     }
-    texts
+}
+
+/// The outcome of a request to switch.
+#[napi(object)]
+pub struct NativeSwitched {
+    /// The answer to the client.
+    pub answer: NativeHealthAnswer,
+    /// Whether it was switched the other way before.
+    pub changed: bool,
+    /// A warning for the operator, if a refusal must be reported now.
+    pub warning: Option<String>,
 }
 
 #[napi]
-impl NativeEcv {
+impl NativeHealthCheck {
     /// Returns what a request is for.
     #[napi]
     pub fn route(&self, method: String, target: String) -> NativeRoute {
-        match self.check.ecv.route(&method, &target) {
+        match self.check.route(&method, &target) {
             None => NativeRoute::App,
             Some(Route::Check) => NativeRoute::Check,
-            Some(Route::Switch { disabled: false }) => NativeRoute::Enable,
-            Some(Route::Switch { disabled: true }) => NativeRoute::Disable,
+            Some(Route::Enable) => NativeRoute::Enable,
+            Some(Route::Disable) => NativeRoute::Disable,
         }
     }
 
-    /// The answer to a check that came in at our `ip` and `port` and found `problem`; see `print`.
+    /// Answers a check that arrived at our `ip` and `port` and found `problem`.
     #[napi]
-    pub fn answer(&self, ip: String, port: String, problem: Option<String>) -> Vec<String> {
-        print(self.check.answer(&ip, &port, problem.as_deref()))
+    pub fn answer(&self, ip: String, port: String, problem: Option<String>) -> NativeHealthAnswer {
+        self.check.answer(&ip, &port, problem.as_deref()).into()
     }
 
-    /// Asks the monitor URI. Resolves to JSON: `{"problem"}`, or `{"answered": {"status", "headers", "body"} | null}`.
+    /// Probes the monitor URI. Resolves to JSON: `{"problem"}`, or
+    /// `{"answered": {"status", "headers", "body"} | null}`.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn probe<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let (deferred, promise): (JsDeferred<String, _>, _) = env.create_deferred()?;
         let check = Arc::clone(&self.check);
-        // A thread of its own for the moment, so that an app which keeps libuv's pool busy is not taken for a sick one.
+        // On a thread of its own, so that an app that keeps libuv's pool busy stays healthy.
         let run = move || {
-            let found = probe(&check);
-            deferred.resolve(move |_| Ok(found));
+            let result = match check.probe_blocking() {
+                Ok(answered) => json!({ "answered": answered }),
+                Err(problem) => json!({ "problem": problem }),
+            };
+            deferred.resolve(move |_| Ok(result.to_string()));
         };
         thread::start("cluster2-probe", run).map_err(misuse)?;
         Ok(promise)
     }
 
-    /// Whether this client may switch: `undefined`, or the answer that refuses. `client`: its address, `undefined` on a unix socket, empty
-    /// if it is gone already.
+    /// Switches for all processes of the cluster at once, if the client may. `client` is its
+    /// address: `undefined` on a unix socket, empty if the client has gone already. `from_page`
+    /// says whether a browser sends the request for a web page.
     #[napi]
-    pub fn refusal(
+    pub fn switch(
         &self,
+        disabled: bool,
         client: Option<String>,
         authorization: Option<String>,
-        from_a_page: bool,
-    ) -> Option<Refused> {
-        let who = client
-            .as_deref()
-            .map_or(Client::Unix, |client| client.parse().map_or(Client::Unknown, Client::At));
-        let refusal = self
-            .check
-            .ecv
-            .admit(who, authorization.as_deref().map(str::as_bytes), from_a_page)
-            .err()?;
-        let warning = self.check.refused(refusal, &who.to_string());
-        Some(Refused { answer: print(Ecv::refused(refusal, self.check.since())), warning })
-    }
-
-    /// Switches, for all processes of the cluster at once.
-    #[napi]
-    pub fn switch(&self, disabled: bool) -> Switched {
-        let changed = self.check.switch(disabled);
-        Switched { changed, answer: print(Ecv::switched(self.check.since())) }
-    }
-}
-
-/// Who may not switch.
-#[napi(object)]
-pub struct Refused {
-    /// To be written.
-    pub answer: Vec<String>,
-    /// To be told, if it is time for it.
-    pub warning: Option<String>,
-}
-
-/// What a switch did.
-#[napi(object)]
-pub struct Switched {
-    /// Whether it was the other way before.
-    pub changed: bool,
-    /// To be written.
-    pub answer: Vec<String>,
-}
-
-fn probe(check: &Check) -> String {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
-    let found = match runtime {
-        Ok(runtime) => {
-            let found = runtime.block_on(check.probe());
-            // A name service that does not answer is left behind.
-            runtime.shutdown_background();
-            found
+        from_page: bool,
+    ) -> NativeSwitched {
+        let switched = self.check.switch(SwitchRequest {
+            disabled,
+            client: client.as_deref().map_or(Client::Unix, Client::parse),
+            authorization: authorization.as_deref().map(str::as_bytes),
+            from_page,
+        });
+        NativeSwitched {
+            answer: switched.answer.into(),
+            changed: switched.changed,
+            warning: switched.warning,
         }
-        Err(error) => Err(format!("the probe cannot start: {error}")),
-    };
-    let problem = |answered: &Option<Answered>| answered.as_ref().and_then(Answered::problem);
-    match found.and_then(|answered| problem(&answered).map_or(Ok(answered), Err)) {
-        Ok(answered) => json!({ "answered": answered }).to_string(),
-        Err(problem) => json!({ "problem": problem }).to_string(),
     }
 }

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;
 
-use crate::binding::{fail, parse, print};
+use super::convert::{fail, parse, print};
 use crate::protocol::control::Command;
 use crate::remote;
 

@@ -9,11 +9,11 @@ use napi_derive::napi;
 
 use super::convert::{fail, parse, print};
 use super::embedder::{self, AddonEmbedder, WeakWake};
-use super::health::NativeEcv;
+use super::health::NativeHealthCheck;
 use super::shared_memory;
 use crate::embedder::Mailbox;
 use crate::error::ClusterError;
-use crate::health::verdict::HealthChecker;
+use crate::health::HealthChecker;
 use crate::log;
 use crate::os::node_listener;
 use crate::single::Single;
@@ -55,8 +55,12 @@ impl NativeSingle {
 
     /// Returns the health check for the app's port.
     #[napi]
-    pub fn ecv(&self, config: String, endpoint: String) -> napi::Result<NativeEcv> {
-        NativeEcv::new(&config, &endpoint, self.single.header())
+    pub fn health_check(
+        &self,
+        config: String,
+        endpoint: String,
+    ) -> napi::Result<NativeHealthCheck> {
+        NativeHealthCheck::new(&config, &endpoint, self.single.header())
     }
 
     /// The last health check found this problem, or none.

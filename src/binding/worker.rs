@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use super::callback::Callback;
 use super::convert::{fail, parse, print};
-use super::health::NativeEcv;
+use super::health::NativeHealthCheck;
 use super::shared_memory;
 use crate::log;
 use crate::master::reopen_log_files;
@@ -189,8 +189,12 @@ impl NativeWorker {
     /// Returns the health check. `config` is the option `ecv` of the normalised options, `endpoint`
     /// an `Endpoint` of `src/protocol/endpoint.rs`.
     #[napi]
-    pub fn ecv(&self, config: String, endpoint: String) -> napi::Result<NativeEcv> {
-        NativeEcv::new(&config, &endpoint, self.link.header().clone())
+    pub fn health_check(
+        &self,
+        config: String,
+        endpoint: String,
+    ) -> napi::Result<NativeHealthCheck> {
+        NativeHealthCheck::new(&config, &endpoint, self.link.header().clone())
     }
 
     /// Returns the names of the row's numbers, in order.

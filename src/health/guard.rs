@@ -1,4 +1,4 @@
-//! Who may switch the health check off and on.
+//! Which clients may switch the health check.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,16 +10,15 @@ use crate::config::network;
 
 /// Why a client may not switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// No token, or a wrong one: 401.
     Unauthorized,
-    /// Its address is not among the allowed: 403.
+    /// Its address is not allowed: 403.
     Forbidden,
 }
 
 impl Refusal {
-    /// Status code of the answer.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> u16 {
         match self {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
@@ -27,15 +26,21 @@ impl Refusal {
     }
 }
 
-/// Who asks.
+/// A client that wants to switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
-    /// Somebody at this address.
+pub(crate) enum Client {
     At(IpAddr),
-    /// Somebody who may open our unix socket, which its file's mode guards.
+    /// A client of our unix socket, which the mode of its file guards.
     Unix,
-    /// Somebody who is gone already, so that nobody can say from where.
+    /// A client that has gone already, so that its address is unknown.
     Unknown,
+}
+
+impl Client {
+    /// Parses an address. An invalid one is unknown.
+    pub(crate) fn parse(address: &str) -> Self {
+        address.parse().map_or(Self::Unknown, Self::At)
+    }
 }
 
 impl fmt::Display for Client {
@@ -48,28 +53,29 @@ impl fmt::Display for Client {
     }
 }
 
-/// The options `ecv.token` and `ecv.allow`. Without either, everybody may switch, as with the original.
+/// The options `ecv.token` and `ecv.allow`. Without both, any client may switch, as with the
+/// original.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub(super) struct Guard {
     token: Option<String>,
     /// `None`: any address.
     allow: Option<Vec<IpNet>>,
 }
 
 impl Guard {
-    /// `allow` was checked with the options; what does not parse allows nobody.
-    pub fn new(token: Option<String>, allow: Option<&[String]>) -> Self {
+    /// The check of the options has validated `allow`. An invalid network contains no address.
+    pub(super) fn new(token: Option<String>, allow: Option<&[String]>) -> Self {
         let networks = |allow: &[String]| allow.iter().filter_map(|text| network(text)).collect();
         Self { token, allow: allow.map(networks) }
     }
 
-    /// `authorization`: the header of that name. Where both options are given, both are needed. `from_a_page`: a browser sends it on behalf of some
-    /// page, which may be anybody's; only a token lets it through.
-    pub fn admit(
+    /// Requires both the address and the token if both options are given. A request from a web page
+    /// always requires the token.
+    pub(super) fn admit(
         &self,
         client: Client,
         authorization: Option<&[u8]>,
-        from_a_page: bool,
+        from_page: bool,
     ) -> Result<(), Refusal> {
         let is_allowed = |allow: &Vec<IpNet>| match client {
             Client::At(address) => {
@@ -82,12 +88,12 @@ impl Guard {
             return Err(Refusal::Forbidden);
         }
         match &self.token {
-            None if from_a_page => Err(Refusal::Forbidden),
+            None if from_page => Err(Refusal::Forbidden),
             None => Ok(()),
             Some(token)
                 if authorization
                     .and_then(bearer)
-                    .is_some_and(|given| same(given, token.as_bytes())) =>
+                    .is_some_and(|given| is_same(given, token.as_bytes())) =>
             {
                 Ok(())
             }
@@ -101,8 +107,8 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// In a time that tells nothing of where they differ (but the length).
-fn same(given: &[u8], wanted: &[u8]) -> bool {
+/// Compares in a time that depends on the lengths alone.
+fn is_same(given: &[u8], wanted: &[u8]) -> bool {
     given.ct_eq(wanted).into()
 }
 
@@ -132,7 +138,7 @@ mod tests {
         assert_eq!(
             guard.admit(Client::Unknown, None, false),
             Err(Refusal::Forbidden),
-            "reset before it was asked for"
+            "reset before its address was read"
         );
         assert_eq!(
             self::guard(None, &["nonsense"]).admit(ip("::1"), None, false),
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_needed_to_the_letter() {
+    fn only_the_exact_token_is_accepted() {
         let guard = guard(Some("secret"), &[]);
         assert_eq!(guard.admit(ip("1.2.3.4"), Some(b"Bearer secret"), false), Ok(()));
         assert_eq!(guard.admit(Client::Unix, Some(b"bearer secret"), false), Ok(()));
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn with_both_both_are_needed_and_with_neither_everybody_may() {
+    fn both_options_require_both_and_without_them_any_client_may_switch() {
         let both = guard(Some("secret"), &["10.0.0.0/8"]);
         assert_eq!(both.admit(ip("10.0.0.1"), None, false), Err(Refusal::Unauthorized));
         assert_eq!(

@@ -1,7 +1,34 @@
-//! The health check: what load balancers ask, and what they are answered.
+//! The health check for load balancers (ECV, "extended content verification"): its requests, its
+//! answers, who may switch it, and how the health of the app is found.
+//!
+//! It is answered in two places: on the app's port by JavaScript, in each worker or in the single
+//! process, through a [`HealthCheck`]; and on the monitor's port by a [`HealthResponder`], on the
+//! monitor's thread. Both read and write the same scoreboard header, so a switch counts for all
+//! processes at once. Whoever received the request writes the answer.
+//!
+//! What always holds: the answers are, byte for byte, those of the original's manual. Callers share
+//! the check under way, so a flood of requests is one probe. Every verdict comes within twice
+//! `ecv.timeout`.
 
-pub mod check;
+mod answer;
+mod checker;
 mod guard;
-pub mod probe;
+mod health_check;
+mod probe;
+mod responder;
+mod routes;
+mod switch;
+mod target;
 mod tls;
-pub mod verdict;
+mod validator;
+
+pub(crate) use answer::HealthAnswer;
+pub(crate) use checker::HealthChecker;
+pub(crate) use guard::Client;
+pub(crate) use health_check::HealthCheck;
+pub(crate) use responder::{ClusterHealth, HealthResponder};
+pub(crate) use routes::Route;
+pub(crate) use switch::{SwitchRequest, switch_by_command};
+
+/// A problem that a check found, as text for people. `None`: the app is healthy.
+pub(crate) type Problem = Option<String>;

@@ -14,23 +14,23 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::health::probe::Trust;
+use super::target::Trust;
 
-/// A TLS connection to `host` over `stream`. The error is in words.
-pub async fn connect<S>(trust: Trust, host: &str, stream: S) -> Result<TlsStream<S>, String>
+/// Starts TLS with `host` over `stream`. An error is a text for people.
+pub(super) async fn connect<S>(trust: Trust, host: &str, stream: S) -> Result<TlsStream<S>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let connector = TlsConnector::from(match trust {
-        Trust::Own => Arc::new(config(trust)?),
-        Trust::Machine => machine()?,
+        Trust::Any => Arc::new(config(trust)?),
+        Trust::Machine => machine_config()?,
     });
     connector.connect(name, stream).await.map_err(|error| error.to_string())
 }
 
-/// Reading all that the machine trusts takes milliseconds: once is enough.
-fn machine() -> Result<Arc<ClientConfig>, String> {
+/// Reads the certificates of the machine once, since that takes milliseconds.
+fn machine_config() -> Result<Arc<ClientConfig>, String> {
     static READ: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = READ.get() {
         return Ok(Arc::clone(config));
@@ -47,19 +47,20 @@ fn config(trust: Trust) -> Result<ClientConfig, String> {
     Ok(match trust {
         Trust::Machine => {
             let mut roots = RootCertStore::empty();
-            // What the machine has and cannot be read is as if it were not there: the handshake tells.
+            // Unreadable certificates count as absent: the handshake fails then.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             builder.with_root_certificates(roots).with_no_client_auth()
         }
-        Trust::Own => {
+        Trust::Any => {
             let any = Arc::new(AnyCertificate(provider));
             builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
         }
     })
 }
 
-/// Takes any certificate, for the app at its own address: nothing secret is sent there, and certificates that OpenSSL serves but a
-/// strict reader refuses (of the first version, say) are no reason to call the app sick.
+/// Accepts any certificate, for the app at its own address: nothing secret is sent there. OpenSSL
+/// serves certificates that a strict parser refuses (of version 1, for example), and they do not
+/// make the app unhealthy.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

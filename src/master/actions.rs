@@ -41,7 +41,7 @@ impl Task {
         if let Some(endpoint) = oldest.cloned()
             && self.probed.set(Some(endpoint.clone()))
         {
-            checker.check.aim(endpoint);
+            checker.set_app(endpoint);
         }
     }
 

@@ -15,8 +15,8 @@ use crate::config::{Config, MAX_WORKERS};
 use crate::dispatcher::{Dispatcher, DispatcherEvent};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
-use crate::health::verdict::{Check, HealthChecker};
-use crate::monitor::thread::{Bound, Monitor, MonitorApp, Parts as MonitorParts};
+use crate::health::HealthChecker;
+use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
@@ -38,7 +38,7 @@ pub struct Master {
     /// One for each signal, in the order of `Signal`.
     signals: [Quota; 4],
     checker: Option<Arc<HealthChecker>>,
-    monitor_app: Arc<MonitorApp>,
+    user_app: Arc<UserApp>,
 }
 
 impl Master {
@@ -54,7 +54,7 @@ impl Master {
         let mut pids = PidDirectory::claim(&config.pids)?;
         let mut prepare = || {
             let listeners = app_listeners::bind(&config, launch.plain)?;
-            let monitor = Bound::bind(&config)?;
+            let monitor = MonitorListener::bind(&config)?;
             let logs = LogFiles::prepare(&config, launch.plain)?;
             Ok((listeners, monitor, logs, pids.listen()?))
         };
@@ -86,24 +86,24 @@ impl Master {
             DispatcherEvent::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         };
         let dispatcher = Dispatcher::start(listeners, config.balance, Box::new(pass_on))?;
-        let checker = config.ecv.as_ref().map(|ecv| {
-            let check = Check::new(ecv, board.header());
-            Arc::new(HealthChecker::new(ecv, check, Arc::downgrade(&embedder)))
-        });
+        let checker = config
+            .ecv
+            .as_ref()
+            .map(|ecv| HealthChecker::new(ecv, board.header(), Arc::downgrade(&embedder)));
         let is_ready = Arc::new(AtomicBool::new(false));
-        let monitor_app = Arc::new(MonitorApp::default());
-        let monitor_address = bound.as_ref().map(Bound::address);
+        let user_app = Arc::new(UserApp::default());
+        let monitor_address = bound.as_ref().map(MonitorListener::address);
         let start_monitor = |bound| {
             let backend = MonitorBackend::new(inputs.clone(), Arc::clone(&is_ready));
-            let parts = MonitorParts {
+            let monitored = Monitored {
                 config: config.clone(),
                 root: app.root.clone(),
-                backend: Arc::new(backend),
-                judge: checker.clone(),
-                app: Arc::clone(&monitor_app),
+                cluster: Arc::new(backend),
+                health_checker: checker.clone(),
+                user_app: Arc::clone(&user_app),
                 embedder: Arc::downgrade(&embedder),
             };
-            Monitor::start(bound, parts)
+            Monitor::start(bound, monitored)
         };
         let monitor = bound.map(start_monitor).transpose()?;
         let limits = limits(&config);
@@ -127,17 +127,17 @@ impl Master {
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
         let unanswered = Quota::new(UNANSWERED_BYTES);
         let signals = std::array::from_fn(|_| Quota::new(1));
-        Ok(Self { inputs, unanswered, signals, checker, monitor_app })
+        Ok(Self { inputs, unanswered, signals, checker, user_app })
     }
 
     /// From now on the user's monitor app gets the monitor's requests first.
     pub fn forward_to_app(&self) {
-        self.monitor_app.give();
+        self.user_app.enable();
     }
 
     /// The user's monitor app has taken a request.
     pub fn visitor_taken(&self) {
-        self.monitor_app.taken();
+        self.user_app.taken();
     }
 
     /// The validator's answer to [`MasterEvent::Validate`](crate::embedder::MasterEvent::Validate).

@@ -8,7 +8,7 @@ use super::replies::Until;
 use super::task::Task;
 use crate::config::MAX_WORKERS;
 use crate::error::{ClusterError, Result};
-use crate::health::verdict;
+use crate::health;
 use crate::os;
 use crate::protocol::control::Command;
 use crate::remote::Reply;
@@ -84,7 +84,8 @@ impl Task {
         let header = self.parts.board.header();
         let mut switched_by = None;
         let config = &self.parts.info.config;
-        let answer = verdict::switch(config, &header, disabled, |by| switched_by = Some(by));
+        let answer =
+            health::switch_by_command(config, &header, disabled, |by| switched_by = Some(by));
         if let Some(by) = switched_by {
             self.apply(Event::Switched { disabled, by });
         }

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::inbox::{Input, Inputs};
 use crate::error::{ClusterError, Result};
-use crate::monitor::Backend;
-use crate::monitor::thread::Switching;
+use crate::health::ClusterHealth;
+use crate::monitor::StatusSource;
 use crate::protocol::status::Status;
 use crate::quota::Quota;
 
@@ -38,20 +38,20 @@ impl MonitorBackend {
     }
 }
 
-impl Backend for MonitorBackend {
+impl StatusSource for MonitorBackend {
     async fn status(&self) -> Result<Status> {
         let ended = || ClusterError::WrongState { command: "show the cluster", state: "ended" };
         let (reply, status) = oneshot::channel();
         self.send(Input::Status(reply)).await;
         status.await.map_err(|_| ended())
     }
+}
 
+impl ClusterHealth for MonitorBackend {
     async fn warn(&self, message: String) {
         self.send(Input::Warning(message)).await;
     }
-}
 
-impl Switching for MonitorBackend {
     async fn switched(&self, disabled: bool, by: String) {
         self.send(Input::Switched { disabled, by }).await;
     }

@@ -1,8 +1,10 @@
-//! Numbers as people read them.
+//! Numbers and times for people.
 
 use std::time::{Duration, SystemTime};
 
-/// A count, with a comma between thousands.
+use crate::protocol::status::Time;
+
+/// Formats a count, with commas between thousands.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -15,7 +17,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// A measured number: with one decimal where that says something.
+/// Formats a measured number, with one decimal below ten.
 pub fn amount(number: f64) -> String {
     if number > 0.0 && number < 9.95 {
         format!("{number:.1}")
@@ -24,7 +26,7 @@ pub fn amount(number: f64) -> String {
     }
 }
 
-/// Bytes, in the unit in which they have one to four digits.
+/// Formats bytes, in the unit in which they have at most three digits.
 pub fn bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut size, mut unit) = (bytes.max(0.0), 0);
@@ -39,13 +41,13 @@ pub fn bytes(bytes: f64) -> String {
     }
 }
 
-/// How long ago `since` was, by its two largest units.
+/// Formats the time since `since`, in its two largest units.
 pub fn age(since: SystemTime) -> String {
     duration(SystemTime::now().duration_since(since).unwrap_or_default())
 }
 
-/// A duration by its two largest units.
-pub fn duration(duration: Duration) -> String {
+/// Formats a duration in its two largest units.
+fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -56,13 +58,19 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds, with decimals below ten and as seconds above a second.
+/// Formats milliseconds, from a second on as seconds.
 pub fn millis(millis: f64) -> String {
     if millis < 1000.0 {
         format!("{}\u{a0}ms", amount(millis))
     } else {
         format!("{:.1}\u{a0}s", millis / 1000.0)
     }
+}
+
+/// Formats a time in UTC, to the second.
+pub(super) fn utc(time: Time) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(time.millis() as i64).unwrap_or_default();
+    stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The live part of the first page: samples come from one task, and all who look share one rendering of each.
+//! The live part of the overview. One task takes the samples, and all clients share one rendering
+//! of each.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,28 +9,29 @@ use bytes::Bytes;
 use hyper::Response;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::monitor::history::History;
-use crate::monitor::page;
-use crate::monitor::respond::{Body, streamed};
+use super::chunks::streamed;
+use super::history::History;
+use super::pages::LiveView;
+use super::response::Body;
 use crate::protocol::status::Status;
 
-/// The media type of [`Live::stream`].
-const EVENTS: &str = "text/event-stream";
+/// The media type of [`LiveFeed::stream`].
+const EVENT_STREAM: &str = "text/event-stream";
 
-/// The last status, and the minutes before it; at first without a sample.
+/// The last status and its history, without a sample at first.
 #[derive(Default)]
-pub struct Live {
-    state: Mutex<State>,
+pub(super) struct LiveFeed {
+    state: Mutex<FeedState>,
     /// Changes with each sample.
     samples: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct FeedState {
     history: History,
     /// `None`: no sample yet, or the cluster has ended.
     status: Option<Status>,
-    /// The rendering of `status`, once somebody has looked.
+    /// The rendering of `status`, once a client has asked for it.
     rendered: Option<Rendered>,
 }
 
@@ -40,9 +42,9 @@ struct Rendered {
     event: Bytes,
 }
 
-impl Live {
-    /// Adds a sample; `None` means that the cluster cannot be shown.
-    pub fn add(&self, status: Option<Status>) {
+impl LiveFeed {
+    /// Adds a sample. `None` means that the cluster cannot be shown.
+    pub(super) fn add(&self, status: Option<Status>) {
         self.change(|state| {
             if let Some(status) = &status {
                 state.history.add(status, Instant::now());
@@ -53,19 +55,20 @@ impl Live {
         self.samples.send_replace(());
     }
 
-    /// The live part as HTML; `None` without a sample.
-    pub fn html(&self) -> Option<Arc<str>> {
+    /// Returns the live part as HTML, or `None` without a sample.
+    pub(super) fn html(&self) -> Option<Arc<str>> {
         Some(self.rendered()?.html)
     }
 
-    /// A stream of events, each with the live part after a sample. Ends with the cluster. Holds `place` for as long as it lasts.
-    pub fn stream(self: Arc<Self>, place: OwnedSemaphorePermit) -> Response<Body> {
+    /// Returns a stream of events, one with the live part after each sample. Ends with the cluster,
+    /// and holds `permit` until then.
+    pub(super) fn stream(self: Arc<Self>, permit: OwnedSemaphorePermit) -> Response<Body> {
         let mut samples = self.samples.subscribe();
-        streamed(EVENTS, |pieces| async move {
-            let _place = place;
-            // Whoever reads slowly skips samples: there is never more than one piece on its way.
+        streamed(EVENT_STREAM, |sender| async move {
+            let _permit = permit;
+            // A slow client skips samples: at most one chunk waits.
             while let Some(rendered) = self.rendered() {
-                if !pieces.send(rendered.event).await || samples.changed().await.is_err() {
+                if !sender.send(rendered.event).await || samples.changed().await.is_err() {
                     return;
                 }
             }
@@ -77,14 +80,13 @@ impl Live {
             let status = state.status.as_ref()?;
             if state.rendered.is_none() {
                 state.rendered =
-                    page::Live::new(status, &state.history).render().ok().map(Rendered::new);
+                    LiveView::new(status, &state.history).render().ok().map(Rendered::new);
             }
             state.rendered.clone()
         })
     }
 
-    /// Nothing that runs under the lock panics half-way; if it did, the state would still be one.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut FeedState) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::monitor::tests::{Monitor, on_a_runtime, read_until};
+use super::tests::{Monitor, on_a_runtime, read_until};
 
 /// A monitor with logs.
 struct Logs {
@@ -100,7 +100,7 @@ fn a_file_is_sent_as_what_it_is() {
 }
 
 #[test]
-fn nothing_outside_can_be_reached() {
+fn no_file_outside_can_be_reached() {
     on_a_runtime(async {
         let logs = Logs::new().await;
         std::os::unix::fs::symlink("../secret", logs.path("link")).unwrap();
@@ -200,7 +200,7 @@ fn a_file_is_followed_through_truncation_and_replacement() {
 }
 
 #[test]
-fn there_are_so_many_places_for_followers() {
+fn the_number_of_followers_is_limited() {
     on_a_runtime(async {
         let logs = Logs::new().await;
         let mut streams = Vec::new();
@@ -214,13 +214,13 @@ fn there_are_so_many_places_for_followers() {
             logs.monitor.get("/logs/app.log").await.starts_with("HTTP/1.1 200"),
             "it is not a stream"
         );
-        // Whoever has gone away gives the place back, though nothing is written to the file.
+        // A client that has gone is noticed, although nothing is written to the file.
         streams.pop();
         let free = async {
             while logs.monitor.ask("HEAD", "/live", "").await.starts_with("HTTP/1.1 503") {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(crate::monitor::tests::PATIENCE, free).await.expect("a place");
+        tokio::time::timeout(super::tests::PATIENCE, free).await.expect("a permit");
     });
 }

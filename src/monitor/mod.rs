@@ -1,26 +1,32 @@
-//! The monitor: pages, JSON and metrics about one cluster, on a port of its own, by hyper.
+//! The monitor: pages, JSON and metrics about one cluster, on a port of its own, served by hyper.
 //!
-//! Runs on whatever tokio runtime it is given, and knows its cluster only as a [`Backend`]. Whoever connects is a stranger:
-//! the number of connections, the size and the time of everything they send or read is bounded, and nothing outside
-//! the `logs` directory can be reached.
+//! It runs on a thread of its own, and knows its cluster only as a [`StatusSource`] and a
+//! [`ClusterHealth`](crate::health::ClusterHealth). A request passes, in this order, `listener` and
+//! `server` (connections and their limits), `gateway` (health check, then the user's own monitor
+//! app) and `router` (the paths of the pages).
 //!
-//! `server` accepts connections and keeps their limits, asks whoever stands before the pages ([`server::Before`]), and
-//! leaves the rest to `router`, which knows the paths. Nothing here changes the cluster: every page is read only.
+//! What always holds: clients are strangers, so the number of connections and the size and time of
+//! everything that they send or read are bounded, and no file outside the `logs` directory can be
+//! reached. No page changes the cluster.
 
-pub mod app;
-pub mod assets;
-pub mod dependencies;
+mod chunks;
+mod dependencies;
+mod disk;
 pub mod format;
-pub mod history;
-pub mod live;
-pub mod logs;
-pub mod metrics;
-pub mod page;
-pub mod respond;
-pub mod router;
-pub mod server;
-pub mod tail;
-pub mod thread;
+mod gateway;
+mod history;
+mod listener;
+mod live;
+mod logs;
+mod metrics;
+mod negotiation;
+mod pages;
+mod response;
+mod router;
+mod series;
+mod server;
+mod thread;
+mod user_app;
 
 #[cfg(test)]
 mod logs_tests;
@@ -31,37 +37,9 @@ mod server_tests;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::path::PathBuf;
-
-use crate::error::Result;
-use crate::protocol::status::Status;
-
-pub use crate::monitor::respond::Body;
-pub use crate::monitor::router::Router;
-pub use crate::monitor::server::Accepting;
-pub use crate::monitor::server::Before;
-pub use crate::monitor::server::Remote;
-pub use crate::monitor::server::serve;
-
-/// The cluster that a monitor shows.
-pub trait Backend: Send + Sync + 'static {
-    /// How it is now. Fails only when it has ended.
-    fn status(&self) -> impl Future<Output = Result<Status>> + Send;
-    /// Tells the operator: the event `warning`.
-    fn warn(&self, message: String) -> impl Future<Output = ()> + Send;
-}
-
-/// What a monitor is told at its start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Path of the page, such as `/`; all other paths lie below it.
-    pub path: String,
-    /// Names and addresses that a `Host` header may have, without port; empty: any. For a monitor on loopback, against
-    /// DNS rebinding.
-    pub hosts: Vec<String>,
-    /// Directory whose files `/logs` shows.
-    pub logs: PathBuf,
-    /// Directory of the app's `package.json`, for `/deps`.
-    pub root: PathBuf,
-}
+pub use chunks::{ChunkReceiver, ChunkSender, chunk_channel};
+pub(crate) use listener::MonitorListener;
+pub use logs::{Follower, MAX_DEPTH, MAX_ENTRIES, start_of_last};
+pub(crate) use router::StatusSource;
+pub(crate) use thread::{Monitor, Monitored};
+pub(crate) use user_app::UserApp;

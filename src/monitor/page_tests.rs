@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::monitor::Settings;
-use crate::monitor::tests::{Monitor, on_a_runtime, read_until, settings};
+use super::router::Settings;
+use super::tests::{Monitor, NoFilter, on_a_runtime, read_until, settings};
 
 #[test]
 fn the_first_page_shows_the_cluster_and_escapes_what_it_says() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         let below = Settings { path: "/mon/".into(), ..settings(directory.path()) };
-        let monitor = Monitor::with(below, Arc::new(())).await;
+        let monitor = Monitor::with(below, Arc::new(NoFilter)).await;
         for path in ["/mon", "/mon/"] {
             let page = monitor.get(path).await;
             assert!(page.starts_with("HTTP/1.1 200") && page.contains("vary: Accept"), "{page}");
@@ -37,7 +37,7 @@ fn the_first_page_shows_the_cluster_and_escapes_what_it_says() {
 }
 
 #[test]
-fn a_change_of_the_cluster_reaches_who_looks() {
+fn a_change_of_the_cluster_reaches_open_pages() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         let monitor = Monitor::new(directory.path()).await;

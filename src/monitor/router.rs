@@ -1,6 +1,8 @@
-//! Which path shows what, and to whom.
+//! The paths of the monitor, and what each shows. Every page is read-only.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,44 +13,61 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 
-use crate::monitor::history::EVERY;
-use crate::monitor::live::Live;
-use crate::monitor::logs::Wanted;
-use crate::monitor::page::{Deps, Frame, Logs, Page};
-use crate::monitor::respond::{Answer, Body, Problem, whole};
-use crate::monitor::{Backend, Settings, assets, dependencies, logs, metrics, page, respond};
+use super::dependencies::DependencyCache;
+use super::history::SAMPLE_EVERY;
+use super::live::LiveFeed;
+use super::logs::{self, LogQuery};
+use super::pages::{self, DependenciesPage, Frame, LogsPage, OverviewPage};
+use super::response::{self, Body, PageError, PageResult, whole};
+use super::{metrics, negotiation};
+use crate::error::Result as ClusterResult;
 use crate::protocol::status::Status;
 
-/// How many responses may last: live pages and files that are followed.
-const STREAMS: usize = 32;
-/// A cluster that does not say how it is within this time is not shown.
+/// Long-lived responses at the same time: live pages and followed files.
+const MAX_STREAMS: usize = 32;
+/// A cluster that does not return its status within this time is not shown.
 const STATUS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The monitor's pages.
-pub struct Router<B> {
-    settings: Settings,
-    /// Before every path: `settings.path` without a slash at its end, so empty for `/`.
-    prefix: String,
-    backend: Arc<B>,
-    live: Arc<Live>,
-    deps: dependencies::Cache,
-    /// Places of responses that last until the client has enough.
-    places: Arc<Semaphore>,
+/// The cluster that a monitor shows.
+pub(crate) trait StatusSource: Send + Sync + 'static {
+    /// Returns the present status. Fails only if the cluster has ended.
+    fn status(&self) -> impl Future<Output = ClusterResult<Status>> + Send;
 }
 
-impl<B: Backend> Router<B> {
-    /// Pages about `backend`.
-    pub fn new(settings: Settings, backend: Arc<B>) -> Arc<Self> {
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// The path of the overview, such as `/`. All other paths are below it.
+    pub(super) path: String,
+    /// Names and addresses that a `Host` header may have, without port. Empty: any.
+    pub(super) hosts: Vec<String>,
+    /// The directory whose files `/logs` shows.
+    pub(super) logs: PathBuf,
+    /// The directory of the app's `package.json`, for `/deps`.
+    pub(super) root: PathBuf,
+}
+
+pub(super) struct Router<C> {
+    settings: Settings,
+    /// `settings.path` without a slash at its end, so empty for `/`.
+    prefix: String,
+    cluster: Arc<C>,
+    live: Arc<LiveFeed>,
+    dependencies: DependencyCache,
+    streams: Arc<Semaphore>,
+}
+
+impl<C: StatusSource> Router<C> {
+    pub(super) fn new(settings: Settings, cluster: Arc<C>) -> Arc<Self> {
         let prefix = settings.path.trim_end_matches('/').to_owned();
-        let deps = dependencies::Cache::new(settings.root.clone());
-        let (live, places) = (Arc::new(Live::default()), Arc::new(Semaphore::new(STREAMS)));
-        Arc::new(Self { settings, prefix, backend, live, deps, places })
+        let dependencies = DependencyCache::new(settings.root.clone());
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Arc::new(Self { settings, prefix, cluster, live: Arc::default(), dependencies, streams })
     }
 
-    /// Takes the samples of which the first page is made, for ever; `serve` runs it beside the connections.
-    pub async fn watch(&self) {
-        let mut ticks = tokio::time::interval(EVERY);
-        // A machine that slept has nothing to catch up on.
+    /// Takes the samples of the overview, for ever.
+    pub(super) async fn watch(&self) {
+        let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+        // After a sleep of the machine there is nothing to catch up on.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -56,148 +75,154 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    /// Whether the request's `Host` is one that this monitor is known by.
-    pub fn knows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+    /// Whether the request's `Host` is a name of this monitor.
+    pub(super) fn knows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         self.settings.hosts.is_empty() || is_known(&self.settings.hosts, uri, headers)
     }
 
-    /// Answers a request; never fails. The body is not read.
-    pub async fn answer<T>(&self, request: Request<T>) -> Response<Body> {
+    /// Answers a request without reading its body. Never fails.
+    pub(super) async fn answer<T>(&self, request: Request<T>) -> Response<Body> {
         let (request, body) = request.into_parts();
         drop(body);
         let mut response =
-            self.find(&request).await.unwrap_or_else(|problem| self.explain(problem, &request));
-        respond::protect(&mut response);
-        if request.method == Method::HEAD { respond::without_body(response) } else { response }
+            self.find(&request).await.unwrap_or_else(|error| self.explain(error, &request));
+        response::protect(&mut response);
+        if request.method == Method::HEAD { response::without_body(response) } else { response }
     }
 
-    async fn find(&self, request: &Parts) -> Answer {
+    async fn find(&self, request: &Parts) -> PageResult {
         if !self.knows_host(&request.uri, &request.headers) {
-            return Err(Problem::new(
+            return Err(PageError::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "This monitor is not known by that name.",
             ));
         }
-        let path =
-            request.uri.path().strip_prefix(self.prefix.as_str()).ok_or_else(Problem::not_found)?;
+        let path = request
+            .uri
+            .path()
+            .strip_prefix(self.prefix.as_str())
+            .ok_or_else(PageError::not_found)?;
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Err(Problem {
+            return Err(PageError {
                 header: Some((header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
-                ..Problem::new(
+                ..PageError::new(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "Everything here is only for reading.",
                 )
             });
         }
-        let json = respond::wants_json(&request.headers);
+        let json = negotiation::prefers_json(&request.headers);
         match path {
             "" | "/" if json => self.json().await,
-            "" | "/" => self.page().await,
+            "" | "/" => self.overview().await,
             "/status.json" => self.json().await,
             "/live" => self.events().await,
             "/metrics" => self.metrics(&request.headers).await,
-            "/deps" => self.deps(json).await,
-            "/deps.json" => self.deps(true).await,
+            "/deps" => self.dependencies(json).await,
+            "/deps.json" => self.dependencies(true).await,
             "/logs" | "/logs/" => self.logs(json).await,
             _ => match path.strip_prefix("/logs/") {
                 Some(name) => self.log(name, request).await,
-                None => assets::find(path, &request.headers).ok_or_else(Problem::not_found),
+                None => pages::asset(path, &request.headers).ok_or_else(PageError::not_found),
             },
         }
     }
 
-    /// A problem as the client can read it.
-    fn explain(&self, problem: Problem, request: &Parts) -> Response<Body> {
-        let mut response = if respond::wants_json(&request.headers) {
-            respond::json(
-                problem.status,
-                &serde_json::json!({ "error": { "message": problem.text } }),
-            )
+    /// Returns an error as JSON or as a page.
+    fn explain(&self, error: PageError, request: &Parts) -> Response<Body> {
+        let mut response = if negotiation::prefers_json(&request.headers) {
+            let value = serde_json::json!({ "error": { "message": error.text } });
+            response::json(error.status, &value)
         } else {
-            page::problem(&self.prefix, &problem)
+            pages::error_page(&self.prefix, &error)
         };
-        response.headers_mut().extend(problem.header);
+        response.headers_mut().extend(error.header);
         response
     }
 
-    async fn status(&self) -> Result<Status, Problem> {
-        let unavailable = |text| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text);
-        match tokio::time::timeout(STATUS_WITHIN, self.backend.status()).await {
+    async fn status(&self) -> Result<Status, PageError> {
+        let unavailable = |text| PageError::new(StatusCode::SERVICE_UNAVAILABLE, text);
+        match tokio::time::timeout(STATUS_WITHIN, self.cluster.status()).await {
             Ok(status) => status.map_err(|error| unavailable(error.message())),
             Err(_) => Err(unavailable("The cluster does not answer.".to_owned())),
         }
     }
 
-    async fn json(&self) -> Answer {
-        let mut response = respond::json(StatusCode::OK, &self.status().await?);
+    async fn json(&self) -> PageResult {
+        let mut response = response::json(StatusCode::OK, &self.status().await?);
         vary(&mut response);
         Ok(response)
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+    async fn metrics(&self, headers: &HeaderMap) -> PageResult {
         let (media, text) =
-            metrics::page(self.status().await?, headers).map_err(Problem::internal)?;
+            metrics::page(self.status().await?, headers).map_err(PageError::internal)?;
         let mut response = whole(StatusCode::OK, media, text);
         vary(&mut response);
         Ok(response)
     }
 
-    async fn page(&self) -> Answer {
-        let live = self.html().await?;
-        let mut response =
-            page::render(StatusCode::OK, &Page { frame: self.frame("Overview"), live: &live })?;
+    async fn overview(&self) -> PageResult {
+        let live = self.live_html().await?;
+        let mut response = pages::render(
+            StatusCode::OK,
+            &OverviewPage { frame: self.frame("Overview"), live: &live },
+        )?;
         vary(&mut response);
         Ok(response)
     }
 
-    /// The live part; just after the start the first sample is not there yet.
-    async fn html(&self) -> Result<Arc<str>, Problem> {
+    /// Returns the live part. Takes the first sample if there is none yet.
+    async fn live_html(&self) -> Result<Arc<str>, PageError> {
         if let Some(html) = self.live.html() {
             return Ok(html);
         }
         self.live.add(Some(self.status().await?));
-        self.live.html().ok_or_else(|| Problem::internal("there is nothing to show"))
+        self.live.html().ok_or_else(|| PageError::internal("there is nothing to show"))
     }
 
-    async fn events(&self) -> Answer {
-        let place = self.place()?;
-        self.html().await?;
-        Ok(self.live.clone().stream(place))
+    async fn events(&self) -> PageResult {
+        let permit = self.stream_permit()?;
+        self.live_html().await?;
+        Ok(self.live.clone().stream(permit))
     }
 
-    async fn deps(&self, json: bool) -> Answer {
-        let tree = self.deps.tree().await?;
+    async fn dependencies(&self, json: bool) -> PageResult {
+        let tree = self.dependencies.tree().await?;
         let mut response = if json {
-            respond::json(StatusCode::OK, &*tree)
+            response::json(StatusCode::OK, &*tree)
         } else {
-            page::render(StatusCode::OK, &Deps::new(self.frame("Dependencies"), &tree))?
+            pages::render(
+                StatusCode::OK,
+                &DependenciesPage::new(self.frame("Dependencies"), &tree),
+            )?
         };
         vary(&mut response);
         Ok(response)
     }
 
-    async fn logs(&self, json: bool) -> Answer {
+    async fn logs(&self, json: bool) -> PageResult {
         let logs = logs::list(self.settings.logs.clone()).await?;
         let mut response = if json {
-            respond::json(StatusCode::OK, &logs)
+            response::json(StatusCode::OK, &logs)
         } else {
-            page::render(StatusCode::OK, &Logs { frame: self.frame("Logs"), logs: &logs })?
+            pages::render(StatusCode::OK, &LogsPage { frame: self.frame("Logs"), logs: &logs })?
         };
         vary(&mut response);
         Ok(response)
     }
 
-    async fn log(&self, name: &str, request: &Parts) -> Answer {
-        let wanted = Wanted::parse(request.uri.query().unwrap_or(""))?;
-        let place = wanted.follow.then(|| self.place()).transpose()?;
-        logs::file(self.settings.logs.clone(), name, wanted, request, place).await
+    async fn log(&self, name: &str, request: &Parts) -> PageResult {
+        let query = LogQuery::parse(request.uri.query().unwrap_or(""))?;
+        let permit = query.follow.then(|| self.stream_permit()).transpose()?;
+        logs::file(self.settings.logs.clone(), name, query, request, permit).await
     }
 
-    /// A place for a response that lasts.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.places.clone().try_acquire_owned().map_err(|_| Problem {
+    /// Returns the permit for a long-lived response.
+    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, PageError> {
+        self.streams.clone().try_acquire_owned().map_err(|_| PageError {
             header: Some((header::RETRY_AFTER, HeaderValue::from_static("10"))),
-            ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are watching already.")
+            ..PageError::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are watching already.")
         })
     }
 
@@ -206,12 +231,12 @@ impl<B: Backend> Router<B> {
     }
 }
 
-/// The same address has several forms.
+/// Marks a response whose address has several forms.
 fn vary(response: &mut Response<Body>) {
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
 }
 
-/// Whether `Host`, and the target where it names a host too, are among `hosts`.
+/// Whether `Host`, and the host of an absolute target, are among `hosts`.
 fn is_known(hosts: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
     let mut named = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else { return false };
@@ -222,7 +247,7 @@ fn is_known(hosts: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether two hosts are the same, whatever the case of their letters and the brackets and spelling of IPv6.
+/// Compares hosts without case, and IPv6 addresses without brackets and spelling.
 fn is_same(one: &str, other: &str) -> bool {
     let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let (one, other) = (bare(one), bare(other));
@@ -265,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn no_host_and_two_hosts_are_nobody() {
+    fn no_host_and_two_hosts_are_unknown() {
         let hosts = ["localhost".to_owned()];
         let mut headers = HeaderMap::new();
         assert!(!is_known(&hosts, &"/".parse().unwrap(), &headers));

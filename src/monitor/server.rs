@@ -1,209 +1,174 @@
-//! Accepts the monitor's connections and keeps their limits: how many, how long a request may take to come, how long a
-//! response may be stuck. Who comes when there are as many as may be takes the place of whoever has been idle for longest.
+//! Accepts connections and answers their requests, within limits: how many connections, how long a
+//! request may take to arrive, how long a response may be stuck.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
+use super::listener::{Acceptor, ClientIp, ClientStream};
+use super::response::{Body, TEXT, whole};
+use super::router::{Router, StatusSource};
 use crate::connection_limit::{ConnectionLimit, Permit};
-use crate::monitor::Backend;
-use crate::monitor::respond::{Body, TEXT, whole};
-use crate::monitor::router::Router;
 
-/// Size of a request's line and headers together, and how many headers.
-const HEAD_SIZE: usize = 16 * 1024;
-const HEADERS: usize = 64;
-/// Size of a request's body, and the time for it.
-const BODY_SIZE: usize = 64 * 1024;
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// The size of a request's line and headers together, and the number of headers.
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// The announced size of a request's body.
+const MAX_BODY: usize = 64 * 1024;
 /// Pause after a failed accept, which mostly means that descriptors have run out.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// A client that vanished without a word is noticed after about two minutes, also on a stream that is merely quiet.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What clients may take of the monitor.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at a time; a further one takes the place of an idle one.
-    pub connections: usize,
-    /// Time for a request's head, from the end of the response before it on.
-    pub head_within: Duration,
-    /// A response that cannot go on for this long is given up.
-    pub stuck_within: Duration,
+pub(super) struct Limits {
+    /// Connections at a time. A further one takes the place of the longest idle one.
+    pub(super) connections: usize,
+    /// Time for a request's head, from the end of the response before it.
+    pub(super) head_within: Duration,
+    /// A connection whose client reads nothing for this long is closed.
+    pub(super) write_within: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connections: 128, head_within: ten, stuck_within: ten }
+        Self { connections: 128, head_within: ten, write_within: ten }
     }
 }
 
-/// A listening socket.
-#[derive(Debug)]
-pub enum Accepting {
-    /// A TCP port.
-    Tcp(TcpListener),
-    /// A unix socket.
-    Unix(UnixListener),
-}
-
-/// The client of a request: its address, or `None` on a unix socket.
-pub type Remote = Option<IpAddr>;
-
-/// Who is asked before the pages: the health check, the user's own monitor app.
-pub trait Before: Send + Sync + 'static {
-    /// Breaks with the response, or goes on to the pages with the request, whose body may be read by then. Is asked before
-    /// the request's `Host` is looked at, and its response is sent as it is; see [`Router::knows_host`] and [`body`].
-    fn answer(
+/// Sees each request before the pages.
+pub(super) trait RequestFilter: Send + Sync + 'static {
+    /// Breaks with a response, which is sent as it is, or leaves the request to the pages. The
+    /// request's `Host` was not checked yet; see [`Router::knows_host`].
+    fn filter(
         &self,
         request: Request<Incoming>,
-        remote: Remote,
+        client: ClientIp,
     ) -> impl Future<Output = ControlFlow<Response<Body>, Request<Incoming>>> + Send;
 }
 
-/// Nobody is asked.
-impl Before for () {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        _remote: Remote,
-    ) -> ControlFlow<Response<Body>, Request<Incoming>> {
-        ControlFlow::Continue(request)
-    }
-}
-
-enum Stream {
-    Tcp(TcpStream, Remote),
-    Unix(UnixStream),
-}
-
-impl Accepting {
-    async fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, remote) = listener.accept().await?;
-                // A response goes out in few writes, and none should wait for the acknowledgement of another. A socket that
-                // refuses an option is as good.
-                let _ = stream.set_nodelay(true);
-                let keepalive =
-                    TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive.with_retries(4));
-                Ok(Stream::Tcp(stream, Some(remote.ip().to_canonical())))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok(Stream::Unix(stream))
-            }
-        }
-    }
-}
-
-/// Accepts and answers until it is dropped, and with it every connection. Nothing that a client does ends it. One for each
-/// router, since it takes the router's samples too.
-pub async fn serve<B: Backend>(
-    listener: Accepting,
-    router: Arc<Router<B>>,
-    before: Arc<impl Before>,
+/// Serves until it is dropped, and with it every connection. No client can end it. Call it once
+/// for a router, since it also takes the router's samples.
+pub(super) async fn serve<C: StatusSource>(
+    acceptor: Acceptor,
+    router: Arc<Router<C>>,
+    filter: Arc<impl RequestFilter>,
 ) {
-    serve_within(Limits::default(), listener, router, before).await;
+    serve_within(Limits::default(), acceptor, router, filter).await;
 }
 
-/// As [`serve`], within other limits.
-pub async fn serve_within<B: Backend>(
+pub(super) async fn serve_within<C: StatusSource>(
     limits: Limits,
-    listener: Accepting,
-    router: Arc<Router<B>>,
-    before: Arc<impl Before>,
+    acceptor: Acceptor,
+    router: Arc<Router<C>>,
+    filter: Arc<impl RequestFilter>,
 ) {
-    let accepting = accept(limits, listener, router.clone(), before);
+    let accepting = accept(limits, acceptor, router.clone(), filter);
     tokio::join!(router.watch(), accepting);
 }
 
-async fn accept<B: Backend>(
+async fn accept<C: StatusSource>(
     limits: Limits,
-    listener: Accepting,
-    router: Arc<Router<B>>,
-    before: Arc<impl Before>,
+    acceptor: Acceptor,
+    router: Arc<Router<C>>,
+    filter: Arc<impl RequestFilter>,
 ) {
     let limit = ConnectionLimit::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
-        match listener.accept().await {
+        match acceptor.accept().await {
             Ok(stream) => {
                 let permit = limit.acquire().await;
                 while connections.try_join_next().is_some() {}
-                let answers = Answers {
-                    router: router.clone(),
-                    before: before.clone(),
-                    permit: Arc::new(permit),
-                };
+                let (router, filter) = (router.clone(), filter.clone());
+                let connection = Connection { router, filter, permit };
                 connections.spawn(async move {
                     match stream {
-                        Stream::Tcp(stream, remote) => {
-                            attend(limits, stream, remote, answers).await
+                        ClientStream::Tcp(stream, client) => {
+                            connection.serve(limits, stream, client).await;
                         }
-                        Stream::Unix(stream) => attend(limits, stream, None, answers).await,
+                        ClientStream::Unix(stream) => connection.serve(limits, stream, None).await,
                     }
                 });
             }
             Err(error) => {
                 tracing::debug!(%error, "the monitor cannot accept");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
-        // Whoever has already asked is busy before the next one needs a place.
+        // A client whose request has arrived becomes busy before the next one needs a permit.
         tokio::task::yield_now().await;
     }
 }
 
-/// What answers the requests of one client.
-struct Answers<B, F> {
-    router: Arc<Router<B>>,
-    before: Arc<F>,
-    permit: Arc<Permit>,
+struct Connection<C, F> {
+    router: Arc<Router<C>>,
+    filter: Arc<F>,
+    permit: Permit,
 }
 
-impl<B: Backend, F: Before> Answers<B, F> {
-    /// The client is busy until the response has been taken to its end.
-    async fn answer(&self, request: Request<Incoming>, remote: Remote) -> Response<Body> {
-        let busy = self.permit.begin_request();
-        if request.body().size_hint().lower() > BODY_SIZE as u64 {
+impl<C: StatusSource, F: RequestFilter> Connection<C, F> {
+    /// Answers requests until the client, a limit or an eviction ends the connection.
+    async fn serve<S>(self, limits: Limits, stream: S, client: ClientIp)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(limits.write_within));
+        let service = hyper::service::service_fn(|request: Request<Incoming>| {
+            let connection = &self;
+            async move { Ok::<_, Infallible>(connection.answer(request, client).await) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_within)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service);
+        let ended = tokio::select! {
+            biased;
+            ended = served => ended,
+            () = self.permit.evicted() => {
+                return tracing::debug!("an idle connection of the monitor goes for another one");
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection of the monitor ended");
+        }
+    }
+
+    /// Keeps the connection busy until the response is sent.
+    async fn answer(&self, request: Request<Incoming>, client: ClientIp) -> Response<Body> {
+        let guard = self.permit.begin_request();
+        if request.body().size_hint().lower() > MAX_BODY as u64 {
             return too_large();
         }
-        let response = match self.before.answer(request, remote).await {
+        let response = match self.filter.filter(request, client).await {
             ControlFlow::Break(response) => response,
             ControlFlow::Continue(request) => self.router.answer(request).await,
         };
-        response.map(|body| Held { body, _kept: busy }.boxed_unsync())
+        response.map(|body| GuardedBody { body, _guard: guard }.boxed_unsync())
     }
 }
 
-/// A body, and what is kept until it is dropped.
-struct Held<T> {
+/// A body with a guard that lives as long.
+struct GuardedBody<G> {
     body: Body,
-    _kept: T,
+    _guard: G,
 }
 
-impl<T: Unpin> hyper::body::Body for Held<T> {
+impl<G: Unpin> hyper::body::Body for GuardedBody<G> {
     type Data = <Body as hyper::body::Body>::Data;
     type Error = <Body as hyper::body::Body>::Error;
 
@@ -223,50 +188,6 @@ impl<T: Unpin> hyper::body::Body for Held<T> {
     }
 }
 
-/// Answers the requests of one client until it, a limit, or somebody who needs the place ends the connection.
-async fn attend<B: Backend, F: Before, S>(
-    limits: Limits,
-    stream: S,
-    remote: Remote,
-    answers: Answers<B, F>,
-) where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let mut stream = Box::pin(TimeoutStream::new(stream));
-    stream.as_mut().set_write_timeout_pinned(Some(limits.stuck_within));
-    let service = hyper::service::service_fn(|request: Request<Incoming>| {
-        let answers = &answers;
-        async move { Ok::<_, Infallible>(answers.answer(request, remote).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_within)
-        .max_buf_size(HEAD_SIZE)
-        .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    let ended = tokio::select! {
-        biased;
-        ended = connection => ended,
-        () = answers.permit.evicted() => return tracing::debug!("an idle connection of the monitor goes for another one"),
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection of the monitor ended");
-    }
-}
-
-/// The body of a request as a whole, within the monitor's limits; otherwise the response that says which was broken.
-pub async fn body(request: Request<Incoming>) -> Result<Bytes, Response<Body>> {
-    let body = Limited::new(request.into_body(), BODY_SIZE).collect();
-    match tokio::time::timeout(BODY_WITHIN, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => {
-            Err(whole(StatusCode::BAD_REQUEST, TEXT, "the body did not come as a whole\n"))
-        }
-        Err(_) => Err(whole(StatusCode::REQUEST_TIMEOUT, TEXT, "the body did not come in time\n")),
-    }
-}
-
 fn too_large() -> Response<Body> {
-    whole(StatusCode::PAYLOAD_TOO_LARGE, TEXT, format!("a body may have {BODY_SIZE} bytes\n"))
+    whole(StatusCode::PAYLOAD_TOO_LARGE, TEXT, format!("a body may have {MAX_BODY} bytes\n"))
 }

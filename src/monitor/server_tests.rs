@@ -4,14 +4,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::monitor::respond::{TEXT, whole};
-use crate::monitor::server::{Before, Limits, Remote, body};
-use crate::monitor::tests::{Monitor, PATIENCE, on_a_runtime, read_until, settings};
-use crate::monitor::{Body, Settings};
+use super::listener::{Acceptor, ClientIp};
+use super::response::{Body, TEXT, whole};
+use super::router::{Router, Settings};
+use super::server::{Limits, RequestFilter, serve};
+use super::tests::{Monitor, NoFilter, PATIENCE, on_a_runtime, read_until, settings};
 
 #[test]
 fn the_status_is_json() {
@@ -36,7 +38,7 @@ fn other_methods_paths_and_hosts_are_refused() {
             hosts: vec!["localhost".into()],
             ..settings(directory.path())
         };
-        let monitor = Monitor::with(only, Arc::new(())).await;
+        let monitor = Monitor::with(only, Arc::new(NoFilter)).await;
         let cases = [
             ("GET /mon HTTP/1.1\r\nhost: LOCALHOST:80\r\nconnection: close\r\n\r\n", "200"),
             ("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "404"),
@@ -59,25 +61,23 @@ fn other_methods_paths_and_hosts_are_refused() {
 /// Answers POST with the body's length.
 struct Counts;
 
-impl Before for Counts {
-    async fn answer(
+impl RequestFilter for Counts {
+    async fn filter(
         &self,
         request: Request<Incoming>,
-        remote: Remote,
+        client: ClientIp,
     ) -> ControlFlow<Response<Body>, Request<Incoming>> {
-        assert!(remote.is_some_and(|address| address.is_loopback()));
+        assert!(client.is_some_and(|address| address.is_loopback()));
         if request.method() != hyper::Method::POST {
             return ControlFlow::Continue(request);
         }
-        ControlFlow::Break(match body(request).await {
-            Ok(body) => whole(StatusCode::OK, TEXT, format!("{} bytes", body.len())),
-            Err(response) => response,
-        })
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        ControlFlow::Break(whole(StatusCode::OK, TEXT, format!("{} bytes", body.len())))
     }
 }
 
 #[test]
-fn who_stands_before_the_pages_answers_first() {
+fn the_filter_answers_before_the_pages() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         let monitor = Monitor::with(settings(directory.path()), Arc::new(Counts)).await;
@@ -90,26 +90,21 @@ fn who_stands_before_the_pages_answers_first() {
             .talk("POST /x HTTP/1.1\r\ncontent-length: 65537\r\nconnection: close\r\n\r\n")
             .await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-        let chunked = format!(
-            "POST /x HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n10001\r\n{}\r\n0\r\n\r\n",
-            "a".repeat(65537)
-        );
-        let answer = monitor.talk(&chunked).await;
-        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     });
 }
 
 const SHORT: Duration = Duration::from_millis(300);
 
 fn limits() -> Limits {
-    Limits { connections: 2, head_within: SHORT, stuck_within: SHORT }
+    Limits { connections: 2, head_within: SHORT, write_within: SHORT }
 }
 
 #[test]
 fn a_head_that_is_too_large_or_too_slow_ends_the_connection() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
-        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let monitor =
+            Monitor::within(limits(), settings(directory.path()), Arc::new(NoFilter)).await;
         let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000));
         assert!(monitor.talk(&large).await.starts_with("HTTP/1.1 431"));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(65));
@@ -123,11 +118,12 @@ fn a_head_that_is_too_large_or_too_slow_ends_the_connection() {
 }
 
 #[test]
-fn a_connection_too_many_takes_the_place_of_the_one_that_has_been_idle_for_longest() {
+fn a_connection_too_many_evicts_the_one_idle_for_longest() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         let patient = Limits { head_within: PATIENCE, ..limits() };
-        let monitor = Monitor::within(patient, settings(directory.path()), Arc::new(())).await;
+        let monitor =
+            Monitor::within(patient, settings(directory.path()), Arc::new(NoFilter)).await;
         let request = b"GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n";
         let mut first = monitor.connect().await;
         let mut silent = monitor.connect().await;
@@ -144,12 +140,13 @@ fn a_connection_too_many_takes_the_place_of_the_one_that_has_been_idle_for_longe
 }
 
 #[test]
-fn where_all_are_being_answered_a_connection_too_many_waits_for_one_to_end() {
+fn a_connection_too_many_waits_while_all_are_busy() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("logs")).unwrap();
         std::fs::write(directory.path().join("logs/quiet"), "begin").unwrap();
-        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let monitor =
+            Monitor::within(limits(), settings(directory.path()), Arc::new(NoFilter)).await;
         let mut followers = Vec::new();
         for _ in 0..2 {
             let mut follower = monitor.connect().await;
@@ -164,20 +161,21 @@ fn where_all_are_being_answered_a_connection_too_many_waits_for_one_to_end() {
         third.write_all(b"GET /style.css HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut byte = [0];
         let early = tokio::time::timeout(SHORT, third.read(&mut byte)).await;
-        assert!(early.is_err(), "there is no place for it yet");
+        assert!(early.is_err(), "all are busy yet");
         followers.pop();
         read_until(&mut third, "HTTP/1.1 200").await;
     });
 }
 
 #[test]
-fn who_does_not_read_is_cut_and_who_has_nothing_to_read_is_not() {
+fn a_client_that_does_not_read_is_cut_and_one_with_nothing_to_read_is_not() {
     on_a_runtime(async {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("logs")).unwrap();
         std::fs::write(directory.path().join("logs/large"), vec![b'x'; 64 << 20]).unwrap();
         std::fs::write(directory.path().join("logs/quiet"), "begin").unwrap();
-        let monitor = Monitor::within(limits(), settings(directory.path()), Arc::new(())).await;
+        let monitor =
+            Monitor::within(limits(), settings(directory.path()), Arc::new(NoFilter)).await;
         let mut quiet = monitor.connect().await;
         quiet.write_all(b"GET /logs/quiet?follow=1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         read_until(&mut quiet, "begin").await;
@@ -200,12 +198,8 @@ fn a_unix_socket_is_served_too() {
         let path = directory.path().join("socket");
         let listener = tokio::net::UnixListener::bind(&path).unwrap();
         let cluster = Monitor::new(directory.path()).await.cluster;
-        let router = crate::monitor::Router::new(settings(directory.path()), cluster);
-        let serving = tokio::spawn(crate::monitor::serve(
-            crate::monitor::Accepting::Unix(listener),
-            router,
-            Arc::new(()),
-        ));
+        let router = Router::new(settings(directory.path()), cluster);
+        let serving = tokio::spawn(serve(Acceptor::Unix(listener), router, Arc::new(NoFilter)));
         let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
         stream
             .write_all(b"HEAD /status.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

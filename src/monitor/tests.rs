@@ -1,44 +1,56 @@
 //! A cluster for the monitor's tests, and clients that speak to it byte by byte.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::listener::{Acceptor, ClientIp};
+use super::response::Body;
+use super::router::{Router, Settings, StatusSource};
+use super::server::{Limits, RequestFilter, serve_within};
 use crate::error::{ClusterError, Result};
-use crate::monitor::server::{Limits, serve_within};
-use crate::monitor::{Accepting, Backend, Before, Router, Settings};
 use crate::protocol::status::{
     ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Status, Time, Totals,
     UnhealthyWorker, WorkerStatus,
 };
 
-/// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The deadline of everything that a test waits for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A cluster whose state a test sets.
-pub struct Cluster {
+pub(super) struct Cluster {
     /// `None`: it has ended.
-    pub status: Mutex<Option<Status>>,
-    /// What it was warned of.
-    pub warnings: Mutex<Vec<String>>,
+    pub(super) status: Mutex<Option<Status>>,
 }
 
-impl Backend for Cluster {
+impl StatusSource for Cluster {
     async fn status(&self) -> Result<Status> {
         let status = self.status.lock().unwrap().clone();
         status.ok_or(ClusterError::WrongState { command: "show the cluster", state: "gone" })
     }
+}
 
-    async fn warn(&self, message: String) {
-        self.warnings.lock().unwrap().push(message);
+/// Leaves every request to the pages.
+pub(super) struct NoFilter;
+
+impl RequestFilter for NoFilter {
+    async fn filter(
+        &self,
+        request: Request<Incoming>,
+        _client: ClientIp,
+    ) -> ControlFlow<Response<Body>, Request<Incoming>> {
+        ControlFlow::Continue(request)
     }
 }
 
 /// A worker in `slot`.
-pub fn worker(slot: u32, state: &'static str) -> WorkerStatus {
+pub(super) fn worker(slot: u32, state: &'static str) -> WorkerStatus {
     WorkerStatus {
         slot,
         pid: 4000 + slot,
@@ -55,7 +67,7 @@ pub fn worker(slot: u32, state: &'static str) -> WorkerStatus {
 }
 
 /// A cluster of two workers.
-pub fn status() -> Status {
+pub(super) fn status() -> Status {
     let started_at = Time::from_millis(1_337_359_770_000);
     Status {
         running: true,
@@ -90,45 +102,43 @@ pub fn status() -> Status {
     }
 }
 
-/// A monitor that serves on a port of its own for as long as it lives.
-pub struct Monitor {
-    /// Its port.
-    pub port: u16,
-    /// Its cluster.
-    pub cluster: Arc<Cluster>,
+/// A monitor that serves on a port of its own until it is dropped.
+pub(super) struct Monitor {
+    pub(super) port: u16,
+    pub(super) cluster: Arc<Cluster>,
     _serving: tokio::task::JoinSet<()>,
 }
 
 impl Monitor {
     /// At `/`, for any host, with the files of `directory`.
-    pub async fn new(directory: &Path) -> Self {
-        Self::with(settings(directory), Arc::new(())).await
+    pub(super) async fn new(directory: &Path) -> Self {
+        Self::with(settings(directory), Arc::new(NoFilter)).await
     }
 
-    /// As it is told.
-    pub async fn with(settings: Settings, before: Arc<impl Before>) -> Self {
-        Self::within(Limits::default(), settings, before).await
+    pub(super) async fn with(settings: Settings, filter: Arc<impl RequestFilter>) -> Self {
+        Self::within(Limits::default(), settings, filter).await
     }
 
-    /// As it is told, within limits that a test can wait for.
-    pub async fn within(limits: Limits, settings: Settings, before: Arc<impl Before>) -> Self {
-        let cluster =
-            Arc::new(Cluster { status: Mutex::new(Some(status())), warnings: Mutex::default() });
+    pub(super) async fn within(
+        limits: Limits,
+        settings: Settings,
+        filter: Arc<impl RequestFilter>,
+    ) -> Self {
+        let cluster = Arc::new(Cluster { status: Mutex::new(Some(status())) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let router = Router::new(settings, cluster.clone());
         let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(serve_within(limits, Accepting::Tcp(listener), router, before));
+        serving.spawn(serve_within(limits, Acceptor::Tcp(listener), router, filter));
         Self { port, cluster, _serving: serving }
     }
 
-    /// A connection.
-    pub async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
     }
 
     /// Sends bytes and reads until the other end closes.
-    pub async fn talk(&self, bytes: &str) -> String {
+    pub(super) async fn talk(&self, bytes: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -140,7 +150,7 @@ impl Monitor {
     }
 
     /// The response to one request, head and body, with more headers, each ending with CRLF.
-    pub async fn ask(&self, method: &str, path: &str, headers: &str) -> String {
+    pub(super) async fn ask(&self, method: &str, path: &str, headers: &str) -> String {
         self.talk(&format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
         ))
@@ -148,13 +158,13 @@ impl Monitor {
     }
 
     /// The response to GET.
-    pub async fn get(&self, path: &str) -> String {
+    pub(super) async fn get(&self, path: &str) -> String {
         self.ask("GET", path, "").await
     }
 }
 
 /// Settings of a monitor at `/`, for any host.
-pub fn settings(directory: &Path) -> Settings {
+pub(super) fn settings(directory: &Path) -> Settings {
     Settings {
         path: "/".into(),
         hosts: Vec::new(),
@@ -163,13 +173,13 @@ pub fn settings(directory: &Path) -> Settings {
     }
 }
 
-/// Runs a test on a runtime as the monitor's.
-pub fn on_a_runtime(test: impl Future<Output = ()>) {
+/// Runs a test on a runtime like the monitor's.
+pub(super) fn on_a_runtime(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
-/// Reads until `wanted` has come, and no longer than a test may wait.
-pub async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+/// Reads until `wanted` has arrived.
+pub(super) async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut seen = Vec::new();
     let reading = async {
         while !String::from_utf8_lossy(&seen).contains(wanted) {

@@ -4,12 +4,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use cluster2_rs::monitor::format;
-use cluster2_rs::monitor::logs::DEPTH;
-use cluster2_rs::monitor::logs::LOOKED_AT;
-use cluster2_rs::monitor::respond::Pieces;
-use cluster2_rs::monitor::tail::Follower;
-use cluster2_rs::monitor::tail::start_of_last;
+use cluster2_rs::monitor::{
+    Follower, MAX_DEPTH, MAX_ENTRIES, chunk_channel, format, start_of_last,
+};
 use cluster2_rs::os::contained_files;
 use cluster2_rs::os::contained_files::FoundFile;
 use tokio::sync::mpsc;
@@ -41,7 +38,7 @@ pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
 
 /// Lists the files, the newest last.
 fn found(root: &Path) -> Result<Vec<FoundFile>, Failed> {
-    let mut found = contained_files::list(root, DEPTH, LOOKED_AT).map_err(|error| {
+    let mut found = contained_files::list(root, MAX_DEPTH, MAX_ENTRIES).map_err(|error| {
         Failed::new(format!("cannot read the logs directory {}: {error}", root.display()))
     })?;
     if found.is_empty() {
@@ -111,7 +108,7 @@ impl Printer {
         let (all, mut pieces) = mpsc::channel(1);
         for name in names {
             let (file, start) = open(root, &name, lines)?;
-            let (sender, mut received) = Pieces::new();
+            let (sender, mut received) = chunk_channel();
             tokio::spawn(Follower::new(root.to_owned(), name.clone(), file, start).run(sender));
             let all = all.clone();
             tokio::spawn(async move {

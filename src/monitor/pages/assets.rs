@@ -1,12 +1,12 @@
-//! What the pages need besides themselves: their style, their script, their icon. Built in, and kept by browsers as long as they
-//! ask whether it is still the same.
+//! The files that pages load: style, script and icon. They are built in. Browsers keep them, and
+//! ask whether they have changed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use crate::monitor::respond::{Body, whole};
+use crate::monitor::response::{Body, whole};
 
 struct Asset {
     path: &'static str,
@@ -18,22 +18,23 @@ const ASSETS: [Asset; 3] = [
     Asset {
         path: "/style.css",
         media: "text/css; charset=utf-8",
-        text: include_str!("../../templates/style.css"),
+        text: include_str!("../../../templates/style.css"),
     },
     Asset {
         path: "/script.js",
         media: "text/javascript; charset=utf-8",
-        text: include_str!("../../templates/script.js"),
+        text: include_str!("../../../templates/script.js"),
     },
     Asset {
         path: "/icon.svg",
         media: "image/svg+xml",
-        text: include_str!("../../templates/icon.svg"),
+        text: include_str!("../../../templates/icon.svg"),
     },
 ];
 
-/// The asset at `path`, or 304 if the client has it already; `None` where there is none.
-pub fn find(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+/// Returns the asset at `path`, or 304 if the client has it already. `None`: there is no such
+/// asset.
+pub(crate) fn asset(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;
     let tag = tag(asset.text);
     let known =
@@ -56,7 +57,7 @@ pub fn find(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// Another one for another text.
+/// Returns the entity tag of a text.
 fn tag(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

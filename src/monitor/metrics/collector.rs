@@ -1,12 +1,8 @@
-//! `/metrics`: the status in the text format of Prometheus, or as OpenMetrics for whoever asks for that.
-//!
-//! One series for each slot, and totals of the cluster. A slot's counters start again with each of its workers, as Prometheus
-//! expects of counters; the cluster's never do. Where a slot has two workers for a moment, the one that holds it counts.
+//! The metrics of one status, as OpenMetrics.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use hyper::header::HeaderMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text,
@@ -16,48 +12,15 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::monitor::respond::prefers;
 use crate::protocol::status::{BUCKETS, Durations, Status, WorkerStatus};
 
-/// Media types of the two formats.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Before the name of every metric.
+/// The beginning of every metric's name.
 const PREFIX: &str = "cluster2";
-/// The states that a worker may be in.
+/// The states of a worker.
 const STATES: [&str; 4] = ["starting", "ready", "draining", "killed"];
 
-/// The metrics of one moment in the format that the client prefers, and its media type. Who prefers none is given what every tool
-/// reads.
-pub fn page(status: Status, headers: &HeaderMap) -> Result<(&'static str, String), fmt::Error> {
-    let text = text(status)?;
-    let open = prefers(headers, "application/openmetrics-text", "text/plain");
-    Ok(if open { (OPEN_METRICS, text) } else { (TEXT, classic(&text)) })
-}
-
-/// OpenMetrics in the older format: there the description of a counter has the name of its series, with `_total` at its end, and
-/// units and the end are not marked.
-fn classic(text: &str) -> String {
-    let described =
-        |line: &str| line.strip_prefix("# TYPE ")?.strip_suffix(" counter").map(str::to_owned);
-    let counters: HashSet<String> = text.lines().filter_map(described).collect();
-    let mut classic = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(name) => {
-                classic.push_str(&format!("# {kind} {name}_total {rest}"));
-            }
-            _ => classic.push_str(line),
-        }
-        classic.push('\n');
-    }
-    classic
-}
-
-/// The metrics of one moment as OpenMetrics.
-fn text(status: Status) -> Result<String, fmt::Error> {
+/// Returns the metrics of `status`.
+pub(super) fn text(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Snapshot(status)));
     let mut text = String::new();
@@ -70,14 +33,15 @@ struct Snapshot(Status);
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let mut page = Page(encoder);
-        page.master(&self.0)?;
-        page.totals(&self.0)?;
-        page.slots(&holders(&self.0.workers))
+        let mut families = FamilyEncoder(encoder);
+        families.master(&self.0)?;
+        families.totals(&self.0)?;
+        families.slots(&holders(&self.0.workers))
     }
 }
 
-/// The worker that holds each slot: a successor does so when it is ready, or when there is nobody else but those who leave.
+/// Returns the worker that holds each slot: the newest that is ready, else the newest that starts,
+/// else the newest that leaves.
 fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
     let rank = |worker: &WorkerStatus| match worker.state {
         "ready" => (2, worker.generation),
@@ -94,10 +58,10 @@ fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
     holders
 }
 
-/// The text as it grows: one method for each kind of metric.
-struct Page<'a>(DescriptorEncoder<'a>);
+/// Writes the families of metrics.
+struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
-impl Page<'_> {
+impl FamilyEncoder<'_> {
     fn master(&mut self, status: &Status) -> fmt::Result {
         let master = &status.master;
         let build = [("version", master.version.as_str()), ("node", master.node.as_str())];
@@ -302,11 +266,10 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::tests::status;
-    use crate::monitor::tests::worker;
+    use crate::monitor::tests::{status, worker};
 
     #[test]
-    fn what_prometheus_reads() {
+    fn prometheus_reads_these_series() {
         let mut status = status();
         status.master.node = "v\"24\"\\\n".into();
         status.totals.drains.add(300);
@@ -334,35 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_ask_for_open_metrics_is_given_the_older_format() {
-        let mut headers = HeaderMap::new();
-        let (media, text) = page(status(), &headers).unwrap();
-        assert_eq!(media, TEXT);
-        for line in [
-            "# TYPE cluster2_requests_total counter",
-            "cluster2_requests_total 1000.0",
-            "# TYPE cluster2_build_info gauge",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
-        }
-        assert!(text.contains("# HELP cluster2_worker_cpu_seconds_total Processor"), "{text}");
-        assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
-        let prometheus =
-            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-        headers.insert(hyper::header::ACCEPT, prometheus.parse().unwrap());
-        let (media, open) = page(status(), &headers).unwrap();
-        assert_eq!(media, OPEN_METRICS);
-        let series = |text: &str| {
-            text.lines()
-                .filter(|line| !line.starts_with('#'))
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(series(&text), series(&open));
-    }
-
-    #[test]
-    fn a_series_comes_once_though_a_slot_has_two_workers() {
+    fn a_slot_with_two_workers_has_each_series_once() {
         let mut status = status();
         let old = WorkerStatus { generation: 2, ..worker(0, "draining") };
         let young = WorkerStatus {

@@ -1,0 +1,65 @@
+//! The query of `/logs/<file>`: `tail` and `follow`.
+
+use hyper::StatusCode;
+
+use crate::monitor::response::PageError;
+
+/// The most lines that `tail` gives.
+const MAX_TAIL: u64 = 10_000;
+
+/// The part of a file that a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LogQuery {
+    /// Only so many of its last lines.
+    pub(super) tail: Option<u64>,
+    /// Whether appended data is sent too.
+    pub(crate) follow: bool,
+}
+
+impl LogQuery {
+    /// Ignores unknown parameters.
+    pub(crate) fn parse(query: &str) -> Result<Self, PageError> {
+        let mut parsed = Self { tail: None, follow: false };
+        for pair in query.split('&') {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("tail", number) => {
+                    parsed.tail =
+                        Some(number.parse::<u64>().map_err(|_| invalid("tail"))?.min(MAX_TAIL))
+                }
+                ("follow", "1") => parsed.follow = true,
+                ("follow", "0") => parsed.follow = false,
+                ("follow", _) => return Err(invalid("follow")),
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn invalid(name: &str) -> PageError {
+    let text = match name {
+        "tail" => "'tail' is a number of lines.",
+        _ => "'follow' is 1 or 0.",
+    };
+    PageError::new(StatusCode::BAD_REQUEST, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_a_part_of_the_file() {
+        let parsed = |query| LogQuery::parse(query).map_err(|error| error.status);
+        assert_eq!(parsed(""), Ok(LogQuery { tail: None, follow: false }));
+        assert_eq!(
+            parsed("tail=99999999&x=y&follow=1"),
+            Ok(LogQuery { tail: Some(MAX_TAIL), follow: true })
+        );
+        for nonsense in
+            ["tail", "tail=", "tail=-1", "tail=1e3", "tail=99999999999999999999999", "follow=yes"]
+        {
+            assert_eq!(parsed(nonsense), Err(StatusCode::BAD_REQUEST), "{nonsense}");
+        }
+    }
+}
