@@ -12,5 +12,3 @@ mod shared_memory;
 pub mod single;
 pub mod terminal;
 pub mod worker;
-
-pub(crate) use convert::{fail, misuse, parse, print};

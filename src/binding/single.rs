@@ -53,7 +53,7 @@ impl NativeSingle {
         Ok(())
     }
 
-    /// Returns the health check for the app's port.
+    /// Returns the health check; see `NativeHealthCheck::new`.
     #[napi]
     pub fn health_check(
         &self,

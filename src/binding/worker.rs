@@ -186,8 +186,7 @@ impl NativeWorker {
         shared_memory::row(env, self.link.row())
     }
 
-    /// Returns the health check. `config` is the option `ecv` of the normalised options, `endpoint`
-    /// an `Endpoint` of `src/protocol/endpoint.rs`.
+    /// Returns the health check; see `NativeHealthCheck::new`.
     #[napi]
     pub fn health_check(
         &self,

@@ -15,6 +15,7 @@ mod disk;
 pub mod format;
 mod gateway;
 mod history;
+mod hosts;
 mod listener;
 mod live;
 mod logs;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::holders::holders;
 use crate::protocol::status::{BUCKETS, Durations, Status, WorkerStatus};
 
 /// The beginning of every metric's name.
@@ -38,24 +39,6 @@ impl Collector for Snapshot {
         families.totals(&self.0)?;
         families.slots(&holders(&self.0.workers))
     }
-}
-
-/// Returns the worker that holds each slot: the newest that is ready, else the newest that starts,
-/// else the newest that leaves.
-fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
-    let rank = |worker: &WorkerStatus| match worker.state {
-        "ready" => (2, worker.generation),
-        "starting" => (1, worker.generation),
-        _ => (0, worker.generation),
-    };
-    let mut holders = BTreeMap::new();
-    for worker in workers {
-        let holder = holders.entry(worker.slot).or_insert(worker);
-        if rank(worker) > rank(holder) {
-            *holder = worker;
-        }
-    }
-    holders
 }
 
 /// Writes the families of metrics.

@@ -7,5 +7,6 @@
 
 mod collector;
 mod format;
+mod holders;
 
 pub(super) use format::page;

@@ -1,0 +1,23 @@
+//! Which worker a slot's series are about.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::status::WorkerStatus;
+
+/// Returns the worker that holds each slot: the newest that is ready, else the newest that starts,
+/// else the newest that leaves.
+pub(super) fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
+    let rank = |worker: &WorkerStatus| match worker.state {
+        "ready" => (2, worker.generation),
+        "starting" => (1, worker.generation),
+        _ => (0, worker.generation),
+    };
+    let mut holders = BTreeMap::new();
+    for worker in workers {
+        let holder = holders.entry(worker.slot).or_insert(worker);
+        if rank(worker) > rank(holder) {
+            *holder = worker;
+        }
+    }
+    holders
+}
