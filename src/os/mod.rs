@@ -2,7 +2,7 @@
 //!
 //! Each file wraps one kind of kernel object behind safe, owned types, and knows nothing of
 //! clusters. What always holds: every descriptor made here is close-on-exec from its first moment;
-//! `unsafe` is only here, and in the three places where the binding calls Node-API itself.
+//! `unsafe` is only here, and in the two files of the binding that call Node-API itself.
 
 #![expect(unsafe_code, reason = "the room that wraps system calls")]
 
