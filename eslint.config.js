@@ -43,7 +43,6 @@ module.exports = [
   },
   {
     files: ['test/**/*.{js,mjs}'],
-    ignores: ['test/documents/**', 'test/architecture/layers-rust.test.js'],
     rules: {
       'max-len': [
         'error',

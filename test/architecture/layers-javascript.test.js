@@ -25,8 +25,14 @@ const ENTRIES = { 'lib/preload.js': ['worker'], 'lib/node-internals.js': ['node-
 
 /** What Node does not document: its properties, handles, parsers, and symbols it does not show. */
 const INTERNAL = [
-  /(?<!this)\._[a-z]/, /\{[^}]*\b_[a-z]\w*[^}]*\} = /, /\bgetOwnPropertySymbols\b/, /\bprocess\.binding\b/,
-  /\.parser\b/, /\bonconnection\b/, /\.(shouldKeepAlive|chunkedEncoding)\b/, /\bexitedAfterDisconnect\b/,
+  /(?<!this)\._[a-z]/,
+  /\{[^}]*\b_[a-z]\w*[^}]*\} = /,
+  /\bgetOwnPropertySymbols\b/,
+  /\bprocess\.binding\b/,
+  /\.parser\b/,
+  /\bonconnection\b/,
+  /\.(shouldKeepAlive|chunkedEncoding)\b/,
+  /\bexitedAfterDisconnect\b/,
   /\b(stream|socket)\.server\b/,
 ];
 
@@ -71,8 +77,13 @@ describe('the modules in JavaScript', () => {
   const files = filesIn(LIB, '.js');
 
   it('index.js uses lib and Node, nothing else', () => {
-    const others = requiredBy(path.join(ROOT, 'index.js')).filter((name) => !name.startsWith('node:'));
-    assert.deepStrictEqual(others.filter((name) => !name.startsWith('./lib/')), []);
+    const others = requiredBy(path.join(ROOT, 'index.js')).filter(
+      (name) => !name.startsWith('node:'),
+    );
+    assert.deepStrictEqual(
+      others.filter((name) => !name.startsWith('./lib/')),
+      [],
+    );
   });
 
   it('lib uses lib and Node, and never index.js', () => {
@@ -91,8 +102,12 @@ describe('the modules in JavaScript', () => {
       const room = roomOf(file);
       const allowed = room === '' ? (ENTRIES[relative(file)] ?? []) : MAY_USE[room];
       assert.ok(allowed, `lib/${room} has no place in the layers`);
-      const used = neighbours(file).map(roomOf).filter((name) => name !== '' && name !== room);
-      return used.filter((name) => !allowed.includes(name)).map((name) => `${relative(file)} uses ${name}`);
+      const used = neighbours(file)
+        .map(roomOf)
+        .filter((name) => name !== '' && name !== room);
+      return used
+        .filter((name) => !allowed.includes(name))
+        .map((name) => `${relative(file)} uses ${name}`);
     });
     assert.deepStrictEqual(upwards, []);
   });
@@ -104,19 +119,27 @@ describe('the modules in JavaScript', () => {
   it('what Node does not document is touched in lib/node-internals only', () => {
     const others = files.filter((file) => roomOf(file) !== 'node-internals');
     const touching = others.flatMap((file) => {
-      const code = fs.readFileSync(file, 'utf8').replace(/\/\*[^]*?\*\/|^\s*\/\/.*$|'[^'\n]*'/gm, '');
-      return INTERNAL.filter((pattern) => pattern.test(code)).map((pattern) => `${relative(file)}: ${pattern}`);
+      const code = fs
+        .readFileSync(file, 'utf8')
+        .replace(/\/\*[^]*?\*\/|^\s*\/\/.*$|'[^'\n]*'/gm, '');
+      return INTERNAL.filter((pattern) => pattern.test(code)).map(
+        (pattern) => `${relative(file)}: ${pattern}`,
+      );
     });
     assert.deepStrictEqual(touching, []);
   });
 
   it('where a module lies is asked only right in lib, where a release has all of them', () => {
-    const asking = files.filter((file) => /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')));
+    const asking = files.filter((file) =>
+      /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')),
+    );
     assert.deepStrictEqual(asking.filter((file) => path.dirname(file) !== LIB).map(relative), []);
   });
 
   it('the addon is loaded in one place', () => {
-    const loading = files.filter((file) => /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')));
+    const loading = files.filter((file) =>
+      /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')),
+    );
     assert.deepStrictEqual(loading.map(relative), ['lib/native.js']);
   });
 });

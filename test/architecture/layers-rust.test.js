@@ -32,7 +32,16 @@ const MAY_USE = {
   monitor: ['health', 'embedder', 'connection_limit', 'single_flight', ...BASE],
   status: BASE,
   single: ['worker', 'health', 'monitor', 'embedder', 'status', ...BASE],
-  master: ['supervision', 'dispatcher', 'health', 'monitor', 'remote', 'embedder', 'status', ...BASE],
+  master: [
+    'supervision',
+    'dispatcher',
+    'health',
+    'monitor',
+    'remote',
+    'embedder',
+    'status',
+    ...BASE,
+  ],
   binding: ['master', 'single', 'worker', 'health', 'remote', 'embedder', 'log', ...BASE],
   bin: ['master', 'monitor', 'remote', 'embedder', 'status', 'log', ...BASE],
 };
@@ -50,7 +59,10 @@ function readRust(file) {
 /** The part that is no test: a test module is the last thing in its file. */
 function withoutTests(source) {
   const isTestFile = /(^|\/)(tests|simulation|[a-z_]+_tests)(\/\w+)?\.rs$/.test(source.name);
-  const tests = source.code.findIndex((line, index) => line.trim() === '#[cfg(test)]' && /^\s*(#\[|(pub )?mod )/.test(source.code[index + 1]));
+  const tests = source.code.findIndex(
+    (line, index) =>
+      line.trim() === '#[cfg(test)]' && /^\s*(#\[|(pub )?mod )/.test(source.code[index + 1]),
+  );
   if (isTestFile) return [];
   return tests < 0 ? source.code : source.code.slice(0, tests);
 }
@@ -58,7 +70,8 @@ function withoutTests(source) {
 const rust = filesIn(SOURCES, '.rs').map(readRust);
 
 /** The module a file belongs to: the first name below src. */
-const moduleOf = (source) => path.relative(SOURCES, source.file).split(path.sep)[0].replace(/\.rs$/, '');
+const moduleOf = (source) =>
+  path.relative(SOURCES, source.file).split(path.sep)[0].replace(/\.rs$/, '');
 
 /** The path of a source as modules: `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`. */
 const pathOf = (source) => {
@@ -90,18 +103,25 @@ function importsOf(sources) {
     }
     return null;
   };
-  return new Map(sources.map((source) => {
-    const here = pathOf(source).split('::');
-    const code = withoutTests(source).join('\n');
-    const trees = [...code.matchAll(/\b(?:use\s+)?((?:crate|super|self)::[\w:]*(?:\{[^;]*\}(?=;))?)/g)].map(([, tree]) => tree);
-    const named = trees.flatMap((tree) => expand(tree)).map((name) => {
-      const segments = name.split('::');
-      const base = segments[0] === 'crate' ? [] : [...here];
-      while (['crate', 'super', 'self'].includes(segments[0])) if (segments.shift() === 'super') base.pop();
-      return resolve([...base, ...segments]);
-    });
-    return [source.name, new Set(named.filter((file) => file && file !== source.name))];
-  }));
+  return new Map(
+    sources.map((source) => {
+      const here = pathOf(source).split('::');
+      const code = withoutTests(source).join('\n');
+      const trees = [
+        ...code.matchAll(/\b(?:use\s+)?((?:crate|super|self)::[\w:]*(?:\{[^;]*\}(?=;))?)/g),
+      ].map(([, tree]) => tree);
+      const named = trees
+        .flatMap((tree) => expand(tree))
+        .map((name) => {
+          const segments = name.split('::');
+          const base = segments[0] === 'crate' ? [] : [...here];
+          while (['crate', 'super', 'self'].includes(segments[0]))
+            if (segments.shift() === 'super') base.pop();
+          return resolve([...base, ...segments]);
+        });
+      return [source.name, new Set(named.filter((file) => file && file !== source.name))];
+    }),
+  );
 }
 
 /** Groups of files from each of which a way leads to all others of its group and back. */
@@ -119,7 +139,9 @@ function circlesOf(imports) {
   const circles = new Map();
   for (const [file, seen] of reached) {
     if (!seen.has(file)) continue;
-    const circle = [...reached.keys()].filter((other) => seen.has(other) && reached.get(other).has(file)).sort();
+    const circle = [...reached.keys()]
+      .filter((other) => seen.has(other) && reached.get(other).has(file))
+      .sort();
     circles.set(circle.join(), circle);
   }
   return [...circles.values()];
@@ -137,9 +159,13 @@ describe('the modules in Rust', () => {
       .filter((source) => moduleOf(source) !== 'lib')
       .flatMap((source) => {
         const used = source.code.join('\n').matchAll(/\b(?:crate|cluster2_rs)::(\{[^}]*\}|\w+)/g);
-        const names = [...used].flatMap(([, names]) => names.match(/\b[a-z]\w*(?=\s*(?:::|,|\}|$))|^\w+/g) ?? []);
+        const names = [...used].flatMap(
+          ([, names]) => names.match(/\b[a-z]\w*(?=\s*(?:::|,|\}|$))|^\w+/g) ?? [],
+        );
         const allowed = [...MAY_USE[moduleOf(source)], moduleOf(source)];
-        return names.filter((name) => name in MAY_USE && !allowed.includes(name)).map((name) => `${source.name} uses ${name}`);
+        return names
+          .filter((name) => name in MAY_USE && !allowed.includes(name))
+          .map((name) => `${source.name} uses ${name}`);
       });
     assert.deepStrictEqual(upwards, []);
   });
@@ -150,17 +176,30 @@ describe('the modules in Rust', () => {
   });
 
   it('know Node-API only in binding', () => {
-    const others = rust.filter((source) => moduleOf(source) !== 'binding' && source.code.some((line) => /\bnapi(_derive)?::|#\[napi/.test(line)));
-    assert.deepStrictEqual(others.map(({ name }) => name), []);
+    const others = rust.filter(
+      (source) =>
+        moduleOf(source) !== 'binding' &&
+        source.code.some((line) => /\bnapi(_derive)?::|#\[napi/.test(line)),
+    );
+    assert.deepStrictEqual(
+      others.map(({ name }) => name),
+      [],
+    );
   });
 
   it('reach the operating system’s raw interface only in os', () => {
-    const others = rust.filter((source) => moduleOf(source) !== 'os' && source.code.some((line) => /\blibc::/.test(line)));
-    assert.deepStrictEqual(others.map(({ name }) => name), []);
+    const others = rust.filter(
+      (source) => moduleOf(source) !== 'os' && source.code.some((line) => /\blibc::/.test(line)),
+    );
+    assert.deepStrictEqual(
+      others.map(({ name }) => name),
+      [],
+    );
   });
 
   it('have neither clock, threads nor I/O where they only decide', () => {
-    const impure = /\bstd::(time|thread|net::(?!Ip)|fs|io|process|os)\b|\b(tokio|rustix|nix|socket2)::/;
+    const impure =
+      /\bstd::(time|thread|net::(?!Ip)|fs|io|process|os)\b|\b(tokio|rustix|nix|socket2)::/;
     const pure = rust.filter((source) => PURE.includes(moduleOf(source)));
     const others = pure.filter((source) => withoutTests(source).some((line) => impure.test(line)));
     assert.deepStrictEqual(others.map(({ name }) => name), []);
@@ -169,16 +208,26 @@ describe('the modules in Rust', () => {
 
 describe('the rules of the house in Rust', () => {
   /** Lines with the word `unsafe` as code, not as part of a lint's name. */
-  const unsafeLines = (source) => source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
+  const unsafeLines = (source) =>
+    source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
 
   it('unsafe stands only in os, and in the two places where the binding calls Node-API itself', () => {
-    const elsewhere = rust.filter((source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0);
-    assert.deepStrictEqual(elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`), ['src/binding/callback.rs: 8', 'src/binding/shared_memory.rs: 1']);
+    const elsewhere = rust.filter(
+      (source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0,
+    );
+    assert.deepStrictEqual(
+      elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`),
+      ['src/binding/callback.rs: 8', 'src/binding/shared_memory.rs: 1'],
+    );
   });
 
   it('each unsafe block and impl has its reason directly above, after SAFETY:', () => {
     const bare = rust.flatMap((source) =>
-      unsafeLines(source).filter((index) => /\bunsafe (\{|impl\b)/.test(source.code[index])).filter((index) => !hasReason(source, index)).map((index) => `${source.name}:${index + 1}`));
+      unsafeLines(source)
+        .filter((index) => /\bunsafe (\{|impl\b)/.test(source.code[index]))
+        .filter((index) => !hasReason(source, index))
+        .map((index) => `${source.name}:${index + 1}`),
+    );
     assert.deepStrictEqual(bare, []);
   });
 
@@ -192,7 +241,12 @@ describe('the rules of the house in Rust', () => {
 
   it('nothing unwraps or expects, but in tests', () => {
     const found = rust.flatMap((source) =>
-      withoutTests(source).flatMap((line, index) => (/\.(unwrap|expect|unwrap_err|expect_err)\(/.test(line) ? [`${source.name}:${index + 1}`] : [])));
+      withoutTests(source).flatMap((line, index) =>
+        /\.(unwrap|expect|unwrap_err|expect_err)\(/.test(line)
+          ? [`${source.name}:${index + 1}`]
+          : [],
+      ),
+    );
     assert.deepStrictEqual(found, []);
   });
 

@@ -1,6 +1,7 @@
 'use strict';
 
-// The form of all documents: links that lead somewhere, lines that fit a terminal, one word for one thing.
+// The form of all documents: links that lead somewhere, lines that fit a terminal, one word for one
+// thing.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -9,10 +10,14 @@ const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..', '..');
 const WIDTH = 100;
-const FILES = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: 'utf8' }).split('\n').filter(Boolean);
+const FILES = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+  .split('\n')
+  .filter(Boolean);
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 
-/** The lines outside of what `npm run bench` has written, and outside of code, with their numbers. */
+/**
+ * The lines outside of what `npm run bench` has written, and outside of code, with their numbers.
+ */
 function prose(file) {
   let fenced = false;
   let reported = false;
@@ -44,7 +49,8 @@ const FORMER = {
 describe('the documents', () => {
   it('are found', () => assert.ok(FILES.length > 20 && FILES.includes('README.md'), FILES.join()));
 
-  it('begin with a README of at most 200 lines', () => assert.ok(read('README.md').split('\n').length <= 200));
+  it('begin with a README of at most 200 lines', () =>
+    assert.ok(read('README.md').split('\n').length <= 200));
 
   it(`have lines of at most ${WIDTH} characters, outside of code and figures`, () => {
     const long = FILES.flatMap(prose).filter(({ line }) => line.length > WIDTH);
@@ -52,7 +58,10 @@ describe('the documents', () => {
   });
 
   it('use the words of today', () => {
-    const lines = FILES.flatMap(prose).map(({ line, where }) => ({ where, line: line.replace(/`[^`]*`/g, '') }));
+    const lines = FILES.flatMap(prose).map(({ line, where }) => ({
+      where,
+      line: line.replace(/`[^`]*`/g, ''),
+    }));
     const found = Object.entries(FORMER).flatMap(([word, now]) => {
       const former = new RegExp(`\\b${word}\\b`, 'i');
       const uses = lines.filter(({ line }) => former.test(line));
@@ -66,12 +75,19 @@ describe('the documents', () => {
     const wrong = [];
     for (const file of FILES) {
       const text = read(file);
-      const links = [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g), ...text.matchAll(/\b(?:src|srcset)="(?!https?:)([^"]+)"/g)];
+      const links = [
+        ...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g),
+        ...text.matchAll(/\b(?:src|srcset)="(?!https?:)([^"]+)"/g),
+      ];
       for (const [, link] of links) {
         const [name, heading] = link.split('#');
         const target = name ? path.join(ROOT, path.dirname(file), name) : path.join(ROOT, file);
-        const titles = () => [...fs.readFileSync(target, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title));
-        if (!fs.existsSync(target) || (heading && !titles().includes(heading))) wrong.push(`${file}: ${link}`);
+        const titles = () =>
+          [...fs.readFileSync(target, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+            anchor(title),
+          );
+        if (!fs.existsSync(target) || (heading && !titles().includes(heading)))
+          wrong.push(`${file}: ${link}`);
       }
     }
     assert.deepStrictEqual(wrong, []);
@@ -80,7 +96,9 @@ describe('the documents', () => {
   it('name tests that exist', () => {
     const [promises] = read('docs/internals/continuity.md').split('\n## How often');
     const named = [...promises.matchAll(/`([a-z]+\/[a-z0-9-]+)`/g)];
-    const missing = named.filter(([, name]) => !fs.existsSync(path.join(ROOT, 'test', `${name}.test.js`)));
+    const missing = named.filter(
+      ([, name]) => !fs.existsSync(path.join(ROOT, 'test', `${name}.test.js`)),
+    );
     assert.ok(named.length > 40, `only ${named.length}`);
     assert.deepStrictEqual(missing.map(([, name]) => name), []);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The reference and the types say what the code does: names of options, methods, events, error codes,
-// commands and metrics, and the defaults.
+// The reference and the types say what the code does: names of options, methods, events, error
+// codes, commands and metrics, and the defaults.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -17,9 +17,13 @@ const ROOT = path.join(__dirname, '..', '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
 /** The text of one page of the reference. */
 const page = (name) => read('docs', 'reference', `${name}.md`);
-const PAGES = fs.readdirSync(path.join(ROOT, 'docs', 'reference')).map((name) => path.parse(name).name);
+const PAGES = fs
+  .readdirSync(path.join(ROOT, 'docs', 'reference'))
+  .map((name) => path.parse(name).name);
 const TYPES = read('index.d.ts');
-const LIB = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true }).filter((name) => name.endsWith('.js'));
+const LIB = fs
+  .readdirSync(path.join(ROOT, 'lib'), { recursive: true })
+  .filter((name) => name.endsWith('.js'));
 const JAVASCRIPT = [read('index.js'), ...LIB.map((name) => read('lib', name))].join('\n');
 /** What `listen()` is in each kind of process. */
 const ROLES = LIB.filter((name) => /^(\w+)\/\1\.js$/.test(name));
@@ -40,7 +44,9 @@ function table(name, ...head) {
   assert.ok(at >= 0, `${name}.md has a table '${head.join(' | ')}'`);
   const rows = lines.slice(at + 2);
   const end = rows.findIndex((line) => !line.startsWith('|'));
-  return rows.slice(0, end).map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
+  return rows
+    .slice(0, end)
+    .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
 }
 
 /** What stands in backticks at the beginning of each row. */
@@ -70,7 +76,11 @@ function events() {
 describe('the reference', () => {
   it('lists every option, and no other', () => {
     const { top, ecv } = options();
-    assertSame(names(table('options', 'option', 'default')), [...top, ...ecv.map((name) => `ecv.${name}`)], 'options table');
+    assertSame(
+      names(table('options', 'option', 'default')),
+      [...top, ...ecv.map((name) => `ecv.${name}`)],
+      'options table',
+    );
   });
 
   it('shows the defaults that the code has', () => {
@@ -84,8 +94,10 @@ describe('the reference', () => {
       const [, literal] = shown.match(/^`(.*)`$/) ?? [];
       if (literal) {
         compared += 1;
-        if (JSON.stringify(JSON.parse(literal.replaceAll("'", '"'))) !== JSON.stringify(actual)) wrong.push(`${key}: ${actual}`);
-      } else if (shown === 'none' && actual !== null && actual !== false) wrong.push(`${key}: ${actual}`);
+        if (JSON.stringify(JSON.parse(literal.replaceAll("'", '"'))) !== JSON.stringify(actual))
+          wrong.push(`${key}: ${actual}`);
+      } else if (shown === 'none' && actual !== null && actual !== false)
+        wrong.push(`${key}: ${actual}`);
     }
     assert.deepStrictEqual(wrong, []);
     assert.ok(compared > 10, `only ${compared} literal defaults were found`);
@@ -103,7 +115,9 @@ describe('the reference', () => {
 
   it('lists every reason of `died`, and no other', () => {
     const words = matches(read('src', 'supervision', 'worker.rs'), /Self::\w+ => "([a-z-]+)"/g);
-    const shown = table('events', 'reason', 'why').flatMap(([first]) => matches(first, /`([a-z-]+)`/g));
+    const shown = table('events', 'reason', 'why').flatMap(([first]) =>
+      matches(first, /`([a-z-]+)`/g),
+    );
     assertSame(shown, words, 'reasons table');
     const [, typed] = TYPES.match(/\n {4}reason: (.*);\n/) ?? [];
     assertSame(matches(typed ?? '', /'([a-z-]+)'/g), words, 'reasons in index.d.ts');
@@ -130,7 +144,10 @@ describe('the reference', () => {
 
   it('lists every metric with its type, and no other', async () => {
     const monPort = await freePort();
-    const script = await new Script('http.js', { port: await freePort(), options: { monPort } }).ready();
+    const script = await new Script('http.js', {
+      port: await freePort(),
+      options: { monPort },
+    }).ready();
     const real = matches((await request(monPort, '/metrics')).body, /^# TYPE (\w+ \w+)$/gm);
     script.kill();
     await script.ended();
@@ -175,7 +192,11 @@ describe('index.d.ts', () => {
     assertSame(shown.map(([, , option]) => option), members(name), `${name}: each has a default`);
     const literals = shown.filter(([, text]) => /^('.*'|\d+|true|false|\{\})$/.test(text));
     for (const [, text, option] of literals) {
-      assert.deepStrictEqual(JSON.parse(text.replaceAll("'", '"')), defaults[option], `${name}.${option}`);
+      assert.deepStrictEqual(
+        JSON.parse(text.replaceAll("'", '"')),
+        defaults[option],
+        `${name}.${option}`,
+      );
     }
     assert.ok(literals.length >= 3, `${name}: only ${literals.length} literal defaults`);
   }

@@ -1,6 +1,7 @@
 'use strict';
 
-// What README.md and docs/ show is run, as a reader would: programs on ports of their own, commands against what they started.
+// What README.md and docs/ show is run, as a reader would: programs on ports of their own, commands
+// against what they started.
 
 const assert = require('node:assert');
 const { execFileSync, spawnSync } = require('node:child_process');
@@ -8,23 +9,21 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
-const description = require('../../package.json');
 const { Connection, request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
+const { CLI, assertAccepted, assertExists } = require('../helpers/snippet-commands');
 const { FILES, ROOT, blocks, commands } = require('../helpers/snippets');
 const { Tool, find } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
 const BLOCKS = blocks();
-const CLI = path.join(ROOT, 'bin', 'cluster2');
+const KINDS =
+  'program plain beside terminal asks status log sh json cluster2.json ecosystem'.split(' ').concat('not run');
 const CLEAN = { code: 0, signal: null };
 /** The program that commands are run against: the first of the README. */
 const SERVER = BLOCKS.find(({ kind }) => kind === 'program').text;
-/** What a command says that finds neither a cluster nor its directories. */
-const NOTHING_HERE = /no cluster is running|there is no directory|cannot read the logs directory/;
-const OF_NPM = ['ci', 'cit', 'install', 'pack', 'start', 'test'];
 
 /** As with other programs: where curl is missing its tests are skipped, in CI they fail. */
 const itAsks = find('curl') || process.env.CI ? it : it.skip;
@@ -50,7 +49,10 @@ async function place() {
 /** Writes a program there, with its ports. */
 function write({ cwd, port, monPort }, text) {
   const file = path.join(cwd, 'server.js');
-  fs.writeFileSync(file, text.replaceAll('port: 3000', `port: ${port}, monPort: ${monPort}`).replaceAll('3000', port));
+  fs.writeFileSync(
+    file,
+    text.replaceAll('port: 3000', `port: ${port}, monPort: ${monPort}`).replaceAll('3000', port),
+  );
   return file;
 }
 
@@ -84,34 +86,25 @@ async function assertServes(text, port) {
 
 /** Asks by curl, as a command says it, and returns what it printed; anything but 2xx fails. */
 function curl({ cwd, port }, command) {
-  const line = command.replace(/^curl /, 'curl -sS -w "%{stderr}%{http_code}" ').replaceAll(':3000', `:${port}`);
-  const { stdout, stderr } = spawnSync('sh', ['-c', line], { cwd, encoding: 'utf8', timeout: 10_000 });
+  const line = command
+    .replace(/^curl /, 'curl -sS -w "%{stderr}%{http_code}" ')
+    .replaceAll(':3000', `:${port}`);
+  const { stdout, stderr } = spawnSync('sh', ['-c', line], {
+    cwd,
+    encoding: 'utf8',
+    timeout: 10_000,
+  });
   assert.match(stderr, /^2\d\d$/, line);
   return stdout;
 }
 
 /** Without what differs from one machine and moment to the next. */
-const timeless = (text) => text.replace(/\w{3} \w{3} \d\d \d{4} [\d:]{8} GMT\S+ \([^)]*\)/g, 'DATE').replace(/(hostname|port)=\w[^&]*/g, '$1')
-  .replaceAll('\r', '').trim();
-
-/** Whether the command line takes that command: as far as it goes where nothing runs. */
-function assertTaken(cwd, command) {
-  const [name, ...args] = command.split(' ').slice(1);
-  const { status: code, stdout, stderr } = spawnSync(CLI, [name, ...args], { cwd, encoding: 'utf8', timeout: 10_000 });
-  if (['completions', 'man'].includes(name)) assert.strictEqual(code, 0, stderr);
-  else assert.match(stdout + stderr, name === 'start' ? /there is no script/ : NOTHING_HERE, command);
-}
-
-/** A command that is only looked at. */
-function check(cwd, command) {
-  const [program, first, second] = command.split(' ');
-  if (program === 'npx') return check(cwd, command.slice('npx '.length));
-  if (program === 'cluster2') return assertTaken(cwd, command);
-  assert.strictEqual(program, 'npm', `who checks '${command}'?`);
-  if (first === 'run') return assert.ok(description.scripts[second], command);
-  assert.ok(OF_NPM.includes(first), command);
-  return assert.ok(first !== 'install' || second === description.name, command);
-}
+const timeless = (text) =>
+  text
+    .replace(/\w{3} \w{3} \d\d \d{4} [\d:]{8} GMT\S+ \([^)]*\)/g, 'DATE')
+    .replace(/(hostname|port)=\w[^&]*/g, '$1')
+    .replaceAll('\r', '')
+    .trim();
 
 describe('what the documentation shows', function () {
   this.timeout(60_000);
@@ -119,16 +112,23 @@ describe('what the documentation shows', function () {
     home = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-snippets-'));
     fs.mkdirSync(path.join(home, 'node_modules'));
     const modules = { 'cluster2-rs': ROOT, express: path.join(ROOT, 'node_modules', 'express2') };
-    for (const [name, target] of Object.entries(modules)) fs.symlinkSync(target, path.join(home, 'node_modules', name));
+    for (const [name, target] of Object.entries(modules))
+      fs.symlinkSync(target, path.join(home, 'node_modules', name));
   });
   after(() => fs.rmSync(home, { recursive: true, force: true }));
 
   it('is all run, or it says why not', () => {
-    const fences = FILES.flatMap((file) => fs.readFileSync(path.join(ROOT, file), 'utf8').match(/^ *```/gm) ?? []);
+    const fences = FILES.flatMap(
+      (file) => fs.readFileSync(path.join(ROOT, file), 'utf8').match(/^ *```/gm) ?? [],
+    );
     assert.strictEqual(BLOCKS.length * 2, fences.length, 'a block is not found');
-    const known = ['program', 'plain', 'beside', 'terminal', 'asks', 'status', 'log', 'sh', 'json', 'cluster2.json', 'ecosystem', 'not run'];
-    const unknown = BLOCKS.filter(({ kind }) => !known.includes(kind) && !kind?.startsWith('part of '));
-    assert.deepStrictEqual(unknown.map(({ where, kind }) => `${where}: ${kind}`), []);
+    const unknown = BLOCKS.filter(
+      ({ kind }) => !KINDS.includes(kind) && !kind?.startsWith('part of '),
+    );
+    assert.deepStrictEqual(
+      unknown.map(({ where, kind }) => `${where}: ${kind}`),
+      [],
+    );
   });
 
   for (const { where, text } of of('program')) {
@@ -162,10 +162,13 @@ describe('what the documentation shows', function () {
 
   for (const block of of('asks')) {
     itAsks(`${block.where} is answered`, async () => {
-      const running = await start(SERVER.replace('port: 3000', 'port: 3000, ecv: { control: true }'));
+      const running = await start(
+        SERVER.replace('port: 3000', 'port: 3000, ecv: { control: true }'),
+      );
       for (const command of commands(block)) {
         const answer = curl(running, command);
-        if (block.language === 'console') assert.strictEqual(timeless(`$ ${command}\n${answer}`), timeless(block.text));
+        if (block.language === 'console')
+          assert.strictEqual(timeless(`$ ${command}\n${answer}`), timeless(block.text));
       }
       await stop(running);
     });
@@ -177,7 +180,9 @@ describe('what the documentation shows', function () {
         const [, value] = command.match(/^CLUSTER2_LOG=(\S+) node server\.js$/);
         const running = await start(SERVER, { CLUSTER2_LOG: value });
         await request(running.port);
-        await running.script.until('something is logged', () => /cluster2_rs/.test(running.script.errors));
+        await running.script.until('something is logged', () =>
+          /cluster2_rs/.test(running.script.errors),
+        );
         await stop(running);
       }
     });
@@ -188,16 +193,29 @@ describe('what the documentation shows', function () {
       const here = await place();
       write(here, programAbove(block));
       const [begin, ask, reload, end] = commands(block);
-      assert.deepStrictEqual([begin, reload, end], ['node server.js & sleep 1', 'kill -HUP %1', 'kill %1']);
+      assert.deepStrictEqual(
+        [begin, reload, end],
+        ['node server.js & sleep 1', 'kill -HUP %1', 'kill %1'],
+      );
       // Where a person would look, the shell waits until a file says that the test has.
       const looked = (name) => `until [ -e ${name} ]; do sleep 0.05; done`;
       const look = (name) => fs.writeFileSync(path.join(here.cwd, name), '');
-      const steps = [`cd '${here.cwd}'`, begin.replace('node', `'${NODE}'`), looked('one'), reload, looked('two'), end];
+      const steps = [
+        `cd '${here.cwd}'`,
+        begin.replace('node', `'${NODE}'`),
+        looked('one'),
+        reload,
+        looked('two'),
+        end,
+      ];
       const shell = new Tool('bash', ['-c', [...steps, 'wait %1; echo "exit code $?"'].join('\n')]);
       await until('all workers are ready', () => isReady(here.cwd));
       assert.match(curl(here, ask), /^hello from \d+\n$/);
       look('one');
-      await until('all workers are new', async () => (await status(here.cwd)).totals?.reloads === 1);
+      await until(
+        'all workers are new',
+        async () => (await status(here.cwd)).totals?.reloads === 1,
+      );
       look('two');
       await until('it has ended', () => shell.output.includes('exit code'));
       assert.match(shell.output, /exit code 0\n/);
@@ -209,11 +227,19 @@ describe('what the documentation shows', function () {
     it(`${where} is what status() tells`, async () => {
       const running = await start(SERVER);
       const shape = (value) => {
-        if (value === null || typeof value !== 'object') return value === null ? 'string' : typeof value;
+        if (value === null || typeof value !== 'object')
+          return value === null ? 'string' : typeof value;
         if (Array.isArray(value)) return value.slice(0, 1).map(shape);
-        return Object.fromEntries(Object.entries(value).sort().map(([key, inner]) => [key, key === 'deaths' ? 'counts' : shape(inner)]));
+        return Object.fromEntries(
+          Object.entries(value)
+            .sort()
+            .map(([key, inner]) => [key, key === 'deaths' ? 'counts' : shape(inner)]),
+        );
       };
-      assert.deepStrictEqual(shape(await status(running.cwd)), shape(new Function(`return (${text})`)()));
+      assert.deepStrictEqual(
+        shape(await status(running.cwd)),
+        shape(new Function(`return (${text})`)()),
+      );
       await stop(running);
     });
   }
@@ -224,7 +250,7 @@ describe('what the documentation shows', function () {
       if (kind === 'json') return;
       const cwd = fs.mkdtempSync(path.join(home, 'snippet-'));
       fs.writeFileSync(path.join(cwd, 'cluster2.json'), text);
-      assertTaken(cwd, 'cluster2 start');
+      assertAccepted(cwd, 'cluster2 start');
     });
   }
 
@@ -232,26 +258,34 @@ describe('what the documentation shows', function () {
     it(`${block.where} has commands that exist`, () => {
       const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-snippet-'));
       try {
-        for (const command of commands(block)) check(cwd, command);
+        for (const command of commands(block)) assertExists(cwd, command);
       } finally {
         fs.rmSync(cwd, { recursive: true });
       }
     });
   }
 
-  for (const { where, kind, text } of BLOCKS.filter((block) => block.kind?.startsWith('part of '))) {
+  for (const { where, kind, text } of BLOCKS.filter((block) =>
+    block.kind?.startsWith('part of '),
+  )) {
     it(`${where} is ${kind}`, () => {
-      const whole = fs.readFileSync(path.join(ROOT, kind.slice('part of '.length)), 'utf8').split('\n').map((line) => line.trim());
+      const whole = fs
+        .readFileSync(path.join(ROOT, kind.slice('part of '.length)), 'utf8')
+        .split('\n')
+        .map((line) => line.trim());
       for (const line of text.split('\n')) assert.ok(whole.includes(line.trim()), line);
     });
   }
 
   it('an ecosystem file of PM2 has only keys that the table explains', () => {
     for (const { where, text } of of('ecosystem')) {
-      const table = fs.readFileSync(path.join(ROOT, where.split(':')[0]), 'utf8').match(/^\| `ecosystem\.config\.js`[^]*?\n\n/m)[0];
+      const table = fs
+        .readFileSync(path.join(ROOT, where.split(':')[0]), 'utf8')
+        .match(/^\| `ecosystem\.config\.js`[^]*?\n\n/m)[0];
       const found = { exports: {} };
       new Function('module', text)(found);
-      for (const key of Object.keys(found.exports.apps[0])) assert.match(table, new RegExp(`^\\| [^|]*\`${key}\\b`, 'm'), key);
+      for (const key of Object.keys(found.exports.apps[0]))
+        assert.match(table, new RegExp(`^\\| [^|]*\`${key}\\b`, 'm'), key);
     }
   });
 });
