@@ -43,7 +43,7 @@ function find(platform) {
     const where = `${platform} (Node ${process.version})`;
     if (!PLATFORMS.includes(platform)) {
       const all = PLATFORMS.join(', ');
-      fail(`cluster2-rs has no addon for ${where}, but for ${all}. ${BUILD}`, cause);
+      fail(`cluster2-rs has no addon for ${where}, only for ${all}. ${BUILD}`, cause);
     }
     return fail(
       `the addon for ${where} is missing: neither ${beside} nor the package ` +

@@ -15,15 +15,15 @@ class Health {
   /** A check of a server found this; `undefined`: nothing. */
   found(server, problem) {
     this.#problems.set(server, problem ?? null);
-    this.#judge();
+    this.#updateVerdict();
   }
 
   /** A server was closed, and its problem is gone with it. */
   closed(server) {
-    if (this.#problems.delete(server)) this.#judge();
+    if (this.#problems.delete(server)) this.#updateVerdict();
   }
 
-  #judge() {
+  #updateVerdict() {
     for (const server of this.#problems.keys()) {
       if (!server.listening) this.#problems.delete(server);
     }

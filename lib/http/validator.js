@@ -25,7 +25,7 @@ async function validate(validator, answered, timeout) {
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, timeout, `the validator did not answer within ${timeout} ms`);
   });
-  const judge = async () => {
+  const run = async () => {
     try {
       const verdict = await validator(status, toObject(headers), body);
       return verdict === false ? 'the validator said no' : undefined;
@@ -34,7 +34,7 @@ async function validate(validator, answered, timeout) {
     }
   };
   try {
-    return await Promise.race([judge(), late]);
+    return await Promise.race([run(), late]);
   } finally {
     clearTimeout(timer);
   }

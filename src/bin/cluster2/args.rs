@@ -66,7 +66,7 @@ fn start() -> Command {
              shared by all workers, drains, answers the health check and is watched for hangs.\n\n\
              SIGTERM, SIGINT, SIGQUIT, SIGALRM and the end of the terminal end it gracefully, a \
              second Ctrl-C at once; SIGHUP \
-             replaces all workers; SIGUSR2 opens their log files anew with --output files, and \
+             replaces all workers; SIGUSR2 opens their log files again with --output files, and \
              else ends it gracefully.",
         )
         .arg(Arg::new("exec").value_name("SCRIPT").help(
@@ -158,7 +158,7 @@ pub fn command() -> Command {
         .subcommand(logs())
         .subcommand(on_running(
             "reopen-logs",
-            "Has workers open their log files anew, after these were moved away",
+            "Has workers open their log files again, after these were moved away",
         ))
         .subcommand(ecv())
         .subcommand(

@@ -67,7 +67,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
         }
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
-        "reopen-logs" => format!("{} workers have opened their log files anew", answer["workers"]),
+        "reopen-logs" => format!("{} workers have opened their log files again", answer["workers"]),
         "shutdown" if matches.get_flag("wait") => {
             format!("the cluster of master {} has ended", answer["pid"])
         }
