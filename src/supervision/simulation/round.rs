@@ -1,23 +1,9 @@
 //! What a round of a reload promises.
 
-use super::world::{LIMITS, World};
+use super::world::{LIMITS, RequestedRound, World};
 use crate::protocol::worker::WorkerId;
 use crate::supervision::worker::Cause;
 use crate::supervision::{WorkerRecord, WorkerState};
-
-/// A round of a reload, as its requests see it.
-#[derive(Default)]
-pub(super) struct RequestedRound {
-    /// Workers up to this one lived at the latest request.
-    pub(super) last_old: u32,
-    pub(super) addresses_may_change: bool,
-    /// It began with the request, so that all later workers run its code.
-    pub(super) at_once: bool,
-    /// A worker of its code has ended.
-    pub(super) lost: bool,
-    /// A worker has drained for it.
-    pub(super) begun: bool,
-}
 
 impl World {
     pub(super) fn request_reload(&mut self, addresses_may_change: bool) {

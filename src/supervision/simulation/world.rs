@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::round::RequestedRound;
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::supervisor::Supervisor;
@@ -17,6 +16,20 @@ pub(super) const LIMITS: Limits = Limits {
     max_heartbeat_delay: 3_000,
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
 };
+
+/// A round of a reload, as its requests see it.
+#[derive(Default)]
+pub(super) struct RequestedRound {
+    /// Workers up to this one lived at the latest request.
+    pub(super) last_old: u32,
+    pub(super) addresses_may_change: bool,
+    /// It began with the request, so that all later workers run its code.
+    pub(super) at_once: bool,
+    /// A worker of its code has ended.
+    pub(super) lost: bool,
+    /// A worker has drained for it.
+    pub(super) begun: bool,
+}
 
 /// The processes around a supervisor, and what it reported of them.
 pub(super) struct World {
