@@ -16,7 +16,7 @@ const description = require('../../package.json');
 /** Patterns of all files that the package may contain. */
 const MAY_BE = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|index\.js|index\.d\.ts)$/,
-  /^lib\/([a-z]+\/)?[a-z0-9-]+\.js$/,
+  /^lib\/([a-z-]+\/)?[a-z0-9-]+\.js$/,
   /^bin\/cluster2$/,
   /^cluster2-rs\.linux-\w+-\w+\.node$/,
   /^cluster2\.linux-\w+-\w+$/,
