@@ -31,7 +31,7 @@ function replace(from, to) {
  * @throws {Error} what cargo says is on standard error
  */
 async function build({ target = hostTarget(), outputDir = ROOT, crossCompile = false } = {}) {
-  // The two linkers would make cargo build all of it anew, each after the other, in one directory.
+  // In one directory, each of the two linkers would make cargo build all of it again.
   const own = process.env.CARGO_TARGET_DIR ?? 'target';
   const targetDir = crossCompile ? path.join(ROOT, 'target', 'cross') : path.resolve(ROOT, own);
   const settings = { cwd: ROOT, platform: true, release: true, noJsBinding: true, targetDir };

@@ -1,6 +1,6 @@
 'use strict';
-// One connection to a peer, one request at a time. A raw socket, since it has to be cheap beside what it measures, and
-// since each connection and each answer that does not come is to be seen.
+// One connection to a peer, one request at a time. A raw socket: it must be cheap beside what it
+// measures, and show each connection and each answer that does not come.
 
 const net = require('node:net');
 

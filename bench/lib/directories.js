@@ -1,5 +1,5 @@
 'use strict';
-// All that a run writes, but for its results, is below one temporary directory.
+// All that a run writes, except its results, is below one temporary directory.
 
 const fs = require('node:fs');
 const os = require('node:os');

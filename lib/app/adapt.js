@@ -63,7 +63,7 @@ function toServer(app, name = 'the app') {
  * @param {*} app what the user passed to `createApp`'s callback
  * @param {Array<number|string>} ports the `port` option, for a single app
  * @returns {Array<{ server: net.Server, ports: Array<number|string>, ready?: () => Promise }>}
- *   `ready` is to be awaited before the server listens
+ *   await `ready` before the server listens
  * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
  */
 function adapt(app, ports) {

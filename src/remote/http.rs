@@ -84,7 +84,7 @@ pub async fn request(stream: UnixStream, command: &Command) -> std::result::Resu
     let body =
         exchange.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| format!("its answer is no JSON: {error}"))
+        .map_err(|error| format!("its answer is not valid JSON: {error}"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! What always holds: a link changes only by `WorkerSet::change`, or by one of the set's own
 //! operations, and each of them brings all indices up to date: in which wait queues the worker is
-//! and with what load, whether its outbox is to be flushed, whether and when it is to be polled,
+//! and with what load, whether its outbox needs a flush, whether and when it needs a poll,
 //! and whether its reports are paused. So no caller can forget one. A worker that was removed is in
 //! none of them.
 //!

@@ -242,7 +242,7 @@ impl WorkerSet {
         std::mem::take(&mut self.paused).into()
     }
 
-    /// Whether something is to be tried again that epoll does not report.
+    /// Whether something must be tried again that epoll does not report.
     pub(in crate::dispatcher) fn must_retry(&self) -> bool {
         let is_stuck = |worker| self.links.get(worker).is_some_and(WorkerLink::must_retry);
         !self.paused.as_slice().is_empty() || self.unsent.as_slice().iter().any(is_stuck)
