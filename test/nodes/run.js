@@ -16,7 +16,7 @@ const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** The tests to run: files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(cli|workers)\//,
-  /^continuity\/(?!storm$)/,
+  /^continuity\/(?!(storm|kernel-balance)$)/,
   /^listening\/(?!ports$)/,
   /^servers\/(?!traffic$)/,
   /^single\/(listeners|process|shutdown)$/,
@@ -26,14 +26,13 @@ const TESTS = [
  * Slow tests among these that hardly depend on Node. They run only on the latest version of the
  * oldest and the newest line.
  */
-const MASTERS = [
+const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
-  /^(cli\/(bad-input|commands|help|notices|status)|servers\/untouched)$/,
+  /^continuity\/(clients|crash|orphan|shutdown)$/,
+  /^(cli\/|servers\/untouched$)/,
 ];
 const THOROUGH = ['18', '26'];
-/** Two minutes that run eight suites once more. They run only on the version that differs most. */
-const SLOWEST = { tests: /^continuity\/kernel-balance$/, version: '18' };
 
 /**
  * Returns the path of a Node of this version, from a package of the npm registry that contains only
@@ -66,10 +65,8 @@ function test(node, version) {
     .filter((file) => file.endsWith('.test.js'))
     .sort();
   const names = files.map((file) => file.slice(0, -'.test.js'.length));
-  const chosen = names.filter((name) => {
-    if (SLOWEST.tests.test(name)) return version === SLOWEST.version;
-    return isOneOf(name, TESTS) && (THOROUGH.includes(version) || !isOneOf(name, MASTERS));
-  });
+  const left = THOROUGH.includes(version) ? [] : THOROUGH_ONLY;
+  const chosen = names.filter((name) => isOneOf(name, TESTS) && !isOneOf(name, left));
   const reporter = ['--reporter', 'json', '--reporter-option', `output=${report}`];
   const mocha = [
     require.resolve('mocha/bin/mocha.js'),
