@@ -79,21 +79,22 @@ struct Links {
     _ends: Vec<[Channel; 2]>,
 }
 
+/// Makes the link of worker `id`. Returns it with the worker's row, and its ends of channel and
+/// orders.
+fn link(board: &Arc<Scoreboard>, id: u32) -> (WorkerLink, Row, Channel, Channel) {
+    let (ours, theirs) = Channel::pair().unwrap();
+    let (orders, their_orders) = Channel::pair().unwrap();
+    let row = board.row(id as usize - 1).unwrap();
+    let duplicate = theirs.duplicate().unwrap();
+    let link = WorkerLink::new(WorkerId(id), id - 1, orders, ours, duplicate, row.clone());
+    (link, row, theirs, their_orders)
+}
+
 fn links(workers: u32) -> Links {
     let board = Scoreboard::alone(workers as usize).unwrap();
     let mut all = Links { links: BTreeMap::new(), rows: Vec::new(), _ends: Vec::new() };
     for id in 1..=workers {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let row = board.row(id as usize - 1).unwrap();
-        let (orders, their_orders) = Channel::pair().unwrap();
-        let mut link = WorkerLink::new(
-            WorkerId(id),
-            id - 1,
-            orders,
-            ours,
-            theirs.duplicate().unwrap(),
-            row.clone(),
-        );
+        let (mut link, row, theirs, their_orders) = link(&board, id);
         link.serve(LISTENER, false);
         all.links.insert(WorkerId(id), link);
         all.rows.push(row);
@@ -172,17 +173,7 @@ fn stage(workers: u32) -> Stage {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let mut simulated = Vec::new();
     for id in 1..=workers {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let row = board.row(id as usize - 1).unwrap();
-        let (orders, their_orders) = Channel::pair().unwrap();
-        let link = WorkerLink::new(
-            WorkerId(id),
-            id - 1,
-            orders,
-            ours,
-            theirs.duplicate().unwrap(),
-            row.clone(),
-        );
+        let (link, row, theirs, their_orders) = link(&board, id);
         assert!(dispatcher.send(Request::Attach(Box::new(link))));
         their_orders.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
         their_orders
