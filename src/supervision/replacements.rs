@@ -42,7 +42,7 @@ pub(crate) struct Progress {
 pub(super) struct Round {
     /// Workers that are still to be replaced, in this order.
     pub(super) queue: VecDeque<WorkerId>,
-    /// How many workers of the new code there are to be.
+    /// How many workers run the new code once the round is over.
     pub(super) total: u32,
     /// Workers after this one run the new code.
     pub(super) last_old: WorkerId,
