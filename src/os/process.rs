@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,6 +165,16 @@ pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
+/// Returns a field of `/proc/<pid>/stat`, by its number in proc_pid_stat(5), from 3 on.
+pub(super) fn stat_field<T: FromStr>(pid: u32, number: usize) -> io::Result<T> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces and parentheses: count fields from the last one.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let field = fields.split_ascii_whitespace().nth(number - 3);
+    let value = field.and_then(|field| field.parse().ok());
+    value.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// A process as a pid file names it. The number alone is not enough, because it can be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -176,11 +187,7 @@ pub struct Identity {
 impl Identity {
     /// Returns the identity of a living process.
     pub fn of(pid: u32) -> io::Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name in parentheses may hold spaces and parentheses: count fields from the last one.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
-        Ok(Self { pid, started: started.ok_or(io::ErrorKind::InvalidData)? })
+        Ok(Self { pid, started: stat_field(pid, 22)? })
     }
 
     /// Opens a pidfd of exactly this process. `None`: it is gone, even if its number was reused.

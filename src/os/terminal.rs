@@ -1,19 +1,24 @@
 //! Whether a SIGHUP means that the terminal is gone, or is a request.
 //!
-//! When a terminal ends, the kernel sends the signal, or the shell that led the session passes it
-//! on. Only a signal's handler learns its sender. The command line has a handler of its own. Node's
-//! is libuv's, which ignores the sender; ours is put before it, remembers the sender, and then
-//! calls libuv's, for which nothing changes.
+//! When a terminal ends, the kernel sends the signal, or a shell of the session passes it on. Only
+//! a signal's handler learns its sender. The command line has a handler of its own. Node's is
+//! libuv's, which ignores the sender; ours is put before it, remembers the sender, and then calls
+//! libuv's, for which nothing changes.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+use super::process::{Identity, stat_field};
+
 /// This process's terminal at the start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Terminal {
     had_one: bool,
     ignored: bool,
+    /// Who may pass on that the terminal is gone: the leader of the session, which need not be an
+    /// ancestor any more, and the ancestors in it. A shell that another one started leads none.
+    shells: Vec<Identity>,
 }
 
 impl Terminal {
@@ -26,23 +31,28 @@ impl Terminal {
         Self {
             had_one: has_terminal(),
             ignored: ignored.unwrap_or(0) & 1 << (libc::SIGHUP - 1) != 0,
+            shells: shells_of_session(),
         }
     }
 
     /// Whether a SIGHUP of this sender means that the terminal is gone.
-    pub fn is_gone(self, sender: SignalSender) -> bool {
+    pub fn is_gone(&self, sender: SignalSender) -> bool {
         match sender {
             SignalSender::Kernel => true,
             // When a shell passes it on, all processes of its session have lost the terminal.
-            SignalSender::Process(pid) => {
-                self.had_one && Some(pid) == session_leader() && !has_terminal()
-            }
+            SignalSender::Process(pid) => self.had_one && self.is_shell(pid) && !has_terminal(),
             SignalSender::Unknown => false,
         }
     }
 
+    fn is_shell(&self, pid: u32) -> bool {
+        // A shell that passes it on ends at once, so it may be gone by now.
+        let is_same = |shell: &Identity| Identity::of(pid).map_or(true, |now| now == *shell);
+        self.shells.iter().find(|shell| shell.pid == pid).is_some_and(is_same)
+    }
+
     /// Whether the process outlives its terminal (`nohup`).
-    pub fn may_go(self) -> bool {
+    pub fn may_go(&self) -> bool {
         self.ignored
     }
 }
@@ -53,10 +63,15 @@ pub enum SignalSender {
     /// The kernel itself.
     Kernel,
     /// The process with this pid.
-    Process(i32),
-    /// It was not remembered.
+    Process(u32),
+    /// It was not remembered, or is in another pid namespace.
     Unknown,
 }
+
+/// Fields of `/proc/<pid>/stat`.
+const PARENT: usize = 4;
+const SESSION: usize = 6;
+const TTY: usize = 7;
 
 const UNKNOWN: i32 = 0;
 const KERNEL: i32 = -1;
@@ -117,22 +132,30 @@ pub fn last_sender() -> SignalSender {
     match LAST_SENDER.load(Ordering::Relaxed) {
         UNKNOWN => SignalSender::Unknown,
         KERNEL => SignalSender::Kernel,
-        pid => SignalSender::Process(pid),
+        pid => SignalSender::Process(pid.cast_unsigned()),
     }
 }
 
 fn has_terminal() -> bool {
-    // `tty_nr`, the fifth after the name in parentheses; 0 without a terminal.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    fields.split_ascii_whitespace().nth(4).is_some_and(|number| number != "0")
+    stat_field::<i64>(std::process::id(), TTY).is_ok_and(|number| number != 0)
 }
 
-/// Returns the pid of the leader of this session. `None` if it is in another pid namespace, as for
-/// a process that `docker exec` or a build runner started: the kernel returns 0 then, and names no
-/// sender in that namespace either.
-fn session_leader() -> Option<i32> {
-    nix::unistd::getsid(None).ok().map(nix::unistd::Pid::as_raw).filter(|pid| *pid > 0)
+fn shells_of_session() -> Vec<Identity> {
+    let me = std::process::id();
+    // 0 if the leader is in another pid namespace, as for a process that `docker exec` or a build
+    // runner started: the kernel names no sender in that namespace either.
+    let Some(session) = stat_field::<u32>(me, SESSION).ok().filter(|leader| *leader != 0) else {
+        return Vec::new();
+    };
+    let mut shells: Vec<_> = Identity::of(session).into_iter().collect();
+    let mut ancestor = me;
+    while let Ok(parent) = stat_field::<u32>(ancestor, PARENT)
+        && stat_field::<u32>(parent, SESSION).is_ok_and(|other| other == session)
+    {
+        shells.extend(Identity::of(parent));
+        ancestor = parent;
+    }
+    shells
 }
 
 #[cfg(test)]
@@ -141,15 +164,26 @@ mod tests {
 
     #[test]
     fn a_request_is_not_a_hang_up() {
-        let terminal = Terminal { had_one: true, ignored: false };
+        let parent = Identity::of(std::os::unix::process::parent_id()).unwrap();
+        let terminal = Terminal { had_one: true, ignored: false, shells: vec![parent] };
         assert!(terminal.is_gone(SignalSender::Kernel));
         assert!(!terminal.is_gone(SignalSender::Unknown));
-        let outside = SignalSender::Process(0);
-        assert!(!terminal.is_gone(outside), "a sender outside of the pid namespace");
-        let Some(leader) = session_leader() else { return };
-        assert!(!terminal.is_gone(SignalSender::Process(leader + 1)));
-        assert_eq!(terminal.is_gone(SignalSender::Process(leader)), !has_terminal());
-        let without = Terminal { had_one: false, ignored: false };
-        assert!(!without.is_gone(SignalSender::Process(leader)), "it cannot have lost one");
+        let shell = SignalSender::Process(parent.pid);
+        assert_eq!(terminal.is_gone(shell), !has_terminal());
+        let stranger = SignalSender::Process(std::process::id());
+        assert!(!terminal.is_gone(stranger));
+        let reused = Identity { started: parent.started + 1, ..parent };
+        let terminal = Terminal { shells: vec![reused], ..terminal };
+        assert!(!terminal.is_gone(shell), "another process has the number of a shell by now");
+        let without = Terminal { had_one: false, shells: vec![parent], ..terminal };
+        assert!(!without.is_gone(shell), "it cannot have lost one");
+    }
+
+    #[test]
+    fn the_shells_are_of_this_session() {
+        let session = |pid| stat_field::<u32>(pid, SESSION).unwrap();
+        for shell in shells_of_session() {
+            assert_eq!(session(shell.pid), session(std::process::id()));
+        }
     }
 }

@@ -24,6 +24,8 @@ class Terminal {
       fs.copyFileSync(path.join(FIXTURES, name), path.join(this.cwd, name));
     const env = {
       ...process.env,
+      // `script` runs its command by this shell, which then is replaced by it.
+      SHELL: '/bin/bash',
       PORT: String(port),
       OPTIONS: JSON.stringify({ pids: path.join(this.cwd, 'pids') }),
     };
@@ -70,6 +72,12 @@ describe('closing the terminal', () => {
     'that leads it': (command) => [`exec ${command}`],
     'in the foreground of a shell': (command) => [`${command}; true`],
     'in the background of an interactive shell': (command) => ['bash --norc -i', `${command} &`],
+    // Its end comes when the other one has ended. `wait`: until then it reads no end of its input.
+    'in the background of a shell that another one started': (command) => [
+      'bash --norc -i; true',
+      `${command} &`,
+      'wait',
+    ],
   };
   for (const [kind, command] of Object.entries(MASTERS)) {
     for (const [where, wrap] of Object.entries(SHELLS)) {

@@ -114,14 +114,13 @@ enum Meaning {
 }
 
 /// What signals mean to this process.
-#[derive(Clone, Copy)]
 struct Meanings {
     terminal: Terminal,
     writes_files: bool,
 }
 
 impl Meanings {
-    fn of(self, origin: &Origin) -> Meaning {
+    fn of(&self, origin: &Origin) -> Meaning {
         match origin.signal {
             SIGHUP if self.terminal.is_gone(sender(origin)) => {
                 if self.terminal.may_go() {
@@ -151,7 +150,7 @@ impl Meanings {
 fn sender(origin: &Origin) -> SignalSender {
     match (origin.cause, origin.process) {
         (Cause::Kernel, _) => SignalSender::Kernel,
-        (_, Some(process)) => SignalSender::Process(process.pid),
+        (_, Some(process)) => SignalSender::Process(process.pid.cast_unsigned()),
         _ => SignalSender::Unknown,
     }
 }
