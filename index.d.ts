@@ -484,7 +484,13 @@ declare namespace Cluster {
     slot: number;
     /** Which process in that place it is, from 1. */
     generation: number;
-    state: 'starting' | 'ready' | 'draining' | 'killed';
+    /** `stuck`: ready, but its event loop has not turned for a second or more. */
+    state: 'starting' | 'ready' | 'stuck' | 'draining' | 'killed';
+    /**
+     * For how long the event loop of a ready or draining worker has not turned, milliseconds;
+     * `null` while it turns.
+     */
+    stuckFor: number | null;
     /** ISO 8601. */
     startedAt: string;
     /** How often the worker in that place was replaced. */

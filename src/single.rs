@@ -5,7 +5,7 @@
 //! scoreboard of one row, which JavaScript writes and the monitor's thread reads, so the monitor
 //! needs no JavaScript.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::changed::Changed;
 use crate::config::Config;
 use crate::embedder::{Embedder, MasterEvent};
 use crate::error::{ClusterError, Result};
-use crate::health::{self, ClusterHealth, HealthChecker};
+use crate::health::{self, ClusterHealth, HealthChecker, Problem};
 use crate::monitor::{Monitor, MonitorListener, Monitored, StatusSource, UserApp};
-use crate::os::scoreboard::{Header, Row, Scoreboard};
+use crate::os::scoreboard::{Field, Header, Row, Scoreboard};
 use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
-use crate::protocol::status::{Status, Time, Totals, UnhealthyWorker, WorkerStatus};
+use crate::protocol::status::{STUCK_AFTER, Status, Time, Totals, UnhealthyWorker, WorkerStatus};
 use crate::status::{AppInfo, ClusterInfo};
 use crate::worker::Beats;
 use crate::{os, status};
@@ -40,6 +40,8 @@ struct Process {
     info: ClusterInfo,
     board: Arc<Scoreboard>,
     row: Row,
+    /// How often it beats, milliseconds.
+    beat_interval: AtomicU64,
     /// Where the app listens, once it does.
     endpoints: OnceLock<Vec<Endpoint>>,
     is_leaving: AtomicBool,
@@ -71,6 +73,7 @@ impl Single {
             info,
             board,
             row,
+            beat_interval: AtomicU64::default(),
             endpoints: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             health: Mutex::default(),
@@ -120,6 +123,7 @@ impl Single {
 
     /// Makes a beat. The owner's event loop calls it each `interval`.
     pub(crate) fn beat(&mut self, interval: Duration) {
+        self.process.beat_interval.store(interval.as_millis() as u64, Ordering::Relaxed);
         self.beats.beat(interval);
     }
 
@@ -173,7 +177,8 @@ impl Process {
         let pid = std::process::id();
         let is_running = !self.is_leaving.load(Ordering::Relaxed);
         let started_at = Time(self.info.started_at);
-        let worker = WorkerStatus { pid, started_at, ..status::worker_numbers(&self.row) };
+        let numbers = status::worker_numbers(pid, &self.row, self.stuck_for());
+        let worker = WorkerStatus { started_at, ..numbers };
         let problem = self.health().problem.clone();
         let unhealthy = problem.map(|reason| UnhealthyWorker { pid, reason });
         let mut totals = Totals::default();
@@ -187,6 +192,13 @@ impl Process {
             ecv: status::health(&self.board.header(), unhealthy.into_iter().collect()),
             totals,
         }
+    }
+
+    /// For how long the event loop has shown no turn, if it is stuck, milliseconds.
+    fn stuck_for(&self) -> Option<u64> {
+        let interval = self.beat_interval.load(Ordering::Relaxed);
+        let age = os::now().saturating_sub(self.row.count(Field::Beat));
+        (interval > 0 && age >= interval + STUCK_AFTER).then_some(age)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -235,7 +247,8 @@ impl ClusterHealth for Process {
         self.on_checked(problem);
     }
 
-    async fn is_ready(&self) -> bool {
-        true
+    async fn unavailable(&self) -> Problem {
+        let stuck = self.stuck_for()?;
+        Some(format!("the event loop has not turned for {} s", stuck / 1_000))
     }
 }

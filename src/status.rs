@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::os::proc_usage::{self, Usage};
 use crate::os::process;
 use crate::os::scoreboard::{Field, Header, Row};
 use crate::protocol::status::{
@@ -84,13 +85,20 @@ pub(crate) fn add_counts(totals: &mut Totals, row: &Row) {
     totals.requests += row.count(Field::RequestsTotal);
 }
 
-/// Returns the status of a worker with the numbers of its row. The caller fills in its identity.
-pub(crate) fn worker_numbers(row: &Row) -> WorkerStatus {
+/// Returns the status of the ready worker `pid` with the numbers of its row, and what the kernel
+/// says. `stuck_for`: for how long its event loop has not turned, if it is stuck. The caller fills
+/// in the rest of its identity.
+pub(crate) fn worker_numbers(pid: u32, row: &Row, stuck_for: Option<u64>) -> WorkerStatus {
+    // Without a free descriptor, and while it ends: its own last word.
+    let usage = proc_usage::usage(pid)
+        .unwrap_or_else(|| Usage { rss: row.count(Field::Rss), cpu: row.get(Field::Cpu) });
+    let delay = row.get(Field::EventLoopDelay);
     WorkerStatus {
         slot: 0,
-        pid: 0,
+        pid,
         generation: 1,
-        state: "ready",
+        state: if stuck_for.is_some() { "stuck" } else { "ready" },
+        stuck_for,
         started_at: Time(SystemTime::UNIX_EPOCH),
         connections: ConnectionCounts {
             active: row.count(Field::ConnectionsActive),
@@ -101,9 +109,9 @@ pub(crate) fn worker_numbers(row: &Row) -> WorkerStatus {
             active: row.count(Field::RequestsActive),
             total: row.count(Field::RequestsTotal),
         },
-        event_loop_delay: row.get(Field::EventLoopDelay),
-        rss: row.count(Field::Rss),
-        cpu: row.get(Field::Cpu),
+        event_loop_delay: stuck_for.map_or(delay, |stuck| delay.max(stuck as f64)),
+        rss: usage.rss,
+        cpu: usage.cpu,
         restarts: 0,
     }
 }

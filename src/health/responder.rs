@@ -18,8 +18,8 @@ use crate::config::{Config, Port};
 
 /// The cluster that the health check reports to and asks.
 pub(crate) trait ClusterHealth: Send + Sync + 'static {
-    /// Whether there is a worker to send clients to.
-    fn is_ready(&self) -> impl Future<Output = bool> + Send;
+    /// Returns why there is no worker to send clients to. `None`: there is one.
+    fn unavailable(&self) -> impl Future<Output = Problem> + Send;
     /// Reports a changed result of the checks on the monitor's port.
     fn checked(&self, problem: Problem) -> impl Future<Output = ()> + Send;
     /// Reports a switch that was made: the direction, and who made it.
@@ -87,12 +87,15 @@ impl<C: ClusterHealth> HealthResponder<C> {
         let check = &self.checker.check;
         let problem = if check.is_disabled() {
             None
-        } else if self.cluster.is_ready().await {
-            let problem = self.checker.problem().await;
-            self.report(&problem).await;
-            problem
         } else {
-            Some("no worker is ready".to_owned())
+            match self.cluster.unavailable().await {
+                None => {
+                    let problem = self.checker.problem().await;
+                    self.report(&problem).await;
+                    problem
+                }
+                unavailable => unavailable,
+            }
         };
         let ip = self.local_ip(headers);
         let ip = ip.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string());

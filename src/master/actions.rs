@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -12,10 +11,11 @@ use super::launch::{PlainOptions, WorkerIdentity};
 use super::task::Task;
 use super::worker_handle::{Listeners, WorkerHandle};
 use crate::dispatcher::Request;
+use crate::health::Problem;
 use crate::os;
 use crate::os::thread::Guard;
 use crate::protocol::worker::WorkerId;
-use crate::supervision::{Action, Event};
+use crate::supervision::{Action, Event, beat_interval};
 
 impl Task {
     /// Feeds `event` to the state machine, with the events that its actions cause at once, and
@@ -27,9 +27,8 @@ impl Task {
                 events.extend(self.execute(action));
             }
         }
-        let is_ready = self.parts.supervisor.ready_workers().next().is_some();
-        self.parts.is_ready.store(is_ready, Ordering::Relaxed);
         self.aim_health_check();
+        self.parts.availability.set(self.unavailable());
         self.parts.notifier.update(&self.parts.supervisor);
     }
 
@@ -43,6 +42,26 @@ impl Task {
         {
             checker.set_app(endpoint);
         }
+    }
+
+    /// Why there is no worker to send clients to: none is ready, or all that serve the address that
+    /// the health check probes are stuck.
+    fn unavailable(&self) -> Problem {
+        let supervisor = &self.parts.supervisor;
+        let mut ready = supervisor.ready_workers().peekable();
+        if ready.peek().is_none() {
+            return Some("no worker is ready".to_owned());
+        }
+        let first = |id| self.workers.get(&id).and_then(|handle| handle.endpoints.first());
+        let probed = ready.clone().find_map(|(id, _)| first(id));
+        let serves = |id| {
+            let handle: Option<&WorkerHandle> = self.workers.get(&id);
+            handle.is_some_and(|handle| probed.is_none_or(|at| handle.endpoints.contains(at)))
+        };
+        let waits = ready.filter(|(id, _)| serves(*id));
+        let waits: Option<Vec<_>> = waits.map(|(_, worker)| supervisor.stuck_for(worker)).collect();
+        let shortest = waits?.into_iter().min()? / 1_000;
+        Some(format!("no event loop of a worker has turned for {shortest} s"))
     }
 
     fn execute(&mut self, action: Action) -> Option<Event> {
@@ -128,8 +147,7 @@ impl Task {
             generation,
             row,
             orphan_limit: config.shutdown_timeout,
-            // Several within the limit, so that a late one does no harm.
-            beat: (config.max_heartbeat_delay / 4).clamp(100, 1_000),
+            beat: beat_interval(config.max_heartbeat_delay),
             move_idle: config.move_idle,
             pids: config.pids.clone(),
             output: config.output,

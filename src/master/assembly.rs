@@ -2,13 +2,12 @@
 //! it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::app_listeners;
 use super::inbox::{self, Input, Inputs, Signal};
 use super::launch::Launch;
 use super::log_files::LogFiles;
-use super::monitor_backend::MonitorBackend;
+use super::monitor_backend::{Availability, MonitorBackend};
 use super::systemd::Notifier;
 use super::task::{self, Parts};
 use crate::config::{Config, MAX_WORKERS};
@@ -24,7 +23,7 @@ use crate::protocol::control::Command;
 use crate::quota::Quota;
 use crate::remote::{PidDirectory, Reply};
 use crate::status::{AppInfo, ClusterInfo};
-use crate::supervision::{Limits, Supervisor, Thresholds};
+use crate::supervision::{Limits, Supervisor, Thresholds, beat_interval};
 
 /// Bytes that the embedder's unanswered commands may occupy; more are refused.
 const UNANSWERED_BYTES: usize = 32 * 1024 * 1024;
@@ -90,11 +89,11 @@ impl Master {
             .ecv
             .as_ref()
             .map(|ecv| HealthChecker::new(ecv, board.header(), Arc::downgrade(&embedder)));
-        let is_ready = Arc::new(AtomicBool::new(false));
+        let availability = Arc::<Availability>::default();
         let user_app = Arc::new(UserApp::default());
         let monitor_address = bound.as_ref().map(MonitorListener::address);
         let start_monitor = |bound| {
-            let backend = MonitorBackend::new(inputs.clone(), Arc::clone(&is_ready));
+            let backend = MonitorBackend::new(inputs.clone(), Arc::clone(&availability));
             let monitored = Monitored {
                 config: config.clone(),
                 root: app.root.clone(),
@@ -118,7 +117,7 @@ impl Master {
             inputs: inputs.clone(),
             info: ClusterInfo::new(config, app, monitor_address),
             checker: checker.clone(),
-            is_ready,
+            availability,
             monitor,
             notifier,
         };
@@ -183,6 +182,7 @@ fn limits(config: &Config) -> Limits {
         min_ready_time: config.min_ready_time,
         shutdown_timeout: config.shutdown_timeout,
         shutdown_delay: config.shutdown_delay,
+        beat_interval: beat_interval(config.max_heartbeat_delay),
         max_heartbeat_delay: config.max_heartbeat_delay,
         thresholds: Thresholds {
             connections: config.conn_threshold,

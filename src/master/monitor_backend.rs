@@ -1,13 +1,12 @@
 //! The cluster, as its monitor sees it: messages to the supervisor's task.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::inbox::{Input, Inputs};
 use crate::error::{ClusterError, Result};
-use crate::health::ClusterHealth;
+use crate::health::{ClusterHealth, Problem};
 use crate::monitor::StatusSource;
 use crate::protocol::status::Status;
 use crate::quota::Quota;
@@ -18,12 +17,27 @@ const UNREAD: usize = 64;
 pub(super) struct MonitorBackend {
     inputs: Inputs,
     quota: Quota,
-    is_ready: Arc<AtomicBool>,
+    availability: Arc<Availability>,
+}
+
+/// Whether there is a worker to send clients to, for the monitor's thread.
+#[derive(Debug, Default)]
+pub(super) struct Availability(Mutex<Problem>);
+
+impl Availability {
+    /// Sets why there is none, or that there is one.
+    pub(super) fn set(&self, unavailable: Problem) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unavailable;
+    }
+
+    fn get(&self) -> Problem {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl MonitorBackend {
-    pub(super) fn new(inputs: Inputs, is_ready: Arc<AtomicBool>) -> Self {
-        Self { inputs, quota: Quota::new(UNREAD), is_ready }
+    pub(super) fn new(inputs: Inputs, availability: Arc<Availability>) -> Self {
+        Self { inputs, quota: Quota::new(UNREAD), availability }
     }
 
     /// Sends at once, and then waits if too many messages are unread: a client that leaves
@@ -60,7 +74,7 @@ impl ClusterHealth for MonitorBackend {
         self.send(Input::Checked { problem }).await;
     }
 
-    async fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Relaxed)
+    async fn unavailable(&self) -> Problem {
+        self.availability.get()
     }
 }

@@ -11,11 +11,15 @@ use crate::status;
 use crate::supervision::{Progress, WorkerRecord, WorkerState};
 
 impl Task {
-    pub(super) fn status(&self) -> Status {
+    /// Returns the status as of now: takes a sample first.
+    pub(super) fn status(&mut self) -> Status {
+        self.sample();
         let supervisor = &self.parts.supervisor;
         let workers = supervisor.workers().filter_map(|(id, record)| {
             let handle = self.workers.get(&id)?;
-            Some(worker_status(record, handle, supervisor.restarts(record.slot)))
+            let (stuck, restarts) =
+                (supervisor.stuck_for(record), supervisor.restarts(record.slot));
+            Some(worker_status(record, handle, stuck, restarts))
         });
         let mut workers: Vec<_> = workers.collect();
         workers.sort_by_key(|worker| (worker.slot, worker.generation));
@@ -71,20 +75,25 @@ impl Task {
     }
 }
 
-fn worker_status(record: &WorkerRecord, handle: &WorkerHandle, restarts: u32) -> WorkerStatus {
+fn worker_status(
+    record: &WorkerRecord,
+    handle: &WorkerHandle,
+    stuck_for: Option<u64>,
+    restarts: u32,
+) -> WorkerStatus {
+    let numbers = status::worker_numbers(handle.pid, &handle.row, stuck_for);
     let state = match record.state {
         WorkerState::Starting { .. } => "starting",
-        WorkerState::Ready { .. } => "ready",
+        WorkerState::Ready { .. } => numbers.state,
         WorkerState::Draining { .. } => "draining",
         WorkerState::Killed { .. } => "killed",
     };
     WorkerStatus {
         slot: record.slot,
-        pid: handle.pid,
         generation: record.generation,
         state,
         started_at: Time(handle.started_at),
         restarts,
-        ..status::worker_numbers(&handle.row)
+        ..numbers
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -17,6 +16,7 @@ use super::exit_watch::LAST_MESSAGES;
 use super::inbox::{Inbox, Input, Inputs};
 use super::launch::Launch;
 use super::log_files::LogFiles;
+use super::monitor_backend::Availability;
 use super::replies::WaitingReplies;
 use super::systemd::{self, Notifier};
 use super::worker_handle::WorkerHandle;
@@ -53,8 +53,7 @@ pub(super) struct Parts {
     pub(super) info: ClusterInfo,
     /// The health check on the monitor's port, if it is on.
     pub(super) checker: Option<Arc<HealthChecker>>,
-    /// Whether any worker is ready, for the monitor's thread.
-    pub(super) is_ready: Arc<AtomicBool>,
+    pub(super) availability: Arc<Availability>,
     /// Ends with the cluster.
     pub(super) monitor: Option<Monitor>,
     pub(super) notifier: Notifier,
@@ -167,7 +166,7 @@ impl Task {
         }
     }
 
-    fn sample(&mut self) {
+    pub(super) fn sample(&mut self) {
         let reading = |(id, handle): (&WorkerId, &WorkerHandle)| Reading {
             worker: *id,
             beat: handle.row.count(Field::Beat),

@@ -46,6 +46,13 @@ pub fn age(since: SystemTime) -> String {
     duration(SystemTime::now().duration_since(since).unwrap_or_default())
 }
 
+/// Formats the state of a worker, with the time for which it is stuck: `stuck 8 s`.
+pub fn state(state: &str, stuck_for: Option<u64>) -> String {
+    let Some(stuck) = stuck_for else { return state.to_owned() };
+    let time = duration(Duration::from_millis(stuck));
+    if state == "stuck" { format!("stuck {time}") } else { format!("{state}, stuck {time}") }
+}
+
 /// Formats a duration in its two largest units.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -56,6 +56,7 @@ pub(super) fn worker(slot: u32, state: &'static str) -> WorkerStatus {
         pid: 4000 + slot,
         generation: 1,
         state,
+        stuck_for: None,
         started_at: Time::from_millis(1_337_359_772_000),
         connections: ConnectionCounts { active: 3, total: 70, timed_out: 2 },
         requests: RequestCounts { active: 1, total: 500 },

@@ -14,6 +14,7 @@ pub(crate) mod descriptors;
 pub mod directory;
 pub(crate) mod listener;
 pub(crate) mod node_listener;
+pub(crate) mod proc_usage;
 pub mod process;
 pub mod scoreboard;
 pub(crate) mod socket_file;

@@ -96,6 +96,9 @@ pub struct ReloadProgress {
     pub again: bool,
 }
 
+/// A worker whose event loop has not turned for so long is stuck, milliseconds.
+pub const STUCK_AFTER: u64 = 1_000;
+
 /// One worker.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,8 +109,11 @@ pub struct WorkerStatus {
     pub pid: u32,
     /// The nth worker of that slot, from 1.
     pub generation: u32,
-    /// `starting`, `ready`, `draining` or `killed`.
+    /// `starting`, `ready`, `stuck`, `draining` or `killed`.
     pub state: &'static str,
+    /// For how long the event loop of a ready or draining worker has not turned, milliseconds.
+    /// `None`: it turns.
+    pub stuck_for: Option<u64>,
     /// When it was started.
     pub started_at: Time,
     /// Connections of this worker.

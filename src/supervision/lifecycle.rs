@@ -34,7 +34,8 @@ impl Supervisor {
     pub(super) fn ready(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (WorkerState::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
-        worker.state = WorkerState::Ready { since: now, beat: now };
+        worker.state = WorkerState::Ready { since: now };
+        worker.beat = now;
         worker.last_lines.clear();
         self.failed_first_starts = None;
         self.notify(Notice::Listening { pid });

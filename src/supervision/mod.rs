@@ -36,6 +36,7 @@ mod worker;
 
 pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
 pub(crate) use replacements::Progress;
+pub(crate) use samples::beat_interval;
 pub(crate) use supervisor::{Limits, Supervisor};
 pub(crate) use thresholds::Thresholds;
 pub(crate) use worker::{WorkerRecord, WorkerState};

@@ -136,7 +136,7 @@ impl Supervisor {
     pub(super) fn ready_since(&self, id: WorkerId) -> Option<Millis> {
         let worker = self.workers.get(&id)?;
         match worker.state {
-            WorkerState::Ready { since, .. } => Some(since),
+            WorkerState::Ready { since } => Some(since),
             _ => None,
         }
     }

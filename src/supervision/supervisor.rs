@@ -26,7 +26,9 @@ pub(crate) struct Limits {
     pub(crate) shutdown_timeout: Millis,
     /// From the request of a shutdown to its start.
     pub(crate) shutdown_delay: Millis,
-    /// Silence after which an event loop counts as stuck.
+    /// How often a worker shows that its event loop turns.
+    pub(crate) beat_interval: Millis,
+    /// Silence after which a worker is killed.
     pub(crate) max_heartbeat_delay: Millis,
     /// When workers are recycled.
     pub(crate) thresholds: Thresholds,
@@ -147,12 +149,12 @@ impl Supervisor {
     }
 
     /// All workers that are not gone yet.
-    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> + Clone {
         self.workers.iter().map(|(id, worker)| (*id, worker))
     }
 
     /// All workers that are ready, the oldest first.
-    pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> {
+    pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> + Clone {
         self.workers().filter(|(_, worker)| worker.is_ready())
     }
 

@@ -14,11 +14,6 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    /// Whether any limit is set.
-    pub(super) fn any(&self) -> bool {
-        self.connections.is_some() || self.uptime.is_some() || self.memory.is_some()
-    }
-
     /// Returns the first limit that is passed, in words. `jitter`, from 0 to 1, raises each limit
     /// by up to half, so that workers of the same age are not recycled together.
     pub(super) fn passed(

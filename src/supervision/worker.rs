@@ -49,8 +49,8 @@ impl Cause {
 pub(crate) enum WorkerState {
     /// Not ready yet. It is killed at `deadline`.
     Starting { deadline: Millis },
-    /// Its app listens since `since`. Its event loop last turned at `beat`, as far as samples say.
-    Ready { since: Millis, beat: Millis },
+    /// Its app listens since `since`.
+    Ready { since: Millis },
     /// It takes nothing new and finishes what it has. It is killed at `deadline`.
     Draining { cause: Cause, deadline: Millis },
     /// SIGKILL was sent; the kernel has not reported its end yet.
@@ -78,6 +78,8 @@ pub(crate) struct WorkerRecord {
     /// `None` until it was spawned.
     pub(crate) pid: Option<u32>,
     pub(crate) state: WorkerState,
+    /// When its event loop last turned, as far as samples say.
+    pub(super) beat: Millis,
     /// Where it gets connections from the dispatcher; each is `host:port` or a path.
     pub(crate) addresses: BTreeSet<String>,
     pub(super) health: Health,
@@ -97,6 +99,7 @@ impl WorkerRecord {
             generation,
             pid: None,
             state,
+            beat: 0,
             addresses: BTreeSet::new(),
             health: Health::Unknown,
             jitter,
@@ -121,7 +124,7 @@ impl WorkerRecord {
     /// How long it has been ready; `None` if it is not.
     pub(super) fn ready_for(&self, now: Millis) -> Option<Millis> {
         match self.state {
-            WorkerState::Ready { since, .. } => Some(now.saturating_sub(since)),
+            WorkerState::Ready { since } => Some(now.saturating_sub(since)),
             _ => None,
         }
     }

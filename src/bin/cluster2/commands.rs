@@ -147,7 +147,8 @@ impl Progress for ReloadProgress {
                 "a reload is under way; all workers are replaced once more after it".to_owned(),
             );
         }
-        let ready = workers(status).filter(|worker| worker["state"] == "ready");
+        let is_ready = |worker: &&Value| worker["state"] == "ready" || worker["state"] == "stuck";
+        let ready = workers(status).filter(is_ready);
         let ready =
             ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
         let mut holders = BTreeMap::new();

@@ -151,7 +151,9 @@ fn rotation(ecv: &Value, is_leaving: bool) -> String {
 
 fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
     let state = worker["state"].as_str().unwrap_or_default();
+    let stuck_for = worker["stuckFor"].as_u64();
     let color = match state {
+        _ if stuck_for.is_some() => AnsiColor::Red,
         "ready" => AnsiColor::Green,
         "killed" => AnsiColor::Red,
         _ => AnsiColor::Yellow,
@@ -167,7 +169,7 @@ fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
         worker["slot"].to_string(),
         worker["pid"].to_string(),
         worker["generation"].to_string(),
-        format!("{style}{state}{style:#}"),
+        format!("{style}{}{style:#}", format::state(state, stuck_for)),
         since(&worker["startedAt"]),
         format!(
             "{} of {}",

@@ -18,7 +18,7 @@ use crate::protocol::status::{BUCKETS, Durations, Status, WorkerStatus};
 /// The beginning of every metric's name.
 const PREFIX: &str = "cluster2";
 /// The states of a worker.
-const STATES: [&str; 4] = ["starting", "ready", "draining", "killed"];
+const STATES: [&str; 5] = ["starting", "ready", "stuck", "draining", "killed"];
 
 /// Returns the metrics of `status`.
 pub(super) fn text(status: Status) -> Result<String, fmt::Error> {
@@ -139,7 +139,7 @@ impl FamilyEncoder<'_> {
             )
         })?;
         type Value = fn(&WorkerStatus) -> f64;
-        let gauges: [(_, _, _, Value); 4] = [
+        let gauges: [(_, _, _, Value); 5] = [
             ("worker_connections_active", "Open connections", None, |worker| {
                 worker.connections.active as f64
             }),
@@ -151,6 +151,12 @@ impl FamilyEncoder<'_> {
                 "By how much the last timer was late",
                 Some(Unit::Seconds),
                 |worker| worker.event_loop_delay / 1000.0,
+            ),
+            (
+                "worker_stuck",
+                "For how long the event loop has not turned, 0 if it turns",
+                Some(Unit::Seconds),
+                |worker| worker.stuck_for.unwrap_or_default() as f64 / 1000.0,
             ),
             ("worker_resident_memory", "Resident memory", Some(Unit::Bytes), |worker| {
                 worker.rss as f64

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::protocol::status::WorkerStatus;
 
-/// Returns the worker that holds each slot: the newest that is ready, else the newest that starts,
+/// Returns the worker that holds each slot: the newest that is ready or stuck, else the newest that starts,
 /// else the newest that leaves.
 pub(super) fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
     let rank = |worker: &WorkerStatus| match worker.state {
-        "ready" => (2, worker.generation),
+        "ready" | "stuck" => (2, worker.generation),
         "starting" => (1, worker.generation),
         _ => (0, worker.generation),
     };

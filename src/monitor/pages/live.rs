@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use askama::Template;
 
-use crate::monitor::format::{age, amount, bytes, count, millis, utc};
+use crate::monitor::format::{age, amount, bytes, count, millis, state, utc};
 use crate::monitor::history::{History, WorkerHistory};
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
 use crate::protocol::status::{EcvStatus, Status, Time, Totals, WorkerStatus};
@@ -38,6 +38,10 @@ struct Chart {
 /// A worker.
 struct WorkerRow<'a> {
     worker: &'a WorkerStatus,
+    /// The state in words.
+    state: String,
+    /// The style of the state.
+    style: &'static str,
     uptime: String,
     rate: String,
     label: String,
@@ -128,6 +132,8 @@ impl<'a> WorkerRow<'a> {
         let highest = amount(past.requests.highest());
         Self {
             worker,
+            state: state(worker.state, worker.stuck_for),
+            style: if worker.stuck_for.is_some() { "stuck" } else { worker.state },
             uptime: age(worker.started_at.0),
             label: format!(
                 "Requests a second over the last 5 minutes: now {rate}, at most {highest}"

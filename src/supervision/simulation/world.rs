@@ -13,6 +13,7 @@ pub(super) const LIMITS: Limits = Limits {
     min_ready_time: 400,
     shutdown_timeout: 2_000,
     shutdown_delay: 300,
+    beat_interval: 750,
     max_heartbeat_delay: 3_000,
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
 };

@@ -18,6 +18,7 @@ const LIMITS: Limits = Limits {
     min_ready_time: 0,
     shutdown_timeout: 2_000,
     shutdown_delay: 0,
+    beat_interval: 750,
     max_heartbeat_delay: 3_000,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
 };

@@ -82,3 +82,29 @@ fn no_deadline_passes_while_the_master_is_stopped() {
         assert_ne!(supervisor.on_event(Event::Tick, at), [], "{name}");
     }
 }
+
+#[test]
+fn a_worker_is_stuck_when_its_beat_is_a_second_late_and_no_sooner() {
+    let mut supervisor = running(1);
+    let stuck_for = |supervisor: &mut Supervisor, beat, at| {
+        supervisor.on_event(Event::Sample { readings: vec![reading(ONE, beat, 0)] }, at);
+        supervisor.stuck_for(supervisor.worker(ONE).unwrap())
+    };
+    for (beat, at, expected) in [
+        (700, 750, None),
+        (700, 1_450, None),
+        (700, 2_100, None),
+        (700, 2_449, None),
+        (700, 2_450, Some(1_750)),
+        (700, 2_900, Some(2_200)),
+        // A beat within the millisecond of the sample before.
+        (2_900, 3_500, None),
+    ] {
+        assert_eq!(stuck_for(&mut supervisor, beat, at), expected, "at {at}");
+    }
+    supervisor.on_event(Event::Leaving { worker: ONE }, 3_500);
+    for at in (3_750..=4_750).step_by(250) {
+        let expected = (at >= 4_650).then_some(1_850);
+        assert_eq!(stuck_for(&mut supervisor, 2_900, at), expected, "also while it drains");
+    }
+}
