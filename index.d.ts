@@ -23,7 +23,7 @@ declare class Cluster extends EventEmitter {
 
   /**
    * Runs the app: starts the workers in the master, and serves in a worker (and with `cluster:
-   * false`). An error of the start is emitted as `error`; without a listener it is printed and the
+   * false`, and without the addon). An error of the start is emitted as `error`; without a listener it is printed and the
    * process exits with 255.
    * @param createApp calls back with the app, at once or later; it may be async. `monApp` is an
    *   HTTP app of your own on the monitor's port: it runs in the master and gets requests first;
@@ -143,6 +143,12 @@ declare namespace Cluster {
     | 'CLUSTER2_ERR_WORKER_BUSY'
     | 'CLUSTER2_ERR_WORKER_UNKNOWN'
     | 'CLUSTER2_ERR_WRONG_STATE';
+
+  /**
+   * Whether the addon for this machine is there. Without it (macOS, Windows, Bun, Deno) a cluster
+   * is one process without workers. `CLUSTER2_REQUIRE_NATIVE=1` makes that an error of `require`.
+   */
+  export const native: boolean;
 
   /** An error of the cluster. */
   export class ClusterError extends Error {

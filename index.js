@@ -5,6 +5,7 @@ const path = require('node:path');
 const { checkListenArguments } = require('./lib/app/create-app');
 const { fail } = require('./lib/cluster/report');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
+const { missing } = require('./lib/native');
 const { effective, normalize } = require('./lib/options');
 const remote = require('./lib/remote');
 const { CURRENT } = require('./lib/symbols');
@@ -57,7 +58,8 @@ class Cluster extends EventEmitter {
   #makeRole() {
     // Required here, not above: a script that only calls `stop()` needs none of them.
     const config = this.#config;
-    if (!config.cluster) return new (require('./lib/single/single').SingleRole)(this, config);
+    const isSingle = !config.cluster || missing !== undefined;
+    if (isSingle) return new (require('./lib/single/single').SingleRole)(this, config);
     const worker = process[CURRENT];
     if (worker) return new (require('./lib/worker/worker').WorkerRole)(this, this.#config, worker);
     return new (require('./lib/master/master').MasterRole)(this, this.#config);
@@ -178,3 +180,4 @@ Cluster.prototype.constructor = exported;
 module.exports = exported;
 module.exports.Cluster = exported;
 module.exports.ClusterError = ClusterError;
+module.exports.native = missing === undefined;

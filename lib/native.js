@@ -1,8 +1,12 @@
 'use strict';
 
 // Loads the addon for this machine: from beside this package, where a build puts it, or else from
-// the package for this platform, which npm installs with ours. Where there is none, the error says
-// for what there is one, and what to do.
+// the package for this platform, which npm installs with ours. Where there is none, JavaScript
+// stands in for it (`fallback/`), which serves as one process.
+//
+// What always holds: an addon that is there and cannot be loaded is an error, never replaced in
+// silence; and CLUSTER2_REQUIRE_NATIVE makes an error of a missing one too. The error says for what
+// there is an addon, and what to do.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -11,6 +15,8 @@ const { ClusterError } = require('./errors');
 const PLATFORMS = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
 const BUILD =
   "On Linux it can be built: 'npm ci && npm run build' in a clone, with Rust 1.88 or later";
+/** Set to anything but `0`: no process runs without the addon. */
+const isRequired = !['', '0'].includes(process.env.CLUSTER2_REQUIRE_NATIVE ?? '');
 
 /**
  * These run Node's API, but not the part of Node's cluster module that gives a worker's servers
@@ -21,6 +27,14 @@ const OTHERS = { bun: 'Bun', deno: 'Deno' };
 const fail = (message, cause) => {
   throw new ClusterError('CLUSTER2_ERR_PLATFORM', message, { cause });
 };
+
+/** There is no addon: what stands in for it, or an error with the `advice`. */
+function missing(reason, { advice, cause }) {
+  if (isRequired) fail(`${reason}. ${advice}`, cause);
+  // A missing package is a mistake of the installation; another system is none.
+  const isMistake = process.platform === 'linux';
+  return require('./fallback/addon').standIn(isMistake ? `${reason}. ${advice}` : reason);
+}
 
 /**
  * The C library that this Node is linked with, by its file's interpreter: Node's own report takes
@@ -34,34 +48,35 @@ function libc() {
   return head.includes('/ld-musl-') ? 'musl' : 'gnu';
 }
 
+/** The file of the addon, or why there is none. */
 function find(platform) {
   const beside = path.join(__dirname, '..', `cluster2-rs.${platform}.node`);
-  if (fs.existsSync(beside)) return beside;
+  if (fs.existsSync(beside)) return { file: beside };
   try {
-    return require.resolve(`cluster2-rs-${platform}`);
+    return { file: require.resolve(`cluster2-rs-${platform}`) };
   } catch (cause) {
     const where = `${platform} (Node ${process.version})`;
     if (!PLATFORMS.includes(platform)) {
       const all = PLATFORMS.join(', ');
-      fail(`cluster2-rs has no addon for ${where}, only for ${all}. ${BUILD}`, cause);
+      return { reason: `cluster2-rs has no addon for ${where}, only for ${all}`, advice: BUILD };
     }
-    return fail(
+    const reason =
       `the addon for ${where} is missing: neither ${beside} nor the package ` +
-        `cluster2-rs-${platform} is there. Install with optional dependencies, on the platform ` +
-        `where it is to run. ${BUILD}`,
-      cause,
-    );
+      `cluster2-rs-${platform} is there`;
+    const advice = 'Install with optional dependencies, on the platform where it is to run.';
+    return { reason, advice: `${advice} ${BUILD}`, cause };
   }
 }
 
 function load() {
   const other = Object.keys(OTHERS).find((name) => process.versions[name]);
   if (other) {
-    const runtime = `${OTHERS[other]} ${process.versions[other]}`;
-    fail(`cluster2-rs does not run on ${runtime}: start the script with Node`);
+    const reason = `cluster2-rs has no workers on ${OTHERS[other]} ${process.versions[other]}`;
+    return missing(reason, { advice: 'Start the script with Node' });
   }
   const machine = `${process.platform}-${process.arch}`;
-  const file = find(process.platform === 'linux' ? `${machine}-${libc()}` : machine);
+  const { file, ...why } = find(process.platform === 'linux' ? `${machine}-${libc()}` : machine);
+  if (file === undefined) return missing(why.reason, why);
   try {
     return require(file);
   } catch (cause) {

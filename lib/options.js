@@ -43,9 +43,10 @@ function normalize(options) {
  * @param {object} config what `normalize` returned
  */
 function effective({ ports, validator, ...config }) {
-  const { monPort, ecv } = config;
+  const { cluster, monPort, ecv } = config;
   return {
     ...config,
+    cluster: cluster && addon.missing === undefined,
     port: ports.length === 1 ? ports[0] : ports,
     monPort: monPort ?? false,
     ecv: ecv ? { ...ecv, validator } : false,

@@ -27,6 +27,7 @@ const Cluster = require('./${BUNDLE}').index();
 module.exports = Cluster;
 module.exports.Cluster = Cluster;
 module.exports.ClusterError = Cluster.ClusterError;
+module.exports.native = Cluster.native;
 `;
 
 // Node runs it in each thread that a worker starts, too.

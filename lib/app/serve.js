@@ -59,7 +59,10 @@ async function serve(apps, host, isWanted = () => true) {
   return isWanted() ? servers : closeAll(servers);
 }
 
-/** The address behind the `host` option, the same one in master and workers. */
+/**
+ * The address behind the `host` option, the same one in master and workers. Without the addon a
+ * promise of it.
+ */
 function resolveHost(host) {
   return native(() => addon.resolveHost(host));
 }

@@ -2,6 +2,17 @@
 
 // What Node keeps of a connection and does not show. Read in Node 18.7 to 26.
 
+const http = require('node:http');
+const net = require('node:net');
+
+/**
+ * Whether servers show their connections: lib/_http_server.js. Bun's HTTP servers are not of
+ * `net.Server`, whose events we observe.
+ */
+function showsConnections() {
+  return http.Server.prototype instanceof net.Server;
+}
+
 /** The connection below a TLS connection: lib/_tls_wrap.js, lib/net.js. */
 function carrierOf(stream) {
   return stream._parent ?? undefined;
@@ -38,4 +49,6 @@ function connectionsHere(server) {
   return server._connections;
 }
 
-module.exports = { carrierOf, connectionsHere, hasSent, serverOf, streamsOf, wasSent };
+module.exports = {
+  carrierOf, connectionsHere, hasSent, serverOf, showsConnections, streamsOf, wasSent,
+};

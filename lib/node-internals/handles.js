@@ -85,6 +85,8 @@ function changeOwner(listening, owner) {
  */
 function onHandleClose(server, called) {
   const handle = server._handle;
+  // Bun has none.
+  if (!handle) return;
   const { close } = handle;
   handle.close = function (...args) {
     handle.close = close;
@@ -100,7 +102,11 @@ function onHandleClose(server, called) {
  */
 function closeListeningSocket(server) {
   const handle = server._handle;
-  if (!handle) return;
+  if (!handle) {
+    // Bun has none.
+    if (server.listening) server.close();
+    return;
+  }
   const address = {};
   const hasAddress = handle.getsockname?.(address) === 0;
   if (hasAddress) handle.getsockname = (out) => (Object.assign(out, address), 0);

@@ -1,8 +1,9 @@
 'use strict';
 
-// A `Cluster` with `cluster: false`: the app in this process, without workers. What always holds: a
-// client that was through the handshake before a shutdown is served, as in a cluster
-// (src/os/listener.rs); and after a shutdown that came before the app listens, it never does.
+// A `Cluster` with `cluster: false`, and any where there is no addon: the app in this process,
+// without workers. What always holds: a client that was through the handshake before a shutdown is
+// served, as in a cluster (src/os/listener.rs); and after a shutdown that came before the app
+// listens, it never does.
 
 const { adapt } = require('../app/adapt');
 const { createApp } = require('../app/create-app');
@@ -16,14 +17,16 @@ const { Counters } = require('../http/counters');
 const { Drain } = require('../http/drain');
 const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
-const { ClusterError, native } = require('../errors');
+const { native } = require('../errors');
 const remote = require('../remote');
 const { ours, scriptHandles } = require('../cluster/script-signals');
 const { IdleTimeout } = require('../http/idle-timeout');
 const { MonitorApp } = require('../app/monitor-app');
 const addon = require('../native');
+const { showsConnections } = require('../node-internals');
 const { Traffic } = require('../http/traffic');
 const { onValidate } = require('../http/validator');
+const { checkPorts, listenError, withoutWorkers } = require('./errors');
 const { ListenerSet } = require('./listeners');
 
 /**
@@ -40,7 +43,7 @@ class SingleRole {
   #native;
   #counters;
   #traffic;
-  #listeners = new ListenerSet((message) => warn(this.#cluster, message));
+  #listeners = new ListenerSet(() => this.#native, (message) => warn(this.#cluster, message));
   #monitorApp;
   #heartbeat;
   #beats;
@@ -83,6 +86,7 @@ class SingleRole {
   async #start(create) {
     let apps;
     const passed = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    checkPorts(apps);
     if (!this.#isWanted) return;
     this.#serving = this.#serve(apps, passed[1]);
     await this.#serving;
@@ -93,9 +97,11 @@ class SingleRole {
     if (monApp) this.#monitorApp = new MonitorApp(monApp);
     this.#enter(apps);
     try {
-      const serving = serve(apps, resolveHost(this.#config.host), () => this.#isWanted);
+      // Without the addon it is a promise.
+      const host = await resolveHost(this.#config.host);
+      const serving = serve(apps, host, () => this.#isWanted);
       this.#listeners.servers = await serving.catch((error) => {
-        throw asClusterError(error);
+        throw listenError(error);
       });
       if (!this.#isWanted) return this.#end();
       const places = JSON.stringify(this.#listeners.servers.map(endpointOf));
@@ -181,7 +187,7 @@ class SingleRole {
         this.#isUpToScript = false;
         return this.#shutdown(wait);
       default:
-        return Promise.reject(withoutWorkers(command));
+        return Promise.reject(withoutWorkers(command, this.#config.cluster));
     }
   }
 
@@ -200,7 +206,9 @@ class SingleRole {
     if (!this.#drained) this.#isUpToScript = isHandled;
     this.#cluster.emit(signal, { pid: process.pid, type: 'master' });
     await this.#shutdown(true);
-    if (!isHandled) setTimeout(() => process.exit(), GRACE).unref();
+    // Where connections are unknown, requests may still be answered.
+    const grace = showsConnections() ? GRACE : this.#config.shutdownTimeout;
+    if (!isHandled) setTimeout(() => process.exit(), grace).unref();
   }
 
   /** A start goes no further. */
@@ -274,24 +282,6 @@ class SingleRole {
     this.#listeners.close();
     for (const socket of this.#traffic.sockets) socket.destroy();
   }
-}
-
-function withoutWorkers(command) {
-  const message = `cannot ${command}: there are no workers (option 'cluster' is false)`;
-  return new ClusterError('CLUSTER2_ERR_WRONG_STATE', message);
-}
-
-function asClusterError(error) {
-  const hasPort = error.address && error.port !== undefined;
-  const address = hasPort ? `${error.address}:${error.port}` : error.address;
-  if (error.code === 'EADDRINUSE') {
-    return new ClusterError('CLUSTER2_ERR_PORT_IN_USE', `address ${address} is already in use`);
-  }
-  if (error.code === 'EACCES') {
-    return new ClusterError('CLUSTER2_ERR_PORT_DENIED', `no permission to listen on ${address}`);
-  }
-  const message = `cannot listen on ${address}: ${error.message}`;
-  return new ClusterError('CLUSTER2_ERR_LISTEN', message, { cause: error });
 }
 
 module.exports = { SingleRole };

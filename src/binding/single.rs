@@ -115,20 +115,27 @@ impl NativeSingle {
     }
 
     /// Refuses new clients on a listening TCP socket; Node can still accept the clients in its
-    /// queue.
+    /// queue, and those whose handshakes are under way. Returns true: they are worth waiting for.
     #[napi]
-    pub fn refuse_new(fd: i32) -> napi::Result<()> {
+    pub fn refuse_new(&self, fd: i32) -> napi::Result<bool> {
         node_listener::refuse_new(fd)
             .map_err(ClusterError::system("refusing new connections"))
-            .map_err(fail)
+            .map_err(fail)?;
+        Ok(true)
     }
 
-    /// Whether a client waits in the queue of a listening socket.
+    /// Whether a client waits in the queue of any of these listening sockets.
     #[napi]
-    pub fn has_waiting(fd: i32) -> napi::Result<bool> {
-        node_listener::has_waiting(fd)
-            .map_err(ClusterError::system("looking into a queue"))
-            .map_err(fail)
+    pub fn has_waiting(&self, fds: Vec<i32>) -> napi::Result<bool> {
+        for fd in fds {
+            let waits = node_listener::has_waiting(fd)
+                .map_err(ClusterError::system("looking into a queue"))
+                .map_err(fail)?;
+            if waits {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends the monitor.

@@ -20,6 +20,7 @@ const TESTS = [
   /^listening\/(?!ports$)/,
   /^servers\/(?!traffic$)/,
   /^single\/(listeners|process|shutdown)$/,
+  /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
 ];
 /**

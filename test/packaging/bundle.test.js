@@ -80,12 +80,13 @@ describe('the JavaScript of a release', () => {
 
   it('has named imports', () => {
     const { folder } = lay('hoisted');
-    const code = `import Default, { Cluster, ClusterError } from 'cluster2-rs';
-      console.log(Default === Cluster && Cluster.ClusterError === ClusterError && ClusterError.name);`;
+    const code = `import Default, { Cluster, ClusterError, native } from 'cluster2-rs';
+      console.log(Default === Cluster && Cluster.ClusterError === ClusterError && ClusterError.name);
+      console.log(native, Cluster.native);`;
     write({ [path.join(folder, 'app.mjs')]: code });
     const { stdout, stderr } = spawnSync(NODE, [path.join(folder, 'app.mjs')], {
       encoding: 'utf8',
     });
-    assert.deepStrictEqual([stdout.trim(), stderr], ['ClusterError', '']);
+    assert.deepStrictEqual([stdout, stderr], ['ClusterError\ntrue true\n', '']);
   });
 });

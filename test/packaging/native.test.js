@@ -1,7 +1,8 @@
 'use strict';
 
-// The addon is found wherever npm put it. If there is none for a machine, the error says which
-// platforms are supported and what to do.
+// The addon is found wherever npm put it. If there is none for a machine, a cluster is one process,
+// unless CLUSTER2_REQUIRE_NATIVE asks for the addon: then the error says which platforms are
+// supported and what to do.
 
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
@@ -21,16 +22,23 @@ const { NODE, VERSION } = require('../helpers/node');
 
 /**
  * Requires the package at this path in a new process, after running `before` there. Returns
- * `loaded`, or the error.
+ * whether it is `native`, or the error.
  */
-function load(place, before = '') {
+function load(place, before = '', env = {}) {
   const script = `${before};
-    try { require(${JSON.stringify(place)}); console.log('loaded'); }
+    try { console.log('native', require(${JSON.stringify(place)}).native); }
     catch ({ name, code, message }) { console.log(JSON.stringify({ name, code, message })); }`;
-  const { stdout, stderr } = spawnSync(NODE, ['-e', script], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(NODE, ['-e', script], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
   assert.strictEqual(stderr, '');
   return stdout.startsWith('{') ? JSON.parse(stdout) : stdout.trim();
 }
+
+const REQUIRED = { CLUSTER2_REQUIRE_NATIVE: '1' };
+/** As `load`, where the addon is required. */
+const loadNative = (place, before) => load(place, before, REQUIRED);
 
 /** Checks that it is the error for a wrong platform, and that its message contains all `words`. */
 function assertPlatformError(error, ...parts) {
@@ -47,7 +55,7 @@ describe('the addon is loaded', () => {
 
   for (const layout of Object.keys(LAYOUTS)) {
     it(`from the platform package: ${layout}`, () => {
-      assert.strictEqual(load(lay(layout).linked), 'loaded');
+      assert.strictEqual(loadNative(lay(layout).linked), 'native true');
     });
   }
 
@@ -55,11 +63,11 @@ describe('the addon is loaded', () => {
     const { main } = lay('hoisted', { addon: 'no addon' });
     const name = `cluster2-rs.${PLATFORM}.node`;
     fs.copyFileSync(path.join(ROOT, name), path.join(main, name));
-    assert.strictEqual(load(main), 'loaded');
+    assert.strictEqual(load(main), 'native true');
   });
 });
 
-describe('without an addon', () => {
+describe('a required addon that is missing', () => {
   let place;
   beforeEach(() => {
     place = path.join(emptyFolder(), 'cluster2-rs');
@@ -74,7 +82,7 @@ describe('without an addon', () => {
       'optional dependencies',
       'npm run build',
     ];
-    assertPlatformError(load(place), ...parts);
+    assertPlatformError(loadNative(place), ...parts);
   });
 
   it('the error on another system or processor lists the supported ones', () => {
@@ -86,9 +94,9 @@ describe('without an addon', () => {
       'npm run build',
     ];
     const mac = `${pretend('platform', "'darwin'")};${pretend('arch', "'arm64'")}`;
-    assertPlatformError(load(place, mac), `darwin-arm64 (Node ${VERSION})`, ...supported);
+    assertPlatformError(loadNative(place, mac), `darwin-arm64 (Node ${VERSION})`, ...supported);
     assertPlatformError(
-      load(place, pretend('arch', "'riscv64'")),
+      loadNative(place, pretend('arch', "'riscv64'")),
       PLATFORM.replace(process.arch, 'riscv64'),
       ...supported,
     );
@@ -98,12 +106,32 @@ describe('without an addon', () => {
     const node = path.join(place, 'node');
     write({ [node]: `\x7fELF${'\0'.repeat(700)}/lib/ld-musl-${process.arch}.so.1\0` });
     assertPlatformError(
-      load(place, pretend('execPath', JSON.stringify(node))),
+      loadNative(place, pretend('execPath', JSON.stringify(node))),
       `linux-${process.arch}-musl`,
     );
   });
 
-  it('the error names a file that is not an addon, with the reason', () => {
+});
+
+describe('without an addon', () => {
+  afterEach(removeFolders);
+
+  const MACHINES = {
+    'macOS': `${pretend('platform', "'darwin'")};${pretend('arch', "'arm64'")}`,
+    'Windows': pretend('platform', "'win32'"),
+    'another processor': pretend('arch', "'riscv64'"),
+    'a Linux on which it was not installed': '',
+  };
+  for (const [machine, before] of Object.entries(MACHINES)) {
+    it(`the package loads, and says that it is not native: ${machine}`, () => {
+      const place = path.join(emptyFolder(), 'cluster2-rs');
+      placeMain(place);
+      assert.strictEqual(load(place, before), 'native false');
+      assert.strictEqual(load(place, before, { CLUSTER2_REQUIRE_NATIVE: '0' }), 'native false');
+    });
+  }
+
+  it('a file that is not an addon is an error, with the reason', () => {
     const { main } = lay('hoisted', { addon: 'no addon'.repeat(1000) });
     assertPlatformError(load(main), `cluster2-rs.${PLATFORM}.node`, 'invalid ELF header', VERSION);
   });
@@ -111,9 +139,10 @@ describe('without an addon', () => {
 
 describe('other runtimes', () => {
   for (const [key, name] of Object.entries({ bun: 'Bun', deno: 'Deno' })) {
-    it(`${name} is rejected by its name, though it can load the addon`, () => {
+    it(`${name} is not native, though it can load the addon`, () => {
       const versions = pretend('versions', `{ ...process.versions, ${key}: '1.2.3' }`);
-      assertPlatformError(load(ROOT, versions), `${name} 1.2.3`, 'Node');
+      assert.strictEqual(load(ROOT, versions), 'native false');
+      assertPlatformError(loadNative(ROOT, versions), `${name} 1.2.3`, 'Node');
     });
   }
 });

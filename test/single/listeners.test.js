@@ -57,6 +57,22 @@ describe('shutdown() of a single process', () => {
     ]);
   });
 
+  it('leaves a unix socket alone that another server has taken over', async () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
+    const [port, socket] = [await freePort(), path.join(directory, 'app.sock')];
+    const first = hello();
+    const apps = [{ app: first, port: socket }, { app: hello(), port }];
+    const cluster = new Cluster({ cluster: false, monPort: false });
+    await new Promise((listening) => cluster.listen((callback) => callback(apps), listening));
+    await new Promise((closed) => first.close(closed));
+    const next = hello().listen(socket);
+    await once(next, 'listening');
+    await within('it is over', cluster.shutdown({ wait: true }));
+    assert.strictEqual((await request(socket)).body, 'hello');
+    await new Promise((closed) => next.close(closed));
+    fs.rmdirSync(directory);
+  });
+
   it('by a signal ends the process, even with several clusters in it', async () => {
     const script = new Script('two-single-processes.js', {
       options: { ports: [await freePort(), await freePort()] },

@@ -21,6 +21,11 @@ test('the error class is a member', () => {
   expect(takenError).type.toBe<typeof asRequired.ClusterError>();
 });
 
+test('whether there is an addon is a member', () => {
+  expect(asRequired.native).type.toBe<boolean>();
+  expect(asNamespace.native).type.toBe<boolean>();
+});
+
 test('the names of types are members', () => {
   expect<asRequired.Options>().type.toBe<asDefault.Options>();
   expect<Cluster>().type.toBe<asRequired>();

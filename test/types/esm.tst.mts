@@ -2,7 +2,7 @@
 
 import { expect, test } from 'tstyche';
 import asDefault from 'cluster2-rs';
-import { Cluster, ClusterError } from 'cluster2-rs';
+import { Cluster, ClusterError, native } from 'cluster2-rs';
 import type { Options, Status } from 'cluster2-rs';
 
 test('the class is the default and the member Cluster', () => {
@@ -12,6 +12,10 @@ test('the class is the default and the member Cluster', () => {
 
 test('the error class is a member', () => {
   expect(new ClusterError('CLUSTER2_ERR_SYSTEM', 'words')).type.toBeAssignableTo<Error>();
+});
+
+test('whether there is an addon is a member', () => {
+  expect(native).type.toBe<boolean>();
 });
 
 test('the names of types are members', () => {

@@ -1,0 +1,56 @@
+'use strict';
+
+// What stands in for the addon where there is none: on macOS, Windows, Bun and Deno, and where it
+// was not installed. It has those parts of the addon (src/binding) that one process without workers
+// needs, by the same names and with the same arguments.
+//
+// What always holds: bytes, events, options and errors are those of the addon, which
+// test/fallback/ compares; nothing here depends on a system; and what needs the addon fails with
+// CLUSTER2_ERR_PLATFORM and the reason.
+
+const path = require('node:path');
+const dns = require('node:dns/promises');
+const fs = require('node:fs');
+const { create } = require('../errors');
+const { Route } = require('./health-check');
+const { INHERITED, normalizeOptions } = require('./options');
+const { ask } = require('./remote');
+const { singleOf } = require('./single');
+
+/** As `app_root` of `src/config/rules.rs`. */
+function appRoot(directory) {
+  for (let above = directory; ; above = path.dirname(above)) {
+    if (fs.existsSync(path.join(above, 'package.json'))) return above;
+    if (above === path.dirname(above)) return directory;
+  }
+}
+
+/** The first address of the `host` option. A promise, as only the addon can wait for it. */
+async function resolveHost(host) {
+  try {
+    return (await dns.lookup(host, { verbatim: true })).address;
+  } catch (error) {
+    const message = `host '${host}' cannot be resolved: ${error.message}`;
+    throw create({ code: 'CLUSTER2_ERR_HOST_UNKNOWN', message });
+  }
+}
+
+/**
+ * The stand-in for the addon.
+ * @param {string} reason why there is none, for users
+ */
+function standIn(reason) {
+  return {
+    /** Only here; the addon has no such property. */
+    missing: reason,
+    INHERITED,
+    NativeSingle: singleOf(reason),
+    Route,
+    appRoot,
+    ask: (pids, command) => ask(pids, command, reason),
+    normalizeOptions,
+    resolveHost,
+  };
+}
+
+module.exports = { standIn };

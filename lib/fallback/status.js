@@ -1,0 +1,57 @@
+'use strict';
+
+// The answer of `status()`, as `Process::status_now` of `src/single.rs` makes it.
+
+const os = require('node:os');
+
+/** Where a server listens, `host:port` or a path, as `Endpoint` of `src/protocol/endpoint.rs`. */
+function place({ address, port, path }) {
+  if (path === undefined) return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return path.startsWith('\0') ? `@${path.slice(1).replace(/\0+$/, '')}` : path;
+}
+
+/**
+ * @param {object} process
+ * @param {object} process.info `startedAt`, `version`, `node`, `hostname`
+ * @param {boolean} process.isLeaving
+ * @param {object[]} process.listening an endpoint each
+ * @param {object} process.numbers `Counters#snapshot`
+ * @param {{ isDisabled: boolean, since: number, problem: string= }} process.health
+ */
+function statusOf({ info, isLeaving, listening, numbers, health }) {
+  const { pid, connections, requests, rss, cpu } = numbers;
+  const { startedAt, ...about } = info;
+  const { isDisabled, since, problem } = health;
+  return {
+    running: true,
+    master: {
+      pid,
+      startedAt,
+      ...about,
+      os: [os.type(), os.release(), os.machine?.() ?? os.arch()].join(' '),
+      state: isLeaving ? 'leaving' : 'running',
+      target: 0,
+      reload: null,
+      listening: listening.map(place),
+      monitor: null,
+      rss,
+      cpu,
+    },
+    workers: [{
+      slot: 0, pid, generation: 1, state: 'ready', startedAt,
+      connections, requests, eventLoopDelay: numbers.eventLoopDelay, rss, cpu, restarts: 0,
+    }],
+    ecv: {
+      disabled: isDisabled,
+      since: new Date(since).toISOString(),
+      unhealthy: problem === undefined ? [] : [{ pid, reason: problem }],
+    },
+    totals: {
+      connections: connections.total, timedOut: connections.timedOut, requests: requests.total,
+      handed: 0, reclaimed: 0, moved: 0, waiting: 0,
+      deaths: {}, reloads: 0, reloadsFailed: 0, drains: { count: 0, total: 0 },
+    },
+  };
+}
+
+module.exports = { statusOf };

@@ -1,0 +1,52 @@
+'use strict';
+
+// The addon and what stands in for it (lib/fallback), side by side.
+
+const assert = require('node:assert');
+const addon = require('../../lib/native');
+const { fromNative } = require('../../lib/errors');
+const { standIn } = require('../../lib/fallback/addon');
+
+/** Given to Node's `--require`, it hides the addon. */
+const HIDDEN = require.resolve('./without-addon');
+
+const fallback = standIn('because of the test');
+const ABOUT = JSON.stringify({ node: process.version, root: '/' });
+const ENDPOINT = { address: '127.0.0.1', port: 1, secure: false };
+
+/** The result of `call`, or the error for users. */
+function resultOf(call) {
+  try {
+    return call();
+  } catch (thrown) {
+    const { name, code, message } = fromNative(thrown);
+    return { name, code, message };
+  }
+}
+
+/** Calls with the addon and with what stands in for it, and checks that the results are equal. */
+function assertSame(call, what) {
+  const [wanted, found] = [addon, fallback].map((one) => resultOf(() => call(one)));
+  assert.deepStrictEqual(found, wanted, what);
+  return wanted;
+}
+
+/** A process without workers, of either kind. */
+function single(one, options = {}) {
+  const given = JSON.stringify({ cluster: false, monPort: false, ...options });
+  return new one.NativeSingle(one.normalizeOptions(given), ABOUT, () => {});
+}
+
+/** Its health check. */
+function check(one, ecv = {}, endpoint = ENDPOINT) {
+  const config = one.normalizeOptions(JSON.stringify({ ecv }));
+  const { ecv: normalized } = JSON.parse(config);
+  return single(one).healthCheck(JSON.stringify(normalized), JSON.stringify(endpoint));
+}
+
+/** Variables for a process without the addon. */
+const withoutAddon = () => ({
+  NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require "${HIDDEN}"`,
+});
+
+module.exports = { ENDPOINT, addon, assertSame, check, fallback, resultOf, single, withoutAddon };
