@@ -1,6 +1,7 @@
 'use strict';
 
 // The script that npm puts into node_modules/.bin becomes the native command line of this machine.
+// Where there is none, `start` runs the script by node.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -41,14 +42,32 @@ function run(file, args = [], settings = {}) {
   return { status, signal, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
-/** An environment in which `uname` names another machine. */
+/**
+ * An environment in which everything names another machine: `uname` to sh, and Node itself.
+ * @param {string} system as of `uname`, and by Node: `Darwin darwin`
+ * @param {string} processor likewise: `arm64 arm64`
+ */
 function machine(system, processor) {
   const folder = emptyFolder();
+  const [name, platform] = system.split(' ');
+  const [kind, arch] = processor.split(' ');
+  const properties = JSON.stringify({ platform: { value: platform }, arch: { value: arch } });
+  const pretend = path.join(folder, 'pretend.js');
   write({
     [path.join(folder, 'uname')]:
-      `#!/bin/sh\nif [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi\n`,
+      `#!/bin/sh\nif [ "$1" = -s ]; then echo ${name}; else echo ${kind}; fi\n`,
+    [pretend]: `Object.defineProperties(process, ${properties})`,
   });
-  return { env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
+  const PATH = `${folder}:${path.dirname(NODE)}:${process.env.PATH}`;
+  return { env: { ...process.env, PATH, NODE_OPTIONS: `--require "${pretend}"` } };
+}
+
+/** A project whose package has no command line for this machine. */
+function layWithout() {
+  const project = lay('hoisted');
+  const folder = path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`);
+  fs.rmSync(folder, { recursive: true });
+  return project;
 }
 
 /** Sends a signal to a command line that has printed `set`, and returns its exit code. */
@@ -113,22 +132,30 @@ describe('bin/cluster2', () => {
   });
 
   it('prints in one line what is missing, and exits with 255', () => {
-    const project = lay('hoisted');
-    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
-      recursive: true,
-    });
-    const { status, stderr } = run(linkOf(project));
+    const { status, stderr } = run(linkOf(layWithout()), ['status']);
     assert.strictEqual(status, 255);
-    assert.match(stderr, /^cluster2: .*\(Linux [^)]+\).* missing.*npm run build.*\n$/);
+    assert.match(stderr, /^cluster2: .*\(linux-[^)]+\).* missing.*npm run build.*\n$/);
   });
 
   it('names a machine that is not supported', () => {
     const link = linkOf(lay('hoisted', { program: PROGRAM }));
-    for (const [system, processor] of [['Darwin', 'arm64'], ['Linux', 'riscv64']]) {
-      const { status, stderr } = run(link, [], machine(system, processor));
+    for (const names of [['Darwin darwin', 'arm64 arm64'], ['Linux linux', 'riscv64 riscv64']]) {
+      const { status, stderr } = run(link, [], machine(...names));
+      const [platform, arch] = names.map((name) => name.split(' ')[1]);
       assert.strictEqual(status, 255);
-      assert.ok(stderr.includes(`(${system} ${processor})`), stderr);
+      assert.ok(stderr.includes(`(${platform}-${arch})`), stderr);
     }
+  });
+
+  it('says so where there is no node either', () => {
+    const link = linkOf(layWithout());
+    const folder = emptyFolder();
+    for (const name of ['readlink', 'uname']) {
+      fs.symlinkSync(spawnSync('which', [name], { encoding: 'utf8' }).stdout.trim(), path.join(folder, name));
+    }
+    const { status, stderr } = run('/bin/sh', [link, 'status'], { env: { PATH: folder } });
+    assert.strictEqual(status, 255);
+    assert.match(stderr, /^cluster2: neither the command line for this machine \(Linux .* nor node/);
   });
 
   it('works when run by node too, as Yarn does from version 2 on', async () => {
@@ -161,13 +188,18 @@ describe('bin/cluster2', () => {
   });
 
   it('prints what is missing when run by node too', () => {
-    const project = lay('hoisted');
-    fs.rmSync(path.join(project.folder, 'node_modules', `cluster2-rs-${PLATFORM}`), {
-      recursive: true,
-    });
-    const { status, stderr } = run(NODE, [linkOf(project)]);
+    const { status, stderr } = run(NODE, [linkOf(layWithout()), 'status']);
     assert.strictEqual(status, 255);
     assert.match(stderr, /^cluster2: .* missing.*\n$/);
+  });
+
+  it('is started by node as cluster2-rs, for Windows, where few have sh', () => {
+    const { main } = lay('hoisted', { program: PROGRAM });
+    const { bin } = require('../../package.json');
+    const file = path.join(main, bin['cluster2-rs']);
+    assert.match(fs.readFileSync(file, 'utf8'), /^#!\/usr\/bin\/env node\n/);
+    const { status, lines } = run(file, ['exit 7', 'two words']);
+    assert.deepStrictEqual([status, ...lines.slice(1)], [7, main, 'exit 7', 'two words']);
   });
 
   it('works in this clone', () => {

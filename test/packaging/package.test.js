@@ -17,7 +17,7 @@ const description = require('../../package.json');
 const MAY_BE = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|index\.js|index\.d\.ts)$/,
   /^lib\/([a-z-]+\/)?[a-z0-9-]+\.js$/,
-  /^bin\/cluster2$/,
+  /^bin\/(cluster2|(become|cluster2-rs|without-native)\.js)$/,
   /^cluster2-rs\.linux-\w+-\w+\.node$/,
   /^cluster2\.linux-\w+-\w+$/,
 ];
@@ -53,7 +53,10 @@ describe('the package', function () {
       'index.d.ts',
       'LICENSE',
       'README.md',
+      'bin/become.js',
       'bin/cluster2',
+      'bin/cluster2-rs.js',
+      'bin/without-native.js',
       ...BINARIES,
       ...modules.map((name) => `lib/${name}`),
     ];
