@@ -159,6 +159,25 @@ describe('without the addon', () => {
     });
   }
 
+  it('a shutdown ends, however many clients go on coming', async () => {
+    const script = await start();
+    let isRefused = false;
+    const come = async () => {
+      const one = request(script.port).then(({ body }) => body, ({ code }) => code);
+      const outcome = await one;
+      isRefused ||= outcome === 'ECONNREFUSED';
+      return isRefused || (outcome === 'hello' && come());
+    };
+    const clients = Array.from({ length: 16 }, come);
+    await script.until('they are served', async () => {
+      const { status } = await call(script, { status: [] });
+      return status.totals.requests > 200;
+    });
+    script.kill();
+    assert.deepStrictEqual(await script.ended(5000), ended);
+    await Promise.all(clients);
+  });
+
   it('shutdown() and stop() end it, and its addresses are free', async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-test-'));
     const port = await freePort();

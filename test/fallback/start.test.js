@@ -134,6 +134,32 @@ describe('cluster2 start without a native command line', () => {
     assert.match(stderr, /^cluster2: the command line for this machine .* is missing.*npm run build/);
   });
 
+  it('on Windows, a Ctrl-C reaches the script once: the console tells it itself', async () => {
+    const text = `
+      let count = 0;
+      process.on('SIGINT', () => console.log('SIGINT', ++count));
+      process.on('SIGTERM', () => process.exit(count));
+      setInterval(() => {}, 1000);
+      console.log('ready');`;
+    const pretend = path.join(folder, 'pretend.js');
+    write({
+      [path.join(folder, 'waits.js')]: text,
+      [pretend]: "Object.defineProperty(process, 'platform', { value: 'win32' });",
+    });
+    const NODE_OPTIONS = `--require "${pretend}"`;
+    const settings = { args: ['start', 'waits.js'], cwd: folder, env: env({ NODE_OPTIONS }) };
+    const script = new Script(path.join(main, 'bin', 'cluster2-rs.js'), {
+      ...settings,
+      detached: true,
+    });
+    await script.until('it runs', () => script.output === 'ready\n');
+    const [child] = script.workers();
+    process.kill(-script.pid, 'SIGINT');
+    await script.until('it is told', () => script.output.includes('SIGINT 1'));
+    process.kill(child, 'SIGTERM');
+    assert.deepStrictEqual(await script.ended(), { code: 1, signal: null });
+  });
+
   it('passes signals to the script', async () => {
     const text = `
       process.on('SIGTERM', () => process.exit(9));
