@@ -37,8 +37,9 @@ function statusOf({ info, isLeaving, listening, numbers, health }) {
       rss,
       cpu,
     },
+    // A stuck event loop would not answer.
     workers: [{
-      slot: 0, pid, generation: 1, state: 'ready', startedAt,
+      slot: 0, pid, generation: 1, state: 'ready', stuckFor: null, startedAt,
       connections, requests, eventLoopDelay: numbers.eventLoopDelay, rss, cpu, restarts: 0,
     }],
     ecv: {
