@@ -4,13 +4,12 @@
 // clients run on the Node that runs this; clusters run on the other one (test/helpers/node.js).
 // `npm run test:nodes -- 18 26` runs only these versions.
 
-const { execFileSync, spawnSync } = require('node:child_process');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { KEPT, fetchNode } = require('../../scripts/nodes');
 
 const ROOT = path.join(__dirname, '..', '..');
-/** The cache of Node versions. Delete it to get newer ones. */
-const KEPT = path.join(ROOT, 'target', 'nodes');
 /** The oldest supported version, and the latest of each line, as versions for npm. */
 const VERSIONS = ['18.7.0', '18', '20', '22', '24', '26'];
 /** The tests to run: files in `test/`, without `.test.js`. */
@@ -34,27 +33,6 @@ const THOROUGH_ONLY = [
   /^(cli\/|servers\/untouched$)/,
 ];
 const THOROUGH = ['18', '26'];
-
-/**
- * Returns the path of a Node of this version, from a package of the npm registry that contains only
- * Node.
- */
-function fetch(version) {
-  const name = `node-linux-${process.arch}`;
-  const folder = path.join(KEPT, version);
-  const file = path.join(folder, 'node_modules', name, 'bin', 'node');
-  if (!fs.existsSync(file)) {
-    fs.mkdirSync(folder, { recursive: true });
-    const quiet = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-    execFileSync('npm', ['install', ...quiet, '--prefix', folder, `${name}@${version}`], {
-      encoding: 'utf8',
-      stdio: 'pipe',
-    });
-  }
-  const found = execFileSync(file, ['--version'], { encoding: 'utf8' }).trim();
-  if (!`${found}.`.startsWith(`v${version}.`)) throw new Error(`${file} is ${found}`);
-  return { node: file, found };
-}
 
 /** Runs the tests with clusters on that Node. */
 function test(node, version) {
@@ -104,7 +82,7 @@ function result(version) {
   const began = Date.now();
   let what;
   try {
-    const { node, found } = fetch(version);
+    const { node, found } = fetchNode(version);
     what = { name: found, ...test(node, version) };
   } catch (error) {
     const reason = `${error.message}\n${error.stderr ?? ''}`;
