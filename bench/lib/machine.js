@@ -3,7 +3,7 @@
 
 const os = require('node:os');
 const { version: cluster2 } = require('../../package.json');
-const { PM2 } = require('./pm2');
+const pm2 = require('./pm2');
 const wrk = require('./wrk');
 
 function describeMachine() {
@@ -21,7 +21,7 @@ async function describeVersions({ usesWrk, usesPm2 }) {
     cluster2,
     node: process.version,
     ...(usesWrk && { wrk: await wrk.version() }),
-    ...(usesPm2 && { pm2: PM2.split('@')[1] }),
+    ...(usesPm2 && { pm2: pm2.VERSION }),
   };
 }
 

@@ -3,13 +3,13 @@
 // processes before anything else starts.
 
 const fs = require('node:fs');
-const net = require('node:net');
 const path = require('node:path');
 const { once } = require('node:events');
 const { until } = require('./poll');
 const { openConnections } = require('./proc');
 const { Inquiry } = require('./client');
 const { makeDirectory } = require('./directories');
+const { freePort } = require('./ports');
 const { packageFolder } = require('./package');
 const { pm2Environment } = require('./pm2');
 const { spawnTagged, livingPids, isAlive, signal } = require('./processes');
@@ -33,16 +33,6 @@ const PEERS = {
   single: { label: 'one process', processes: 1 },
   bare: { label: 'bare node', processes: 0 },
 };
-
-// A fresh port each time: no state of the last peer's connections comes into the next run.
-async function freePort() {
-  const server = net.createServer().listen(0, '0.0.0.0');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function launch(name, workers) {
   const port = await freePort();
