@@ -1,14 +1,21 @@
 'use strict';
 // The one server that every peer runs, so that only what stands around it differs.
 
+const fs = require('node:fs');
 const http = require('node:http');
+const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
 
 const BODY = 'hello';
 
-// What only the benchmark's own client asks for.
+// The kernel's id of the thread that serves. Where the worker is a process, that is its pid.
+const workerId = () =>
+  (isMainThread ? process.pid : path.basename(fs.readlinkSync('/proc/thread-self')));
+
+// What only the benchmark's own client asks for. The header is set only where a client asks for it:
+// it must cost nothing on `/`.
 function special(req, res) {
-  // The header names the worker only where a client asks for it: it must cost nothing on `/`.
-  if (req.url === '/pid') res.setHeader('x-worker', process.pid);
+  if (req.url === '/pid') return res.setHeader('x-bench', workerId());
   const [, ms] = /^\/block\/(\d+)$/.exec(req.url) ?? [];
   // An event loop that is stuck for a while.
   if (ms) for (const end = performance.now() + Number(ms); performance.now() < end; );

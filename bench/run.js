@@ -9,7 +9,7 @@ const { describeMachine, describeVersions } = require('./lib/machine');
 const { removeDirectories } = require('./lib/directories');
 const { killAllNow } = require('./lib/processes');
 const { summarize, judge } = require('./lib/stats');
-const { markdown, describe } = require('./lib/report');
+const { markdown, toJson, describe } = require('./lib/report');
 const { plot } = require('./lib/plot');
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
@@ -78,6 +78,7 @@ async function main() {
   const versions = await describeVersions({
     usesWrk: plan.some(({ scenario }) => SCENARIOS[scenario].usesWrk),
     usesPm2: plan.some(({ peer }) => PEERS[peer].usesPm2),
+    usesWatt: plan.some(({ peer }) => PEERS[peer].usesWatt),
   });
   cleanUpAtExit();
   const where = { date: new Date().toISOString(), machine: describeMachine(), versions };
@@ -92,7 +93,7 @@ async function main() {
     samples,
   };
   console.log(markdown(result));
-  if (json) fs.writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
+  if (json) fs.writeFileSync(json, toJson(result));
   if (svg) fs.writeFileSync(svg, plot(result));
   if (problems.length) process.exitCode = 1;
 }

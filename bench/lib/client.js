@@ -33,16 +33,20 @@ class Inquiry {
   }
 }
 
-// Opens `count` connections at once, keeps all of them until the last has its answer, and gives `use` those of each
-// worker by its pid.
-async function withConnections(port, count, use) {
-  const connections = Array.from({ length: count }, () => new Connection(port));
+// Opens `count` connections, at once or each after the answer on the one before, and keeps all of
+// them until `use` ends. `use` gets those of each worker by its id.
+async function withConnections(port, count, use, { atOnce = true } = {}) {
+  const connections = [];
+  const byWorker = new Map();
+  const open = async () => {
+    const connection = new Connection(port);
+    connections.push(connection);
+    const worker = Number(await connection.ask('/pid'));
+    byWorker.set(worker, [...(byWorker.get(worker) ?? []), connection]);
+  };
   try {
-    const byWorker = new Map();
-    await Promise.all(connections.map(async (connection) => {
-      const worker = Number(await connection.ask('/pid'));
-      byWorker.set(worker, [...(byWorker.get(worker) ?? []), connection]);
-    }));
+    if (atOnce) await Promise.all(Array.from({ length: count }, open));
+    else for (let i = 0; i < count; i++) await open();
     return await use(byWorker);
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));

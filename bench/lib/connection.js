@@ -34,7 +34,8 @@ class Connection {
     return this.#open;
   }
 
-  // The answer's worker, if the path asks for it; fails if the connection ends without the answer.
+  // Returns what the path asks for (see app.js), if anything. Fails if the connection ends without
+  // the answer.
   ask(path, { last = false } = {}) {
     if (!this.#open) return Promise.reject(this.#error ?? new Error('the connection has ended'));
     return new Promise((resolve, reject) => {
@@ -60,9 +61,9 @@ class Connection {
     const pending = this.#pending;
     this.#answer = '';
     this.#pending = null;
-    // A server that drains says so: whoever asks once more on this connection has himself to blame.
+    // A server that drains says so: another request on this connection would be the client's fault.
     if (/^connection: close\r$/im.test(head)) this.#open = false;
-    pending?.resolve(/^x-worker: (\d+)\r$/im.exec(head)?.[1]);
+    pending?.resolve(/^x-bench: ([\d.]+)\r$/im.exec(head)?.[1]);
   }
 
   #end() {

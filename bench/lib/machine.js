@@ -4,6 +4,7 @@
 const os = require('node:os');
 const { version: cluster2 } = require('../../package.json');
 const pm2 = require('./pm2');
+const watt = require('./watt');
 const wrk = require('./wrk');
 
 function describeMachine() {
@@ -16,12 +17,13 @@ function describeMachine() {
 }
 
 // Only of what takes part.
-async function describeVersions({ usesWrk, usesPm2 }) {
+async function describeVersions({ usesWrk, usesPm2, usesWatt }) {
   return {
     cluster2,
     node: process.version,
     ...(usesWrk && { wrk: await wrk.version() }),
     ...(usesPm2 && { pm2: pm2.VERSION }),
+    ...(usesWatt && { watt: watt.VERSION, wattNode: watt.wattNode().found }),
   };
 }
 

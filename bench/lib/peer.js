@@ -12,9 +12,12 @@ const { makeDirectory } = require('./directories');
 const { freePort } = require('./ports');
 const { packageFolder } = require('./package');
 const { pm2Environment } = require('./pm2');
+const { wattEnvironment, wattNode } = require('./watt');
 const { spawnTagged, livingPids, isAlive, signal } = require('./processes');
 
 const QUESTIONS_A_WORKER = 2; // at once, as a single one could always meet the same worker
+/** Each worker of Watt loads Watt itself: 16 take many seconds on a busy machine. */
+const START_DEADLINE_MS = 60_000;
 const ANSWER_DEADLINE_MS = 20_000;
 const LOOK_EVERY_MS = 5;
 const QUIET_DEADLINE_MS = 5_000;
@@ -22,6 +25,8 @@ const TERM_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 5_000;
 
 // `processes`: how many of them serve, where that is not the number of workers asked for.
+// `threads`: its workers are threads, so no signal kills one of them, and none has a memory of its
+// own.
 const PEERS = {
   cluster2: { label: 'cluster2-rs', isOurs: true },
   'cluster2-kernel': { label: "cluster2-rs, balance: 'kernel'", isOurs: true },
@@ -30,20 +35,31 @@ const PEERS = {
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
   pm2: { label: 'PM2', usesPm2: true },
   'pm2-graceful': { label: 'PM2, app closes on SIGINT', usesPm2: true },
+  watt: { label: 'Watt', usesWatt: true, threads: true },
   single: { label: 'one process', processes: 1 },
   bare: { label: 'bare node', processes: 0 },
 };
 
+/** The peers that serve with their default settings. */
+const SERVERS = Object.keys(PEERS).filter((peer) => !['pm2-graceful', 'bare'].includes(peer));
+/** Those of them with several workers. */
+const CLUSTERS = SERVERS.filter((peer) => peer !== 'single');
+/** Those that replace a worker which was killed, and no other one with it. */
+const SUPERVISORS = CLUSTERS.filter((peer) => peer !== 'reuseport' && !PEERS[peer].threads);
+
 async function launch(name, workers) {
   const port = await freePort();
   const dir = makeDirectory('peer-');
-  const { processes = workers, usesPm2, isOurs } = PEERS[name];
+  const { processes = workers, usesPm2, usesWatt, isOurs } = PEERS[name];
   const env = { PORT: String(port), WORKERS: String(workers), PIDS: path.join(dir, 'pids') };
   if (usesPm2) Object.assign(env, await pm2Environment(dir));
+  if (usesWatt) Object.assign(env, await wattEnvironment(dir));
   if (isOurs) env.CLUSTER2_RS = packageFolder();
+  const node = usesWatt ? wattNode().node : process.execPath;
+  const script = path.join(__dirname, '..', 'peers', `${name}.js`);
   const output = fs.openSync(path.join(dir, 'output.txt'), 'a');
   const launchedAt = performance.now();
-  const child = spawnTagged(process.execPath, [path.join(__dirname, '..', 'peers', `${name}.js`)], {
+  const child = spawnTagged(node, [script], {
     cwd: dir,
     env,
     stdio: ['ignore', output, output],
@@ -65,12 +81,13 @@ function assertRunning(running) {
   throw new Error(`the peer ended by itself (${signalCode ?? `exit code ${exitCode}`}): ${lastWords(running)}`);
 }
 
-// Waits until `count` workers answer, of which none is in `gone`, and gives back their pids.
-async function answering(running, { gone = new Set(), count = running.processes } = {}) {
+// Waits until `count` workers answer, of which none is in `gone`. Returns their ids (see app.js).
+async function answering(running, options = {}) {
+  const { gone = new Set(), count = running.processes, deadlineMs = ANSWER_DEADLINE_MS } = options;
   const inquiry = new Inquiry(running.port);
   const found = () => [...inquiry.workers].filter((pid) => !gone.has(pid) && isAlive(pid));
   try {
-    return await until(`${count} workers answer`, ANSWER_DEADLINE_MS, () => {
+    return await until(`${count} workers answer`, deadlineMs, () => {
       assertRunning(running);
       // While nobody has started yet, one question is enough, and takes little of the machine from those who start.
       inquiry.ask(gone.size + inquiry.workers.size === 0 ? 1 : QUESTIONS_A_WORKER * running.processes);
@@ -81,10 +98,17 @@ async function answering(running, { gone = new Set(), count = running.processes 
   }
 }
 
+// A peer without a port tells it by a file.
+function isReady(running) {
+  assertRunning(running);
+  return fs.existsSync(path.join(running.dir, 'ready'));
+}
+
 // Ready means that every worker has answered, and that no connection of this question is left.
 async function waitUntilReady(running) {
-  if (running.processes > 0) running.workers = await answering(running);
-  else await until('the peer is ready', ANSWER_DEADLINE_MS, () => assertRunning(running) ?? fs.existsSync(path.join(running.dir, 'ready')));
+  const deadlineMs = START_DEADLINE_MS;
+  if (running.processes > 0) running.workers = await answering(running, { deadlineMs });
+  else await until('the peer is ready', deadlineMs, () => isReady(running));
   running.startMs = performance.now() - running.launchedAt;
   await until('connections closed', QUIET_DEADLINE_MS, () => openConnections(running.port) === 0);
 }
@@ -116,4 +140,4 @@ async function withPeer(name, workers, use, onProblem) {
   }
 }
 
-module.exports = { PEERS, withPeer, answering };
+module.exports = { PEERS, SERVERS, CLUSTERS, SUPERVISORS, withPeer, answering };

@@ -43,8 +43,13 @@ function targetRow({ name, bound, measured, met }) {
   return [name, bound.replace('>=', '≥').replace('<=', '≤'), number(measured, 2), VERDICTS.get(met)];
 }
 
-const describeVersions = ({ cluster2, node, wrk, pm2 }) =>
-  [`cluster2-rs ${cluster2}`, `Node ${node.replace('v', '')}`, wrk && `wrk ${wrk}`, pm2 && `PM2 ${pm2}`].filter(Boolean).join(', ');
+const describeVersions = ({ cluster2, node, wrk, pm2, watt, wattNode }) => [
+  `cluster2-rs ${cluster2}`,
+  `Node ${node.slice(1)}`,
+  wrk && `wrk ${wrk}`,
+  pm2 && `PM2 ${pm2}`,
+  watt && `Watt ${watt} (on Node ${wattNode.slice(1)})`,
+].filter(Boolean).join(', ');
 
 const describeMachine = ({ cores, cpu, memoryGb, kernel }) => `${cores} cores, ${cpu}, ${memoryGb} GB memory, Linux ${kernel}`;
 
@@ -85,9 +90,22 @@ function markdown(result) {
   return parts.join('\n\n');
 }
 
+// JSON has no infinity, and its `null` would make the worst result look like a missing one.
+const infinityAsText = (_, value) => (value === Infinity ? 'Infinity' : value);
+
+const toJson = (result) => `${JSON.stringify(result, infinityAsText, 2)}\n`;
+
 const describe = (values) => Object.entries(values)
   .filter(([name]) => name in METRICS)
   .map(([name, value]) => `${name} ${number(value, METRICS[name].digits)}`)
   .join(', ');
 
-module.exports = { markdown, describe, number, describeMachine, describeRounds, describeVersions };
+module.exports = {
+  markdown,
+  toJson,
+  describe,
+  number,
+  describeMachine,
+  describeRounds,
+  describeVersions,
+};

@@ -13,9 +13,11 @@ const HOLDS = {
   '<=': (a, b) => a <= b,
 };
 
-// The values of a metric by round; a round whose measurement failed is not in it.
+const isValue = (value) => typeof value === 'number' && !Number.isNaN(value);
+
+// The values of a metric by round, without rounds whose measurement failed. Infinity is a value.
 function byRound(samples, metric, peer) {
-  const own = samples.filter((sample) => sample.peer === peer && Number.isFinite(sample.values[metric]));
+  const own = samples.filter((sample) => sample.peer === peer && isValue(sample.values[metric]));
   return new Map(own.map((sample) => [sample.round, sample.values[metric]]));
 }
 

@@ -5,6 +5,7 @@ const { setTimeout: pause } = require('node:timers/promises');
 const { Clients } = require('../lib/clients');
 const { Connection } = require('../lib/connection');
 const { WARM_UP_SECONDS } = require('../lib/load');
+const { SERVERS, CLUSTERS } = require('../lib/peer');
 
 const CLIENTS = 16;
 const BLOCKING = { every: 50, ms: 100 };
@@ -65,7 +66,7 @@ const seconds = (options) => mixedSeconds(options) + WARM_UP_SECONDS + OVERHEAD_
 module.exports = {
   mixed: {
     title: `${(CLIENTS * 1000) / EVERY_MS} requests a second, one a connection, ${MIX}`,
-    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport', 'single'],
+    peers: SERVERS,
     seconds,
     run: mixed,
     metrics: {
@@ -77,7 +78,7 @@ module.exports = {
   },
   'mixed-full': {
     title: `${CLIENTS} clients without a pause, one request a connection, ${MIX}`,
-    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport'],
+    peers: CLUSTERS,
     fewer: true,
     seconds,
     run: mixedFull,
@@ -85,7 +86,7 @@ module.exports = {
   },
   blocked: {
     title: `one worker blocked for ${BLOCKED_SECONDS} s, under load`,
-    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'pm2'],
+    peers: CLUSTERS,
     fewer: true,
     seconds: () => BLOCKED_SECONDS + WARM_UP_SECONDS + OVERHEAD_SECONDS,
     run: blocked,

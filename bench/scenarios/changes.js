@@ -1,7 +1,7 @@
 'use strict';
 // What a change of workers costs those who ask meanwhile, and how long it takes.
 
-const { answering } = require('../lib/peer');
+const { SUPERVISORS, answering } = require('../lib/peer');
 const { Clients } = require('../lib/clients');
 const { until } = require('../lib/poll');
 const { isAlive, signal } = require('../lib/processes');
@@ -12,7 +12,6 @@ const RELOADS = 4;
 // Often enough that a wait which grows with each death shows.
 const KILLS = 16;
 const DEADLINE_MS = 20_000;
-const CLUSTERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'pm2'];
 
 async function underLoad(peer, change) {
   const clients = new Clients(peer.port).start(LOAD);
@@ -93,7 +92,7 @@ const named = (prefix, { lost, refused, reconnects, slow, ok, ms, longest }) => 
 module.exports = {
   reload: {
     title: `${RELOADS} reloads under load`,
-    peers: [...CLUSTERS, 'pm2-graceful'],
+    peers: [...SUPERVISORS, 'pm2-graceful', 'watt'],
     fewer: true,
     seconds: () => 8,
     run: async (peer) => named('reload', await underLoad(peer, reloads)),
@@ -101,14 +100,14 @@ module.exports = {
   },
   kill: {
     title: `SIGKILL of ${KILLS} workers under load`,
-    peers: CLUSTERS,
+    peers: SUPERVISORS,
     seconds: () => 5,
     run: async (peer) => named('kill', await underLoad(peer, kills)),
     metrics: counted('kill', 'SIGKILL until all answer again'),
   },
   replacement: {
     title: 'replacement of a killed worker, without load',
-    peers: [...CLUSTERS, 'single'],
+    peers: [...SUPERVISORS, 'single'],
     seconds: () => 2,
     run: replacement,
     metrics: {

@@ -5,8 +5,9 @@ const { setTimeout: pause } = require('node:timers/promises');
 const wrk = require('../lib/wrk');
 const { Clients } = require('../lib/clients');
 const { WARM_UP_SECONDS, wrkLoad, warmedLoad } = require('../lib/load');
+const { SERVERS, CLUSTERS } = require('../lib/peer');
 
-const SERVERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport', 'pm2', 'single'];
+const MANY = 16;
 const IDLE_CONNECTIONS = 256;
 const ASKS_EVERY_MS = 1000;
 const PARTS = 2; // of the load, in turn
@@ -22,6 +23,11 @@ const cost = (of) => ({ ...COST, label: `processor time of all processes a ${of}
 async function oneShot(peer, options, onProblem) {
   const { rate, cpuMicros } = await warmedLoad(peer, options.seconds, { headers: [wrk.CLOSE] }, onProblem);
   return { oneShot: rate, oneShotCpu: cpuMicros };
+}
+
+async function oneShotMany(peer, options, onProblem) {
+  const { oneShot: rate, oneShotCpu: cpu } = await oneShot(peer, options, onProblem);
+  return { oneShotMany: rate, oneShotManyCpu: cpu };
 }
 
 async function keepAlive(peer, options, onProblem) {
@@ -80,6 +86,19 @@ module.exports = {
       oneShotCpu: { ...cost('request'), plot: 'One request a connection: processor time' },
     },
   },
+  'one-shot-16': {
+    title: `one request a connection, ${MANY} workers`,
+    peers: CLUSTERS,
+    workers: MANY,
+    fewer: true,
+    usesWrk: true,
+    seconds: (options) => seconds(options) + 3,
+    run: oneShotMany,
+    metrics: {
+      oneShotMany: { ...RATE, label: 'req/s' },
+      oneShotManyCpu: cost('request'),
+    },
+  },
   'keep-alive': {
     title: 'request after request on connections that stay',
     peers: SERVERS,
@@ -93,7 +112,7 @@ module.exports = {
   },
   'idle-connections': {
     title: `one request a connection beside ${IDLE_CONNECTIONS} mostly idle connections`,
-    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'single'],
+    peers: SERVERS,
     usesWrk: true,
     fewer: true,
     seconds: (options) => seconds(options) + 1,

@@ -1,14 +1,14 @@
 'use strict';
-// What a cluster takes of the machine: its start, its memory, what it does while nobody asks; and how it spreads.
+// What a cluster takes of the machine: its start, its memory, what it does while nobody asks.
 
 const { setTimeout: pause } = require('node:timers/promises');
 const proc = require('../lib/proc');
 const { until } = require('../lib/poll');
 const { withConnections } = require('../lib/client');
 const { median } = require('../lib/numbers');
+const { PEERS, SERVERS, CLUSTERS, SUPERVISORS } = require('../lib/peer');
 const { livingPids } = require('../lib/processes');
 
-const CONNECTIONS = 64;
 const MANY = 16;
 const MEMORY = { connectionsOfEach: 8, requestsOfEach: 500 };
 const SETTLE_DEADLINE_MS = 15_000;
@@ -17,13 +17,8 @@ const SETTLE_SAMPLES = 8;
 const CALM = 3;
 
 const less = (label, digits) => ({ label, digits, better: 'less', ratio: true });
-const MASTERS = ['cluster2', 'cluster2-kernel', 'node-cluster', 'pm2', 'bare'];
-
-async function fairness(peer) {
-  const counts = await withConnections(peer.port, CONNECTIONS, (byWorker) => [...byWorker.values()].map((held) => held.length));
-  while (counts.length < peer.processes) counts.push(0); // a worker that got none
-  return { fairness: Math.max(...counts) / Math.min(...counts) };
-}
+/** Those with one process that holds the others, or all of its threads. */
+const MASTERS = [...SUPERVISORS, 'watt'];
 
 // Processes have settled when the memory of all of them stays within 1 % for a while.
 async function settled(pids) {
@@ -49,11 +44,13 @@ function exercise(peer) {
 
 async function memory(peer) {
   const workers = peer.processes > 0 ? await exercise(peer) : [];
-  const isMaster = !workers.includes(peer.pid);
-  const [master, ...others] = await settled([peer.pid, ...workers]);
+  const { threads } = PEERS[peer.name];
+  const [master, ...others] = await settled([peer.pid, ...(threads ? [] : workers)]);
+  const isMaster = !threads && !workers.includes(peer.pid);
   return {
     ...(isMaster && { rss: master.rss, pss: master.pss }),
     ...(others.length > 0 && { serverRss: median(others.map(({ rss }) => rss)) }),
+    totalPss: livingPids().reduce((sum, pid) => sum + proc.memory(pid).pss, 0),
   };
 }
 
@@ -67,53 +64,52 @@ async function idle(peer, { idleSeconds }) {
   await pause(idleSeconds * 1000); // the time that is measured
   const seconds = (performance.now() - begin) / 1000;
   const ofMaster = proc.used(master, proc.usage([peer.pid]));
+  const idleCpu = (proc.used(all, proc.usage(pids)).cpu / seconds) * 100;
+  if (PEERS[peer.name].threads) return { idleCpu };
   return {
-    idleCpu: (proc.used(all, proc.usage(pids)).cpu / seconds) * 100,
+    idleCpu,
     idleMasterCpu: (ofMaster.cpu / seconds) * 100,
     idleSwitches: ofMaster.switches / seconds,
   };
 }
 
-const STARTING = ['cluster2', 'cluster2-kernel', 'node-cluster', 'reuseport', 'pm2', 'single'];
-
 module.exports = {
   start: {
     title: 'from nothing to a cluster that serves',
-    peers: STARTING,
+    peers: SERVERS,
     seconds: () => 1,
     run: ({ startMs }) => ({ start: startMs }),
     metrics: { start: less('spawn until all workers have answered, ms', 0) },
   },
   'start-16': {
     title: `start of ${MANY} workers`,
-    peers: STARTING.filter((peer) => peer !== 'single'),
+    peers: CLUSTERS,
     workers: MANY,
     fewer: true,
     seconds: () => 3,
     run: ({ startMs }) => ({ startMany: startMs }),
-    metrics: { startMany: { ...less('spawn until all workers have answered, ms', 0), plot: `Start of ${MANY} workers` } },
-  },
-  fairness: {
-    title: `${CONNECTIONS} connections at once`,
-    peers: ['cluster2', 'cluster2-kernel', 'node-cluster', 'node-cluster-none', 'reuseport'],
-    seconds: () => 1,
-    run: fairness,
-    metrics: { fairness: less('connections of the busiest worker ÷ those of the other', 2) },
+    metrics: {
+      startMany: {
+        ...less('spawn until all workers have answered, ms', 0),
+        plot: `Start of ${MANY} workers`,
+      },
+    },
   },
   memory: {
     title: `memory after ${MEMORY.requestsOfEach} requests to each worker`,
-    peers: [...MASTERS, 'single'],
+    peers: [...MASTERS, 'single', 'bare'],
     seconds: () => 2,
     run: memory,
     metrics: {
       rss: less('master, RSS, MB', 1),
       pss: less('master, PSS, MB', 1),
       serverRss: { ...less('one worker, or the one process, RSS, MB', 1), plot: 'Memory of one worker' },
+      totalPss: less('all processes, PSS, MB', 1),
     },
   },
   idle: {
     title: `${MANY} workers that nobody asks`,
-    peers: MASTERS.filter((peer) => peer !== 'pm2'),
+    peers: [...MASTERS, 'bare'],
     workers: MANY,
     fewer: true,
     seconds: ({ idleSeconds }) => (CALM + 1) * idleSeconds + 2,

@@ -8,10 +8,9 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { Latencies } = require('../../bench/lib/clients');
-const { PEERS } = require('../../bench/lib/peer');
+const { PEERS, SERVERS } = require('../../bench/lib/peer');
 const { plot } = require('../../bench/lib/plot');
-const { markdown } = require('../../bench/lib/report');
+const { markdown, toJson } = require('../../bench/lib/report');
 const { SCENARIOS, METRICS } = require('../../bench/lib/scenarios');
 const { summarize, judge } = require('../../bench/lib/stats');
 const { TARGETS } = require('../../bench/lib/targets');
@@ -87,6 +86,14 @@ describe('the numbers of the benchmark', () => {
     assert.strictEqual(summarize(samples).find(({ peer }) => peer === 'reuseport').ratio, 0.5);
   });
 
+  it('keep infinity: a worker without any connection is the worst, not a missing result', () => {
+    const samples = samplesOf('fairness', 'fairness', { cluster2: [1, 1], pm2: [Infinity, 2] });
+    const row = summarize(samples).find(({ peer }) => peer === 'pm2');
+    assert.strictEqual(row.median, Infinity);
+    assert.match(markdown(resultOf(samples)), /^\| PM2 \| ∞ \(2\.00–∞\) \| 0\.25 \|/m);
+    assert.strictEqual(JSON.parse(toJson({ samples })).samples[2].values.fairness, 'Infinity');
+  });
+
   it('become tables, which list each problem once', () => {
     const problem = { scenario: 'one-shot', peer: 'cluster2', text: 'it rains' };
     const report = markdown(
@@ -118,17 +125,12 @@ describe('the numbers of the benchmark', () => {
       assert.ok(label && ['more', 'less'].includes(better), name);
   });
 
-  it('include percentiles of latencies', () => {
-    const latencies = new Latencies();
-    for (let ms = 1; ms <= 1000; ms++) latencies.record(ms);
-    const { p50, p99, max } = latencies.summary();
-    for (const [value, expected] of [
-      [p50, 500],
-      [p99, 990],
-      [max, 1000],
-    ])
-      assert.ok(Math.abs(value / expected - 1) < 0.01, `${value}`);
-    assert.ok(Number.isNaN(new Latencies().summary().p99));
+  it('compare all peers that serve, unless a scenario is about less', () => {
+    for (const name of ['one-shot', 'keep-alive', 'idle-connections', 'mixed', 'start'])
+      assert.deepStrictEqual(SCENARIOS[name].peers, SERVERS, name);
+    const shared = Object.keys(SCENARIOS).filter((name) => name !== 'ecv');
+    for (const name of shared)
+      assert.ok(SCENARIOS[name].peers.includes('node-cluster-none'), name);
   });
 });
 
