@@ -77,6 +77,7 @@ async function main() {
   const plan = makePlan(options);
   const versions = await describeVersions({
     usesWrk: plan.some(({ scenario }) => SCENARIOS[scenario].usesWrk),
+    usesNginx: plan.some(({ scenario }) => SCENARIOS[scenario].usesNginx),
     usesPm2: plan.some(({ peer }) => PEERS[peer].usesPm2),
     usesWatt: plan.some(({ peer }) => PEERS[peer].usesWatt),
   });

@@ -27,8 +27,30 @@ class Latencies {
   }
 }
 
+// When one client asks: once in each period, always at the same point of it. So clients that had to
+// wait together do not ask together from then on.
+class Pace {
+  #everyMs;
+  #due;
+
+  // `phase`: the point, as a fraction of the period.
+  constructor(everyMs, phase, now = performance.now()) {
+    this.#everyMs = everyMs;
+    this.#due = now + phase * everyMs;
+    this.untilFirst = phase * everyMs;
+  }
+
+  /** Milliseconds until the next request. Points that have passed are skipped. */
+  untilNext(now = performance.now()) {
+    if (this.#everyMs === 0) return 0;
+    this.#due += Math.max(1, Math.ceil((now - this.#due) / this.#everyMs)) * this.#everyMs;
+    return this.#due - now;
+  }
+}
+
 class Clients {
-  counts = { ok: 0, lost: 0, refused: 0, reconnects: 0, slow: 0 };
+  // `ended`: connections that the server ended between two requests.
+  counts = { ok: 0, lost: 0, refused: 0, reconnects: 0, ended: 0, slow: 0 };
   latencies = new Latencies();
   #port;
   #stop = new AbortController();
@@ -36,14 +58,18 @@ class Clients {
   #blocking;
   #asked = 0;
   #everyMs;
+  #onAnswer;
 
   // `blocking`: one of `every` requests blocks its worker for `ms`; their latencies are not among those recorded.
   // `everyMs`: each client asks once in this time, instead of again and again.
-  constructor(port, { blocking = { every: Infinity }, everyMs = 0 } = {}) {
+  // `onAnswer`: called with the time of each request and of its answer, by performance.now().
+  constructor(port, options = {}) {
+    const { blocking = { every: Infinity }, everyMs = 0, onAnswer = () => {} } = options;
     setMaxListeners(0, this.#stop.signal); // each client's pause listens to it
     this.#port = port;
     this.#blocking = blocking;
     this.#everyMs = everyMs;
+    this.#onAnswer = onAnswer;
   }
 
   start({ keepAlive = 0, oneShot = 0 }) {
@@ -70,12 +96,17 @@ class Clients {
 
   // `phase` spreads the clients over the time in which each of them asks once.
   async #client(oneShot, phase) {
-    await this.#wait(phase * this.#everyMs);
+    const pace = new Pace(this.#everyMs, phase);
+    await this.#wait(pace.untilFirst);
     for (let first = true; !this.#stopped; first = false) {
       if (!first && !oneShot) this.counts.reconnects += 1;
       const connection = new Connection(this.#port);
       try {
-        do await this.#ask(connection, oneShot); while (!oneShot && connection.open && !this.#stopped);
+        do {
+          await this.#ask(connection, oneShot);
+          await this.#wait(pace.untilNext());
+        } while (!oneShot && connection.open && !this.#stopped);
+        if (!oneShot && !this.#stopped) this.counts.ended += 1;
       } catch ({ code }) {
         this.counts[code === 'ECONNREFUSED' ? 'refused' : 'lost'] += 1;
         // Nobody listens: without a pause this would be all that the machine does.
@@ -89,11 +120,12 @@ class Clients {
     const blocks = ++this.#asked % this.#blocking.every === 0;
     const begin = performance.now();
     await connection.ask(blocks ? `/block/${this.#blocking.ms}` : '/', { last });
-    const ms = performance.now() - begin;
+    const end = performance.now();
+    const ms = end - begin;
+    this.#onAnswer(begin, end);
     this.counts.ok += 1;
     if (ms > SLOW_MS) this.counts.slow += 1;
     if (!blocks) this.latencies.record(ms);
-    await this.#wait(this.#everyMs - ms);
   }
 
   async #wait(ms) {
@@ -101,4 +133,4 @@ class Clients {
   }
 }
 
-module.exports = { Clients, Latencies };
+module.exports = { Clients, Latencies, Pace };

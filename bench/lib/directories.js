@@ -14,6 +14,7 @@ function makeDirectory(prefix) {
 
 function removeDirectories() {
   if (root) fs.rmSync(root, { recursive: true, force: true });
+  root = undefined;
 }
 
 module.exports = { makeDirectory, removeDirectories };

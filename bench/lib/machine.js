@@ -5,6 +5,7 @@ const os = require('node:os');
 const { version: cluster2 } = require('../../package.json');
 const pm2 = require('./pm2');
 const watt = require('./watt');
+const nginx = require('./nginx');
 const wrk = require('./wrk');
 
 function describeMachine() {
@@ -17,13 +18,14 @@ function describeMachine() {
 }
 
 // Only of what takes part.
-async function describeVersions({ usesWrk, usesPm2, usesWatt }) {
+async function describeVersions({ usesWrk, usesPm2, usesWatt, usesNginx }) {
   return {
     cluster2,
     node: process.version,
     ...(usesWrk && { wrk: await wrk.version() }),
     ...(usesPm2 && { pm2: pm2.VERSION }),
     ...(usesWatt && { watt: watt.VERSION, wattNode: watt.wattNode().found }),
+    ...(usesNginx && { nginx: await nginx.version() }),
   };
 }
 

@@ -43,12 +43,13 @@ function targetRow({ name, bound, measured, met }) {
   return [name, bound.replace('>=', '≥').replace('<=', '≤'), number(measured, 2), VERDICTS.get(met)];
 }
 
-const describeVersions = ({ cluster2, node, wrk, pm2, watt, wattNode }) => [
+const describeVersions = ({ cluster2, node, wrk, pm2, watt, wattNode, nginx }) => [
   `cluster2-rs ${cluster2}`,
   `Node ${node.slice(1)}`,
   wrk && `wrk ${wrk}`,
   pm2 && `PM2 ${pm2}`,
   watt && `Watt ${watt} (on Node ${wattNode.slice(1)})`,
+  nginx && `nginx ${nginx}`,
 ].filter(Boolean).join(', ');
 
 const describeMachine = ({ cores, cpu, memoryGb, kernel }) => `${cores} cores, ${cpu}, ${memoryGb} GB memory, Linux ${kernel}`;

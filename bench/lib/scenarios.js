@@ -7,6 +7,7 @@
 const SCENARIOS = {
   ...require('../scenarios/rates'),
   ...require('../scenarios/blocking'),
+  ...require('../scenarios/blocked'),
   ...require('../scenarios/changes'),
   ...require('../scenarios/spread'),
   ...require('../scenarios/resources'),

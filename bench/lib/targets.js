@@ -45,6 +45,19 @@ const TARGETS = [
   target('p99 beside blocking requests ÷ SCHED_NONE', 'mixedP99', '<=', 1.1, SHARED),
   target('longest request beside blocking requests, ms', 'mixedMax', '<=', 6),
   target(
+    'one worker blocked, worst of the connections opened meanwhile, ms',
+    'blockedWorst', '<=', 50,
+  ),
+  target(
+    'one worker blocked, keep-alive, requests sent meanwhile over 250 ms',
+    'blockedKeptLate', '<=', 0,
+  ),
+  target(
+    'one worker blocked, behind nginx, requests sent meanwhile over 250 ms',
+    'blockedNginxLate', '<=', 0,
+  ),
+  target('keep-alive clients that an exception makes reconnect while idle', 'crashEnded', '<=', 0),
+  target(
     'replacement after SIGKILL ÷ start of one process',
     'replacementMs', '<=', 1.1, { to: 'single' },
   ),

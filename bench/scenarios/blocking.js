@@ -1,17 +1,15 @@
 'use strict';
-// Workers whose event loop is stuck for a while, and what others notice of it.
+// Requests that block their worker for a while, among others that are short: what those notice.
 
 const { setTimeout: pause } = require('node:timers/promises');
 const { Clients } = require('../lib/clients');
-const { Connection } = require('../lib/connection');
-const { WARM_UP_SECONDS } = require('../lib/load');
 const { SERVERS, CLUSTERS } = require('../lib/peer');
+const { WARM_UP_SECONDS } = require('../lib/load');
 
 const CLIENTS = 16;
 const BLOCKING = { every: 50, ms: 100 };
 // 100 requests a second: a worker is stuck in a fifth of the time, two of them at once hardly ever.
 const EVERY_MS = 160;
-const BLOCKED_SECONDS = 3;
 const OVERHEAD_SECONDS = 1;
 // Blocking requests are few: in less time than this, the percentiles would be luck.
 const MIXED_TIMES = 2;
@@ -43,21 +41,6 @@ async function mixedFull(peer, options, onProblem) {
   return { fullP50: p50, fullP90: p90, fullP99: p99, fullMax: max };
 }
 
-async function blocked(peer) {
-  const clients = new Clients(peer.port).start({ oneShot: CLIENTS });
-  const blocking = new Connection(peer.port);
-  try {
-    await pause(WARM_UP_SECONDS * 1000);
-    clients.reset();
-    await blocking.ask(`/block/${BLOCKED_SECONDS * 1000}`);
-  } finally {
-    await clients.stop();
-    await blocking.close();
-  }
-  const { slow, lost, refused, ok } = clients.counts;
-  return { blockedSlow: slow, blockedLost: lost + refused, blockedOk: ok };
-}
-
 const latency = (label) => ({ label: `${label}, ms`, digits: 1, better: 'less', ratio: true });
 
 const MIX = `1 in ${BLOCKING.every} blocks its worker for ${BLOCKING.ms} ms: latency of the others`;
@@ -83,17 +66,5 @@ module.exports = {
     seconds,
     run: mixedFull,
     metrics: { fullP50: latency('p50'), fullP90: latency('p90'), fullP99: latency('p99'), fullMax: latency('max') },
-  },
-  blocked: {
-    title: `one worker blocked for ${BLOCKED_SECONDS} s, under load`,
-    peers: CLUSTERS,
-    fewer: true,
-    seconds: () => BLOCKED_SECONDS + WARM_UP_SECONDS + OVERHEAD_SECONDS,
-    run: blocked,
-    metrics: {
-      blockedSlow: { label: 'requests over 0.5 s', digits: 0, better: 'less' },
-      blockedLost: { label: 'lost or refused', digits: 0, better: 'less' },
-      blockedOk: { label: 'answered', digits: 0, better: 'more' },
-    },
   },
 };

@@ -1,8 +1,11 @@
 'use strict';
 // What a change of workers costs those who ask meanwhile, and how long it takes.
 
-const { SUPERVISORS, answering } = require('../lib/peer');
+const { setTimeout: pause } = require('node:timers/promises');
+const { SUPERVISORS, CLUSTERS, answering } = require('../lib/peer');
 const { Clients } = require('../lib/clients');
+const { Connection } = require('../lib/connection');
+const { WARM_UP_SECONDS } = require('../lib/load');
 const { until } = require('../lib/poll');
 const { isAlive, signal } = require('../lib/processes');
 const { median } = require('../lib/numbers');
@@ -12,6 +15,10 @@ const RELOADS = 4;
 // Often enough that a wait which grows with each death shows.
 const KILLS = 16;
 const DEADLINE_MS = 20_000;
+/** A worker that dies takes tens of ms. Few clients should have a request on its way meanwhile. */
+const CRASH = { keepAlive: 64, everyMs: 250 };
+/** Long enough for every peer to replace a worker. */
+const AFTER_CRASH_MS = 2000;
 
 async function underLoad(peer, change) {
   const clients = new Clients(peer.port).start(LOAD);
@@ -62,6 +69,26 @@ async function replacement(peer) {
   return { replacementMs: peer.name === 'single' ? peer.startMs : (await kills(peer, peer.workers.size)).ms };
 }
 
+// One crash: where nobody replaces a worker, there could not be another.
+async function crash({ port }) {
+  const { keepAlive, everyMs } = CRASH;
+  const clients = new Clients(port, { everyMs }).start({ keepAlive });
+  const throwing = new Connection(port);
+  try {
+    await pause(WARM_UP_SECONDS * 1000);
+    clients.reset();
+    const survived = await throwing.ask('/throw').then(() => true, () => false);
+    if (survived) throw new Error('a request that throws was answered');
+    await pause(AFTER_CRASH_MS); // the time that is measured
+  } finally {
+    await clients.stop();
+    await throwing.close();
+  }
+  const { lost, refused, ended, ok } = clients.counts;
+  const { max } = clients.latencies.summary();
+  return { crashEnded: ended, crashLost: lost, crashRefused: refused, crashMax: max, crashOk: ok };
+}
+
 const count = (label) => ({ label, digits: 0, better: 'less' });
 const time = (label) => ({ label: `${label}, ms`, digits: 0, better: 'less', ratio: true });
 
@@ -104,6 +131,21 @@ module.exports = {
     seconds: () => 5,
     run: async (peer) => named('kill', await underLoad(peer, kills)),
     metrics: counted('kill', 'SIGKILL until all answer again'),
+  },
+  crash: {
+    title: 'a worker dies of an exception; ' +
+      `${CRASH.keepAlive} keep-alive clients, a request in ${CRASH.everyMs} ms each`,
+    peers: CLUSTERS,
+    fewer: true,
+    seconds: () => AFTER_CRASH_MS / 1000 + WARM_UP_SECONDS + 1,
+    run: crash,
+    metrics: {
+      crashEnded: count('idle clients that reconnect'),
+      crashLost: count('requests lost'),
+      crashRefused: count('connections refused'),
+      crashMax: { ...time('longest request'), ratio: false },
+      crashOk: { label: 'answered', digits: 0, better: 'more' },
+    },
   },
   replacement: {
     title: 'replacement of a killed worker, without load',

@@ -180,6 +180,18 @@ describe('a run of the benchmark', function () {
     assert.deepStrictEqual(fs.readdirSync(directory), ['result.json']);
   });
 
+  it('counts what an exception costs', async () => {
+    const file = path.join(directory, 'result.json');
+    const running = run('--quick', '--only', 'crash', '--peers', 'node-cluster', '--json', file);
+    const code = await within('the run ends', running.ended, 50_000);
+    assert.strictEqual(code, 0, running.errors);
+    const [{ values }] = JSON.parse(fs.readFileSync(file, 'utf8')).samples;
+    // Half of the 64 clients had their connection with the worker that died.
+    const { crashEnded, crashLost, crashRefused } = values;
+    assert.ok(crashEnded + crashLost >= 24, running.errors);
+    assert.strictEqual(crashRefused, 0);
+  });
+
   it('ends on Ctrl-C, and leaves nothing behind', async () => {
     const running = run('--only', 'mixed', '--peers', 'cluster2');
     await until(
