@@ -37,12 +37,16 @@ function fromNative(error) {
   }
 }
 
-/** Calls into the addon. */
+/** Calls into the addon. Turns what it throws, and what its promise rejects with. */
 function native(call) {
-  try {
-    return call();
-  } catch (error) {
+  const rethrow = (error) => {
     throw fromNative(error);
+  };
+  try {
+    const result = call();
+    return typeof result?.catch === 'function' ? result.catch(rethrow) : result;
+  } catch (error) {
+    return rethrow(error);
   }
 }
 

@@ -2,7 +2,7 @@
 
 // Commands to a cluster that runs in another process, found through its `pids` directory.
 
-const { fromNative } = require('./errors');
+const { native } = require('./errors');
 const addon = require('./native');
 
 /**
@@ -11,11 +11,7 @@ const addon = require('./native');
  * @param {{ command: string }} command `Command` of `src/protocol/control.rs`
  */
 async function ask(pids, command) {
-  try {
-    return JSON.parse(await addon.ask(pids, JSON.stringify(command)));
-  } catch (error) {
-    throw fromNative(error);
-  }
+  return JSON.parse(await native(() => addon.ask(pids, JSON.stringify(command))));
 }
 
 module.exports = { ask };

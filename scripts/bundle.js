@@ -2,8 +2,9 @@
 
 // Makes one file of all our JavaScript, as a release has it: to find, read and compile two dozen
 // files is what a worker of ours would need most of its time for, before the user's code runs. What
-// always holds: it is the same code, loaded in the same order, and a module is there once in a
-// process, whether index.js or the preload asks for it.
+// stands in for the addon is another file: a worker has no use for it. What always holds: it is the
+// same code, loaded in the same order, and a module is there once in a process, whether index.js or
+// the preload asks for it.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -12,6 +13,8 @@ const path = require('node:path');
 const ROOT = path.join(__dirname, '..');
 const ESBUILD = path.join(ROOT, 'node_modules', '.bin', 'esbuild');
 const BUNDLE = 'lib/all.js';
+/** The same name from `lib/native.js` and from the bundle. */
+const FALLBACK = './fallback/addon';
 
 /** Who asks for what: nothing runs before it is asked for. */
 const ENTRIES = `
@@ -36,14 +39,20 @@ const PRELOAD = `'use strict';
 if (process.env.CLUSTER2_WORKER) require('./${path.basename(BUNDLE)}').preload();
 `;
 
-/** Writes `index.js` and `lib/` into a folder. */
-function bundle(folder) {
-  const outfile = `--outfile=${path.join(folder, BUNDLE)}`;
+/** Makes one file of what `input` asks for, seen from the clone's folder. */
+function make(outfile, input, more = []) {
   const target = ['--platform=node', '--target=node18.7'];
-  const options = ['--bundle', ...target, '--log-level=warning', outfile];
+  const options = ['--bundle', ...target, '--log-level=warning', `--outfile=${outfile}`, ...more];
   // As a program: its own API leaves a process behind, which serves the next call.
   const stdio = ['pipe', 'inherit', 'inherit'];
-  execFileSync(ESBUILD, options, { cwd: ROOT, input: ENTRIES, stdio });
+  execFileSync(ESBUILD, options, { cwd: ROOT, input, stdio });
+}
+
+/** Writes `index.js` and `lib/` into a folder. */
+function bundle(folder) {
+  make(path.join(folder, BUNDLE), ENTRIES, [`--external:${FALLBACK}`]);
+  const fallback = path.join('lib', `${FALLBACK}.js`);
+  make(path.join(folder, fallback), `module.exports = require('./${fallback}');`);
   fs.writeFileSync(path.join(folder, 'index.js'), INDEX);
   fs.writeFileSync(path.join(folder, 'lib', 'preload.js'), PRELOAD);
 }

@@ -2,7 +2,8 @@
 
 // What stands in for the addon where there is none: on macOS, Windows, Bun and Deno, and where it
 // was not installed. It has those parts of the addon (src/binding) that one process without workers
-// needs, by the same names and with the same arguments.
+// needs, by the same names and with the same arguments. A release has it in a file of its own,
+// which is loaded nowhere else.
 //
 // What always holds: bytes, events, options and errors are those of the addon, which
 // test/fallback/ compares; nothing here depends on a system; and what needs the addon fails with
@@ -11,7 +12,7 @@
 const path = require('node:path');
 const dns = require('node:dns/promises');
 const fs = require('node:fs');
-const { create } = require('../errors');
+const { failure } = require('./errors');
 const { Route } = require('./health-check');
 const { INHERITED, normalizeOptions } = require('./options');
 const { ask } = require('./remote');
@@ -31,7 +32,7 @@ async function resolveHost(host) {
     return (await dns.lookup(host, { verbatim: true })).address;
   } catch (error) {
     const message = `host '${host}' cannot be resolved: ${error.message}`;
-    throw create({ code: 'CLUSTER2_ERR_HOST_UNKNOWN', message });
+    throw failure('CLUSTER2_ERR_HOST_UNKNOWN', message);
   }
 }
 

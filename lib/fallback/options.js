@@ -4,7 +4,7 @@
 // `src/config/options.rs` does.
 
 const os = require('node:os');
-const { create } = require('../errors');
+const { failure } = require('./errors');
 const values = require('./values');
 
 const { INHERITED, isObject, isText, show } = values;
@@ -14,10 +14,7 @@ const MAX_WORKERS = 1024;
 const PORT = 'a port (0 to 65535), the path of a unix socket';
 
 const invalid = (name, expected, got) =>
-  create({
-    code: 'CLUSTER2_ERR_OPTION_INVALID',
-    message: `option '${name}' must be ${expected}; got ${got}`,
-  });
+  failure('CLUSTER2_ERR_OPTION_INVALID', `option '${name}' must be ${expected}; got ${got}`);
 
 /** A kind of value: what it is in words, and how it is read. `undefined`: it is none. */
 const kind = (expected, read) => ({ expected, read });
@@ -157,7 +154,7 @@ function read(prefix, given, table, others = []) {
   if (unknown !== undefined) {
     const names = known.join(', ');
     const message = `option '${prefix}${unknown}' is unknown; the options are: ${names}`;
-    throw create({ code: 'CLUSTER2_ERR_OPTION_UNKNOWN', message });
+    throw failure('CLUSTER2_ERR_OPTION_UNKNOWN', message);
   }
   return Object.fromEntries(found);
 }

@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { create } = require('../errors');
+const { failure } = require('./errors');
 
 /** The file that a running master holds. */
 const LOCK = 'master.lock';
@@ -22,12 +22,12 @@ async function ask(pids, command, missing) {
   const { command: name } = JSON.parse(command);
   if (fs.existsSync(path.join(pids, LOCK))) {
     const message = `cannot ask the cluster in ${pids}: ${missing}`;
-    throw create({ code: 'CLUSTER2_ERR_PLATFORM', message });
+    throw failure('CLUSTER2_ERR_PLATFORM', message);
   }
   const isMissing = !fs.existsSync(pids);
   const nowhere = `there is no directory ${pids} (option 'pids')`;
   const message = isMissing ? nowhere : `no cluster is running in ${pids}`;
-  if (!QUIET.includes(name)) throw create({ code: 'CLUSTER2_ERR_NOT_RUNNING', message });
+  if (!QUIET.includes(name)) throw failure('CLUSTER2_ERR_NOT_RUNNING', message);
   return JSON.stringify({ running: false, ...(isMissing && { reason: message }) });
 }
 

@@ -6,8 +6,8 @@
 const os = require('node:os');
 const { version } = require('../../package.json');
 const { now } = require('../clock');
-const { create } = require('../errors');
 const { Counters } = require('../http/counters');
+const { failure } = require('./errors');
 const { Header } = require('./header');
 const { HealthCheck } = require('./health-check');
 const { statusOf } = require('./status');
@@ -47,7 +47,7 @@ class Single {
     const { cluster, exec } = this.#config;
     if (!cluster || exec === null) return;
     const message = `option 'exec': there are no workers to run ${exec}; run it by node`;
-    throw create({ code: 'CLUSTER2_ERR_PLATFORM', message: `${message}: ${missing}` });
+    throw failure('CLUSTER2_ERR_PLATFORM', `${message}: ${missing}`);
   }
 
   /** What was asked for and is not there, in words. */
@@ -101,7 +101,7 @@ class Single {
   switch(disabled) {
     if (this.#config.ecv === null) {
       const message = 'cannot switch the health check while the cluster is without one';
-      throw create({ code: 'CLUSTER2_ERR_WRONG_STATE', message });
+      throw failure('CLUSTER2_ERR_WRONG_STATE', message);
     }
     if (this.#header.switch(disabled)) this.switched(disabled, 'a command');
     const since = new Date(this.#header.since).toISOString();

@@ -10,7 +10,7 @@ const path = require('node:path');
 const { bundle } = require('../../scripts/bundle');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
-const { ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
+const { PLATFORM, ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
 const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { assertServes } = require('../helpers/tarballs');
@@ -35,14 +35,40 @@ describe('the JavaScript of a release', () => {
   it('contains all files of lib/, and nothing else', () => {
     const folder = emptyFolder();
     bundle(folder);
-    const text = fs.readFileSync(path.join(folder, 'lib', 'all.js'), 'utf8');
-    const modules = [...text.matchAll(/^\/\/ (\S+\.js)$/gm)].map(([, name]) => name);
-    const needed = ['index.js', ...filesBelow(path.join(ROOT, 'lib')).map((name) => `lib/${name}`)];
-    assert.deepStrictEqual(modules.sort(), needed.sort());
-    assert.deepStrictEqual(filesBelow(folder).sort(), ['index.js', 'lib/all.js', 'lib/preload.js']);
+    const modulesOf = (name) => {
+      const text = fs.readFileSync(path.join(folder, 'lib', name), 'utf8');
+      return [...text.matchAll(/^\/\/ (\S+\.js)$/gm)].map(([, module]) => module);
+    };
+    const all = filesBelow(path.join(ROOT, 'lib')).map((name) => `lib/${name}`);
+    const isFallback = (name) => name.startsWith('lib/fallback/');
+    const needed = ['index.js', ...all.filter((name) => !isFallback(name))];
+    assert.deepStrictEqual(modulesOf('all.js').sort(), needed.sort());
+    assert.deepStrictEqual(
+      modulesOf('fallback/addon.js').filter(isFallback).sort(),
+      all.filter(isFallback).sort(),
+    );
+    const files = ['index.js', 'lib/all.js', 'lib/fallback/addon.js', 'lib/preload.js'];
+    assert.deepStrictEqual(filesBelow(folder).sort(), files);
   });
 
   it('serves and reloads', () => assertServes({ folder: lay('hoisted').folder, env: process.env }));
+
+  it('serves without the addon, and its errors are of the class that users have', () => {
+    const { folder } = lay('hoisted');
+    fs.rmSync(path.join(folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
+    const code = `
+      const Cluster = require('cluster2-rs');
+      const cluster = new Cluster({ port: 0, cluster: false, monPort: false, ecv: false });
+      const told = (error) => console.log(error instanceof Cluster.ClusterError, error.code);
+      cluster.listen((callback) => callback((request, response) => response.end()), async () => {
+        await cluster.enable().catch(told);
+        await cluster.shutdown({ wait: true });
+        console.log((await cluster.status()).running);
+      });`;
+    const settings = { cwd: folder, encoding: 'utf8' };
+    const { stdout, stderr } = spawnSync(NODE, ['-e', code], settings);
+    assert.strictEqual(stdout, 'true CLUSTER2_ERR_WRONG_STATE\nfalse\n', stderr);
+  });
 
   it('is loaded by a worker as one file, once', async () => {
     const { folder, main } = lay('hoisted');

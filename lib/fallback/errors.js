@@ -1,0 +1,11 @@
+'use strict';
+
+/**
+ * An error as the addon throws it (`src/binding/convert.rs`), of which `lib/errors.js` makes the
+ * one for users.
+ */
+function failure(code, message) {
+  return new Error(JSON.stringify({ code, message }));
+}
+
+module.exports = { failure };
