@@ -30,7 +30,7 @@ const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
   /^continuity\/(clients|crash|orphan|shutdown)$/,
-  /^(cli\/|servers\/untouched$)/,
+  /^(cli\/|fallback\/start$|servers\/untouched$)/,
 ];
 const THOROUGH = ['18', '26'];
 
