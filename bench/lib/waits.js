@@ -9,14 +9,14 @@
  * @param {number} blockedFrom by the same clock, in milliseconds
  * @param {number} lateMs a request that takes longer is late
  * @returns {{worst: number, late: number, batch: number}} of those sent meanwhile the longest time
- *   and how many were late; how many of those sent before were late
+ *   (NaN if there were none) and how many were late; how many of those sent before were late
  */
 function waits(answers, blockedFrom, lateMs) {
   const isLate = ({ ms }) => ms > lateMs;
   const before = answers.filter(({ begin }) => begin < blockedFrom);
   const meanwhile = answers.filter(({ begin }) => begin >= blockedFrom);
   return {
-    worst: meanwhile.reduce((worst, { ms }) => Math.max(worst, ms), 0),
+    worst: meanwhile.reduce((worst, { ms }) => Math.max(worst, ms), meanwhile.length ? 0 : NaN),
     late: meanwhile.filter(isLate).length,
     batch: before.filter(isLate).length,
   };

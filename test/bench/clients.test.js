@@ -21,7 +21,7 @@ describe('the clients of the benchmark', () => {
       { begin: 11, ms: 51 },
     ];
     assert.deepStrictEqual(waits(answers, 10, 50), { worst: 51, late: 1, batch: 1 });
-    assert.deepStrictEqual(waits([], 10, 50), { worst: 0, late: 0, batch: 0 });
+    assert.deepStrictEqual(waits([], 10, 50), { worst: NaN, late: 0, batch: 0 });
   });
 
   it('keep their distance in time, also after they had to wait together', () => {
