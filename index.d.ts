@@ -67,6 +67,9 @@ declare class Cluster extends EventEmitter {
    */
   reopenLogs(): Promise<{ workers: number }>;
 
+  /** What a worker executes, also while its event loop is stuck. Resolves within about a second. */
+  stack(pid: number): Promise<Cluster.WorkerExecution>;
+
   /**
    * Changes the number of workers. Resolves at once to the number before and the new one: workers
    * start and drain after that.
@@ -360,6 +363,12 @@ declare namespace Cluster {
      */
     maxHeartbeatDelay?: Numeric | null | undefined;
     /**
+     * A worker whose event loop did not turn for so long is reported by the event `blocked`,
+     * milliseconds from 100; 0: none is.
+     * @default 0
+     */
+    blockedAfter?: Numeric | null | undefined;
+    /**
      * Path of the script that workers run.
      * @default the master's own
      */
@@ -564,6 +573,58 @@ declare namespace Cluster {
     };
   }
 
+  /** A JavaScript function under way. */
+  export interface StackFrame {
+    /** Empty if it has no name. */
+    function: string;
+    /** Path or URL; empty for code without a file. */
+    file: string;
+    /** From 1. */
+    line: number;
+    /** From 1. */
+    column: number;
+  }
+
+  /** Why JavaScript cannot be interrupted; `events`: because none runs, the worker is idle. */
+  export type WaitReason =
+    | 'native code'
+    | 'system call'
+    | 'child process'
+    | 'garbage collection'
+    | 'stopped'
+    | 'events';
+
+  /** What a worker does where its JavaScript cannot be interrupted. */
+  export interface Waiting {
+    reason: WaitReason;
+    /** The system call, `read`. */
+    call?: string;
+    /** The file that the system call is about. */
+    file?: string;
+    /** The child process that it waits for. */
+    child?: { pid: number; command: string };
+  }
+
+  /** What a worker executes. */
+  export interface Execution {
+    /** The lines of `Error.stack`; `null`: JavaScript could not be interrupted, or does not run. */
+    stack: string | null;
+    /** The same, the innermost first; 30 at most. */
+    frames: StackFrame[];
+    /** Without a stack, what it does instead. */
+    waiting: Waiting | null;
+    /** Bytes; `null` without a stack. */
+    heap: { used: number; limit: number } | null;
+    /**
+     * Garbage collections since the start, and how long they took, milliseconds; `current`: how
+     * long the one under way has taken, or 0.
+     */
+    gc: { runs: number; total: number; current: number } | null;
+  }
+
+  /** The answer of `stack()`; `stuckFor` as in `status()`. */
+  export type WorkerExecution = Execution & { pid: number; stuckFor: number | null };
+
   /** How a worker ended: with an exit code or by a signal, one of them `null`. */
   export interface Death {
     code: number | null;
@@ -575,6 +636,10 @@ declare namespace Cluster {
      * of that name, or a signal that means the same.
      */
     reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop';
+    /** With `unresponsive`: as in the event of that name. */
+    stack?: Execution['stack'];
+    /** With `unresponsive`: as in the event of that name. */
+    waiting?: Execution['waiting'];
   }
 
   /** Which process received a signal. */
@@ -614,7 +679,9 @@ declare namespace Cluster {
     /**
      * Master: a worker's event loop did not turn for `age` milliseconds; it is killed and replaced.
      */
-    unresponsive: [pid: number, silence: { age: number }];
+    unresponsive: [pid: number, silence: { age: number } & Execution];
+    /** Master: with `blockedAfter`, a worker's event loop has not turned for `duration` ms so far. */
+    blocked: [pid: number, block: { duration: number } & Execution];
     /** Master: a message from the worker `pid`. Worker: a message from the master `pid`. */
     message: [pid: number, message: any];
     /**

@@ -3,6 +3,7 @@
 const EventEmitter = require('node:events');
 const path = require('node:path');
 const { checkListenArguments } = require('./lib/app/create-app');
+const { executing } = require('./lib/cluster/executing');
 const { fail } = require('./lib/cluster/report');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
 const { missing } = require('./lib/native');
@@ -116,6 +117,16 @@ class Cluster extends EventEmitter {
   /** The state of master and workers; `{ running: false }` if none runs. */
   status() {
     return this.#command({ command: 'status' });
+  }
+
+  /**
+   * What a worker executes, also while its event loop is stuck. Resolves within about a second.
+   * @param {number} pid
+   */
+  async stack(pid) {
+    this.#checkWhole('stack(pid)', pid, 1);
+    const { stuckFor, ...told } = await this.#command({ command: 'stack', pid });
+    return { pid, stuckFor, ...executing(told, this.#config) };
   }
 
   /** Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. */

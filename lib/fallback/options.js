@@ -87,6 +87,11 @@ const networks = checked(
     value.every((item) => typeof item === 'string' && values.isNetwork(item)),
 );
 
+const blockedAfter = {
+  ...duration(0),
+  check: (value) => (value > 0 && value < 100 ? '0, or 100 ms or more' : undefined),
+};
+
 const parallelism = () => Math.min(os.availableParallelism?.() ?? os.cpus().length, MAX_WORKERS);
 
 /** Each option: its kind, and its default. */
@@ -116,6 +121,7 @@ const OPTIONS = {
   shutdownDelay: [duration(0), 0],
   heartbeatInterval: [duration(10), 5_000],
   maxHeartbeatDelay: [duration(1_000), 30_000],
+  blockedAfter: [blockedAfter, 0],
   exec: [text, null],
   args: [texts, null],
   execArgv: [texts, null],

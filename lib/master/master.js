@@ -7,6 +7,7 @@ const { adapt } = require('../app/adapt');
 const { createApp } = require('../app/create-app');
 const { about } = require('../cluster/about');
 const { AddonEvents } = require('../cluster/addon-events');
+const { executing } = require('../cluster/executing');
 const { beat } = require('../cluster/heartbeat');
 const { fail, warn } = require('../cluster/report');
 const { create: createError, native, secondCluster } = require('../errors');
@@ -160,7 +161,9 @@ class MasterRole {
       case 'recycle':
         return cluster.emit('recycle', told.pid, { reason: told.reason });
       case 'unresponsive':
-        return cluster.emit('unresponsive', told.pid, { age: told.age });
+        return cluster.emit('unresponsive', told.pid, { age: told.age, ...this.#executing(told) });
+      case 'blocked':
+        return this.#blocked(told);
       case 'warning':
         return warn(cluster, told.message);
       case 'disable':
@@ -181,9 +184,23 @@ class MasterRole {
     this.#cluster.emit('reloading', pid, { slot, replaced, total });
   }
 
-  #died({ pid, code, signal, reason }) {
+  #executing(told) {
+    return executing(told, this.#config);
+  }
+
+  #blocked({ pid, duration, ...told }) {
+    this.#cluster.emit('blocked', pid, { duration, ...this.#executing(told) });
+  }
+
+  #died({ pid, code, signal, reason, executed }) {
     if (signal === 'SIGKILL') this.#cluster.emit('SIGKILL', { pid, type: 'worker' });
-    this.#cluster.emit('died', pid, { code, signal, reason });
+    const death = { code, signal, reason };
+    // It repeats what the worker was killed for.
+    if (executed) {
+      const { stack, waiting } = this.#executing(executed);
+      Object.assign(death, { stack, waiting });
+    }
+    this.#cluster.emit('died', pid, death);
   }
 
   #onSignal(signal) {

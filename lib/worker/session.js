@@ -69,11 +69,17 @@ class Session {
     // Node would end the process at once when its IPC closes. An orphan of ours finishes first.
     outliveMaster();
     this.#hook.install();
+    this.showExecution();
     const { beat, orphanLimit } = this.identity;
     native(() => this.#native.watch(beat, orphanLimit, () => this.#takeAll()));
     if (!this.identity.serve) return;
     const { PlainRole } = require('../plain/plain');
     this.#plain = new PlainRole(this, this.identity.serve);
+  }
+
+  /** Lets the master see what this worker executes. The addon takes a stack of this call first. */
+  showExecution() {
+    this.#native.showExecution('showExecution', process.memoryUsage().heapUsed);
   }
 
   #retry() {

@@ -15,7 +15,7 @@ use crate::log;
 use crate::master::reopen_log_files;
 use crate::os::scoreboard::Field;
 use crate::protocol::{Order, Origin, Past};
-use crate::worker::{MasterLink, WorkerSignal};
+use crate::worker::{MasterLink, WorkerSignal, disable_execution, enable_execution};
 
 /// What `take` returns in place of a number of connections.
 #[napi]
@@ -76,6 +76,16 @@ impl NativeWorker {
         let event_loop = env.get_uv_event_loop()?.cast();
         let [beat, limit] = [beat, orphan_limit].map(|time| Duration::from_millis(u64::from(time)));
         self.link.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
+    }
+
+    /// Lets the master ask what this worker executes. `caller`: the name of the function
+    /// that calls this; `heap_used`: bytes of the heap in use. Does nothing where this Node does not
+    /// show it.
+    #[napi]
+    pub fn show_execution(&self, env: &Env, caller: String, heap_used: f64) -> napi::Result<()> {
+        enable_execution(env.raw().cast(), &caller, heap_used);
+        env.add_env_cleanup_hook((), |()| disable_execution())?;
+        Ok(())
     }
 
     /// Calls `notify` once, when descriptors are lacking, before the event loop accepts more

@@ -110,6 +110,8 @@ pub struct Config {
     pub heartbeat_interval: u64,
     /// A worker without a heartbeat for this long is hung.
     pub max_heartbeat_delay: u64,
+    /// An event loop that is blocked for this long is reported; 0: none is.
+    pub blocked_after: u64,
     /// Script that workers run; `None`: the master's own.
     pub exec: Option<String>,
     /// Arguments of the workers' script; `None`: the master's own.
@@ -121,6 +123,10 @@ pub struct Config {
     /// Working directory of workers; `None`: the master's own.
     pub cwd: Option<PathBuf>,
 }
+
+/// The shortest block that can be reported, milliseconds: a worker shows four times within it that
+/// it turns.
+const MIN_BLOCKED_AFTER: u64 = 100;
 
 impl Config {
     /// Checks the user's options.
@@ -174,6 +180,7 @@ impl Config {
             shutdown_delay: read.duration("shutdownDelay", 0, 0)?,
             heartbeat_interval: read.duration("heartbeatInterval", 10, 5_000)?,
             max_heartbeat_delay: read.duration("maxHeartbeatDelay", 1_000, 30_000)?,
+            blocked_after: read.duration("blockedAfter", 0, 0)?,
             exec: read.optional_text("exec")?,
             args: read.texts("args")?,
             exec_argv: read.texts("execArgv")?,
@@ -181,6 +188,13 @@ impl Config {
             cwd: read.path("cwd")?,
         };
         read.finish()?;
+        if (1..MIN_BLOCKED_AFTER).contains(&config.blocked_after) {
+            return Err(ClusterError::OptionInvalid {
+                name: "blockedAfter".into(),
+                expected: format!("0, or {MIN_BLOCKED_AFTER} ms or more"),
+                got: config.blocked_after.to_string(),
+            });
+        }
         let inherited = config.ports.iter().find(|port| port.is_inherited());
         if let Some(Port::Unix(path)) = inherited.filter(|_| !config.cluster) {
             return Err(ClusterError::OptionInvalid {

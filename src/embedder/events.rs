@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::execution::Execution;
 use crate::quota::Share;
 
 /// Something that happened in the cluster. `lib/master/master.js` makes events of its JSON.
@@ -34,6 +35,8 @@ pub enum MasterEvent {
         signal: Option<&'static str>,
         /// The cause, as a word: `crash`, `reload` and so on.
         reason: &'static str,
+        /// What it executed when it was killed because it was unresponsive.
+        executed: Option<Box<ExecutionReport>>,
     },
     /// A worker received a signal.
     Signal {
@@ -82,6 +85,19 @@ pub enum MasterEvent {
         pid: u32,
         /// Milliseconds since the event loop last turned.
         age: u64,
+        /// What it executes.
+        #[serde(flatten)]
+        executing: Box<ExecutionReport>,
+    },
+    /// A worker's event loop is blocked.
+    Blocked {
+        /// The worker's process id.
+        pid: u32,
+        /// Milliseconds for which it has not turned so far.
+        duration: u64,
+        /// What it executes.
+        #[serde(flatten)]
+        executing: Box<ExecutionReport>,
     },
     /// The health check tells load balancers to send no clients.
     Disable {
@@ -109,6 +125,22 @@ pub enum MasterEvent {
         /// Why, if nobody asked it to end.
         error: Option<Failure>,
     },
+}
+
+/// What a worker executes, as users see it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ExecutionReport {
+    /// The stack as `Error.stack` shows it; `None`: JavaScript did not let itself be interrupted.
+    pub stack: Option<String>,
+    /// The details.
+    #[serde(flatten)]
+    pub execution: Execution,
+}
+
+impl From<Execution> for ExecutionReport {
+    fn from(execution: Execution) -> Self {
+        Self { stack: execution.stack(), execution }
+    }
 }
 
 /// An error, for an embedder.

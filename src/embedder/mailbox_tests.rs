@@ -22,7 +22,7 @@ fn numbers() -> impl Iterator<Item = String> {
 }
 
 fn died(pid: u32) -> MasterEvent {
-    MasterEvent::Died { pid, code: Some(0), signal: None, reason: "leave" }
+    MasterEvent::Died { pid, code: Some(0), signal: None, reason: "leave", executed: None }
 }
 
 fn fork(mailbox: &Mailbox, pids: std::ops::RangeInclusive<u32>) {

@@ -6,5 +6,5 @@
 mod events;
 mod mailbox;
 
-pub use events::{Answered, Embedder, Failure, MasterEvent};
+pub use events::{Answered, Embedder, ExecutionReport, Failure, MasterEvent};
 pub(crate) use mailbox::{Item, MESSAGE_OVERHEAD, Mailbox};

@@ -15,7 +15,7 @@ use crate::health::Problem;
 use crate::os;
 use crate::os::thread::Guard;
 use crate::protocol::worker::WorkerId;
-use crate::supervision::{Action, Event, beat_interval};
+use crate::supervision::{Action, Event};
 
 impl Task {
     /// Feeds `event` to the state machine, with the events that its actions cause at once, and
@@ -75,6 +75,7 @@ impl Task {
                 }
                 self.parts.dispatcher.send(Request::Drain(worker));
             }
+            Action::Ask { worker } => self.ask_execution(worker),
             Action::Kill { worker } => {
                 self.workers.get(&worker).into_iter().for_each(WorkerHandle::kill);
             }
@@ -147,7 +148,7 @@ impl Task {
             generation,
             row,
             orphan_limit: config.shutdown_timeout,
-            beat: beat_interval(config.max_heartbeat_delay),
+            beat: self.parts.supervisor.beat_interval(),
             move_idle: config.move_idle,
             pids: config.pids.clone(),
             output: config.output,

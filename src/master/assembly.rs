@@ -176,14 +176,20 @@ impl Master {
     }
 }
 
+/// The option `blockedAfter`, where it is on.
+fn blocked_after(config: &Config) -> Option<u64> {
+    (config.blocked_after > 0).then_some(config.blocked_after)
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
         start_timeout: config.start_timeout,
         min_ready_time: config.min_ready_time,
         shutdown_timeout: config.shutdown_timeout,
         shutdown_delay: config.shutdown_delay,
-        beat_interval: beat_interval(config.max_heartbeat_delay),
+        beat_interval: beat_interval(config.max_heartbeat_delay, blocked_after(config)),
         max_heartbeat_delay: config.max_heartbeat_delay,
+        blocked_after: blocked_after(config),
         thresholds: Thresholds {
             connections: config.conn_threshold,
             uptime: config.uptime_threshold.map(|seconds| seconds.saturating_mul(1000)),

@@ -40,6 +40,7 @@ impl Task {
                 reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" }))
             }
             Command::Ecv { disabled } => reply(self.switch_health_check(disabled)),
+            Command::Stack { pid } => self.show_executions(pid, reply),
             Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers.into())),
             Command::ScaleBy { by } => {

@@ -15,12 +15,14 @@
 //! - The control socket: one command for each client.
 //! - The monitor: a quota (`monitor_backend`), and one for each of its connections.
 //! - The supervisor itself: that no new client is admitted, once.
+//! - What a worker executes: once for each question; one is open of each worker.
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::protocol::EndpointAddress;
 use crate::protocol::Report;
 use crate::protocol::control::Command;
+use crate::protocol::execution::Execution;
 use crate::protocol::status::Status;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::quota::Share;
@@ -39,6 +41,8 @@ pub(super) enum Input {
     Exited(WorkerId, Exit),
     /// A worker's process has ended, and the dispatcher has passed on all its reports.
     Gone(WorkerId, Exit),
+    /// What a worker executes, after a question.
+    Executed(WorkerId, Box<Execution>),
     Command(Command, Reply),
     Signal(Signal),
     /// The monitor asks for the status.

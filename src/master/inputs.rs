@@ -28,6 +28,7 @@ impl Task {
                 }
             }
             Input::Gone(worker, exit) => self.on_gone(worker, exit),
+            Input::Executed(worker, execution) => self.on_executed(worker, *execution),
             Input::Command(command, reply) => self.on_command(command, reply),
             Input::Signal(signal) => self.on_signal(signal),
             // The client may have left.
@@ -92,6 +93,7 @@ impl Task {
             self.free_rows.insert(handle.row.index());
         }
         self.replies.reopened(worker);
+        self.end_execution(worker);
         self.apply(Event::Exited { worker, exit });
     }
 

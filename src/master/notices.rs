@@ -7,7 +7,7 @@ use crate::embedder::MasterEvent;
 use crate::error::ClusterError;
 use crate::os::scoreboard::Field;
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::Notice;
+use crate::supervision::{Cause, Notice};
 
 impl Task {
     pub(super) fn announce(&mut self, notice: Notice) {
@@ -19,13 +19,15 @@ impl Task {
                 let addresses = endpoints.map(|endpoint| endpoint.at.to_string()).collect();
                 MasterEvent::Listening { pid, addresses }
             }
-            Notice::Died { pid, exit, cause } => {
+            Notice::Died { worker, pid, exit, cause } => {
+                let executed = self.executions.forget(worker);
+                let executed = executed.filter(|_| cause == Cause::Unresponsive).map(Box::new);
                 *self.past.deaths.entry(cause.word()).or_default() += 1;
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
                     Exit::Signal(signal) => (None, Some(signal)),
                 };
-                MasterEvent::Died { pid, code, signal, reason: cause.word() }
+                MasterEvent::Died { pid, code, signal, reason: cause.word(), executed }
             }
             Notice::DrainTimedOut { worker, pid } => {
                 MasterEvent::Warning { message: self.drain_timed_out(worker, pid) }
@@ -45,7 +47,14 @@ impl Task {
                 MasterEvent::Warning { message: error().message() }
             }
             Notice::Recycling { pid, reason } => MasterEvent::Recycle { pid, reason },
-            Notice::Unresponsive { pid, age } => MasterEvent::Unresponsive { pid, age },
+            Notice::Unresponsive { worker, pid, age } => {
+                let executing = Box::new(self.executions.report(worker));
+                MasterEvent::Unresponsive { pid, age, executing }
+            }
+            Notice::Blocked { worker, pid, duration } => {
+                let executing = Box::new(self.executions.report(worker));
+                MasterEvent::Blocked { pid, duration, executing }
+            }
             Notice::Disabled { pid, reason } => MasterEvent::Disable { pid, reason },
             Notice::Enabled => MasterEvent::Enable,
             Notice::Warning(message) => MasterEvent::Warning { message },

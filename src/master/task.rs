@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::execution_results::ExecutionResults;
 use super::exit_watch::LAST_MESSAGES;
 use super::inbox::{Inbox, Input, Inputs};
 use super::launch::Launch;
@@ -70,6 +71,7 @@ pub(super) struct Task {
     /// Totals of workers that have exited.
     pub(super) past: Totals,
     pub(super) replies: WaitingReplies,
+    pub(super) executions: ExecutionResults,
     /// Whether no new client is admitted any more.
     pub(super) is_closed: bool,
     /// Where the monitor's health check asks the app.
@@ -145,6 +147,7 @@ impl Task {
             free_rows: (0..parts.board.rows()).collect(),
             past: Totals::default(),
             replies: WaitingReplies::default(),
+            executions: ExecutionResults::default(),
             is_closed: false,
             probed: Changed::default(),
             pids_problem: Changed::default(),

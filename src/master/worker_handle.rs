@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::execution_link::ExecutionLink;
 use super::exit_watch;
 use super::inbox::Inputs;
 use super::launch::{Launch, WorkerIdentity};
@@ -38,6 +39,8 @@ pub(super) struct WorkerHandle {
     pub(super) own_addresses: BTreeSet<String>,
     /// When its drain began, on the monotonic clock, milliseconds.
     pub(super) draining_since: Option<u64>,
+    /// For what it executes.
+    pub(super) execution: ExecutionLink,
     pidfd: Arc<OwnedFd>,
     /// Bounded by `quota`.
     messages: mpsc::UnboundedSender<(String, Share)>,
@@ -70,11 +73,19 @@ impl WorkerHandle {
         let worker = WorkerId(identity.id);
         let (channel, theirs) = Channel::pair()?;
         let (orders, their_orders) = Channel::pair()?;
+        let (execution, their_execution) = Channel::pair()?;
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let ours = UnixStream::from_std(ours)?;
+        let execution = ExecutionLink::start(worker, execution, listeners.inputs.clone())?;
         row.clear();
-        let passed = [ipc.as_fd(), theirs.as_fd(), board.memory()?, their_orders.as_fd()];
+        let passed = [
+            ipc.as_fd(),
+            theirs.as_fd(),
+            board.memory()?,
+            their_orders.as_fd(),
+            their_execution.as_fd(),
+        ];
         let child = spawn::spawn(&launch.command(identity)?, passed, output)?;
         let (pid, pidfd) = (child.pid, Arc::new(child.pidfd));
         let watchable = process::watchable(Arc::clone(&pidfd)).inspect_err(|_| {
@@ -94,6 +105,7 @@ impl WorkerHandle {
             endpoints: Vec::new(),
             own_addresses: BTreeSet::new(),
             draining_since: None,
+            execution,
             pidfd,
             messages,
             quota: Quota::new(UNREAD_BYTES),

@@ -21,8 +21,10 @@ pub(crate) mod socket_file;
 pub(crate) mod spawn;
 pub mod terminal;
 pub mod thread;
+pub(crate) mod thread_state;
 mod time;
 pub(crate) mod uv;
+pub(crate) mod v8;
 
 pub use time::now;
 pub(crate) use time::{now_micros, wall};

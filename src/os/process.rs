@@ -142,6 +142,12 @@ fn has_ended(pidfd: impl AsFd) -> bool {
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
+/// Whether process `pid`, a child of this one, is stopped (SIGSTOP, a debugger).
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}
+
 /// Returns the resident memory (bytes) and processor time (milliseconds) of this process.
 pub fn usage() -> (u64, f64) {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();

@@ -218,6 +218,14 @@ unsafe extern "C" fn on_prepare(raw: *mut c_void) {
     }
 }
 
+/// Returns the epoll descriptor on which `event_loop` waits for events.
+pub fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
+    type BackendFd = unsafe extern "C" fn(*const c_void) -> c_int;
+    let backend_fd: BackendFd = function(c"uv_backend_fd").filter(|_| !event_loop.is_null())?;
+    // SAFETY: the loop is this thread's.
+    Some(unsafe { backend_fd(event_loop) }).filter(|fd| *fd >= 0)
+}
+
 fn check(status: c_int) -> io::Result<()> {
     if status < 0 { Err(io::Error::from_raw_os_error(-status)) } else { Ok(()) }
 }

@@ -34,6 +34,11 @@ pub enum Command {
         /// Whether to take it out.
         disabled: bool,
     },
+    /// What workers execute; answers within a second.
+    Stack {
+        /// Which worker; `None`: all.
+        pid: Option<u32>,
+    },
     /// Have all workers open their log files again; answers when all have.
     ReopenLogs,
     /// Change the number of workers; answers at once.

@@ -6,6 +6,7 @@
 mod connections;
 pub mod control;
 mod endpoint;
+pub mod execution;
 pub mod frame;
 mod messages;
 pub mod node;

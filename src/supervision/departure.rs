@@ -39,6 +39,7 @@ impl Supervisor {
         if self.phase.shutdown_at().is_some_and(|at| at <= now) {
             self.shut_down(now);
         }
+        self.end_questions(now);
         let is_late = |at: Millis| at <= now;
         let late: Vec<_> = self
             .workers()

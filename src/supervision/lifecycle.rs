@@ -50,7 +50,7 @@ impl Supervisor {
             WorkerState::Killed { cause } => (cause, cause == Cause::StartTimeout),
         };
         if let Some(pid) = worker.pid {
-            self.notify(Notice::Died { pid, exit, cause });
+            self.notify(Notice::Died { worker: id, pid, exit, cause });
         }
         let ready_for = worker.ready_for(now);
         self.vacate(id, ready_for, now);

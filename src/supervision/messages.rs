@@ -39,6 +39,8 @@ pub(crate) enum Event {
     /// The addresses at which the dispatcher gives connections to a worker changed. Each is
     /// `host:port` or a path.
     Serves { worker: WorkerId, addresses: BTreeSet<String> },
+    /// What a worker executes, asked by `Ask`, is known; or it cannot be known.
+    Executed { worker: WorkerId },
     /// Replace all workers, one after another. During a reload: do it once more afterwards.
     Reload { addresses_may_change: bool },
     /// Change the number of slots.
@@ -71,6 +73,8 @@ pub(crate) enum Action {
     Spawn { worker: WorkerId, slot: u32, generation: u32 },
     /// Give the worker nothing more, and let it finish what it has.
     Drain { worker: WorkerId },
+    /// Find out what the worker executes, and answer with `Executed`.
+    Ask { worker: WorkerId },
     /// Send SIGKILL.
     Kill { worker: WorkerId },
     /// Close to new clients.
@@ -89,7 +93,7 @@ pub(crate) enum Notice {
     /// A worker is ready.
     Listening { pid: u32 },
     /// A worker's process is gone.
-    Died { pid: u32, exit: Exit, cause: Cause },
+    Died { worker: WorkerId, pid: u32, exit: Exit, cause: Cause },
     /// A worker did not finish its drain in time; it is killed with its open connections.
     DrainTimedOut { worker: WorkerId, pid: u32 },
     /// A reload begins to replace worker `pid`; `replaced` of `total` are done.
@@ -102,7 +106,9 @@ pub(crate) enum Notice {
     /// A worker passed a threshold and is replaced.
     Recycling { pid: u32, reason: String },
     /// A worker's event loop has been stuck for `age` milliseconds; it is killed and replaced.
-    Unresponsive { pid: u32, age: Millis },
+    Unresponsive { worker: WorkerId, pid: u32, age: Millis },
+    /// A worker's event loop has been blocked for `duration` milliseconds so far.
+    Blocked { worker: WorkerId, pid: u32, duration: Millis },
     /// The cluster became unhealthy, or was switched off. `pid` is the worker whose check failed.
     Disabled { pid: Option<u32>, reason: String },
     /// The cluster became healthy, or was switched on.

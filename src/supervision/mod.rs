@@ -14,10 +14,13 @@
 //!   wait at a time.
 //! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
 //!   worker is gone.
+//! - What a worker executes is asked at most once before its kill, which waits for the answer no
+//!   longer than `STACK_WITHIN`.
 //! - Every wait has a deadline except the wait for the kernel after SIGKILL. Time in which the
 //!   master did not run counts for none (see `clock`).
 
 mod backoff;
+mod blocks;
 mod departure;
 mod health;
 mod lifecycle;
@@ -29,17 +32,19 @@ mod replace;
 mod replacements;
 mod samples;
 mod shutdown;
+mod silence;
 mod slot;
 mod supervisor;
 mod thresholds;
 mod worker;
 
+pub(crate) use blocks::STACK_WITHIN;
 pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
 pub(crate) use replacements::Progress;
 pub(crate) use samples::beat_interval;
 pub(crate) use supervisor::{Limits, Supervisor};
 pub(crate) use thresholds::Thresholds;
-pub(crate) use worker::{WorkerRecord, WorkerState};
+pub(crate) use worker::{Cause, WorkerRecord, WorkerState};
 
 #[cfg(test)]
 mod simulation;

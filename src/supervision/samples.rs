@@ -1,22 +1,29 @@
-//! What samples of the scoreboard show: stuck workers, which are killed, and workers that passed a
+//! What samples of the scoreboard show: stuck workers, which are killed (`silence`), and workers that passed a
 //! threshold, which are recycled.
 
 use crate::clock::Millis;
 use crate::protocol::status::STUCK_AFTER;
 use crate::supervision::messages::{Notice, Reading};
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
+use crate::supervision::worker::{WorkerRecord, WorkerState};
 
 /// Returns how often a worker shows that its event loop turns, milliseconds: several times within
-/// the limit, so that a late beat does no harm.
-pub(crate) fn beat_interval(max_heartbeat_delay: Millis) -> Millis {
-    (max_heartbeat_delay / 4).clamp(100, 1_000)
+/// each limit, so that a late beat does no harm.
+pub(crate) fn beat_interval(max_heartbeat_delay: Millis, blocked_after: Option<Millis>) -> Millis {
+    let interval = (max_heartbeat_delay / 4).clamp(100, 1_000);
+    blocked_after.map_or(interval, |limit| interval.min((limit / 4).max(1)))
 }
 
 impl Supervisor {
+    /// How often a worker shows that its event loop turns, milliseconds.
+    pub(crate) fn beat_interval(&self) -> Millis {
+        self.limits.beat_interval
+    }
+
     /// How often to send `Sample`, milliseconds.
     pub(crate) fn sample_interval(&self) -> Millis {
-        (self.limits.max_heartbeat_delay / 4).clamp(250, 1_000)
+        let interval = (self.limits.max_heartbeat_delay / 4).clamp(250, 1_000);
+        self.limits.blocked_after.map_or(interval, |limit| interval.min((limit / 4).max(1)))
     }
 
     /// Takes a sample that was made at `machine`, on the machine's clock.
@@ -26,20 +33,7 @@ impl Supervisor {
             return;
         }
         for reading in readings {
-            let Some(worker) = self.workers.get(&reading.worker).filter(|worker| worker.is_ready())
-            else {
-                continue;
-            };
-            let Some(pid) = worker.pid else { continue };
-            let age = now.saturating_sub(worker.beat);
-            if age > self.limits.max_heartbeat_delay {
-                let ready_for = worker.ready_for(now);
-                self.notify(Notice::Unresponsive { pid, age });
-                self.kill(reading.worker, Cause::Unresponsive);
-                self.vacate(reading.worker, ready_for, now);
-                let reason = format!("worker {pid} was stuck for {age} ms");
-                self.on_loss(reading.worker, &reason, now);
-            }
+            self.judge(reading.worker, now);
         }
         if self.replacements.may_recycle(now) {
             self.recycle_one(readings, now);

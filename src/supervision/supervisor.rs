@@ -30,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) beat_interval: Millis,
     /// Silence after which a worker is killed.
     pub(crate) max_heartbeat_delay: Millis,
+    /// How long an event loop may be blocked before that is reported; `None`: it is not.
+    pub(crate) blocked_after: Option<Millis>,
     /// When workers are recycled.
     pub(crate) thresholds: Thresholds,
 }
@@ -117,6 +119,7 @@ impl Supervisor {
             Event::MasterChecked { problem } => self.master_problem = problem,
             Event::Switched { disabled, by } => self.switched(disabled, &by),
             Event::Sample { readings } => self.sample(&readings, machine, now),
+            Event::Executed { worker } => self.executed(worker, now),
             Event::Reload { addresses_may_change } => self.reload(addresses_may_change, now),
             Event::Scale { workers } => self.scale(workers, now),
             Event::Shutdown => self.request_shutdown(now),
@@ -145,7 +148,8 @@ impl Supervisor {
         let workers = self.workers.values().filter_map(WorkerRecord::deadline);
         let refills = self.slots.iter().filter_map(Slot::refill_at);
         let reload = self.trial_ends_at().into_iter().chain(self.reload_ends_at());
-        workers.chain(refills).chain(self.phase.shutdown_at()).chain(reload).min()
+        let asked = self.workers.values().filter_map(|worker| Some(worker.asked?.until));
+        workers.chain(asked).chain(refills).chain(self.phase.shutdown_at()).chain(reload).min()
     }
 
     /// All workers that are not gone yet.

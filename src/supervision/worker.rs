@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Millis;
+use crate::supervision::blocks::{Blocks, Question};
 
 /// Why a worker ended, as the cluster sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,9 @@ pub(crate) struct WorkerRecord {
     pub(super) beat: Millis,
     /// Where it gets connections from the dispatcher; each is `host:port` or a path.
     pub(crate) addresses: BTreeSet<String>,
+    /// What it executes was asked, and is not known yet.
+    pub(super) asked: Option<Question>,
+    pub(super) blocks: Blocks,
     pub(super) health: Health,
     /// How much later than others it passes a threshold, from 0 to 1.
     pub(super) jitter: f64,
@@ -100,6 +104,8 @@ impl WorkerRecord {
             pid: None,
             state,
             beat: 0,
+            asked: None,
+            blocks: Blocks::default(),
             addresses: BTreeSet::new(),
             health: Health::Unknown,
             jitter,

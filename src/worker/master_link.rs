@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::beats::Beats;
+use super::execution::Responder;
 use super::lanes::Lanes;
 use super::orphan_watch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{self, Channel, MAX_BYTES, MAX_FDS};
 use crate::os::descriptors;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
-use crate::os::spawn::{self, CHANNEL_FD, ORDERS_FD, SCOREBOARD_FD};
+use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD};
 use crate::os::uv::{self, Poll};
 use crate::protocol::{Origin, Report, frame, parts};
 
@@ -50,6 +51,8 @@ pub struct MasterLink {
     pub(super) channel: Arc<Channel>,
     /// For orders, and for reports in the other direction.
     pub(super) orders: Arc<Channel>,
+    /// For questions what the worker executes, until the watch has it.
+    execution: Option<Channel>,
     pub(super) row: Row,
     pub(super) header: Header,
     /// Frames of reports for which there was no room; sent before the next report.
@@ -76,19 +79,22 @@ impl MasterLink {
     /// Takes over the descriptors that the master passed. Only the first call in a process can
     /// succeed.
     pub fn enter(row: usize) -> Result<Self> {
-        let [channel, board, orders] = spawn::inherited([CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD])
+        let fds = [CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD];
+        let [channel, board, orders, execution] = spawn::inherited(fds)
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board =
             Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        Ok(Self::new(Channel::from(channel), Channel::from(orders), row, board.header()))
+        let link = Self::new(Channel::from(channel), Channel::from(orders), row, board.header());
+        Ok(Self { execution: Some(Channel::from(execution)), ..link })
     }
 
     pub(super) fn new(channel: Channel, orders: Channel, row: Row, header: Header) -> Self {
         Self {
             channel: Arc::new(channel),
             orders: Arc::new(orders),
+            execution: None,
             row,
             header,
             unsent: VecDeque::new(),
@@ -130,7 +136,9 @@ impl MasterLink {
         beats.beat(beat);
         uv::every(event_loop, beat, move || beats.beat(beat))
             .map_err(ClusterError::system("starting the beats"))?;
-        orphan_watch::start(Arc::clone(&self.orders), self.lanes.clone(), orphan_limit)
+        let responder = self.execution.take().map(|channel| Responder::new(channel, event_loop));
+        let (orders, lanes) = (Arc::clone(&self.orders), self.lanes.clone());
+        orphan_watch::start(orders, lanes, orphan_limit, responder.transpose()?)
     }
 
     fn poll_orders(

@@ -8,6 +8,7 @@
 //! taken to another worker.
 
 mod beats;
+mod execution;
 mod intake;
 mod lanes;
 mod master_link;
@@ -16,5 +17,6 @@ mod question;
 mod signal;
 
 pub(crate) use beats::Beats;
+pub(crate) use execution::{disable as disable_execution, enable as enable_execution};
 pub(crate) use master_link::MasterLink;
 pub(crate) use signal::WorkerSignal;

@@ -1,6 +1,7 @@
-//! The orphan watch: a thread that waits for the end of the master.
+//! The watch: a thread that waits for the end of the master, and for questions what the worker
+//! executes.
 //!
-//! It then stops the lanes, gives the event loop `orphan_limit` to finish, and ends the process. So
+//! When the master has ended, it stops the lanes, gives the event loop `orphan_limit` to finish, and ends the process. So
 //! a worker whose event loop is stuck does not outlive its master for long.
 
 use std::io;
@@ -8,8 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 
+use super::execution::Responder;
 use super::lanes::Lanes;
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::error::{ClusterError, Result};
@@ -17,11 +19,21 @@ use crate::os;
 use crate::os::channel::Channel;
 use crate::os::thread;
 
+/// The events of the watch.
+const HANG_UP: u64 = 0;
+const QUESTION: u64 = 1;
+
 /// Starts the watch. `orders` is this worker's end of its orders.
-pub(super) fn start(orders: Arc<Channel>, lanes: Lanes, orphan_limit: Duration) -> Result<()> {
-    let epoll = hang_up_of(&orders).map_err(ClusterError::system("watching the master"))?;
+pub(super) fn start(
+    orders: Arc<Channel>,
+    lanes: Lanes,
+    orphan_limit: Duration,
+    mut responder: Option<Responder>,
+) -> Result<()> {
+    let epoll = watched(&orders, responder.as_ref())
+        .map_err(ClusterError::system("watching the master"))?;
     let watch = move || {
-        until_orphaned(&epoll);
+        until_orphaned(&epoll, &mut responder);
         lanes.stop_listening();
         // Kept until here, so that the watched descriptor stays open.
         drop(orders);
@@ -33,19 +45,33 @@ pub(super) fn start(orders: Arc<Channel>, lanes: Lanes, orphan_limit: Duration) 
     Ok(())
 }
 
-fn hang_up_of(orders: &Channel) -> io::Result<OwnedFd> {
+fn watched(orders: &Channel, responder: Option<&Responder>) -> io::Result<OwnedFd> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let flags = epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-    epoll::add(&epoll, orders, epoll::EventData::new_u64(0), flags)?;
+    epoll::add(&epoll, orders, epoll::EventData::new_u64(HANG_UP), flags)?;
+    if let Some(responder) = responder {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let question = epoll::EventData::new_u64(QUESTION);
+        epoll::add(&epoll, responder.readable(), question, flags)?;
+    }
     Ok(epoll)
 }
 
-fn until_orphaned(epoll: &OwnedFd) {
-    let mut events = Vec::with_capacity(1);
-    while events.is_empty() {
-        match epoll::wait(epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), None) {
+fn until_orphaned(epoll: &OwnedFd, responder: &mut Option<Responder>) {
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(2);
+    while events.iter().all(|event| event.data.u64() != HANG_UP) {
+        events.clear();
+        let wait = responder.as_ref().and_then(Responder::wait).map(|wait| Timespec {
+            tv_sec: wait.as_secs() as i64,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        });
+        let room = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(epoll.as_fd(), room, wait.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the watch cannot wait"),
+        }
+        if let Some(responder) = responder {
+            responder.turn();
         }
     }
 }

@@ -60,6 +60,7 @@ const OPTIONS = {
   shutdownTimeout: 'a whole number from 1',
   heartbeatInterval: 'a whole number from 10',
   maxHeartbeatDelay: 'a whole number from 1000',
+  blockedAfter: 'a whole number from 0',
   exec: 'a text',
   args: 'a list of texts',
   execArgv: 'a list of texts',

@@ -27,7 +27,7 @@ describe('the definition of arguments generates', () => {
       'source ./completions; COMP_WORDS=(cluster2 sta); COMP_CWORD=1; _cluster2 cluster2 sta cluster2; echo "${COMPREPLY[*]}"';
     assert.strictEqual(
       spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8' }).stdout,
-      'start status\n',
+      'start status stack\n',
     );
   });
 

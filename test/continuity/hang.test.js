@@ -93,9 +93,10 @@ describe('a worker that is stuck', () => {
     assert.strictEqual(stuck, pid);
     assert.ok(age > 2000 && age < 5000, `${age}`);
     await script.until('its death is reported', () => script.emitted('died').length === 1);
-    assert.deepStrictEqual(script.emitted('died'), [
-      [pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive' }],
-    ]);
+    const [[killed, { stack, ...death }]] = script.emitted('died');
+    const expected = { code: null, signal: 'SIGKILL', reason: 'unresponsive', waiting: null };
+    assert.deepStrictEqual([killed, death], [pid, expected]);
+    assert.match(stack, /^ {4}at block \(.*hammered-app\.js:\d+:\d+\)$/m);
     assert.strictEqual(script.emitted('unresponsive').length, 1);
   });
 

@@ -47,6 +47,7 @@ describe('options without the addon', () => {
       shutdownDelay: [0],
       heartbeatInterval: [9, 10],
       maxHeartbeatDelay: [999, 1000],
+      blockedAfter: [0, 1, 99, 100, '1000', -1, 1.5],
       exec: ['x.js', ''],
       args: [['a', 1, ''], 'a', [{}], [], ['a\0b']],
       execArgv: [['--x'], {}],

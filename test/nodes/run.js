@@ -21,6 +21,7 @@ const TESTS = [
   /^single\/(listeners|process|shutdown)$/,
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
+  /^hangs\/stack$/,
 ];
 /**
  * Slow tests among these that hardly depend on Node. They run only on the latest version of the

@@ -43,7 +43,9 @@ test('each event has its arguments', () => {
   expect<Cluster.Events['SIGTERM']>().type.toBe<
     [info: { pid: number; type: 'master' | 'worker' }]
   >();
-  expect<Cluster.Events['unresponsive']>().type.toBe<[pid: number, silence: { age: number }]>();
+  expect<Cluster.Events['unresponsive']>().type.toBe<
+    [pid: number, silence: { age: number } & Cluster.Execution]
+  >();
   expect<Cluster.Events['message']>().type.toBe<[pid: number, message: any]>();
   expect<Cluster.Events['disable']>().type.toBe<[cause: { reason: string; pid?: number }]>();
   expect<Cluster.Events['enable']>().type.toBe<[]>();

@@ -35,6 +35,7 @@ test('all options of the manual are valid', () => {
     shutdownDelay: 0,
     heartbeatInterval: 10,
     maxHeartbeatDelay: 1000,
+    blockedAfter: 100,
     exec: 'app.js',
     args: ['-p', 1],
     execArgv: ['--inspect'],

@@ -136,6 +136,15 @@ pub fn command() -> Command {
             switch("json", "json", 'j', "As JSON, for programs"),
             switch("watch", "watch", 'w', "Again and again, each second"),
         ]))
+        .subcommand(
+            on_running("stack", "Shows what workers execute, also those that are stuck").args([
+                Arg::new("pid")
+                    .value_name("PID")
+                    .value_parser(value_parser!(u32).range(1..))
+                    .help("Of which worker; by default of all"),
+                switch("json", "json", 'j', "As JSON, for programs"),
+            ]),
+        )
         .subcommand(reload())
         .subcommand(
             on_running("scale", "Changes the number of workers").arg(

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::embedder::{Embedder, Failure, MasterEvent};
+use cluster2_rs::embedder::{Embedder, ExecutionReport, Failure, MasterEvent};
 use cluster2_rs::os::thread;
 use cluster2_rs::quota::Share;
 use serde_json::value::RawValue;
@@ -184,20 +184,42 @@ pub fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
+/// Describes what a worker executes: in words, and with its stack on indented lines.
+pub fn executing_lines(report: &ExecutionReport) -> String {
+    match (&report.stack, report.execution.describe_waiting()) {
+        (Some(stack), _) => format!("executing\n{stack}"),
+        (None, Some(waiting)) => waiting,
+        (None, None) => "executing something that cannot be seen".to_owned(),
+    }
+}
+
+/// Describes what a worker executes in one line.
+fn innermost(report: &ExecutionReport) -> String {
+    match report.execution.frames.first() {
+        Some(frame) => {
+            format!("executing {}", frame.to_string().trim_start().trim_start_matches("at "))
+        }
+        None => executing_lines(report),
+    }
+}
+
 /// Returns the line that shows an event, if one does.
 fn line(event: &MasterEvent) -> Option<(Style, String)> {
     Some(match event {
         MasterEvent::Listening { pid, addresses } => {
             (GOOD, format!("worker {pid} is ready, listening on {}", addresses.join(", ")))
         }
-        MasterEvent::Died { pid, code, signal, reason } => {
+        MasterEvent::Died { pid, code, signal, reason, executed } => {
             let how = match (code, signal) {
                 (Some(code), _) => format!("exit code {code}"),
                 (_, Some(signal)) => (*signal).to_owned(),
                 _ => "ended".to_owned(),
             };
             let style = if matches!(*reason, "crash" | "start-timeout") { BAD } else { PLAIN };
-            (style, format!("worker {pid} is gone ({reason}, {how})"))
+            let executed = executed.as_deref().map(innermost);
+            let executed =
+                executed.map_or(String::new(), |executed| format!("; it was {executed}"));
+            (style, format!("worker {pid} is gone ({reason}, {how}){executed}"))
         }
         MasterEvent::Reloading { slot, pid, replaced, total } => (
             PLAIN,
@@ -210,10 +232,20 @@ fn line(event: &MasterEvent) -> Option<(Style, String)> {
         MasterEvent::Recycle { pid, reason } => {
             (PLAIN, format!("worker {pid} is being recycled: {reason}"))
         }
-        MasterEvent::Unresponsive { pid, age } => (
-            BAD,
-            format!("worker {pid} hangs, its event loop did not turn for {age} ms; it is replaced"),
-        ),
+        MasterEvent::Unresponsive { pid, age, executing } => {
+            let what = executing_lines(executing);
+            let text = format!("worker {pid} hangs, its event loop did not turn for {age} ms; ");
+            (BAD, format!("{text}it is replaced; it is {what}"))
+        }
+        MasterEvent::Blocked { pid, duration, executing } => {
+            let what = executing_lines(executing);
+            (
+                NOTE,
+                format!(
+                    "the event loop of worker {pid} is blocked for {duration} ms; it is {what}"
+                ),
+            )
+        }
         MasterEvent::Disable { pid: Some(pid), reason } => {
             (NOTE, format!("out of rotation: worker {pid}: {reason}"))
         }

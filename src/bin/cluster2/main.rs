@@ -13,6 +13,7 @@ mod launch;
 mod logs;
 mod options;
 mod settings;
+mod stack;
 mod start;
 mod status;
 
@@ -90,6 +91,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failed> {
     match matches.subcommand() {
         Some(("start", matches)) => start::start(matches),
         Some(("status", matches)) => status::status(matches),
+        Some(("stack", matches)) => stack::stack(matches),
         Some(("logs", matches)) => logs::logs(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("man", matches)) => man(matches),

@@ -209,6 +209,14 @@ pub const OPTIONS: &[Flag] = &[
         30000]",
     ),
     flag(
+        "blockedAfter",
+        "blocked-after",
+        Kind::Value,
+        "MS",
+        "A worker whose event loop did not turn for so long is reported, with what it executes; 0: \
+        none is [default: 0]",
+    ),
+    flag(
         "execArgv",
         "exec-argv",
         Kind::Verbatim,

@@ -145,7 +145,8 @@ impl World {
             | Notice::Warning(_)
             | Notice::Reloading { .. }
             | Notice::Recycling { .. }
-            | Notice::Unresponsive { .. } => {}
+            | Notice::Unresponsive { .. }
+            | Notice::Blocked { .. } => {}
         }
     }
 }

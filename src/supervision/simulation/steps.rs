@@ -31,6 +31,7 @@ impl World {
                 let addresses_may_change = self.random.u32(0..4) == 0;
                 self.send(Event::Reload { addresses_may_change });
             }
+            921..=950 => self.send(Event::Executed { worker }),
             881..=920 => {
                 let most = self.random.usize(1..=3);
                 let addresses = ["a", "b", "c"][..most].iter().map(ToString::to_string).collect();

@@ -15,6 +15,7 @@ pub(super) const LIMITS: Limits = Limits {
     shutdown_delay: 300,
     beat_interval: 750,
     max_heartbeat_delay: 3_000,
+    blocked_after: Some(1_000),
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
 };
 
@@ -122,6 +123,9 @@ impl World {
                 assert!(!self.is_ending, "no spawn after the end began");
                 self.last_spawned = worker.0;
                 self.unanswered.push(worker);
+            }
+            Action::Ask { worker } => {
+                assert!(self.alive.contains_key(&worker), "{worker:?} is asked but does not exist");
             }
             Action::Drain { worker } | Action::Kill { worker } => {
                 assert!(

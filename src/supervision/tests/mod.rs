@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
     shutdown_delay: 0,
     beat_interval: 750,
     max_heartbeat_delay: 3_000,
+    blocked_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
 };
 const RELOAD: Event = Event::Reload { addresses_may_change: false };
@@ -30,8 +31,9 @@ fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
     Action::Spawn { worker: WorkerId(worker), slot, generation }
 }
 
+/// The death of a worker of `running`, or of one with that pid.
 fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
-    Action::Notify(Notice::Died { pid, exit, cause })
+    Action::Notify(Notice::Died { worker: WorkerId(pid - 100), pid, exit, cause })
 }
 
 /// Lets time pass until `to` as the master does; the event loops of `beating` turn. Returns what

@@ -1,7 +1,7 @@
 //! Recycling, stuck workers, and a master that was stopped.
 
 use super::{ONE, RELOAD, TWO, born, pass, reading, running, spawn};
-use crate::clock::MAX_WAIT;
+use crate::clock::{MAX_WAIT, Millis};
 use crate::supervision::{Action, Event, Notice, Supervisor};
 
 #[test]
@@ -20,6 +20,10 @@ fn a_worker_above_a_threshold_is_recycled_one_at_a_time() {
     assert_eq!(actions[1..], [spawn(4, 1, 2)]);
 }
 
+fn unresponsive(age: Millis) -> Action {
+    Action::Notify(Notice::Unresponsive { worker: ONE, pid: 101, age })
+}
+
 #[test]
 fn a_silent_worker_is_reported_killed_and_replaced_at_once() {
     let mut supervisor = running(1);
@@ -27,13 +31,10 @@ fn a_silent_worker_is_reported_killed_and_replaced_at_once() {
     for at in [700, 1_400, 2_100, 2_800] {
         assert_eq!(supervisor.on_event(sample(0), at), []);
     }
+    assert_eq!(supervisor.on_event(sample(0), 3_500), [Action::Ask { worker: ONE }]);
     assert_eq!(
-        supervisor.on_event(sample(0), 3_500),
-        [
-            Action::Notify(Notice::Unresponsive { pid: 101, age: 3_500 }),
-            Action::Kill { worker: ONE },
-            spawn(2, 0, 2)
-        ]
+        supervisor.on_event(Event::Executed { worker: ONE }, 3_600),
+        [unresponsive(3_600), Action::Kill { worker: ONE }, spawn(2, 0, 2)]
     );
 }
 
@@ -45,11 +46,9 @@ fn a_master_that_was_stopped_blames_no_worker_for_the_time_it_slept() {
     for at in [60_000, 60_700, 61_400, 62_000] {
         assert_eq!(supervisor.on_event(sample(500), at), [], "both were stopped for a minute");
     }
-    let actions = supervisor.on_event(sample(500), 62_700);
-    assert!(
-        matches!(actions[0], Action::Notify(Notice::Unresponsive { age: 3_525, .. })),
-        "{actions:?}"
-    );
+    assert_eq!(supervisor.on_event(sample(500), 62_700), [Action::Ask { worker: ONE }]);
+    let actions = supervisor.on_event(Event::Executed { worker: ONE }, 62_700);
+    assert_eq!(actions[0], unresponsive(3_525));
 }
 
 #[test]
@@ -107,4 +106,66 @@ fn a_worker_is_stuck_when_its_beat_is_a_second_late_and_no_sooner() {
         let expected = (at >= 4_650).then_some(1_850);
         assert_eq!(stuck_for(&mut supervisor, 2_900, at), expected, "also while it drains");
     }
+}
+
+#[test]
+fn what_a_silent_worker_executes_delays_its_kill_by_a_second_at_most() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    for at in [700, 1_400, 2_100, 2_800] {
+        supervisor.on_event(sample(0), at);
+    }
+    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE }]);
+    for at in [3_450, 3_700, 3_950] {
+        assert_eq!(supervisor.on_event(sample(0), at), [], "it is asked once");
+        assert_eq!(supervisor.on_event(Event::Tick, at), []);
+    }
+    assert_eq!(supervisor.next_tick(), Some(4_200));
+    let actions = supervisor.on_event(Event::Tick, 4_200);
+    assert_eq!(actions, [unresponsive(4_200), Action::Kill { worker: ONE }, spawn(2, 0, 2)]);
+    assert_eq!(supervisor.on_event(Event::Executed { worker: ONE }, 4_210), []);
+}
+
+#[test]
+fn a_worker_that_turns_before_it_is_known_what_it_executes_is_not_killed() {
+    let mut supervisor = running(1);
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    for at in [700, 1_400, 2_100, 2_800] {
+        supervisor.on_event(sample(0), at);
+    }
+    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(3_300), 3_400), []);
+    assert_eq!(supervisor.on_event(Event::Executed { worker: ONE }, 3_450), []);
+    assert_eq!(supervisor.on_event(Event::Tick, 3_650), []);
+}
+
+#[test]
+fn a_block_is_reported_once_and_at_most_ten_in_a_minute() {
+    let mut supervisor = running(1);
+    supervisor.limits.blocked_after = Some(200);
+    supervisor.limits.beat_interval = 50;
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    let mut reported = 0;
+    for second in 1..=30u64 {
+        let begun = second * 1_000;
+        supervisor.on_event(sample(begun), begun);
+        for at in [begun + 50, begun + 100, begun + 150, begun + 200] {
+            assert_eq!(supervisor.on_event(sample(begun), at), [], "no certain block yet");
+        }
+        let asked = supervisor.on_event(sample(begun), begun + 250);
+        if asked == [Action::Ask { worker: ONE }] {
+            let duration = 300;
+            let blocked = Notice::Blocked { worker: ONE, pid: 101, duration };
+            let actions = supervisor.on_event(Event::Executed { worker: ONE }, begun + 300);
+            assert_eq!(actions, [Action::Notify(blocked)]);
+            reported += 1;
+        } else {
+            assert_eq!(asked, []);
+        }
+        assert_eq!(supervisor.on_event(sample(begun), begun + 350), [], "once a block");
+        for at in (begun + 400..begun + 1_000).step_by(50) {
+            supervisor.on_event(sample(at), at);
+        }
+    }
+    assert_eq!(reported, 10);
 }
