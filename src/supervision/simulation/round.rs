@@ -40,6 +40,13 @@ impl World {
         worker.ready_for(now).is_some_and(|time| time >= LIMITS.min_ready_time)
     }
 
+    /// Notes that a worker of the round's code has lived for a while.
+    pub(super) fn note_proof(&mut self) {
+        let new = |id: WorkerId| self.round.at_once && id.0 > self.round.last_old;
+        let mut workers = self.supervisor.workers();
+        self.round.proved |= workers.any(|(id, worker)| new(id) && self.has_lived(worker));
+    }
+
     /// No worker drains for a reload before a new one has lived for a while, nor while none of the
     /// new ones serves its addresses.
     pub(super) fn check_reloaded(&mut self, id: WorkerId) {
@@ -55,7 +62,7 @@ impl World {
                 .filter(|(id, worker)| id.0 > self.round.last_old && worker.is_serving())
         };
         assert!(
-            self.round.begun || new().any(|(_, w)| self.has_lived(w)),
+            self.round.begun || self.round.proved || new().any(|(_, w)| self.has_lived(w)),
             "drained before the canary had lived"
         );
         let is_unserved =

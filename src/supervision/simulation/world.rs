@@ -27,6 +27,8 @@ pub(super) struct RequestedRound {
     pub(super) addresses_may_change: bool,
     /// It began with the request, so that all later workers run its code.
     pub(super) at_once: bool,
+    /// A worker of its code has lived for a while. It may have left since, for fewer slots.
+    pub(super) proved: bool,
     /// A worker of its code has ended.
     pub(super) lost: bool,
     /// A worker has drained for it.
@@ -113,6 +115,7 @@ impl World {
             self.execute(action);
         }
         self.update_waits();
+        self.note_proof();
         self.check();
     }
 
