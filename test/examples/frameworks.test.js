@@ -16,13 +16,18 @@ const express = (version, execArgv = []) => ({
   execArgv,
 });
 const OLD = ['--no-deprecation'];
+/**
+ * The clients of some protocols keep the connection that they open when an old worker leaves. The
+ * new worker has all of this time, in milliseconds, to calm down, so that it gets some of them.
+ */
+const KEEPING = { minReadyTime: 1000 };
 
 /** For each example: how it is started, and its clients. */
 const EXAMPLES = {
   net: ['tcp-server.js', {}, 'net'],
   http: ['http-server.js'],
   https: ['https/server.js', { files: PEM }, 'https'],
-  http2: ['http2/server.js', { files: PEM }, 'http2'],
+  http2: ['http2/server.js', { files: PEM, ...KEEPING }, 'http2'],
   'Express 2': ['express/express-server.js', express(2, OLD)],
   'Express 3': ['express/server.js', express(3, OLD)],
   'Express 4': ['express/server.js', express(4)],
@@ -32,12 +37,14 @@ const EXAMPLES = {
   Fastify: ['fastify/server.js'],
   Hapi: ['hapi/server.js'],
   Nest: ['nest/server.ts', { execArgv: ['--import', 'tsx'] }],
-  ws: ['ws/server.js', {}, 'ws'],
-  'Socket.IO': ['socket.io/server.js', {}, 'socket.io'],
+  ws: ['ws/server.js', KEEPING, 'ws'],
+  'Socket.IO': ['socket.io/server.js', KEEPING, 'socket.io'],
   Hono: ['hono/server.mjs'],
 };
 
-describe('the example of', () => {
+describe('the example of', function () {
+  // Some frameworks need seconds of processor for each worker. Each wait has its own deadline.
+  this.timeout(60_000);
   before(setUp);
   after(tearDown);
 

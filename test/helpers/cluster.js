@@ -264,6 +264,7 @@ async function cleanUpAll() {
 
 module.exports = {
   CLI,
+  QUICK,
   Script,
   canBecomeAnother,
   canContain,

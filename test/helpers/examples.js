@@ -8,13 +8,15 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const Cluster = require('../..');
-const { Script } = require('./cluster');
+const { QUICK, Script } = require('./cluster');
 const { freePort } = require('./ports');
 
 const PROJECT = path.join(__dirname, '..', '..');
 const MODULES = path.join(PROJECT, 'node_modules');
 /** The examples of the manual are those of Express 2. */
 const MANUAL = { express: 'express2' };
+/** Longer than it takes to compile an example in TypeScript, by three processes at once. */
+const STARTED_WITHIN = 30_000;
 
 let home;
 
@@ -51,13 +53,15 @@ class Example {
   /**
    * @param {string} name a file in `examples`; the `tsconfig.json` beside it comes along
    * @param {{ modules?: object, files?: object, execArgv?: string[], noWorkers?: number,
-   *   directory?: string }} [settings]
+   *   minReadyTime?: number, directory?: string }} [settings]
    *   `modules`: the module that it finds under the name of another one
    *   `files`: the files in its directory, by name
-   *   `noWorkers`: instead of its own option
+   *   `noWorkers`, `minReadyTime`: instead of its own options
    *   `directory`: where it runs, instead of a new one
    */
-  static async start(name, { modules = MANUAL, files = {}, execArgv, noWorkers, directory } = {}) {
+  static async start(name, settings = {}) {
+    const { modules = MANUAL, files = {}, execArgv, directory } = settings;
+    const { noWorkers, minReadyTime = QUICK } = settings;
     const example = new Example();
     example.directory = directory ?? fs.mkdtempSync(path.join(home, 'example-'));
     example.port = await freePort();
@@ -67,11 +71,13 @@ class Example {
     }
     for (const [file, text] of Object.entries(files))
       fs.writeFileSync(path.join(example.directory, file), text);
-    const options = { port: example.port, monPort: example.monPort, noWorkers };
+    const { port, monPort } = example;
+    const options = { port, monPort, noWorkers, minReadyTime };
     example.script = example.run(name, { options, execArgv });
     const workers = noWorkers ?? os.availableParallelism();
     // A master with workers answers; before that it may not.
-    await example.script.until(`${workers} workers are ready`, () => example.isReady(workers));
+    const isReady = () => example.isReady(workers);
+    await example.script.until(`${workers} workers are ready`, isReady, STARTED_WITHIN);
     return example;
   }
 
