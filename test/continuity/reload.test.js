@@ -99,17 +99,22 @@ describe('reload() under load', () => {
 
   it('asked while one runs runs once more: each caller gets newer workers', async () => {
     const script = await startServer();
-    change(script, 'exports.version = "second";');
+    // The fourth worker, the second new one of the first reload, waits for the file.
+    const held = (version) => `exports.version = '${version}'; exports.begin = (go) => {
+      const waits = require('cluster').worker.id >= 4 && !require('fs').existsSync('go');
+      waits ? setTimeout(exports.begin, 10, go) : go();
+    };`;
+    change(script, held('second'));
     const first = ask(script.cwd, 'reload');
     await script.until(
       'a worker runs the second version',
       () => script.emitted('listening').length === 3,
     );
-    change(script, 'exports.version = "third"; exports.begin = (go) => setTimeout(go, 500);');
-    const further = [callInMaster(script, 'reload'), callInMaster(script, 'reload')];
-    await Promise.all(further);
+    change(script, held('third'));
+    await Promise.all([callInMaster(script, 'reload'), callInMaster(script, 'reload')]);
     const { reload } = (await script.status()).master;
     assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
+    fs.writeFileSync(path.join(script.cwd, 'go'), '');
     assert.deepStrictEqual((await first).ok, { replaced: 2 });
     await script.until('both are answered', () => script.emitted('answer').length === 2);
     assert.deepStrictEqual(
