@@ -2,11 +2,19 @@
 
 // Unused ports. They lie below the kernel's ephemeral ports, so that no client's connection takes
 // one before a server listens there.
+//
+// Processes of mocha that run at the same time need different ones: `TEST_PORTS=1/2` allows the
+// first half of them, `2/2` the second. Otherwise one process could take a port between the moment
+// at which the other finds it free, and the moment at which it listens there.
 
 const net = require('node:net');
 
-const FIRST = 10_000;
-const LAST = 32_000;
+const ALL = [10_000, 32_000];
+
+const [share, shares] = (process.env.TEST_PORTS ?? '1/1').split('/').map(Number);
+const COUNT = Math.floor((ALL[1] - ALL[0]) / shares);
+const FIRST = ALL[0] + (share - 1) * COUNT;
+const LAST = FIRST + COUNT;
 
 let next = FIRST + Math.floor(Math.random() * (LAST - FIRST));
 
