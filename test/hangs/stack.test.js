@@ -7,7 +7,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
-const { cluster2 } = require('../helpers/cli');
+const { cluster2, startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
@@ -165,6 +165,17 @@ describe('what a worker executes', () => {
       [who, death],
       [pid, { code: null, signal: 'SIGKILL', reason: 'unresponsive', stack, waiting: null }],
     );
+  });
+
+  it('is shown by the command line on indented lines', async () => {
+    const script = await startPlain({ flags: ['--max-heartbeat-delay', '1000'] });
+    request(script.port, '/block/b/60000').catch(() => {});
+    await script.until('it is killed', () => /is gone \(unresponsive/.test(script.errors));
+    assert.match(
+      script.errors,
+      /worker \d+ hangs, .* for \d+ ms; it is replaced\. It is executing\n {4}at block \(.*\)\n/,
+    );
+    assert.match(script.errors, /is gone \(unresponsive, SIGKILL\); it was executing block \(.*\)\n/);
   });
 
   it('delays the kill by a second at most, where it cannot be interrupted', async () => {

@@ -25,7 +25,7 @@ const TESTS = [
   /^single\/(listeners|process|shutdown)$/,
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
-  /^hangs\/stack$/,
+  /^hangs\/(stack|undisturbed)$/,
 ];
 /**
  * Slow tests among these that hardly depend on Node. They run only on the latest version of the
@@ -35,7 +35,7 @@ const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
   /^continuity\/(clients|crash|orphan|shutdown)$/,
-  /^(cli\/|fallback\/start$|servers\/untouched$)/,
+  /^(cli\/|fallback\/start$|servers\/untouched$|hangs\/undisturbed$)/,
 ];
 const THOROUGH = ['18', '26'];
 

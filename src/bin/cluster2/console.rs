@@ -235,16 +235,11 @@ fn line(event: &MasterEvent) -> Option<(Style, String)> {
         MasterEvent::Unresponsive { pid, age, executing } => {
             let what = executing_lines(executing);
             let text = format!("worker {pid} hangs, its event loop did not turn for {age} ms; ");
-            (BAD, format!("{text}it is replaced; it is {what}"))
+            (BAD, format!("{text}it is replaced. It is {what}"))
         }
         MasterEvent::Blocked { pid, duration, executing } => {
             let what = executing_lines(executing);
-            (
-                NOTE,
-                format!(
-                    "the event loop of worker {pid} is blocked for {duration} ms; it is {what}"
-                ),
-            )
+            (NOTE, format!("worker {pid} has been blocked for {duration} ms so far. It is {what}"))
         }
         MasterEvent::Disable { pid: Some(pid), reason } => {
             (NOTE, format!("out of rotation: worker {pid}: {reason}"))
