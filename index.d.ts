@@ -316,8 +316,8 @@ declare namespace Cluster {
     memThreshold?: Numeric | null | undefined;
     /**
      * Chooses the worker for a connection: the one with the fewest open ones; one after another;
-     * the same one for the same client address, while the set of workers stays; the choice of the
-     * kernel (`SO_REUSEPORT`), for the most connections a second, and not fair.
+     * the same one for the same client address, while the set of workers stays. `'kernel'` is
+     * another word for the default.
      * @default 'least-connections'
      */
     balance?: Balance | null | undefined;

@@ -21,6 +21,7 @@ use cluster2_rs::os::channel::MAX_BYTES;
 use cluster2_rs::os::scoreboard::Field;
 use cluster2_rs::os::scoreboard::Row;
 use cluster2_rs::os::scoreboard::Scoreboard;
+use cluster2_rs::os::waker::Waker;
 use cluster2_rs::protocol::Report;
 use cluster2_rs::protocol::Wanted;
 use cluster2_rs::protocol::frame;
@@ -86,7 +87,8 @@ fn link(board: &Arc<Scoreboard>, id: u32) -> (WorkerLink, Row, Channel, Channel)
     let (orders, their_orders) = Channel::pair().unwrap();
     let row = board.row(id as usize - 1).unwrap();
     let duplicate = theirs.duplicate().unwrap();
-    let link = WorkerLink::new(WorkerId(id), id - 1, orders, ours, duplicate, row.clone());
+    let (worker, waker) = (WorkerId(id), Waker::new().unwrap());
+    let link = WorkerLink::new(worker, id - 1, orders, ours, duplicate, row.clone(), waker);
     (link, row, theirs, their_orders)
 }
 
@@ -175,7 +177,9 @@ fn stage(workers: u32) -> Stage {
     for id in 1..=workers {
         let (link, row, theirs, their_orders) = link(&board, id);
         assert!(dispatcher.send(Request::Attach(Box::new(link))));
-        their_orders.send(&frame::report(&Report::Serve { listener, lane: false }), &[]).unwrap();
+        their_orders
+            .send(&frame::report(&Report::Serve { listener, accepts: false }), &[])
+            .unwrap();
         their_orders
             .send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[])
             .unwrap();

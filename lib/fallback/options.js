@@ -43,6 +43,11 @@ const urlPath = checked("a path that begins with '/'", (value) =>
 const oneOf = (...choices) =>
   checked(`one of ${choices.map((choice) => `'${choice}'`).join(', ')}`, (value) =>
     choices.includes(value));
+/** `kernel` is another word for the default. */
+const balance = {
+  ...oneOf('least-connections', 'round-robin', 'ip-hash', 'kernel'),
+  finish: (value) => (value === 'kernel' ? 'least-connections' : value),
+};
 const texts = kind('a list of texts', (value) => all(value, values.argument));
 
 const ports = {
@@ -110,10 +115,7 @@ const OPTIONS = {
   connThreshold: [threshold, null],
   uptimeThreshold: [threshold, null],
   memThreshold: [threshold, null],
-  balance: [
-    oneOf('least-connections', 'round-robin', 'ip-hash', 'kernel'),
-    'least-connections',
-  ],
+  balance: [balance, 'least-connections'],
   moveIdle: [boolean, true],
   startTimeout: [duration(1), 30_000],
   minReadyTime: [duration(0), 1_000],

@@ -16,6 +16,7 @@ const FIELDS = [
   'rss',
   'cpu',
   'lastDescriptor',
+  'polling',
 ];
 
 const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));

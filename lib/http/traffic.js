@@ -16,7 +16,7 @@ const { SentConnections } = require('./sent-connections');
 const { observe } = require('./server-events');
 const { isHttp1, isHttp2 } = require('./server-kind');
 
-const { connectionsActive, connectionsTotal, requestsActive, requestsTotal } = INDEX;
+const { connectionsActive, connectionsTotal, polling, requestsActive, requestsTotal } = INDEX;
 
 class Traffic {
   #sets = new ConnectionSets((stream) => this.#http1(stream));
@@ -166,6 +166,8 @@ class Traffic {
         this.#follower?.onResponse(response, before);
         row[requestsTotal] += 1;
         row[requestsActive] += 1;
+        // The event loop calls it while it polls (`src/os/admission_row.rs`).
+        row[polling] = 0;
       },
       onFinish: () => (row[requestsActive] -= 1),
       onIdle: () => this.#follower?.onIdle(),
@@ -233,13 +235,13 @@ class Traffic {
     this.#row[connectionsTotal] += total;
   }
 
-  /** Counts expected connections as open, before `admit`. With -1 one of them goes elsewhere. */
-  expect(count) {
-    this.#count(count);
+  /** A connection that the addon counted as open goes elsewhere. */
+  decline() {
+    this.#count(-1);
   }
 
   /**
-   * Has `enter` give an expected connection to its server.
+   * Has `enter` give its server a connection that the addon has counted as open.
    * @param {object} origin where it came from (`Origin` of the protocol); without `past` it is new
    */
   admit(origin, enter) {

@@ -53,8 +53,8 @@ class ListeningHandle {
 
   // Node asks for the tick in which it emits 'listening' right after this call. Only from then on
   // an HTTP server keeps a list of its connections: one that came before would never count as idle.
-  listen(backlog) {
-    process.nextTick(process.nextTick, () => this.#isClosed || this.#started(backlog));
+  listen() {
+    process.nextTick(process.nextTick, () => this.#isClosed || this.#started());
     return 0;
   }
 

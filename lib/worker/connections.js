@@ -1,10 +1,9 @@
 'use strict';
 
-// The connections that come to this worker, from the master or by a lane, on their way to a server
-// of the app. What always holds: each of them reaches a server that listens, or goes back to the
-// master; and it counts as open from the moment it is here.
+// The connections that come to this worker, from a listening socket or from the master, on their
+// way to a server of the app. What always holds: each of them reaches a server that listens, or
+// goes back to the master; and it counts as open from the moment it is here.
 
-const { INDEX } = require('../http/counters');
 const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
 
 class Connections {
@@ -15,9 +14,8 @@ class Connections {
     this.#session = session;
   }
 
-  /** Takes `count` connections from the master: NUMBERS for each in `batch`. */
+  /** Takes `count` connections: NUMBERS for each in `batch`. The addon has counted them as open. */
   take(batch, count) {
-    this.#session.traffic.expect(count);
     const end = NUMBERS * count;
     for (let i = 0; i < end; i += NUMBERS) this.#take(batch[i], originFrom(batch, i + 1));
   }
@@ -39,16 +37,6 @@ class Connections {
     }
   }
 
-  /** Takes a connection that came by the lane of a listener. */
-  accept(listener, connection, fd) {
-    const { counters, traffic } = this.#session;
-    // Where descriptors are lacking, libuv would end those that wait on the lane. The master hands
-    // over as many as there is room for.
-    if (fd >= counters.row[INDEX.lastDescriptor]) listener.leaveLane();
-    traffic.expect(1);
-    listener.enter(() => traffic.admit(listener.origin, () => listener.accept(connection)));
-  }
-
   // A connection that comes while a script ends itself goes to another worker. Where none is left,
   // it is taken like those before it: by a closed server as long as Node waits for others of its
   // connections.
@@ -63,7 +51,7 @@ class Connections {
 
   // The server was closed while the connection was on its way; another worker may still serve it.
   #giveBack(fd, { listener, past }) {
-    this.#session.traffic.expect(-1);
+    this.#session.traffic.decline();
     this.#session.back.give(fd, listener, past);
   }
 }

@@ -71,7 +71,7 @@ class Departure {
    */
   start({ moving, retired }) {
     const isFirst = !this.#drain.active;
-    this.#session.closeLanes();
+    this.#session.stopAcceptingAll();
     this.#drain.start(moving ? this.#session.back : undefined, retired);
     // Not before the script's own handlers of a signal, which may close servers.
     if (isFirst) setImmediate(() => this.#closeEvent.start());

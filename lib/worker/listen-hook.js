@@ -9,11 +9,9 @@
 // let in. Only where the master does not answer in time does the handle come later, as it does with
 // node:cluster.
 
-const fs = require('node:fs');
 const os = require('node:os');
 const { isInherited, kernelPath } = require('../http/endpoint');
 const { failingHandle, onListen } = require('../node-internals');
-const { laneOf } = require('./lane');
 const { Listener } = require('./listener');
 
 const { EACCES, EADDRINUSE, ECANCELED, ENOENT } = os.constants.errno;
@@ -58,32 +56,21 @@ class ListenHook {
     return { ...common, address: address ?? null, port, index, v6Only: isV6Only };
   }
 
-  /**
-   * The master's answer to a `bind` came late.
-   * @param {object} order
-   * @param {number} lane the descriptor of the lane, or -1
-   */
-  answer(order, lane) {
+  /** The master's answer to a `bind` came late. */
+  answer(order) {
     const pending = this.#pending.get(order.seq);
     this.#pending.delete(order.seq);
-    pending?.({ order, lane });
+    pending?.(order);
     this.#tellReleased();
   }
 
-  serve({ id, hasLane }) {
-    this.#session.report({ type: 'serve', listener: id, lane: hasLane });
-  }
-
-  opensLane() {
-    this.#session.watchRoom();
-  }
-
-  accepted(listener, connection, fd) {
-    this.#session.connections.accept(listener, connection, fd);
+  serve({ id }) {
+    this.#session.serve(id);
   }
 
   /** A server closes. A worker that leaves keeps the address until another one serves there. */
   release(listener) {
+    this.#session.stopAccepting(listener.id);
     this.#session.onClosed(listener.server);
     this.#session.departure.onClose();
     if (!this.#session.departure.isActive) this.forget(listener);
@@ -109,7 +96,7 @@ class ListenHook {
 
   // As Node does with its primary's answer, except that the server has an address and not `null`.
   #answered(call, answer, isLate) {
-    const { errno, address: bound, path } = answer.order;
+    const { errno, address: bound, path } = answer;
     // The cluster leaves, and the order to leave comes to this worker too: no error, it never
     // listens.
     if (errno === ECANCELED) return call.neverListen();
@@ -122,21 +109,18 @@ class ListenHook {
     return call.finish(handle, { isIPv6, isLate });
   }
 
-  #decline({ order, lane }) {
-    if (lane >= 0) fs.close(lane, () => {});
-    if (order.type === 'bound') this.#released.add(order.listener);
+  #decline(answer) {
+    if (answer.type !== 'bound') return;
+    this.#session.stopAccepting(answer.listener);
+    this.#released.add(answer.listener);
   }
 
-  #handleFor(server, { order, lane: fd }) {
+  #handleFor(server, order) {
     const refused = (errno) => failingHandle(-errno, () => this.#session.onClosed(server));
-    const lane = laneOf(fd);
     // libuv reports a missing path as one without rights, for the sake of Windows.
     if (order.type === 'bindFailed') return refused(order.errno === ENOENT ? EACCES : order.errno);
-    if (this.#session.listeners.get(order.listener)?.isOpen) {
-      lane?.close();
-      return refused(EADDRINUSE);
-    }
-    const listener = new Listener(this, server, order, lane);
+    if (this.#session.listeners.get(order.listener)?.isOpen) return refused(EADDRINUSE);
+    const listener = new Listener(this, server, order);
     this.#session.listeners.set(listener.id, listener);
     return listener.handle;
   }

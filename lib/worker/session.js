@@ -46,7 +46,6 @@ class Session {
   /** Connections on their way back to the master. */
   back;
   #retrying;
-  #watchesRoom = false;
   /** Serves a script that knows nothing of us. */
   #plain;
 
@@ -109,13 +108,25 @@ class Session {
     if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
   }
 
-  /**
-   * Reports something and waits for the answer, which is an order and perhaps a lane. `undefined`:
-   * there is none; use `report`.
-   */
+  /** Reports something and waits for the order that answers. `undefined`: none; use `report`. */
   ask(report) {
     const answer = native(() => this.#native.ask(JSON.stringify(report)));
-    return answer ? { ...answer, order: JSON.parse(answer.order) } : undefined;
+    return answer ? JSON.parse(answer) : undefined;
+  }
+
+  /** Serves a listener from now on; its connections come to `connections`. */
+  serve(listener) {
+    if (!native(() => this.#native.serve(listener))) this.#retry();
+  }
+
+  /** Lets no further connection of a listener in. */
+  stopAccepting(listener) {
+    this.#native.stopAccepting(listener);
+  }
+
+  /** Lets no further connection in, except by the master. */
+  stopAcceptingAll() {
+    this.#native.stopAcceptingAll();
   }
 
   /** Reports that all servers of the app listen. Not `settled`: others may follow. */
@@ -169,16 +180,6 @@ class Session {
     }
   }
 
-  /** Leaves all lanes as soon as descriptors are lacking, and before it accepts anything. */
-  watchRoom() {
-    if (this.#watchesRoom) return;
-    this.#watchesRoom = true;
-    native(() => this.#native.watchRoom(() => {
-      this.#watchesRoom = false;
-      for (const listener of this.listeners.values()) listener.leaveLane();
-    }));
-  }
-
   /** Reports why this process is about to end, for a start that waits for it. */
   #reportUncaught(error) {
     try {
@@ -189,11 +190,10 @@ class Session {
   }
 
   #obeyNext() {
-    const [lane] = this.#batch;
-    this.#obey(JSON.parse(this.#native.order()), lane);
+    this.#obey(JSON.parse(this.#native.order()));
   }
 
-  #obey(order, lane) {
+  #obey(order) {
     switch (order.type) {
       case 'drain':
         return this.departure.start(order);
@@ -204,13 +204,8 @@ class Session {
       case 'reopen':
         return this.#reopenLogs();
       default:
-        return this.#hook.answer(order, lane);
+        return this.#hook.answer(order);
     }
-  }
-
-  /** Clients that wait there are accepted by the master, or were refused when the master died. */
-  closeLanes() {
-    for (const listener of this.listeners.values()) listener.closeLane();
   }
 
   // If that fails, this worker goes on writing to its old files.

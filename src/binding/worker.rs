@@ -20,8 +20,7 @@ use crate::worker::{MasterLink, WorkerSignal, disable_execution, enable_executio
 /// What `take` returns in place of a number of connections.
 #[napi]
 pub enum TakeResult {
-    /// An order: call `order`. The first number of the batch is its lane, a descriptor that is the
-    /// caller's to close, or -1.
+    /// An order: call `order`.
     Order = -1,
     /// The master is gone.
     Orphaned = -2,
@@ -34,15 +33,6 @@ const NUMBERS: usize = 6;
 
 /// An `Int32Array`. The alias is needed: napi-derive takes a plain `&mut` for one of its objects.
 type Batch<'a> = &'a mut [i32];
-
-/// The master's answer to a question.
-#[napi(object)]
-pub struct Answer {
-    /// An order, as JSON.
-    pub order: String,
-    /// Its lane, a descriptor that is the caller's to close, or -1.
-    pub lane: i32,
-}
 
 /// This process as a worker.
 #[napi]
@@ -88,12 +78,23 @@ impl NativeWorker {
         Ok(())
     }
 
-    /// Calls `notify` once, when descriptors are lacking, before the event loop accepts more
-    /// connections.
+    /// Serves a listener from now on, by accepting from its socket or by what the master sends.
+    /// Returns `false` if the report of it waits for room, as `report` does.
     #[napi]
-    pub fn watch_room(&mut self, env: &Env, notify: Function<'_, (), ()>) -> napi::Result<()> {
-        let notify = Callback::new(env, &notify)?;
-        self.link.watch_room(env.get_uv_event_loop()?.cast(), move || notify.call()).map_err(fail)
+    pub fn serve(&mut self, listener: u32) -> napi::Result<bool> {
+        self.link.serve(listener).map_err(fail)
+    }
+
+    /// Accepts nothing more from a listener. The master does not know: report it.
+    #[napi]
+    pub fn stop_accepting(&mut self, listener: u32) {
+        self.link.stop_accepting(listener);
+    }
+
+    /// Accepts nothing more from any listener.
+    #[napi]
+    pub fn stop_accepting_all(&mut self) {
+        self.link.stop_accepting_all();
     }
 
     /// Returns the length of a batch for `take`: six numbers for each connection.
@@ -111,11 +112,8 @@ impl NativeWorker {
             WorkerSignal::Nothing => 0,
             WorkerSignal::Orphaned => TakeResult::Orphaned as i32,
             WorkerSignal::Starved => TakeResult::Starved as i32,
-            WorkerSignal::Order(order, lane) => {
+            WorkerSignal::Order(order) => {
                 self.order = Some(order);
-                if let Some(first) = batch.first_mut() {
-                    *first = lane.map_or(-1, IntoRawFd::into_raw_fd);
-                }
                 TakeResult::Order as i32
             }
             WorkerSignal::Connections(connections) => {
@@ -158,15 +156,12 @@ impl NativeWorker {
         self.link.report(&parse(&report)?).map_err(fail)
     }
 
-    /// Reports to the master, and waits for its answer; `report` is JSON. `null`: there is none,
-    /// because the master is busy or gone, or descriptors are lacking. Then the master may or may
+    /// Reports to the master, and waits for the order that answers; both are JSON. `null`: there is
+    /// none, because the master is busy or gone, or descriptors are lacking. Then the master may or may
     /// not have read it: `report` it again.
     #[napi]
-    pub fn ask(&mut self, report: String) -> napi::Result<Option<Answer>> {
-        let Some((order, lane)) = self.link.ask(&parse(&report)?).map_err(fail)? else {
-            return Ok(None);
-        };
-        Ok(Some(Answer { order: print(&order)?, lane: lane.map_or(-1, IntoRawFd::into_raw_fd) }))
+    pub fn ask(&mut self, report: String) -> napi::Result<Option<String>> {
+        self.link.ask(&parse(&report)?).map_err(fail)?.map(|order| print(&order)).transpose()
     }
 
     /// Tries again what failed before, because room or descriptors were lacking. Returns `false` if

@@ -23,8 +23,6 @@ pub enum Balance {
     RoundRobin,
     /// The same worker for the same client address, while the set of workers stays the same.
     IpHash,
-    /// The kernel chooses among one listening socket for each worker, while no worker is missing.
-    Kernel,
 }
 
 /// Where workers' standard output and error go.
@@ -170,7 +168,7 @@ impl Config {
                     ("least-connections", Balance::LeastConnections),
                     ("round-robin", Balance::RoundRobin),
                     ("ip-hash", Balance::IpHash),
-                    ("kernel", Balance::Kernel),
+                    ("kernel", Balance::LeastConnections),
                 ],
             )?,
             move_idle: read.boolean("moveIdle", true)?,

@@ -24,6 +24,7 @@ use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
 use crate::os;
 use crate::os::thread;
+use crate::os::waker::Waker;
 use crate::protocol::{ListenerId, Order};
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
@@ -31,7 +32,7 @@ const ACCEPTED_AT_ONCE: usize = 64;
 
 pub(super) struct EventLoop {
     pub(super) epoll: Arc<OwnedFd>,
-    wake: Arc<OwnedFd>,
+    wake: Arc<Waker>,
     requests: Receiver<Request>,
     pub(super) notify: Notify,
     pub(super) listeners: ListenerSet,
@@ -48,7 +49,7 @@ impl EventLoop {
     pub(super) fn new(
         listeners: ListenerSet,
         policy: Balance,
-        wake: Arc<OwnedFd>,
+        wake: Arc<Waker>,
         requests: Receiver<Request>,
         notify: Notify,
         counts: Arc<Counts>,
@@ -128,7 +129,7 @@ impl EventLoop {
     }
 
     pub(super) fn read_requests(&mut self) {
-        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        self.wake.clear();
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::Attach(link) => self.attach(*link),
@@ -175,7 +176,7 @@ impl EventLoop {
         }
         self.empty_departed();
         self.resume_reports();
-        self.check_lanes();
+        self.check_queues();
         if self.workers.due_at() <= self.now {
             self.poll_due();
         }

@@ -1,12 +1,9 @@
 //! The rest of the master's end of the dispatcher's thread.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-
-use rustix::event::EventfdFlags;
 
 use crate::config::Balance;
 use crate::dispatcher::event_loop::EventLoop;
@@ -14,6 +11,7 @@ use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, Notify, Request};
 use crate::error::{ClusterError, Result};
 use crate::os::thread;
+use crate::os::waker::Waker;
 
 /// A running dispatcher. Dropped, it closes everything and ends.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct Dispatcher {
     requests: Sender<Request>,
     /// Whether `Request::ReopenLogs` was sent and not yet read.
     reopen_waits: Arc<AtomicBool>,
-    wake: Arc<OwnedFd>,
+    wake: Arc<Waker>,
     counts: Arc<Counts>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,9 +28,7 @@ impl Dispatcher {
     /// Starts the thread, which accepts on `listeners` and on those that workers will ask for.
     /// `notify` is called on that thread, and must not block.
     pub fn start(listeners: ListenerSet, policy: Balance, notify: Notify) -> Result<Self> {
-        let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(ClusterError::system("eventfd"))?;
-        let wake = Arc::new(wake);
+        let wake = Arc::new(Waker::new().map_err(ClusterError::system("eventfd"))?);
         // Bounded by what is sent, see `Request`.
         let (requests, inbox) = channel();
         let counts = Arc::new(Counts::default());
@@ -64,8 +60,7 @@ impl Dispatcher {
     /// Sends a request; never blocks. Returns `false` if the thread is gone.
     pub fn send(&self, request: Request) -> bool {
         let sent = self.requests.send(request).is_ok();
-        // A full counter is a wake-up that has not been seen yet.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        self.wake.wake();
         sent
     }
 }

@@ -11,12 +11,15 @@ use crate::protocol::worker::WorkerId;
 impl EventLoop {
     pub(super) fn attach(&mut self, link: WorkerLink) {
         match link.watch(&self.epoll) {
-            Ok(()) => self.workers.insert(link),
+            Ok(()) => {
+                self.workers.insert(link, self.listeners.are_shared());
+            }
             Err(error) => tracing::error!(%error, "cannot watch a worker"),
         }
     }
 
     pub(super) fn detach(&mut self, worker: WorkerId) {
+        self.workers.change(worker, WorkerLink::stop_accepting);
         self.read_to_the_end(worker);
         if let Some(link) = self.workers.remove(worker) {
             self.departed.push(link);

@@ -1,4 +1,4 @@
-//! The dispatcher: accepts connections and hands each one to a worker.
+//! The dispatcher: the listening sockets, and connections on their way to a worker.
 //!
 //! Runs in the master, on a thread of its own: one epoll loop, which never waits for anybody.
 //! It owns the listening sockets and the master's end of each worker's channel.
@@ -19,7 +19,7 @@
 //! | `assignment` | the way of a connection: to a worker, or into a queue; back from a stuck one |
 //! | `membership`, `reports` | workers come and go; what they say |
 //! | `unserved` | draining, and listeners that nobody serves any more |
-//! | `lanes` | `balance: 'kernel'` |
+//! | `guard` | sockets from which workers accept by themselves |
 //! | `workers` | all workers, and every index over them |
 //! | `link` | one worker: its phase, load, outbox and inbox |
 //! | `listeners` | the listening sockets |
@@ -27,8 +27,8 @@
 mod assignment;
 mod connection;
 mod event_loop;
+mod guard;
 mod handle;
-mod lanes;
 mod link;
 mod listeners;
 mod membership;

@@ -74,16 +74,16 @@ impl EventLoop {
     fn on_report(&mut self, worker: WorkerId, report: Report, asker: Option<&Channel>) {
         match report {
             Report::Bind { seq, wanted } => {
-                let (answer, lane) = self.bind(worker, seq, &wanted);
+                let (answer, socket) = self.bind(worker, seq, &wanted);
                 match asker {
-                    Some(asker) => reply(asker, &answer, lane),
+                    Some(asker) => reply(asker, &answer, socket),
                     None => {
-                        self.workers.change(worker, |link| link.order_with(&answer, lane));
+                        self.workers.change(worker, |link| link.order_with(&answer, socket));
                     }
                 }
             }
-            Report::Serve { listener, lane } => {
-                self.workers.change(worker, |link| link.serve(listener, lane));
+            Report::Serve { listener, accepts } => {
+                self.workers.change(worker, |link| link.serve(listener, accepts));
                 self.notify_served(worker);
                 self.announce_settled();
             }
@@ -123,12 +123,12 @@ impl EventLoop {
         let claimed = |listener| workers.iter().any(|link| link.claims(listener));
         match self.listeners.bind(wanted, claimed) {
             Ok(listener) => {
-                let lane = self.lane(worker, listener);
+                let (shared, socket) = self.share(worker, listener).unzip();
                 self.workers.change(worker, |link| link.claim(listener));
                 self.workers.reinstate(listener);
                 self.assign_rescued();
                 let (address, path) = self.listeners.address(listener);
-                (Order::Bound { seq, listener, address, path }, lane)
+                (Order::Bound { seq, listener, address, path, shared }, socket)
             }
             Err(errno) => (Order::BindFailed { seq, errno }, None),
         }
@@ -187,9 +187,9 @@ impl EventLoop {
 }
 
 /// Answers a question. A worker that waits no longer has asked again by a report.
-fn reply(asker: &Channel, answer: &Order, lane: Option<OwnedFd>) {
-    let lane = lane.as_ref().map(OwnedFd::as_fd);
-    if let Err(error) = asker.send(&frame::order(answer), lane.as_slice()) {
+fn reply(asker: &Channel, answer: &Order, socket: Option<OwnedFd>) {
+    let socket = socket.as_ref().map(OwnedFd::as_fd);
+    if let Err(error) = asker.send(&frame::order(answer), socket.as_slice()) {
         tracing::debug!(%error, "a worker does not wait for its answer any more");
     }
 }

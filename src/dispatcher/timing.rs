@@ -3,7 +3,9 @@
 use crate::clock::Millis;
 
 /// A connection that its worker did not take in this time goes to a free one.
-pub(super) const TAKE_WITHIN: Millis = 25;
+pub(super) const TAKE_WITHIN: Millis = 3;
+/// How long after somebody came to a guarded socket its queue is checked.
+pub(super) const CHECK_AFTER: Millis = 25;
 /// How long emptied queues are watched after their listener stopped admitting, for handshakes that
 /// were under way.
 pub(super) const CLOSING_GRACE: Millis = 100;
@@ -12,7 +14,7 @@ pub(super) const CLOSING_GRACE: Millis = 100;
 pub(super) const SETTLE_WITHIN: Millis = 5_000;
 /// Retry interval for what epoll does not report, such as connections that wait while every worker
 /// is full.
-pub(super) const RETRY: Millis = 5;
+pub(super) const RETRY: Millis = 3;
 
 /// Later than anything.
 pub(super) const NEVER: Millis = Millis::MAX;

@@ -11,8 +11,8 @@ use crate::protocol::Wanted;
 /// Binds the app's ports. `is_plain`: the script does not know of cluster2.
 pub(super) fn bind(config: &Config, is_plain: bool) -> Result<ListenerSet> {
     let mut listeners = if is_plain { ListenerSet::loose() } else { ListenerSet::default() };
-    if config.balance == Balance::Kernel {
-        listeners = listeners.with_lanes();
+    if config.balance == Balance::LeastConnections {
+        listeners = listeners.with_sharing();
     }
     let host = resolve(&config.host)?;
     for (index, port) in config.ports.iter().enumerate() {

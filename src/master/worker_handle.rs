@@ -20,6 +20,7 @@ use crate::dispatcher::WorkerLink;
 use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
 use crate::os::scoreboard::{Row, Scoreboard};
+use crate::os::waker::Waker;
 use crate::os::{process, spawn};
 use crate::protocol::Endpoint;
 use crate::protocol::worker::WorkerId;
@@ -74,6 +75,7 @@ impl WorkerHandle {
         let (channel, theirs) = Channel::pair()?;
         let (orders, their_orders) = Channel::pair()?;
         let (execution, their_execution) = Channel::pair()?;
+        let waker = Waker::new()?;
         let (ours, ipc) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let ours = UnixStream::from_std(ours)?;
@@ -85,6 +87,7 @@ impl WorkerHandle {
             board.memory()?,
             their_orders.as_fd(),
             their_execution.as_fd(),
+            waker.as_fd(),
         ];
         let child = spawn::spawn(&launch.command(identity)?, passed, output)?;
         let (pid, pidfd) = (child.pid, Arc::new(child.pidfd));
@@ -97,7 +100,8 @@ impl WorkerHandle {
         let Listeners { embedder, inputs } = listeners;
         let incoming = Messages::new(worker, pid, embedder, inputs);
         tasks.spawn(exit_watch::watch(incoming, watchable, ours, outgoing));
-        let link = WorkerLink::new(worker, identity.slot, orders, channel, theirs, row.clone());
+        let slot = identity.slot;
+        let link = WorkerLink::new(worker, slot, orders, channel, theirs, row.clone(), waker);
         let handle = Self {
             pid,
             row,

@@ -1,14 +1,10 @@
 //! Listening sockets of the master.
 //!
-//! Each is bound once, non-blocking and close-on-exec; workers see only lanes. The path of a unix
+//! Each is bound once, non-blocking and close-on-exec. Workers may accept from the same socket; what
+//! always holds: it stops listening when the master drops it, even if a worker still has it. The path of a unix
 //! socket belongs to the socket that listens on it: a path that answers is in use, one that does
 //! not is stale and replaced, and on close the path is removed only if it is still ours. If it was
 //! removed before, another socket can take its place.
-//!
-//! A *lane* is one of several sockets on one TCP port (`SO_REUSEPORT`), among which the kernel
-//! spreads the connections. What always holds: the first lane is bound only where no other socket
-//! is, whatever options that has; and a lane stops listening when it is dropped, even if a worker
-//! has a descriptor of it.
 //!
 //! A socket that was inherited from a service manager is shared with it: we only stop accepting, so
 //! that new clients wait in its queue for the next process, and its path is never ours.
@@ -23,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
+use super::accept_queue;
 use super::address::Address;
 use super::socket_file::{FileState, SocketFile, path};
 
@@ -35,64 +32,21 @@ pub struct Listener {
     file: Option<SocketFile>,
     /// Whether a service manager has it too, and goes on with it.
     inherited: bool,
-    /// Whether others listen on the same port. A worker may have it too, but must not go on with
-    /// it.
-    lane: bool,
-}
-
-/// How a TCP socket gets its port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    /// Alone.
-    Alone,
-    /// As the first; others may join.
-    First,
-    /// Beside the first.
-    Joining,
+    /// Whether workers have it too.
+    shared: bool,
 }
 
 impl Listener {
     /// Binds and listens. `backlog` is the number of connections that may wait unaccepted.
     pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
-            Address::Tcp { host, port, v6_only } => {
-                Self::tcp_on(*host, *port, *v6_only, backlog, Sharing::Alone)
-            }
+            Address::Tcp { host, port, v6_only } => Self::tcp_on(*host, *port, *v6_only, backlog),
             Address::Unix(path) => Self::unix(path, backlog),
         }
     }
 
-    /// As [`Self::bind`], for the first lane of a TCP port. A unix socket has no lanes, and is
-    /// bound as usual.
-    pub fn bind_first_lane(address: &Address, backlog: i32) -> io::Result<Self> {
-        match address {
-            Address::Tcp { host, port, v6_only } => {
-                Self::tcp_on(*host, *port, *v6_only, backlog, Sharing::First)
-            }
-            Address::Unix(_) => Self::bind(address, backlog),
-        }
-    }
-
-    /// Binds one more lane beside this one.
-    pub fn bind_further_lane(&self, backlog: i32) -> io::Result<Self> {
-        match self.address {
-            Address::Tcp { host, port, v6_only } if self.lane => {
-                Self::tcp_on(host, port, v6_only, backlog, Sharing::Joining)
-            }
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    fn tcp_on(
-        host: Option<IpAddr>,
-        port: u16,
-        v6_only: bool,
-        backlog: i32,
-        sharing: Sharing,
-    ) -> io::Result<Self> {
-        let tcp = |host: IpAddr, v6_only| {
-            Self::tcp(SocketAddr::new(host, port), v6_only, backlog, sharing)
-        };
+    fn tcp_on(host: Option<IpAddr>, port: u16, v6_only: bool, backlog: i32) -> io::Result<Self> {
+        let tcp = |host: IpAddr, v6_only| Self::tcp(SocketAddr::new(host, port), v6_only, backlog);
         match host {
             Some(host) => tcp(host, v6_only),
             None => match tcp(Ipv6Addr::UNSPECIFIED.into(), v6_only) {
@@ -102,21 +56,17 @@ impl Listener {
         }
     }
 
-    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32, sharing: Sharing) -> io::Result<Self> {
+    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(wanted), Type::STREAM.nonblocking(), None)?;
         socket.set_reuse_address(true)?;
         if wanted.is_ipv6() {
             socket.set_only_v6(v6_only)?;
         }
-        // The first is bound without it: otherwise it would silently join sockets of the same user
-        // that have it.
-        socket.set_reuse_port(sharing == Sharing::Joining)?;
         socket.bind(&wanted.into())?;
-        socket.set_reuse_port(sharing != Sharing::Alone)?;
         socket.listen(backlog)?;
         let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
-        Ok(Self { socket, address, file: None, inherited: false, lane: sharing != Sharing::Alone })
+        Ok(Self { socket, address, file: None, inherited: false, shared: false })
     }
 
     fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
@@ -136,7 +86,7 @@ impl Listener {
             address: Address::Unix(path.into()),
             file,
             inherited: false,
-            lane: false,
+            shared: false,
         })
     }
 
@@ -170,7 +120,7 @@ impl Listener {
         // Shared with all processes that have the socket: systemd sets it again for each that it
         // starts.
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address, file: None, inherited: true, lane: false })
+        Ok(Self { socket, address, file: None, inherited: true, shared: false })
     }
 
     /// Returns the state of its file, if it is a unix socket that has one.
@@ -199,9 +149,11 @@ impl Listener {
         self.inherited
     }
 
-    /// Whether other sockets may listen beside it.
-    pub fn is_lane(&self) -> bool {
-        self.lane
+    /// Returns a descriptor of it for a worker, which accepts from it too.
+    pub fn share(&mut self) -> io::Result<OwnedFd> {
+        let copy = self.socket.as_fd().try_clone_to_owned()?;
+        self.shared = true;
+        Ok(copy)
     }
 
     /// Whether a client waits in its queue.
@@ -260,17 +212,10 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.remove_path();
-        if self.lane {
-            stop_listening(&self.socket);
+        if self.shared && !self.inherited {
+            accept_queue::stop_listening(&self.socket);
         }
     }
-}
-
-/// Ends the listening of a TCP socket, also for other processes that have it, and frees its port.
-/// Connections in its queue are reset.
-pub fn stop_listening(socket: impl AsFd) {
-    // It fails if the socket does not listen, which is as good.
-    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
 }
 
 /// Returns the client of an accepted connection; `None` on unix sockets and when it is gone.

@@ -112,30 +112,15 @@ fn only_a_listening_stream_socket_is_inherited() {
 }
 
 #[test]
-fn lanes_share_a_port_and_a_dropped_one_listens_no_more() {
-    let first = Listener::bind_first_lane(&local(0), 64).unwrap();
-    let address = bound(&first);
-    let second = first.bind_further_lane(64).unwrap();
-    assert_eq!(bound(&second), address);
-    let clients: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let accepted = [&first, &second].map(|lane| std::iter::from_fn(|| lane.accept().ok()).count());
-    assert_eq!(accepted.iter().sum::<usize>(), clients.len());
-    assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
+fn a_shared_socket_that_is_dropped_listens_no_more_although_a_worker_has_it() {
+    let mut listener = Listener::bind(&local(0), 64).unwrap();
+    let address = bound(&listener);
     // As in a worker that is stuck.
-    let copies = [&first, &second].map(|lane| lane.as_fd().try_clone_to_owned().unwrap());
-    drop((first, second));
+    let copy = listener.share().unwrap();
+    drop(listener);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    assert!(Listener::bind_first_lane(&local(address.port()), 8).is_ok(), "the port is free");
-    drop(copies);
-}
-
-#[test]
-fn a_first_lane_joins_no_other_socket() {
-    let others = Listener::bind_first_lane(&local(0), 8).unwrap();
-    let port = bound(&others).port();
-    for bound in [Listener::bind_first_lane(&local(port), 8), Listener::bind(&local(port), 8)] {
-        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
-    }
+    assert!(Listener::bind(&local(address.port()), 8).is_ok(), "the port is free");
+    drop(copy);
 }
 
 #[test]

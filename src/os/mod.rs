@@ -6,13 +6,16 @@
 
 #![expect(unsafe_code, reason = "the room that wraps system calls")]
 
+pub(crate) mod accept_queue;
 pub(crate) mod activation;
 pub(crate) mod address;
+pub mod admission_row;
 pub mod channel;
 pub mod contained_files;
 pub(crate) mod descriptors;
 pub mod directory;
 pub(crate) mod listener;
+pub(crate) mod loop_epoll;
 pub(crate) mod node_listener;
 pub(crate) mod proc_usage;
 pub mod process;
@@ -25,6 +28,7 @@ pub(crate) mod thread_state;
 mod time;
 pub(crate) mod uv;
 pub(crate) mod v8;
+pub mod waker;
 
 pub use time::now;
 pub(crate) use time::{now_micros, wall};

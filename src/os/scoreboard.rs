@@ -46,6 +46,8 @@ pub enum Field {
     Cpu,
     /// The number from which on a new descriptor shows that the process has no room for many more.
     LastDescriptor,
+    /// Whether its event loop waits for events: 1 or 0. See `admission_row`.
+    Polling,
 }
 
 /// The last cell of a row, which JavaScript does not know: whether a process is taking from the
@@ -54,7 +56,7 @@ const CLAIM: usize = FIELDS - 1;
 
 impl Field {
     /// The names in order, for the comparison with JavaScript.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "taken",
         "beat",
         "connectionsActive",
@@ -66,6 +68,7 @@ impl Field {
         "rss",
         "cpu",
         "lastDescriptor",
+        "polling",
     ];
 }
 
@@ -153,8 +156,13 @@ impl Scoreboard {
         Header(Arc::clone(self))
     }
 
+    /// Returns how many rows, from the first on, have ever had a worker.
+    pub fn used(&self) -> usize {
+        (self.cell(0, USED).load(Ordering::Relaxed) as usize).min(self.rows)
+    }
+
     /// Row 0 is the header, row 1 the first worker's.
-    fn cell(&self, row: usize, field: usize) -> &AtomicU64 {
+    pub(super) fn cell(&self, row: usize, field: usize) -> &AtomicU64 {
         debug_assert!(row <= self.rows && field < FIELDS);
         // SAFETY: callers keep `row` within the rows and the header, and `field` below FIELDS, so
         // that the cell lies in the mapping.
@@ -184,6 +192,8 @@ pub struct Header(Arc<Scoreboard>);
 /// The header's fields, in the order that `lib/http/health-check.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
+/// A field of the header that JavaScript does not know: the number of rows that were used.
+const USED: usize = FIELDS - 1;
 
 impl Header {
     /// Switches the health check on or off at the time `now`, milliseconds since 1970. Time and
@@ -234,6 +244,11 @@ impl Row {
         self.board.cell(self.index + 1, field)
     }
 
+    /// Returns the scoreboard that it belongs to.
+    pub fn board(&self) -> &Arc<Scoreboard> {
+        &self.board
+    }
+
     /// Reads one number; NaN and infinity, which a broken worker may write, count as 0.
     pub fn get(&self, field: Field) -> f64 {
         let value = f64::from_bits(self.cell(field as usize).load(Ordering::Relaxed));
@@ -266,6 +281,7 @@ impl Row {
     /// Zeroes the row before a worker gets it.
     pub fn clear(&self) {
         (0..FIELDS).for_each(|field| self.cell(field).store(0, Ordering::Relaxed));
+        self.board.cell(0, USED).fetch_max(self.index as u64 + 1, Ordering::Relaxed);
     }
 
     /// Returns its index.

@@ -2,7 +2,7 @@
 //!
 //! posix_spawn, never fork: Node is multithreaded and large, so that nothing may run between fork
 //! and exec, and the cost must not grow with the master's memory (nodejs/node#14917). The child
-//! gets standard input, output and error (this process's own, or files for the last two), the five
+//! gets standard input, output and error (this process's own, or files for the last two), the six
 //! descriptors named here, an empty signal mask and default signal handling. All other descriptors
 //! are close-on-exec.
 
@@ -31,6 +31,8 @@ pub const SCOREBOARD_FD: i32 = 5;
 pub const ORDERS_FD: i32 = 6;
 /// What the worker executes: questions and answers.
 pub const EXECUTION_FD: i32 = 7;
+/// What wakes this worker's event loop.
+pub const WAKER_FD: i32 = 8;
 
 /// A program to run, with its whole environment.
 #[derive(Debug)]
@@ -51,15 +53,16 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// Starts `command` with `fds` as descriptors 3 to 7, and `output`, if any, as standard output and
+/// Starts `command` with `fds` as descriptors 3 to 8, and `output`, if any, as standard output and
 /// error.
 pub fn spawn(
     command: &SpawnCommand,
-    fds: [BorrowedFd<'_>; 5],
+    fds: [BorrowedFd<'_>; 6],
     output: Option<[BorrowedFd<'_>; 2]>,
 ) -> io::Result<Child> {
     let output = output.map(|[out, err]| [(STDOUT_FD, out), (STDERR_FD, err)]);
-    let own = [IPC_FD, CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD].into_iter().zip(fds);
+    let numbers = [IPC_FD, CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD, WAKER_FD];
+    let own = numbers.into_iter().zip(fds);
     let sources = sources(own.chain(output.into_iter().flatten()).collect())?;
     keep_from_children();
     let mut actions = PosixSpawnFileActions::init()?;
@@ -99,7 +102,7 @@ pub fn spawn(
 /// the next, and none is onto itself. Before glibc 2.29, dup2 onto itself does not clear
 /// close-on-exec, which Node sets on its standard descriptors too.
 fn sources(passed: Vec<(i32, BorrowedFd<'_>)>) -> io::Result<Vec<(i32, OwnedFd)>> {
-    let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, EXECUTION_FD + 1);
+    let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, WAKER_FD + 1);
     let mut sources = Vec::new();
     for standard in
         (0..IPC_FD).filter(|standard| passed.iter().all(|(target, _)| target != standard))
@@ -172,20 +175,20 @@ mod tests {
     }
 
     #[test]
-    fn the_child_gets_the_five_descriptors_its_environment_and_nothing_else() {
+    fn the_child_gets_the_six_descriptors_its_environment_and_nothing_else() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let leak = std::fs::File::open("/dev/null").unwrap();
         let script = "read line <&4; echo $GREETING $line $(ls /proc/self/fd | tr '\\n' ' ') >&3";
         ours.write_all(b"world\n").unwrap();
-        let child = spawn(&shell(script), [theirs.as_fd(); 5], None).unwrap();
+        let child = spawn(&shell(script), [theirs.as_fd(); 6], None).unwrap();
         drop(theirs);
         let mut text = String::new();
         ours.read_to_string(&mut text).unwrap();
         assert_eq!(wait(&child), ExitStatus::Code(0));
         drop(leak);
         // `ls` itself opens the directory as one more.
-        assert!(text.starts_with("hello world 0 1 2 3 4 5 6 7"), "{text}");
-        assert!(text.split(' ').count() <= 2 + 9 + 1, "a descriptor leaked: {text}");
+        assert!(text.starts_with("hello world 0 1 2 3 4 5 6 7 8"), "{text}");
+        assert!(text.split(' ').count() <= 2 + 10 + 1, "a descriptor leaked: {text}");
     }
 
     #[test]
@@ -194,11 +197,11 @@ mod tests {
         let all = |passed: &[i32]| {
             let sources =
                 sources(passed.iter().map(|target| (*target, null.as_fd())).collect()).unwrap();
-            assert!(sources.iter().all(|(_, fd)| fd.as_raw_fd() > EXECUTION_FD));
+            assert!(sources.iter().all(|(_, fd)| fd.as_raw_fd() > WAKER_FD));
             sources.into_iter().map(|(target, _)| target).collect::<Vec<i32>>()
         };
-        assert_eq!(all(&[3, 4, 5, 6, 7]), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(all(&[3, 4, 5, 6, 7, 1, 2]), [0, 3, 4, 5, 6, 7, 1, 2]);
+        assert_eq!(all(&[3, 4, 5, 6, 7, 8]), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(all(&[3, 4, 5, 6, 7, 8, 1, 2]), [0, 3, 4, 5, 6, 7, 8, 1, 2]);
     }
 
     #[test]
@@ -212,16 +215,16 @@ mod tests {
                         == Some(rustix::io::Errno::CHILD)
                 };
                 let mut started = 0;
-                for free in 0..20 {
+                for free in 0..22 {
                     leave(free);
-                    if let Ok(child) = spawn(&shell("exit 7"), [null.as_fd(); 5], None) {
+                    if let Ok(child) = spawn(&shell("exit 7"), [null.as_fd(); 6], None) {
                         assert_eq!(wait(&child), ExitStatus::Code(7));
                         started += 1;
                     }
                     assert!(is_childless(), "with {free} free");
                 }
-                assert!((10..20).contains(&started), "{started}");
-                let sleeper = || spawn(&shell("sleep 60"), [null.as_fd(); 5], None).unwrap();
+                assert!((10..22).contains(&started), "{started}");
+                let sleeper = || spawn(&shell("sleep 60"), [null.as_fd(); 6], None).unwrap();
                 process::discard(&sleeper().pidfd).unwrap();
                 assert!(is_childless());
                 process::discard_by_number(Pid::from_raw(sleeper().pid as i32).unwrap()).unwrap();
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn exit_codes_and_signals_are_told_apart() {
         let null = std::fs::File::open("/dev/null").unwrap();
-        let fds = [null.as_fd(); 5];
+        let fds = [null.as_fd(); 6];
         assert_eq!(wait(&spawn(&shell("exit 7"), fds, None).unwrap()), ExitStatus::Code(7));
         let killed = spawn(&shell("kill -KILL $$"), fds, None).unwrap();
         assert_eq!(wait(&killed), ExitStatus::Signal(9));

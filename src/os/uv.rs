@@ -12,7 +12,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// `UV_POLL` of libuv's `uv_handle_type`.
+/// `UV_CHECK` of libuv's `uv_handle_type`.
+const CHECK: c_int = 2;
+/// `UV_POLL`, likewise.
 const POLL: c_int = 8;
 /// `UV_PREPARE`, likewise.
 const PREPARE: c_int = 9;
@@ -34,8 +36,11 @@ struct Api {
     prepare_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
     prepare_start: unsafe extern "C" fn(*mut c_void, OnTime) -> c_int,
     prepare_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
+    check_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+    check_start: unsafe extern "C" fn(*mut c_void, OnTime) -> c_int,
     timer_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
     timer_start: unsafe extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
+    backend_fd: unsafe extern "C" fn(*const c_void) -> c_int,
     unref: unsafe extern "C" fn(*mut c_void),
     set_data: unsafe extern "C" fn(*mut c_void, *mut c_void),
     get_data: unsafe extern "C" fn(*const c_void) -> *mut c_void,
@@ -54,8 +59,11 @@ impl Api {
                 prepare_init: function(c"uv_prepare_init")?,
                 prepare_start: function(c"uv_prepare_start")?,
                 prepare_stop: function(c"uv_prepare_stop")?,
+                check_init: function(c"uv_check_init")?,
+                check_start: function(c"uv_check_start")?,
                 timer_init: function(c"uv_timer_init")?,
                 timer_start: function(c"uv_timer_start")?,
+                backend_fd: function(c"uv_backend_fd")?,
                 unref: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 get_data: function(c"uv_handle_get_data")?,
@@ -168,27 +176,48 @@ unsafe extern "C" fn on_event(raw: *mut c_void, status: c_int, _events: c_int) {
 pub fn every(
     event_loop: *mut c_void,
     interval: Duration,
-    mut beat: impl FnMut() + 'static,
+    beat: impl FnMut() + 'static,
 ) -> io::Result<()> {
-    let init = |api: &Api, raw| {
-        // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
-        unsafe { (api.timer_init)(event_loop, raw) }
-    };
-    let step = move || {
-        beat();
-        true
-    };
-    let timer = Handle::new(event_loop, TIMER, init, step)?;
-    let interval = interval.as_millis() as u64;
-    // SAFETY: the handle was initialised, and `on_time` gets it back.
-    check(unsafe { (timer.api.timer_start)(timer.raw, on_time, interval, interval) })?;
-    timer.unref();
-    Ok(())
+    let timer = Timer::new(event_loop, beat)?;
+    timer.start(interval, interval)
+}
+
+/// A timer. It does not keep the loop alive.
+pub struct Timer(Handle);
+
+impl Timer {
+    /// A timer that will call `step`. `event_loop` as for [`Poll::start`].
+    pub fn new(event_loop: *mut c_void, mut step: impl FnMut() + 'static) -> io::Result<Self> {
+        let init = |api: &Api, raw| {
+            // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
+            unsafe { (api.timer_init)(event_loop, raw) }
+        };
+        let step = move || {
+            step();
+            true
+        };
+        let timer = Self(Handle::new(event_loop, TIMER, init, step)?);
+        timer.0.unref();
+        Ok(timer)
+    }
+
+    /// Calls the step once after `wait`.
+    pub fn once(&self, wait: Duration) -> io::Result<()> {
+        self.start(wait, Duration::ZERO)
+    }
+
+    /// Calls the step after `wait`, and then every `interval`, unless that is 0.
+    fn start(&self, wait: Duration, interval: Duration) -> io::Result<()> {
+        let Handle { api, raw } = self.0;
+        let [wait, interval] = [wait, interval].map(|time| time.as_millis() as u64);
+        // SAFETY: the handle was initialised, and `on_time` gets it back.
+        check(unsafe { (api.timer_start)(raw, on_time, wait, interval) })
+    }
 }
 
 unsafe extern "C" fn on_time(raw: *mut c_void) {
     let Some(api) = Api::get() else { return };
-    // SAFETY: libuv passes the handle of `every`, on the thread of its loop.
+    // SAFETY: libuv passes the handle of a `Timer`, on the thread of its loop.
     let _goes_on = unsafe { Handle::run(&api, raw) };
 }
 
@@ -218,12 +247,32 @@ unsafe extern "C" fn on_prepare(raw: *mut c_void) {
     }
 }
 
+/// Calls `step` each time after the loop has polled for events. `event_loop` as for
+/// [`Poll::start`].
+pub fn after_each_poll(
+    event_loop: *mut c_void,
+    mut step: impl FnMut() + 'static,
+) -> io::Result<()> {
+    let init = |api: &Api, raw| {
+        // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
+        unsafe { (api.check_init)(event_loop, raw) }
+    };
+    let step = move || {
+        step();
+        true
+    };
+    let check_handle = Handle::new(event_loop, CHECK, init, step)?;
+    // SAFETY: the handle was initialised, and `on_time` gets it back.
+    check(unsafe { (check_handle.api.check_start)(check_handle.raw, on_time) })?;
+    check_handle.unref();
+    Ok(())
+}
+
 /// Returns the epoll descriptor on which `event_loop` waits for events.
 pub fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
-    type BackendFd = unsafe extern "C" fn(*const c_void) -> c_int;
-    let backend_fd: BackendFd = function(c"uv_backend_fd").filter(|_| !event_loop.is_null())?;
+    let api = Api::get().filter(|_| !event_loop.is_null())?;
     // SAFETY: the loop is this thread's.
-    Some(unsafe { backend_fd(event_loop) }).filter(|fd| *fd >= 0)
+    Some(unsafe { (api.backend_fd)(event_loop) }).filter(|fd| *fd >= 0)
 }
 
 fn check(status: c_int) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! The first byte says what a frame holds. Connections travel on the channel, as a list of their
 //! origins beside as many descriptors. Orders and reports are JSON, and travel on a socket pair of
 //! their own: they never wait behind connections for which descriptors are lacking. The answer to
-//! `Bind` may carry the descriptor of the worker's lane.
+//! `Bind` may carry the listening socket.
 //!
 //! A *question* is a report whose answer the worker waits for. It carries one end of a socket pair,
 //! on which the master sends the order that answers. All other messages of the master stay where
@@ -80,8 +80,12 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<MasterFrame, Malformed> {
     if let Some(origins) = connections::decode(frame, fds) {
         return Ok(MasterFrame::Connections(origins));
     }
-    let order = read_json(JSON, frame)
-        .filter(|order| fds == 0 || fds == 1 && matches!(order, Order::Bound { .. }));
+    let most = |order: &Order| match order {
+        Order::Bound { .. } => 1,
+        Order::Wakers { rows } => rows.len(),
+        _ => 0,
+    };
+    let order = read_json(JSON, frame).filter(|order| fds <= most(order));
     order.map(MasterFrame::Order).ok_or(malformed)
 }
 
@@ -141,8 +145,9 @@ mod tests {
             from_worker(&question(&Report::Drained), 0).is_err(),
             "without a socket for its answer"
         );
-        let bound = order(&Order::Bound { seq: 1, listener: 1, address: None, path: None });
-        assert!(from_master(&bound, 1).is_ok(), "with its lane");
+        let bound =
+            order(&Order::Bound { seq: 1, listener: 1, address: None, path: None, shared: None });
+        assert!(from_master(&bound, 1).is_ok(), "with its socket");
         assert!(from_master(&bound, 2).is_err());
     }
 

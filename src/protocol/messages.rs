@@ -23,6 +23,9 @@ pub enum Order {
         address: Option<BoundAddress>,
         /// For a unix socket: its path.
         path: Option<String>,
+        /// Set if its socket came along, to accept from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<SharedSocket>,
     },
     /// The answer to `Bind`: the socket cannot be bound.
     BindFailed {
@@ -48,6 +51,20 @@ pub enum Order {
     Beat,
     /// Open your log files again, then report `Reopened`.
     Reopen,
+    /// Descriptors that wake the workers of these rows came along.
+    Wakers {
+        /// Rows on the scoreboard, in the order of the descriptors.
+        rows: Vec<u32>,
+    },
+}
+
+/// A listening socket from which several workers accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedSocket {
+    /// Its bit on the scoreboard, below [`MAX_SHARED`](crate::os::admission_row::MAX_SHARED).
+    pub bit: u32,
+    /// Whether it was inherited: it goes on listening when the cluster is gone.
+    pub inherited: bool,
 }
 
 /// Address of a TCP listener as Node shows it.
@@ -72,15 +89,15 @@ pub enum Report {
         /// The address, and how to listen on it.
         wanted: Wanted,
     },
-    /// Send connections of this listener.
+    /// The worker serves this listener from now on.
     Serve {
         /// The listener.
         listener: ListenerId,
-        /// Whether the worker accepts on its lane by itself.
+        /// Whether it accepts by itself. If not, send it connections.
         #[serde(default)]
-        lane: bool,
+        accepts: bool,
     },
-    /// Send no more connections of this listener.
+    /// The worker serves this listener no more.
     Unserve {
         /// The listener.
         listener: ListenerId,

@@ -1,7 +1,7 @@
 //! Taking the master's orders and connections.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use super::master_link::{ChannelPoll, MasterLink, OrdersState};
 use super::signal::WorkerSignal;
@@ -11,22 +11,30 @@ use crate::os::channel::MAX_FDS;
 use crate::os::descriptors;
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::{self, MasterFrame};
-use crate::protocol::{Order, Report};
+use crate::protocol::{Order, Origin, Past, Report};
 
 impl MasterLink {
     /// Takes one message. Called on the JavaScript thread, and therefore also a sign of life.
     pub fn take(&mut self) -> Result<WorkerSignal> {
         self.row.set(Field::Beat, os::now() as f64);
+        self.report_acceptance()?;
+        if let Some(accepted) = self.take_accepted() {
+            return Ok(accepted);
+        }
         if self.orders_state.get() == OrdersState::Unread
-            && let Some((order, lane)) = self.take_order()?
+            && let Some(order) = self.take_order()?
         {
-            return Ok(WorkerSignal::Order(order, lane));
+            return Ok(WorkerSignal::Order(order));
         }
         let signal = self.take_connections()?;
-        // Connections that the master sent last are taken first.
+        // Connections that the master sent last are taken first, and those that wait in the queues.
         if !matches!(signal, WorkerSignal::Connections(_))
             && self.orders_state.get() == (OrdersState::Ended { reported: false })
         {
+            self.acceptor.borrow_mut().end();
+            if let Some(accepted) = self.take_accepted() {
+                return Ok(accepted);
+            }
             self.orders_state.set(OrdersState::Ended { reported: true });
             // All workers are orphans now, and drain: the health check says so.
             self.header.leave(os::wall());
@@ -35,14 +43,41 @@ impl MasterLink {
         Ok(signal)
     }
 
-    /// Takes the next order. Without a descriptor for its lane, connections come only by the
-    /// channel.
-    fn take_order(&mut self) -> Result<Option<(Order, Option<OwnedFd>)>> {
+    /// Takes the connections that this worker accepted itself.
+    fn take_accepted(&mut self) -> Option<WorkerSignal> {
+        let accepted = self.acceptor.borrow_mut().take();
+        let origin = |listener| Origin { listener, past: Past::default() };
+        let with_origin = |(fd, listener)| (fd, origin(listener));
+        let connections: Vec<_> = accepted.into_iter().map(with_origin).collect();
+        (!connections.is_empty()).then_some(WorkerSignal::Connections(connections))
+    }
+
+    /// Reports from which listeners this worker accepts by itself, if that has changed.
+    fn report_acceptance(&mut self) -> Result<()> {
+        let changes = self.acceptor.borrow_mut().take_changes();
+        for (listener, accepts) in changes {
+            self.report(&Report::Serve { listener, accepts })?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next order, unless it is none for JavaScript.
+    fn take_order(&mut self) -> Result<Option<Order>> {
+        loop {
+            let Some(order) = self.receive_order()? else { return Ok(None) };
+            if !matches!(order, Order::Wakers { .. }) {
+                return Ok(Some(order));
+            }
+        }
+    }
+
+    fn receive_order(&mut self) -> Result<Option<Order>> {
         match self.orders.receive_lossy(&mut self.buffer) {
             Ok(Some(received)) => match frame::from_master(received.bytes, received.fds.len()) {
                 Ok(MasterFrame::Order(order)) => {
                     self.silent = false;
-                    Ok(Some(self.lanes.take(order, received.fds)))
+                    self.acceptor.borrow_mut().keep(&order, received.fds);
+                    Ok(Some(order))
                 }
                 Ok(MasterFrame::Connections(_)) => {
                     Err(unreadable(io::ErrorKind::InvalidData.into()))
@@ -93,6 +128,7 @@ impl MasterLink {
                 let fds = received.fds;
                 self.silent = false;
                 self.row.add(Field::Taken, origins.len() as f64);
+                self.row.add(Field::ConnectionsActive, origins.len() as f64);
                 Ok(WorkerSignal::Connections(fds.into_iter().zip(origins).collect()))
             }
             Ok(MasterFrame::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),

@@ -3,7 +3,7 @@
 //! Node's own event loop polls the channel and the orders, and only tells JavaScript that there is
 //! something to take.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::io;
@@ -12,17 +12,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accept::Acceptor;
 use super::beats::Beats;
 use super::execution::Responder;
-use super::lanes::Lanes;
 use super::orphan_watch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{self, Channel, MAX_BYTES, MAX_FDS};
-use crate::os::descriptors;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
-use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD};
+use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD, WAKER_FD};
 use crate::os::uv::{self, Poll};
-use crate::protocol::{Origin, Report, frame, parts};
+use crate::os::waker::Waker;
+use crate::protocol::{ListenerId, Origin, Report, frame, parts};
 
 /// The state of the poll on the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct MasterLink {
     /// How many connections will be taken when no descriptor is left, as the master knows it.
     /// `None`: there are plenty.
     pub(super) room: Option<u64>,
-    pub(super) lanes: Lanes,
+    pub(super) acceptor: Rc<RefCell<Acceptor>>,
     pub(super) buffer: Box<[u8; MAX_BYTES]>,
 }
 
@@ -79,23 +79,29 @@ impl MasterLink {
     /// Takes over the descriptors that the master passed. Only the first call in a process can
     /// succeed.
     pub fn enter(row: usize) -> Result<Self> {
-        let fds = [CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD];
-        let [channel, board, orders, execution] = spawn::inherited(fds)
+        let fds = [CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD, WAKER_FD];
+        let [channel, board, orders, execution, waker] = spawn::inherited(fds)
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
         let board =
             Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
         let row = row.map_err(ClusterError::system("finding the scoreboard's row"))?;
-        let link = Self::new(Channel::from(channel), Channel::from(orders), row, board.header());
+        let (channel, orders) = (Channel::from(channel), Channel::from(orders));
+        let link = Self::new(channel, orders, Waker::from(waker), row, board.header());
         Ok(Self { execution: Some(Channel::from(execution)), ..link })
     }
 
-    pub(super) fn new(channel: Channel, orders: Channel, row: Row, header: Header) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        orders: Channel,
+        waker: Waker,
+        row: Row,
+        header: Header,
+    ) -> Self {
         Self {
             channel: Arc::new(channel),
             orders: Arc::new(orders),
             execution: None,
-            row,
             header,
             unsent: VecDeque::new(),
             channel_poll: Rc::new(Cell::new(ChannelPoll::Active)),
@@ -103,7 +109,8 @@ impl MasterLink {
             silent: false,
             orders_state: Rc::new(Cell::new(OrdersState::Unread)),
             room: None,
-            lanes: Lanes::default(),
+            acceptor: Rc::new(RefCell::new(Acceptor::new(row.clone(), waker))),
+            row,
             buffer: Box::new([0; MAX_BYTES]),
         }
     }
@@ -130,15 +137,17 @@ impl MasterLink {
         let notify = Rc::new(notify);
         self.poll_orders(event_loop, Rc::clone(&notify))
             .map_err(ClusterError::system("looking for orders"))?;
-        self.poll_channel(event_loop, notify)
+        self.poll_channel(event_loop, Rc::clone(&notify))
             .map_err(ClusterError::system("looking at the channel"))?;
+        Acceptor::start(&self.acceptor, event_loop, notify)
+            .map_err(ClusterError::system("preparing to accept"))?;
         let mut beats = Beats::new(self.row.clone());
         beats.beat(beat);
         uv::every(event_loop, beat, move || beats.beat(beat))
             .map_err(ClusterError::system("starting the beats"))?;
         let responder = self.execution.take().map(|channel| Responder::new(channel, event_loop));
-        let (orders, lanes) = (Arc::clone(&self.orders), self.lanes.clone());
-        orphan_watch::start(orders, lanes, orphan_limit, responder.transpose()?)
+        let sockets = self.acceptor.borrow().sockets().clone();
+        orphan_watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder.transpose()?)
     }
 
     fn poll_orders(
@@ -171,25 +180,6 @@ impl MasterLink {
         Ok(())
     }
 
-    /// Calls `notify` once, when there is no room for a batch of descriptors, before `event_loop`
-    /// polls. Where libuv cannot accept, it silently ends all connections that wait on a socket.
-    pub fn watch_room(
-        &mut self,
-        event_loop: *mut c_void,
-        notify: impl Fn() + 'static,
-    ) -> Result<()> {
-        let like = Arc::clone(&self.channel);
-        let step = move || {
-            let has_room = descriptors::leave_room_for(MAX_FDS, like.as_fd());
-            if !has_room {
-                notify();
-            }
-            has_room
-        };
-        uv::before_each_poll(event_loop, step)
-            .map_err(ClusterError::system("watching the descriptors"))
-    }
-
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open
     /// here. Returns `false` if there is no room for it now.
     pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
@@ -213,18 +203,26 @@ impl MasterLink {
             tracing::error!(?report, "the master does not keep up; this is not reported");
             return Ok(false);
         }
-        self.forget_lane(report);
         let frames =
             parts::split(report).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
         self.unsent.extend(frames.map_err(ClusterError::system("reporting to the master"))?);
         self.flush()
     }
 
-    /// Forgets the lane of a listener that the worker serves no more.
-    pub(super) fn forget_lane(&self, report: &Report) {
-        if let Report::Unserve { listener } = report {
-            self.lanes.remove(*listener);
-        }
+    /// Serves a listener from now on: by accepting from its socket, or by what the master sends.
+    pub fn serve(&mut self, listener: ListenerId) -> Result<bool> {
+        let accepts = self.acceptor.borrow_mut().serve(listener);
+        self.report(&Report::Serve { listener, accepts })
+    }
+
+    /// Accepts nothing more from a listener. The master does not know.
+    pub fn stop_accepting(&mut self, listener: ListenerId) {
+        self.acceptor.borrow_mut().stop(listener);
+    }
+
+    /// Accepts nothing more from any listener.
+    pub fn stop_accepting_all(&mut self) {
+        self.acceptor.borrow_mut().stop_all();
     }
 
     /// Sends as many waiting frames as fit. Returns `false` if some are left.

@@ -7,10 +7,10 @@
 //! how many there is; and a stuck event loop takes nothing, so that the master can give what is not
 //! taken to another worker.
 
+mod accept;
 mod beats;
 mod execution;
 mod intake;
-mod lanes;
 mod master_link;
 mod orphan_watch;
 mod question;

@@ -1,8 +1,9 @@
 //! The watch: a thread that waits for the end of the master, and for questions what the worker
 //! executes.
 //!
-//! When the master has ended, it stops the lanes, gives the event loop `orphan_limit` to finish, and ends the process. So
-//! a worker whose event loop is stuck does not outlive its master for long.
+//! When the master has ended, it ends the sockets from which this worker accepts, gives the event
+//! loop `orphan_limit` to finish, and ends the process. So a worker whose event loop is stuck does
+//! not outlive its master for long.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 
+use super::accept::SharedSockets;
 use super::execution::Responder;
-use super::lanes::Lanes;
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::error::{ClusterError, Result};
 use crate::os;
@@ -26,7 +27,7 @@ const QUESTION: u64 = 1;
 /// Starts the watch. `orders` is this worker's end of its orders.
 pub(super) fn start(
     orders: Arc<Channel>,
-    lanes: Lanes,
+    sockets: SharedSockets,
     orphan_limit: Duration,
     mut responder: Option<Responder>,
 ) -> Result<()> {
@@ -34,7 +35,7 @@ pub(super) fn start(
         .map_err(ClusterError::system("watching the master"))?;
     let watch = move || {
         until_orphaned(&epoll, &mut responder);
-        lanes.stop_listening();
+        sockets.end();
         // Kept until here, so that the watched descriptor stays open.
         drop(orders);
         grant(orphan_limit);

@@ -8,7 +8,7 @@
 //! was stopped for example, is not waited for again until it sends something.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::master_link::MasterLink;
@@ -21,17 +21,16 @@ use crate::protocol::{Order, Report};
 const ANSWER_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5_000 });
 
 impl MasterLink {
-    /// Asks, and waits for the order that answers, perhaps with a lane. `None`: there is no answer,
+    /// Asks, and waits for the order that answers. `None`: there is no answer,
     /// because the master is gone or silent, descriptors are lacking, or the question is too long
     /// for one frame. The master may have read the question nevertheless, so it must do no harm to
     /// report the same again.
-    pub fn ask(&mut self, report: &Report) -> Result<Option<(Order, Option<OwnedFd>)>> {
+    pub fn ask(&mut self, report: &Report) -> Result<Option<Order>> {
         if self.silent {
             return Ok(None);
         }
         let deadline = Instant::now() + ANSWER_WITHIN;
         let Some(answers) = self.send_question(report, deadline)? else { return Ok(None) };
-        self.forget_lane(report);
         if !answers
             .wait_readable(deadline)
             .map_err(ClusterError::system("waiting for the master"))?
@@ -42,7 +41,10 @@ impl MasterLink {
         }
         let Ok(Some(received)) = answers.receive_lossy(&mut self.buffer) else { return Ok(None) };
         match frame::from_master(received.bytes, received.fds.len()) {
-            Ok(MasterFrame::Order(order)) => Ok(Some(self.lanes.take(order, received.fds))),
+            Ok(MasterFrame::Order(order)) => {
+                self.acceptor.borrow_mut().keep(&order, received.fds);
+                Ok(Some(order))
+            }
             _ => Ok(None),
         }
     }
@@ -82,6 +84,7 @@ mod tests {
     use super::super::signal::WorkerSignal;
     use super::*;
     use crate::os::scoreboard::Scoreboard;
+    use crate::os::waker::Waker;
     use crate::protocol::frame::WorkerFrame;
     use crate::protocol::{Origin, Past};
 
@@ -92,7 +95,9 @@ mod tests {
         let board = Scoreboard::create(1).unwrap();
         let (ours, channel) = Channel::pair().unwrap();
         let (master, orders) = Channel::pair().unwrap();
-        (MasterLink::new(channel, orders, board.row(0).unwrap(), board.header()), ours, master)
+        let waker = Waker::new().unwrap();
+        let row = board.row(0).unwrap();
+        (MasterLink::new(channel, orders, waker, row, board.header()), ours, master)
     }
 
     fn worker() -> (MasterLink, Channel) {
@@ -125,11 +130,10 @@ mod tests {
             asker.unwrap().send(&frame::order(&Order::Unserved), &[]).unwrap();
             (channel, master)
         });
-        let (answer, lane) = worker.ask(&UNSERVE).unwrap().unwrap();
-        assert_eq!((answer, lane.is_some()), (Order::Unserved, false));
+        assert_eq!(worker.ask(&UNSERVE).unwrap(), Some(Order::Unserved));
         let _master = plays.join().unwrap();
-        assert!(matches!(worker.take().unwrap(), WorkerSignal::Order(Order::Beat, None)));
-        assert!(matches!(worker.take().unwrap(), WorkerSignal::Order(Order::Leave, None)));
+        assert!(matches!(worker.take().unwrap(), WorkerSignal::Order(Order::Beat)));
+        assert!(matches!(worker.take().unwrap(), WorkerSignal::Order(Order::Leave)));
         assert!(matches!(worker.take().unwrap(), WorkerSignal::Connections(all) if all.len() == 1));
     }
 
@@ -148,7 +152,7 @@ mod tests {
         master.send(&frame::order(&Order::Beat), &[]).unwrap();
         let (second, signal) = took();
         assert!(second < ANSWER_WITHIN);
-        assert!(matches!(signal, WorkerSignal::Order(Order::Beat, None)));
+        assert!(matches!(signal, WorkerSignal::Order(Order::Beat)));
         assert!(took().0 >= ANSWER_WITHIN);
     }
 

@@ -9,8 +9,8 @@ use crate::protocol::{Order, Origin};
 pub enum WorkerSignal {
     /// Connections, each with where it came from.
     Connections(Vec<(OwnedFd, Origin)>),
-    /// An order. The answer to `Bind` may come with a lane.
-    Order(Order, Option<OwnedFd>),
+    /// An order.
+    Order(Order),
     /// There is nothing to take.
     Nothing,
     /// There are connections, but no descriptors for them. The event loop does not poll the channel

@@ -85,7 +85,7 @@ describe('a method called in another process', () => {
       connections: 1,
       timedOut: 0,
       requests: 1,
-      handed: 1,
+      handed: 0,
       deaths: {},
     });
   });

@@ -25,7 +25,7 @@ const MAY_USE = {
   balancing: ['clock', 'config', 'protocol'],
   supervision: ['clock', 'config', 'protocol'],
   dispatcher: ['balancing', ...BASE],
-  worker: BASE,
+  worker: ['balancing', ...BASE],
   embedder: BASE,
   health: ['embedder', 'single_flight', ...BASE],
   remote: ['connection_limit', ...BASE],

@@ -36,13 +36,6 @@ function askers(port, count) {
   });
 }
 
-/**
- * For workers whose limit changes while they sleep. With the policy `kernel` a worker checks for
- * free descriptors before it waits, and loses a connection that arrives on its own socket in that
- * moment (docs/internals/continuity.md).
- */
-const PUSHED = { options: { balance: 'least-connections' } };
-
 /** Returns the share of a processor that the process uses in the next second. */
 async function load(pid) {
   const before = cpuOf(pid);
@@ -52,8 +45,8 @@ async function load(pid) {
 
 describe('a master without a free descriptor', () => {
   it('neither spins nor ends, and accepts new connections as soon as it can', async () => {
-    // With the policy `kernel` the master does not accept.
-    const script = await startServer({ options: { balance: 'least-connections' } });
+    // Otherwise the master does not accept.
+    const script = await startServer({ options: { balance: 'round-robin' } });
     const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
     await clients.answered(50);
     exhaust(script.pid);
@@ -70,6 +63,17 @@ describe('a master without a free descriptor', () => {
     assert.ok(waiting.every(({ error, closed }) => !error && !closed));
     waiting.forEach(({ socket }) => socket.destroy());
     assert.deepStrictEqual(script.emitted('died'), []);
+    script.kill();
+    await assertCleanEnd(script);
+  });
+
+  it('does not keep workers from accepting by themselves', async () => {
+    const script = await startServer({ options: { balance: 'least-connections' } });
+    exhaust(script.pid);
+    const waiting = askers(script.port, 30);
+    await script.until('all are answered', () => answered(waiting) === 30);
+    waiting.forEach(({ socket }) => socket.destroy());
+    limit(script.pid, 1024);
     script.kill();
     await assertCleanEnd(script);
   });
@@ -209,7 +213,7 @@ describe('workers without a free descriptor', () => {
     ['its master has none either', (script) => [script.pid]],
   ]) {
     it(`can be told to leave: their connections are moved (${who})`, async () => {
-      const script = await startServer(PUSHED);
+      const script = await startServer();
       const idle = await idlers(script, 40);
       const [worker] = script.workers();
       const short = [worker, ...exhausted(script)];
@@ -235,7 +239,7 @@ describe('workers without a free descriptor', () => {
   }
 
   it('can be reloaded: idle connections are moved, and waiting ones served', async () => {
-    const script = await startServer(PUSHED);
+    const script = await startServer();
     const idle = await idlers(script, 200);
     script.workers().forEach(exhaust);
     const waiting = askers(script.port, 60);

@@ -15,7 +15,6 @@ const OWN = ['frameworks', 'long', 'release'];
 const QUIET = [
   'test/bench/bench.test.js',
   'test/continuity/storm.test.js',
-  'test/listening/kernel-balance.test.js',
   'test/monitor/limits.test.js',
 ];
 

@@ -19,7 +19,7 @@ const VERSIONS = ['18', '26', '22', '18.7.0', '24', '20'];
 /** The tests to run: files in `test/`, without `.test.js`. */
 const TESTS = [
   /^(cli|workers)\//,
-  /^continuity\/(?!(storm|kernel-balance)$)/,
+  /^continuity\/(?!(storm|push)$)/,
   /^listening\/(?!ports$)/,
   /^servers\/(?!traffic$)/,
   /^single\/(listeners|process|shutdown)$/,

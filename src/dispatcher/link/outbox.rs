@@ -29,9 +29,18 @@ impl WorkerLink {
         }
     }
 
-    /// Sends an order, and the descriptor of a lane with it.
-    pub(in crate::dispatcher) fn order_with(&mut self, order: &Order, lane: Option<OwnedFd>) {
-        self.unsent_orders.push_back((frame::order(order), lane));
+    /// Sends an order, and a socket with it.
+    pub(in crate::dispatcher) fn order_with(&mut self, order: &Order, socket: Option<OwnedFd>) {
+        self.unsent_orders.push_back((frame::order(order), socket));
+    }
+
+    /// Sends what wakes the worker of another row. At most one for each row waits.
+    pub(in crate::dispatcher) fn introduce(&mut self, other: &Self) {
+        match other.waker.try_clone() {
+            Ok(waker) => drop(self.unsent_wakers.insert(other.row.index() as u32, waker)),
+            // Its kicks are then seen a little later.
+            Err(error) => tracing::warn!(%error, "a worker cannot wake another one"),
+        }
     }
 
     /// There is room to send again.
@@ -40,12 +49,16 @@ impl WorkerLink {
     }
 
     pub(in crate::dispatcher) fn has_unsent(&self) -> bool {
-        !self.unsent_orders.is_empty() || !self.outbox.is_empty()
+        self.has_unsent_orders() || !self.outbox.is_empty()
+    }
+
+    fn has_unsent_orders(&self) -> bool {
+        !self.unsent_orders.is_empty() || !self.unsent_wakers.is_empty()
     }
 
     /// Whether something could not be sent for a reason that epoll does not report.
     pub(in crate::dispatcher) fn must_retry(&self) -> bool {
-        !self.unsent_orders.is_empty() && !self.blocked.orders
+        self.has_unsent_orders() && !self.blocked.orders
             || !self.outbox.is_empty() && !self.blocked.connections
     }
 
@@ -79,10 +92,21 @@ impl WorkerLink {
     }
 
     fn send_order(&mut self) -> io::Result<bool> {
-        let Some((order, lane)) = self.unsent_orders.front() else { return Ok(false) };
-        let lane = lane.as_ref().map(OwnedFd::as_fd);
-        self.orders.send(order, lane.as_slice())?;
+        let Some((order, socket)) = self.unsent_orders.front() else { return self.send_wakers() };
+        let socket = socket.as_ref().map(OwnedFd::as_fd);
+        self.orders.send(order, socket.as_slice())?;
         self.unsent_orders.pop_front();
+        Ok(true)
+    }
+
+    fn send_wakers(&mut self) -> io::Result<bool> {
+        let rows: Vec<u32> = self.unsent_wakers.keys().copied().take(MAX_FDS).collect();
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let wakers: Vec<_> = self.unsent_wakers.values().take(MAX_FDS).map(AsFd::as_fd).collect();
+        self.orders.send(&frame::order(&Order::Wakers { rows: rows.clone() }), &wakers)?;
+        self.unsent_wakers.retain(|row, _| !rows.contains(row));
         Ok(true)
     }
 

@@ -15,15 +15,14 @@ impl WorkerLink {
         self.claims.contains(&listener)
     }
 
-    /// From now on it gets connections of `listener`; with `lane` it takes those of its slot's lane
-    /// by itself.
-    pub fn serve(&mut self, listener: ListenerId, lane: bool) {
+    /// From now on it gets connections of `listener`; if it `accepts`, by itself.
+    pub fn serve(&mut self, listener: ListenerId, accepts: bool) {
         self.claims.insert(listener);
         self.serves.insert(listener);
-        if lane {
-            self.lanes.insert(listener);
+        if accepts {
+            self.accepts.insert(listener);
         } else {
-            self.lanes.remove(&listener);
+            self.accepts.remove(&listener);
         }
     }
 
@@ -31,7 +30,7 @@ impl WorkerLink {
     pub(in crate::dispatcher) fn unserve(&mut self, listener: ListenerId) {
         self.claims.remove(&listener);
         self.serves.remove(&listener);
-        self.lanes.remove(&listener);
+        self.accepts.remove(&listener);
     }
 
     pub(in crate::dispatcher) fn serves(&self) -> impl Iterator<Item = ListenerId> {
@@ -49,10 +48,28 @@ impl WorkerLink {
         may && self.serves.contains(&listener)
     }
 
-    /// The lanes on which it accepts: the listeners and its slot. A draining worker does not.
-    pub(in crate::dispatcher) fn lanes(&self) -> impl Iterator<Item = (ListenerId, u32)> {
-        let open = if self.is_open() { Some(&self.lanes) } else { None };
-        open.into_iter().flatten().map(|listener| (*listener, self.slot))
+    /// The listeners from which it accepts by itself. A draining worker does not.
+    pub(in crate::dispatcher) fn accepts(&self) -> impl Iterator<Item = ListenerId> {
+        let open = if self.is_open() { Some(&self.accepts) } else { None };
+        open.into_iter().flatten().copied()
+    }
+
+    /// Has it look at the queues of shared sockets. `now`: microseconds on the monotonic clock.
+    pub(in crate::dispatcher) fn kick(&self, now: u64) {
+        if self.row.admission().kick(now) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether it has looked at the queues since it was last kicked.
+    pub(in crate::dispatcher) fn has_answered(&self) -> bool {
+        !self.row.admission().is_kicked()
+    }
+
+    /// Its process has ended: other workers do not count on it any more.
+    pub(in crate::dispatcher) fn stop_accepting(&mut self) {
+        self.accepts.clear();
+        self.row.admission().set_accepts(0);
     }
 
     /// Returns how many connections it ever had.

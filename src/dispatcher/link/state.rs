@@ -1,6 +1,6 @@
 //! What the dispatcher knows of one worker.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::balancing::Ledger;
@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::dispatcher::connection::Connection;
 use crate::os::channel::Channel;
 use crate::os::scoreboard::Row;
+use crate::os::waker::Waker;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{ListenerId, Report};
 use crate::quota::{Quota, Share};
@@ -75,11 +76,15 @@ pub struct WorkerLink {
     /// The worker's end, to read back what it did not take.
     pub(super) theirs: Channel,
     pub(super) row: Row,
+    /// Wakes its event loop.
+    pub(super) waker: Waker,
+    /// What wakes other workers, by their rows; still to be sent.
+    pub(super) unsent_wakers: BTreeMap<u32, OwnedFd>,
     pub(super) phase: LinkPhase,
     pub(super) readiness: Readiness,
     pub(super) leaves_by_itself: bool,
     pub(super) ledger: Ledger,
-    /// Orders that are still to be sent, with a lane's descriptor, if one belongs to it.
+    /// Orders that are still to be sent, with a socket, if one belongs to it.
     pub(super) unsent_orders: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     /// Connections that are still to be sent.
     pub(super) outbox: VecDeque<Connection>,
@@ -91,8 +96,8 @@ pub struct WorkerLink {
     /// Listeners that it knows of, served or not yet.
     pub(super) claims: BTreeSet<ListenerId>,
     pub(super) serves: BTreeSet<ListenerId>,
-    /// Of those, the ones where it accepts on its slot's lane by itself.
-    pub(super) lanes: BTreeSet<ListenerId>,
+    /// Of those, the ones where it accepts by itself.
+    pub(super) accepts: BTreeSet<ListenerId>,
     pub(super) reports: Reports,
     /// The beginning of a report that is longer than a frame.
     pub(super) parts: Vec<u8>,
@@ -112,6 +117,7 @@ impl WorkerLink {
         channel: Channel,
         theirs: Channel,
         row: Row,
+        waker: Waker,
     ) -> Self {
         Self {
             id,
@@ -120,6 +126,8 @@ impl WorkerLink {
             channel,
             theirs,
             row,
+            waker,
+            unsent_wakers: BTreeMap::new(),
             phase: LinkPhase::Open,
             readiness: Readiness::Starting,
             leaves_by_itself: false,
@@ -131,7 +139,7 @@ impl WorkerLink {
             stall: None,
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
-            lanes: BTreeSet::new(),
+            accepts: BTreeSet::new(),
             reports: Reports::Read,
             parts: Vec::new(),
             starved: false,

@@ -43,7 +43,6 @@ impl ListenerSet {
         self.close_retired(|entry| {
             is_same(entry) || wanted.port.is_some() && entry.port() == wanted.port
         });
-        // The first socket of a listener is found first, and its number is the listener's.
         let known = self.entries.iter_mut().find(|(_, entry)| is_same(entry)).map(|(id, entry)| {
             // One that was inherited is only taken up again.
             entry.closes_at = None;
@@ -103,7 +102,7 @@ impl ListenerSet {
                 let is_in_the_way = |entry: &Entry| {
                     entry.wanted.port == wanted.port
                         && !entry.listener.is_inherited()
-                        && !claimed(entry.of)
+                        && !claimed(entry.id)
                 };
                 if !self.entries.values().any(is_in_the_way) {
                     return Err(error);
@@ -130,24 +129,17 @@ impl ListenerSet {
                 Some((id, _)) => return Ok(*id),
                 None => found,
             },
-            None if self.lanes => Listener::bind_first_lane(address, backlog)?,
             None => Listener::bind(address, backlog)?,
         };
         let inherited = listener.is_inherited();
         tracing::info!(address = %listener.address(), inherited, "listening");
-        Ok(self.add(self.last + 1, None, wanted.clone(), listener))
+        Ok(self.add(wanted.clone(), listener))
     }
 
-    /// Enters a socket of the listener `of`, and returns its number.
-    pub(super) fn add(
-        &mut self,
-        of: ListenerId,
-        slot: Option<u32>,
-        wanted: Wanted,
-        listener: Listener,
-    ) -> ListenerId {
+    /// Enters a listener, and returns its number.
+    fn add(&mut self, wanted: Wanted, listener: Listener) -> ListenerId {
         self.last += 1;
-        self.entries.insert(self.last, Entry::new(of, slot, wanted, listener));
+        self.entries.insert(self.last, Entry::new(self.last, wanted, listener));
         self.last
     }
 

@@ -57,12 +57,11 @@ impl ListenerSet {
     /// Closes a listener. An inherited one stays, unwatched, until a worker asks for it: closing
     /// our descriptor would not end its watch, since others have it too.
     pub(in crate::dispatcher) fn release(&mut self, listener: ListenerId) {
-        self.entries.retain(|_, entry| {
-            if entry.of == listener {
-                entry.closes_at = Some(0);
-            }
-            entry.of != listener || entry.listener.is_inherited()
-        });
+        let Some(entry) = self.entries.get_mut(&listener) else { return };
+        entry.closes_at = Some(0);
+        if !entry.listener.is_inherited() {
+            self.entries.remove(&listener);
+        }
     }
 
     /// Lets nobody new in by one listener, and returns the connections in its queue. The sockets
@@ -72,13 +71,10 @@ impl ListenerSet {
         listener: ListenerId,
         grace_ends: Millis,
     ) -> Vec<Connection> {
-        let mut queued = Vec::new();
-        for entry in self.entries.values_mut().filter(|entry| entry.of == listener) {
-            entry.closes_at = Some(grace_ends);
-            entry.refuse_new();
-            queued.extend(entry.empty(0));
-        }
-        queued
+        let Some(entry) = self.entries.get_mut(&listener) else { return Vec::new() };
+        entry.closes_at = Some(grace_ends);
+        entry.refuse_new();
+        entry.empty(0)
     }
 
     /// Closes retired listeners before their grace is over, where another one is about to take

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::clock::Millis;
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::listeners::watch::Watch;
+use crate::os::accept_queue::is_shortage;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::protocol::{BoundAddress, ListenerId, Origin, Past, Wanted};
@@ -21,34 +22,28 @@ const DEFAULT_BACKLOG: u16 = 511;
 /// One listening socket of the set.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The listener that it is a socket of.
-    pub(super) of: ListenerId,
-    /// The slot whose lane it is.
-    pub(super) slot: Option<u32>,
+    pub(super) id: ListenerId,
     pub(super) wanted: Wanted,
     pub(super) listener: Listener,
     /// Bound before any worker asked for it.
     pub(super) pinned: bool,
     pub(super) watch: Watch,
+    /// Its bit on the scoreboard, once workers accept from it by themselves.
+    pub(super) bit: Option<u32>,
     pub(super) paused_until: Option<Millis>,
     /// Nobody new gets in, and it is closed then. An inherited one stays.
     pub(super) closes_at: Option<Millis>,
 }
 
 impl Entry {
-    pub(super) fn new(
-        of: ListenerId,
-        slot: Option<u32>,
-        wanted: Wanted,
-        listener: Listener,
-    ) -> Self {
+    pub(super) fn new(id: ListenerId, wanted: Wanted, listener: Listener) -> Self {
         Self {
-            of,
-            slot,
+            id,
             wanted,
             listener,
             pinned: false,
             watch: Watch::new(),
+            bit: None,
             paused_until: None,
             closes_at: None,
         }
@@ -97,18 +92,18 @@ impl Entry {
     }
 
     pub(super) fn accept(&mut self, now: Millis) -> Option<Connection> {
-        let origin = Origin { listener: self.of, past: Past::default() };
+        let origin = Origin { listener: self.id, past: Past::default() };
         loop {
             match self.listener.accept() {
                 Ok((fd, client)) => return Some(Connection { fd, origin, client }),
+                Err(error) if is_shortage(&error) => {
+                    let address = self.listener.address();
+                    tracing::warn!(%error, %address, "cannot accept; trying again");
+                    self.paused_until = Some(now + PAUSE);
+                    return None;
+                }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::WOULDBLOCK | Errno::INVAL) => return None,
-                    Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                        let address = self.listener.address();
-                        tracing::warn!(%error, %address, "cannot accept; trying again");
-                        self.paused_until = Some(now + PAUSE);
-                        return None;
-                    }
                     // All else that accept(2) names is one client's trouble, not the listener's.
                     _ => tracing::debug!(%error, "a connection was gone before it was accepted"),
                 },

@@ -8,7 +8,6 @@ use crate::clock::Millis;
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::listeners::entry::{Entry, bound_address};
 use crate::dispatcher::listeners::watch::Interest;
-use crate::dispatcher::timing::TAKE_WITHIN;
 use crate::dispatcher::token::Token;
 use crate::os::address::Address;
 use crate::protocol::{BoundAddress, EndpointAddress, ListenerId};
@@ -33,8 +32,8 @@ pub struct ListenerSet {
     /// Whether a worker that asks for all addresses gets what was pinned on that port, whatever its
     /// address is.
     pub(super) loose: bool,
-    /// Whether each slot gets a lane of its own of each TCP listener.
-    pub(super) lanes: bool,
+    /// Whether workers accept by themselves from TCP sockets.
+    pub(super) shares: bool,
     /// Connections of listeners that had to go, for those that took their place.
     pub(super) rescued: Vec<Connection>,
 }
@@ -77,8 +76,7 @@ impl ListenerSet {
 
     /// The listeners except those that are being closed.
     pub(in crate::dispatcher) fn open(&self) -> Vec<ListenerId> {
-        let open =
-            self.entries.iter().filter(|(id, entry)| **id == entry.of && entry.closes_at.is_none());
+        let open = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
         open.map(|(id, _)| *id).collect()
     }
 
@@ -92,8 +90,8 @@ impl ListenerSet {
         self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode());
     }
 
-    /// Accepts the next connection of one socket. Returns `None` where a worker accepts: that lane
-    /// is checked later.
+    /// Accepts the next connection of one socket. Returns `None` where workers accept: that one is
+    /// checked later.
     pub(in crate::dispatcher) fn accept(
         &mut self,
         id: ListenerId,
@@ -102,10 +100,10 @@ impl ListenerSet {
         let admits = self.is_admitting();
         let entry =
             self.entries.get_mut(&id).filter(|entry| admits || !entry.listener.is_inherited())?;
-        if entry.watch.came(now + TAKE_WITHIN) { entry.accept(now) } else { None }
+        if entry.watch.came(now) { entry.accept(now) } else { None }
     }
 
-    /// When `close_after_grace`, a paused listener or a lane has something to do.
+    /// When `close_after_grace`, a paused listener or a guarded one has something to do.
     pub(in crate::dispatcher) fn next_wake(&self) -> Option<Millis> {
         if let Admission::Closing { until } = self.admission {
             return Some(until);
@@ -115,21 +113,25 @@ impl ListenerSet {
         self.entries.values().flat_map(times).flatten().min()
     }
 
-    /// Has `epoll` watch each socket, by the `interest` in its listener and slot.
+    /// Has `epoll` watch each socket, by the `interest` in it. `progress` returns how many
+    /// connections the workers of a listener ever had.
     pub(in crate::dispatcher) fn watch(
         &mut self,
         epoll: &Arc<OwnedFd>,
         now: Millis,
-        interest: impl Fn(ListenerId, Option<u32>) -> Interest,
+        interest: impl Fn(ListenerId) -> Interest,
+        progress: impl Fn(ListenerId) -> u64,
     ) {
         let admits = self.is_admitting();
         for (id, entry) in &mut self.entries {
             entry.paused_until = entry.paused_until.filter(|until| *until > now);
             let is_left_alone = !admits && entry.listener.is_inherited();
             let is_off = is_left_alone || entry.paused_until.is_some() || entry.closes_at.is_some();
-            let wanted = if is_off { Interest::Off } else { interest(entry.of, entry.slot) };
+            let wanted = if is_off { Interest::Off } else { interest(*id) };
             let token = Token::Listener(*id).data();
-            if let Err(error) = entry.watch.set(&entry.listener, wanted, epoll, token) {
+            if let Err(error) =
+                entry.watch.set(&entry.listener, wanted, || progress(*id), epoll, token)
+            {
                 let address = entry.listener.address();
                 tracing::error!(%error, %address, "cannot watch a listener");
             }

@@ -1,7 +1,7 @@
 //! How epoll watches one listening socket.
 //!
-//! What always holds: a socket that another process has too, as a worker its lane, is taken off
-//! epoll before it is closed here, since closing alone would not end its watch.
+//! What always holds: a socket that another process has too is taken off epoll before it is closed
+//! here, since closing alone would not end its watch.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::event::epoll;
 
 use crate::clock::Millis;
-use crate::protocol::worker::WorkerId;
+use crate::dispatcher::timing::CHECK_AFTER;
 
 /// What the dispatcher wants of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,26 @@ pub(in crate::dispatcher) enum Interest {
     Off,
     /// To accept.
     Accept,
-    /// A worker accepts; to check now and then whether it does.
-    Guard(LaneProgress),
+    /// Workers accept; to check now and then whether they do.
+    Guard,
 }
 
-/// How many connections a worker ever had at some time.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dispatcher) struct LaneProgress {
-    pub(in crate::dispatcher) worker: WorkerId,
-    pub(in crate::dispatcher) connections: u64,
+pub(in crate::dispatcher) enum Finding {
+    /// Nobody waits, or workers have accepted.
+    Moves,
+    Stands,
+    /// As at the check before.
+    StillStands,
+}
+
+/// How many connections the workers had, before somebody came or at a check that found the queue
+/// standing.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    progress: u64,
+    stood: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +46,11 @@ enum WatchState {
     Off,
     Accept,
     /// Epoll reports once that somebody came, and is silent then, however many follow.
-    Armed(LaneProgress),
+    Armed(Before),
     /// Somebody came; to be checked at this time.
-    Due(LaneProgress, Millis),
-    /// It was checked.
-    Spent,
+    Due(Before, Millis),
+    /// It was checked, and stood then or not.
+    Checked(Option<Before>),
 }
 
 #[derive(Debug)]
@@ -54,23 +65,26 @@ impl Watch {
         Self { state: WatchState::Off, epoll: None }
     }
 
-    /// Watches `socket` as is wanted.
+    /// Watches `socket` as is wanted. `progress` returns how many connections its workers had.
     pub(super) fn set(
         &mut self,
         socket: impl AsFd,
         wanted: Interest,
+        progress: impl FnOnce() -> u64,
         epoll: &Arc<OwnedFd>,
         token: epoll::EventData,
     ) -> io::Result<()> {
-        use WatchState::{Accept, Armed, Due, Off};
+        use WatchState::{Accept, Armed, Checked, Due, Off};
         let (state, flags) = match (self.state, wanted) {
             (Off, Interest::Off)
             | (Accept, Interest::Accept)
-            | (Armed(_) | Due(..), Interest::Guard(_)) => return Ok(()),
+            | (Armed(_) | Due(..), Interest::Guard) => return Ok(()),
             (_, Interest::Off) => return self.end(socket),
             (_, Interest::Accept) => (Accept, epoll::EventFlags::IN),
-            (_, Interest::Guard(progress)) => {
-                (Armed(progress), epoll::EventFlags::IN | epoll::EventFlags::ONESHOT)
+            (state, Interest::Guard) => {
+                let stood = if let Checked(before) = state { before } else { None };
+                let before = stood.unwrap_or_else(|| Before { progress: progress(), stood: false });
+                (Armed(before), epoll::EventFlags::IN | epoll::EventFlags::ONESHOT)
             }
         };
         match self.epoll {
@@ -88,11 +102,10 @@ impl Watch {
         self.epoll.take().map_or(Ok(()), |epoll| Ok(epoll::delete(&epoll, socket)?))
     }
 
-    /// Somebody came. Returns whether to accept here; a guarded socket is checked at `check_at`
-    /// instead.
-    pub(super) fn came(&mut self, check_at: Millis) -> bool {
-        if let WatchState::Armed(progress) = self.state {
-            self.state = WatchState::Due(progress, check_at);
+    /// Somebody came at `now`. Returns whether to accept here; a guarded socket is checked later.
+    pub(super) fn came(&mut self, now: Millis) -> bool {
+        if let WatchState::Armed(before) = self.state {
+            self.state = WatchState::Due(before, now + CHECK_AFTER);
         }
         matches!(self.state, WatchState::Accept)
     }
@@ -102,14 +115,24 @@ impl Watch {
         if let WatchState::Due(_, at) = self.state { Some(at) } else { None }
     }
 
-    /// If it is time to check: how far the worker was when nobody was there yet.
-    pub(super) fn take_due(&mut self, now: Millis) -> Option<LaneProgress> {
-        match self.state {
-            WatchState::Due(progress, at) if at <= now => {
-                self.state = WatchState::Spent;
-                Some(progress)
-            }
-            _ => None,
+    /// Checks if it is time. `progress` as for `set`; `waits` returns whether somebody waits.
+    pub(super) fn take_due(
+        &mut self,
+        now: Millis,
+        progress: impl FnOnce() -> u64,
+        waits: impl FnOnce() -> bool,
+    ) -> Option<Finding> {
+        let WatchState::Due(before, at) = self.state else { return None };
+        if at > now {
+            return None;
         }
+        let progress = progress();
+        let stands = progress == before.progress && waits();
+        self.state = WatchState::Checked(stands.then_some(Before { progress, stood: true }));
+        Some(match (stands, before.stood) {
+            (false, _) => Finding::Moves,
+            (true, false) => Finding::Stands,
+            (true, true) => Finding::StillStands,
+        })
     }
 }

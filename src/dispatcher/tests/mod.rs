@@ -3,7 +3,7 @@
 
 mod cost;
 mod departure;
-mod lanes;
+mod guard;
 mod load;
 mod played;
 mod reports;

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock::Millis;
-use crate::config::Balance;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::scoreboard::{Field, Row, Scoreboard};
+use crate::os::waker::Waker;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Origin, Past, Report, Wanted, frame, parts};
@@ -34,11 +34,7 @@ pub(super) struct Played {
 }
 
 /// A set with one listener, and its port.
-pub(super) fn listener_set(policy: Balance) -> (ListenerSet, u16) {
-    let mut set = ListenerSet::default();
-    if policy == Balance::Kernel {
-        set = set.with_lanes();
-    }
+pub(super) fn listener_set(mut set: ListenerSet) -> (ListenerSet, u16) {
     set.pin(&wanted()).unwrap();
     let listener = set.bind(&wanted(), |_| true).unwrap();
     let (address, _) = set.address(listener);
@@ -51,8 +47,9 @@ pub(super) fn play(board: &Arc<Scoreboard>, id: u32, slot: u32) -> (Played, Work
     let (ours, theirs) = Channel::pair().unwrap();
     let (orders, their_orders) = Channel::pair().unwrap();
     let row = board.row(id as usize).unwrap();
-    let link =
-        WorkerLink::new(WorkerId(id), slot, orders, ours, theirs.duplicate().unwrap(), row.clone());
+    let (id, readable) = (WorkerId(id), theirs.duplicate().unwrap());
+    let waker = Waker::new().unwrap();
+    let link = WorkerLink::new(id, slot, orders, ours, readable, row.clone(), waker);
     (Played { end: theirs, orders: their_orders, row, clock: None }, link)
 }
 
@@ -80,7 +77,7 @@ impl Played {
     }
 
     pub(super) fn serve(&self, listener: u32) {
-        self.report(&Report::Serve { listener, lane: false });
+        self.report(&Report::Serve { listener, accepts: false });
     }
 
     pub(super) fn ready(&self) {
@@ -150,7 +147,9 @@ impl Played {
 
     /// Takes the connections that are there.
     pub(super) fn take_now(&self) -> Vec<TcpStream> {
-        std::iter::from_fn(|| self.next_now()).flat_map(|(_, streams)| streams).collect()
+        let all = std::iter::from_fn(|| self.next_now());
+        let connections = all.filter(|(frame, _)| matches!(frame, MasterFrame::Connections(_)));
+        connections.flat_map(|(_, streams)| streams).collect()
     }
 
     /// Takes, and ends, the connections that are there. Returns how many.

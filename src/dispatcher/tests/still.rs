@@ -11,15 +11,17 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, Timespec, epoll};
+use rustix::event::{Timespec, epoll};
 
 use crate::clock::Millis;
 use crate::config::Balance;
 use crate::dispatcher::event_loop::EventLoop;
+use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{DispatcherEvent, Request};
 use crate::dispatcher::tests::played::{LISTENER, Played, connect, listener_set, play, wanted};
 use crate::dispatcher::timing::RETRY;
 use crate::os::scoreboard::Scoreboard;
+use crate::os::waker::Waker;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Order, Report, Wanted, parts};
@@ -36,8 +38,17 @@ pub(super) struct Still {
 
 impl Still {
     pub(super) fn new(policy: Balance) -> Self {
-        let (listeners, port) = listener_set(policy);
-        let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap());
+        Self::of(ListenerSet::default(), policy)
+    }
+
+    /// With sockets from which workers accept by themselves.
+    pub(super) fn sharing() -> Self {
+        Self::of(ListenerSet::default().with_sharing(), Balance::LeastConnections)
+    }
+
+    fn of(listeners: ListenerSet, policy: Balance) -> Self {
+        let (listeners, port) = listener_set(listeners);
+        let wake = Arc::new(Waker::new().unwrap());
         let (requests, inbox) = channel();
         let (sender, events) = channel();
         let notify =

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Balance;
 use crate::dispatcher::handle::Dispatcher;
+use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{DispatcherEvent, Notify, Request};
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, connect, listener_set, play};
 use crate::os;
@@ -26,7 +27,7 @@ struct Stage {
 }
 
 fn stage(policy: Balance) -> Stage {
-    let (listeners, port) = listener_set(policy);
+    let (listeners, port) = listener_set(ListenerSet::default());
     let (sender, events) = channel();
     let notify: Notify =
         Box::new(move |worker, event| sender.send((worker, event)).unwrap_or_default());
@@ -96,7 +97,7 @@ fn closing_to_new_clients_hands_out_the_queue_before_any_worker_may_leave() {
 fn a_dispatcher_that_fails_ends_the_process() {
     let name = "dispatcher::tests::thread::a_dispatcher_that_fails_ends_the_process";
     let output = os::descriptors::alone::apart(name, || {
-        let (listeners, _) = listener_set(Balance::RoundRobin);
+        let (listeners, _) = listener_set(ListenerSet::default());
         let fail: Notify = Box::new(|_, _| panic!("on purpose"));
         let dispatcher = Dispatcher::start(listeners, Balance::RoundRobin, fail).unwrap();
         let (played, link) = play(&Scoreboard::create(2).unwrap(), 1, 1);

@@ -18,7 +18,7 @@ fn serving() -> (WorkerSet, Played, Arc<Scoreboard>) {
     let board = Scoreboard::create(2).unwrap();
     let (played, link) = play(&board, 1, 0);
     let mut workers = WorkerSet::new(Balance::LeastConnections);
-    workers.insert(link);
+    workers.insert(link, false);
     workers.change(ONE, |link| link.serve(LISTENER, false));
     workers.reschedule_due(0, false);
     (workers, played, board)

@@ -1,6 +1,6 @@
 //! The set of workers; see the room's text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use crate::balancing::LoadSnapshot;
@@ -26,6 +26,8 @@ pub(in crate::dispatcher) struct WorkerSet {
     due: Due,
     /// Workers whose reports are not read for now, see `WorkerLink::must_pause`.
     paused: WorkerList,
+    /// The listeners from which workers accept by themselves.
+    accepting: BTreeSet<(ListenerId, WorkerId)>,
 }
 
 impl WorkerSet {
@@ -36,11 +38,18 @@ impl WorkerSet {
             unsent: WorkerList::default(),
             due: Due::new(),
             paused: WorkerList::default(),
+            accepting: BTreeSet::new(),
         }
     }
 
-    pub(in crate::dispatcher) fn insert(&mut self, link: WorkerLink) {
+    /// Adds a worker. If workers `share` sockets, it and the others learn how to wake each other.
+    pub(in crate::dispatcher) fn insert(&mut self, mut link: WorkerLink, share: bool) {
         let worker = link.id();
+        for (other, theirs) in self.links.iter_mut().filter(|_| share) {
+            link.introduce(theirs);
+            theirs.introduce(&link);
+            self.unsent.insert(*other);
+        }
         self.links.insert(worker, link);
         self.changed(worker);
     }
@@ -51,6 +60,7 @@ impl WorkerSet {
         self.unsent.remove(worker);
         self.due.remove(worker);
         self.paused.remove(worker);
+        self.accepting.retain(|(_, acceptor)| *acceptor != worker);
         // Others may be better off now.
         self.due.hasten();
         self.links.remove(&worker)
@@ -71,6 +81,12 @@ impl WorkerSet {
     fn changed(&mut self, worker: WorkerId) {
         let Some(link) = self.links.get_mut(&worker) else { return };
         self.queues.reindex(link);
+        if self.accepting.iter().any(|(_, acceptor)| *acceptor == worker)
+            || link.accepts().next().is_some()
+        {
+            self.accepting.retain(|(_, acceptor)| *acceptor != worker);
+            self.accepting.extend(link.accepts().map(|listener| (listener, worker)));
+        }
         if link.has_unsent() {
             self.unsent.insert(worker);
         }
@@ -89,6 +105,15 @@ impl WorkerSet {
     /// The workers in ascending order, so the oldest first.
     pub(in crate::dispatcher) fn iter(&self) -> impl DoubleEndedIterator<Item = &WorkerLink> {
         self.links.values()
+    }
+
+    /// The workers that accept from a listener by themselves.
+    pub(in crate::dispatcher) fn acceptors(
+        &self,
+        listener: ListenerId,
+    ) -> impl Iterator<Item = &WorkerLink> {
+        let range = (listener, WorkerId(0))..=(listener, WorkerId(u32::MAX));
+        self.accepting.range(range).filter_map(|(_, worker)| self.links.get(worker))
     }
 
     pub(in crate::dispatcher) fn ids(&self) -> Vec<WorkerId> {

@@ -1,23 +1,14 @@
 'use strict';
 
-// The promises for a change of workers hold with `balance: 'kernel'` too: the same tests, with
-// workers that accept by themselves.
+// The promises for a change of workers hold too where the master accepts and hands connections
+// over, as it does with `balance: 'round-robin'`: the same tests, for what differs there.
 
 const { usePolicy } = require('../helpers/cluster');
 
-const SUITES = [
-  'reload',
-  'crash',
-  'hang',
-  'scale',
-  'shutdown',
-  'orphan',
-  'recycle',
-  'descriptor-shortage',
-];
+const SUITES = ['reload', 'crash', 'hang', 'descriptor-shortage'];
 
-describe("with balance: 'kernel'", () => {
-  before(() => usePolicy('kernel'));
+describe("with balance: 'round-robin'", () => {
+  before(() => usePolicy('round-robin'));
   after(() => usePolicy(process.env.BALANCE));
 
   for (const name of SUITES) {

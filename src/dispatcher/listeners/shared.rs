@@ -1,0 +1,77 @@
+//! The sockets that workers share; see the dispatcher's `guard`.
+
+use std::os::fd::OwnedFd;
+
+use crate::clock::Millis;
+use crate::dispatcher::connection::Connection;
+use crate::dispatcher::listeners::entry::Entry;
+use crate::dispatcher::listeners::set::ListenerSet;
+use crate::dispatcher::listeners::watch::Finding;
+use crate::os::address::Address;
+use crate::os::admission_row::MAX_SHARED;
+use crate::protocol::{ListenerId, SharedSocket};
+
+/// The most connections that the master accepts from a guarded socket at once.
+const AT_ONCE: usize = 64;
+
+impl ListenerSet {
+    /// Lets workers accept by themselves from TCP sockets.
+    pub fn with_sharing(self) -> Self {
+        Self { shares: true, ..self }
+    }
+
+    /// Whether workers accept by themselves from TCP sockets.
+    pub(in crate::dispatcher) fn are_shared(&self) -> bool {
+        self.shares
+    }
+
+    /// Returns a descriptor of a listener's socket for a worker. `None`: it is not shared, or there
+    /// can be no more, and the dispatcher accepts for that worker.
+    pub(in crate::dispatcher) fn share(
+        &mut self,
+        listener: ListenerId,
+    ) -> Option<(SharedSocket, OwnedFd)> {
+        let shares = self.shares && self.is_admitting();
+        let used = self.entries.values().filter_map(|entry| entry.bit);
+        let used = used.fold(0u64, |bits, bit| bits | 1 << bit);
+        let entry = self
+            .entries
+            .get_mut(&listener)
+            .filter(|entry| shares && matches!(entry.listener.address(), Address::Tcp { .. }))?;
+        let bit = entry.bit.unwrap_or(used.trailing_ones());
+        if bit >= MAX_SHARED {
+            return None;
+        }
+        let socket = entry.listener.share().inspect_err(|error| {
+            tracing::warn!(%error, "a worker cannot share a socket; the master accepts for it");
+        });
+        let socket = socket.ok()?;
+        entry.bit = Some(bit);
+        Some((SharedSocket { bit, inherited: entry.listener.is_inherited() }, socket))
+    }
+
+    /// Checks the guarded sockets for which it is time. `progress` returns how many connections the
+    /// workers of a listener ever had.
+    pub(in crate::dispatcher) fn take_due(
+        &mut self,
+        now: Millis,
+        progress: impl Fn(ListenerId) -> u64,
+    ) -> Vec<(ListenerId, Finding)> {
+        let check = |(id, entry): (&ListenerId, &mut Entry)| {
+            let waits = || entry.listener.has_waiting();
+            Some((*id, entry.watch.take_due(now, || progress(*id), waits)?))
+        };
+        self.entries.iter_mut().filter_map(check).collect()
+    }
+
+    /// Accepts from a guarded socket.
+    pub(in crate::dispatcher) fn accept_guarded(
+        &mut self,
+        listener: ListenerId,
+        now: Millis,
+    ) -> Vec<Connection> {
+        let entry = self.entries.get_mut(&listener);
+        let accepted = entry.map(|entry| std::iter::from_fn(|| entry.accept(now)).take(AT_ONCE));
+        accepted.into_iter().flatten().collect()
+    }
+}

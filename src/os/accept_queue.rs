@@ -1,0 +1,65 @@
+//! The accept queue of a listening TCP socket, for all processes that have the socket.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+/// Where `tcpi_unacked` lies in the kernel's `struct tcp_info`: after eight bytes and four numbers.
+const UNACKED: usize = 24;
+
+/// Returns how many connections wait, as the kernel reports it in `tcpi_unacked` of a listening
+/// socket. 0 if it does not listen.
+pub fn waiting(socket: impl AsFd) -> u64 {
+    let mut info = [0u8; UNACKED + 4];
+    let mut length = info.len() as libc::socklen_t;
+    let (fd, place) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    // SAFETY: the kernel writes at most `length` bytes to the place, and reads nothing.
+    let got = unsafe { libc::getsockopt(fd, level, name, place, &mut length) };
+    let [.., a, b, c, d] = info;
+    if got == 0 { u64::from(u32::from_ne_bytes([a, b, c, d])) } else { 0 }
+}
+
+/// Accepts the next connection, non-blocking and close-on-exec.
+pub fn accept(socket: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(rustix::net::accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
+}
+
+/// Whether accepting failed for lack of descriptors or memory: nobody was taken off the queue.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Ends the listening of a TCP socket, also for other processes that have it, and frees its port.
+/// Connections in its queue are reset.
+pub fn stop_listening(socket: impl AsFd) {
+    // It fails if the socket does not listen, which is as good.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn those_that_wait_are_counted_until_they_are_accepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(waiting(&listener), 0);
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        assert_eq!(waiting(&listener), 3);
+        let _taken: Vec<_> = (0..2).map(|_| accept(&listener).unwrap()).collect();
+        assert_eq!(waiting(&listener), 1);
+        let copy = listener.try_clone().unwrap();
+        stop_listening(&copy);
+        assert_eq!(waiting(&listener), 0);
+        assert!(!is_shortage(&accept(&listener).unwrap_err()));
+        assert!(TcpStream::connect(address).is_err());
+    }
+}

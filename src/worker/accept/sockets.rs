@@ -1,0 +1,60 @@
+//! The listening sockets that this worker has in common with others.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::os::accept_queue::{accept, stop_listening};
+use crate::protocol::{ListenerId, SharedSocket};
+
+/// The sockets, also for the orphan watch, which ends them while the event loop is stuck.
+#[derive(Debug, Clone, Default)]
+pub(in crate::worker) struct SharedSockets(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    sockets: BTreeMap<ListenerId, (SharedSocket, Arc<OwnedFd>)>,
+    /// Connections that waited when the master died.
+    rescued: Vec<(OwnedFd, ListenerId)>,
+}
+
+impl SharedSockets {
+    pub(super) fn insert(&self, listener: ListenerId, shared: SharedSocket, socket: OwnedFd) {
+        self.state().sockets.insert(listener, (shared, Arc::new(socket)));
+    }
+
+    pub(super) fn get(&self, listener: ListenerId) -> Option<(SharedSocket, Arc<OwnedFd>)> {
+        self.state().sockets.get(&listener).cloned()
+    }
+
+    pub(super) fn remove(&self, listener: ListenerId) {
+        self.state().sockets.remove(&listener);
+    }
+
+    pub(super) fn clear(&self) {
+        self.state().sockets.clear();
+    }
+
+    /// The master is gone: takes the connections that wait, and ends the listening for all who have
+    /// the sockets, as that of the master's other sockets ended with it. Others will accept from
+    /// inherited ones.
+    pub(in crate::worker) fn end(&self) {
+        let mut state = self.state();
+        for (listener, (shared, socket)) in std::mem::take(&mut state.sockets) {
+            if shared.inherited {
+                continue;
+            }
+            let waiting = std::iter::from_fn(|| accept(&*socket).ok());
+            state.rescued.extend(waiting.map(|connection| (connection, listener)));
+            stop_listening(&*socket);
+        }
+    }
+
+    pub(super) fn take_rescued(&self) -> Vec<(OwnedFd, ListenerId)> {
+        std::mem::take(&mut self.state().rescued)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
