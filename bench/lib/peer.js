@@ -29,7 +29,6 @@ const KILL_DEADLINE_MS = 5_000;
 // own.
 const PEERS = {
   cluster2: { label: 'cluster2-rs', isOurs: true },
-  'cluster2-kernel': { label: "cluster2-rs, balance: 'kernel'", isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },

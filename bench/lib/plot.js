@@ -18,9 +18,9 @@ const MOST = 8; // a bar beyond that is cut off; its number is not
 const TICKS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8];
 
 const STYLE = `
-  svg { --ground: #ffffff; --ink: #1f2328; --quiet: #59636e; --line: #d1d9e0; --ours: #c2410c; --kernel: #fb923c; --others: #8c959f; }
+  svg { --ground: #ffffff; --ink: #1f2328; --quiet: #59636e; --line: #d1d9e0; --ours: #c2410c; --others: #8c959f; }
   @media (prefers-color-scheme: dark) {
-    svg { --ground: #0d1117; --ink: #f0f6fc; --quiet: #9198a1; --line: #3d444d; --ours: #f97316; --kernel: #b45309; --others: #656c76; }
+    svg { --ground: #0d1117; --ink: #f0f6fc; --quiet: #9198a1; --line: #3d444d; --ours: #f97316; --others: #656c76; }
   }
   text { font: 12px system-ui, sans-serif; fill: var(--ink); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
   .title { font-size: 16px; font-weight: 600; }
@@ -33,8 +33,7 @@ const STYLE = `
   .reference { stroke: var(--ink); }
   .bar { fill: var(--others); }
   .bar.${SUBJECT} { fill: var(--ours); }
-  .bar.${SUBJECT}-kernel { fill: var(--kernel); }
-  .name.${SUBJECT}, .name.${SUBJECT}-kernel { font-weight: 600; }
+  .name.${SUBJECT} { font-weight: 600; }
 `;
 
 const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

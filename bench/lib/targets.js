@@ -3,13 +3,11 @@
 // `of` is compared with `to`, or stands alone.
 
 const DEFAULT = 'cluster2';
-const KERNEL = 'cluster2-kernel';
 const SHARED = { to: 'node-cluster-none' };
 
 function target(name, metric, sign, bound, options = {}) {
-  const { of = DEFAULT, to, how = to ? 'ratio' : 'value' } = options;
-  const fullName = of === KERNEL ? `${name}, balance: 'kernel'` : name;
-  return { name: fullName, metric, sign, bound, of, to, how };
+  const { to, how = to ? 'ratio' : 'value' } = options;
+  return { name, metric, sign, bound, of: DEFAULT, to, how };
 }
 
 const TARGETS = [
@@ -21,10 +19,6 @@ const TARGETS = [
     'one request a connection, rate ÷ SO_REUSEPORT',
     'oneShot', '>=', 0.97, { to: 'reuseport' },
   ),
-  target(
-    'one request a connection, rate ÷ SO_REUSEPORT',
-    'oneShot', '>=', 1, { of: KERNEL, to: 'reuseport' },
-  ),
   target('one request a connection, rate ÷ SCHED_NONE', 'oneShot', '>=', 1, SHARED),
   target('one request a connection, processor time ÷ SCHED_NONE', 'oneShotCpu', '<=', 1, SHARED),
   target(
@@ -33,10 +27,6 @@ const TARGETS = [
   ),
   target('keep-alive, processor time ÷ SCHED_NONE', 'keepAliveCpu', '<=', 1.01, SHARED),
   target('keep-alive, rate ÷ SO_REUSEPORT', 'keepAlive', '>=', 0.99, { to: 'reuseport' }),
-  target(
-    'keep-alive, rate ÷ SO_REUSEPORT',
-    'keepAlive', '>=', 0.99, { of: KERNEL, to: 'reuseport' },
-  ),
   target('64 connections at once, 2 workers, busiest ÷ emptiest', 'fairness', '<=', 1.02),
   target('64 connections at once, 8 workers, busiest ÷ emptiest', 'fairness8', '<=', 1.02),
   target('64 connections one by one, 2 workers, busiest ÷ emptiest', 'fairnessInTurn', '<=', 1),
@@ -62,7 +52,6 @@ const TARGETS = [
     'replacementMs', '<=', 1.1, { to: 'single' },
   ),
   target('requests lost by reloads', 'reloadLost', '<=', 0),
-  target('requests lost by reloads', 'reloadLost', '<=', 0, { of: KERNEL }),
   target(
     'memory of the master over bare node, RSS, MB',
     'rss', '<=', 8, { to: 'bare', how: 'difference' },

@@ -126,7 +126,7 @@ module.exports = {
   },
   ecv: {
     title: 'health checks',
-    peers: ['cluster2', 'cluster2-kernel'],
+    peers: ['cluster2'],
     fewer: true,
     usesWrk: true,
     seconds: (options) => PARTS * 2 * Math.ceil(options.seconds / PARTS) + 2 * WARM_UP_SECONDS + OVERHEAD_SECONDS,

@@ -241,15 +241,17 @@ class Traffic {
   }
 
   /**
-   * Has `enter` give its server a connection that the addon has counted as open.
+   * Has a listener give its server a connection that the addon has counted as open.
    * @param {object} origin where it came from (`Origin` of the protocol); without `past` it is new
+   * @param {{ take(fd: number): void }} listener
+   * @param {number} fd
    */
-  admit(origin, enter) {
+  admit(origin, listener, fd) {
     this.#count(0, origin.past ? 0 : 1);
     this.#isExpected = true;
     this.#origin = origin;
     try {
-      enter();
+      listener.take(fd);
       // After all listeners had it, the app's and Node's.
       if (origin.past && this.#arrived) runOn(this.#arrived, origin.past);
     } finally {

@@ -5,9 +5,8 @@
 
 const net = require('node:net');
 
-/** Types of handles: src/tcp_wrap.cc (`SOCKET`, `SERVER`). */
+/** The type of a connection's handle: src/tcp_wrap.cc (`SOCKET`). */
 const SOCKET = 0;
-const SERVER = 1;
 
 /** The classes of handles that are known so far, by kind. */
 const classes = new Map();
@@ -19,12 +18,11 @@ const classes = new Map();
  * opened by a socket, whose handle is taken away from it; from then on the class is known.
  * @param {number} fd
  * @param {'tcp' | 'pipe'} kind
- * @param {number} [type]
  */
-function openHandle(fd, kind, type = SOCKET) {
+function openHandle(fd, kind) {
   const Known = classes.get(kind);
   if (Known) {
-    const handle = new Known(type);
+    const handle = new Known(SOCKET);
     const error = handle.open(fd);
     if (error) throw new Error(`open: errno ${-error}`);
     return handle;
@@ -34,28 +32,6 @@ function openHandle(fd, kind, type = SOCKET) {
   socket._handle = null;
   classes.set(kind, handle.constructor);
   return handle;
-}
-
-/** Makes a handle of a TCP socket that listens. */
-function openListening(fd) {
-  return openHandle(fd, 'tcp', SERVER);
-}
-
-/**
- * Accepts connections by a handle of `openListening`, without keeping the process alive.
- * @param {number} backlog how many connections may wait
- * @param {(connection: object, fd: number) => void} accepted gets each connection's handle
- * @param {() => void} failed it cannot accept. Node would emit an error, which ends most apps
- * @returns {boolean} whether it accepts
- */
-function acceptOn(handle, backlog, accepted, failed) {
-  handle.onconnection = (error, connection) => {
-    if (error) failed(error);
-    else accepted(connection, connection.fd);
-  };
-  if (handle.listen(backlog)) return false;
-  handle.unref();
-  return true;
 }
 
 /** Gives a connection's handle to the server of a listening handle, as Node does. */
@@ -114,6 +90,5 @@ function closeListeningSocket(server) {
 }
 
 module.exports = {
-  acceptOn, changeOwner, closeListeningSocket, deliver, descriptorOf, onHandleClose, openHandle,
-  openListening,
+  changeOwner, closeListeningSocket, deliver, descriptorOf, onHandleClose, openHandle,
 };

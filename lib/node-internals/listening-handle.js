@@ -45,10 +45,11 @@ class ListeningHandle {
   }
 
   /**
-   * Calls `enter` in the asynchronous context in which the server listens (`AsyncLocalStorage`).
+   * Calls `enter` with `args` in the asynchronous context in which the server listens
+   * (`AsyncLocalStorage`).
    */
-  enter(enter) {
-    return this.#context.runInAsyncScope(enter);
+  enter(enter, ...args) {
+    return this.#context.runInAsyncScope(enter, undefined, ...args);
   }
 
   // Node asks for the tick in which it emits 'listening' right after this call. Only from then on

@@ -6,6 +6,16 @@
 
 const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
 
+/** Takes moved connections for a listener. */
+function moved(listener) {
+  return { take: (fd) => enterBeyondLimit(listener.server, () => listener.take(fd)) };
+}
+
+// One function for all: a closure each would show where every request has a connection of its own.
+function admit(traffic, origin, listener, fd) {
+  traffic.admit(origin, origin.past ? moved(listener) : listener, fd);
+}
+
 class Connections {
   #session;
 
@@ -25,9 +35,7 @@ class Connections {
     const listener = listeners.get(origin.listener);
     if (!this.#mayTake(listener)) return this.#giveBack(fd, origin);
     try {
-      const enter = () => listener.take(fd);
-      const enterMoved = () => enterBeyondLimit(listener.server, enter);
-      listener.enter(() => traffic.admit(origin, origin.past ? enterMoved : enter));
+      listener.enter(admit, traffic, origin, listener, fd);
     } catch (error) {
       // A 'connection' listener of the app threw. That is an uncaught error, but not of the
       // connections behind this one.

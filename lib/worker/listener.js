@@ -33,9 +33,9 @@ class Listener {
     return connectionsHere(this.server) > 0;
   }
 
-  /** Calls `enter` in the asynchronous context in which the server listens. */
-  enter(enter) {
-    this.handle.enter(enter);
+  /** Calls `enter` with `args` in the asynchronous context in which the server listens. */
+  enter(enter, ...args) {
+    this.handle.enter(enter, ...args);
   }
 
   /**
