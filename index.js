@@ -123,10 +123,10 @@ class Cluster extends EventEmitter {
    * What a worker executes, also while its event loop is stuck. Resolves within about a second.
    * @param {number} pid
    */
-  async stack(pid) {
+  stack(pid) {
     this.#checkWhole('stack(pid)', pid, 1);
-    const { stuckFor, ...told } = await this.#command({ command: 'stack', pid });
-    return { pid, stuckFor, ...executing(told, this.#config) };
+    const show = ({ stuckFor, ...told }) => ({ pid, stuckFor, ...executing(told, this.#config) });
+    return this.#command({ command: 'stack', pid }).then(show);
   }
 
   /** Takes the cluster out of the load balancers' rotation: the health check answers DISABLED. */

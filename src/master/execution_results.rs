@@ -36,7 +36,7 @@ impl ExecutionResults {
         self.latest.get(&worker).cloned().unwrap_or_default().into()
     }
 
-    /// Forgets a worker whose death is reported. Returns its latest result.
+    /// Forgets the latest result of a worker, and returns it.
     pub(super) fn forget(&mut self, worker: WorkerId) -> Option<ExecutionReport> {
         self.latest.remove(&worker).map(ExecutionReport::from)
     }

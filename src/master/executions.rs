@@ -19,6 +19,8 @@ impl Task {
     /// Asks what a worker executes. The answer comes as `Input::Executed`.
     pub(super) fn ask_execution(&mut self, worker: WorkerId) {
         let Some(handle) = self.workers.get_mut(&worker) else { return };
+        // The latest result may be an hour old.
+        self.executions.forget(worker);
         let is_stopped = process::is_stopped(handle.pid);
         if is_stopped || !handle.execution.ask() {
             let stopped =
@@ -52,6 +54,8 @@ impl Task {
         handle.execution.answered();
         let pid = handle.pid;
         self.executions.insert(worker, execution);
+        // It may have turned meanwhile.
+        self.sample();
         let record = self.parts.supervisor.worker(worker);
         let slot = record.map_or(0, |record| record.slot);
         let stuck_for = record.and_then(|record| self.parts.supervisor.stuck_for(record));

@@ -17,6 +17,9 @@ const PAUSE: Millis = 1_000;
 pub(super) struct Question {
     /// When it is given up.
     pub(super) until: Millis,
+    /// When the event loop had last turned, and for how long it had not.
+    pub(super) beat: Millis,
+    pub(super) age: Millis,
     pub(super) reason: Reason,
 }
 

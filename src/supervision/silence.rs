@@ -19,11 +19,12 @@ impl Supervisor {
             return;
         };
         let age = now.saturating_sub(worker.beat);
-        let until = now + STACK_WITHIN;
+        let beat = worker.beat;
+        let question = |reason| Question { until: now + STACK_WITHIN, beat, age, reason };
         let asks_for = worker.asked.map(|question| question.reason);
         if age > self.limits.max_heartbeat_delay {
             if asks_for != Some(Reason::Unresponsive) {
-                worker.asked = Some(Question { until, reason: Reason::Unresponsive });
+                worker.asked = Some(question(Reason::Unresponsive));
                 self.actions.push(Action::Ask { worker: id });
             }
             return;
@@ -37,7 +38,7 @@ impl Supervisor {
         if !is_blocked {
             worker.blocks.is_known = false;
         } else if worker.blocks.begin(now) && worker.asked.is_none() {
-            worker.asked = Some(Question { until, reason: Reason::Blocked });
+            worker.asked = Some(question(Reason::Blocked));
             self.actions.push(Action::Ask { worker: id });
         }
     }
@@ -49,7 +50,9 @@ impl Supervisor {
         let Some(pid) = worker.pid else { return };
         let age = now.saturating_sub(worker.beat);
         if question.reason == Reason::Blocked {
-            return self.notify(Notice::Blocked { worker: id, pid, duration: age });
+            // It may be over.
+            let duration = if worker.beat == question.beat { age } else { question.age };
+            return self.notify(Notice::Blocked { worker: id, pid, duration });
         }
         let ready_for = worker.ready_for(now);
         self.notify(Notice::Unresponsive { worker: id, pid, age });

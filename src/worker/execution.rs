@@ -213,8 +213,12 @@ fn on_interrupt() {
         os::now_micros().saturating_sub(shared.asked_at.load(Ordering::Relaxed)) > STALE_AFTER;
     let has_turned =
         shared.turns.load(Ordering::Relaxed) != shared.turns_then.load(Ordering::Relaxed);
-    if id == 0 || is_late || has_turned {
+    if id == 0 || is_late {
         return;
+    }
+    if has_turned {
+        let execution = Execution { gc: gc(), ..Default::default() };
+        return shared.send(ExecutionAnswer { id, complete: true, execution });
     }
     let frames = v8::stack(MAX_FRAMES).unwrap_or_default().into_iter().map(|frame| {
         let v8::StackFrame { function, file, line, column } = frame;

@@ -209,6 +209,19 @@ describe('the option blockedAfter', () => {
     assert.deepStrictEqual(script.emitted('died'), []);
   });
 
+  it('reports a block of native code with at least that duration, also if it is over', async () => {
+    const script = await start({ blockedAfter: 200 });
+    await block(script, 'shortNative');
+    const [[, { duration, frames, waiting }]] = await script.until(
+      'it is reported',
+      () => script.emitted('blocked').length > 0 && script.emitted('blocked'),
+    );
+    assert.ok(duration >= 200, `${duration}`);
+    // The interrupt comes as soon as the native function returns to the one that called it.
+    const isCaller = frames.some((frame) => isIn(frame, 'shortNative'));
+    assert.ok(isCaller || waiting?.reason === 'native code', JSON.stringify({ frames, waiting }));
+  });
+
   it('does not report an idle worker', async () => {
     const script = await start({ blockedAfter: 100 });
     await elapse(2000, 'twenty times the limit');

@@ -169,3 +169,19 @@ fn a_block_is_reported_once_and_at_most_ten_in_a_minute() {
     }
     assert_eq!(reported, 10);
 }
+
+#[test]
+fn a_block_that_is_over_before_it_is_known_what_it_was_is_reported_with_its_length() {
+    let mut supervisor = running(1);
+    supervisor.limits.blocked_after = Some(200);
+    supervisor.limits.beat_interval = 50;
+    let sample = |beat| Event::Sample { readings: vec![reading(ONE, beat, 0)] };
+    for at in (50..=200).step_by(50) {
+        assert_eq!(supervisor.on_event(sample(0), at), []);
+    }
+    assert_eq!(supervisor.on_event(sample(0), 250), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(290), 300), []);
+    let blocked = Notice::Blocked { worker: ONE, pid: 101, duration: 250 };
+    let actions = supervisor.on_event(Event::Executed { worker: ONE }, 310);
+    assert_eq!(actions, [Action::Notify(blocked)]);
+}
