@@ -22,6 +22,7 @@ pub mod process;
 pub mod scoreboard;
 pub(crate) mod socket_file;
 pub(crate) mod spawn;
+mod symbol;
 pub mod terminal;
 pub mod thread;
 pub(crate) mod thread_state;

@@ -6,11 +6,13 @@
 //! none of them. What always holds: everything here happens on the thread of the loop, and a handle
 //! lives as long as the process.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use super::symbol::function;
 
 /// `UV_CHECK` of libuv's `uv_handle_type`.
 const CHECK: c_int = 2;
@@ -26,7 +28,7 @@ const READABLE: c_int = 1;
 type OnEvent = unsafe extern "C" fn(*mut c_void, c_int, c_int);
 type OnTime = unsafe extern "C" fn(*mut c_void);
 
-/// The functions of libuv that are used.
+/// The functions of libuv that are used. Each has had this signature in all of its version 1.
 #[derive(Clone, Copy)]
 struct Api {
     handle_size: extern "C" fn(c_int) -> usize,
@@ -70,16 +72,6 @@ impl Api {
             })
         })
     }
-}
-
-/// Returns the function of libuv that has this name, and the type `F`.
-fn function<F: Copy>(name: &CStr) -> Option<F> {
-    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-    // SAFETY: the name ends with NUL, and the default handle is always valid.
-    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    // SAFETY: a function pointer is an address, and libuv's function of that name has had the
-    // signature `F` in all of its version 1.
-    (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
 /// A handle of libuv with its state, in memory that is never freed: libuv may use it until the

@@ -14,12 +14,13 @@
 //! function.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::now_micros;
+use super::symbol::function;
 
 /// `StackTrace::kDetailed` and all options that were added to it.
 const ALL_DETAILS: c_int = 0xff;
@@ -45,7 +46,9 @@ struct Location {
     column: c_int,
 }
 
-/// The functions of V8 and Node-API that are used.
+/// The functions of V8 and Node-API that are used. A mangled name holds the types of the
+/// parameters; the results are those of Node 18 to 26, and the test at a worker's start compares
+/// what they return.
 #[derive(Clone, Copy)]
 struct Api {
     current_isolate: unsafe extern "C" fn() -> *mut Isolate,
@@ -97,16 +100,6 @@ impl Api {
             })
         })
     }
-}
-
-/// Returns the function that has this name, and the type `F`.
-fn function<F: Copy>(name: &CStr) -> Option<F> {
-    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-    // SAFETY: the name ends with NUL, and the default handle is always valid.
-    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    // SAFETY: a function pointer is an address. A mangled name holds the parameters' types; the
-    // results are those of Node 18 to 26, and the test at the start compares what they return.
-    (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
 /// An isolate and the environment of Node-API that runs in it.
