@@ -78,7 +78,11 @@ class Session {
 
   /** Lets the master see what this worker executes. The addon takes a stack of this call first. */
   showExecution() {
-    this.#native.showExecution('showExecution', process.memoryUsage().heapUsed);
+    try {
+      this.#native.showExecution('showExecution', process.memoryUsage().heapUsed);
+    } catch {
+      // Without /proc. Then nothing is shown, and all else works.
+    }
   }
 
   #retry() {
