@@ -146,6 +146,7 @@ describe('a method called in another process', () => {
     const script = await start();
     const socket = path.join(script.pids, 'control.sock');
     const reload = ask(script.cwd, 'reload');
+    await script.until('it has begun', () => script.workers().length > 2);
     const limit = Number(
       fs.readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\d+)/)[1],
     );
