@@ -161,7 +161,8 @@ impl MasterLink {
                 state.set(OrdersState::Unread);
             }
             notify();
-            !matches!(state.get(), OrdersState::Ended { .. })
+            // Until JavaScript has taken everything, and knows.
+            state.get() != OrdersState::Ended { reported: true }
         };
         Poll::start(event_loop, self.orders.as_fd(), readable).map(drop)
     }

@@ -7,7 +7,7 @@ const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
-const { Script } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
@@ -178,7 +178,8 @@ describe('workers that accept from one socket', () => {
     script = await start(2);
     const two = [...(await answered(connect(1))), ...(await answered(connect(1)))];
     for (const { pid } of two) signal(pid, 'SIGSTOP');
-    const waiting = connect(50);
+    // More than one worker takes at once.
+    const waiting = connect(150);
     await until('all are in the queue', () => waiting.every(({ socket }) => !socket.connecting));
     script.kill('SIGKILL');
     await script.exited();
@@ -191,5 +192,7 @@ describe('workers that accept from one socket', () => {
         ({ code }) => code === 'ECONNREFUSED',
       );
     });
+    for (const { socket } of clients) socket.destroy();
+    await until('the workers have left', () => two.every(({ pid }) => !isAlive(pid)));
   });
 });

@@ -1,18 +1,19 @@
 //! Looking at the queues, and watching the sockets.
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::state::{Acceptor, PATIENCE, RETRY, Served};
+use super::state::{Acceptor, PATIENCE, Proof, RETRY, Served};
 use crate::os;
 use crate::os::accept_queue;
 use crate::os::channel::MAX_FDS;
 use crate::os::scoreboard::Field;
 use crate::protocol::ListenerId;
 
-/// The most connections that one look takes.
-const AT_ONCE: u64 = MAX_FDS as u64;
+/// The most connections that one look takes from all queues: what JavaScript takes at once.
+const AT_ONCE: usize = MAX_FDS;
 
 impl Acceptor {
     /// Accepts what is this worker's from all queues. Returns whether there was something.
@@ -34,7 +35,8 @@ impl Acceptor {
             return;
         }
         let now = os::now_micros();
-        let share = self.peers.share(bit, waiting, now).min(AT_ONCE);
+        let room = AT_ONCE.saturating_sub(self.accepted.len()) as u64;
+        let share = self.peers.share(bit, waiting, now).min(room);
         for _ in 0..share {
             match accept_queue::accept(&*socket) {
                 Ok(connection) => self.take_in((connection, listener)),
@@ -114,8 +116,17 @@ impl Acceptor {
         let (Some(on_loop), served) = (&self.on_loop, &mut self.served[index]) else { return };
         match on_loop.epoll.add(&*served.socket, exclusive) {
             Ok(()) => served.is_watched = true,
-            Err(error) => tracing::error!(%error, "cannot watch a listening socket"),
+            Err(error) => self.fail(&error),
         }
+    }
+
+    /// The event loop cannot watch the sockets. The master hands over connections from now on.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "cannot accept; the master accepts for this worker");
+        self.unwatch_all();
+        self.proof = Proof::Failed;
+        self.has_changed = true;
+        self.publish();
     }
 
     pub(super) fn unwatch(&mut self, index: usize) {

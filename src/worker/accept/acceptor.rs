@@ -87,8 +87,7 @@ impl Acceptor {
         self.accepted.drain(..self.accepted.len().min(MAX_FDS)).collect()
     }
 
-    /// Returns whether the master knows from which listeners this worker accepts; if not, from
-    /// which it does, and from which it does not. It knows then.
+    /// Returns what the master does not know yet: whether this worker accepts from a listener.
     pub(in crate::worker) fn take_changes(&mut self) -> Vec<(ListenerId, bool)> {
         if !std::mem::take(&mut self.has_changed) {
             return Vec::new();

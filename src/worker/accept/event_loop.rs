@@ -84,7 +84,7 @@ impl Acceptor {
         if let Proof::Awaited(_, chances) = &mut self.proof {
             *chances += 1;
             if *chances > CHANCES {
-                return self.fail();
+                return self.fail(&io::ErrorKind::Unsupported.into());
             }
             self.look_again_after(PATIENCE);
         }
@@ -126,14 +126,5 @@ impl Acceptor {
     /// The event loop does not wait for events.
     fn set_working(&self) {
         self.peers.own().set_polling(false);
-    }
-
-    /// The event loop does not poll what is added to its epoll.
-    fn fail(&mut self) {
-        tracing::warn!("this event loop cannot share sockets; the master accepts for this worker");
-        self.unwatch_all();
-        self.proof = Proof::Failed;
-        self.has_changed = true;
-        self.publish();
     }
 }
