@@ -10,14 +10,14 @@ const { startServer } = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 
-/** Starts a cluster with a monitor, and blocks `count` of its workers for 8 s. */
+/** Starts a cluster with a monitor, and blocks `count` of its workers for 20 s. */
 async function startBlocked({ noWorkers, count, ...options }) {
   const monPort = await freePort();
   const script = await startServer({ options: { noWorkers, monPort, ...options } });
   const blocking = () =>
     script.events({ allProcesses: true }).filter(([name]) => name === 'blocking');
   for (let blocked = 1; blocked <= count; blocked++) {
-    request(script.port, '/block/b/8000').catch(() => {});
+    request(script.port, '/block/b/20000').catch(() => {});
     await script.until('a worker is blocked', () => blocking().length === blocked);
   }
   return { script, monPort, pids: blocking().map(([, pid]) => pid) };
