@@ -611,7 +611,7 @@ declare namespace Cluster {
     stack: string | null;
     /** The same, the innermost first; 30 at most. */
     frames: StackFrame[];
-    /** Without a stack, what it does instead. */
+    /** What it does where JavaScript cannot be interrupted. */
     waiting: Waiting | null;
     /** Bytes; `null` without a stack. */
     heap: { used: number; limit: number } | null;

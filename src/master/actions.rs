@@ -75,7 +75,7 @@ impl Task {
                 }
                 self.parts.dispatcher.send(Request::Drain(worker));
             }
-            Action::Ask { worker } => self.ask_execution(worker),
+            Action::Ask { worker, dying } => self.ask_execution(worker, dying),
             Action::Kill { worker } => {
                 self.workers.get(&worker).into_iter().for_each(WorkerHandle::kill);
             }

@@ -29,7 +29,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(STACK_WITHIN - 100);
 /// Asks one worker.
 #[derive(Debug)]
 pub(super) struct ExecutionLink {
-    questions: mpsc::Sender<()>,
+    questions: mpsc::Sender<bool>,
     /// Whether a result is under way.
     is_open: bool,
 }
@@ -46,9 +46,9 @@ impl ExecutionLink {
 
     /// Asks, unless a result is under way already: then that counts for both. Returns `false` if
     /// the worker cannot be asked.
-    pub(super) fn ask(&mut self) -> bool {
+    pub(super) fn ask(&mut self, dying: bool) -> bool {
         if !self.is_open {
-            self.is_open = self.questions.try_send(()).is_ok();
+            self.is_open = self.questions.try_send(dying).is_ok();
         }
         self.is_open
     }
@@ -62,25 +62,28 @@ impl ExecutionLink {
 async fn ask(
     worker: WorkerId,
     socket: UnixDatagram,
-    mut questions: mpsc::Receiver<()>,
+    mut questions: mpsc::Receiver<bool>,
     inputs: Inputs,
 ) {
     let _guard = Guard("asking what a worker executes");
     let mut id = 0;
-    while questions.recv().await.is_some() {
+    while let Some(dying) = questions.recv().await {
         id += 1;
         let mut execution = Execution::default();
         // What came before the end of the time counts.
-        let exchanged = exchange(&socket, id, &mut execution);
+        let exchanged = exchange(&socket, ExecutionRequest { id, dying }, &mut execution);
         let _ = tokio::time::timeout(ANSWERED_WITHIN, exchanged).await;
         inputs.send(Input::Executed(worker, Box::new(execution)));
     }
 }
 
 /// Asks, and collects the parts of the answer until it is complete.
-async fn exchange(socket: &UnixDatagram, id: u32, execution: &mut Execution) -> io::Result<()> {
-    let question = serde_json::to_vec(&ExecutionRequest { id })?;
-    socket.send(&question).await?;
+async fn exchange(
+    socket: &UnixDatagram,
+    question: ExecutionRequest,
+    execution: &mut Execution,
+) -> io::Result<()> {
+    socket.send(&serde_json::to_vec(&question)?).await?;
     let mut buffer = vec![0; MAX_BYTES];
     for _ in 0..MAX_MESSAGES {
         let length = socket.recv(&mut buffer).await?;
@@ -90,8 +93,8 @@ async fn exchange(socket: &UnixDatagram, id: u32, execution: &mut Execution) -> 
         let Ok(answer) = serde_json::from_slice::<ExecutionAnswer>(&buffer[..length]) else {
             continue;
         };
-        if answer.id == id {
-            execution.complete_with(answer.execution);
+        if answer.id == question.id {
+            execution.complete_with(answer.execution, answer.in_call);
             if answer.complete {
                 break;
             }

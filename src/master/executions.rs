@@ -16,13 +16,13 @@ use crate::remote::Reply;
 use crate::supervision::Event;
 
 impl Task {
-    /// Asks what a worker executes. The answer comes as `Input::Executed`.
-    pub(super) fn ask_execution(&mut self, worker: WorkerId) {
+    /// Asks what a worker executes; `dying`: it is killed then. The answer comes as `Input::Executed`.
+    pub(super) fn ask_execution(&mut self, worker: WorkerId, dying: bool) {
         let Some(handle) = self.workers.get_mut(&worker) else { return };
         // The latest result may be an hour old.
         self.executions.forget(worker);
         let is_stopped = process::is_stopped(handle.pid);
-        if is_stopped || !handle.execution.ask() {
+        if is_stopped || !handle.execution.ask(dying) {
             let stopped =
                 Waiting { reason: WaitReason::Stopped, call: None, file: None, child: None };
             let waiting = is_stopped.then_some(stopped);
@@ -46,7 +46,7 @@ impl Task {
         let workers: Vec<_> = pending.iter().copied().collect();
         let is_single = pid.is_some();
         self.executions.wait(pending, is_single, reply);
-        workers.into_iter().for_each(|worker| self.ask_execution(worker));
+        workers.into_iter().for_each(|worker| self.ask_execution(worker, false));
     }
 
     pub(super) fn on_executed(&mut self, worker: WorkerId, execution: Execution) {

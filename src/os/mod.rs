@@ -10,6 +10,7 @@ pub(crate) mod accept_queue;
 pub(crate) mod activation;
 pub(crate) mod address;
 pub mod admission_row;
+pub(crate) mod call_interrupt;
 pub mod channel;
 pub mod contained_files;
 pub(crate) mod descriptors;

@@ -103,6 +103,24 @@ impl SystemCall {
         is_one && epoll.is_none_or(|epoll| self.arguments[0] == epoll as u64)
     }
 
+    /// Whether a signal does no harm to it: the kernel restarts it, or libuv handles its end.
+    pub(crate) fn bears_signals(&self) -> bool {
+        let bearing = [
+            "read",
+            "pread64",
+            "openat",
+            "open",
+            "epoll_wait",
+            "epoll_pwait",
+            "wait4",
+            "waitid",
+            "flock",
+            "fsync",
+            "fdatasync",
+        ];
+        bearing.contains(&&*self.name())
+    }
+
     /// Whether it waits for a child process.
     pub(crate) fn waits_for_child(&self) -> bool {
         [libc::SYS_wait4, libc::SYS_waitid].contains(&self.number)

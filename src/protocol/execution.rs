@@ -16,6 +16,9 @@ pub const MAX_FRAMES: usize = 30;
 pub struct ExecutionRequest {
     /// Comes back in the answer. Never 0.
     pub id: u32,
+    /// Whether the worker is about to be killed: then a system call under way may be interrupted.
+    #[serde(default)]
+    pub dying: bool,
 }
 
 /// An answer of a worker, or the first part of it.
@@ -25,6 +28,9 @@ pub struct ExecutionAnswer {
     pub id: u32,
     /// Whether nothing follows.
     pub complete: bool,
+    /// Whether the frames are those of the system call that an earlier part names.
+    #[serde(default)]
+    pub in_call: bool,
     /// What is known so far.
     pub execution: Execution,
 }
@@ -125,12 +131,14 @@ pub struct Gc {
 }
 
 impl Execution {
-    /// Adds a later part of the answer.
-    pub fn complete_with(&mut self, later: Self) {
+    /// Adds a later part of the answer. `in_call`: of [`ExecutionAnswer`].
+    pub fn complete_with(&mut self, later: Self, in_call: bool) {
         if !later.frames.is_empty() {
             self.frames = later.frames;
-            // JavaScript runs after all.
-            self.waiting = None;
+            if !in_call {
+                // JavaScript runs after all.
+                self.waiting = None;
+            }
         }
         self.waiting = later.waiting.or(self.waiting.take());
         self.heap = later.heap.or(self.heap);
@@ -216,7 +224,11 @@ mod tests {
         let gc = Some(Gc { runs: 1, total: 2.0, current: 0.0 });
         let mut first = Execution { waiting: Some(native), gc, ..Default::default() };
         assert_eq!(first.describe_waiting().as_deref(), Some("in native code"));
-        first.complete_with(Execution { frames: vec![frame("late")], ..Default::default() });
+        let late = Execution { frames: vec![frame("late")], ..Default::default() };
+        let mut in_call = first.clone();
+        in_call.complete_with(late.clone(), true);
+        assert_eq!((in_call.waiting.is_some(), in_call.frames.len()), (true, 1));
+        first.complete_with(late, false);
         assert_eq!((first.waiting.is_none(), first.frames.len(), first.gc), (true, 1, gc));
     }
 
@@ -224,7 +236,7 @@ mod tests {
     fn an_answer_is_cut_to_what_fits_and_read_back() {
         let frames = vec![frame(&"x\u{1}".repeat(1_000)); MAX_FRAMES];
         let execution = Execution { frames, ..Default::default() };
-        let bytes = encode(ExecutionAnswer { id: 1, complete: true, execution });
+        let bytes = encode(ExecutionAnswer { id: 1, complete: true, in_call: false, execution });
         assert!(bytes.len() <= MAX_ANSWER);
         let back: ExecutionAnswer = serde_json::from_slice(&bytes).unwrap();
         assert!((1..MAX_FRAMES).contains(&back.execution.frames.len()));

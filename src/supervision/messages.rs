@@ -73,8 +73,8 @@ pub(crate) enum Action {
     Spawn { worker: WorkerId, slot: u32, generation: u32 },
     /// Give the worker nothing more, and let it finish what it has.
     Drain { worker: WorkerId },
-    /// Find out what the worker executes, and answer with `Executed`.
-    Ask { worker: WorkerId },
+    /// Find out what the worker executes, and answer with `Executed`. `dying`: it is killed then.
+    Ask { worker: WorkerId, dying: bool },
     /// Send SIGKILL.
     Kill { worker: WorkerId },
     /// Close to new clients.

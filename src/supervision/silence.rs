@@ -25,7 +25,7 @@ impl Supervisor {
         if age > self.limits.max_heartbeat_delay {
             if asks_for != Some(Reason::Unresponsive) {
                 worker.asked = Some(question(Reason::Unresponsive));
-                self.actions.push(Action::Ask { worker: id });
+                self.actions.push(Action::Ask { worker: id, dying: true });
             }
             return;
         }
@@ -39,7 +39,7 @@ impl Supervisor {
             worker.blocks.is_known = false;
         } else if worker.blocks.begin(now) && worker.asked.is_none() {
             worker.asked = Some(question(Reason::Blocked));
-            self.actions.push(Action::Ask { worker: id });
+            self.actions.push(Action::Ask { worker: id, dying: false });
         }
     }
 

@@ -11,6 +11,7 @@
 //! - One interrupt is outstanding at a time, because V8 cannot withdraw it. One that comes too late,
 //!   or after the event loop turned, takes no stack: it would show something else than what was
 //!   asked for.
+//! - A system call is only interrupted, by a signal, in a worker that is about to be killed.
 //! - Stacks are only taken where a test at the start took one and found it right. Without them the
 //!   view from outside is left.
 
@@ -24,7 +25,7 @@ use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::thread_state::{self, ThreadState};
-use crate::os::{uv, v8};
+use crate::os::{call_interrupt, uv, v8};
 use crate::protocol::execution::{
     ChildProcess, Execution, ExecutionAnswer, ExecutionRequest, Frame, Gc, Heap, MAX_FRAMES,
     WaitReason, Waiting, encode,
@@ -90,7 +91,7 @@ pub(super) struct Responder {
     /// On which its event loop waits.
     epoll: Option<i32>,
     /// The question that JavaScript has not answered, and when to look from outside.
-    pending: Option<(u32, Instant)>,
+    pending: Option<(ExecutionRequest, Instant)>,
     buffer: Box<[u8; MAX_BYTES]>,
 }
 
@@ -133,33 +134,33 @@ impl Responder {
     /// Takes new questions, and answers what is due.
     pub(super) fn turn(&mut self) {
         while let Ok(Some(received)) = self.shared.channel.receive_lossy(&mut self.buffer) {
-            if let Ok(ExecutionRequest { id }) = serde_json::from_slice(received.bytes) {
-                self.ask(id);
+            if let Ok(request) = serde_json::from_slice(received.bytes) {
+                self.ask(request);
             }
         }
-        if let Some((id, due)) = self.pending
+        if let Some((request, due)) = self.pending
             && due <= Instant::now()
         {
             self.pending = None;
-            if self.shared.wanted.load(Ordering::Acquire) == id {
-                self.look_from_outside(id);
+            if self.shared.wanted.load(Ordering::Acquire) == request.id {
+                self.look_from_outside(request);
             }
         }
     }
 
-    fn ask(&mut self, id: u32) {
+    fn ask(&mut self, request: ExecutionRequest) {
         let shared = self.shared;
         shared.turns_then.store(shared.turns.load(Ordering::Relaxed), Ordering::Relaxed);
         shared.asked_at.store(os::now_micros(), Ordering::Relaxed);
-        shared.wanted.store(id, Ordering::Release);
-        self.pending = Some((id, Instant::now() + INTERRUPTED_WITHIN));
+        shared.wanted.store(request.id, Ordering::Release);
+        self.pending = Some((request, Instant::now() + INTERRUPTED_WITHIN));
         if !shared.requested.swap(true, Ordering::AcqRel) && !v8::interrupt(on_interrupt) {
             shared.requested.store(false, Ordering::Release);
-            self.pending = Some((id, Instant::now()));
+            self.pending = Some((request, Instant::now()));
         }
     }
 
-    fn look_from_outside(&self, id: u32) {
+    fn look_from_outside(&self, ExecutionRequest { id, dying }: ExecutionRequest) {
         let waiting = self.waiting();
         // Nothing is under way of which a stack could be taken.
         let complete = waiting.reason == WaitReason::Events;
@@ -167,7 +168,17 @@ impl Responder {
             self.shared.wanted.store(0, Ordering::Release);
         }
         let execution = Execution { waiting: Some(waiting), gc: gc(), ..Default::default() };
-        self.shared.send(ExecutionAnswer { id, complete, execution });
+        self.shared.send(ExecutionAnswer { id, complete, in_call: false, execution });
+        if dying && !complete && self.hangs() {
+            call_interrupt::run(self.thread, on_signal);
+        }
+    }
+
+    /// Whether it is in a system call that may be interrupted, of JavaScript that can be seen.
+    fn hangs(&self) -> bool {
+        let state = thread_state::of(self.thread);
+        let bears = matches!(state, Some(ThreadState::InCall(call)) if call.bears_signals());
+        bears && v8::collections().current.is_none()
     }
 
     fn waiting(&self) -> Waiting {
@@ -197,6 +208,22 @@ impl Responder {
 }
 
 impl Shared {
+    /// Called on the JavaScript thread.
+    fn send_stack(&self, id: u32, in_call: bool) {
+        let frames = v8::stack(MAX_FRAMES).unwrap_or_default().into_iter().map(|frame| {
+            let v8::StackFrame { function, file, line, column } = frame;
+            Frame { function, file, line, column }
+        });
+        let heap = KNOWS_HEAP.load(Ordering::Relaxed).then(v8::heap).flatten();
+        let execution = Execution {
+            frames: frames.collect(),
+            waiting: None,
+            heap: heap.map(|(used, limit)| Heap { used, limit }),
+            gc: gc(),
+        };
+        self.send(ExecutionAnswer { id, complete: true, in_call, execution });
+    }
+
     fn send(&self, answer: ExecutionAnswer) {
         if let Err(error) = self.channel.send(&encode(answer), &[]) {
             tracing::debug!(%error, "the master did not take what this worker executes");
@@ -218,20 +245,18 @@ fn on_interrupt() {
     }
     if has_turned {
         let execution = Execution { gc: gc(), ..Default::default() };
-        return shared.send(ExecutionAnswer { id, complete: true, execution });
+        return shared.send(ExecutionAnswer { id, complete: true, in_call: false, execution });
     }
-    let frames = v8::stack(MAX_FRAMES).unwrap_or_default().into_iter().map(|frame| {
-        let v8::StackFrame { function, file, line, column } = frame;
-        Frame { function, file, line, column }
-    });
-    let heap = KNOWS_HEAP.load(Ordering::Relaxed).then(v8::heap).flatten();
-    let execution = Execution {
-        frames: frames.collect(),
-        waiting: None,
-        heap: heap.map(|(used, limit)| Heap { used, limit }),
-        gc: gc(),
-    };
-    shared.send(ExecutionAnswer { id, complete: true, execution });
+    shared.send_stack(id, false);
+}
+
+/// Takes the stack, on the JavaScript thread in a system call.
+fn on_signal() {
+    let Some(shared) = SHARED.get() else { return };
+    let id = shared.wanted.swap(0, Ordering::AcqRel);
+    if id != 0 {
+        shared.send_stack(id, true);
+    }
 }
 
 fn gc() -> Option<Gc> {

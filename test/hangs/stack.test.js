@@ -180,13 +180,33 @@ describe('what a worker executes', () => {
 
   it('delays the kill by a second at most, where it cannot be interrupted', async () => {
     const script = await start({ maxHeartbeatDelay: 1000 });
-    await block(script, 'fifo');
+    await block(script, 'pbkdf2');
     await script.until('it is killed', () => script.emitted('died').length === 1);
     const [[, { age, stack, waiting }]] = script.emitted('unresponsive');
     assert.ok(age > 1000 && age < 1000 + 250 + 1000 + 500, `${age}`);
-    assert.deepStrictEqual([stack, waiting.call], [null, 'openat']);
+    assert.deepStrictEqual([stack, waiting], [null, { reason: 'native code' }]);
     const [[, death]] = script.emitted('died');
     assert.deepStrictEqual(death.waiting, waiting);
+  });
+
+  it('is the function of a system call, in a worker that is to be killed', async function () {
+    // The registers are read there only.
+    if (process.arch !== 'x64') this.skip();
+    for (const [kind, call] of [['fifo', 'openat'], ['execSync', undefined]]) {
+      const script = await start({ maxHeartbeatDelay: 1000 });
+      await block(script, kind);
+      await script.until('it is killed', () => script.emitted('died').length === 1);
+      const [[, { stack, frames, waiting }]] = script.emitted('unresponsive');
+      assert.ok(frames.some((frame) => isIn(frame, kind)), stack);
+      if (waiting.child) process.kill(waiting.child.pid, 'SIGKILL');
+      const reason = call ? 'system call' : 'child process';
+      assert.deepStrictEqual([waiting.reason, waiting.call], [reason, call ?? waiting.call]);
+      const [[, death]] = script.emitted('died');
+      assert.deepStrictEqual(
+        [death.signal, death.reason, death.stack, death.waiting],
+        ['SIGKILL', 'unresponsive', stack, waiting],
+      );
+    }
   });
 });
 

@@ -127,7 +127,7 @@ impl World {
                 self.last_spawned = worker.0;
                 self.unanswered.push(worker);
             }
-            Action::Ask { worker } => {
+            Action::Ask { worker, .. } => {
                 assert!(self.alive.contains_key(&worker), "{worker:?} is asked but does not exist");
             }
             Action::Drain { worker } | Action::Kill { worker } => {

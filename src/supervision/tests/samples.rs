@@ -31,7 +31,7 @@ fn a_silent_worker_is_reported_killed_and_replaced_at_once() {
     for at in [700, 1_400, 2_100, 2_800] {
         assert_eq!(supervisor.on_event(sample(0), at), []);
     }
-    assert_eq!(supervisor.on_event(sample(0), 3_500), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(0), 3_500), [Action::Ask { worker: ONE, dying: true }]);
     assert_eq!(
         supervisor.on_event(Event::Executed { worker: ONE }, 3_600),
         [unresponsive(3_600), Action::Kill { worker: ONE }, spawn(2, 0, 2)]
@@ -46,7 +46,10 @@ fn a_master_that_was_stopped_blames_no_worker_for_the_time_it_slept() {
     for at in [60_000, 60_700, 61_400, 62_000] {
         assert_eq!(supervisor.on_event(sample(500), at), [], "both were stopped for a minute");
     }
-    assert_eq!(supervisor.on_event(sample(500), 62_700), [Action::Ask { worker: ONE }]);
+    assert_eq!(
+        supervisor.on_event(sample(500), 62_700),
+        [Action::Ask { worker: ONE, dying: true }]
+    );
     let actions = supervisor.on_event(Event::Executed { worker: ONE }, 62_700);
     assert_eq!(actions[0], unresponsive(3_525));
 }
@@ -115,7 +118,7 @@ fn what_a_silent_worker_executes_delays_its_kill_by_a_second_at_most() {
     for at in [700, 1_400, 2_100, 2_800] {
         supervisor.on_event(sample(0), at);
     }
-    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE, dying: true }]);
     for at in [3_450, 3_700, 3_950] {
         assert_eq!(supervisor.on_event(sample(0), at), [], "it is asked once");
         assert_eq!(supervisor.on_event(Event::Tick, at), []);
@@ -133,7 +136,7 @@ fn a_worker_that_turns_before_it_is_known_what_it_executes_is_not_killed() {
     for at in [700, 1_400, 2_100, 2_800] {
         supervisor.on_event(sample(0), at);
     }
-    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(0), 3_200), [Action::Ask { worker: ONE, dying: true }]);
     assert_eq!(supervisor.on_event(sample(3_300), 3_400), []);
     assert_eq!(supervisor.on_event(Event::Executed { worker: ONE }, 3_450), []);
     assert_eq!(supervisor.on_event(Event::Tick, 3_650), []);
@@ -153,7 +156,7 @@ fn a_block_is_reported_once_and_at_most_ten_in_a_minute() {
             assert_eq!(supervisor.on_event(sample(begun), at), [], "no certain block yet");
         }
         let asked = supervisor.on_event(sample(begun), begun + 250);
-        if asked == [Action::Ask { worker: ONE }] {
+        if asked == [Action::Ask { worker: ONE, dying: false }] {
             let duration = 300;
             let blocked = Notice::Blocked { worker: ONE, pid: 101, duration };
             let actions = supervisor.on_event(Event::Executed { worker: ONE }, begun + 300);
@@ -179,7 +182,7 @@ fn a_block_that_is_over_before_it_is_known_what_it_was_is_reported_with_its_leng
     for at in (50..=200).step_by(50) {
         assert_eq!(supervisor.on_event(sample(0), at), []);
     }
-    assert_eq!(supervisor.on_event(sample(0), 250), [Action::Ask { worker: ONE }]);
+    assert_eq!(supervisor.on_event(sample(0), 250), [Action::Ask { worker: ONE, dying: false }]);
     assert_eq!(supervisor.on_event(sample(290), 300), []);
     let blocked = Notice::Blocked { worker: ONE, pid: 101, duration: 250 };
     let actions = supervisor.on_event(Event::Executed { worker: ONE }, 310);
