@@ -12,6 +12,7 @@ module.exports = {
   ...require('./node-internals/idle-connections'),
   ...require('./node-internals/listening'),
   ...require('./node-internals/listening-handle'),
+  ...require('./node-internals/process-end'),
   ...require('./node-internals/responses'),
   ...require('./node-internals/stream-end'),
   ...require('./node-internals/timeouts'),

@@ -118,6 +118,26 @@ class Drain {
    * too.
    */
   move(mover = this.#mover) {
+    for (const { stream, fd, listener, past } of this.#movable(mover)) {
+      // No room: the mover calls again when there is some.
+      if (!mover.move(fd, listener, past)) return;
+      // Closing our descriptor ends nothing: the master holds another one of the same connection.
+      stream.destroy();
+    }
+  }
+
+  /**
+   * The idle connections that other workers can have when this process ends at once, in the middle
+   * of whatever it executes. They are left as they are. Before `start` others can have all.
+   * @param {{ move: Function }} mover as for `start`, which replaces it
+   * @returns {{ fd: number, listener: number, past: object }[]}
+   */
+  leftovers(mover) {
+    const all = [...this.#movable(this.active ? this.#mover : mover)];
+    return all.filter(({ stream }) => hasReadAll(stream));
+  }
+
+  *#movable(mover) {
     if (!mover || !this.#moveIdle) return;
     for (const stream of this.#traffic.idleStreams()) {
       const fd = descriptorOf(stream);
@@ -125,10 +145,7 @@ class Drain {
       if (fd === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
       if (!this.#isMovable(stream, mover)) continue;
       const state = this.#traffic.stateOf(stream);
-      // No room: the mover calls again when there is some.
-      if (!mover.move(fd, state.listener, state.pastOf(stream))) return;
-      // Closing our descriptor ends nothing: the master holds another one of the same connection.
-      stream.destroy();
+      yield { stream, fd, listener: state.listener, past: state.pastOf(stream) };
     }
   }
 
@@ -159,6 +176,13 @@ class Drain {
     this.#seen.clear();
     for (const stream of this.#traffic.idleStreams()) this.#seen.set(stream, stream.bytesRead);
   }
+}
+
+// Whether Node's parser has had all that was read of an idle connection, even in the middle of an
+// event: a listener of the script may be called before the parser's own.
+function hasReadAll(stream) {
+  const readers = stream.listenerCount('data') + stream.listenerCount('readable');
+  return stream.readableLength === 0 && readers === 1;
 }
 
 // Asks the client to use another connection for its next request. Of several responses under way

@@ -18,6 +18,10 @@ function admit(traffic, origin, listener, fd) {
 
 class Connections {
   #session;
+  /** What is being taken: the batch, and the indices of the next one in it and of its end. */
+  #batch;
+  #next = 0;
+  #end = 0;
 
   /** @param {Session} session */
   constructor(session) {
@@ -26,8 +30,23 @@ class Connections {
 
   /** Takes `count` connections: NUMBERS for each in `batch`. The addon has counted them as open. */
   take(batch, count) {
-    const end = NUMBERS * count;
-    for (let i = 0; i < end; i += NUMBERS) this.#take(batch[i], originFrom(batch, i + 1));
+    this.#batch = batch;
+    this.#end = NUMBERS * count;
+    for (let i = 0; i < this.#end; i += NUMBERS) {
+      this.#next = i + NUMBERS;
+      this.#take(batch[i], originFrom(batch, i + 1));
+    }
+  }
+
+  /**
+   * The connections behind the one that is being taken, when the process ends meanwhile.
+   * @returns {{ fd: number, listener: number, past: object | undefined }[]}
+   */
+  untaken() {
+    const left = [];
+    for (let i = this.#next; i < this.#end; i += NUMBERS)
+      left.push({ fd: this.#batch[i], ...originFrom(this.#batch, i + 1) });
+    return left;
   }
 
   #take(fd, origin) {

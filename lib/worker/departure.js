@@ -77,6 +77,11 @@ class Departure {
     if (isFirst) setImmediate(() => this.#closeEvent.start());
   }
 
+  /** The idle connections that others can have when this process ends at once: see `Drain`. */
+  get leftovers() {
+    return this.#drain.leftovers(this.#session.back);
+  }
+
   /** There is room again for connections that go to other workers. */
   goOn() {
     this.#drain.move();

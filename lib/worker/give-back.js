@@ -6,7 +6,10 @@
 
 const fs = require('node:fs');
 const { native } = require('../errors');
-const { toNumbers } = require('../http/moved-connection');
+const { NUMBERS, toNumbers } = require('../http/moved-connection');
+
+/** How long the end of a process may wait for room in the channel, milliseconds. */
+const LAST_WAIT = 200;
 
 class GiveBack {
   #native;
@@ -58,6 +61,26 @@ class GiveBack {
    */
   move(fd, listener, past) {
     return this.#offer(fd, listener, past) === true;
+  }
+
+  /**
+   * Gives connections back at the end of this process, with those that still wait and those that
+   * were accepted and not taken. Waits for room, for at most `LAST_WAIT`. Their descriptors stay
+   * open until the process has ended, which ends nothing: the master has others.
+   * @param {{ fd: number, listener: number, past: object | undefined }[]} connections
+   */
+  giveLast(connections) {
+    const kept = this.#kept.map(([fd, listener, past]) => ({ fd, listener, past }));
+    const all = [...kept, ...connections];
+    const numbers = new Int32Array(NUMBERS * all.length);
+    all.forEach(({ fd, listener, past }, index) =>
+      numbers.set([fd, listener, ...toNumbers(past)], NUMBERS * index),
+    );
+    try {
+      native(() => this.#native.giveLast(numbers, LAST_WAIT));
+    } catch {
+      // Without a master no worker can serve them.
+    }
   }
 
   /** False: there is no room now; undefined: there is no master. */

@@ -9,7 +9,7 @@ const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
 const { describeUncaught, native, secondCluster } = require('../errors');
 const addon = require('../native');
-const { outliveMaster } = require('../node-internals');
+const { onProcessEnd, outliveMaster } = require('../node-internals');
 const { Traffic } = require('../http/traffic');
 const { CURRENT } = require('../symbols');
 const { Connections } = require('./connections');
@@ -60,7 +60,11 @@ class Session {
   }
 
   start() {
-    process.on('uncaughtExceptionMonitor', (error) => this.#reportUncaught(error));
+    const expectEnd = onProcessEnd(() => this.#leaveAtOnce());
+    process.on('uncaughtExceptionMonitor', (error) => {
+      this.#reportUncaught(error);
+      expectEnd();
+    });
     // Before the last lines, which hold what the script wrote.
     if (this.identity.output === 'prefix') prefix(this.identity);
     this.#lastLines.start();
@@ -181,6 +185,16 @@ class Session {
       // Do not look for more: the event loop calls again if there are. That would cost each batch a
       // call.
       else return this.connections.take(this.#batch, taken);
+    }
+  }
+
+  // The process ends by `process.exit()` or an uncaught error, which must cost only what it
+  // executes.
+  #leaveAtOnce() {
+    try {
+      this.back.giveLast([...this.connections.untaken(), ...this.departure.leftovers]);
+    } catch {
+      // How the process ends is the script's matter: an error here must not change it.
     }
   }
 

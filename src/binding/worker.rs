@@ -149,6 +149,24 @@ impl NativeWorker {
         self.link.give_back(fd, origin).map_err(fail)
     }
 
+    /// Gives connections back at the end of this process, with those that it accepted and that
+    /// nobody took. `connections`: as `take` writes them. Waits for room, for at most `limit`
+    /// milliseconds. All descriptors stay open, and the caller's. Returns how many were sent.
+    #[napi]
+    pub fn give_last(&mut self, connections: Batch<'_>, limit: u32) -> napi::Result<u32> {
+        let connections: Vec<_> = connections
+            .chunks_exact(NUMBERS)
+            .map(|numbers| {
+                let [listener, stage, since, timeout, requests] =
+                    [1, 2, 3, 4, 5].map(|at| numbers[at] as u32);
+                let past = Past { stage, since, timeout, requests };
+                (numbers[0], Origin { listener, past })
+            })
+            .collect();
+        let limit = Duration::from_millis(u64::from(limit));
+        Ok(self.link.give_last(&connections, limit).map_err(fail)? as u32)
+    }
+
     /// Reports to the master; `report` is JSON. Returns `false` if it waits for room, until the
     /// next report or `catch_up`.
     #[napi]

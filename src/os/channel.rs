@@ -37,6 +37,11 @@ pub fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ETOOMANYREFS)
 }
 
+/// Whether a message was not sent because one of its descriptors is not open (`EBADF`).
+pub fn is_closed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBADF)
+}
+
 /// One end of a channel.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -85,10 +90,11 @@ impl Channel {
         Ok(())
     }
 
-    /// As [`Self::send`], for a descriptor that JavaScript owns and that Rust knows only by its
-    /// number.
-    pub fn send_number(&self, bytes: &[u8], fd: i32) -> io::Result<()> {
-        self.send(bytes, &[descriptors::by_number(fd)?])
+    /// As [`Self::send`], for descriptors that JavaScript owns and that Rust knows only by their
+    /// numbers.
+    pub fn send_numbers(&self, bytes: &[u8], fds: &[i32]) -> io::Result<()> {
+        let fds = fds.iter().map(|fd| descriptors::by_number(*fd)).collect::<io::Result<Vec<_>>>();
+        self.send(bytes, &fds?)
     }
 
     /// Takes one message with its descriptors. `Ok(None)`: the other side is gone. `WouldBlock`:

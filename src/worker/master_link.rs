@@ -17,12 +17,12 @@ use super::beats::Beats;
 use super::execution::Responder;
 use super::orphan_watch;
 use crate::error::{ClusterError, Result};
-use crate::os::channel::{self, Channel, MAX_BYTES, MAX_FDS};
+use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD, WAKER_FD};
 use crate::os::uv::{self, Poll};
 use crate::os::waker::Waker;
-use crate::protocol::{ListenerId, Origin, Report, frame, parts};
+use crate::protocol::{ListenerId, Report, parts};
 
 /// The state of the poll on the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,17 +179,6 @@ impl MasterLink {
         };
         self.poll = Some(Poll::start(event_loop, self.channel.as_fd(), readable)?);
         Ok(())
-    }
-
-    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open
-    /// here. Returns `false` if there is no room for it now.
-    pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
-        let frame = frame::connections(std::iter::once(origin));
-        match self.channel.send_number(&frame, fd) {
-            Ok(()) => Ok(true),
-            Err(error) if channel::is_full(&error) => Ok(false),
-            Err(source) => Err(ClusterError::System { doing: "giving a connection back", source }),
-        }
     }
 
     /// Reports to the master. Returns `false` if there is no room: then it is sent with the next

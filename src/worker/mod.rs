@@ -10,6 +10,7 @@
 mod accept;
 mod beats;
 mod execution;
+mod give_back;
 mod intake;
 mod master_link;
 mod orphan_watch;

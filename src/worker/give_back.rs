@@ -1,0 +1,180 @@
+//! Connections that go back to the master, which finds another worker for each.
+//!
+//! What always holds: a connection is the master's only once its descriptor is in the channel. What
+//! is not sent stays with its owner here.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use super::master_link::MasterLink;
+use crate::error::{ClusterError, Result};
+use crate::os::channel::{self, MAX_FDS};
+use crate::protocol::{Origin, Past, frame};
+
+/// The pause where too many descriptors of this user are in flight, which cannot be polled for.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
+
+impl MasterLink {
+    /// Gives a connection back to the master, which finds another worker for it. `fd` stays open
+    /// here. Returns `false` if there is no room for it now.
+    pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
+        match self.give(&[(fd, origin)]) {
+            Ok(()) => Ok(true),
+            Err(error) if channel::is_full(&error) => Ok(false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Gives connections back at the end of this process, and those that it accepted and that
+    /// nobody took. Waits for room, for at most `limit`. Those that cannot be sent end with this
+    /// process; the descriptors stay open until then. Returns how many were sent.
+    pub fn give_last(&mut self, connections: &[(i32, Origin)], limit: Duration) -> Result<usize> {
+        let deadline = Instant::now() + limit;
+        let mut accepted = Vec::new();
+        loop {
+            let some = self.acceptor.borrow_mut().take();
+            if some.is_empty() {
+                break;
+            }
+            accepted.extend(some);
+        }
+        let new = |listener| Origin { listener, past: Past::default() };
+        let accepted_all = accepted.iter().map(|(fd, listener)| (fd.as_raw_fd(), new(*listener)));
+        let all: Vec<_> = accepted_all.chain(connections.iter().copied()).collect();
+        let mut sent = 0;
+        for some in all.chunks(MAX_FDS) {
+            match self.give_until(some, deadline) {
+                Ok(()) => sent += some.len(),
+                // One of them is not open any more: the others may be.
+                Err(error) if channel::is_closed(&error) => {
+                    for one in some.chunks(1) {
+                        sent += usize::from(self.give_until(one, deadline).is_ok());
+                    }
+                }
+                Err(error) if channel::is_full(&error) => break,
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(sent)
+    }
+
+    fn give_until(&self, connections: &[(i32, Origin)], deadline: Instant) -> io::Result<()> {
+        loop {
+            let full = match self.give(connections) {
+                Err(error) if channel::is_full(&error) => error,
+                result => return result,
+            };
+            if Instant::now() >= deadline {
+                return Err(full);
+            }
+            if full.kind() == io::ErrorKind::WouldBlock {
+                self.channel.wait_writable(deadline)?;
+            } else {
+                std::thread::sleep(IN_FLIGHT_PAUSE);
+            }
+        }
+    }
+
+    /// Sends at most [`MAX_FDS`] connections in one frame, all or none.
+    fn give(&self, connections: &[(i32, Origin)]) -> io::Result<()> {
+        let frame = frame::connections(connections.iter().map(|(_, origin)| *origin));
+        let fds: Vec<i32> = connections.iter().map(|(fd, _)| *fd).collect();
+        self.channel.send_numbers(&frame, &fds)
+    }
+}
+
+fn failed(source: io::Error) -> ClusterError {
+    ClusterError::System { doing: "giving a connection back", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::thread;
+
+    use super::*;
+    use crate::os::channel::{Channel, MAX_BYTES};
+    use crate::os::scoreboard::Scoreboard;
+    use crate::os::waker::Waker;
+    use crate::protocol::frame::WorkerFrame;
+
+    fn worker() -> (MasterLink, Channel) {
+        let board = Scoreboard::create(1).unwrap();
+        let (master, channel) = Channel::pair().unwrap();
+        let (_, orders) = Channel::pair().unwrap();
+        let waker = Waker::new().unwrap();
+        let row = board.row(0).unwrap();
+        (MasterLink::new(channel, orders, waker, row, board.header()), master)
+    }
+
+    /// A connection given back as its `n`th one.
+    fn nth(n: u32, fd: &OwnedFd) -> (i32, Origin) {
+        let past = Past { stage: 2, since: n, ..Past::default() };
+        (fd.as_raw_fd(), Origin { listener: 1, past })
+    }
+
+    /// Takes what was given back, each as its `since`.
+    fn take_back(master: &Channel) -> Vec<u32> {
+        let mut buffer = [0; MAX_BYTES];
+        let mut all = Vec::new();
+        while let Ok(Some(received)) = master.receive(&mut buffer) {
+            let frame = frame::from_worker(received.bytes, received.fds.len()).unwrap();
+            let WorkerFrame::Connections(origins) = frame else { panic!("{frame:?}") };
+            all.extend(origins.iter().map(|origin| origin.past.since));
+        }
+        all
+    }
+
+    fn some_fd() -> OwnedFd {
+        Channel::pair().unwrap().0.into()
+    }
+
+    #[test]
+    fn the_last_ones_wait_for_room_and_come_once_each_in_order() {
+        let (mut worker, master) = worker();
+        let fd = some_fd();
+        let count = 20_000;
+        let all: Vec<_> = (0..count).map(|n| nth(n, &fd)).collect();
+        let reader = thread::spawn(move || {
+            let mut back = Vec::new();
+            while back.len() < count as usize {
+                assert!(master.wait_readable(Instant::now() + Duration::from_secs(5)).unwrap());
+                back.extend(take_back(&master));
+            }
+            back
+        });
+        let sent = worker.give_last(&all, Duration::from_secs(5)).unwrap();
+        assert_eq!(sent, count as usize);
+        assert_eq!(reader.join().unwrap(), (0..count).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_master_that_does_not_read_is_waited_for_until_the_limit_only() {
+        let (mut worker, master) = worker();
+        let fd = some_fd();
+        let all: Vec<_> = (0..20_000).map(|n| nth(n, &fd)).collect();
+        let (limit, began) = (Duration::from_millis(30), Instant::now());
+        let sent = worker.give_last(&all, limit).unwrap();
+        assert!(began.elapsed() >= limit && began.elapsed() < Duration::from_secs(5));
+        assert!(sent > 0 && sent < all.len());
+        assert_eq!(take_back(&master), (0..sent as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_that_is_not_open_costs_no_other() {
+        let (mut worker, master) = worker();
+        let fd = some_fd();
+        let closed = (i32::MAX, nth(1, &fd).1);
+        let sent = worker.give_last(&[nth(0, &fd), closed, nth(2, &fd)], Duration::ZERO).unwrap();
+        assert_eq!((sent, take_back(&master)), (2, vec![0, 2]));
+    }
+
+    #[test]
+    fn without_a_master_nothing_is_waited_for() {
+        let (mut worker, master) = worker();
+        drop(master);
+        let fd = some_fd();
+        assert!(worker.give_last(&[nth(0, &fd)], Duration::from_secs(5)).is_err());
+    }
+}
