@@ -127,6 +127,16 @@ describe('a worker that ends by itself', () => {
     await assertServed(all, pid);
   });
 
+  it('hands over what it had accepted and not served yet', async () => {
+    const script = await start({ options: { noWorkers: 1 } });
+    const [{ connection, pid }] = await idle(script.port, 1);
+    connection.socket.write(get('/exit-in-connection'));
+    const others = Array.from({ length: 20 }, () => new Connection(script.port));
+    const pids = await Promise.all(others.map((other) => pidOf(other)));
+    assert.ok(!pids.includes(pid));
+    await connection.isClosed();
+  });
+
   it('as the only one leaves them to its successor', async () => {
     const script = await start({ options: { noWorkers: 1 } });
     const all = await idle(script.port, 10);
