@@ -556,7 +556,10 @@ declare namespace Cluster {
       connections: number;
       timedOut: number;
       requests: number;
-      /** Connections handed to workers, repeated ones included. */
+      /**
+       * Connections that the master handed to workers, repeated ones included. With
+       * `least-connections` workers accept those of TCP themselves.
+       */
       handed: number;
       /** Connections taken back from workers that died or did not take them in time. */
       reclaimed: number;

@@ -181,7 +181,7 @@ pub struct Totals {
     pub timed_out: u64,
     /// Requests begun.
     pub requests: u64,
-    /// Connections handed to workers.
+    /// Connections that the master handed to workers.
     pub handed: u64,
     /// Connections taken back from workers that died or did not take them in time.
     pub reclaimed: u64,

@@ -88,7 +88,7 @@ impl FamilyEncoder<'_> {
             ("connections", "Connections served", totals.connections),
             ("connections_timed_out", "Connections ended by the idle time-out", totals.timed_out),
             ("requests", "Requests begun", totals.requests),
-            ("connections_handed", "Connections handed to workers", totals.handed),
+            ("connections_handed", "Connections that the master handed to workers", totals.handed),
             (
                 "connections_reclaimed",
                 "Connections taken back from workers that did not take them",
