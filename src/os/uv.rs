@@ -27,6 +27,8 @@ const READABLE: c_int = 1;
 
 type OnEvent = unsafe extern "C" fn(*mut c_void, c_int, c_int);
 type OnTime = unsafe extern "C" fn(*mut c_void);
+type InitHook = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+type StartHook = unsafe extern "C" fn(*mut c_void, OnTime) -> c_int;
 
 /// The functions of libuv that are used. Each has had this signature in all of its version 1.
 #[derive(Clone, Copy)]
@@ -35,11 +37,10 @@ struct Api {
     poll_init: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
     poll_start: unsafe extern "C" fn(*mut c_void, c_int, OnEvent) -> c_int,
     poll_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
-    prepare_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    prepare_start: unsafe extern "C" fn(*mut c_void, OnTime) -> c_int,
-    prepare_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
-    check_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    check_start: unsafe extern "C" fn(*mut c_void, OnTime) -> c_int,
+    prepare_init: InitHook,
+    prepare_start: StartHook,
+    check_init: InitHook,
+    check_start: StartHook,
     timer_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
     timer_start: unsafe extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
     backend_fd: unsafe extern "C" fn(*const c_void) -> c_int,
@@ -60,7 +61,6 @@ impl Api {
                 poll_stop: function(c"uv_poll_stop")?,
                 prepare_init: function(c"uv_prepare_init")?,
                 prepare_start: function(c"uv_prepare_start")?,
-                prepare_stop: function(c"uv_prepare_stop")?,
                 check_init: function(c"uv_check_init")?,
                 check_start: function(c"uv_check_start")?,
                 timer_init: function(c"uv_timer_init")?,
@@ -209,54 +209,41 @@ impl Timer {
 
 unsafe extern "C" fn on_time(raw: *mut c_void) {
     let Some(api) = Api::get() else { return };
-    // SAFETY: libuv passes the handle of a `Timer`, on the thread of its loop.
+    // SAFETY: libuv passes a handle of `Handle::new`, on the thread of its loop.
     let _goes_on = unsafe { Handle::run(&api, raw) };
 }
 
-/// Calls `step` each time before the loop polls for events, until it returns `false`. `event_loop`
-/// as for [`Poll::start`].
-pub fn before_each_poll(
-    event_loop: *mut c_void,
-    step: impl FnMut() -> bool + 'static,
-) -> io::Result<()> {
-    let init = |api: &Api, raw| {
-        // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
-        unsafe { (api.prepare_init)(event_loop, raw) }
-    };
-    let prepare = Handle::new(event_loop, PREPARE, init, step)?;
-    // SAFETY: the handle was initialised, and `on_prepare` gets it back.
-    check(unsafe { (prepare.api.prepare_start)(prepare.raw, on_prepare) })?;
-    prepare.unref();
-    Ok(())
-}
-
-unsafe extern "C" fn on_prepare(raw: *mut c_void) {
-    let Some(api) = Api::get() else { return };
-    // SAFETY: libuv passes the handle of `before_each_poll`, on the thread of its loop.
-    if !unsafe { Handle::run(&api, raw) } {
-        // SAFETY: as above.
-        unsafe { (api.prepare_stop)(raw) };
-    }
+/// Calls `step` each time before the loop polls for events. `event_loop` as for [`Poll::start`].
+pub fn before_each_poll(event_loop: *mut c_void, step: impl FnMut() + 'static) -> io::Result<()> {
+    each_turn(event_loop, PREPARE, |api| (api.prepare_init, api.prepare_start), step)
 }
 
 /// Calls `step` each time after the loop has polled for events. `event_loop` as for
 /// [`Poll::start`].
-pub fn after_each_poll(
+pub fn after_each_poll(event_loop: *mut c_void, step: impl FnMut() + 'static) -> io::Result<()> {
+    each_turn(event_loop, CHECK, |api| (api.check_init, api.check_start), step)
+}
+
+/// Calls `step` in each turn of the loop, by a handle that `functions` initialise and start.
+fn each_turn(
     event_loop: *mut c_void,
+    kind: c_int,
+    functions: impl Fn(&Api) -> (InitHook, StartHook),
     mut step: impl FnMut() + 'static,
 ) -> io::Result<()> {
     let init = |api: &Api, raw| {
         // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
-        unsafe { (api.check_init)(event_loop, raw) }
+        unsafe { functions(api).0(event_loop, raw) }
     };
     let step = move || {
         step();
         true
     };
-    let check_handle = Handle::new(event_loop, CHECK, init, step)?;
+    let hook = Handle::new(event_loop, kind, init, step)?;
+    let (_, start) = functions(&hook.api);
     // SAFETY: the handle was initialised, and `on_time` gets it back.
-    check(unsafe { (check_handle.api.check_start)(check_handle.raw, on_time) })?;
-    check_handle.unref();
+    check(unsafe { start(hook.raw, on_time) })?;
+    hook.unref();
     Ok(())
 }
 

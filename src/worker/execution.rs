@@ -108,7 +108,6 @@ impl Responder {
         });
         let count_turns = || {
             shared.turns.fetch_add(1, Ordering::Relaxed);
-            true
         };
         uv::before_each_poll(event_loop, count_turns)
             .map_err(ClusterError::system("counting the turns of the event loop"))?;

@@ -44,10 +44,7 @@ impl Acceptor {
         let timer = Timer::new(event_loop, step(Self::on_time))?;
         let epoll = LoopEpoll::of(event_loop, &*waker)?;
         let (before, after) = (Rc::clone(this), Rc::clone(this));
-        uv::before_each_poll(event_loop, move || {
-            before.borrow_mut().before_poll();
-            true
-        })?;
+        uv::before_each_poll(event_loop, move || before.borrow_mut().before_poll())?;
         uv::after_each_poll(event_loop, move || after.borrow().set_working())?;
         let proof = Waker::woken()?;
         epoll.add(&proof, false)?;
