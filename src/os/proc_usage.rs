@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::process::resident_memory;
+
 /// Memory and processor time of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Usage {
@@ -15,9 +17,7 @@ pub(crate) struct Usage {
 ///
 /// The caller knows that the number is not reused: it is this process, or a child of it.
 pub(crate) fn usage(pid: u32) -> Option<Usage> {
-    let memory = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = memory.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let rss = pages * rustix::param::page_size() as u64;
+    let rss = resident_memory(pid)?;
     // A process that has ended, and is not reaped, has no memory.
     (rss > 0).then_some(Usage { rss, cpu: processor_time(pid)? })
 }

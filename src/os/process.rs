@@ -4,6 +4,7 @@
 //! known only by a number from a file is signalled through a pidfd after its start time matched, so
 //! that a reused number is never hit.
 
+use std::fmt::Display;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -144,19 +145,21 @@ fn has_ended(pidfd: impl AsFd) -> bool {
 
 /// Whether process `pid`, a child of this one, is stopped (SIGSTOP, a debugger).
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+    stat_field::<char>(pid, 3).is_ok_and(|state| matches!(state, 'T' | 't'))
 }
 
 /// Returns the resident memory (bytes) and processor time (milliseconds) of this process.
 pub fn usage() -> (u64, f64) {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages
-        .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
-        .unwrap_or(0);
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let cpu = time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6;
-    (pages * rustix::param::page_size() as u64, cpu)
+    (resident_memory("self").unwrap_or(0), cpu)
+}
+
+/// Returns the resident memory of a process, bytes. `process`: its pid, or `self`.
+pub(super) fn resident_memory(process: impl Display) -> Option<u64> {
+    let memory = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = memory.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Returns the operating system with its release and machine, `Linux 6.1.0 x86_64`.
