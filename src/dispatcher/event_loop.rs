@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Millis;
 use crate::config::Balance;
+use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, DispatcherEvent, Notify, Request};
@@ -25,7 +26,7 @@ use crate::dispatcher::workers::WorkerSet;
 use crate::os;
 use crate::os::thread;
 use crate::os::waker::Waker;
-use crate::protocol::{ListenerId, Order};
+use crate::protocol::Order;
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 const ACCEPTED_AT_ONCE: usize = 64;
@@ -116,7 +117,7 @@ impl EventLoop {
     fn on_event(&mut self, token: Token, flags: epoll::EventFlags) {
         match token {
             Token::Wake => self.read_requests(),
-            Token::Listener(socket) => self.accept(socket),
+            Token::Listener(socket) => self.accept_by(|set, now| set.accept(socket, now)),
             Token::Worker(worker) => {
                 if flags.intersects(epoll::EventFlags::OUT) {
                     self.workers.change(worker, WorkerLink::unblock);
@@ -151,9 +152,13 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, socket: ListenerId) {
+    /// Assigns what `accept` returns, up to `ACCEPTED_AT_ONCE` connections.
+    pub(super) fn accept_by(
+        &mut self,
+        accept: impl Fn(&mut ListenerSet, Millis) -> Option<Connection>,
+    ) {
         for _ in 0..ACCEPTED_AT_ONCE {
-            let Some(connection) = self.listeners.accept(socket, self.now) else { return };
+            let Some(connection) = accept(&mut self.listeners, self.now) else { return };
             self.assign(connection, None);
         }
     }

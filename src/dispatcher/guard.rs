@@ -51,16 +51,10 @@ impl EventLoop {
                 Finding::StillStands => {
                     if self.workers.acceptors(listener).any(WorkerLink::has_answered) {
                         tracing::warn!(listener, "no worker accepts; the master does");
-                        self.accept_all(listener);
+                        self.accept_by(|set, now| set.accept_guarded(listener, now));
                     }
                 }
             }
-        }
-    }
-
-    fn accept_all(&mut self, listener: ListenerId) {
-        for connection in self.listeners.accept_guarded(listener, self.now) {
-            self.assign(connection, None);
         }
     }
 

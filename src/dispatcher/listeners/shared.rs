@@ -11,9 +11,6 @@ use crate::os::address::Address;
 use crate::os::admission_row::MAX_SHARED;
 use crate::protocol::{ListenerId, SharedSocket};
 
-/// The most connections that the master accepts from a guarded socket at once.
-const AT_ONCE: usize = 64;
-
 impl ListenerSet {
     /// Lets workers accept by themselves from TCP sockets.
     pub fn with_sharing(self) -> Self {
@@ -64,14 +61,12 @@ impl ListenerSet {
         self.entries.iter_mut().filter_map(check).collect()
     }
 
-    /// Accepts from a guarded socket.
+    /// Accepts the next connection of a guarded socket.
     pub(in crate::dispatcher) fn accept_guarded(
         &mut self,
         listener: ListenerId,
         now: Millis,
-    ) -> Vec<Connection> {
-        let entry = self.entries.get_mut(&listener);
-        let accepted = entry.map(|entry| std::iter::from_fn(|| entry.accept(now)).take(AT_ONCE));
-        accepted.into_iter().flatten().collect()
+    ) -> Option<Connection> {
+        self.entries.get_mut(&listener)?.accept(now)
     }
 }

@@ -93,8 +93,7 @@ impl Peers {
 
     /// Whether a free worker has fewer connections than this one.
     pub(super) fn has_emptier(&self, bit: u32, now: u64) -> bool {
-        let own = self.own().load();
-        self.free(bit, now).any(|(_, load)| load < own)
+        self.emptiest(bit, now).is_some_and(|(_, load)| load < self.own().load())
     }
 
     /// Has the worker of a row look at the queues.
