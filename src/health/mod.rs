@@ -4,7 +4,7 @@
 //! It is answered in two places: on the app's port by JavaScript, in each worker or in the single
 //! process, through a [`HealthCheck`]; and on the monitor's port by a [`HealthResponder`], on the
 //! monitor's thread. Both read and write the same scoreboard header, so a switch counts for all
-//! processes at once. Whoever received the request writes the answer.
+//! processes at once. The process that received the request writes the answer.
 //!
 //! What always holds: the answers are, byte for byte, those of the original's manual. Callers share
 //! the check under way, so a flood of requests is one probe. Every verdict comes within twice

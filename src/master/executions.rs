@@ -1,6 +1,6 @@
 //! Questions of the supervisor and of commands, what workers execute, and their results.
 //!
-//! What always holds: one question of each worker is open at a time, whoever asks.
+//! What always holds: one question of each worker is open at a time, however many ask.
 
 use std::collections::BTreeSet;
 

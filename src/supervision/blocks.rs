@@ -25,7 +25,7 @@ pub(super) struct Question {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// It is to be killed.
+    /// It will be killed.
     Unresponsive,
     /// It is blocked for longer than `blocked_after`.
     Blocked,

@@ -189,7 +189,7 @@ describe('what a worker executes', () => {
     assert.deepStrictEqual(death.waiting, waiting);
   });
 
-  it('is the function of a system call, in a worker that is to be killed', async function () {
+  it('is the function of a system call, in a worker about to be killed', async function () {
     // The registers are read there only.
     if (process.arch !== 'x64') this.skip();
     for (const [kind, call] of [['fifo', 'openat'], ['execSync', undefined]]) {
