@@ -184,6 +184,18 @@ declare namespace Cluster {
   export type Numeric = number | string;
 
   /**
+   * A time: a whole number, also as a numeric string; or a number with a unit, `'90s'`, `'1.5h'`
+   * (`ms`, `s`, `m`, `h`, `d`).
+   */
+  export type Time = number | string;
+
+  /**
+   * A size: a whole number of bytes, also as a numeric string; or a number with a unit, `'300M'`,
+   * `'1.5G'` (`K`, `M`, `G`, with or without `B` or `iB`; 1K is 1024 bytes).
+   */
+  export type Size = number | string;
+
+  /**
    * An app for one server: a net, http, https, http2 or tls server, an Express, Connect, Koa,
    * Fastify, Hapi or Nest app.
    */
@@ -226,8 +238,8 @@ declare namespace Cluster {
   }
 
   /**
-   * All are optional. Times are whole numbers of milliseconds up to 2147483647, unless said
-   * otherwise. `undefined` and `null` count as not given.
+   * All are optional. Times are milliseconds up to 2147483647 unless said otherwise, or have a unit
+   * (`'90s'`). `undefined` and `null` count as not given.
    */
   export interface Options {
     /**
@@ -248,10 +260,10 @@ declare namespace Cluster {
      */
     host?: string | null | undefined;
     /**
-     * Number of workers, 1 to 1024.
+     * Number of workers, 1 to 1024, or `'max'`, which is the default.
      * @default the number of processors that this process may use, limits of a container included
      */
-    noWorkers?: Numeric | null | undefined;
+    noWorkers?: Numeric | 'max' | null | undefined;
     /**
      * Directory of pid files and the control socket; made if missing. Relative to the working
      * directory.
@@ -296,7 +308,7 @@ declare namespace Cluster {
      * itself takes precedence, and so does its own `keepAliveTimeout` between two requests.
      * @default 30000
      */
-    timeout?: Numeric | null | undefined;
+    timeout?: Time | null | undefined;
     /**
      * A worker that served so many connections, and up to half as many more, is recycled; 0: none.
      * @default never
@@ -307,13 +319,13 @@ declare namespace Cluster {
      * recycled; 0: none.
      * @default never
      */
-    uptimeThreshold?: Numeric | null | undefined;
+    uptimeThreshold?: Time | null | undefined;
     /**
      * A worker with so many bytes of resident memory, and up to half as many more, is recycled; 0:
      * none.
      * @default never
      */
-    memThreshold?: Numeric | null | undefined;
+    memThreshold?: Size | null | undefined;
     /**
      * Chooses the worker for a connection: the one with the fewest open ones; one after another;
      * the same one for the same client address, while the set of workers stays. `'kernel'` is
@@ -332,42 +344,49 @@ declare namespace Cluster {
      * A worker that does not listen within this time from its start is killed, milliseconds from 1.
      * @default 30000
      */
-    startTimeout?: Numeric | null | undefined;
+    startTimeout?: Time | null | undefined;
+    /**
+     * Ends the cluster with `CLUSTER2_ERR_START_FAILED` (exit code 255) after so many crashes in a
+     * row without a ready worker; 0: none. Without it only a first start gives up, after as many
+     * crashes as there are workers.
+     * @default never
+     */
+    giveUpAfter?: Numeric | null | undefined;
     /**
      * How long workers of new code have to live before a reload trusts them, milliseconds from 0:
      * no old worker drains before the first one did, and the reload is over when all did.
      * @default 1000
      */
-    minReadyTime?: Numeric | null | undefined;
+    minReadyTime?: Time | null | undefined;
     /**
      * A worker whose drain takes longer is killed, with its open connections, milliseconds from 1;
      * also how long workers go on when the master is gone.
      * @default 30000
      */
-    shutdownTimeout?: Numeric | null | undefined;
+    shutdownTimeout?: Time | null | undefined;
     /**
      * From the request of a shutdown until no new connection is accepted, milliseconds from 0: for
      * load balancers that need time to notice.
      * @default 0
      */
-    shutdownDelay?: Numeric | null | undefined;
+    shutdownDelay?: Time | null | undefined;
     /**
      * Interval of the event `heartbeat`, milliseconds from 10.
      * @default 5000
      */
-    heartbeatInterval?: Numeric | null | undefined;
+    heartbeatInterval?: Time | null | undefined;
     /**
      * A worker whose event loop did not turn for so long is killed and replaced, milliseconds from
      * 1000.
      * @default 30000
      */
-    maxHeartbeatDelay?: Numeric | null | undefined;
+    maxHeartbeatDelay?: Time | null | undefined;
     /**
      * A worker whose event loop did not turn for so long is reported by the event `blocked`,
      * milliseconds from 100; 0: none is.
      * @default 0
      */
-    blockedAfter?: Numeric | null | undefined;
+    blockedAfter?: Time | null | undefined;
     /**
      * Path of the script that workers run.
      * @default the master's own
@@ -426,7 +445,7 @@ declare namespace Cluster {
      * Bound of one probe, and of one call of the validator, milliseconds from 1.
      * @default 5000
      */
-    timeout?: Numeric | null | undefined;
+    timeout?: Time | null | undefined;
     /**
      * Clients that switch need `Authorization: Bearer <token>`.
      * @default none

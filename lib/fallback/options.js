@@ -30,12 +30,19 @@ const number = (min, max) =>
     const found = values.whole(value);
     return found >= min && found <= max ? found : undefined;
   });
-const duration = (min) => number(min, MAX_DURATION);
-/** From 1; 0 stands for none. */
-const threshold = {
-  ...number(0, Number.MAX_SAFE_INTEGER),
-  finish: (value) => (value === 0 ? null : value),
+const quantity = (base, min, max) => {
+  const how = values.QUANTITIES[base];
+  return kind(`a whole number from ${min} to ${max} (${base}), or ${how.example}`, (value) => {
+    const found = values.quantity(value, how);
+    return found >= min && found <= max ? found : undefined;
+  });
 };
+const duration = (min) => quantity('milliseconds', min, MAX_DURATION);
+/** From 1; 0 stands for none. */
+const orNone = (of) => ({ ...of, finish: (value) => (value === 0 ? null : value) });
+const threshold = orNone(number(0, Number.MAX_SAFE_INTEGER));
+const age = orNone(quantity('seconds', 0, Number.MAX_SAFE_INTEGER));
+const size = orNone(quantity('bytes', 0, Number.MAX_SAFE_INTEGER));
 const boolean = checked('true or false', (value) => typeof value === 'boolean');
 const text = checked('a text that is not empty', isText);
 const urlPath = checked("a path that begins with '/'", (value) =>
@@ -99,12 +106,15 @@ const blockedAfter = {
 
 const parallelism = () => Math.min(os.availableParallelism?.() ?? os.cpus().length, MAX_WORKERS);
 
+const workers = kind(`a whole number from 1 to ${MAX_WORKERS}, or 'max'`, (value) =>
+  value === 'max' ? parallelism() : number(1, MAX_WORKERS).read(value));
+
 /** Each option: its kind, and its default. */
 const OPTIONS = {
   cluster: [boolean, true],
   port: [ports, [3000]],
   host: [text, '0.0.0.0'],
-  noWorkers: [number(1, MAX_WORKERS), parallelism],
+  noWorkers: [workers, parallelism],
   pids: [text, 'pids'],
   logs: [text, 'logs'],
   output: [oneOf('inherit', 'prefix', 'files'), 'inherit'],
@@ -113,11 +123,12 @@ const OPTIONS = {
   monPath: [urlPath, '/'],
   timeout: [duration(0), 30_000],
   connThreshold: [threshold, null],
-  uptimeThreshold: [threshold, null],
-  memThreshold: [threshold, null],
+  uptimeThreshold: [age, null],
+  memThreshold: [size, null],
   balance: [balance, 'least-connections'],
   moveIdle: [boolean, true],
   startTimeout: [duration(1), 30_000],
+  giveUpAfter: [threshold, null],
   minReadyTime: [duration(0), 1_000],
   shutdownTimeout: [duration(1), 30_000],
   shutdownDelay: [duration(0), 0],

@@ -12,6 +12,39 @@ function whole(value) {
   return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
+const SECOND = 1000;
+const KIB = 1024;
+
+/** Kinds of quantities (`src/config/units.rs`): what a bare number counts, and units of it. */
+const QUANTITIES = {
+  milliseconds: {
+    example: "a time such as '90s'",
+    units: { ms: 1, s: SECOND, m: 60 * SECOND, h: 3600 * SECOND, d: 86_400 * SECOND },
+  },
+  seconds: { example: "a time such as '12h'", units: { s: 1, m: 60, h: 3600, d: 86_400 } },
+  bytes: {
+    example: "a size such as '300M'",
+    units: {
+      b: 1,
+      ...{ k: KIB, kb: KIB, kib: KIB },
+      ...{ m: KIB ** 2, mb: KIB ** 2, mib: KIB ** 2 },
+      ...{ g: KIB ** 3, gb: KIB ** 3, gib: KIB ** 3 },
+    },
+  },
+};
+
+/** A whole number of the base, or a text with a number and a unit. */
+function quantity(value, { units }) {
+  const number = whole(value);
+  if (number !== undefined || typeof value !== 'string') return number;
+  const [, digits, unit] = value.trim().match(/^(\d+(?:\.\d+)?)\s*([a-z]+)$/i) ?? [];
+  const factor = Object.hasOwn(units, unit?.toLowerCase()) ? units[unit.toLowerCase()] : NaN;
+  const found = Number(digits) * factor;
+  // A fraction never becomes 0, which would turn a limit off.
+  const isGood = found === 0 || (found >= 1 && found <= Number.MAX_SAFE_INTEGER);
+  return isGood ? Math.floor(found) : undefined;
+}
+
 /** An argument or the value of a variable: a text that may be empty, or a number. */
 function argument(value) {
   if (typeof value === 'string') return value.includes('\0') ? undefined : value;
@@ -73,5 +106,6 @@ const isForApp = (value) =>
   typeof value === 'string' && (value.startsWith(INHERITED) || isAbstract(value));
 
 module.exports = {
-  INHERITED, argument, isForApp, isNetwork, isObject, isProbeTarget, isText, port, show, whole,
+  INHERITED, QUANTITIES, argument, isForApp, isNetwork, isObject, isProbeTarget, isText, port,
+  quantity, show, whole,
 };

@@ -11,6 +11,7 @@ mod reader;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod units;
 mod values;
 
 pub(crate) use network::network;

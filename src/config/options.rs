@@ -97,6 +97,8 @@ pub struct Config {
     pub move_idle: bool,
     /// How long a worker may take to become ready.
     pub start_timeout: u64,
+    /// End the cluster after this many crashes in a row without a ready worker.
+    pub give_up_after: Option<u64>,
     /// How long a worker of new code has to live before a reload trusts it.
     pub min_ready_time: u64,
     /// How long a drain may take.
@@ -139,9 +141,7 @@ impl Config {
             cluster: read.boolean("cluster", true)?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
-            no_workers: read
-                .number("noWorkers", 1, u64::from(MAX_WORKERS))?
-                .map_or_else(parallelism, |n| n as u32),
+            no_workers: read.workers("noWorkers", MAX_WORKERS)?.unwrap_or_else(parallelism),
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
             output: read.one_of(
@@ -159,8 +159,8 @@ impl Config {
             ecv: ecv(&mut read)?,
             timeout: read.duration("timeout", 0, 30_000)?,
             conn_threshold: read.threshold("connThreshold")?,
-            uptime_threshold: read.threshold("uptimeThreshold")?,
-            mem_threshold: read.threshold("memThreshold")?,
+            uptime_threshold: read.age("uptimeThreshold")?,
+            mem_threshold: read.size("memThreshold")?,
             balance: read.one_of(
                 "balance",
                 Balance::LeastConnections,
@@ -173,6 +173,7 @@ impl Config {
             )?,
             move_idle: read.boolean("moveIdle", true)?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
+            give_up_after: read.threshold("giveUpAfter")?,
             min_ready_time: read.duration("minReadyTime", 0, 1_000)?,
             shutdown_timeout: read.duration("shutdownTimeout", 1, 30_000)?,
             shutdown_delay: read.duration("shutdownDelay", 0, 0)?,

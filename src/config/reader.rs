@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::network::network;
 use super::port::Port;
+use super::units::{BYTES, MILLIS, Quantity, SECONDS};
 use super::values::{MAX_NUMBER, argument, is_probe_target, is_text, show, whole};
 use crate::error::{ClusterError, Result};
 
@@ -93,13 +94,56 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn quantity(
+        &mut self,
+        name: &'static str,
+        kind: &Quantity,
+        min: u64,
+        max: u64,
+    ) -> Result<Option<u64>> {
+        let Some(value) = self.raw(name) else { return Ok(None) };
+        match kind.read(value).filter(|n| (min..=max).contains(n)) {
+            Some(n) => Ok(Some(n)),
+            None => {
+                let Quantity { base, example, .. } = kind;
+                let expected = format!("a whole number from {min} to {max} ({base}), or {example}");
+                self.wrong(name, &expected, value)
+            }
+        }
+    }
+
     /// Reads a number from 1; 0 stands for none.
     pub(super) fn threshold(&mut self, name: &'static str) -> Result<Option<u64>> {
         Ok(self.number(name, 0, MAX_NUMBER)?.filter(|threshold| *threshold > 0))
     }
 
+    /// Reads seconds, from 1; 0 stands for none.
+    pub(super) fn age(&mut self, name: &'static str) -> Result<Option<u64>> {
+        Ok(self.quantity(name, &SECONDS, 0, MAX_NUMBER)?.filter(|age| *age > 0))
+    }
+
+    /// Reads bytes, from 1; 0 stands for none.
+    pub(super) fn size(&mut self, name: &'static str) -> Result<Option<u64>> {
+        Ok(self.quantity(name, &BYTES, 0, MAX_NUMBER)?.filter(|size| *size > 0))
+    }
+
+    /// Reads milliseconds.
     pub(super) fn duration(&mut self, name: &'static str, min: u64, default: u64) -> Result<u64> {
-        Ok(self.number(name, min, MAX_DURATION)?.unwrap_or(default))
+        Ok(self.quantity(name, &MILLIS, min, MAX_DURATION)?.unwrap_or(default))
+    }
+
+    /// Reads a number of workers; `None`: `max`, or not given.
+    pub(super) fn workers(&mut self, name: &'static str, most: u32) -> Result<Option<u32>> {
+        match self.raw(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text == "max" => Ok(None),
+            Some(value) => match whole(value).filter(|n| (1..=u64::from(most)).contains(n)) {
+                Some(n) => Ok(Some(n as u32)),
+                None => {
+                    self.wrong(name, &format!("a whole number from 1 to {most}, or 'max'"), value)
+                }
+            },
+        }
     }
 
     pub(super) fn optional_text(&mut self, name: &'static str) -> Result<Option<String>> {

@@ -31,6 +31,23 @@ fn numbers_may_come_as_numeric_strings() {
 }
 
 #[test]
+fn times_and_sizes_may_have_a_unit_and_workers_may_be_as_many_as_processors() {
+    let config = Config::from_json(&json!({
+        "noWorkers": "max", "timeout": "90s", "uptimeThreshold": "12h", "memThreshold": "300M",
+    }))
+    .unwrap();
+    let processors = Config::from_json(&json!({})).unwrap().no_workers;
+    assert_eq!((config.no_workers, config.timeout), (processors, 90_000));
+    assert_eq!(config.uptime_threshold, Some(12 * 3_600));
+    assert_eq!(config.mem_threshold, Some(300 << 20));
+    assert_eq!(
+        error(json!({ "startTimeout": "soon" })),
+        "option 'startTimeout' must be a whole number from 1 to 2147483647 (milliseconds), or a \
+         time such as '90s'; got \"soon\""
+    );
+}
+
+#[test]
 fn ports_may_be_paths_and_lists() {
     let config = Config::from_json(&json!({ "port": [3000, "/tmp/app.sock"] })).unwrap();
     assert_eq!(config.ports, [Port::Tcp(3000), Port::Unix("/tmp/app.sock".into())]);
@@ -42,11 +59,11 @@ fn ports_may_be_paths_and_lists() {
 fn a_wrong_option_is_named_with_what_was_expected_and_what_came() {
     assert_eq!(
         error(json!({ "noWorkers": 0 })),
-        "option 'noWorkers' must be a whole number from 1 to 1024; got 0"
+        "option 'noWorkers' must be a whole number from 1 to 1024, or 'max'; got 0"
     );
     assert_eq!(
         error(json!({ "noWorkers": { "$type": "a function" } })),
-        "option 'noWorkers' must be a whole number from 1 to 1024; got a function"
+        "option 'noWorkers' must be a whole number from 1 to 1024, or 'max'; got a function"
     );
     assert_eq!(
         error(json!({ "port": 70000 })),

@@ -190,6 +190,7 @@ fn limits(config: &Config) -> Limits {
         beat_interval: beat_interval(config.max_heartbeat_delay, blocked_after(config)),
         max_heartbeat_delay: config.max_heartbeat_delay,
         blocked_after: blocked_after(config),
+        give_up_after: config.give_up_after,
         thresholds: Thresholds {
             connections: config.conn_threshold,
             uptime: config.uptime_threshold.map(|seconds| seconds.saturating_mul(1000)),

@@ -27,7 +27,7 @@ impl Supervisor {
             self.notify(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, None, now);
             self.on_loss(id, &reason, now);
-            self.count_failed_start(reason);
+            self.count_crash(reason, now);
         }
     }
 
@@ -37,7 +37,7 @@ impl Supervisor {
         worker.state = WorkerState::Ready { since: now };
         worker.beat = now;
         worker.last_lines.clear();
-        self.failed_first_starts = None;
+        self.crashes.end();
         self.notify(Notice::Listening { pid });
         self.replacements.successor_ready(id, now);
     }
@@ -62,22 +62,31 @@ impl Supervisor {
             _ => exit.describe(),
         });
         self.on_loss(id, &reason, now);
-        if ready_for.is_none() {
-            self.count_failed_start(reason);
-        }
+        self.count_crash(reason, now);
     }
 
-    /// Ends the cluster if its first start failed: no worker was ever ready, and as many starts
-    /// failed as there are slots.
-    fn count_failed_start(&mut self, reason: String) {
-        if !self.is_running() {
+    /// Counts a crash, unless a worker is ready. Gives up after `give_up_after` of them; without
+    /// that option only on the first start, after as many as there are slots. What still serves
+    /// then drains, as in a shutdown.
+    fn count_crash(&mut self, reason: String, now: Millis) {
+        if !self.is_running() || self.ready_workers().next().is_some() {
             return;
         }
-        if let Some(failed) = &mut self.failed_first_starts {
-            *failed += 1;
-            if *failed >= self.target as u32 {
+        let count = self.crashes.add();
+        match self.limits.give_up_after {
+            Some(most) if u64::from(count) >= most => {
+                let reason = if count == 1 {
+                    reason
+                } else {
+                    format!("{count} crashes in a row (giveUpAfter), the last: {reason}")
+                };
+                self.begin_shutdown(Outcome::StartFailed { reason });
+                self.drain_all(Cause::Shutdown, now);
+            }
+            None if self.crashes.are_of_first_start() && count as usize >= self.target => {
                 self.stop_with(Outcome::StartFailed { reason });
             }
+            _ => {}
         }
     }
 }

@@ -21,6 +21,7 @@
 
 mod backoff;
 mod blocks;
+mod crashes;
 mod departure;
 mod health;
 mod lifecycle;

@@ -21,8 +21,12 @@ impl Supervisor {
 
     pub(super) fn shut_down(&mut self, now: Millis) {
         self.begin_shutdown(Outcome::Clean);
+        self.drain_all(Cause::Shutdown, now);
+    }
+
+    pub(super) fn drain_all(&mut self, cause: Cause, now: Millis) {
         let all: Vec<_> = self.workers.keys().copied().collect();
-        all.into_iter().for_each(|id| self.drain(id, Cause::Shutdown, now));
+        all.into_iter().for_each(|id| self.drain(id, cause, now));
     }
 
     /// Kills all workers; during a shutdown, those that are left.
@@ -39,7 +43,7 @@ impl Supervisor {
         self.kill_all();
     }
 
-    fn begin_shutdown(&mut self, outcome: Outcome) {
+    pub(super) fn begin_shutdown(&mut self, outcome: Outcome) {
         self.cancel_reload();
         self.phase = Phase::ShuttingDown { outcome };
         self.actions.push(Action::StopAdmitting);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::protocol::worker::WorkerId;
+use crate::supervision::crashes::Crashes;
 use crate::supervision::messages::{Action, Event, Notice};
 use crate::supervision::phase::Phase;
 use crate::supervision::replacements::{Progress, Replacements};
@@ -32,6 +33,9 @@ pub(crate) struct Limits {
     pub(crate) max_heartbeat_delay: Millis,
     /// How long an event loop may be blocked before that is reported; `None`: it is not.
     pub(crate) blocked_after: Option<Millis>,
+    /// Crashes in a row without a ready worker after which the cluster ends; `None`: only a first
+    /// start gives up.
+    pub(crate) give_up_after: Option<u64>,
     /// When workers are recycled.
     pub(crate) thresholds: Thresholds,
 }
@@ -42,8 +46,7 @@ pub(crate) struct Supervisor {
     pub(super) limits: Limits,
     pub(super) random: fastrand::Rng,
     pub(super) phase: Phase,
-    /// Failed starts while no worker has ever been ready; `None` once one was.
-    pub(super) failed_first_starts: Option<u32>,
+    pub(super) crashes: Crashes,
     pub(super) slots: Vec<Slot>,
     /// How many of the slots have a worker, from the first.
     pub(super) target: usize,
@@ -68,7 +71,7 @@ impl Supervisor {
             limits,
             random: fastrand::Rng::with_seed(seed),
             phase: Phase::Idle,
-            failed_first_starts: Some(0),
+            crashes: Crashes::default(),
             slots: (0..workers).map(|_| Slot::default()).collect(),
             target: workers as usize,
             workers: BTreeMap::new(),

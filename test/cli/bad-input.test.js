@@ -38,7 +38,7 @@ describe('options of the command line', () => {
   it('the error for an invalid flag names the flag', () => {
     refused(
       start(['server.js', '--workers', '0']),
-      /^cluster2: --workers must be a whole number from 1 to 1024; got "?0"?\n$/,
+      /^cluster2: --workers must be a whole number from 1 to 1024, or 'max'; got "?0"?\n$/,
     );
     refused(
       start(['server.js', '--balance', 'x']),

@@ -16,6 +16,7 @@ pub(super) const LIMITS: Limits = Limits {
     beat_interval: 750,
     max_heartbeat_delay: 3_000,
     blocked_after: Some(1_000),
+    give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
 };
 

@@ -21,6 +21,7 @@ const LIMITS: Limits = Limits {
     beat_interval: 750,
     max_heartbeat_delay: 3_000,
     blocked_after: None,
+    give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
 };
 const RELOAD: Event = Event::Reload { addresses_may_change: false };

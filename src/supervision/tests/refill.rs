@@ -161,6 +161,45 @@ fn a_first_start_in_which_no_worker_becomes_ready_gives_up_with_the_reason() {
     );
 }
 
+fn crash(supervisor: &mut Supervisor, id: u32, now: Millis) -> Vec<Action> {
+    supervisor.on_event(Event::Exited { worker: WorkerId(id), exit: Exit::Code(1) }, now)
+}
+
+#[test]
+fn so_many_crashes_in_a_row_without_a_ready_worker_end_the_cluster() {
+    let mut supervisor = running(2);
+    supervisor.limits.give_up_after = Some(3);
+    // The other one is ready, so this one does not count.
+    crash(&mut supervisor, 1, 10);
+    crash(&mut supervisor, 2, 10);
+    born(&mut supervisor, 3, false, 10);
+    crash(&mut supervisor, 3, 20);
+    // Two so far. A ready worker ends that row.
+    born(&mut supervisor, 4, true, 20);
+    crash(&mut supervisor, 4, 30);
+    born(&mut supervisor, 5, false, 30);
+    crash(&mut supervisor, 5, 40);
+    assert!(supervisor.is_running());
+    born(&mut supervisor, 6, false, 40);
+    let actions = crash(&mut supervisor, 6, 50);
+    let reason = "3 crashes in a row (giveUpAfter), the last: worker 106 exited with code 1";
+    let outcome = Outcome::StartFailed { reason: reason.to_owned() };
+    assert_eq!(actions.last(), Some(&Action::Finish(outcome)));
+}
+
+#[test]
+fn a_cluster_that_gives_up_lets_a_draining_worker_finish() {
+    let mut supervisor = running(1);
+    supervisor.limits.give_up_after = Some(1);
+    supervisor.on_event(Event::Leaving { worker: ONE }, 10);
+    born(&mut supervisor, 2, false, 10);
+    let actions = crash(&mut supervisor, 2, 20);
+    assert!(actions.contains(&Action::StopAdmitting));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Kill { .. })), "{actions:?}");
+    let last = supervisor.on_event(Event::Exited { worker: ONE, exit: Exit::Code(0) }, 30);
+    assert!(matches!(last.last(), Some(Action::Finish(Outcome::StartFailed { .. }))));
+}
+
 #[test]
 fn a_worker_that_leaves_by_itself_is_replaced_while_it_drains() {
     let mut supervisor = running(1);
