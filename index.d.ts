@@ -39,6 +39,12 @@ declare class Cluster extends EventEmitter {
   ): void;
 
   /**
+   * With the option `listen: false`: starts the workers in the master, and in a worker calls
+   * `start`, which calls back when the worker is ready. Otherwise as above.
+   */
+  listen(start?: (callback: () => void) => unknown, callback?: () => void): void;
+
+  /**
    * Kills all workers, and the master if it is another process. Resolves when they are gone, or to
    * `{ running: false }` if no cluster ran.
    */
@@ -248,6 +254,13 @@ declare namespace Cluster {
      * @default true
      */
     cluster?: boolean | null | undefined;
+    /**
+     * `false`: workers do not listen, as queue consumers. One is ready when its script sends
+     * `process.send('ready')`, when `createApp` calls back (which needs no app then), or when it
+     * has lived for `minReadyTime`. It is told to end by SIGTERM, and by `process.on('disconnect')`.
+     * @default true
+     */
+    listen?: boolean | null | undefined;
     /**
      * Where the app listens: a TCP port from 0 to 65535, the path of a unix socket, or a list of
      * them, not empty. 0: the kernel chooses one port for all workers.

@@ -40,14 +40,15 @@ class Cluster extends EventEmitter {
 
   /**
    * Runs the app: starts the workers in the master, and serves in a worker.
-   * @param {(callback: (app: *, monApp?: *) => void) => void} createApp
+   * @param {(callback: (app: *, monApp?: *) => void) => void} [createApp] needed except with
+   *   `listen: false`
    * @param {(app: *, monApp: *) => void} [callback] called when this process listens; in the
    *   master, when its first worker does
    * @throws {TypeError} `CLUSTER2_ERR_APP_INVALID`
    * @throws {ClusterError} `CLUSTER2_ERR_WRONG_STATE` if it listens already
    */
   listen(createApp, callback) {
-    checkListenArguments(createApp, callback);
+    checkListenArguments(createApp, callback, this.#config);
     if (this.#role) {
       throw new ClusterError('CLUSTER2_ERR_WRONG_STATE', 'cannot listen twice on one Cluster');
     }

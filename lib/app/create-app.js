@@ -45,9 +45,12 @@ function createApp(create, check) {
   return called;
 }
 
-/** Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. */
-function checkListenArguments(create, callback) {
-  if (typeof create !== 'function') {
+/**
+ * Throws for a `createApp` or a callback that is no function: `CLUSTER2_ERR_APP_INVALID`. A cluster
+ * that does not listen needs neither.
+ */
+function checkListenArguments(create, callback, { listen }) {
+  if (typeof create !== 'function' && (listen || create !== undefined)) {
     throw wrong('createApp must be a function that calls back with the app', create);
   }
   if (callback !== undefined && typeof callback !== 'function') {

@@ -112,6 +112,7 @@ const workers = kind(`a whole number from 1 to ${MAX_WORKERS}, or 'max'`, (value
 /** Each option: its kind, and its default. */
 const OPTIONS = {
   cluster: [boolean, true],
+  listen: [boolean, true],
   port: [ports, [3000]],
   host: [text, '0.0.0.0'],
   noWorkers: [workers, parallelism],
@@ -195,12 +196,26 @@ function readEcv(given) {
   return ecv;
 }
 
+/** What workers that do not listen need. */
+function checkWithoutListening({ minReadyTime, startTimeout }, port) {
+  if (port !== undefined && port !== null) {
+    throw invalid('port', "left out where 'listen' is false", 'a port');
+  }
+  if (minReadyTime < startTimeout) return;
+  const expected = "less than startTimeout where 'listen' is false: by then a worker is ready";
+  throw invalid('minReadyTime', expected, minReadyTime);
+}
+
 /** Checks the user's options, as JSON, and fills in the defaults. Returns JSON. */
 function normalizeOptions(json) {
   const given = JSON.parse(json);
   if (!isObject(given)) throw invalid('options', 'an object', show(given));
   const { port, ...others } = read('', given, OPTIONS, ['ecv']);
   const config = { ...others, ports: port, ecv: readEcv(given.ecv) };
+  if (!config.listen) {
+    checkWithoutListening(config, given.port);
+    config.ports = [];
+  }
   const inherited = port.find((one) => typeof one === 'string' && one.startsWith(INHERITED));
   if (inherited !== undefined && !config.cluster) {
     const expected =

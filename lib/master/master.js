@@ -63,7 +63,9 @@ class MasterRole {
     let apps;
     // The app itself is not used here, but a wrong one is the error of the user, not of every
     // worker.
-    const created = createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    const created = this.#config.listen
+      ? createApp(create, (app) => (apps = adapt(app, this.#config.ports)))
+      : Promise.resolve([]);
     // If `create` called back at once, its ports are known before any worker is started.
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
     native(() => this.#start(ports.map((port) => (isAbstract(port) ? kernelPath(port) : port))));

@@ -85,7 +85,8 @@ class SingleRole {
 
   async #start(create) {
     let apps;
-    const passed = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
+    const accept = (app) => (apps = this.#config.listen ? adapt(app, this.#config.ports) : []);
+    const passed = create ? await createApp(create, accept) : [accept()];
     checkPorts(apps);
     if (!this.#isWanted) return;
     this.#serving = this.#serve(apps, passed[1]);

@@ -21,6 +21,10 @@ class Departure {
   #drain;
   #closeEvent = new CloseEvent();
   #signals;
+  /** Tells a script that does not listen to end. */
+  #tellScript;
+  /** The script was told, and handles it. */
+  #isHandled = false;
   #isOrphan = false;
   #mayEnd = false;
   #hasLeft = false;
@@ -40,6 +44,14 @@ class Departure {
   }
 
   /**
+   * `tell` is called when this worker begins to leave, with whether the script had a signal, and
+   * returns whether the script ends the process itself.
+   */
+  onStart(tell) {
+    this.#tellScript = tell;
+  }
+
+  /**
    * Reports signals to this worker. Ctrl-C and a hang-up reach all processes of a terminal: the
    * master decides what they mean. SIGTERM means this worker, and so does a Ctrl-C that its script
    * handles itself.
@@ -53,6 +65,7 @@ class Departure {
       // It may close its servers now, and with them Node would close what is idle.
       else if (this.#signals.hungUp) this.#drain.move(this.#session.back);
     };
+    this.#signals?.stop();
     const signals = new Signals(heard, () => this.#hasLeft && process.exit());
     this.#signals = signals;
     return () => signals.stop();
@@ -62,19 +75,21 @@ class Departure {
   #leave() {
     if (this.#drain.active) return;
     this.#session.report({ type: 'leaving' });
-    this.start({ moving: true });
+    this.start({ moving: true }, true);
   }
 
   /**
    * Drains. `moving`: other workers take what is idle except the connections of `retired`
-   * listeners.
+   * listeners. `signalled`: a signal to this worker is the reason.
    */
-  start({ moving, retired }) {
+  start({ moving, retired }, signalled = false) {
     const isFirst = !this.#drain.active;
     this.#session.stopAcceptingAll();
     this.#drain.start(moving ? this.#session.back : undefined, retired);
     // Not before the script's own handlers of a signal, which may close servers.
-    if (isFirst) setImmediate(() => this.#closeEvent.start());
+    if (!isFirst) return;
+    setImmediate(() => this.#closeEvent.start());
+    this.#isHandled = this.#tellScript?.(signalled) ?? false;
   }
 
   /** The idle connections that others can have when this process ends at once: see `Drain`. */
@@ -118,7 +133,7 @@ class Departure {
 
   /** Whether the script ends the process itself. */
   get isUpToScript() {
-    return this.#drain.active && Boolean(this.#signals?.areHandled);
+    return this.#drain.active && (this.#isHandled || Boolean(this.#signals?.areHandled));
   }
 
   // The drain's clock looks again for connections that wait to be given back.

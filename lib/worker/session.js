@@ -18,6 +18,7 @@ const { GiveBack } = require('./give-back');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
+const { Task } = require('./task');
 
 const { TakeResult } = addon;
 
@@ -48,6 +49,8 @@ class Session {
   #retrying;
   /** Serves a script that knows nothing of us. */
   #plain;
+  /** If this worker does not listen. */
+  task;
 
   constructor(identity) {
     this.identity = identity;
@@ -75,6 +78,8 @@ class Session {
     this.showExecution();
     const { beat, orphanLimit } = this.identity;
     native(() => this.#native.watch(beat, orphanLimit, () => this.#takeAll()));
+    const { readyAfter } = this.identity;
+    if (readyAfter !== undefined) this.task = new Task(this, readyAfter);
     if (!this.identity.serve) return;
     const { PlainRole } = require('../plain/plain');
     this.#plain = new PlainRole(this, this.identity.serve);

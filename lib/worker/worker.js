@@ -43,6 +43,7 @@ class WorkerRole {
     this.#session.departure.onSignals(emit);
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
+    if (this.#session.task) return this.#work(create, callback);
     let apps;
     const [app, monApp] = await createApp(create, (app) => (apps = adapt(app, this.#config.ports)));
     new IdleTimeout(this.#session.traffic, this.#session.counters, this.#config.timeout);
@@ -54,6 +55,13 @@ class WorkerRole {
     callback?.(app, monApp);
   }
 
+  // It does not listen: it is ready when `create` calls back, or earlier.
+  async #work(create, callback) {
+    if (!create) return;
+    await createApp(create, () => {});
+    this.#session.task.ready();
+    callback?.();
+  }
 }
 
 module.exports = { WorkerRole };

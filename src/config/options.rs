@@ -63,7 +63,9 @@ pub struct EcvOptions {
 pub struct Config {
     /// `false`: one process, no workers.
     pub cluster: bool,
-    /// Where the app listens; never empty.
+    /// Whether workers listen. `false`: they do other work, and are ready without it.
+    pub listen: bool,
+    /// Where the app listens; empty only where it does not.
     pub ports: Vec<Port>,
     /// Address the app listens on.
     pub host: String,
@@ -137,8 +139,10 @@ impl Config {
     /// Fails with `OptionUnknown` or `OptionInvalid`, naming the option.
     pub fn from_json(options: &Value) -> Result<Self> {
         let mut read = Reader::new("", options, "an object")?;
-        let config = Self {
+        let has_port = !read.is_null("port") && options.get("port").is_some();
+        let mut config = Self {
             cluster: read.boolean("cluster", true)?,
+            listen: read.boolean("listen", true)?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
             no_workers: read.workers("noWorkers", MAX_WORKERS)?.unwrap_or_else(parallelism),
@@ -194,6 +198,9 @@ impl Config {
                 got: config.blocked_after.to_string(),
             });
         }
+        if !config.listen {
+            config.check_without_listening(has_port)?;
+        }
         let inherited = config.ports.iter().find(|port| port.is_inherited());
         if let Some(Port::Unix(path)) = inherited.filter(|_| !config.cluster) {
             return Err(ClusterError::OptionInvalid {
@@ -205,6 +212,24 @@ impl Config {
             });
         }
         Ok(config)
+    }
+
+    /// Checks what workers that do not listen need.
+    fn check_without_listening(&mut self, has_port: bool) -> Result<()> {
+        let invalid = |name: &str, expected: &str, got: String| {
+            Err(ClusterError::OptionInvalid { name: name.into(), expected: expected.into(), got })
+        };
+        if has_port {
+            let expected = "left out where 'listen' is false";
+            return invalid("port", expected, "a port".into());
+        }
+        if self.min_ready_time >= self.start_timeout {
+            let expected = "less than startTimeout where 'listen' is false: by then a worker is \
+                            ready";
+            return invalid("minReadyTime", expected, self.min_ready_time.to_string());
+        }
+        self.ports.clear();
+        Ok(())
     }
 }
 

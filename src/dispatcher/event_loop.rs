@@ -138,6 +138,7 @@ impl EventLoop {
                     self.detach(worker);
                     (self.notify)(worker, DispatcherEvent::Gone(exit));
                 }
+                Request::Announce(worker) => self.announce_idle(worker),
                 Request::Drain(worker) => self.drain(worker),
                 Request::ReopenLogs(waits) => {
                     waits.store(false, Ordering::Release);

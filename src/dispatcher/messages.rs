@@ -21,6 +21,8 @@ pub enum Request {
     /// Removes a worker that is gone; what it did not take goes to others. Answered with
     /// `DispatcherEvent::Gone`, after its last reports.
     Detach(WorkerId, Exit),
+    /// Counts a worker as ready that does not listen, and passes that on as its report.
+    Announce(WorkerId),
     /// Gives a worker nothing new, and has it finish what it has.
     Drain(WorkerId),
     /// Has all workers open their log files again. The flag says that this request waits.

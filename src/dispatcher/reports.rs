@@ -142,6 +142,13 @@ impl EventLoop {
         (self.notify)(worker, DispatcherEvent::Serves(addresses, share));
     }
 
+    /// Announces a worker that does not listen, once.
+    pub(super) fn announce_idle(&mut self, worker: WorkerId) {
+        if self.workers.get(worker).is_some_and(|link| !link.is_ready()) {
+            self.announce(worker, Report::Ready { places: Vec::new(), settled: true });
+        }
+    }
+
     fn announce(&mut self, worker: WorkerId, ready: Report) {
         self.workers.change(worker, WorkerLink::set_ready);
         self.listeners.refresh_modes();

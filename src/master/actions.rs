@@ -155,6 +155,7 @@ impl Task {
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
             inspect_port: launch.inspect_port(row),
             cwd: launch.cwd.clone(),
+            ready_after: (!config.listen).then_some(config.min_ready_time),
             serve: launch.plain.then(plain),
         }
     }

@@ -7,8 +7,8 @@
 //! wait from each sender than this.
 //!
 //! - The task of a worker: its exit and a warning that its last messages are lost (`exit_watch`),
-//!   once each; warnings of messages that were too long, within the quota of its messages
-//!   (`node_ipc`).
+//!   once each; that it is ready, once, and warnings of messages that were too long, within the quota
+//!   of its messages (`node_ipc`).
 //! - The dispatcher: reports of a worker within the quota of its link, and its end, once.
 //! - The embedder: commands within a quota of bytes until they are answered; each signal once
 //!   (`assembly`).
@@ -37,6 +37,8 @@ pub(super) enum Input {
     Report(WorkerId, Report),
     /// All addresses of which the dispatcher gives a worker connections, after a change.
     Serves(WorkerId, Vec<EndpointAddress>),
+    /// A worker that does not listen says that it is ready.
+    SaysReady(WorkerId),
     /// A worker's process has ended.
     Exited(WorkerId, Exit),
     /// A worker's process has ended, and the dispatcher has passed on all its reports.

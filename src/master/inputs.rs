@@ -21,6 +21,9 @@ impl Task {
                 let addresses = addresses.iter().map(EndpointAddress::to_string).collect();
                 self.apply(Event::Serves { worker, addresses });
             }
+            Input::SaysReady(worker) => {
+                self.parts.dispatcher.send(Request::Announce(worker));
+            }
             Input::Exited(worker, exit) => {
                 // Its last reports, such as why it ended, come before its end.
                 if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {

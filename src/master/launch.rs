@@ -15,6 +15,11 @@ use crate::os::spawn::{IPC_FD, SpawnCommand};
 /// The variable that makes a process a worker. The preload removes it before the user's code runs.
 const ENV: &str = "CLUSTER2_WORKER";
 
+/// The variable with the worker's slot, for the user's code.
+const SLOT: &str = "CLUSTER2_SLOT";
+/// PM2's name for it, which configuration libraries read. A value that is given stays.
+const INSTANCE: &str = "NODE_APP_INSTANCE";
+
 /// What all workers are started with.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +53,7 @@ impl Launch {
             ("NODE_CHANNEL_SERIALIZATION_MODE", "json".to_owned()),
             ("NODE_UNIQUE_ID", identity.id.to_string()),
             (ENV, serde_json::to_string(identity)?),
+            (SLOT, identity.slot.to_string()),
         ];
         // After the user's own flags: the last one counts.
         let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
@@ -55,13 +61,15 @@ impl Launch {
             std::iter::once(&self.program).chain(&self.flags).chain(&inspect).chain(&self.args);
         let is_masters =
             |name: &str| own.iter().any(|(own, _)| *own == name) || VARIABLES.contains(&name);
+        let instance =
+            (!self.env.contains_key(INSTANCE)).then(|| (INSTANCE, identity.slot.to_string()));
         let inherited = self.env.iter().filter(|(name, _)| !is_masters(name));
         let inherited = inherited.map(|(name, value)| (name.as_str(), value));
         Ok(SpawnCommand {
             program: c_string(&self.program)?,
             args: args.map(|arg| c_string(arg)).collect::<io::Result<_>>()?,
             env: inherited
-                .chain(own.iter().map(|(name, value)| (*name, value)))
+                .chain(own.iter().chain(&instance).map(|(name, value)| (*name, value)))
                 .map(|(name, value)| c_string(&format!("{name}={value}")))
                 .collect::<io::Result<_>>()?,
         })
@@ -99,6 +107,10 @@ pub(super) struct WorkerIdentity {
     pub(super) inspect_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cwd: Option<String>,
+    /// For a worker that does not listen: after what time it is ready without saying so,
+    /// milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ready_after: Option<u64>,
     /// Set for a script that does not know of cluster2; see [`Launch::plain`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) serve: Option<PlainOptions>,

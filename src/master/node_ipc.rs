@@ -24,6 +24,9 @@ const SMALL_LINE: usize = 64 * 1024;
 /// Bytes of messages of one worker that its embedder has not taken; as much as a pipe holds.
 const UNTAKEN_BYTES: usize = 64 * 1024;
 
+/// What `process.send('ready')` sends.
+const READY: &str = "\"ready\"";
+
 /// Messages to a worker. Each occupies its share until the worker's end of the socket has taken it.
 pub(super) type Outgoing = mpsc::UnboundedReceiver<(String, Share)>;
 
@@ -34,6 +37,8 @@ pub(super) struct Messages {
     pub(super) inputs: Inputs,
     embedder: Arc<dyn Embedder>,
     quota: Quota,
+    /// The message `ready`, which counts once, says that the worker is ready.
+    tells_readiness: AtomicBool,
     /// The embedder has taken so little that reading waits for it.
     is_untaken: AtomicBool,
 }
@@ -46,7 +51,21 @@ impl Messages {
         inputs: Inputs,
     ) -> Self {
         let (quota, is_untaken) = (Quota::new(UNTAKEN_BYTES), AtomicBool::default());
-        Self { worker, pid, inputs, embedder, quota, is_untaken }
+        Self {
+            worker,
+            pid,
+            inputs,
+            embedder,
+            quota,
+            tells_readiness: AtomicBool::default(),
+            is_untaken,
+        }
+    }
+
+    /// Sets whether the message `ready` says that the worker is ready, as it does with PM2.
+    pub(super) fn with_readiness(self, tells_readiness: bool) -> Self {
+        self.tells_readiness.store(tells_readiness, Ordering::Relaxed);
+        self
     }
 
     /// Whether reading waits for the embedder.
@@ -84,6 +103,9 @@ impl Messages {
                 (None, node::answer_to_skipped(&line))
             };
             if let Some(message) = message {
+                if message.get() == READY && self.tells_readiness.swap(false, Ordering::Relaxed) {
+                    self.inputs.send(Input::SaysReady(self.worker));
+                }
                 let share = self.share(message.get().len()).await;
                 self.embedder.message(self.pid, self.worker.0, message, share);
             }

@@ -98,7 +98,8 @@ impl WorkerHandle {
         })?;
         let (messages, outgoing) = mpsc::unbounded_channel();
         let Listeners { embedder, inputs } = listeners;
-        let incoming = Messages::new(worker, pid, embedder, inputs);
+        let incoming = Messages::new(worker, pid, embedder, inputs)
+            .with_readiness(identity.ready_after.is_some());
         tasks.spawn(exit_watch::watch(incoming, watchable, ours, outgoing));
         let slot = identity.slot;
         let link = WorkerLink::new(worker, slot, orders, channel, theirs, row.clone(), waker);

@@ -42,6 +42,7 @@ const KINDS = [
 const PORTS = [0, 1, '3000'];
 const OPTIONS = {
   cluster: 'true or false',
+  listen: 'true or false',
   port: 'a port (0 to 65535), the path of a unix socket, or a list of them',
   host: 'a text',
   noWorkers: "a whole number from 1 to 1024, or 'max'",

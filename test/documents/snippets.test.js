@@ -20,7 +20,7 @@ const { until } = require('../helpers/wait');
 
 const BLOCKS = blocks();
 const KINDS =
-  'program plain beside terminal asks status log sh json cluster2.json ecosystem'.split(' ').concat('not run');
+  'program plain task beside terminal asks status log sh json cluster2.json ecosystem'.split(' ').concat('not run');
 const CLEAN = { code: 0, signal: null };
 /** The program that commands are run against: the first of the README. */
 const SERVER = BLOCKS.find(({ kind }) => kind === 'program').text;
@@ -139,15 +139,17 @@ describe('what the documentation shows', function () {
     });
   }
 
-  for (const { where, text } of of('plain')) {
-    it(`${where} serves under \`cluster2 start\``, async () => {
+  for (const { where, text, kind } of of('plain', 'task')) {
+    const flags = kind === 'task' ? '--no-listen' : '';
+    it(`${where} runs under \`cluster2 start ${flags}\``, async () => {
       const here = await place();
       write(here, text);
-      const line = `cd '${here.cwd}' && exec '${CLI}' start server.js --workers 2 --mon-port off --node '${NODE}'`;
+      const line = `cd '${here.cwd}' && exec '${CLI}' start server.js ${flags} --workers 2 --mon-port off --node '${NODE}'`;
       const master = new Tool('sh', ['-c', line]);
       await until(`all workers are ready: ${master.output}`, () => isReady(here.cwd));
-      await assertServes(text, here.port);
+      if (kind === 'plain') await assertServes(text, here.port);
       await master.stop();
+      assert.doesNotMatch(master.output, /SIGKILL|crash/);
     });
   }
 

@@ -12,6 +12,7 @@ describe('options without the addon', () => {
     const long = 'x'.repeat(100);
     const values = {
       cluster: [true, false, 'yes', 1, long, fun],
+      listen: [true, false, 'no', null],
       port: [
         0, 80, '80', ' 80 ', '+80', 65536, -1, 80.5, '80.5', '', 'app.sock', '\0app', '\0', 'a\0b',
         'systemd:web', 'systemd:', [], [1, 1], [0, 0], [1, '2', 'x'], [1, {}], {}, true, fun,
@@ -67,7 +68,9 @@ describe('options without the addon', () => {
       given.map((value) => ({ [name]: value })));
     const others = [
       {}, [], null, 'text', fun, { nope: 1 }, { zzz: 1, aaa: 1 },
-      { cluster: false, port: 'systemd:x' },
+      { cluster: false, port: 'systemd:x' }, { listen: false, port: 80 },
+      { listen: false, port: null }, { listen: false, minReadyTime: 30_000 },
+      { listen: false, minReadyTime: 5, startTimeout: 6, cluster: false },
     ];
     // The addon knows the limits of a container, which count for workers only.
     const normalize = (one, json) => ({ ...JSON.parse(one.normalizeOptions(json)), noWorkers: 0 });

@@ -46,11 +46,12 @@ describe('a worker', () => {
     assert.strictEqual(given, 'yes');
   });
 
-  it('sees none of our variables, nor do its children', async () => {
+  it('sees none of our variables except its number, nor do its children', async () => {
     const { env, forked, thread } = await look();
+    const number = ['CLUSTER2_SLOT'];
     assert.deepStrictEqual(
       { env, forked: forked.env, thread: thread.env },
-      { env: [], forked: [], thread: [] },
+      { env: number, forked: number, thread: number },
     );
   });
 
@@ -116,7 +117,7 @@ describe('a worker', () => {
       isWorker: false,
       args: ['forked'],
       execArgv: ['--no-warnings'],
-      env: [],
+      env: ['CLUSTER2_SLOT'],
     });
   });
 

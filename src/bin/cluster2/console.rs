@@ -206,6 +206,9 @@ fn innermost(report: &ExecutionReport) -> String {
 /// Returns the line that shows an event, if one does.
 fn line(event: &MasterEvent) -> Option<(Style, String)> {
     Some(match event {
+        MasterEvent::Listening { pid, addresses } if addresses.is_empty() => {
+            (GOOD, format!("worker {pid} is ready"))
+        }
         MasterEvent::Listening { pid, addresses } => {
             (GOOD, format!("worker {pid} is ready, listening on {}", addresses.join(", ")))
         }

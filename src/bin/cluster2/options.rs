@@ -72,6 +72,14 @@ pub const OPTIONS: &[Flag] = &[
         is the workers' PORT too [default: whatever the script listens on]",
     ),
     flag(
+        "listen",
+        "no-listen",
+        Kind::Switch(false),
+        "",
+        "Run workers that do not listen, as queue consumers: one is ready when it says \
+        process.send('ready'), or has lived for --min-ready-time",
+    ),
+    flag(
         "host",
         "host",
         Kind::Value,
