@@ -262,6 +262,11 @@ declare namespace Cluster {
      */
     listen?: boolean | null | undefined;
     /**
+     * What people call the cluster: in `status()`, on the page, on the command line.
+     * @default the `name` in the app's `package.json`, or that of its directory
+     */
+    name?: string | null | undefined;
+    /**
      * Where the app listens: a TCP port from 0 to 65535, the path of a unix socket, or a list of
      * them, not empty. 0: the kernel chooses one port for all workers.
      * @default 3000
@@ -540,14 +545,79 @@ declare namespace Cluster {
     stuckFor: number | null;
     /** ISO 8601. */
     startedAt: string;
-    /** How often the worker in that place was replaced. */
+    /**
+     * The part of the last second or two in which its event loop was not idle, from 0 to 1; `null`:
+     * not known yet.
+     */
+    eventLoopUtilization: number | null;
+    /** Processor time in the last second or two, percent of one core. */
+    cpuPercent: number;
+    /** How often the worker in that place was replaced, for whatever reason. */
     restarts: number;
+    /** How many workers in that place ended although nobody asked them to. */
+    crashes: number;
+  }
+
+  /** A place for one worker, from 0. */
+  export interface SlotStatus {
+    slot: number;
+    /** That of its worker; `waiting`: for the next one. */
+    state: WorkerStatus['state'] | 'waiting';
+    /** Of its worker. */
+    pid: number | null;
+    /** When its next worker starts, ISO 8601; `null`: it does not wait for one. */
+    nextStart: string | null;
+    /** How often its worker was replaced, for whatever reason. */
+    restarts: number;
+    /** How many of its workers ended although nobody asked them to. */
+    crashes: number;
+    /** How its latest worker that is gone ended. */
+    lastExit: LastExit | null;
+  }
+
+  /** How a worker ended. */
+  export interface LastExit {
+    /** ISO 8601. */
+    at: string;
+    pid: number;
+    code: number | null;
+    signal: Death['signal'];
+    reason: Death['reason'];
+    /** The error that it did not catch, in words. */
+    error: string | null;
+    /**
+     * Its last lines on standard error, as far as they are known, oldest first: those of a worker
+     * that was not ready, and with `output: 'files'` those of any.
+     */
+    lines: string[];
+  }
+
+  /** Something that happened in the cluster. */
+  export interface EventRecord {
+    /** Counts all events since the start, from 1. */
+    seq: number;
+    /** ISO 8601. */
+    time: string;
+    type:
+      | 'start' | 'ready' | 'exit' | 'reload' | 'recycle' | 'stuck' | 'blocked' | 'switch'
+      | 'warning';
+    level: 'info' | 'warn' | 'error';
+    slot: number | null;
+    pid: number | null;
+    /** In words; what a worker executes is on further lines. */
+    message: string;
   }
 
   export interface Status {
     running: true;
     master: {
       pid: number;
+      /** What people call the cluster: the option `name`. */
+      name: string;
+      /** The script that workers run; `null`: the process runs none. */
+      script: string | null;
+      /** The working directory of workers. */
+      directory: string;
       /** ISO 8601. */
       startedAt: string;
       /** Of Node. */
@@ -573,6 +643,8 @@ declare namespace Cluster {
       rss: number;
       /** Processor time, milliseconds. */
       cpu: number;
+      /** Processor time in the last second or two, percent of one core. */
+      cpuPercent: number;
     };
     workers: WorkerStatus[];
     ecv: {
@@ -580,6 +652,8 @@ declare namespace Cluster {
       disabled: boolean;
       /** When it was last switched, ISO 8601; at first, the start. */
       since: string;
+      /** Why there is no worker to send clients to; `null`: there is one. */
+      unavailable: string | null;
       /** Workers whose last check found something wrong. */
       unhealthy: Array<{ pid: number; reason: string }>;
     };
@@ -606,6 +680,10 @@ declare namespace Cluster {
       /** Drains that ended, and how long they took together, milliseconds. */
       drains: { count: number; total: number };
     };
+    /** The places that should have a worker; empty with `cluster: false`. */
+    slots: SlotStatus[];
+    /** What happened last, oldest first; 100 at most. */
+    events: EventRecord[];
   }
 
   /** A JavaScript function under way. */

@@ -50,4 +50,5 @@ mod single;
 mod single_flight;
 mod status;
 mod supervision;
+mod usage;
 mod worker;

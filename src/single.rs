@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::changed::Changed;
 use crate::config::Config;
-use crate::embedder::{Embedder, MasterEvent};
+use crate::embedder::{Embedder, Journal, MasterEvent};
 use crate::error::{ClusterError, Result};
 use crate::health::{self, ClusterHealth, HealthChecker, Problem};
 use crate::monitor::{Monitor, MonitorListener, Monitored, StatusSource, UserApp};
@@ -22,6 +22,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{STUCK_AFTER, Status, Time, Totals, UnhealthyWorker, WorkerStatus};
 use crate::status::{AppInfo, ClusterInfo};
+use crate::usage::Looks;
 use crate::worker::Beats;
 use crate::{os, status};
 
@@ -46,6 +47,9 @@ struct Process {
     endpoints: OnceLock<Vec<Endpoint>>,
     is_leaving: AtomicBool,
     health: Mutex<Health>,
+    looks: Mutex<Looks>,
+    /// What happened last.
+    journal: Mutex<Journal>,
     embedder: Arc<dyn Embedder>,
 }
 
@@ -77,6 +81,8 @@ impl Single {
             endpoints: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             health: Mutex::default(),
+            looks: Mutex::new(Looks::new(os::now())),
+            journal: Mutex::default(),
             embedder,
         });
         let user_app = Arc::default();
@@ -97,6 +103,8 @@ impl Single {
             endpoints.first().cloned().into_iter().for_each(|endpoint| checker.set_app(endpoint));
             checker
         });
+        let addresses = endpoints.iter().map(|endpoint| endpoint.at.to_string()).collect();
+        self.process.remember(&MasterEvent::Listening { pid: std::process::id(), addresses });
         // Set once: `serve` is called once.
         let _ = self.process.endpoints.set(endpoints);
         if has_app {
@@ -121,10 +129,11 @@ impl Single {
         self.user_app.taken();
     }
 
-    /// Makes a beat. The owner's event loop calls it each `interval`.
-    pub(crate) fn beat(&mut self, interval: Duration) {
+    /// Makes a beat. The owner's event loop calls it each `interval`, and has been `idle` so far.
+    pub(crate) fn beat(&mut self, interval: Duration, idle: Duration) {
         self.process.beat_interval.store(interval.as_millis() as u64, Ordering::Relaxed);
-        self.beats.beat(interval);
+        self.beats.beat(interval, idle);
+        lock(&self.process.looks).take_row(&self.process.row);
     }
 
     /// The row that JavaScript writes.
@@ -177,9 +186,11 @@ impl Process {
         let pid = std::process::id();
         let is_running = !self.is_leaving.load(Ordering::Relaxed);
         let started_at = Time(self.info.started_at);
-        let numbers = status::worker_numbers(pid, &self.row, self.stuck_for());
+        let looks = *lock(&self.looks);
+        let stuck_for = self.stuck_for();
+        let numbers = status::worker_numbers(pid, &self.row, &looks, stuck_for);
         let worker = WorkerStatus { started_at, ..numbers };
-        let problem = self.health().problem.clone();
+        let problem = lock(&self.health).problem.clone();
         let unhealthy = problem.map(|reason| UnhealthyWorker { pid, reason });
         let mut totals = Totals::default();
         status::add_counts(&mut totals, &self.row);
@@ -187,10 +198,16 @@ impl Process {
         let listening = endpoints.iter().map(|endpoint| endpoint.at.to_string()).collect();
         Status {
             running: true,
-            master: self.info.master(is_running, 0, listening),
+            master: self.info.master(is_running, 0, listening, &looks),
             workers: vec![worker],
-            ecv: status::health(&self.board.header(), unhealthy.into_iter().collect()),
+            ecv: status::health(
+                &self.board.header(),
+                stuck_for.map(describe_stuck),
+                unhealthy.into_iter().collect(),
+            ),
             totals,
+            slots: Vec::new(),
+            events: lock(&self.journal).after(0),
         }
     }
 
@@ -201,12 +218,19 @@ impl Process {
         (interval > 0 && age >= interval + STUCK_AFTER).then_some(age)
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn emit(&self, event: MasterEvent) {
+        self.remember(&event);
+        self.embedder.emit(event);
+    }
+
+    fn remember(&self, event: &MasterEvent) {
+        if let Some(described) = event.describe() {
+            lock(&self.journal).add(described, None);
+        }
     }
 
     fn on_switched(&self, disabled: bool, by: String) {
-        self.embedder.emit(if disabled {
+        self.emit(if disabled {
             MasterEvent::Disable { pid: None, reason: switched_off_by(&by) }
         } else {
             MasterEvent::Enable
@@ -215,12 +239,12 @@ impl Process {
 
     fn on_checked(&self, problem: Option<String>) {
         let is_news = {
-            let mut health = self.health();
+            let mut health = lock(&self.health);
             health.problem.clone_from(&problem);
             health.is_unhealthy.set(problem.is_some())
         };
         if is_news {
-            self.embedder.emit(match problem {
+            self.emit(match problem {
                 Some(reason) => MasterEvent::Disable { pid: Some(std::process::id()), reason },
                 None => MasterEvent::Enable,
             });
@@ -236,7 +260,7 @@ impl StatusSource for Process {
 
 impl ClusterHealth for Process {
     async fn warn(&self, message: String) {
-        self.embedder.emit(MasterEvent::Warning { message });
+        self.emit(MasterEvent::Warning { message });
     }
 
     async fn switched(&self, disabled: bool, by: String) {
@@ -248,7 +272,14 @@ impl ClusterHealth for Process {
     }
 
     async fn unavailable(&self) -> Problem {
-        let stuck = self.stuck_for()?;
-        Some(format!("the event loop has not turned for {} s", stuck / 1_000))
+        self.stuck_for().map(describe_stuck)
     }
+}
+
+fn describe_stuck(millis: u64) -> String {
+    format!("the event loop has not turned for {} s", millis / 1_000)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, app_name};
+use crate::os;
 use crate::os::proc_usage::{self, Usage};
 use crate::os::process;
 use crate::os::scoreboard::{Field, Header, Row};
@@ -14,6 +15,7 @@ use crate::protocol::status::{
     ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Time, Totals, UnhealthyWorker,
     WorkerStatus,
 };
+use crate::usage::Looks;
 
 /// What an embedder knows of the app.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +25,9 @@ pub struct AppInfo {
     pub node: String,
     /// Directory of the app's `package.json`, or of its script.
     pub root: PathBuf,
+    /// The script that workers run, an absolute path.
+    #[serde(default)]
+    pub script: Option<PathBuf>,
 }
 
 /// What does not change while the cluster runs.
@@ -31,6 +36,10 @@ pub(crate) struct ClusterInfo {
     pub(crate) config: Config,
     pub(crate) started_at: SystemTime,
     pub(crate) app: AppInfo,
+    /// What people call the cluster.
+    name: String,
+    /// The working directory of workers.
+    directory: PathBuf,
     /// Where the monitor listens, if it is on.
     pub(crate) monitor: Option<String>,
 }
@@ -38,7 +47,10 @@ pub(crate) struct ClusterInfo {
 impl ClusterInfo {
     /// Returns the info of a cluster that starts now.
     pub(crate) fn new(config: Config, app: AppInfo, monitor: Option<String>) -> Self {
-        Self { config, started_at: SystemTime::now(), app, monitor }
+        let name = config.name.clone().unwrap_or_else(|| app_name(&app.root));
+        let own = std::env::current_dir().unwrap_or_default();
+        let directory = config.cwd.as_ref().map_or(own.clone(), |cwd| own.join(cwd));
+        Self { started_at: SystemTime::now(), name, directory, config, app, monitor }
     }
 
     /// The answer to a command that ends the cluster.
@@ -52,10 +64,14 @@ impl ClusterInfo {
         is_running: bool,
         target: u32,
         listening: Vec<String>,
+        looks: &Looks,
     ) -> MasterStatus {
         let (rss, cpu) = process::usage();
         MasterStatus {
             pid: std::process::id(),
+            name: self.name.clone(),
+            script: self.app.script.as_ref().map(|script| script.display().to_string()),
+            directory: self.directory.display().to_string(),
             started_at: Time(self.started_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.app.node.clone(),
@@ -68,14 +84,19 @@ impl ClusterInfo {
             monitor: self.monitor.clone(),
             rss,
             cpu,
+            cpu_percent: looks.cpu_percent(os::now(), cpu),
         }
     }
 }
 
 /// What the health check tells load balancers.
-pub(crate) fn health(header: &Header, unhealthy: Vec<UnhealthyWorker>) -> EcvStatus {
+pub(crate) fn health(
+    header: &Header,
+    unavailable: Option<String>,
+    unhealthy: Vec<UnhealthyWorker>,
+) -> EcvStatus {
     let (disabled, since) = header.switched();
-    EcvStatus { disabled, since: Time::from_millis(since), unhealthy }
+    EcvStatus { disabled, since: Time::from_millis(since), unavailable, unhealthy }
 }
 
 /// Adds the counts of one process.
@@ -88,7 +109,12 @@ pub(crate) fn add_counts(totals: &mut Totals, row: &Row) {
 /// Returns the status of the ready worker `pid` with the numbers of its row, and what the kernel
 /// says. `stuck_for`: for how long its event loop has not turned, if it is stuck. The caller fills
 /// in the rest of its identity.
-pub(crate) fn worker_numbers(pid: u32, row: &Row, stuck_for: Option<u64>) -> WorkerStatus {
+pub(crate) fn worker_numbers(
+    pid: u32,
+    row: &Row,
+    looks: &Looks,
+    stuck_for: Option<u64>,
+) -> WorkerStatus {
     // Without a free descriptor, and while it ends: its own last word.
     let usage = proc_usage::usage(pid)
         .unwrap_or_else(|| Usage { rss: row.count(Field::Rss), cpu: row.get(Field::Cpu) });
@@ -110,8 +136,11 @@ pub(crate) fn worker_numbers(pid: u32, row: &Row, stuck_for: Option<u64>) -> Wor
             total: row.count(Field::RequestsTotal),
         },
         event_loop_delay: stuck_for.map_or(delay, |stuck| delay.max(stuck as f64)),
+        event_loop_utilization: looks.utilization(stuck_for.is_some()),
         rss: usage.rss,
         cpu: usage.cpu,
+        cpu_percent: looks.cpu_percent(os::now(), usage.cpu),
         restarts: 0,
+        crashes: 0,
     }
 }

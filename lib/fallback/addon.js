@@ -9,22 +9,13 @@
 // test/fallback/ compares; nothing here depends on a system; and what needs the addon fails with
 // CLUSTER2_ERR_PLATFORM and the reason.
 
-const path = require('node:path');
 const dns = require('node:dns/promises');
-const fs = require('node:fs');
+const { appRoot } = require('./app');
 const { failure } = require('./errors');
 const { Route } = require('./health-check');
 const { INHERITED, normalizeOptions } = require('./options');
 const { ask } = require('./remote');
 const { singleOf } = require('./single');
-
-/** As `app_root` of `src/config/rules.rs`. */
-function appRoot(directory) {
-  for (let above = directory; ; above = path.dirname(above)) {
-    if (fs.existsSync(path.join(above, 'package.json'))) return above;
-    if (above === path.dirname(above)) return directory;
-  }
-}
 
 /** The first address of the `host` option. A promise, as only the addon can wait for it. */
 async function resolveHost(host) {

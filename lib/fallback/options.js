@@ -113,6 +113,7 @@ const workers = kind(`a whole number from 1 to ${MAX_WORKERS}, or 'max'`, (value
 const OPTIONS = {
   cluster: [boolean, true],
   listen: [boolean, true],
+  name: [text, null],
   port: [ports, [3000]],
   host: [text, '0.0.0.0'],
   noWorkers: [workers, parallelism],

@@ -4,13 +4,17 @@
 // except those of the monitor, which needs the addon.
 
 const os = require('node:os');
+const path = require('node:path');
 const { version } = require('../../package.json');
 const { now } = require('../clock');
 const { Counters } = require('../http/counters');
+const { appName } = require('./app');
 const { failure } = require('./errors');
 const { Header } = require('./header');
 const { HealthCheck } = require('./health-check');
-const { statusOf } = require('./status');
+const { Journal } = require('./journal');
+const { place, statusOf } = require('./status');
+const { Looks } = require('./usage');
 
 /**
  * How long a shutdown goes on accepting clients, milliseconds. JavaScript cannot refuse new ones.
@@ -26,6 +30,8 @@ class Single {
   #header = new Header();
   #counters = new Counters();
   #listening = [];
+  #looks = new Looks(now());
+  #journal = new Journal();
   #isLeaving = false;
   #problem;
   #wasWell = true;
@@ -35,8 +41,12 @@ class Single {
   constructor(config, about, wake, missing) {
     this.#config = JSON.parse(config);
     this.#wake = wake;
-    const { node } = JSON.parse(about);
-    this.#info = { startedAt: new Date().toISOString(), version, node, hostname: os.hostname() };
+    const { node, root, script = null } = JSON.parse(about);
+    const { name, cwd } = this.#config;
+    this.#info = {
+      name: name ?? appName(root), script, directory: path.resolve(cwd ?? ''),
+      startedAt: new Date().toISOString(), version, node, hostname: os.hostname(),
+    };
     this.#checkScript(missing);
     const lacking = this.#lacking();
     if (lacking) this.#warn(`this is one process, without ${lacking}: ${missing}`);
@@ -66,6 +76,7 @@ class Single {
   }
 
   #emit(event) {
+    this.#journal.add(event);
     this.#events.push(event);
     if (this.#isAwake) return;
     this.#isAwake = true;
@@ -78,6 +89,8 @@ class Single {
 
   serve(endpoints) {
     this.#listening = JSON.parse(endpoints);
+    const addresses = this.#listening.map(place);
+    this.#journal.add({ type: 'listening', pid: process.pid, addresses });
   }
 
   healthCheck(config, endpoint) {
@@ -116,7 +129,10 @@ class Single {
       eventLoopDelay: Math.max(0, at - this.#nextBeat),
       rss: process.memoryUsage.rss(),
       cpu: (user + system) / 1e3,
+      idle: performance.eventLoopUtilization?.().idle ?? 0,
     });
+    const { cpu, idle } = this.#counters;
+    this.#looks.take({ at, cpu, idle });
     this.#nextBeat = at + interval;
   }
 
@@ -128,6 +144,11 @@ class Single {
       listening: this.#listening,
       numbers: this.#counters.snapshot(),
       health: { isDisabled, since, problem: this.#problem },
+      rates: {
+        cpuPercent: this.#looks.cpuPercent(now(), this.#counters.cpu),
+        eventLoopUtilization: this.#looks.utilization,
+      },
+      events: this.#journal.records,
     }));
   }
 

@@ -12,13 +12,16 @@ function place({ address, port, path }) {
 
 /**
  * @param {object} process
- * @param {object} process.info `startedAt`, `version`, `node`, `hostname`
+ * @param {object} process.info `name`, `script`, `directory`, `startedAt`, `version`, `node`,
+ *   `hostname`
  * @param {boolean} process.isLeaving
  * @param {object[]} process.listening an endpoint each
  * @param {object} process.numbers `Counters#snapshot`
+ * @param {object} process.rates `cpuPercent`, `eventLoopUtilization`
+ * @param {object[]} process.events
  * @param {{ isDisabled: boolean, since: number, problem: string= }} process.health
  */
-function statusOf({ info, isLeaving, listening, numbers, health }) {
+function statusOf({ info, isLeaving, listening, numbers, health, rates, events }) {
   const { pid, connections, requests, rss, cpu } = numbers;
   const { startedAt, ...about } = info;
   const { isDisabled, since, problem } = health;
@@ -36,15 +39,18 @@ function statusOf({ info, isLeaving, listening, numbers, health }) {
       monitor: null,
       rss,
       cpu,
+      cpuPercent: rates.cpuPercent,
     },
     // A stuck event loop would not answer.
     workers: [{
       slot: 0, pid, generation: 1, state: 'ready', stuckFor: null, startedAt,
-      connections, requests, eventLoopDelay: numbers.eventLoopDelay, rss, cpu, restarts: 0,
+      connections, requests, eventLoopDelay: numbers.eventLoopDelay, rss, cpu, ...rates,
+      restarts: 0, crashes: 0,
     }],
     ecv: {
       disabled: isDisabled,
       since: new Date(since).toISOString(),
+      unavailable: null,
       unhealthy: problem === undefined ? [] : [{ pid, reason: problem }],
     },
     totals: {
@@ -52,7 +58,9 @@ function statusOf({ info, isLeaving, listening, numbers, health }) {
       handed: 0, reclaimed: 0, moved: 0, waiting: 0,
       deaths: {}, reloads: 0, reloadsFailed: 0, drains: { count: 0, total: 0 },
     },
+    slots: [],
+    events,
   };
 }
 
-module.exports = { statusOf };
+module.exports = { place, statusOf };

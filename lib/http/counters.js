@@ -17,6 +17,7 @@ const FIELDS = [
   'cpu',
   'lastDescriptor',
   'polling',
+  'idle',
 ];
 
 const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));

@@ -83,7 +83,7 @@ class LastLines {
   #tell() {
     this.#untold = false;
     try {
-      this.#report(linesOf(this.#text));
+      this.#report(linesOf(this.#text).slice(-LINES));
     } catch {
       // As above.
     }
@@ -106,7 +106,16 @@ function linesOf(text) {
   // becomes U+FFFD.
   const clean = Buffer.from(stripVTControlCharacters(text).slice(-CHARACTERS)).toString();
   const lines = clean.split(/[\r\n]+/).map((line) => line.replace(/\p{Cc}+/gu, ' ').trimEnd());
-  return lines.filter(Boolean).slice(-LINES);
+  return lines.filter(Boolean);
 }
 
-module.exports = { LastLines };
+/**
+ * What Node is about to write of an uncaught error, for a worker that was ready: its lines are not
+ * remembered.
+ */
+function linesOfError(error) {
+  const { stack } = Object(error);
+  return typeof stack === 'string' ? linesOf(stack.slice(0, CHARACTERS)).slice(0, LINES) : [];
+}
+
+module.exports = { LastLines, linesOfError };

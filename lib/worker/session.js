@@ -15,7 +15,7 @@ const { CURRENT } = require('../symbols');
 const { Connections } = require('./connections');
 const { Departure } = require('./departure');
 const { GiveBack } = require('./give-back');
-const { LastLines } = require('./last-lines');
+const { LastLines, linesOfError } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
 const { Task } = require('./task');
@@ -44,6 +44,7 @@ class Session {
   connections = new Connections(this);
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #isClaimed = false;
+  #wasReady = false;
   /** Connections on their way back to the master. */
   back;
   #retrying;
@@ -145,6 +146,7 @@ class Session {
   /** Reports that all servers of the app listen. Not `settled`: others may follow. */
   ready(servers, { settled = true } = {}) {
     this.#lastLines.end();
+    this.#wasReady = true;
     this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
 
@@ -207,6 +209,7 @@ class Session {
   #reportUncaught(error) {
     try {
       this.report({ type: 'lastWords', words: describeUncaught(error) });
+      if (this.#wasReady) this.report({ type: 'lastLines', lines: linesOfError(error) });
     } catch {
       // The error itself is what matters, and Node prints it.
     }

@@ -15,7 +15,7 @@ use crate::embedder::Mailbox;
 use crate::error::ClusterError;
 use crate::health::HealthChecker;
 use crate::log;
-use crate::os::node_listener;
+use crate::os::{node_listener, uv};
 use crate::single::Single;
 
 /// This process, serving alone.
@@ -98,8 +98,10 @@ impl NativeSingle {
     /// Makes a beat; call it every `interval` milliseconds. In a worker the event loop does so
     /// itself; a single process may be a thread, whose event loop ends before the process does.
     #[napi]
-    pub fn beat(&mut self, interval: u32) {
-        self.single.beat(Duration::from_millis(u64::from(interval)));
+    pub fn beat(&mut self, env: &Env, interval: u32) -> napi::Result<()> {
+        let idle = uv::idle_time(env.get_uv_event_loop()?.cast());
+        self.single.beat(Duration::from_millis(u64::from(interval)), idle);
+        Ok(())
     }
 
     /// Returns the answer of `status()`, as JSON.

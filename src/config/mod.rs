@@ -19,4 +19,4 @@ pub use options::{Balance, Config, Output};
 pub(crate) use options::{EcvOptions, MAX_WORKERS};
 pub(crate) use port::INHERITED;
 pub use port::Port;
-pub use rules::{SECOND_INTERRUPT_AFTER, app_root};
+pub use rules::{SECOND_INTERRUPT_AFTER, app_name, app_root};

@@ -65,6 +65,8 @@ pub struct Config {
     pub cluster: bool,
     /// Whether workers listen. `false`: they do other work, and are ready without it.
     pub listen: bool,
+    /// What people call the cluster; `None`: as the app's package.
+    pub name: Option<String>,
     /// Where the app listens; empty only where it does not.
     pub ports: Vec<Port>,
     /// Address the app listens on.
@@ -143,6 +145,7 @@ impl Config {
         let mut config = Self {
             cluster: read.boolean("cluster", true)?,
             listen: read.boolean("listen", true)?,
+            name: read.optional_text("name")?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
             no_workers: read.workers("noWorkers", MAX_WORKERS)?.unwrap_or_else(parallelism),

@@ -17,6 +17,20 @@ pub fn app_root(directory: &Path) -> PathBuf {
         .to_owned()
 }
 
+/// Returns what people call the app whose root is `root`: the name in its `package.json`, or where
+/// there is none that of the directory.
+pub fn app_name(root: &Path) -> String {
+    package_name(root).unwrap_or_else(|| {
+        root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned()
+    })
+}
+
+fn package_name(root: &Path) -> Option<String> {
+    let text = std::fs::read(root.join("package.json")).ok()?;
+    let package: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    package["name"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +43,20 @@ mod tests {
         assert_eq!(app_root(&inner), inner);
         std::fs::write(temp.path().join("package/package.json"), "{}").unwrap();
         assert_eq!(app_root(&inner), temp.path().join("package"));
+    }
+
+    #[test]
+    fn an_app_is_called_as_its_package_or_its_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("shop");
+        std::fs::create_dir(&root).unwrap();
+        assert_eq!(app_name(&root), "shop");
+        for (text, name) in
+            [("{", "shop"), (r#"{"name":""}"#, "shop"), (r#"{"name":"@a/api"}"#, "@a/api")]
+        {
+            std::fs::write(root.join("package.json"), text).unwrap();
+            assert_eq!(app_name(&root), name, "{text}");
+        }
+        assert_eq!(app_name(Path::new("/")), "/");
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::execution::Execution;
+use crate::protocol::status::EventRecord;
 use crate::quota::Share;
 
 /// Something that happened in the cluster. `lib/master/master.js` makes events of its JSON.
@@ -35,6 +36,9 @@ pub enum MasterEvent {
         signal: Option<&'static str>,
         /// The cause, as a word: `crash`, `reload` and so on.
         reason: &'static str,
+        /// The error that it did not catch, in words.
+        #[serde(skip)]
+        error: Option<String>,
         /// What it executed when it was killed because it was unresponsive.
         executed: Option<Box<ExecutionReport>>,
     },
@@ -71,6 +75,12 @@ pub enum MasterEvent {
         replaced: u32,
         /// Whether another reload follows, which was requested meanwhile.
         again: bool,
+    },
+    /// A reload failed. For users this is a warning.
+    #[serde(rename = "warning")]
+    ReloadFailed {
+        /// Why, and which slots run what.
+        message: String,
     },
     /// A worker exceeded a threshold and is being replaced.
     Recycle {
@@ -156,6 +166,9 @@ pub struct Failure {
 pub trait Embedder: Send + Sync + 'static {
     /// Takes an event.
     fn emit(&self, event: MasterEvent);
+
+    /// Takes an event in words, just before the event itself.
+    fn record(&self, _record: &EventRecord) {}
 
     /// Takes a message of the worker with process id `pid` and worker id `id`. Until `share` is
     /// dropped, the message counts against the worker's quota: if that is used up, no more of the

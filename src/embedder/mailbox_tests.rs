@@ -22,7 +22,14 @@ fn numbers() -> impl Iterator<Item = String> {
 }
 
 fn died(pid: u32) -> MasterEvent {
-    MasterEvent::Died { pid, code: Some(0), signal: None, reason: "leave", executed: None }
+    MasterEvent::Died {
+        pid,
+        code: Some(0),
+        signal: None,
+        reason: "leave",
+        error: None,
+        executed: None,
+    }
 }
 
 fn fork(mailbox: &Mailbox, pids: std::ops::RangeInclusive<u32>) {

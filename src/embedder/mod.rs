@@ -3,8 +3,12 @@
 //! An [`Embedder`] is called on the threads of what it embeds, and must not block. One that takes
 //! events in its own time, as JavaScript does on its event loop, keeps them in a [`Mailbox`].
 
+mod description;
 mod events;
+mod journal;
 mod mailbox;
 
+pub use description::executing_lines;
 pub use events::{Answered, Embedder, ExecutionReport, Failure, MasterEvent};
+pub(crate) use journal::Journal;
 pub(crate) use mailbox::{Item, MESSAGE_OVERHEAD, Mailbox};

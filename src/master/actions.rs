@@ -46,7 +46,7 @@ impl Task {
 
     /// Why there is no worker to send clients to: none is ready, or all that serve the address that
     /// the health check probes are stuck.
-    fn unavailable(&self) -> Problem {
+    pub(super) fn unavailable(&self) -> Problem {
         let supervisor = &self.parts.supervisor;
         let mut ready = supervisor.ready_workers().peekable();
         if ready.peek().is_none() {
@@ -113,6 +113,7 @@ impl Task {
         let identity = self.identity(worker, slot, generation, row_index);
         let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
+        let written = output.and_then(|[_, err]| rustix::fs::fstat(err).ok());
         let (embedder, inputs) = (Arc::clone(&parts.embedder), parts.inputs.clone());
         match WorkerHandle::start(
             &identity,
@@ -123,7 +124,8 @@ impl Task {
             Listeners { embedder, inputs },
             &mut self.worker_tasks,
         ) {
-            Ok((handle, link)) => {
+            Ok((mut handle, link)) => {
+                handle.errors_before = written.map_or(0, |file| file.st_size.unsigned_abs());
                 let pid = handle.pid;
                 tracing::info!(pid, slot, generation, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(link)));

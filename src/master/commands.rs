@@ -19,6 +19,11 @@ impl Task {
         tracing::debug!(?command, "asked");
         match command {
             Command::Status => reply(Ok(json!(self.status()))),
+            Command::Events { after } => {
+                reply(Ok(
+                    json!({ "pid": std::process::id(), "events": self.journal.after(after) }),
+                ));
+            }
             Command::Stop => {
                 self.replies.add(Until::Ended, reply);
                 self.apply(Event::Stop);

@@ -11,7 +11,7 @@ use crate::protocol::Report;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Endpoint, EndpointAddress};
 use crate::status;
-use crate::supervision::Event;
+use crate::supervision::{Event, LastWords, WorkerRecord};
 
 impl Task {
     pub(super) fn on_input(&mut self, input: Input) {
@@ -94,13 +94,24 @@ impl Task {
                 self.past.drains.add(os::now().saturating_sub(since));
             }
             self.free_rows.insert(handle.row.index());
+            self.read_last_lines(worker, handle.errors_before);
         }
         self.replies.reopened(worker);
         self.end_execution(worker);
         self.apply(Event::Exited { worker, exit });
     }
 
-    pub(super) fn warn(&self, message: String) {
-        self.parts.embedder.emit(MasterEvent::Warning { message });
+    /// Reads what a worker that is gone wrote last, if it wrote into a file.
+    fn read_last_lines(&mut self, worker: WorkerId, size: u64) {
+        let known = self.parts.supervisor.worker(worker).map(WorkerRecord::last_words);
+        let unknown = known.filter(|words| words.lines.is_empty());
+        if let (Some(LastWords { slot, .. }), Some(logs)) = (unknown, &self.parts.logs) {
+            let lines = logs.last_lines(slot, size);
+            self.apply(Event::LastLines { worker, lines });
+        }
+    }
+
+    pub(super) fn warn(&mut self, message: String) {
+        self.emit(MasterEvent::Warning { message });
     }
 }

@@ -6,12 +6,18 @@
 //! two ends of a rotation, never overwrite each other; and a worker has the new files before it
 //! closes the old ones, so no line is lost.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Output};
 use crate::error::{ClusterError, Result};
+use crate::os::contained_files;
 use crate::os::directory::Directory;
+
+/// The lines that are shown of a worker that is gone, and the bytes that are searched for them.
+const LAST_LINES: usize = 10;
+const LAST_BYTES: u64 = 2_000;
 
 /// The log files of a cluster with `output: 'files'`.
 #[derive(Debug)]
@@ -40,6 +46,28 @@ impl LogFiles {
         &self.0
     }
 
+    /// Returns the last lines that the worker of `slot` wrote to standard error, oldest first. Its
+    /// file had `size` bytes when it started; a shorter one was rotated since. Whatever wrote them
+    /// counts: Node itself, V8, an addon. Fails without words: they are only for people.
+    pub(super) fn last_lines(&self, slot: u32, size: u64) -> Vec<String> {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let name = format!("worker-{slot}.err.log");
+            let mut file = contained_files::open(&self.0, name.as_ref())?;
+            let end = file.metadata()?.len();
+            let from = if end < size { 0 } else { size };
+            file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_BYTES))))?;
+            let mut text = Vec::new();
+            file.take(LAST_BYTES).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        let text = read().unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let printed = |line: &str| line.replace(char::is_control, " ").trim_end().to_owned();
+        let lines = text.lines().map(printed).filter(|line| !line.is_empty());
+        let lines: Vec<String> = lines.collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].to_vec()
+    }
+
     /// Opens standard output and error for a worker of `slot`.
     pub(super) fn open(&self, slot: u32) -> Result<[OwnedFd; 2]> {
         open(&self.0, slot)
@@ -62,4 +90,27 @@ pub(crate) fn reopen(path: &Path, slot: u32) -> Result<()> {
     let [out, err] = open(path, slot)?;
     let fail = ClusterError::system("replacing standard output and error");
     rustix::stdio::dup2_stdout(out).and_then(|()| rustix::stdio::dup2_stderr(err)).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_those_of_the_worker_itself() {
+        let temp = tempfile::tempdir().unwrap();
+        let logs = LogFiles(temp.path().to_owned());
+        let file = temp.path().join("worker-3.err.log");
+        let before = "of an earlier worker\n";
+        std::fs::write(&file, format!("{before}one\r\n\n\u{1b}[31mtwo\n")).unwrap();
+        let size = before.len() as u64;
+        assert_eq!(logs.last_lines(3, size), ["one", " [31mtwo"]);
+        std::fs::write(&file, "rotated\n").unwrap();
+        assert_eq!(logs.last_lines(3, size), ["rotated"]);
+        assert_eq!(logs.last_lines(4, 0), [""; 0]);
+        let many: String = (0..5_000).map(|line| format!("line {line}\n")).collect();
+        std::fs::write(&file, many).unwrap();
+        let last = logs.last_lines(3, size);
+        assert_eq!((last.len(), last[9].as_str()), (LAST_LINES, "line 4999"));
+    }
 }

@@ -1,13 +1,16 @@
 //! The state machine's notices: the events that the embedder gets, and replies that wait for them.
 
+use std::time::SystemTime;
+
 use serde_json::json;
 
 use super::task::Task;
 use crate::embedder::MasterEvent;
 use crate::error::ClusterError;
 use crate::os::scoreboard::Field;
+use crate::protocol::status::{LastExit, Time};
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::{Cause, Notice};
+use crate::supervision::{Cause, LastWords, Notice};
 
 impl Task {
     pub(super) fn announce(&mut self, notice: Notice) {
@@ -19,7 +22,7 @@ impl Task {
                 let addresses = endpoints.map(|endpoint| endpoint.at.to_string()).collect();
                 MasterEvent::Listening { pid, addresses }
             }
-            Notice::Died { worker, pid, exit, cause } => {
+            Notice::Died { worker, pid, exit, cause, last_words } => {
                 let executed = self.executions.forget(worker);
                 let executed = executed.filter(|_| cause == Cause::Unresponsive).map(Box::new);
                 *self.past.deaths.entry(cause.word()).or_default() += 1;
@@ -27,7 +30,12 @@ impl Task {
                     Exit::Code(code) => (Some(code), None),
                     Exit::Signal(signal) => (None, Some(signal)),
                 };
-                MasterEvent::Died { pid, code, signal, reason: cause.word(), executed }
+                let LastWords { slot, error, lines } = last_words;
+                let (at, reason) = (Time(SystemTime::now()), cause.word());
+                let last = LastExit { at, pid, code, signal, reason, error: error.clone(), lines };
+                self.last_exits.insert(slot, last);
+                let event = MasterEvent::Died { pid, code, signal, reason, error, executed };
+                return self.emit_in(Some(slot), event);
             }
             Notice::DrainTimedOut { worker, pid } => {
                 MasterEvent::Warning { message: self.drain_timed_out(worker, pid) }
@@ -44,7 +52,7 @@ impl Task {
                 self.past.reloads_failed += 1;
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
                 self.replies.reloaded(round, || Err(error()));
-                MasterEvent::Warning { message: error().message() }
+                MasterEvent::ReloadFailed { message: error().message() }
             }
             Notice::Recycling { pid, reason } => MasterEvent::Recycle { pid, reason },
             Notice::Unresponsive { worker, pid, age } => {
@@ -59,6 +67,21 @@ impl Task {
             Notice::Enabled => MasterEvent::Enable,
             Notice::Warning(message) => MasterEvent::Warning { message },
         };
+        self.emit(event);
+    }
+
+    /// Remembers the event, and passes it on to the embedder.
+    pub(super) fn emit(&mut self, event: MasterEvent) {
+        let of = |pid: u32| self.parts.supervisor.workers().find(|(_, one)| one.pid == Some(pid));
+        let worker = event.describe().and_then(|described| of(described.pid?));
+        let slot = worker.map(|(_, worker)| worker.slot);
+        self.emit_in(slot, event);
+    }
+
+    fn emit_in(&mut self, slot: Option<u32>, event: MasterEvent) {
+        if let Some(described) = event.describe() {
+            self.parts.embedder.record(self.journal.add(described, slot));
+        }
         self.parts.embedder.emit(event);
     }
 

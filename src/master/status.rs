@@ -1,14 +1,15 @@
 //! The status of the cluster, from the state machine's records, the scoreboard and the dispatcher.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use super::task::Task;
 use super::worker_handle::WorkerHandle;
 use crate::protocol::status::{
-    MasterStatus, ReloadProgress, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
+    MasterStatus, ReloadProgress, SlotStatus, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
 };
-use crate::status;
-use crate::supervision::{Progress, WorkerRecord, WorkerState};
+use crate::supervision::{Progress, SlotRecord, WorkerRecord, WorkerState};
+use crate::{os, status};
 
 impl Task {
     /// Returns the status as of now: takes a sample first.
@@ -17,12 +18,12 @@ impl Task {
         let supervisor = &self.parts.supervisor;
         let workers = supervisor.workers().filter_map(|(id, record)| {
             let handle = self.workers.get(&id)?;
-            let (stuck, restarts) =
-                (supervisor.stuck_for(record), supervisor.restarts(record.slot));
-            Some(worker_status(record, handle, stuck, restarts))
+            let slot = supervisor.slot(record.slot)?;
+            Some(worker_status(record, handle, supervisor.stuck_for(record), slot))
         });
         let mut workers: Vec<_> = workers.collect();
         workers.sort_by_key(|worker| (worker.slot, worker.generation));
+        let slots = supervisor.slots().map(|slot| self.slot_status(slot, &workers)).collect();
         let own = supervisor.master_problem().map(|problem| (std::process::id(), problem));
         let problems = supervisor.problems().chain(own);
         let unhealthy =
@@ -31,18 +32,43 @@ impl Task {
             running: true,
             master: self.master_status(),
             workers,
-            ecv: status::health(&self.parts.board.header(), problems.map(unhealthy).collect()),
+            ecv: status::health(
+                &self.parts.board.header(),
+                self.unavailable(),
+                problems.map(unhealthy).collect(),
+            ),
             totals: self.totals(),
+            slots,
+            events: self.journal.after(0),
         }
     }
 
     fn master_status(&self) -> MasterStatus {
         let supervisor = &self.parts.supervisor;
-        let (is_running, target) = (supervisor.is_running(), supervisor.target());
+        let (is_running, target) = (!supervisor.phase().is_leaving(), supervisor.target());
         let reload = supervisor
             .reload_progress()
             .map(|Progress { replaced, total, again }| ReloadProgress { replaced, total, again });
-        MasterStatus { reload, ..self.parts.info.master(is_running, target, self.listening()) }
+        MasterStatus {
+            reload,
+            ..self.parts.info.master(is_running, target, self.listening(), &self.looks)
+        }
+    }
+
+    fn slot_status(&self, record: SlotRecord, workers: &[WorkerStatus]) -> SlotStatus {
+        let SlotRecord { slot, holder, refill_at, restarts, crashes } = record;
+        let pid = holder.and_then(|id| self.parts.supervisor.worker(id)?.pid);
+        let worker = workers.iter().find(|worker| Some(worker.pid) == pid);
+        let wait = |at: u64| Duration::from_millis(at.saturating_sub(os::now()));
+        SlotStatus {
+            slot,
+            state: worker.map_or("waiting", |worker| worker.state),
+            pid,
+            next_start: refill_at.map(|at| Time(SystemTime::now() + wait(at))),
+            restarts,
+            crashes,
+            last_exit: self.last_exits.get(&slot).cloned(),
+        }
     }
 
     /// The addresses at which ready workers serve, in the order of the first worker that said so.
@@ -79,9 +105,9 @@ fn worker_status(
     record: &WorkerRecord,
     handle: &WorkerHandle,
     stuck_for: Option<u64>,
-    restarts: u32,
+    slot: SlotRecord,
 ) -> WorkerStatus {
-    let numbers = status::worker_numbers(handle.pid, &handle.row, stuck_for);
+    let numbers = status::worker_numbers(handle.pid, &handle.row, &handle.looks, stuck_for);
     let state = match record.state {
         WorkerState::Starting { .. } => "starting",
         WorkerState::Ready { .. } => numbers.state,
@@ -93,7 +119,8 @@ fn worker_status(
         generation: record.generation,
         state,
         started_at: Time(handle.started_at),
-        restarts,
+        restarts: slot.restarts,
+        crashes: slot.crashes,
         ..numbers
     }
 }

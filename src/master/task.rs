@@ -24,18 +24,20 @@ use super::worker_handle::WorkerHandle;
 use crate::changed::Changed;
 use crate::clock::Millis;
 use crate::dispatcher::{Dispatcher, Request};
-use crate::embedder::{Embedder, Failure, MasterEvent};
+use crate::embedder::{Embedder, Failure, Journal, MasterEvent};
 use crate::error::ClusterError;
 use crate::health::HealthChecker;
 use crate::monitor::Monitor;
 use crate::os;
+use crate::os::process;
 use crate::os::scoreboard::{Field, Scoreboard};
 use crate::protocol::Endpoint;
-use crate::protocol::status::Totals;
+use crate::protocol::status::{LastExit, Totals};
 use crate::protocol::worker::WorkerId;
 use crate::remote::{ControlServer, PidDirectory};
 use crate::status::ClusterInfo;
 use crate::supervision::{Event, Outcome, Reading, Supervisor};
+use crate::usage::Looks;
 
 /// How often the files in the `pids` directory are checked.
 const CHECK_PIDS_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +72,12 @@ pub(super) struct Task {
     pub(super) free_rows: BTreeSet<usize>,
     /// Totals of workers that have exited.
     pub(super) past: Totals,
+    /// How the latest worker of each slot ended.
+    pub(super) last_exits: BTreeMap<u32, LastExit>,
+    /// What happened last.
+    pub(super) journal: Journal,
+    /// What the master itself uses.
+    pub(super) looks: Looks,
     pub(super) replies: WaitingReplies,
     pub(super) executions: ExecutionResults,
     /// Whether no new client is admitted any more.
@@ -146,6 +154,9 @@ impl Task {
             worker_tasks: JoinSet::new(),
             free_rows: (0..parts.board.rows()).collect(),
             past: Totals::default(),
+            last_exits: BTreeMap::new(),
+            journal: Journal::default(),
+            looks: Looks::new(os::now()),
             replies: WaitingReplies::default(),
             executions: ExecutionResults::default(),
             is_closed: false,
@@ -170,6 +181,10 @@ impl Task {
     }
 
     pub(super) fn sample(&mut self) {
+        self.looks.take_cpu(os::now(), process::processor_time());
+        for handle in self.workers.values_mut() {
+            handle.looks.take_row(&handle.row);
+        }
         let reading = |(id, handle): (&WorkerId, &WorkerHandle)| Reading {
             worker: *id,
             beat: handle.row.count(Field::Beat),
@@ -186,7 +201,7 @@ impl Task {
         if self.pids_problem.set(problem.clone())
             && let Some(message) = problem
         {
-            self.parts.embedder.emit(MasterEvent::Warning { message });
+            self.warn(message);
         }
     }
 

@@ -25,6 +25,7 @@ use crate::os::{process, spawn};
 use crate::protocol::Endpoint;
 use crate::protocol::worker::WorkerId;
 use crate::quota::{Quota, Share};
+use crate::usage::Looks;
 
 /// Bytes of messages that may wait for one worker to read them.
 const UNREAD_BYTES: usize = 4 * 1024 * 1024;
@@ -40,6 +41,10 @@ pub(super) struct WorkerHandle {
     pub(super) own_addresses: BTreeSet<String>,
     /// When its drain began, on the monotonic clock, milliseconds.
     pub(super) draining_since: Option<u64>,
+    /// Bytes in its file of standard error when it started, if it writes into one.
+    pub(super) errors_before: u64,
+    /// What it uses.
+    pub(super) looks: Looks,
     /// For what it executes.
     pub(super) execution: ExecutionLink,
     pidfd: Arc<OwnedFd>,
@@ -110,6 +115,8 @@ impl WorkerHandle {
             endpoints: Vec::new(),
             own_addresses: BTreeSet::new(),
             draining_since: None,
+            errors_before: 0,
+            looks: Looks::new(crate::os::now()),
             execution,
             pidfd,
             messages,

@@ -65,6 +65,35 @@ fn duration(duration: Duration) -> String {
     }
 }
 
+/// Formats a duration in its two largest units and few characters: `4m12s`.
+pub fn short_duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
+        (0, ..) => format!("{hours}h{minutes}m"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
+
+/// Formats a number in at most four characters below 10^12, such as `120k`.
+pub fn short_count(number: f64) -> String {
+    const UNITS: [&str; 4] = ["", "k", "M", "G"];
+    let (mut number, mut unit) = (number.max(0.0), 0);
+    while number >= 9_999.5 && unit + 1 < UNITS.len() {
+        number /= 1000.0;
+        unit += 1;
+    }
+    if unit > 0 && number >= 999.5 && unit + 1 < UNITS.len() {
+        return format!("{:.1}{}", number / 1000.0, UNITS[unit + 1]);
+    }
+    if unit == 0 && number > 0.0 && number < 9.95 && number.fract() > 0.0 {
+        return format!("{number:.1}");
+    }
+    format!("{number:.0}{}", UNITS[unit])
+}
+
 /// Formats milliseconds, from a second on as seconds.
 pub fn millis(millis: f64) -> String {
     if millis < 1000.0 {
@@ -91,6 +120,11 @@ mod tests {
             [-1.0, 0.0, 0.04, 9.94, 9.96, 1234.5].map(amount),
             ["0", "0", "0.0", "9.9", "10", "1,235"]
         );
+        let short =
+            [0.0, 7.0, 7.25, 9_999.0, 12_345.0, 999_400.0, 1_234_567.0, 5e9].map(short_count);
+        assert_eq!(short, ["0", "7", "7.2", "9999", "12k", "999k", "1.2M", "5.0G"]);
+        let short = [59, 61, 3_700, 90_000].map(|time| short_duration(Duration::from_secs(time)));
+        assert_eq!(short, ["59s", "1m1s", "1h1m", "1d1h"]);
         let sizes = [0.0, 999.0, 1000.0, 64.0 * 1048576.0, 1000.0 * 1048576.0].map(bytes);
         assert_eq!(
             sizes,

@@ -16,7 +16,7 @@ use super::router::{Router, Settings, StatusSource};
 use super::server::{Limits, RequestFilter, serve_within};
 use crate::error::{ClusterError, Result};
 use crate::protocol::status::{
-    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Status, Time, Totals,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, SlotStatus, Status, Time, Totals,
     UnhealthyWorker, WorkerStatus,
 };
 
@@ -61,9 +61,25 @@ pub(super) fn worker(slot: u32, state: &'static str) -> WorkerStatus {
         connections: ConnectionCounts { active: 3, total: 70, timed_out: 2 },
         requests: RequestCounts { active: 1, total: 500 },
         event_loop_delay: 1.5,
+        event_loop_utilization: Some(0.25),
         rss: 64 << 20,
         cpu: 1234.0,
+        cpu_percent: 12.5,
         restarts: 2,
+        crashes: 1,
+    }
+}
+
+/// Slot `number` of the worker in that state.
+pub(super) fn slot(number: u32, state: &'static str) -> SlotStatus {
+    SlotStatus {
+        slot: number,
+        state,
+        pid: Some(4000 + number),
+        next_start: None,
+        restarts: 2,
+        crashes: 1,
+        last_exit: None,
     }
 }
 
@@ -74,6 +90,9 @@ pub(super) fn status() -> Status {
         running: true,
         master: MasterStatus {
             pid: 3999,
+            name: "<shop>".into(),
+            script: Some("/srv/shop/server.js".into()),
+            directory: "/srv/shop".into(),
             started_at,
             version: "0.1.0".into(),
             node: "v24.1.0".into(),
@@ -86,11 +105,13 @@ pub(super) fn status() -> Status {
             monitor: None,
             rss: 80 << 20,
             cpu: 900.0,
+            cpu_percent: 1.5,
         },
         workers: vec![worker(0, "ready"), worker(1, "draining")],
         ecv: EcvStatus {
             disabled: false,
             since: started_at,
+            unavailable: None,
             unhealthy: vec![UnhealthyWorker { pid: 4001, reason: "status <500>".into() }],
         },
         totals: Totals {
@@ -100,6 +121,8 @@ pub(super) fn status() -> Status {
             deaths: [("crash", 1), ("recycle", 2)].into(),
             ..Totals::default()
         },
+        slots: vec![slot(0, "ready"), slot(1, "draining")],
+        events: Vec::new(),
     }
 }
 

@@ -150,9 +150,13 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 
 /// Returns the resident memory (bytes) and processor time (milliseconds) of this process.
 pub fn usage() -> (u64, f64) {
+    (resident_memory("self").unwrap_or(0), processor_time())
+}
+
+/// Returns the processor time of this process, milliseconds.
+pub fn processor_time() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let cpu = time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6;
-    (resident_memory("self").unwrap_or(0), cpu)
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 /// Returns the resident memory of a process, bytes. `process`: its pid, or `self`.

@@ -48,6 +48,9 @@ pub enum Field {
     LastDescriptor,
     /// Whether its event loop waits for events: 1 or 0. See `admission_row`.
     Polling,
+    /// Time in which its event loop waited for events since its start, milliseconds; 0 if libuv
+    /// does not count it.
+    Idle,
 }
 
 /// The last cell of a row, which JavaScript does not know: whether a process is taking from the
@@ -56,7 +59,7 @@ const CLAIM: usize = FIELDS - 1;
 
 impl Field {
     /// The names in order, for the comparison with JavaScript.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "taken",
         "beat",
         "connectionsActive",
@@ -69,6 +72,7 @@ impl Field {
         "cpu",
         "lastDescriptor",
         "polling",
+        "idle",
     ];
 }
 

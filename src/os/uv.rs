@@ -44,6 +44,7 @@ struct Api {
     timer_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
     timer_start: unsafe extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
     backend_fd: unsafe extern "C" fn(*const c_void) -> c_int,
+    metrics_idle_time: unsafe extern "C" fn(*mut c_void) -> u64,
     unref: unsafe extern "C" fn(*mut c_void),
     set_data: unsafe extern "C" fn(*mut c_void, *mut c_void),
     get_data: unsafe extern "C" fn(*const c_void) -> *mut c_void,
@@ -66,6 +67,7 @@ impl Api {
                 timer_init: function(c"uv_timer_init")?,
                 timer_start: function(c"uv_timer_start")?,
                 backend_fd: function(c"uv_backend_fd")?,
+                metrics_idle_time: function(c"uv_metrics_idle_time")?,
                 unref: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 get_data: function(c"uv_handle_get_data")?,
@@ -252,6 +254,15 @@ pub fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
     let api = Api::get().filter(|_| !event_loop.is_null())?;
     // SAFETY: the loop is this thread's.
     Some(unsafe { (api.backend_fd)(event_loop) }).filter(|fd| *fd >= 0)
+}
+
+/// Returns how long `event_loop` has waited for events since its start; zero where it does not
+/// count that. Node has its loops count it, for `performance.eventLoopUtilization()`.
+pub fn idle_time(event_loop: *mut c_void) -> Duration {
+    let api = Api::get().filter(|_| !event_loop.is_null());
+    // SAFETY: the loop is this thread's, and lives.
+    let nanoseconds = api.map(|api| unsafe { (api.metrics_idle_time)(event_loop) });
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 fn check(status: c_int) -> io::Result<()> {

@@ -14,6 +14,12 @@ pub const MAX_BODY: usize = 8 * 1024 * 1024;
 pub enum Command {
     /// Answers what `status()` documents.
     Status,
+    /// Answers with the last events, as `status()` has them.
+    Events {
+        /// Only those after this number.
+        #[serde(default)]
+        after: u64,
+    },
     /// Kill all workers; answers when they are gone.
     Stop,
     /// Shut down gracefully; answers when the cluster is closed to new clients, or with `wait` when

@@ -51,6 +51,84 @@ pub struct Status {
     pub ecv: EcvStatus,
     /// Counters since the master's start, including workers that have exited.
     pub totals: Totals,
+    /// The slots that should have a worker; empty with `cluster: false`.
+    pub slots: Vec<SlotStatus>,
+    /// What happened last, oldest first; at most [`EVENTS`].
+    pub events: Vec<EventRecord>,
+}
+
+/// How many events are remembered.
+pub const EVENTS: usize = 100;
+
+/// The place of one worker.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotStatus {
+    /// Its number, from 0.
+    pub slot: u32,
+    /// That of its worker, or `waiting` for the next one.
+    pub state: &'static str,
+    /// Process id of its worker.
+    pub pid: Option<u32>,
+    /// When its next worker starts, if it waits for one.
+    pub next_start: Option<Time>,
+    /// How often its worker was replaced, for whatever reason.
+    pub restarts: u32,
+    /// How many of its workers ended although nobody asked them to.
+    pub crashes: u32,
+    /// How its latest worker that is gone ended.
+    pub last_exit: Option<LastExit>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastExit {
+    /// When the master saw its end.
+    pub at: Time,
+    /// Its process id.
+    pub pid: u32,
+    /// Its exit code, if it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<&'static str>,
+    /// The reason that `died` gives.
+    pub reason: &'static str,
+    /// The error that it did not catch, in words.
+    pub error: Option<String>,
+    /// Its last lines on standard error, as far as they are known, oldest first.
+    pub lines: Vec<String>,
+}
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// Somebody should know.
+    Warn,
+    /// A worker was lost, or a command failed.
+    Error,
+}
+
+/// Something that happened in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventRecord {
+    /// Counts all events since the start, from 1.
+    pub seq: u64,
+    /// When it happened.
+    pub time: Time,
+    /// `start`, `ready`, `exit`, `reload`, `recycle`, `stuck`, `blocked`, `switch` or `warning`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// The slot that it is about.
+    pub slot: Option<u32>,
+    /// Process id of the worker that it is about.
+    pub pid: Option<u32>,
+    /// What happened, in words. What a worker executes is on further lines.
+    pub message: String,
 }
 
 /// The master process.
@@ -59,6 +137,12 @@ pub struct Status {
 pub struct MasterStatus {
     /// Process id.
     pub pid: u32,
+    /// What people call the cluster: the option `name`, or that of the app's package.
+    pub name: String,
+    /// The script that workers run, an absolute path. `None`: the process runs no script.
+    pub script: Option<String>,
+    /// The working directory of workers.
+    pub directory: String,
     /// When it began to listen.
     pub started_at: Time,
     /// Version of cluster2-rs.
@@ -83,6 +167,8 @@ pub struct MasterStatus {
     pub rss: u64,
     /// Processor time it used, milliseconds.
     pub cpu: f64,
+    /// Processor time of late, percent of one core.
+    pub cpu_percent: f64,
 }
 
 /// A reload under way.
@@ -122,12 +208,19 @@ pub struct WorkerStatus {
     pub requests: RequestCounts,
     /// By how much its last timer was late, milliseconds.
     pub event_loop_delay: f64,
+    /// The part of the time in which its event loop was not idle of late, from 0 to 1. `None`: it
+    /// is not known yet.
+    pub event_loop_utilization: Option<f64>,
     /// Its resident memory, bytes.
     pub rss: u64,
     /// Processor time it used, milliseconds.
     pub cpu: f64,
-    /// How often the worker of that slot was replaced.
+    /// Processor time of late, percent of one core.
+    pub cpu_percent: f64,
+    /// How often the worker of that slot was replaced, for whatever reason.
     pub restarts: u32,
+    /// How many workers of that slot ended although nobody asked them to.
+    pub crashes: u32,
 }
 
 /// Connections of one worker.
@@ -158,6 +251,8 @@ pub struct EcvStatus {
     pub disabled: bool,
     /// When it was last switched; before that, when the master started.
     pub since: Time,
+    /// Why there is no worker to send clients to, such as `no worker is ready`.
+    pub unavailable: Option<String>,
     /// Workers whose last check found the app unhealthy.
     pub unhealthy: Vec<UnhealthyWorker>,
 }

@@ -23,7 +23,8 @@ impl Supervisor {
     }
 
     pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
-        if self.workers.remove(&id).is_some() {
+        if let Some(worker) = self.workers.remove(&id) {
+            self.slot_crashed(worker.slot);
             self.notify(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, None, now);
             self.on_loss(id, &reason, now);
@@ -49,8 +50,12 @@ impl Supervisor {
             WorkerState::Draining { cause, .. } => (cause, false),
             WorkerState::Killed { cause } => (cause, cause == Cause::StartTimeout),
         };
+        if cause.is_crash() {
+            self.slot_crashed(worker.slot);
+        }
         if let Some(pid) = worker.pid {
-            self.notify(Notice::Died { worker: id, pid, exit, cause });
+            let last_words = worker.last_words();
+            self.notify(Notice::Died { worker: id, pid, exit, cause, last_words });
         }
         let ready_for = worker.ready_for(now);
         self.vacate(id, ready_for, now);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Millis;
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::worker::Cause;
+use crate::supervision::worker::{Cause, LastWords};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub(crate) enum Event {
     MasterChecked { problem: Option<String> },
     /// Someone switched the health check off or on; `by` says who, in words.
     Switched { disabled: bool, by: String },
-    /// The last lines on standard error of a worker that is not ready yet, oldest first. They
-    /// replace those of an earlier event.
+    /// The last lines on standard error of a worker that is not ready yet, or is about to end,
+    /// oldest first. They replace those of an earlier event.
     LastLines { worker: WorkerId, lines: Vec<String> },
     /// The numbers of all living workers, read at intervals of [`Supervisor::sample_interval`].
     ///
@@ -93,7 +93,7 @@ pub(crate) enum Notice {
     /// A worker is ready.
     Listening { pid: u32 },
     /// A worker's process is gone.
-    Died { worker: WorkerId, pid: u32, exit: Exit, cause: Cause },
+    Died { worker: WorkerId, pid: u32, exit: Exit, cause: Cause, last_words: LastWords },
     /// A worker did not finish its drain in time; it is killed with its open connections.
     DrainTimedOut { worker: WorkerId, pid: u32 },
     /// A reload begins to replace worker `pid`; `replaced` of `total` are done.

@@ -43,9 +43,9 @@ pub(crate) use blocks::STACK_WITHIN;
 pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
 pub(crate) use replacements::Progress;
 pub(crate) use samples::beat_interval;
-pub(crate) use supervisor::{Limits, Supervisor};
+pub(crate) use supervisor::{Limits, SlotRecord, Supervisor};
 pub(crate) use thresholds::Thresholds;
-pub(crate) use worker::{Cause, WorkerRecord, WorkerState};
+pub(crate) use worker::{Cause, LastWords, WorkerRecord, WorkerState};
 
 #[cfg(test)]
 mod simulation;

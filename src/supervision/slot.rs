@@ -10,6 +10,8 @@ use crate::supervision::backoff::Backoff;
 pub(super) struct Slot {
     /// Workers that the slot ever had.
     pub(super) generation: u32,
+    /// How many of them ended although nobody asked them to.
+    pub(super) crashes: u32,
     pub(super) backoff: Backoff,
     pub(super) occupancy: Occupancy,
 }

@@ -40,6 +40,20 @@ pub(crate) struct Limits {
     pub(crate) thresholds: Thresholds,
 }
 
+/// What users are shown of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotRecord {
+    pub(crate) slot: u32,
+    /// The worker that holds it.
+    pub(crate) holder: Option<WorkerId>,
+    /// When the next worker starts, on the machine's clock, if the slot waits for one.
+    pub(crate) refill_at: Option<Millis>,
+    /// How many times its worker was replaced, for whatever reason.
+    pub(crate) restarts: u32,
+    /// How many of its workers ended although nobody asked them to.
+    pub(crate) crashes: u32,
+}
+
 /// Decides which workers live. See the room's text for what always holds.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -198,9 +212,27 @@ impl Supervisor {
         self.target as u32
     }
 
-    /// How many times the slot's worker was replaced.
-    pub(crate) fn restarts(&self, slot: u32) -> u32 {
-        self.slots.get(slot as usize).map_or(0, |slot| slot.generation.saturating_sub(1))
+    /// The slots that should have a worker.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRecord> {
+        (0..self.target()).filter_map(|slot| self.slot(slot))
+    }
+
+    pub(crate) fn slot(&self, number: u32) -> Option<SlotRecord> {
+        let slot = self.slots.get(number as usize)?;
+        Some(SlotRecord {
+            slot: number,
+            holder: slot.holder(),
+            refill_at: slot.refill_at().map(|at| self.clock.on_machine(at)),
+            restarts: slot.generation.saturating_sub(1),
+            crashes: slot.crashes,
+        })
+    }
+
+    /// Counts a crash in `slot`.
+    pub(super) fn slot_crashed(&mut self, slot: u32) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.crashes = slot.crashes.saturating_add(1);
+        }
     }
 
     /// The worker that holds `slot`.

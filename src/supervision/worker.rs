@@ -29,6 +29,11 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// Whether the worker ended although nobody asked it to.
+    pub(crate) fn is_crash(self) -> bool {
+        matches!(self, Self::Crash | Self::StartTimeout | Self::Unresponsive)
+    }
+
     /// The `reason` of the event `died`.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -69,6 +74,17 @@ pub(super) enum Health {
     Unhealthy(String),
 }
 
+/// What a worker said of its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LastWords {
+    /// The slot in which it was.
+    pub(crate) slot: u32,
+    /// The error that it did not catch, in words.
+    pub(crate) error: Option<String>,
+    /// Its last lines on standard error, oldest first.
+    pub(crate) lines: Vec<String>,
+}
+
 /// The supervisor's record of one worker process.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerRecord {
@@ -91,7 +107,7 @@ pub(crate) struct WorkerRecord {
     pub(super) jitter: f64,
     /// The error that it did not catch, in words.
     pub(super) uncaught_error: Option<String>,
-    /// Its last lines on standard error before it was ready.
+    /// Its last lines on standard error before it was ready, or before its end.
     pub(super) last_lines: Vec<String>,
 }
 
@@ -143,6 +159,12 @@ impl WorkerRecord {
         }
     }
 
+    /// Returns what it said of its end.
+    pub(crate) fn last_words(&self) -> LastWords {
+        let (error, lines) = (self.uncaught_error.clone(), self.last_lines.clone());
+        LastWords { slot: self.slot, error, lines }
+    }
+
     /// Describes its end in one line, with its uncaught error and its last lines.
     pub(super) fn describe_end(&self, how: &str) -> String {
         let pid = self.pid.unwrap_or_default();
@@ -150,7 +172,8 @@ impl WorkerRecord {
         if let Some(error) = &self.uncaught_error {
             description.push_str(&format!(": {error}"));
         }
-        if !self.last_lines.is_empty() {
+        let repeats = |line: &String| self.uncaught_error.as_ref() == Some(line);
+        if !self.last_lines.first().is_none_or(repeats) {
             let lines = self.last_lines.join(" | ");
             description.push_str(&format!("; its last lines on stderr: {lines}"));
         }

@@ -24,8 +24,10 @@ impl Beats {
         Self { row, due: u64::MAX }
     }
 
-    /// Makes a beat; the next one is due after `interval`.
-    pub fn beat(&mut self, interval: Duration) {
+    /// Makes a beat; the next one is due after `interval`. `idle`: how long the event loop has
+    /// waited for events since its start.
+    pub fn beat(&mut self, interval: Duration, idle: Duration) {
+        self.row.set(Field::Idle, idle.as_secs_f64() * 1e3);
         self.beat_at(os::now_micros(), interval);
     }
 
@@ -53,7 +55,8 @@ mod tests {
         let row = Scoreboard::create(1).unwrap().row(0).unwrap();
         let mut beats = Beats::new(row.clone());
         let interval = Duration::from_millis(10);
-        beats.beat(interval);
+        beats.beat(interval, Duration::from_micros(1_500));
+        assert_eq!(row.get(Field::Idle), 1.5);
         assert!(row.count(Field::Beat) > 0);
         assert_eq!(row.get(Field::EventLoopDelay), 0.0, "the first is never late");
         assert!(

@@ -142,8 +142,8 @@ impl MasterLink {
         Acceptor::start(&self.acceptor, event_loop, notify)
             .map_err(ClusterError::system("preparing to accept"))?;
         let mut beats = Beats::new(self.row.clone());
-        beats.beat(beat);
-        uv::every(event_loop, beat, move || beats.beat(beat))
+        beats.beat(beat, uv::idle_time(event_loop));
+        uv::every(event_loop, beat, move || beats.beat(beat, uv::idle_time(event_loop)))
             .map_err(ClusterError::system("starting the beats"))?;
         let responder = self.execution.take().map(|channel| Responder::new(channel, event_loop));
         let sockets = self.acceptor.borrow().sockets().clone();

@@ -13,6 +13,9 @@ const { VERSION } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
+const APP = "require('http').createServer().listen(process.env.PORT)";
+const FIXTURE = path.join(__dirname, '..', 'fixtures', 'plain.js');
+
 describe('cluster2 status', () => {
   let folder;
   beforeEach(() => (folder = emptyFolder()));
@@ -22,13 +25,18 @@ describe('cluster2 status', () => {
     const script = await startPlain();
     const { status, stdout } = cluster2(script.cwd, 'status');
     assert.strictEqual(status, 0);
+    assert.match(stdout, /^cluster2-rs: all 2 workers are ready\n/);
+    const about = stdout.replaceAll('\n    ', ' ');
     assert.match(
-      stdout,
+      about,
       new RegExp(
-        `^cluster2 \\d+\\.\\d+\\.\\d+ on .+: master ${script.pid}, running, Node ${VERSION}, up \\d+ s$`,
+        `^cluster2 \\d+\\.\\d+\\.\\d+ on .+: master ${script.pid}, up \\d+ s, \\d+% CPU, .*; ` +
+          `Node ${VERSION}$`,
         'm',
       ),
     );
+    assert.match(about, new RegExp(`^running ${FIXTURE} in ${fs.realpathSync(script.cwd)}$`, 'm'));
+    assert.match(about, /^so far 0 connections .*, 0 requests; 0 of 0 reloads failed$/m);
     assert.match(
       stdout,
       new RegExp(`^listening on 127\\.0\\.0\\.1:${script.port}; monitor off$`, 'm'),
@@ -40,19 +48,42 @@ describe('cluster2 status', () => {
       script.workers().sort(),
     );
     assert.ok(
-      rows.every((row) => /^[01] +\d+ +1 +ready +\d+ s /.test(row)),
+      rows.every((row) => /^[01] +\d+ +ready +\d+s +0 +0 +- +\S+ +\d+% +\S+ MiB +1 +0$/.test(row)),
       stdout,
     );
+    assert.ok(stdout.split('\n').every((line) => line.length <= 80), stdout);
   });
 
   it('says how many workers are ready, if some are missing', async () => {
     const script = await startPlain();
-    assert.doesNotMatch(cluster2(script.cwd, 'status').stdout, /workers are ready/);
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
     script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
     await until('it is said', () =>
-      /^0 of 2 workers are ready$/m.test(cluster2(script.cwd, 'status').stdout),
+      / NO WORKER IS READY, of 2$/m.test(cluster2(script.cwd, 'status').stdout),
     );
+  });
+
+  it('calls the cluster by its name: the option, the package, or the directory', async () => {
+    const named = await startPlain({ flags: ['--name', 'the shop'] });
+    assert.match(cluster2(named.cwd, 'status').stdout, /^the shop: all 2 workers are ready\n/);
+    assert.strictEqual(statusOf(named.cwd).master.name, 'the shop');
+    for (const [name, text] of [['app.js', APP], ['package.json', '{ "name": "@acme/api" }']])
+      fs.writeFileSync(path.join(folder, name), text);
+    const packaged = await startPlain({ file: path.join(folder, 'app.js'), cwd: folder });
+    const { name, script, directory } = statusOf(packaged.cwd).master;
+    assert.deepStrictEqual(
+      { name, script, directory },
+      { name: '@acme/api', script: path.join(folder, 'app.js'), directory: folder },
+    );
+  });
+
+  it('shows a shutdown from its request on', async () => {
+    const script = await startPlain({ flags: ['--shutdown-delay', '60000'] });
+    script.kill();
+    await until('it is leaving', () => statusOf(script.cwd).master.state === 'leaving');
+    assert.match(cluster2(script.cwd, 'status').stdout, /: leaving, the cluster is shutting down\n/);
+    cluster2(script.cwd, 'stop');
+    await script.ended();
   });
 
   it('names a path that is not a directory', () => {
@@ -91,11 +122,11 @@ describe('cluster2 status', () => {
     const ended = new Promise((resolve) => watch.on('close', resolve));
     await until('there is a second picture', () => seen.split('master').length > 3);
     const rates = seen
-      .split('restarts')
+      .split('crashes')
       .at(-1)
       .split('\n')
       .slice(1, 3)
-      .map((row) => row.trim().split(/ {2,}/).at(-5));
+      .map((row) => row.trim().split(/ +/)[6]);
     assert.deepStrictEqual(rates, ['0', '0']);
     script.kill();
     assert.strictEqual(await within('it ends', ended, 10_000), 3);

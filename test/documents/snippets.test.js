@@ -238,8 +238,12 @@ describe('what the documentation shows', function () {
             .map(([key, inner]) => [key, key === 'deaths' ? 'counts' : shape(inner)]),
         );
       };
+      const told = await until('all is measured', async () => {
+        const now = await status(running.cwd);
+        return now.workers.every((worker) => worker.eventLoopUtilization !== null) && now;
+      });
       assert.deepStrictEqual(
-        shape(await status(running.cwd)),
+        shape(told),
         shape(new Function(`return (${text})`)()),
       );
       await stop(running);

@@ -19,6 +19,7 @@ describe('options without the addon', () => {
       ],
       host: ['localhost', '', 1, 'a\0b'],
       noWorkers: [1, '4', 0, 1024, 1025, 1.5, { $type: 'NaN' }, [], null, 'max', 'Max'],
+      name: ['shop', '', 7, null],
       pids: ['x', ''],
       logs: ['x', 1],
       output: ['inherit', 'prefix', 'files', 'file'],

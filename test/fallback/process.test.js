@@ -105,7 +105,8 @@ describe('without the addon', () => {
     assert.strictEqual((await post(port, '/ecv/disable', { authorization })).status, 204);
     assert.strictEqual(await checked(port), 400);
     const { enable, status } = await call(script, { enable: [], status: [] });
-    assert.deepStrictEqual([enable.disabled, status.ecv], [false, { ...enable, unhealthy: [] }]);
+    const ecv = { ...enable, unavailable: null, unhealthy: [] };
+    assert.deepStrictEqual([enable.disabled, status.ecv], [false, ecv]);
     assert.strictEqual(await checked(port), 200);
     await call(script, { disable: [] });
     assert.strictEqual(await checked(port), 400);

@@ -149,7 +149,12 @@ describe('what stands in for the addon', () => {
       const status = JSON.parse(process.status());
       process.end();
       const { hostname, os: system, listening, node, version, state, target } = status.master;
-      return { form: form(status), hostname, system, listening, node, version, state, target };
+      const { name, script, directory } = status.master;
+      const events = status.events.map(({ time, ...event }) => ({ ...event, isTimed: time > '2' }));
+      return {
+        form: form(status), hostname, system, listening, node, version, state, target,
+        name, script, directory, events,
+      };
     };
     assertSame(statusOf);
   });

@@ -81,6 +81,19 @@ fn start() -> Command {
             "Node \
         itself [default: node, found in PATH]",
         ))
+        .arg(
+            Arg::new("format")
+                .long("log-format")
+                .value_name("FORMAT")
+                .env("CLUSTER2_LOG_FORMAT")
+                .hide_env_values(true)
+                .value_parser(["text", "json"])
+                .help(
+                    "The master's own lines on standard error: text, with times where that is \
+                    neither a terminal nor journald, or json, one object on each line [default: \
+                    text]",
+                ),
+        )
         .args([PIDS.arg(), LOGS.arg()])
         .args(OPTIONS.iter().map(|flag| flag.arg()))
 }
@@ -135,6 +148,10 @@ pub fn command() -> Command {
         .subcommand(on_running("status", "Shows the cluster").args([
             switch("json", "json", 'j', "As JSON, for programs"),
             switch("watch", "watch", 'w', "Again and again, each second"),
+        ]))
+        .subcommand(on_running("events", "Shows what happened last, oldest first").args([
+            switch("json", "json", 'j', "As JSON, one event on each line"),
+            switch("follow", "follow", 'f', "Go on with what happens"),
         ]))
         .subcommand(
             on_running("stack", "Shows what workers execute, also those that are stuck").args([

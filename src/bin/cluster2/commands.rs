@@ -11,7 +11,7 @@ use cluster2_rs::remote;
 use serde_json::Value;
 
 use super::args::Scale;
-use super::{Failed, console, print, settings};
+use super::{Failed, line, print, settings};
 
 /// How often progress is polled.
 const POLL_EVERY: Duration = Duration::from_millis(200);
@@ -98,7 +98,7 @@ fn ask_with_progress(
 ) -> Result<Value, Failed> {
     let mut show_progress = || {
         if let Some(status) = remote::glance(pids) {
-            progress.changes(&status).iter().for_each(|line| console::note(line));
+            progress.changes(&status).iter().for_each(|text| line::note(text));
         }
     };
     show_progress();

@@ -51,7 +51,8 @@ pub fn launch(
         cwd,
         plain: true,
     };
-    Ok((launch, AppInfo { node: version, root: app_root(script.parent().unwrap_or(&script)) }))
+    let root = app_root(script.parent().unwrap_or(&script));
+    Ok((launch, AppInfo { node: version, root, script: Some(script) }))
 }
 
 fn text(path: impl AsRef<Path>) -> Result<String, Failed> {

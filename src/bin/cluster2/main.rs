@@ -8,14 +8,18 @@
 mod args;
 mod commands;
 mod console;
+mod events;
 mod flags;
 mod launch;
+mod line;
 mod logs;
 mod options;
 mod settings;
 mod stack;
 mod start;
 mod status;
+mod status_table;
+mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -51,6 +55,19 @@ impl Failed {
         Self { code: 0, text: String::new() }
     }
 
+    /// Whether the cluster could not start, or has ended by itself.
+    fn is_of_start(&self) -> bool {
+        self.code == 255
+    }
+
+    /// Writes the text as one of the master's lines; nothing is left to be written.
+    fn written_to(self, format: line::Format) -> Self {
+        if !self.text.is_empty() {
+            line::write_line(format, &line::Line::failure(self.text));
+        }
+        Self { code: self.code, text: String::new() }
+    }
+
     /// No cluster runs here.
     pub fn not_running(text: impl Into<String>) -> Self {
         Self { code: 3, text: text.into() }
@@ -80,7 +97,7 @@ fn main() -> ExitCode {
         Err(Failed { code, text }) => {
             if !text.is_empty() {
                 // Standard error may be closed.
-                let _ = writeln!(io::stderr(), "cluster2: {}", console::printable(&text));
+                let _ = writeln!(io::stderr(), "cluster2: {}", line::printable(&text));
             }
             ExitCode::from(code)
         }
@@ -91,6 +108,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failed> {
     match matches.subcommand() {
         Some(("start", matches)) => start::start(matches),
         Some(("status", matches)) => status::status(matches),
+        Some(("events", matches)) => events::events(matches),
         Some(("stack", matches)) => stack::stack(matches),
         Some(("logs", matches)) => logs::logs(matches),
         Some(("completions", matches)) => completions(matches),

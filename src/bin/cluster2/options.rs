@@ -64,6 +64,13 @@ pub const OPTIONS: &[Flag] = &[
         "Number of workers; max: as many as processors that this process may use [default: max]",
     ),
     flag(
+        "name",
+        "name",
+        Kind::Value,
+        "NAME",
+        "What people call the cluster [default: the name of its package]",
+    ),
+    flag(
         "port",
         "port",
         Kind::List,

@@ -2,14 +2,14 @@
 
 use anstyle::{AnsiColor, Style};
 use clap::ArgMatches;
-use cluster2_rs::embedder::ExecutionReport;
+use cluster2_rs::embedder::{ExecutionReport, executing_lines};
 use cluster2_rs::monitor::format;
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::protocol::execution::Execution;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::console::{executing_lines, printable};
+use super::line::printable;
 use super::{Failed, commands, print, settings};
 
 const BOLD: Style = Style::new().bold();

@@ -19,6 +19,7 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 
 use super::console::{Console, ConsoleEmbedder};
 use super::launch::launch;
+use super::line::Format;
 use super::{Failed, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
@@ -30,6 +31,18 @@ const SIGNALS: [i32; 8] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, S
 
 /// Runs the command: a cluster, until it has ended.
 pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
+    let format = Format::of(matches.get_one::<String>("format").map(String::as_str));
+    run(matches, format).map_err(|failed| match format {
+        Format::Json => failed.written_to(format),
+        // A wrong command line is seen at once.
+        Format::Text { has_times } if has_times && failed.is_of_start() => {
+            failed.written_to(format)
+        }
+        Format::Text { .. } => failed,
+    })
+}
+
+fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     log::start();
     // A launcher may have left signals blocked, which would never arrive.
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
@@ -37,7 +50,7 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let terminal = Terminal::at_start();
     let file = settings::File::now(matches);
     let config = settings::read(matches)?;
-    let (console, written) = Console::open().map_err(cannot)?;
+    let (console, written) = Console::open(format).map_err(cannot)?;
     let (launch, app) = launch(&config, matches, &console)?;
     let greeting = greeting(&config);
     // Before anything is started, so that no signal is missed.

@@ -1,7 +1,8 @@
 //! `cluster2 status`: the status of a cluster, for people or for programs.
+//!
+//! What always holds: the first line says whether the cluster serves, in red if no worker is ready;
+//! and the table is no wider than 80 columns.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -9,28 +10,30 @@ use clap::ArgMatches;
 use cluster2_rs::monitor::format;
 use cluster2_rs::protocol::control::Command;
 use serde_json::Value;
-use tabwriter::TabWriter;
 
-use super::console::printable;
+use super::line::printable;
+use super::status_table::{Before, number, since, table, troubles};
+use super::table::wrap;
 use super::{Failed, commands, print, settings};
 
 /// Time between two statuses of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 const BOLD: Style = Style::new().bold();
-const COLUMNS: &str =
-    "slot\tpid\tgen\tstate\tup\tconnections\trequests\treq/s\tdelay\tcpu\tmemory\trestarts";
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
 
 /// Runs the command.
 pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let ask = || commands::ask(&pids, &Command::Status);
-    let shown = |status: &Value, before: Option<&(Value, Instant)>| {
-        if matches.get_flag("json") { Ok(format!("{status:#}\n")) } else { page(status, before) }
+    let shown = |status: &Value, before: Before<'_>| {
+        if matches.get_flag("json") { format!("{status:#}\n") } else { page(status, before) }
     };
     if !matches.get_flag("watch") {
         let status = ask()?;
-        print(shown(&status, None)?.as_bytes())?;
+        print(shown(&status, None).as_bytes())?;
         return if status["running"] == true { Ok(()) } else { Err(not_running(&pids, &status)) };
     }
     let mut before: Option<(Value, Instant)> = None;
@@ -40,7 +43,7 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
             return Err(not_running(&pids, &status));
         }
         let clear = if matches.get_flag("json") { "" } else { CLEAR };
-        print(format!("{clear}{}", shown(&status, before.as_ref())?).as_bytes())?;
+        print(format!("{clear}{}", shown(&status, before.as_ref())).as_bytes())?;
         before = Some((status, Instant::now()));
         std::thread::sleep(WATCH_EVERY);
     }
@@ -53,154 +56,94 @@ fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
     )
 }
 
-/// Returns a few lines about the cluster and a table of the workers. `before` is an older status,
-/// for rates.
-fn page(status: &Value, before: Option<&(Value, Instant)>) -> Result<String, Failed> {
+/// Returns a few lines about the cluster, a table of the workers, and what is wrong with them.
+fn page(status: &Value, before: Before<'_>) -> String {
     if status["running"] != true {
-        return Ok(String::new());
+        return String::new();
     }
-    let mut text = summary(status);
-    let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
-    writeln!(table, "{}", bold(COLUMNS))?;
-    for worker in status["workers"].as_array().into_iter().flatten() {
-        writeln!(table, "{}", row(worker, before))?;
-    }
-    let table = table.into_inner().map_err(|error| Failed::new(error.to_string()))?;
-    text.push_str(&String::from_utf8_lossy(&table));
-    Ok(text.replace('\u{a0}', " "))
-}
-
-/// Makes each column bold on its own, so that the escapes count for no column's width.
-fn bold(columns: &str) -> String {
-    let each = columns.split('\t').map(|name| format!("{BOLD}{name}{BOLD:#}"));
-    each.collect::<Vec<_>>().join("\t")
+    let text = format!("{}\n{}{}", summary(status), table(status, before), troubles(status));
+    text.replace('\u{a0}', " ")
 }
 
 fn summary(status: &Value) -> String {
     let master = &status["master"];
     let text = |name: &str| printable(master[name].as_str().unwrap_or_default());
+    let is_leaving = master["state"] == "leaving";
+    let (style, state) = state(status, is_leaving);
+    let mut lines = vec![format!("{BOLD}{}{BOLD:#}: {style}{state}{style:#}", text("name"))];
+    if let Some(reload) = master["reload"].as_object() {
+        let again = if reload["again"] == true { "; once more after that" } else { "" };
+        let (replaced, total) = (&reload["replaced"], &reload["total"]);
+        lines.push(format!("reload: {replaced} of {total} workers are new{again}"));
+    }
+    let (style, words) = rotation(&status["ecv"], is_leaving);
+    lines.push(format!("health check {style}{words}{style:#}"));
     let listening: Vec<&str> =
         master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut lines = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        lines,
-        "{BOLD}cluster2 {}{BOLD:#} on {}: master {}, {}, Node {}, up {}",
+    let nowhere =
+        if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
+    let monitor = master["monitor"].as_str().unwrap_or("off");
+    lines.push(wrap(&format!("listening on {nowhere}; monitor {monitor}")));
+    lines.push(wrap(&format!("running {}", script(&text("script"), &text("directory")))));
+    lines.push(wrap(&format!(
+        "cluster2 {} on {}: master {}, up {}, {:.0}% CPU, {}; Node {}",
         text("version"),
         text("hostname"),
         master["pid"],
-        text("state"),
-        text("node"),
         since(&master["startedAt"]),
-    );
-    let nowhere =
-        if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
-    let _ = writeln!(
-        lines,
-        "listening on {nowhere}; monitor {}",
-        master["monitor"].as_str().unwrap_or("off")
-    );
-    let ready = status["workers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|worker| worker["state"] == "ready")
-        .count();
-    let target = master["target"].as_u64().unwrap_or_default();
-    if (ready as u64) < target && master["state"] != "leaving" {
-        let _ = writeln!(lines, "{ready} of {target} workers are ready");
-    }
-    if let Some(reload) = master["reload"].as_object() {
-        let again = if reload["again"] == true { "; once more after that" } else { "" };
-        let _ = writeln!(
-            lines,
-            "reload: {} of {} workers are new{again}",
-            reload["replaced"], reload["total"]
-        );
-    }
-    let _ = writeln!(lines, "{}", rotation(&status["ecv"], master["state"] == "leaving"));
+        master["cpuPercent"].as_f64().unwrap_or_default(),
+        format::bytes(master["rss"].as_f64().unwrap_or_default()),
+        text("node"),
+    )));
     let totals = &status["totals"];
-    let _ = writeln!(
-        lines,
-        "so far {} connections, {} requests, {} moved, {} reloads, {} waiting\n",
-        number(&totals["connections"]),
-        number(&totals["requests"]),
-        number(&totals["moved"]),
-        number(&totals["reloads"]),
-        number(&totals["waiting"]),
-    );
-    lines
+    let count = |name: &str| totals[name].as_u64().unwrap_or_default();
+    let reloads = count("reloads") + count("reloadsFailed");
+    let total = |name: &str| number(&totals[name]);
+    lines.push(wrap(&format!(
+        "so far {} connections ({} moved, {} timed out, {} waiting), {} requests; {} of {} \
+         reloads failed",
+        total("connections"),
+        total("moved"),
+        total("timedOut"),
+        total("waiting"),
+        total("requests"),
+        total("reloadsFailed"),
+        format::count(reloads),
+    )));
+    lines.join("\n") + "\n"
 }
 
-fn rotation(ecv: &Value, is_leaving: bool) -> String {
+/// Returns what is to be known first, and how it looks.
+fn state(status: &Value, is_leaving: bool) -> (Style, String) {
+    let workers = status["workers"].as_array().into_iter().flatten();
+    let ready = workers.filter(|worker| worker["state"] == "ready").count() as u64;
+    let target = status["master"]["target"].as_u64().unwrap_or_default();
+    match ready {
+        _ if is_leaving => (YELLOW, "leaving, the cluster is shutting down".to_owned()),
+        0 => (RED, format!("NO WORKER IS READY, of {target}")),
+        _ if ready < target => (YELLOW, format!("{ready} of {target} workers are ready")),
+        1 if target == 1 => (GREEN, "its worker is ready".to_owned()),
+        _ => (GREEN, format!("all {target} workers are ready")),
+    }
+}
+
+/// Names a script by its path below the directory, if it lies there.
+fn script(script: &str, directory: &str) -> String {
+    let below = script.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
+    format!("{} in {directory}", below.unwrap_or(script))
+}
+
+fn rotation(ecv: &Value, is_leaving: bool) -> (Style, String) {
     let unhealthy = ecv["unhealthy"].as_array().and_then(|unhealthy| unhealthy.first());
-    let (color, words) = match unhealthy {
-        _ if is_leaving => (AnsiColor::Yellow, "DISABLED: the cluster is shutting down".to_owned()),
-        _ if ecv["disabled"] == true => {
-            (AnsiColor::Yellow, format!("DISABLED for {}", since(&ecv["since"])))
-        }
-        Some(found) => {
+    let unavailable = ecv["unavailable"].as_str();
+    match (unavailable, unhealthy) {
+        _ if is_leaving => (YELLOW, "DISABLED: the cluster is shutting down".to_owned()),
+        _ if ecv["disabled"] == true => (YELLOW, format!("DISABLED for {}", since(&ecv["since"]))),
+        (Some(reason), _) => (RED, format!("WARNING: {}", printable(reason))),
+        (None, Some(found)) => {
             let reason = printable(found["reason"].as_str().unwrap_or_default());
-            (AnsiColor::Red, format!("WARNING: {reason}"))
+            (RED, format!("WARNING: {reason}"))
         }
-        None => (AnsiColor::Green, "AVAILABLE".to_owned()),
-    };
-    let style = color.on_default();
-    format!("health check {style}{words}{style:#}")
-}
-
-fn row(worker: &Value, before: Option<&(Value, Instant)>) -> String {
-    let state = worker["state"].as_str().unwrap_or_default();
-    let stuck_for = worker["stuckFor"].as_u64();
-    let color = match state {
-        _ if stuck_for.is_some() => AnsiColor::Red,
-        "ready" => AnsiColor::Green,
-        "killed" => AnsiColor::Red,
-        _ => AnsiColor::Yellow,
-    };
-    let style = color.on_default();
-    let rate =
-        |path: [&str; 2]| Some((worker[path[0]][path[1]].as_f64()?, earlier(worker, before?)?));
-    let requests = rate(["requests", "total"]);
-    let rate = requests.map_or("-".to_owned(), |(now, (then, seconds))| {
-        format::amount((now - then["requests"]["total"].as_f64().unwrap_or(now)) / seconds)
-    });
-    [
-        worker["slot"].to_string(),
-        worker["pid"].to_string(),
-        worker["generation"].to_string(),
-        format!("{style}{}{style:#}", format::state(state, stuck_for)),
-        since(&worker["startedAt"]),
-        format!(
-            "{} of {}",
-            number(&worker["connections"]["active"]),
-            number(&worker["connections"]["total"])
-        ),
-        format!(
-            "{} of {}",
-            number(&worker["requests"]["active"]),
-            number(&worker["requests"]["total"])
-        ),
-        rate,
-        format::millis(worker["eventLoopDelay"].as_f64().unwrap_or_default()),
-        format::millis(worker["cpu"].as_f64().unwrap_or_default()),
-        format::bytes(worker["rss"].as_f64().unwrap_or_default()),
-        worker["restarts"].to_string(),
-    ]
-    .join("\t")
-}
-
-/// Returns the same worker in an older status, and how many seconds ago that was.
-fn earlier<'a>(worker: &Value, (status, at): &'a (Value, Instant)) -> Option<(&'a Value, f64)> {
-    let then = status["workers"].as_array()?.iter().find(|then| then["pid"] == worker["pid"])?;
-    Some((then, at.elapsed().as_secs_f64()))
-}
-
-fn number(value: &Value) -> String {
-    format::count(value.as_u64().unwrap_or_default())
-}
-
-fn since(time: &Value) -> String {
-    let at = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    at.map_or_else(|| "?".to_owned(), |at| format::age(at.into()))
+        (None, None) => (GREEN, "AVAILABLE".to_owned()),
+    }
 }

@@ -12,13 +12,13 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::holders::holders;
-use crate::protocol::status::{BUCKETS, Durations, Status, WorkerStatus};
+use super::holders::{Holders, holders};
+use crate::protocol::status::{BUCKETS, Durations, SlotStatus, Status, WorkerStatus};
 
 /// The beginning of every metric's name.
 const PREFIX: &str = "cluster2";
 /// The states of a worker.
-const STATES: [&str; 5] = ["starting", "ready", "stuck", "draining", "killed"];
+const STATES: [&str; 6] = ["starting", "ready", "stuck", "draining", "killed", "waiting"];
 
 /// Returns the metrics of `status`.
 pub(super) fn text(status: Status) -> Result<String, fmt::Error> {
@@ -37,7 +37,8 @@ impl Collector for Snapshot {
         let mut families = FamilyEncoder(encoder);
         families.master(&self.0)?;
         families.totals(&self.0)?;
-        families.slots(&holders(&self.0.workers))
+        families.slots(&self.0.slots)?;
+        families.workers(&self.0, &holders(&self.0.workers))
     }
 }
 
@@ -71,6 +72,10 @@ impl FamilyEncoder<'_> {
             None,
             f64::from(master.target),
         )?;
+        let ready = status.workers.iter().filter(|worker| worker.state == "ready").count();
+        self.gauge("workers_ready", "How many workers are ready", None, ready as f64)?;
+        let reload = f64::from(u32::from(master.reload.is_some()));
+        self.gauge("reload_running", "Whether a reload is under way", None, reload)?;
         let disabled = u32::from(status.ecv.disabled);
         self.gauge(
             "ecv_disabled",
@@ -127,60 +132,125 @@ impl FamilyEncoder<'_> {
         self.histogram("drain_duration", "How long drains took", &totals.drains)
     }
 
-    fn slots(&mut self, holders: &BTreeMap<u32, &WorkerStatus>) -> fmt::Result {
-        let states = "Whether the worker is in that state";
+    /// What is known of slots, also of those without a worker.
+    fn slots(&mut self, slots: &[SlotStatus]) -> fmt::Result {
+        let help = "When the next worker of a slot that waits starts, since 1970";
+        let mut metric = self.0.encode_descriptor(
+            "worker_next_start_timestamp",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (slot, at) in slots.iter().filter_map(|slot| Some((slot.slot, slot.next_start?))) {
+            ConstGauge::new(at.millis() as f64 / 1000.0)
+                .encode(metric.encode_family(&[("slot", slot)])?)?;
+        }
+        let help = "When the latest worker of the slot that is gone ended, since 1970, and how";
+        let mut metric = self.0.encode_descriptor(
+            "worker_last_exit_timestamp",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (slot, exit) in
+            slots.iter().filter_map(|slot| Some((slot.slot, slot.last_exit.as_ref()?)))
+        {
+            let labels = [
+                ("slot", slot.to_string()),
+                ("reason", exit.reason.to_owned()),
+                ("code", exit.code.map_or(String::new(), |code| code.to_string())),
+                ("signal", exit.signal.unwrap_or_default().to_owned()),
+            ];
+            ConstGauge::new(exit.at.millis() as f64 / 1000.0)
+                .encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn workers(&mut self, status: &Status, holders: &Holders<'_>) -> fmt::Result {
+        let mut now: BTreeMap<u32, (&str, u32, u32)> = holders
+            .iter()
+            .map(|(slot, worker)| (*slot, (worker.state, worker.restarts, worker.crashes)))
+            .collect();
+        // A slot without a worker is not what its last one is.
+        let slots = status.slots.iter();
+        now.extend(slots.map(|slot| (slot.slot, (slot.state, slot.restarts, slot.crashes))));
+        let states = "Whether the slot is in that state: that of its worker, or waiting for one";
         self.family("worker_state", states, MetricType::Gauge, |metric| {
-            holders.values().flat_map(|worker| STATES.map(|state| (worker, state))).try_for_each(
-                |(worker, state)| {
-                    let labels = [("slot", worker.slot.to_string()), ("state", state.to_owned())];
-                    ConstGauge::new(u64::from(worker.state == state))
+            now.iter().flat_map(|one| STATES.map(|state| (one, state))).try_for_each(
+                |((slot, (found, ..)), state)| {
+                    let labels = [("slot", slot.to_string()), ("state", state.to_owned())];
+                    ConstGauge::new(u64::from(*found == state))
                         .encode(metric.encode_family(&labels)?)
                 },
             )
         })?;
-        type Value = fn(&WorkerStatus) -> f64;
-        let gauges: [(_, _, _, Value); 5] = [
+        type Counted = fn(&(&str, u32, u32)) -> u32;
+        let counted: [(_, _, Counted); 2] = [
+            ("worker_restarts", "How often the worker of the slot was replaced", |one| one.1),
+            ("worker_crashes", "Workers of the slot that ended by themselves", |one| one.2),
+        ];
+        for (name, help, count) in counted {
+            self.family(name, help, MetricType::Counter, |metric| {
+                now.iter().try_for_each(|(slot, one)| {
+                    let labels = [("slot", *slot)];
+                    let count = ConstCounter::new(u64::from(count(one)));
+                    count.encode(metric.encode_family(&labels)?)
+                })
+            })?;
+        }
+        self.numbers(holders)
+    }
+
+    fn numbers(&mut self, holders: &Holders<'_>) -> fmt::Result {
+        type Value = fn(&WorkerStatus) -> Option<f64>;
+        let gauges: [(_, _, _, Value); 6] = [
             ("worker_connections_active", "Open connections", None, |worker| {
-                worker.connections.active as f64
+                Some(worker.connections.active as f64)
             }),
             ("worker_requests_active", "Requests being answered", None, |worker| {
-                worker.requests.active as f64
+                Some(worker.requests.active as f64)
             }),
             (
                 "worker_event_loop_delay",
                 "By how much the last timer was late",
                 Some(Unit::Seconds),
-                |worker| worker.event_loop_delay / 1000.0,
+                |worker| Some(worker.event_loop_delay / 1000.0),
+            ),
+            (
+                "worker_event_loop_utilization_ratio",
+                "The part of the last second or two in which the event loop was not idle",
+                None,
+                |worker| worker.event_loop_utilization,
             ),
             (
                 "worker_stuck",
                 "For how long the event loop has not turned, 0 if it turns",
                 Some(Unit::Seconds),
-                |worker| worker.stuck_for.unwrap_or_default() as f64 / 1000.0,
+                |worker| Some(worker.stuck_for.unwrap_or_default() as f64 / 1000.0),
             ),
             ("worker_resident_memory", "Resident memory", Some(Unit::Bytes), |worker| {
-                worker.rss as f64
+                Some(worker.rss as f64)
             }),
         ];
         for (name, help, unit, value) in gauges {
             self.per_slot(name, help, unit, MetricType::Gauge, holders, value)?;
         }
-        let counters: [(_, _, _, Value); 5] = [
+        let counters: [(_, _, _, Value); 4] = [
             ("worker_connections", "Connections served", None, |worker| {
-                worker.connections.total as f64
+                Some(worker.connections.total as f64)
             }),
             (
                 "worker_connections_timed_out",
                 "Connections ended by the idle time-out",
                 None,
-                |worker| worker.connections.timed_out as f64,
+                |worker| Some(worker.connections.timed_out as f64),
             ),
-            ("worker_requests", "Requests begun", None, |worker| worker.requests.total as f64),
-            ("worker_cpu", "Processor time used", Some(Unit::Seconds), |worker| {
-                worker.cpu / 1000.0
+            ("worker_requests", "Requests begun", None, |worker| {
+                Some(worker.requests.total as f64)
             }),
-            ("worker_restarts", "How often the worker of the slot was replaced", None, |worker| {
-                f64::from(worker.restarts)
+            ("worker_cpu", "Processor time used", Some(Unit::Seconds), |worker| {
+                Some(worker.cpu / 1000.0)
             }),
         ];
         for (name, help, unit, value) in counters {
@@ -195,16 +265,17 @@ impl FamilyEncoder<'_> {
         help: &str,
         unit: Option<Unit>,
         kind: MetricType,
-        holders: &BTreeMap<u32, &WorkerStatus>,
-        value: fn(&WorkerStatus) -> f64,
+        holders: &Holders<'_>,
+        value: fn(&WorkerStatus) -> Option<f64>,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
-        for (slot, worker) in holders {
-            let labels = [("slot", *slot)];
+        let known = holders.iter().filter_map(|(slot, worker)| Some((*slot, value(worker)?)));
+        for (slot, value) in known {
+            let labels = [("slot", slot)];
             let series = metric.encode_family(&labels)?;
             match kind {
-                MetricType::Counter => ConstCounter::new(value(worker)).encode(series)?,
-                _ => ConstGauge::new(value(worker)).encode(series)?,
+                MetricType::Counter => ConstCounter::new(value).encode(series)?,
+                _ => ConstGauge::new(value).encode(series)?,
             }
         }
         Ok(())
@@ -256,6 +327,7 @@ impl FamilyEncoder<'_> {
 mod tests {
     use super::*;
     use crate::monitor::tests::{status, worker};
+    use crate::protocol::status::{LastExit, Time};
 
     #[test]
     fn prometheus_reads_these_series() {
@@ -272,6 +344,10 @@ mod tests {
             r#"cluster2_reloads_total{outcome="failed"} 0"#,
             r#"cluster2_worker_state{slot="1",state="draining"} 1"#,
             r#"cluster2_worker_state{slot="1",state="ready"} 0"#,
+            r#"cluster2_worker_state{slot="1",state="waiting"} 0"#,
+            r#"cluster2_worker_crashes_total{slot="0"} 1"#,
+            r#"cluster2_worker_event_loop_utilization_ratio{slot="0"} 0.25"#,
+            "cluster2_workers_ready 1.0",
             r#"cluster2_worker_cpu_seconds_total{slot="0"} 1.234"#,
             r#"cluster2_worker_event_loop_delay_seconds{slot="0"} 0.0015"#,
             r#"cluster2_drain_duration_seconds_bucket{le="0.5"} 1"#,
@@ -283,6 +359,34 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_slot_that_waits_has_no_numbers_but_says_for_what_it_waits() {
+        let mut status = status();
+        status.workers.remove(1);
+        status.slots[1].state = "waiting";
+        status.slots[1].next_start = Some(Time::from_millis(1_337_359_780_500));
+        status.slots[1].last_exit = Some(LastExit {
+            at: Time::from_millis(1_337_359_775_000),
+            pid: 4001,
+            code: Some(1),
+            signal: None,
+            reason: "crash",
+            error: None,
+            lines: Vec::new(),
+        });
+        let text = text(status).unwrap();
+        for line in [
+            r#"cluster2_worker_state{slot="1",state="waiting"} 1"#,
+            r#"cluster2_worker_state{slot="1",state="draining"} 0"#,
+            r#"cluster2_worker_crashes_total{slot="1"} 1"#,
+            r#"cluster2_worker_next_start_timestamp_seconds{slot="1"} 1337359780.5"#,
+            r#"cluster2_worker_last_exit_timestamp_seconds{slot="1",reason="crash",code="1",signal=""} 1337359775.0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
+        assert!(!text.contains("cluster2_worker_cpu_seconds_total{slot=\"1\"}"), "{text}");
     }
 
     #[test]

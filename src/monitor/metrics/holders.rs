@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::protocol::status::WorkerStatus;
 
-/// Returns the worker that holds each slot: the newest that is ready or stuck, else the newest that starts,
-/// else the newest that leaves.
-pub(super) fn holders(workers: &[WorkerStatus]) -> BTreeMap<u32, &WorkerStatus> {
+/// The worker of each slot that has one.
+pub(super) type Holders<'a> = BTreeMap<u32, &'a WorkerStatus>;
+
+/// Returns the worker that holds each slot: the newest that is ready or stuck, else the newest that
+/// starts, else the newest that leaves.
+pub(super) fn holders(workers: &[WorkerStatus]) -> Holders<'_> {
     let rank = |worker: &WorkerStatus| match worker.state {
         "ready" | "stuck" => (2, worker.generation),
         "starting" => (1, worker.generation),

@@ -10,7 +10,7 @@ mod shutdown;
 use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::Cause;
+use crate::supervision::worker::{Cause, LastWords};
 use crate::supervision::{Action, Event, Limits, Notice, Reading, Thresholds};
 
 const LIMITS: Limits = Limits {
@@ -34,7 +34,13 @@ fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
 
 /// The death of a worker of `running`, or of one with that pid.
 fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
-    Action::Notify(Notice::Died { worker: WorkerId(pid - 100), pid, exit, cause })
+    // The slots of the first workers have the numbers before theirs.
+    died_saying(pid, exit, cause, LastWords { slot: pid - 101, ..LastWords::default() })
+}
+
+/// The death of a worker that says something of it, or is not in the slot before its number.
+fn died_saying(pid: u32, exit: Exit, cause: Cause, last_words: LastWords) -> Action {
+    Action::Notify(Notice::Died { worker: WorkerId(pid - 100), pid, exit, cause, last_words })
 }
 
 /// Lets time pass until `to` as the master does; the event loops of `beating` turn. Returns what

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{LIMITS, ONE, TWO, born, died, pass, running, spawn};
+use super::{LIMITS, ONE, TWO, born, died, died_saying, pass, running, spawn};
 use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::worker::Cause;
+use crate::supervision::worker::{Cause, LastWords};
 use crate::supervision::{Action, Event, Notice, Outcome, Supervisor, WorkerRecord};
 
 #[test]
@@ -136,7 +136,13 @@ fn a_worker_that_is_not_ready_in_time_is_killed_and_replaced_after_its_death() {
     ));
     let actions = supervisor
         .on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Signal("SIGKILL") }, 1_020);
-    assert_eq!(actions, [died(103, Exit::Signal("SIGKILL"), Cause::StartTimeout), spawn(4, 0, 3)]);
+    assert_eq!(
+        actions,
+        [
+            died_saying(103, Exit::Signal("SIGKILL"), Cause::StartTimeout, LastWords::default()),
+            spawn(4, 0, 3)
+        ]
+    );
     supervisor.on_event(Event::Spawned { worker: WorkerId(4), pid: 104 }, 1_020);
     supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 1_030);
     let at = supervisor.next_tick().expect("a time for the next replacement");
@@ -217,4 +223,20 @@ fn scaling_down_drains_the_highest_slots_and_up_continues_their_generations() {
         [Action::Drain { worker: TWO }]
     );
     assert_eq!(supervisor.on_event(Event::Scale { workers: 2 }, 20), [spawn(3, 1, 2)]);
+}
+
+#[test]
+fn a_slot_that_waits_says_for_how_long_and_how_often_its_workers_crashed() {
+    let mut supervisor = running(2);
+    let exit = Exit::Code(1);
+    for (id, now) in [(2, 10), (3, 20)] {
+        supervisor.on_event(Event::Exited { worker: WorkerId(id), exit }, now);
+        born(&mut supervisor, id + 1, false, now);
+    }
+    supervisor.on_event(Event::Exited { worker: WorkerId(4), exit }, 30);
+    let [first, second] = [0, 1].map(|slot| supervisor.slot(slot).unwrap());
+    assert_eq!((first.holder, first.crashes, first.refill_at), (Some(ONE), 0, None));
+    assert_eq!((second.holder, second.crashes, second.restarts), (None, 3, 2));
+    assert!((100..=130).contains(&second.refill_at.unwrap_or_default()), "{second:?}");
+    assert_eq!(supervisor.slots().count(), 2);
 }

@@ -1,11 +1,11 @@
 //! Reloads that fail, and their reasons.
 
 use super::{
-    ONE, RELOAD, TWO, born, died, drains, failure, pass, reload_failed, running, serve, serving,
-    spawn,
+    ONE, RELOAD, TWO, born, died_saying, drains, failure, pass, reload_failed, running, serve,
+    serving, spawn,
 };
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::worker::Cause;
+use crate::supervision::worker::{Cause, LastWords};
 use crate::supervision::{Action, Event, Notice, WorkerState};
 
 #[test]
@@ -155,10 +155,11 @@ fn a_replacement_that_dies_fails_the_reload_with_its_error_and_the_old_workers_s
     supervisor
         .on_event(Event::UncaughtError { worker: WorkerId(3), message: "Error: boom".into() }, 11);
     let exit = Exit::Code(1);
+    let last_words = LastWords { slot: 0, error: Some("Error: boom".into()), lines: Vec::new() };
     assert_eq!(
         supervisor.on_event(Event::Exited { worker: WorkerId(3), exit }, 12),
         [
-            died(103, exit, Cause::Crash),
+            died_saying(103, exit, Cause::Crash, last_words),
             reload_failed(
                 1,
                 "worker 103 exited with code 1: Error: boom; all slots run the old code"
@@ -186,7 +187,12 @@ fn the_last_lines_of_a_worker_are_part_of_the_reason_of_a_failed_start() {
     let reason = "worker 102 exited with code 3; its last lines on stderr: \
                   connecting | no database; all slots run the old code";
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
-    assert_eq!(actions, [died(102, exit, Cause::Crash), reload_failed(1, reason)]);
+    let lines = vec!["connecting".into(), "no database".into()];
+    let last_words = LastWords { slot: 0, error: None, lines };
+    let death = died_saying(102, exit, Cause::Crash, last_words);
+    assert_eq!(actions, [death, reload_failed(1, reason)]);
+    let slot = supervisor.slot(0).unwrap();
+    assert_eq!((slot.crashes, slot.restarts, slot.refill_at), (1, 1, None));
 }
 
 #[test]

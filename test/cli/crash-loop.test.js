@@ -1,0 +1,126 @@
+'use strict';
+
+// Workers that die again and again are seen by everybody who looks: `status()`, the command line,
+// metrics. So is why the last one died.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { cluster2 } = require('../helpers/cli');
+const { request } = require('../helpers/client');
+const { Script } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { freePort } = require('../helpers/ports');
+const { until } = require('../helpers/wait');
+
+const SERVES = "require('http').createServer((_, r) => r.end()).listen(process.env.PORT);\n";
+/** Ends once it has been ready for a moment. */
+const THROWS = `${SERVES}console.error('connecting');
+setTimeout(() => { throw new Error('the database is gone'); }, 100);`;
+/** Ends before it is ready, so that the waits grow. */
+const FAILS = "console.error('reading settings'); console.error('no licence'); process.exit(9);";
+
+describe('a crash loop', () => {
+  let folder;
+  beforeEach(() => (folder = emptyFolder()));
+  afterEach(removeFolders);
+
+  /** A cluster whose workers serve; later ones run `code`. */
+  async function start(code, ...flags) {
+    const file = path.join(folder, 'app.js');
+    fs.writeFileSync(file, SERVES);
+    const cli = ['--workers', '1', ...flags];
+    const script = await new Script(file, { port: await freePort(), cli, cwd: folder }).ready(1);
+    fs.writeFileSync(file, code);
+    process.kill(script.workers()[0], 'SIGKILL');
+    return script;
+  }
+
+  /** Waits until the slot waits after at least `crashes` crashes. Returns the status. */
+  const waiting = (script, crashes) =>
+    until('the slot waits', async () => {
+      const status = await script.status();
+      const [slot] = status.slots;
+      return slot.state === 'waiting' && slot.crashes >= crashes && status;
+    });
+
+  it('of workers that are never ready: the slot waits, and says for what and why', async () => {
+    const monPort = await freePort();
+    const script = await start(FAILS, '--mon-port', String(monPort));
+    const { slots, workers, ecv } = await waiting(script, 4);
+    const [{ lastExit, nextStart, restarts, crashes, pid }] = slots;
+    assert.deepStrictEqual([workers, pid], [[], null]);
+    assert.ok(Date.parse(nextStart) > Date.parse(lastExit.at), nextStart);
+    assert.ok(restarts >= crashes - 1, `${restarts} ${crashes}`);
+    const { at, pid: last, ...how } = lastExit;
+    assert.deepStrictEqual(how, {
+      code: 9, signal: null, reason: 'crash', error: null,
+      lines: ['reading settings', 'no licence'],
+    });
+    assert.ok(last > 0 && !Number.isNaN(Date.parse(at)));
+    assert.strictEqual(ecv.unavailable, 'no worker is ready');
+
+    const { stdout } = cluster2(folder, 'status');
+    const [first, second] = stdout.split('\n');
+    assert.match(first, /: NO WORKER IS READY, of 1$/);
+    assert.strictEqual(second, 'health check WARNING: no worker is ready');
+    assert.match(stdout, /^0 +- +waiting \d+s +- .* \d+$/m);
+    assert.match(
+      stdout.replaceAll('\n    ', ' '),
+      /^slot 0: waiting, the next worker starts in \d+s; \d+ crashes; worker \d+ ended \d+ s ago \(crash, exit code 9\) \| reading settings \| no licence$/m,
+    );
+    assert.ok(stdout.split('\n').every((line) => line.length <= 80), stdout);
+
+    const { body } = await request(monPort, '/metrics');
+    for (const series of [
+      /^cluster2_workers_ready 0\.0$/m,
+      /^cluster2_worker_state\{slot="0",state="waiting"\} 1$/m,
+      /^cluster2_worker_crashes_total\{slot="0"\} [4-9]$/m,
+      /^cluster2_worker_next_start_timestamp_seconds\{slot="0"\} \d{10}/m,
+      /^cluster2_worker_last_exit_timestamp_seconds\{slot="0",reason="crash",code="9",signal=""\} \d{10}/m,
+    ])
+      assert.match(body, series);
+  });
+
+  it('of workers that had been ready: with the error that ended them, and its place', async () => {
+    const script = await start(THROWS, '--mon-port', 'off');
+    const { lastExit } = await until('some died', async () => {
+      const [slot] = (await script.status()).slots;
+      return slot.crashes >= 3 && slot;
+    });
+    assert.strictEqual(lastExit.error, 'Error: the database is gone');
+    assert.deepStrictEqual([lastExit.code, lastExit.reason], [1, 'crash']);
+    assert.strictEqual(lastExit.lines[0], 'Error: the database is gone');
+    assert.match(lastExit.lines[1], /^ +at .*app\.js:3:\d+\)$/);
+    const exits = (await script.status()).events.filter(({ type }) => type === 'exit');
+    const { level, slot, message } = exits.at(-1);
+    assert.deepStrictEqual([level, slot], ['error', 0]);
+    assert.match(message, /^worker \d+ is gone \(crash, exit code 1\): Error: the database is gone$/);
+  });
+
+  it('of workers that write into files: with the last lines, whatever wrote them', async () => {
+    const script = await start(
+      `${SERVES}setTimeout(() => { require('fs').writeSync(2, 'out of ideas\\n'); process.exit(7); }, 100);`,
+      '--mon-port', 'off', '--output', 'files',
+    );
+    const lines = await until('some died', async () => {
+      const [slot] = (await script.status()).slots;
+      return slot.crashes >= 3 && slot.lastExit.lines;
+    });
+    assert.deepStrictEqual(lines, ['out of ideas']);
+  });
+
+  it('counts crashes apart from reloads', async () => {
+    const script = await start(SERVES, '--mon-port', 'off');
+    const counts = async () => {
+      const { slots, workers } = await script.status();
+      const [{ restarts, crashes, state }] = slots;
+      assert.strictEqual(workers[0]?.crashes ?? crashes, crashes);
+      return { restarts, crashes, state };
+    };
+    await until('it is replaced', async () => (await counts()).state === 'ready');
+    assert.deepStrictEqual(await counts(), { restarts: 1, crashes: 1, state: 'ready' });
+    assert.strictEqual(cluster2(folder, 'reload').status, 0);
+    assert.deepStrictEqual(await counts(), { restarts: 2, crashes: 1, state: 'ready' });
+  });
+});
