@@ -14,6 +14,7 @@ const {
   someWorker,
   startServer,
 } = require('../helpers/hammered');
+const { killHolding } = require('../helpers/killed');
 
 /** Makes the worker that gets this request die while it answers. */
 async function dieByRequest(port) {
@@ -25,17 +26,12 @@ async function dieByRequest(port) {
 
 /**
  * Checks that each failed request was on a connection that a dead worker had taken, and that no
- * client was refused or delayed. A worker killed from outside may have taken connections that it
- * did not log: at most `untold`.
+ * client was refused or delayed. `held`: what `killHolding` returned, if a worker was killed.
  */
-function assertOnlyTakenFailed(report, log, dead, { untold = 0 } = {}) {
-  const taken = new Set(dead.flatMap((pid) => [...log.portsOf(pid)]));
+function assertOnlyTakenFailed(report, log, dead, held = []) {
+  const taken = new Set([...held, ...dead.flatMap((pid) => [...log.portsOf(pid)])]);
   const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
-  assert.deepStrictEqual(
-    innocent.slice(untold),
-    [],
-    'failed, and had not been taken by a dead worker',
-  );
+  assert.deepStrictEqual(innocent, [], 'failed, and had not been taken by a dead worker');
   const { reset = 0, empty = 0, dropped = 0, reconnects = 0, ...others } = hammer.problems(report);
   assert.deepStrictEqual(others, {}, JSON.stringify(report.troubles.slice(0, 5)));
   // Clients whose connection ended connect again.
@@ -50,10 +46,10 @@ function assertOnlyTakenFailed(report, log, dead, { untold = 0 } = {}) {
 async function killUnder(load, script) {
   await load.answered(200);
   const victim = await someWorker(script.port);
-  process.kill(victim, 'SIGKILL');
+  const held = killHolding(victim);
   await script.until('another one is there', () => script.emitted('listening').length === 3);
   await load.answered(200);
-  return { victim, report: await load.stop() };
+  return { victim, held, report: await load.stop() };
 }
 
 describe('a worker that dies', () => {
@@ -85,18 +81,18 @@ describe('a worker that dies', () => {
   it('killed from outside, costs clients of all kinds only its requests in flight', async () => {
     const script = await start({ noWorkers: 2 });
     const load = hammer.start(script.port);
-    const { victim, report } = await killUnder(load, script);
+    const { victim, held, report } = await killUnder(load, script);
     assert.deepStrictEqual(script.emitted('died'), [
       [victim, { code: null, signal: 'SIGKILL', reason: 'crash' }],
     ]);
-    assertOnlyTakenFailed(report, log, [victim], { untold: 1 });
+    assertOnlyTakenFailed(report, log, [victim], held);
   });
 
   it('costs an idle keep-alive client at most one request', async () => {
     const script = await start({ noWorkers: 2 });
     const load = hammer.start(script.port, { clients: { keepAlive: 30 } });
-    const { victim, report } = await killUnder(load, script);
-    const lost = assertOnlyTakenFailed(report, log, [victim], { untold: 1 });
+    const { victim, held, report } = await killUnder(load, script);
+    const lost = assertOnlyTakenFailed(report, log, [victim], held);
     assert.ok(
       lost <= 20,
       `${lost} of 30 clients lost a request, the worker had about half of them`,
@@ -121,14 +117,14 @@ describe('a worker that dies', () => {
     const victim = script.workers().at(-1);
     await callInMaster(script, 'reload');
     await script.until('the reload has begun', () => script.emitted('reloading').length > 0);
-    process.kill(victim, 'SIGKILL');
+    const held = killHolding(victim);
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 3 } });
     await script.until(
       'three new ones',
       () => script.emitted('died').length >= 3 && script.workers().length === 3,
     );
     await load.answered(100);
-    assertOnlyTakenFailed(await load.stop(), log, [victim], { untold: 1 });
+    assertOnlyTakenFailed(await load.stop(), log, [victim], held);
     script.kill();
     await assertCleanEnd(script);
   });

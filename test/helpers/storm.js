@@ -14,6 +14,7 @@ const { request } = require('./client');
 const { CLI, childrenOf, isAlive } = require('./cluster');
 const hammer = require('./hammer');
 const { Log, startServer } = require('./hammered');
+const { killHolding, signal, stopHolding } = require('./killed');
 const { until } = require('./wait');
 
 const run = promisify(execFile);
@@ -34,14 +35,6 @@ function random(seed) {
   };
 }
 
-function signal(pid, name) {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if (error.code !== 'ESRCH') throw error;
-  }
-}
-
 class Storm {
   /**
    * The faults so far, for the message of a failure: `[milliseconds since the start, fault, …]`.
@@ -52,6 +45,8 @@ class Storm {
   #began = performance.now();
   #workers = 3;
   #log = new Log();
+  /** Ports of clients whose connections a worker held that was killed or stopped. */
+  #held = [];
   /** Faults that are not undone and commands that are not answered yet. */
   #pending = new Set();
   #scaled = Promise.resolve();
@@ -108,7 +103,7 @@ class Storm {
   }
 
   #faults = {
-    kill: () => this.#toWorker((pid) => signal(pid, 'SIGKILL')),
+    kill: () => this.#toWorker((pid) => this.#held.push(...killHolding(pid))),
     leave: () => this.#toWorker((pid) => signal(pid, 'SIGTERM')),
     reload: () => this.#later(this.#reload()),
     scale: () => {
@@ -130,7 +125,7 @@ class Storm {
   }
 
   #stop(pid, time) {
-    signal(pid, 'SIGSTOP');
+    this.#held.push(...stopHolding(pid));
     this.#later(sleep(time).then(() => signal(pid, 'SIGCONT')));
   }
 
@@ -175,6 +170,7 @@ class Storm {
     const dead = this.#script.emitted('died').slice(before).map(([pid]) => pid);
     this.#assertOnlyTakenFailed(report, dead);
     fs.truncateSync(this.#log.file);
+    this.#held = [];
     return report;
   }
 
@@ -206,11 +202,9 @@ class Storm {
   }
 
   #assertOnlyTakenFailed(report, dead) {
-    const taken = new Set(dead.flatMap((pid) => [...this.#log.portsOf(pid)]));
+    const taken = new Set([...this.#held, ...dead.flatMap((pid) => [...this.#log.portsOf(pid)])]);
     const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
-    // A worker that was killed from outside may not have logged its last connection.
-    const untold = innocent.slice(dead.length);
-    assert.deepStrictEqual(untold, [], 'failed, and had not been taken by a worker that is dead');
+    assert.deepStrictEqual(innocent, [], 'failed, and had not been taken by a worker that is dead');
     const { refused, failed, wrong, timeout } = report;
     assert.deepStrictEqual(
       { refused, failed, wrong, timeout },
