@@ -14,8 +14,6 @@ module.exports = {
   PASSES_ON: Symbol('cluster2-rs.passes-on'),
   /** On a socket or an HTTP/2 stream: called when it is destroyed. */
   ENDED: Symbol('cluster2-rs.ended'),
-  /** On a socket: since when nothing was read or written, for the idle time-out. */
-  IDLE: Symbol('cluster2-rs.idle'),
   /** Returned by an observer of server events for an event that it will emit itself, later. */
   HELD: Symbol('cluster2-rs.held'),
 };

@@ -11,7 +11,6 @@
 const http = require('node:http');
 const { now } = require('../clock');
 const { serverOf } = require('../node-internals');
-const { IDLE } = require('../symbols');
 
 const SHORTEST = 20;
 const LONGEST = 1000;
@@ -22,6 +21,12 @@ class IdleTimeout {
   #limit;
   #timer;
   #cancel;
+  /**
+   * How many bytes a connection had moved at the last look, and since when. Not a property of the
+   * socket: it would come at any moment of its life, and V8 compiles all code that works on sockets
+   * for each order of their properties.
+   */
+  #seen = new WeakMap();
 
   /**
    * @param {Traffic} traffic the connections
@@ -78,8 +83,11 @@ class IdleTimeout {
   // user's.
   #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
-    const since = () => this.#traffic.stateOf(socket)?.silentSince(socket) ?? at;
-    const state = (socket[IDLE] ??= { moved, since: since() });
+    let state = this.#seen.get(socket);
+    if (state === undefined) {
+      const since = this.#traffic.stateOf(socket)?.silentSince(socket) ?? at;
+      this.#seen.set(socket, (state = { moved, since }));
+    }
     if (state.moved !== moved) {
       state.moved = moved;
       state.since = at;

@@ -212,3 +212,29 @@ describe('the idle time-out of a process without connections', () => {
     server.close();
   });
 });
+
+describe('a connection that the idle time-out looks at', () => {
+  it('keeps its properties, so that V8 compiles what works on sockets once', async () => {
+    const counters = new Counters();
+    const traffic = new Traffic(counters);
+    const sockets = [];
+    const server = net.createServer((socket) => sockets.push(socket.resume()));
+    traffic.watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const connect = () => net.connect(server.address().port, '127.0.0.1').resume();
+    const [busy, silent] = [connect(), connect()];
+    await until('both are there', () => sockets.length === 2);
+    const before = sockets.map((socket) => Reflect.ownKeys(socket));
+    const idle = new IdleTimeout(traffic, counters, 100);
+    const stop = every(10, () => busy.write('.'));
+    await within('the end of the silent one', once(silent, 'close'));
+    stop();
+    busy.destroy();
+    idle.stop();
+    traffic.close();
+    server.close();
+    assert.strictEqual(counters.connectionsTimedOut, 1, 'both were looked at');
+    const after = sockets.map((socket) => Reflect.ownKeys(socket));
+    assert.deepStrictEqual(after, before);
+  });
+});
