@@ -6,6 +6,7 @@ const wrk = require('./wrk');
 const { usage, used } = require('./proc');
 const { livingPids } = require('./processes');
 
+/** Before clients of our own are measured. See `warmUp` for rates. */
 const WARM_UP_SECONDS = 1;
 
 // The processor time, in seconds, that all processes of the peer use while `work` goes on.
@@ -22,10 +23,17 @@ async function wrkLoad(peer, seconds, options, onProblem) {
   return { ...result, cpu, cpuMicros: (cpu / result.requests) * 1e6 };
 }
 
-// The warm-up is the same load: V8 has compiled the hot paths before the clock counts.
-async function warmedLoad(peer, seconds, options, onProblem) {
-  await wrkLoad(peer, WARM_UP_SECONDS, options, (problem) => onProblem(`warm-up: ${problem}`));
-  return wrkLoad(peer, seconds, options, onProblem);
+/**
+ * Puts the same load on the peer, and does not count it. V8 compiles for about five seconds under
+ * load, on threads of its own, and that takes more than what the peers differ by.
+ */
+async function warmUp(peer, { warmUpSeconds }, load, onProblem) {
+  await wrkLoad(peer, warmUpSeconds, load, (problem) => onProblem(`warm-up: ${problem}`));
 }
 
-module.exports = { WARM_UP_SECONDS, wrkLoad, warmedLoad };
+async function warmedLoad(peer, options, load, onProblem) {
+  await warmUp(peer, options, load, onProblem);
+  return wrkLoad(peer, options.seconds, load, onProblem);
+}
+
+module.exports = { WARM_UP_SECONDS, warmUp, warmedLoad, wrkLoad };

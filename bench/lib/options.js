@@ -7,8 +7,8 @@ const { PEERS } = require('./peer');
 const { SCENARIOS, ROUNDS, FEWER_ROUNDS } = require('./scenarios');
 const { REFERENCE, isPlotted } = require('./plot');
 
-const DEFAULTS = { seconds: 3, idleSeconds: 10 };
-const QUICK = { rounds: 1, seconds: 1, idleSeconds: 3 };
+const DEFAULTS = { seconds: 3, warmUpSeconds: 6, idleSeconds: 10 };
+const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 1, idleSeconds: 3 };
 
 const HELP = `Usage: npm run bench -- [options]
 
@@ -66,6 +66,7 @@ function parseOptions(argv) {
     help: values.help,
     rounds: count('rounds', values.rounds, otherwise.rounds),
     seconds: count('seconds', values.seconds, otherwise.seconds),
+    warmUpSeconds: otherwise.warmUpSeconds,
     idleSeconds: otherwise.idleSeconds,
     scenarios: choice('only', values.only, known),
     peers: choice('peers', values.peers, Object.keys(PEERS)),

@@ -4,7 +4,7 @@
 const { setTimeout: pause } = require('node:timers/promises');
 const wrk = require('../lib/wrk');
 const { Clients } = require('../lib/clients');
-const { WARM_UP_SECONDS, wrkLoad, warmedLoad } = require('../lib/load');
+const { warmUp, warmedLoad, wrkLoad } = require('../lib/load');
 const { SERVERS, CLUSTERS } = require('../lib/peer');
 
 const MANY = 16;
@@ -14,14 +14,14 @@ const PARTS = 2; // of the load, in turn
 const BESIDE = { connections: 16, headers: [wrk.CLOSE] };
 
 const OVERHEAD_SECONDS = 1; // start and stop
-const seconds = (options) => options.seconds + WARM_UP_SECONDS + OVERHEAD_SECONDS;
+const seconds = (options) => options.seconds + options.warmUpSeconds + OVERHEAD_SECONDS;
 
 const RATE = { digits: 0, better: 'more', ratio: true };
 const COST = { digits: 1, better: 'less', ratio: true };
 const cost = (of) => ({ ...COST, label: `processor time of all processes a ${of}, µs` });
 
 async function oneShot(peer, options, onProblem) {
-  const { rate, cpuMicros } = await warmedLoad(peer, options.seconds, { headers: [wrk.CLOSE] }, onProblem);
+  const { rate, cpuMicros } = await warmedLoad(peer, options, { headers: [wrk.CLOSE] }, onProblem);
   return { oneShot: rate, oneShotCpu: cpuMicros };
 }
 
@@ -31,7 +31,7 @@ async function oneShotMany(peer, options, onProblem) {
 }
 
 async function keepAlive(peer, options, onProblem) {
-  const { rate, cpuMicros } = await warmedLoad(peer, options.seconds, {}, onProblem);
+  const { rate, cpuMicros } = await warmedLoad(peer, options, {}, onProblem);
   return { keepAlive: rate, keepAliveCpu: cpuMicros };
 }
 
@@ -41,7 +41,7 @@ async function idleConnections(peer, options, onProblem) {
   try {
     // All of them have asked once.
     await pause(ASKS_EVERY_MS);
-    await wrkLoad(peer, WARM_UP_SECONDS, BESIDE, (problem) => onProblem(`warm-up: ${problem}`));
+    await warmUp(peer, options, BESIDE, onProblem);
     clients.reset();
     const { rate, requests, p99, cpu } = await wrkLoad(peer, options.seconds, BESIDE, onProblem);
     const { ok, lost, refused } = clients.counts;
@@ -57,7 +57,7 @@ async function idleConnections(peer, options, onProblem) {
 async function ecv(peer, options, onProblem) {
   const paths = { hello: '/', ecv: '/ecv' };
   const sums = { hello: { rate: 0, cpuMicros: 0 }, ecv: { rate: 0, cpuMicros: 0 } };
-  for (const path of Object.values(paths)) await wrkLoad(peer, WARM_UP_SECONDS, { path }, onProblem);
+  for (const path of Object.values(paths)) await warmUp(peer, options, { path }, onProblem);
   for (let part = 0; part < PARTS; part++) {
     for (const [name, path] of Object.entries(paths)) {
       const { rate, cpuMicros } = await wrkLoad(peer, Math.ceil(options.seconds / PARTS), { path }, onProblem);
@@ -129,7 +129,8 @@ module.exports = {
     peers: ['cluster2'],
     fewer: true,
     usesWrk: true,
-    seconds: (options) => PARTS * 2 * Math.ceil(options.seconds / PARTS) + 2 * WARM_UP_SECONDS + OVERHEAD_SECONDS,
+    seconds: ({ seconds, warmUpSeconds }) =>
+      2 * (PARTS * Math.ceil(seconds / PARTS) + warmUpSeconds) + OVERHEAD_SECONDS,
     run: ecv,
     metrics: {
       ecv: { ...RATE, label: 'checks/s', ratio: false },
