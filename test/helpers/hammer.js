@@ -88,7 +88,7 @@ class Client {
   async measure(wire, id, work, expected) {
     const begun = performance.now();
     const end = (outcome, why) =>
-      this.#hammer.ended(this.#kind, { id, outcome, why, begun, localPort: wire.localPort });
+      this.#hammer.ended(this.#kind, { id, outcome, why, begun, wire });
     try {
       const answer = await work();
       if (this.#kind !== 'oneShot' && answer?.headers?.connection === 'close') this.#told += 1;
@@ -134,7 +134,10 @@ class Hammer {
   dropped = 0;
   /** Answers that said `Connection: close` to a client that did not ask for it. */
   toldToClose = 0;
-  /** All failed requests: `{ kind, id, outcome, why, localPort, took }`. */
+  /**
+   * All failed requests: `{ kind, id, outcome, why, localPort, took }`. `took`: milliseconds since
+   * the client had sent all of it.
+   */
   troubles = [];
   /** Requests that took longer than `slowAfter`. */
   slow = [];
@@ -174,10 +177,11 @@ class Hammer {
     return `${this.prefix}${++this.#lastId}`;
   }
 
-  ended(kind, { id, outcome, why = '', begun, localPort }) {
+  ended(kind, { id, outcome, why = '', begun, wire }) {
     this.counts[outcome] += 1;
     this.#kinds[kind][outcome] += 1;
-    const took = Math.round(performance.now() - begun);
+    const { localPort, wroteAt = begun } = wire;
+    const took = Math.round(performance.now() - Math.max(begun, wroteAt));
     const words = { kind, id, outcome, why, localPort, begun, took };
     if (outcome !== 'ok') this.troubles.push(words);
     else if (begun >= this.#watchedSince) this.pids.add(Number(why.split(' ').at(-1)));

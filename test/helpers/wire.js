@@ -22,6 +22,8 @@ class Wire {
   localPort;
   /** Closed by the other side while no request was in flight. */
   dropped = false;
+  /** When the last part of a request was written. */
+  wroteAt;
   #text = '';
   #waiting = [];
   #ended = false;
@@ -48,6 +50,7 @@ class Wire {
 
   /** Writes a request, or a part of it. With `end` the writing side is closed then. */
   write(text, { end = false } = {}) {
+    this.wroteAt = performance.now();
     if (end) this.socket.end(text);
     else if (!this.socket.writableEnded) this.socket.write(text);
   }
