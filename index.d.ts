@@ -352,9 +352,10 @@ declare namespace Cluster {
      */
     balance?: Balance | null | undefined;
     /**
-     * Whether idle HTTP/1 connections of a worker that leaves move to other workers. `false` for
-     * apps that keep state by connection (PROXY protocol, NTLM, objects on the socket): they end as
-     * TLS connections do, after one more request at most.
+     * Whether idle HTTP/1 connections of a worker that leaves move to other workers, and, when a
+     * request comes on them, those of a worker whose event loop is stuck. `false` for apps that
+     * keep state by connection (PROXY protocol, NTLM, objects on the socket): they end as TLS
+     * connections do, after one more request at most.
      * @default true
      */
     moveIdle?: boolean | null | undefined;

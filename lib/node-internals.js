@@ -10,6 +10,7 @@ module.exports = {
   ...require('./node-internals/handles'),
   ...require('./node-internals/http1-parser'),
   ...require('./node-internals/idle-connections'),
+  ...require('./node-internals/idle-marks'),
   ...require('./node-internals/listening'),
   ...require('./node-internals/listening-handle'),
   ...require('./node-internals/process-end'),

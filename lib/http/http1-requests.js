@@ -11,20 +11,22 @@ const diagnostics = require('node:diagnostics_channel');
  * @param {(socket: net.Socket) => Http1State | undefined} stateOf what is kept of a connection;
  *   `undefined`: it is not ours
  * @param {object} told
- * @param {(response: http.ServerResponse, before?: http.ServerResponse) => void} told.onStart a
- *   request begins; `before`: the unfinished response before it on the same connection
+ * @param {Function} told.onStart `(state, request, response, before)`: a request begins; `before`:
+ *   the unfinished response before it on the same connection
  * @param {() => void} told.onFinish a response is finished
- * @param {() => void} told.onIdle after it, no other request of the connection is under way
+ * @param {(state: Http1State, finished: object) => void} told.onIdle after it, no other request of
+ *   the connection is under way; with the message of Node's channel
  * @returns {() => void}
  */
 function watchRequests(stateOf, { onStart, onFinish, onIdle }) {
   const start = ({ request, socket, response, server }) => {
     const state = stateOf(socket);
     if (state === undefined) return;
-    onStart(response, state.active > 0 ? state.last : undefined);
+    onStart(state, request, response, state.active > 0 ? state.last : undefined);
     state.begin(request, response, server);
   };
-  const finish = ({ socket }) => {
+  const finish = (finished) => {
+    const { socket } = finished;
     const state = socket ? stateOf(socket) : undefined;
     if (state === undefined || state.active === 0) return;
     state.active -= 1;
@@ -32,7 +34,7 @@ function watchRequests(stateOf, { onStart, onFinish, onIdle }) {
     if (state.active > 0) return;
     // A connection that lives on must not keep what it has answered.
     state.last = undefined;
-    onIdle();
+    onIdle(state, finished);
   };
   const listeners = { 'http.server.request.start': start, 'http.server.response.finish': finish };
   const channels = Object.entries(listeners);

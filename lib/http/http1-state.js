@@ -19,6 +19,12 @@ class Http1State {
   hadRequests = false;
   /** How many of its requests Node counts for `maxRequestsPerSocket`. */
   requests = 0;
+  /** Its handle, line and ends of messages, where it can be marked (`idle-marks.js`). */
+  handle = undefined;
+  line = 0;
+  ends = undefined;
+  /** The `keepAliveTimeout` that the line tells. */
+  waits = undefined;
 
   /**
    * @param {net.Socket} stream

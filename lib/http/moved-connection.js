@@ -13,11 +13,11 @@ const { observe } = require('./server-events');
 /** Of each connection that is taken off the channel (`take` of `src/binding/worker.rs`). */
 const NUMBERS = 6;
 /** The stage of a connection (`Past` of `src/protocol/connections.rs`). */
-const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3 };
 /**
  * Added to the stage of a connection whose time-out is over and was emitted, without traffic since.
  */
 const TOLD = 4;
+const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3, TOLD };
 /** The longest time of a timer of Node's, milliseconds. */
 const LONGEST = 0x7fffffff;
 
@@ -113,5 +113,5 @@ function fromBits(bits) {
 }
 
 module.exports = {
-  NUMBERS, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers,
+  NUMBERS, STAGE, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers,
 };

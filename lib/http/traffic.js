@@ -5,7 +5,9 @@
 // it passes through, those too that never listen; and no server, socket or stream has a listener of
 // ours.
 
-const { idleAmong, onEnd, speaksHttp1, trackIdle, untrackIdle } = require('../node-internals');
+const {
+  idleAmong, onEnd, speaksHttp1, streamsOf, trackIdle, untrackIdle,
+} = require('../node-internals');
 const { HELD, PASSES_ON } = require('../symbols');
 const { ConnectionSets } = require('./connection-sets');
 const { INDEX } = require('./counters');
@@ -23,6 +25,8 @@ class Traffic {
   /** The servers that listen or are about to. */
   servers = new Set();
   sent = new SentConnections(this);
+  /** Marks idle connections (`IdleMarks`), where others may take them. */
+  marks;
   /** All servers that ever listened, or got a connection of one. */
   #watched = new WeakSet();
   #row;
@@ -162,7 +166,8 @@ class Traffic {
     const row = this.#row;
     const { key } = this.#sets;
     this.#unwatchRequests = watchRequests((socket) => socket[key]?.state, {
-      onStart: (response, before) => {
+      onStart: (state, request, response, before) => {
+        this.marks?.busy(state, request);
         this.#follower?.onResponse(response, before);
         row[requestsTotal] += 1;
         row[requestsActive] += 1;
@@ -170,7 +175,10 @@ class Traffic {
         row[polling] = 0;
       },
       onFinish: () => (row[requestsActive] -= 1),
-      onIdle: () => this.#follower?.onIdle(),
+      onIdle: (state, finished) => {
+        this.marks?.idle(state, finished);
+        this.#follower?.onIdle();
+      },
     });
   }
 
@@ -199,7 +207,10 @@ class Traffic {
   #enter(server, event, stream) {
     // Passed on too late: it would never end.
     if (stream.destroyed) return;
-    if (this.#sets.has(stream)) return this.#sets.passOn(server, event, stream);
+    if (this.#sets.has(stream)) {
+      this.marks?.drop(stream);
+      return this.#sets.passOn(server, event, stream);
+    }
     onEnd(stream, this.#onClose);
     if (event === 'connection' && !this.#isExpected) this.#count(1, 1);
     if (event === 'connection') this.#isExpected = false;
@@ -215,6 +226,7 @@ class Traffic {
   }
 
   #enterSession(session) {
+    for (const stream of streamsOf(session)) this.marks?.drop(stream);
     const state = this.#sets.addSession(session);
     if (state) this.#follower?.onSession(state);
   }
@@ -253,6 +265,7 @@ class Traffic {
     try {
       listener.take(fd);
       // After all listeners had it, the app's and Node's.
+      if (this.#arrived) this.marks?.admit(this.#arrived, fd, origin.past);
       if (origin.past && this.#arrived) runOn(this.#arrived, origin.past);
     } finally {
       // It is not there: its client had gone, or the server had `maxConnections`.

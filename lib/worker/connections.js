@@ -4,6 +4,7 @@
 // way to a server of the app. What always holds: each of them reaches a server that listens, or
 // goes back to the master; and it counts as open from the moment it is here.
 
+const fs = require('node:fs');
 const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
 
 /** Takes moved connections for a listener. */
@@ -51,6 +52,7 @@ class Connections {
 
   #take(fd, origin) {
     const { listeners, traffic } = this.#session;
+    if (traffic.marks?.claim(fd) === false) return this.#letGo(fd);
     const listener = listeners.get(origin.listener);
     if (!this.#mayTake(listener)) return this.#giveBack(fd, origin);
     try {
@@ -74,6 +76,12 @@ class Connections {
     if (departure.isMoving || !departure.isActive) return false;
     if (!listener.hasConnections) this.#session.forget(listener);
     return listener.hasConnections;
+  }
+
+  // Another worker has it: it was taken while this one was stuck, before its turn came.
+  #letGo(fd) {
+    this.#session.traffic.decline();
+    fs.close(fd, () => {});
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.

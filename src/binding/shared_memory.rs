@@ -8,20 +8,34 @@ use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 
 use crate::os::scoreboard::{Header, ROW_BYTES, Row};
+use crate::os::seize::{TABLE_BYTES, Table};
 
 /// Returns a row.
 pub(super) fn row<'env>(env: &'env Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
-    shared(env, row.address(), row.clone())
+    shared(env, row.address(), ROW_BYTES, row.clone())
 }
 
 /// Returns the header.
 pub(super) fn header<'env>(env: &'env Env, header: &Header) -> napi::Result<ArrayBuffer<'env>> {
-    shared(env, header.address(), header.clone())
+    shared(env, header.address(), ROW_BYTES, header.clone())
 }
 
-/// `owner` is the row or the header at `address`.
-fn shared<T: 'static>(env: &Env, address: *mut u8, owner: T) -> napi::Result<ArrayBuffer<'_>> {
-    // SAFETY: ROW_BYTES of shared memory stay mapped at `address` until the finalizer drops
+/// Returns what is known of a worker's connections.
+pub(super) fn idle_marks<'env>(
+    env: &'env Env,
+    marks: &'static Table,
+) -> napi::Result<ArrayBuffer<'env>> {
+    shared(env, marks.address(), TABLE_BYTES, ())
+}
+
+/// `length` bytes are mapped at `address` while `owner` lives.
+fn shared<T: 'static>(
+    env: &Env,
+    address: *mut u8,
+    length: usize,
+    owner: T,
+) -> napi::Result<ArrayBuffer<'_>> {
+    // SAFETY: the callers in this file pass memory that stays mapped until the finalizer drops
     // `owner`. All accesses are atomic; JavaScript's are whole, aligned doubles.
-    unsafe { ArrayBuffer::from_external(env, address, ROW_BYTES, owner, |_, owner| drop(owner)) }
+    unsafe { ArrayBuffer::from_external(env, address, length, owner, |_, owner| drop(owner)) }
 }

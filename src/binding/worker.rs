@@ -53,19 +53,28 @@ impl NativeWorker {
 
     /// Starts to watch the channel. `notify` is called when there may be something to `take`. A
     /// heartbeat is made every `beat` milliseconds. An orphan whose event loop is stuck is killed
-    /// after `orphan_limit` milliseconds.
+    /// after `orphan_limit` milliseconds. `seizes`: others serve its idle connections while its event
+    /// loop is stuck.
     #[napi]
     pub fn watch(
         &mut self,
         env: &Env,
         beat: u32,
         orphan_limit: u32,
+        seizes: bool,
         notify: Function<'_, (), ()>,
     ) -> napi::Result<()> {
         let notify = Callback::new(env, &notify)?;
         let event_loop = env.get_uv_event_loop()?.cast();
         let [beat, limit] = [beat, orphan_limit].map(|time| Duration::from_millis(u64::from(time)));
-        self.link.watch(event_loop, beat, limit, move || notify.call()).map_err(fail)
+        self.link.watch(event_loop, beat, limit, seizes, move || notify.call()).map_err(fail)
+    }
+
+    /// Returns the idle marks, as the memory itself, after `watch`. `null`: there are none, and no
+    /// connection is taken while its event loop is stuck.
+    #[napi]
+    pub fn idle_marks<'env>(&self, env: &'env Env) -> napi::Result<Option<ArrayBuffer<'env>>> {
+        self.link.idle_marks().map(|marks| shared_memory::idle_marks(env, marks)).transpose()
     }
 
     /// Lets the master ask what this worker executes. `caller`: the name of the function

@@ -58,6 +58,7 @@ impl EventLoop {
             Some(Incoming::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
             Some(Incoming::Connections(back)) => {
                 Counts::add(&self.counts.moved, back.len());
+                self.workers.change(worker, |link| link.stall_if_stuck(self.now));
                 back.into_iter().for_each(|connection| self.assign(connection, Some(worker)));
             }
             None => {

@@ -10,6 +10,7 @@ use super::inbox::Input;
 use super::launch::{PlainOptions, WorkerIdentity};
 use super::task::Task;
 use super::worker_handle::{Listeners, WorkerHandle};
+use crate::config::Balance;
 use crate::dispatcher::Request;
 use crate::health::Problem;
 use crate::os;
@@ -152,6 +153,7 @@ impl Task {
             orphan_limit: config.shutdown_timeout,
             beat: self.parts.supervisor.beat_interval(),
             move_idle: config.move_idle,
+            seizes: config.move_idle && config.balance != Balance::IpHash,
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),

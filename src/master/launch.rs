@@ -97,6 +97,8 @@ pub(super) struct WorkerIdentity {
     pub(super) beat: u64,
     /// Whether its idle connections move to other workers when it leaves.
     pub(super) move_idle: bool,
+    /// Whether others serve them while its event loop is stuck.
+    pub(super) seizes: bool,
     /// The cluster's `pids` directory, absolute.
     pub(super) pids: PathBuf,
     pub(super) output: Output,

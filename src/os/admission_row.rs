@@ -1,4 +1,4 @@
-//! What workers that accept from the same sockets know of each other: three more numbers in each
+//! What workers that accept from the same sockets know of each other: five more numbers in each
 //! row of the scoreboard.
 //!
 //! A worker that leaves connections to another one *kicks* it. What always holds: a kick is seen
@@ -9,10 +9,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::scoreboard::{FIELDS, Field, Row, Scoreboard};
+use super::time::now as now_millis;
 
 /// The cells that JavaScript does not know, before the claim.
 const KICKED: usize = FIELDS - 2;
 const ACCEPTS: usize = FIELDS - 3;
+const STANDING: usize = FIELDS - 4;
+const TURNS: usize = FIELDS - 5;
+
+/// What [`STANDING`] is: whether the worker takes connections, and whether its event loop is stuck.
+const SERVING: u64 = 1;
+const STUCK: u64 = 2;
+
+/// A worker whose last beat is older is not there, milliseconds: one beats each second.
+const SILENT: u64 = 3_000;
 
 /// How many listeners workers can accept from at the same time: each has a bit.
 pub const MAX_SHARED: u32 = u64::BITS;
@@ -29,6 +39,9 @@ pub struct AdmissionRow<'a> {
     polling: &'a AtomicU64,
     kicked: &'a AtomicU64,
     load: &'a AtomicU64,
+    standing: &'a AtomicU64,
+    turns: &'a AtomicU64,
+    beat: &'a AtomicU64,
 }
 
 impl Scoreboard {
@@ -40,6 +53,9 @@ impl Scoreboard {
             polling: cell(Field::Polling as usize),
             kicked: cell(KICKED),
             load: cell(Field::ConnectionsActive as usize),
+            standing: cell(STANDING),
+            turns: cell(TURNS),
+            beat: cell(Field::Beat as usize),
         }
     }
 }
@@ -48,6 +64,11 @@ impl Row {
     /// Returns it as other workers see it.
     pub fn admission(&self) -> AdmissionRow<'_> {
         self.board().admission(self.index())
+    }
+
+    /// Counts the turns of the worker's event loop. Called by its JavaScript thread only.
+    pub fn turns(&self) -> &AtomicU64 {
+        self.board().cell(self.index() + 1, TURNS)
     }
 }
 
@@ -61,6 +82,37 @@ impl AdmissionRow<'_> {
         let kicked = self.kicked.load(Ordering::Relaxed);
         let limit = if self.is_polling() { WAKING } else { WORKING };
         kicked == 0 || now.saturating_sub(kicked) <= limit
+    }
+
+    /// Says whether the worker takes connections of any listener. Called by its JavaScript thread.
+    pub fn set_serving(&self, serving: bool) {
+        let standing = if serving { SERVING } else { 0 };
+        self.standing.store(standing, Ordering::Relaxed);
+    }
+
+    /// Says whether its event loop is stuck. Called by its watch thread. Returns `false` if it
+    /// takes no connections.
+    pub fn set_stuck(&self, stuck: bool) -> bool {
+        let (from, to) = if stuck { (SERVING, STUCK) } else { (STUCK, SERVING) };
+        let found = self.standing.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        found.map_or_else(|found| found == to, |_| true)
+    }
+
+    /// Whether its own watch says that its event loop is stuck.
+    pub fn is_stuck(&self) -> bool {
+        self.standing.load(Ordering::Relaxed) == STUCK
+    }
+
+    /// Whether it takes connections, and its event loop turns.
+    pub fn is_responsive(&self) -> bool {
+        let beat = f64::from_bits(self.beat.load(Ordering::Relaxed)).max(0.0) as u64;
+        self.standing.load(Ordering::Relaxed) == SERVING
+            && now_millis().saturating_sub(beat) < SILENT
+    }
+
+    /// Returns how often its event loop has turned.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Returns the number of its open connections.
@@ -83,7 +135,8 @@ impl AdmissionRow<'_> {
         self.polling.store(f64::from(polling).to_bits(), Ordering::SeqCst);
     }
 
-    fn is_polling(&self) -> bool {
+    /// Whether its event loop waits for events, as far as is known.
+    pub fn is_polling(&self) -> bool {
         self.polling.load(Ordering::SeqCst) != 0
     }
 
@@ -137,6 +190,14 @@ mod tests {
         assert!(
             (0..Field::NAMES.len()).all(|field| board.cell(1, field).load(Ordering::Relaxed) == 0)
         );
+        shared.set_serving(true);
+        assert!(!shared.is_responsive(), "it never beat");
+        row.set(Field::Beat, now_millis() as f64);
+        assert!(shared.is_responsive() && shared.set_stuck(true) && shared.is_stuck());
+        assert!(!shared.is_responsive() && shared.set_stuck(false) && shared.is_responsive());
+        shared.set_serving(false);
+        assert!(!shared.set_stuck(true) && !shared.is_responsive() && !shared.is_stuck());
+        row.set(Field::Beat, 0.0);
         next.clear();
         assert_eq!(board.used(), 2);
         row.clear();

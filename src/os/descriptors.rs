@@ -50,7 +50,7 @@ pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
 
 /// Borrows a descriptor that Rust knows only by its number, for one system call, which fails if
 /// nothing is open under the number. `InvalidInput`: the number is negative.
-pub(super) fn by_number<'a>(fd: i32) -> io::Result<BorrowedFd<'a>> {
+pub(crate) fn by_number<'a>(fd: i32) -> io::Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(io::ErrorKind::InvalidInput.into());
     }

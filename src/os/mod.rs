@@ -21,6 +21,7 @@ pub(crate) mod node_listener;
 pub(crate) mod proc_usage;
 pub mod process;
 pub mod scoreboard;
+pub(crate) mod seize;
 pub(crate) mod socket_file;
 pub(crate) mod spawn;
 mod symbol;

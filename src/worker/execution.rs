@@ -21,7 +21,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::thread_state::{self, ThreadState};
@@ -47,7 +46,7 @@ struct Shared {
     /// When it was made, microseconds on the monotonic clock.
     asked_at: AtomicU64,
     /// How often the event loop has turned, and had turned then.
-    turns: AtomicU64,
+    turns: &'static AtomicU64,
     turns_then: AtomicU64,
 }
 
@@ -96,28 +95,27 @@ pub(super) struct Responder {
 }
 
 impl Responder {
-    /// Called on the JavaScript thread; `event_loop` is its own.
-    pub(super) fn new(channel: Channel, event_loop: *mut c_void) -> Result<Self> {
+    /// Called on the JavaScript thread; `event_loop` is its own, whose turns `turns` counts.
+    pub(super) fn new(
+        channel: Channel,
+        event_loop: *mut c_void,
+        turns: &'static AtomicU64,
+    ) -> Self {
         let shared = SHARED.get_or_init(|| Shared {
             channel,
             wanted: AtomicU32::new(0),
             requested: AtomicBool::new(false),
             asked_at: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
+            turns,
             turns_then: AtomicU64::new(0),
         });
-        let count_turns = || {
-            shared.turns.fetch_add(1, Ordering::Relaxed);
-        };
-        uv::before_each_poll(event_loop, count_turns)
-            .map_err(ClusterError::system("counting the turns of the event loop"))?;
-        Ok(Self {
+        Self {
             shared,
             thread: thread_state::this_thread(),
             epoll: uv::epoll_of(event_loop),
             pending: None,
             buffer: Box::new([0; MAX_BYTES]),
-        })
+        }
     }
 
     /// What becomes readable when there is a question.

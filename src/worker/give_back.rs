@@ -19,6 +19,10 @@ impl MasterLink {
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open
     /// here. Returns `false` if there is no room for it now.
     pub fn give_back(&mut self, fd: i32, origin: Origin) -> Result<bool> {
+        // It went to another worker while this one was stuck.
+        if !self.claim(fd) {
+            return Ok(true);
+        }
         match self.give(&[(fd, origin)]) {
             Ok(()) => Ok(true),
             Err(error) if channel::is_full(&error) => Ok(false),
@@ -41,7 +45,8 @@ impl MasterLink {
         }
         let new = |listener| Origin { listener, past: Past::default() };
         let accepted_all = accepted.iter().map(|(fd, listener)| (fd.as_raw_fd(), new(*listener)));
-        let all: Vec<_> = accepted_all.chain(connections.iter().copied()).collect();
+        let idle = connections.iter().copied().filter(|(fd, _)| self.claim(*fd));
+        let all: Vec<_> = accepted_all.chain(idle).collect();
         let mut sent = 0;
         for some in all.chunks(MAX_FDS) {
             match self.give_until(some, deadline) {
@@ -57,6 +62,11 @@ impl MasterLink {
             }
         }
         Ok(sent)
+    }
+
+    /// From now on nobody else gives this connection away. Returns `false` if that has happened.
+    fn claim(&self, fd: i32) -> bool {
+        self.idle_marks.is_none_or(|marks| marks.claim(fd))
     }
 
     fn give_until(&self, connections: &[(i32, Origin)], deadline: Instant) -> io::Result<()> {

@@ -10,12 +10,25 @@ use crate::os;
 use crate::os::channel::MAX_FDS;
 use crate::os::descriptors;
 use crate::os::scoreboard::Field;
+use crate::os::seize::Given;
 use crate::protocol::frame::{self, MasterFrame};
 use crate::protocol::{Order, Origin, Past, Report};
 
 impl MasterLink {
     /// Takes one message. Called on the JavaScript thread, and therefore also a sign of life.
     pub fn take(&mut self) -> Result<WorkerSignal> {
+        let signal = self.take_next()?;
+        if let (WorkerSignal::Connections(connections), Some(marks)) = (&signal, self.idle_marks) {
+            for (fd, Origin { listener, past }) in connections {
+                let Past { stage, since, timeout, requests } = *past;
+                let listener = *listener;
+                marks.adopt(fd.as_fd(), &Given { listener, stage, since, timeout, requests });
+            }
+        }
+        Ok(signal)
+    }
+
+    fn take_next(&mut self) -> Result<WorkerSignal> {
         self.row.set(Field::Beat, os::now() as f64);
         self.report_acceptance()?;
         if let Some(accepted) = self.take_accepted() {

@@ -10,15 +10,18 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::accept::Acceptor;
 use super::beats::Beats;
 use super::execution::Responder;
 use super::orphan_watch;
+use super::stuck_watch::StuckWatch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::scoreboard::{Header, Row, Scoreboard};
+use crate::os::seize::Table;
 use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD, WAKER_FD};
 use crate::os::uv::{self, Poll};
 use crate::os::waker::Waker;
@@ -66,6 +69,8 @@ pub struct MasterLink {
     /// `None`: there are plenty.
     pub(super) room: Option<u64>,
     pub(super) acceptor: Rc<RefCell<Acceptor>>,
+    /// What is known of its connections, where others take them while it is stuck.
+    pub(super) idle_marks: Option<&'static Table>,
     pub(super) buffer: Box<[u8; MAX_BYTES]>,
 }
 
@@ -111,6 +116,7 @@ impl MasterLink {
             room: None,
             acceptor: Rc::new(RefCell::new(Acceptor::new(row.clone(), waker))),
             row,
+            idle_marks: None,
             buffer: Box::new([0; MAX_BYTES]),
         }
     }
@@ -120,18 +126,25 @@ impl MasterLink {
         &self.row
     }
 
+    /// Returns what is known of its connections, where others take them while it is stuck.
+    pub(crate) fn idle_marks(&self) -> Option<&'static Table> {
+        self.idle_marks
+    }
+
     /// Returns the scoreboard's header.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Starts the polls, the beats, and the orphan watch. Calls `notify` on this thread when there
+    /// Starts the polls, the beats, and the watch. `seizes`: others serve its idle connections while
+    /// its event loop is stuck. Calls `notify` on this thread when there
     /// may be something to take. `event_loop` is Node's own, of this thread.
     pub fn watch(
         &mut self,
         event_loop: *mut c_void,
         beat: Duration,
         orphan_limit: Duration,
+        seizes: bool,
         notify: impl Fn() + 'static,
     ) -> Result<()> {
         let notify = Rc::new(notify);
@@ -145,9 +158,37 @@ impl MasterLink {
         beats.beat(beat, uv::idle_time(event_loop));
         uv::every(event_loop, beat, move || beats.beat(beat, uv::idle_time(event_loop)))
             .map_err(ClusterError::system("starting the beats"))?;
-        let responder = self.execution.take().map(|channel| Responder::new(channel, event_loop));
+        let turns = self
+            .count_turns(event_loop)
+            .map_err(ClusterError::system("counting the turns of the event loop"))?;
+        let respond = |channel| Responder::new(channel, event_loop, turns);
+        let responder = self.execution.take().map(respond);
+        let stuck = if seizes { self.watch_stuck(event_loop, turns)? } else { None };
         let sockets = self.acceptor.borrow().sockets().clone();
-        orphan_watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder.transpose()?)
+        orphan_watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder, stuck)
+    }
+
+    /// Counts the turns of the event loop in the row, for the watch and for other workers.
+    fn count_turns(&self, event_loop: *mut c_void) -> io::Result<&'static AtomicU64> {
+        let row: &'static Row = Box::leak(Box::new(self.row.clone()));
+        let turns = row.turns();
+        uv::before_each_poll(event_loop, || {
+            turns.fetch_add(1, Ordering::Relaxed);
+        })?;
+        Ok(turns)
+    }
+
+    fn watch_stuck(
+        &mut self,
+        event_loop: *mut c_void,
+        turns: &'static AtomicU64,
+    ) -> Result<Option<StuckWatch>> {
+        let Some(backend) = uv::epoll_of(event_loop) else { return Ok(None) };
+        let table = Table::create().map_err(ClusterError::system("mapping the idle marks"))?;
+        let channel = Arc::clone(&self.channel);
+        let watch = StuckWatch::start(table, channel, backend, turns, self.row.clone());
+        self.idle_marks = watch.is_some().then_some(table);
+        Ok(watch)
     }
 
     fn poll_orders(
@@ -201,6 +242,7 @@ impl MasterLink {
 
     /// Serves a listener from now on: by accepting from its socket, or by what the master sends.
     pub fn serve(&mut self, listener: ListenerId) -> Result<bool> {
+        self.row.admission().set_serving(true);
         let accepts = self.acceptor.borrow_mut().serve(listener);
         self.report(&Report::Serve { listener, accepts })
     }
@@ -212,6 +254,7 @@ impl MasterLink {
 
     /// Accepts nothing more from any listener.
     pub fn stop_accepting_all(&mut self) {
+        self.row.admission().set_serving(false);
         self.acceptor.borrow_mut().stop_all();
     }
 

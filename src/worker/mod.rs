@@ -10,12 +10,14 @@
 mod accept;
 mod beats;
 mod execution;
+mod free_workers;
 mod give_back;
 mod intake;
 mod master_link;
 mod orphan_watch;
 mod question;
 mod signal;
+mod stuck_watch;
 
 pub(crate) use beats::Beats;
 pub(crate) use execution::{disable as disable_execution, enable as enable_execution};

@@ -1,5 +1,5 @@
-//! The watch: a thread that waits for the end of the master, and for questions what the worker
-//! executes.
+//! The watch: a thread that waits for the end of the master, for questions what the worker
+//! executes, and for an event loop that is stuck.
 //!
 //! When the master has ended, it ends the sockets from which this worker accepts, gives the event
 //! loop `orphan_limit` to finish, and ends the process. So a worker whose event loop is stuck does
@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 
 use super::accept::SharedSockets;
 use super::execution::Responder;
+use super::stuck_watch::StuckWatch;
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::error::{ClusterError, Result};
 use crate::os;
@@ -30,11 +31,12 @@ pub(super) fn start(
     sockets: SharedSockets,
     orphan_limit: Duration,
     mut responder: Option<Responder>,
+    mut stuck: Option<StuckWatch>,
 ) -> Result<()> {
     let epoll = watched(&orders, responder.as_ref())
         .map_err(ClusterError::system("watching the master"))?;
     let watch = move || {
-        until_orphaned(&epoll, &mut responder);
+        until_orphaned(&epoll, &mut responder, &mut stuck);
         sockets.end();
         // Kept until here, so that the watched descriptor stays open.
         drop(orders);
@@ -58,23 +60,54 @@ fn watched(orders: &Channel, responder: Option<&Responder>) -> io::Result<OwnedF
     Ok(epoll)
 }
 
-fn until_orphaned(epoll: &OwnedFd, responder: &mut Option<Responder>) {
+fn until_orphaned(
+    epoll: &OwnedFd,
+    responder: &mut Option<Responder>,
+    stuck: &mut Option<StuckWatch>,
+) {
     let mut events: Vec<epoll::Event> = Vec::with_capacity(2);
     while events.iter().all(|event| event.data.u64() != HANG_UP) {
         events.clear();
-        let wait = responder.as_ref().and_then(Responder::wait).map(|wait| Timespec {
+        let waits = [
+            responder.as_ref().and_then(Responder::wait),
+            stuck.as_ref().and_then(StuckWatch::wait),
+        ];
+        let wait = waits.into_iter().flatten().min().map(|wait| Timespec {
             tv_sec: wait.as_secs() as i64,
             tv_nsec: i64::from(wait.subsec_nanos()),
         });
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let room = rustix::buffer::spare_capacity(&mut events);
-        match epoll::wait(epoll.as_fd(), room, wait.as_ref()) {
+        let waited = sleep(epoll, stuck.as_ref(), wait.as_ref())
+            .and_then(|()| epoll::wait(epoll.as_fd(), room, Some(&at_once)));
+        match waited {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the watch cannot wait"),
         }
         if let Some(responder) = responder {
             responder.turn();
         }
+        if let Some(stuck) = stuck {
+            stuck.turn();
+        }
     }
+}
+
+/// The event loop's epoll is polled, not added to ours: then each of its events would cost a call.
+fn sleep(
+    epoll: &OwnedFd,
+    stuck: Option<&StuckWatch>,
+    wait: Option<&Timespec>,
+) -> rustix::io::Result<()> {
+    let own = PollFd::new(epoll, PollFlags::IN);
+    match stuck.and_then(StuckWatch::awaited) {
+        Some(backend) => {
+            let backend = PollFd::from_borrowed_fd(backend, PollFlags::IN);
+            rustix::event::poll(&mut [own, backend], wait)
+        }
+        None => rustix::event::poll(&mut [own], wait),
+    }
+    .map(drop)
 }
 
 /// Waits for `limit`, without the time in which this process was stopped.

@@ -25,7 +25,7 @@ const TESTS = [
   /^single\/(listeners|process|shutdown)$/,
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
-  /^hangs\/(stack|undisturbed)$/,
+  /^hangs\/(seize|stack|undisturbed)$/,
 ];
 /**
  * Slow tests among these that hardly depend on Node. They run only on the latest version of the

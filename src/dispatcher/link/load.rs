@@ -67,9 +67,10 @@ impl WorkerLink {
 
     /// Whether it is known to be stuck.
     pub(in crate::dispatcher) fn is_stalled(&self) -> bool {
-        self.stall.is_some_and(|stall| {
-            self.row.count(Field::Beat) < stall.at && self.progress() == stall.progress
-        })
+        self.row.admission().is_stuck()
+            || self.stall.is_some_and(|stall| {
+                self.row.count(Field::Beat) < stall.at && self.progress() == stall.progress
+            })
     }
 
     /// From now on it counts as stuck. The sign of life that ends this is asked for, where nothing
@@ -79,6 +80,14 @@ impl WorkerLink {
         self.stall = Some(Stall { at: now, progress: self.progress() });
         if self.on_the_way() == 0 {
             self.order(&Order::Beat);
+        }
+    }
+
+    /// It gives connections back. One that is stuck does so without its event loop, and is no choice
+    /// for them until it shows a sign of life.
+    pub(in crate::dispatcher) fn stall_if_stuck(&mut self, now: Millis) {
+        if self.is_open() && self.row.admission().is_stuck() {
+            self.stall(now);
         }
     }
 

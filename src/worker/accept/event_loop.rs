@@ -101,10 +101,10 @@ impl Acceptor {
     /// Before the event loop waits for events.
     fn before_poll(&mut self) {
         let own = self.peers.own();
+        own.set_polling(true);
         if own.accepts() == 0 {
             return;
         }
-        own.set_polling(true);
         // A kick that comes from now on writes to the waker.
         if own.answer_kick() {
             return self.watch_all();
