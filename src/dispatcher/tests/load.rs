@@ -90,6 +90,35 @@ fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spa
 }
 
 #[test]
+fn a_worker_that_gives_back_while_it_is_stuck_gets_nothing_until_it_shows_a_sign_of_life() {
+    let (mut still, [stuck, free]) = Still::with_ready(Balance::LeastConnections);
+    let mut clients = still.clients(8);
+    still.settle();
+    let (idle, mut taken) = (stuck.take_now(), free.take_now());
+    assert_eq!((idle.len(), taken.len()), (4, 4));
+    // As its watch does, which needs no turn of its event loop.
+    stuck.row.admission().set_serving(true);
+    stuck.row.admission().set_stuck(true);
+    still.pass(1);
+    idle.iter().for_each(|stream| stuck.give_back(LISTENER, stream));
+    stuck.row.add(Field::ConnectionsActive, -4.0);
+    still.settle();
+    taken.extend(free.take_now());
+    answered(taken, &mut clients);
+    // It has fewer connections, and gets none all the same: also right after the block.
+    for is_stuck in [true, false] {
+        stuck.row.admission().set_stuck(is_stuck);
+        let _more = still.clients(4);
+        still.settle();
+        assert_eq!(free.take_all(), 4);
+    }
+    stuck.row.set(Field::Beat, still.event_loop.now as f64 + 1.0);
+    let _again = still.clients(4);
+    still.settle();
+    assert_eq!(stuck.take_all(), 4);
+}
+
+#[test]
 fn with_ip_hash_what_a_stuck_worker_does_not_take_waits_for_it() {
     let (mut still, workers) = Still::with_ready::<2>(Balance::IpHash);
     let _clients = still.clients(8);
