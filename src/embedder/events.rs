@@ -178,6 +178,12 @@ pub trait Embedder: Send + Sync + 'static {
     /// No more messages of the worker `pid` will come.
     fn end_of_messages(&self, pid: u32);
 
+    /// Notes that the process starts again when the cluster has ended. Fails with the reason, in
+    /// words after "the cluster is", if it cannot.
+    fn restart(&self) -> Result<(), &'static str> {
+        Err("run by a script of its own: end it, and start that script again")
+    }
+
     /// Takes a connection with a request for the user's monitor app. Returns `false` if there is no
     /// such app.
     fn forward(&self, connection: OwnedFd) -> bool;

@@ -44,6 +44,7 @@ impl Task {
             Command::Reload { .. } => {
                 reply(Err(ClusterError::WrongState { command: "reload", state: "shutting down" }))
             }
+            Command::Restart => self.restart(reply),
             Command::Ecv { disabled } => reply(self.switch_health_check(disabled)),
             Command::Stack { pid } => self.show_executions(pid, reply),
             Command::ReopenLogs => self.reopen_logs(reply),
@@ -84,6 +85,19 @@ impl Task {
             self.parts.notifier.reload_asked();
             self.apply(Event::Reload { addresses_may_change });
         }
+    }
+
+    fn restart(&mut self, reply: Reply) {
+        let refused = |state| ClusterError::WrongState { command: "restart", state };
+        if !self.parts.supervisor.is_running() {
+            return reply(Err(refused("shutting down")));
+        }
+        if let Err(state) = self.parts.embedder.restart() {
+            return reply(Err(refused(state)));
+        }
+        self.parts.notifier.restart_asked();
+        self.replies.add(Until::Ended, reply);
+        self.shut_down();
     }
 
     fn switch_health_check(&mut self, disabled: bool) -> Result<Value> {

@@ -36,6 +36,7 @@ mod replies;
 mod status;
 mod systemd;
 mod task;
+mod trial;
 mod worker_handle;
 
 pub use crate::status::AppInfo;
@@ -43,3 +44,4 @@ pub use assembly::Master;
 pub use inbox::Signal;
 pub use launch::Launch;
 pub(crate) use log_files::reopen as reopen_log_files;
+pub use trial::{try_app_ports, try_monitor_port};

@@ -152,6 +152,15 @@ impl Notifier {
         }
     }
 
+    /// Sends that a restart in the same process was requested: the service goes on, and the next
+    /// cluster sends `READY=1`. Its end is no `STOPPING=1`.
+    pub(super) fn restart_asked(&mut self) {
+        if self.ready && !self.reloading {
+            self.send(&reloading_since_now());
+        }
+        self.leaving = true;
+    }
+
     /// Ticks twice in the time in which the service manager expects a sign of life, if it does.
     pub(super) fn ticks(&self) -> Option<Interval> {
         let mut ticks = tokio::time::interval(self.watchdog.as_ref()?.half);

@@ -35,6 +35,9 @@ pub enum Command {
         #[serde(default, rename = "addressesMayChange")]
         addresses_may_change: bool,
     },
+    /// Shut down gracefully and start again; answers when the cluster has ended. Only a master that
+    /// can start itself again does this.
+    Restart,
     /// Take the cluster out of the load balancers' rotation, or back into it; answers at once.
     Ecv {
         /// Whether to take it out.

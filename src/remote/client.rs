@@ -71,7 +71,7 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
             }
             other => Err(other),
         }),
-        Command::Reload { .. } => client.execute(command, None),
+        Command::Reload { .. } | Command::Restart => client.execute(command, None),
         _ => client.execute(command, Some(PROMPT_WITHIN)),
     }
 }

@@ -7,7 +7,7 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { cluster2 } = require('../helpers/cli');
+const { cluster2, startPlain } = require('../helpers/cli');
 const { CLI } = require('../helpers/cluster');
 const { until } = require('../helpers/wait');
 
@@ -49,6 +49,51 @@ describe('cluster2 logs', () => {
       follow.kill();
       await new Promise((resolve) => follow.on('close', resolve));
     }
+  });
+
+  it('--follow merges whole lines of all files, each with its file, in the order of writing', async () => {
+    write('logs/one.log', '');
+    write('logs/worker-0.out.log', 'there\n');
+    write('logs/worker-1.err.log', '');
+    write('logs/one.log.1', 'rotated\n');
+    write('logs/one.log.2.gz', 'compressed');
+    const follow = spawn(CLI, ['logs', '--follow'], { cwd: folder });
+    const add = (name, text) => fs.appendFileSync(path.join(folder, 'logs', name), text);
+    try {
+      let seen = '';
+      follow.stdout.on('data', (text) => (seen += text));
+      const sees = (text) => until(`it shows ${text}`, () => seen === text);
+      await sees('0 out   | there\n');
+      add('worker-1.err.log', 'half');
+      add('one.log', 'whole\n');
+      await sees('0 out   | there\none.log | whole\n');
+      add('worker-1.err.log', ' and half\n');
+      await sees('0 out   | there\none.log | whole\n1 err   | half and half\n');
+    } finally {
+      follow.kill();
+      await new Promise((resolve) => follow.on('close', resolve));
+    }
+  });
+
+  it('leaves out rotated and compressed files, unless they are named', () => {
+    write('logs/one.log-20260131', 'rotated\n');
+    write('logs/one.log.3.zst', 'compressed');
+    assert.strictEqual(logs('-n', '1').stdout, 'one 29\n');
+    assert.strictEqual(logs('one.log-20260131').stdout, 'rotated\n');
+    assert.match(logs('--list').stdout, /one\.log\.3\.zst$/m);
+  });
+
+  it('says where the output of a running cluster goes instead', async () => {
+    const script = await startPlain();
+    const { status, stderr } = cluster2(script.cwd, 'logs', '--logs', '.', '--pids', 'pids');
+    assert.strictEqual(status, 0, stderr);
+    fs.mkdirSync(path.join(script.cwd, 'logs'), { recursive: true });
+    const none = cluster2(script.cwd, 'logs');
+    assert.strictEqual(none.status, 1);
+    assert.match(
+      none.stderr,
+      /there are no files in the logs directory .*; the output of the cluster's workers goes to a (pipe|socket)/,
+    );
   });
 
   it('shows no file outside of the directory, and names a missing one', () => {

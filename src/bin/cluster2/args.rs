@@ -57,8 +57,12 @@ fn switch(name: &'static str, long: &'static str, short: char, help: &'static st
     Arg::new(name).long(long).short(short).action(ArgAction::SetTrue).help(help)
 }
 
+fn switch_long(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
 fn start() -> Command {
-    Command::new("start")
+    with_options(Command::new("start"))
         .about("Starts a script as a cluster, and stays until it ends")
         .long_about(
             "Starts a script as a cluster, and stays until it ends. The script need not know of \
@@ -69,18 +73,30 @@ fn start() -> Command {
              replaces all workers; SIGUSR2 opens their log files again with --output files, and \
              else ends it gracefully.",
         )
-        .arg(Arg::new("exec").value_name("SCRIPT").help(
-            "The server's script, as node takes it; \
-        by default `exec` of the configuration file",
-        ))
-        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help(
-            "Arguments of the \
-        script",
-        ))
-        .arg(Arg::new("node").long("node").value_name("PATH").env("CLUSTER2_NODE").help(
-            "Node \
-        itself [default: node, found in PATH]",
-        ))
+}
+
+/// The script, its arguments and all options, as `start` takes them.
+fn with_options(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new("exec")
+                .value_name("SCRIPT")
+                .help("The script, as node takes it; by default `exec` of the configuration file"),
+        )
+        .arg(
+            Arg::new("args")
+                .value_name("ARGS")
+                .num_args(0..)
+                .last(true)
+                .help("Arguments of the script"),
+        )
+        .arg(
+            Arg::new("node")
+                .long("node")
+                .value_name("PATH")
+                .env("CLUSTER2_NODE")
+                .help("Node itself [default: node, found in PATH]"),
+        )
         .arg(
             Arg::new("format")
                 .long("log-format")
@@ -96,6 +112,45 @@ fn start() -> Command {
         )
         .args([PIDS.arg(), LOGS.arg()])
         .args(OPTIONS.iter().map(|flag| flag.arg()))
+}
+
+fn check() -> Command {
+    with_options(
+        Command::new("check").about("Says what `start` would find wrong, without starting"),
+    )
+    .long_about(
+        "Says what `start` would find wrong, without starting: the options, the script and its \
+            syntax, the rights of directories, and the ports, unless a cluster that runs here has \
+            them.",
+    )
+}
+
+fn unit() -> Command {
+    let name = Arg::new("unit").long("unit").value_name("NAME");
+    with_options(Command::new("unit").about("Prints a systemd unit that starts this cluster"))
+        .arg(name.help("Its name [default: the name of the working directory]"))
+        .arg(switch_long("socket", "Print the socket unit for --port instead, which systemd opens"))
+}
+
+fn environment() -> Command {
+    on_running("env", "Shows the environment of a worker: names, and values on demand").args([
+        Arg::new("pid")
+            .value_name("PID")
+            .required(true)
+            .value_parser(value_parser!(u32).range(1..))
+            .help("Of which worker"),
+        Arg::new("names").value_name("NAME").num_args(0..).help("Variables to show with values"),
+        switch_long("values", "Show all values, which may be secret"),
+    ])
+}
+
+fn restart() -> Command {
+    on_running("restart", "Ends the cluster gracefully and starts it again, in the same process")
+        .long_about(
+            "Ends the cluster gracefully and starts it again, in the same process: for what a \
+            reload cannot change, such as options, Node and cluster2 itself. Clients are refused \
+            in between. First it is checked, as by `check`, that the cluster would start again.",
+        )
 }
 
 fn reload() -> Command {
@@ -116,10 +171,15 @@ fn logs() -> Command {
     let lines = Arg::new("tail").long("tail").short('n').value_name("N").default_value("20");
     Command::new("logs")
         .about("Shows the files in the logs directory")
-        .arg(Arg::new("files").value_name("FILE").num_args(0..).help("Which; by default all"))
-        .arg(LOGS.arg())
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .num_args(0..)
+                .help("Which; by default all that are neither rotated nor compressed"),
+        )
+        .args([LOGS.arg(), PIDS.arg()])
         .arg(lines.value_parser(value_parser!(u64)).help("How many lines of each"))
-        .arg(switch("follow", "follow", 'f', "Go on with what is added"))
+        .arg(switch("follow", "follow", 'f', "Go on with what is added: whole lines of all files"))
         .arg(switch("list", "list", 'l', "Only name them"))
 }
 
@@ -163,6 +223,10 @@ pub fn command() -> Command {
             ]),
         )
         .subcommand(reload())
+        .subcommand(restart())
+        .subcommand(check())
+        .subcommand(unit())
+        .subcommand(environment())
         .subcommand(
             on_running("scale", "Changes the number of workers").arg(
                 Arg::new("workers")

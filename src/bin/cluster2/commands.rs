@@ -121,7 +121,7 @@ fn ask_with_progress(
 }
 
 /// Returns `1 worker`, `2 workers`.
-fn counted(number: &Value, thing: &str) -> String {
+pub fn counted(number: &Value, thing: &str) -> String {
     format!("{number} {thing}{}", if *number == 1 { "" } else { "s" })
 }
 

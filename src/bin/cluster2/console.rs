@@ -87,7 +87,28 @@ pub struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
     /// Whether a line has said that nobody takes messages here.
     has_warned: AtomicBool,
     failure: Arc<Mutex<Option<Failure>>>,
+    restart: Restart,
     on_end: Mutex<Option<F>>,
+}
+
+/// Whether the process starts again when its cluster has ended.
+#[derive(Clone, Default)]
+pub struct Restart {
+    is_asked: Arc<AtomicBool>,
+    /// Why it cannot.
+    obstacle: Option<&'static str>,
+}
+
+impl Restart {
+    /// Of a cluster that cannot start again because of `obstacle`, if there is one.
+    pub fn unless(obstacle: Option<&'static str>) -> Self {
+        Self { obstacle, ..Self::default() }
+    }
+
+    /// Whether somebody has asked for it.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
 }
 
 impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
@@ -97,6 +118,7 @@ impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
         console: Console,
         file: settings::File,
         failure: Arc<Mutex<Option<Failure>>>,
+        restart: Restart,
         on_end: F,
     ) -> Self {
         Self {
@@ -104,6 +126,7 @@ impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
             file,
             has_warned: AtomicBool::new(false),
             failure,
+            restart,
             on_end: Mutex::new(Some(on_end)),
         }
     }
@@ -149,6 +172,12 @@ impl<F: FnOnce() + Send + 'static> Embedder for ConsoleEmbedder<F> {
     }
 
     fn end_of_messages(&self, _pid: u32) {}
+
+    fn restart(&self) -> Result<(), &'static str> {
+        self.restart.obstacle.map_or(Ok(()), Err)?;
+        self.restart.is_asked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
 
     fn forward(&self, _connection: OwnedFd) -> bool {
         false

@@ -82,7 +82,8 @@ fn script(config: &Config) -> Result<PathBuf, Failed> {
     Ok(path)
 }
 
-fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
+/// Finds Node: as `--node` says, or in `PATH`.
+pub fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
     let is_program = |path: &PathBuf| {
         path.metadata()
             .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)

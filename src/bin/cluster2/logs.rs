@@ -1,20 +1,22 @@
 //! `cluster2 logs`: the last lines of the files in the logs directory, and lines that are added.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use cluster2_rs::monitor::{
-    Follower, MAX_DEPTH, MAX_ENTRIES, chunk_channel, format, start_of_last,
-};
+use cluster2_rs::monitor::{MAX_DEPTH, MAX_ENTRIES, format};
 use cluster2_rs::os::contained_files;
 use cluster2_rs::os::contained_files::FoundFile;
-use tokio::sync::mpsc;
+use cluster2_rs::remote;
 
-use super::{Failed, copy, print, settings};
+use super::log_file::open;
+use super::{Failed, copy, merged_logs, print, settings};
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
+
+/// The last part of the name of a compressed file.
+const COMPRESSED: [&str; 5] = ["gz", "xz", "bz2", "zst", "zip"];
 
 /// Runs the command.
 pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
@@ -24,16 +26,54 @@ pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
         return list(&found(&root)?);
     }
     let names: Vec<PathBuf> = match names.is_empty() {
-        true => found(&root)?.into_iter().map(|found| found.name).collect(),
+        true => current(found(&root).map_err(|error| explain(error, matches))?),
         false => names.into_iter().map(PathBuf::from).collect(),
     };
     let lines = matches.get_one("tail").copied().unwrap_or_default();
-    let mut printer = Printer { headings: names.len() > 1, last: None };
     if !matches.get_flag("follow") {
+        let mut printer = Printer { headings: names.len() > 1, last: None };
         return names.iter().try_for_each(|name| printer.copy(&root, name, lines));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(printer.follow(&root, names, lines))
+    runtime.block_on(merged_logs::follow(&root, names, lines))
+}
+
+/// The names of files that are written to now: neither rotated nor compressed.
+fn current(found: Vec<FoundFile>) -> Vec<PathBuf> {
+    let names: Vec<PathBuf> = found.into_iter().map(|found| found.name).collect();
+    let (current, rotated): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| !is_rotated(&name.to_string_lossy()));
+    if current.is_empty() { rotated } else { current }
+}
+
+/// Whether a file's name is one that rotation gives: `a.log.1`, `a.log-20260131`, `a.log.2.gz`.
+fn is_rotated(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((_, last)) = name.rsplit_once(['.', '-']) else { return false };
+    COMPRESSED.contains(&last) || is_number(last) || last == "old"
+}
+
+/// Adds where the output of a cluster that runs here goes, if not into files.
+fn explain(error: Failed, matches: &ArgMatches) -> Failed {
+    let place = settings::directory("pids", matches)
+        .ok()
+        .and_then(|pids| remote::glance(&pids))
+        .and_then(|status| status["workers"][0]["pid"].as_u64())
+        .and_then(|pid| std::fs::read_link(format!("/proc/{pid}/fd/1")).ok());
+    let Some(place) = place.map(|place| place.to_string_lossy().into_owned()) else {
+        return error;
+    };
+    let place = match place.split(':').next().unwrap_or_default() {
+        "socket" => {
+            "a socket that another program reads, such as journald (see journalctl)".to_owned()
+        }
+        "pipe" => "a pipe, to a program that reads it".to_owned(),
+        _ if place.starts_with("/dev/pts/") || place.starts_with("/dev/tty") => {
+            format!("the terminal {place}")
+        }
+        _ => place,
+    };
+    error.with_more(&format!("; the output of the cluster's workers goes to {place}"))
 }
 
 /// Lists the files, the newest last.
@@ -64,18 +104,6 @@ fn list(files: &[FoundFile]) -> Result<(), Failed> {
     print(lines.collect::<String>().as_bytes())
 }
 
-/// Opens a file. Returns it, and where its last `lines` begin.
-fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Failed> {
-    let opened = || {
-        let file = contained_files::open(root, name)?;
-        let start = start_of_last(&file, file.metadata()?.len(), lines)?;
-        io::Result::Ok((file, start))
-    };
-    opened().map_err(|error| {
-        Failed::new(format!("cannot read the log {}: {error}", root.join(name).display()))
-    })
-}
-
 /// Prints pieces of several files, with a heading where a piece of another file follows.
 struct Printer {
     headings: bool,
@@ -103,34 +131,19 @@ impl Printer {
             }
         }
     }
+}
 
-    async fn follow(&mut self, root: &Path, names: Vec<PathBuf>, lines: u64) -> Result<(), Failed> {
-        let (all, mut pieces) = mpsc::channel(1);
-        for name in names {
-            let (file, start) = open(root, &name, lines)?;
-            let (sender, mut received) = chunk_channel();
-            tokio::spawn(Follower::new(root.to_owned(), name.clone(), file, start).run(sender));
-            let all = all.clone();
-            tokio::spawn(async move {
-                while let Some(piece) = received.recv().await {
-                    if all.send((name.clone(), piece)).await.is_err() {
-                        return;
-                    }
-                }
-            });
+#[cfg(test)]
+mod tests {
+    use super::is_rotated;
+
+    #[test]
+    fn rotated_and_compressed_files_are_known_by_their_names() {
+        for name in ["a.log.1", "a.log-20260131", "a.log.2.gz", "a-1.zst", "a.log.old"] {
+            assert!(is_rotated(name), "{name}");
         }
-        drop(all);
-        while let Some((name, piece)) = pieces.recv().await {
-            match piece {
-                Ok(piece) => self.print(&name, &piece)?,
-                Err(error) => {
-                    return Err(Failed::new(format!(
-                        "cannot read the log {}: {error}",
-                        name.display()
-                    )));
-                }
-            }
+        for name in ["a.log", "worker-0.out.log", "worker-12.err.log", "access", "a.json"] {
+            assert!(!is_rotated(name), "{name}");
         }
-        Ok(())
     }
 }

@@ -6,20 +6,26 @@
 //! the `pids` directory.
 
 mod args;
+mod check;
 mod commands;
 mod console;
+mod environment;
 mod events;
 mod flags;
 mod launch;
 mod line;
+mod log_file;
 mod logs;
+mod merged_logs;
 mod options;
+mod restart;
 mod settings;
 mod stack;
 mod start;
 mod status;
 mod status_table;
 mod table;
+mod unit;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -43,6 +49,11 @@ impl Failed {
     /// The command line, an environment variable or the configuration file is wrong.
     pub fn usage(text: impl Into<String>) -> Self {
         Self { code: 2, text: text.into() }
+    }
+
+    /// The same with more text.
+    pub fn with_more(self, text: &str) -> Self {
+        Self { text: self.text + text, ..self }
     }
 
     /// The cluster could not start.
@@ -107,6 +118,10 @@ fn main() -> ExitCode {
 fn run(matches: &ArgMatches) -> Result<(), Failed> {
     match matches.subcommand() {
         Some(("start", matches)) => start::start(matches),
+        Some(("check", matches)) => check::check(matches),
+        Some(("restart", matches)) => restart::restart(matches),
+        Some(("env", matches)) => environment::environment(matches),
+        Some(("unit", matches)) => unit::unit(matches),
         Some(("status", matches)) => status::status(matches),
         Some(("events", matches)) => events::events(matches),
         Some(("stack", matches)) => stack::stack(matches),

@@ -112,7 +112,7 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
 /// Returns the working directory by the name that the user gave it, if a symlink is in it: after a
 /// deploy, the symlink's new target is meant. The shell sets it in `PWD`, which is believed only if
 /// it leads to the present directory.
-fn working_directory_by_symlink() -> Option<PathBuf> {
+pub fn working_directory_by_symlink() -> Option<PathBuf> {
     let named = PathBuf::from(env::var_os("PWD")?);
     let real = env::current_dir().ok()?;
     let leads_here = named.is_absolute()

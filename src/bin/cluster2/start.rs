@@ -17,9 +17,10 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use super::console::{Console, ConsoleEmbedder};
+use super::console::{Console, ConsoleEmbedder, Restart};
 use super::launch::launch;
 use super::line::Format;
+use super::restart::Invocation;
 use super::{Failed, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
@@ -48,6 +49,7 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let terminal = Terminal::at_start();
+    let invocation = Invocation::now();
     let file = settings::File::now(matches);
     let config = settings::read(matches)?;
     let (console, written) = Console::open(format).map_err(cannot)?;
@@ -57,8 +59,14 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
-    let embedder =
-        ConsoleEmbedder::new(console.clone(), file, Arc::clone(&failure), move || handle.close());
+    let restart = Restart::unless(restart_obstacle(&config));
+    let embedder = ConsoleEmbedder::new(
+        console.clone(),
+        file,
+        Arc::clone(&failure),
+        restart.clone(),
+        move || handle.close(),
+    );
     let failed =
         |error: ClusterError| Failed::start(format!("{} ({})", error.message(), error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
@@ -69,9 +77,18 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     drop(console);
     written.wait();
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if restart.is_asked() && failure.is_none() {
+        return Err(invocation.start_again());
+    }
     failure.map_or(Ok(()), |Failure { code, message }| {
         Err(Failed::start(format!("{message} ({code})")))
     })
+}
+
+/// Why this process cannot start its cluster again, if it cannot.
+fn restart_obstacle(config: &Config) -> Option<&'static str> {
+    let is_inherited = config.ports.iter().any(Port::is_inherited);
+    is_inherited.then_some("on sockets that its service manager passed: let that restart it")
 }
 
 fn greeting(config: &Config) -> String {

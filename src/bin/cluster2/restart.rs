@@ -1,0 +1,139 @@
+//! `cluster2 restart`: the master of `start` ends its cluster gracefully and starts again in the
+//! same process, with new options, Node and program, which a reload cannot give it.
+//!
+//! What always holds: what runs is only ended if a `check` with the same command line, in the same
+//! directory and environment, finds nothing wrong.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
+use std::{fs, io};
+
+use clap::ArgMatches;
+use cluster2_rs::protocol::control::Command;
+use cluster2_rs::remote;
+
+use super::{Failed, commands, line, print, settings};
+
+/// How often the new cluster is looked at.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// Where `bin/cluster2` says which package it belongs to.
+const PACKAGE: &str = "CLUSTER2_PACKAGE";
+
+/// How this process was started. Where the working directory was reached by a symlink, paths below
+/// it lead through that: after a deploy, the symlink's new target is meant.
+pub struct Invocation {
+    program: PathBuf,
+    package: Option<PathBuf>,
+    directory: Option<PathBuf>,
+}
+
+impl Invocation {
+    /// Reads it; to be called at the start.
+    pub fn now() -> Self {
+        let directory = settings::working_directory_by_symlink();
+        let real = env::current_dir().unwrap_or_default();
+        let by_symlink = |path: PathBuf| match (&directory, path.strip_prefix(&real)) {
+            (Some(directory), Ok(below)) => directory.join(below),
+            _ => path,
+        };
+        Self {
+            program: by_symlink(env::current_exe().unwrap_or_default()),
+            package: env::var_os(PACKAGE).map(PathBuf::from).map(by_symlink),
+            directory,
+        }
+    }
+
+    /// Becomes the same command again. Returns only if that fails.
+    pub fn start_again(self) -> Failed {
+        let mut command = Process::new(&self.program);
+        command.args(env::args_os().skip(1));
+        if let Some(package) = self.package {
+            command.env(PACKAGE, package);
+        }
+        if let Some(directory) = self.directory {
+            command.env("PWD", &directory).current_dir(directory);
+        }
+        let error = command.exec();
+        Failed::start(format!("cannot start {} again: {error}", self.program.display()))
+    }
+}
+
+/// Runs the command.
+pub fn restart(matches: &ArgMatches) -> Result<(), Failed> {
+    let pids = settings::directory("pids", matches)?;
+    let status = commands::ask(&pids, &Command::Status)?;
+    let pid = status["master"]["pid"].as_u64().unwrap_or_default();
+    if status["running"] == true {
+        check(pid)?;
+        line::note(&format!("master {pid} finishes what it has, and starts again"));
+    }
+    commands::ask(&pids, &Command::Restart)?;
+    let workers = await_ready(&pids, pid, status["master"]["startedAt"].as_str())?;
+    print(format!("restarted: {workers} of master {pid} ready\n").as_bytes())
+}
+
+/// Checks the command line of the running master, if it is this program.
+fn check(pid: u64) -> Result<(), Failed> {
+    let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let list = |bytes: Vec<u8>| -> Vec<OsString> {
+        let parts = bytes.split(|byte| *byte == 0).map(|part| OsString::from_vec(part.to_vec()));
+        parts.collect()
+    };
+    let mut arguments = list(read("cmdline"));
+    arguments.pop();
+    let Some(at) = arguments.iter().position(|argument| argument == "start") else {
+        return Ok(());
+    };
+    let variables = list(read("environ")).into_iter().filter_map(|variable| {
+        let text = variable.into_string().ok()?;
+        text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+    });
+    let variables: Vec<_> = variables.collect();
+    let named = variables.iter().find(|(name, _)| name == "PWD").map(|(_, path)| path.clone());
+    let directory = named.filter(|path| Path::new(path).is_dir());
+    let directory = directory.unwrap_or_else(|| format!("/proc/{pid}/cwd"));
+    let checked = Process::new(env::current_exe()?)
+        .arg("check")
+        .args(&arguments[at + 1..])
+        .env_clear()
+        .envs(variables)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()?;
+    if checked.status.success() {
+        return Ok(());
+    }
+    let problems = String::from_utf8_lossy(&checked.stderr).into_owned();
+    Err(Failed::new(format!(
+        "the cluster runs on as it is, because it would not start again:\n{}",
+        problems.trim_end()
+    )))
+}
+
+/// Waits until all workers of the cluster that follows in the process `pid` are ready. Returns
+/// their number, in words.
+fn await_ready(pids: &Path, pid: u64, before: Option<&str>) -> Result<String, Failed> {
+    loop {
+        if let Err(error) = fs::metadata(format!("/proc/{pid}"))
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            let text = format!("master {pid} has ended and did not start again; see its output");
+            return Err(Failed::new(text));
+        }
+        if let Some(status) = remote::glance(pids)
+            && status["master"]["startedAt"].as_str() != before
+        {
+            let workers = status["workers"].as_array().map_or(&[][..], Vec::as_slice);
+            let ready = workers.iter().filter(|worker| worker["state"] == "ready").count();
+            if status["master"]["target"].as_u64() == Some(ready as u64) {
+                return Ok(commands::counted(&ready.into(), "worker"));
+            }
+        }
+        std::thread::sleep(POLL_EVERY);
+    }
+}
