@@ -42,7 +42,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual((await request(script.port, '/')).body, 'esm');
   });
 
-  it('gets its arguments, Node’s flags, variables and --port, and nothing of ours', async () => {
+  it('gets its arguments, Node’s flags, variables and --port, and of ours only its number', async () => {
     const text = `const seen = { args: process.argv.slice(2), flags: process.execArgv, mine: process.env.MINE, cwd: process.cwd(),
       ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
       require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
@@ -69,7 +69,7 @@ describe('a script under cluster2 start', () => {
         flags: ['--stack-size=900'],
         mine: 'a=b',
         cwd: '/',
-        ours: [],
+        ours: ['CLUSTER2_SLOT'],
       },
     });
     assert.strictEqual(script.port === port, false);
