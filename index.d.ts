@@ -360,6 +360,14 @@ declare namespace Cluster {
      */
     moveIdle?: boolean | null | undefined;
     /**
+     * When a worker ends by an uncaught error, an unhandled rejection or `process.exit()`, other
+     * workers answer its requests by GET, HEAD and OPTIONS that have no body and that it had not
+     * begun to answer. Their handlers may then run twice, or three times. A `warning` names
+     * them.
+     * @default false
+     */
+    retry?: boolean | null | undefined;
+    /**
      * A worker that does not listen within this time from its start is killed, milliseconds from 1.
      * @default 30000
      */
@@ -672,6 +680,8 @@ declare namespace Cluster {
       reclaimed: number;
       /** Connections that workers gave back for another one. */
       moved: number;
+      /** Requests that workers handed over when they ended, for another one to answer. */
+      retried: number;
       /** Connections that wait for a worker now. */
       waiting: number;
       /** Workers that ended, by the reason of their `died`. */

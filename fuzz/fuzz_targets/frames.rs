@@ -16,6 +16,10 @@ fuzz_target!(|input: (u8, &[u8])| {
             assert_eq!(&*frame::connections(origins.into_iter()), bytes);
         }
     }
+    if let Ok(MasterFrame::Request(origin, request)) = frame::from_master(bytes, descriptors) {
+        assert_eq!(descriptors, 1);
+        assert_eq!(frame::request(origin, &request), bytes);
+    }
     if let Ok(MasterFrame::Order(order)) = frame::from_master(bytes, descriptors) {
         let again = frame::from_master(&frame::order(&order), 0);
         assert_eq!(again.unwrap(), MasterFrame::Order(order));

@@ -129,6 +129,7 @@ const OPTIONS = {
   memThreshold: [size, null],
   balance: [balance, 'least-connections'],
   moveIdle: [boolean, true],
+  retry: [boolean, false],
   startTimeout: [duration(1), 30_000],
   giveUpAfter: [threshold, null],
   minReadyTime: [duration(0), 1_000],

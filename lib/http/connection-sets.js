@@ -4,7 +4,7 @@
 // connection is in one of `plain`, `wrapped` and `others`, whatever servers it passes through; and
 // `streams` are those that speak HTTP/1, through TLS where there is TLS.
 
-const { carrierOf, streamsOf } = require('../node-internals');
+const { carrierOf, idleAmong, streamsOf } = require('../node-internals');
 const { Http1State } = require('./http1-state');
 const { LinkedSet } = require('./linked-set');
 const { isHttp1, isSecure } = require('./server-kind');
@@ -40,6 +40,19 @@ class ConnectionSets {
   /** The streams that speak HTTP/1. */
   get streams() {
     return [...this.plain, ...this.secure];
+  }
+
+  /** See `Traffic#idleStreams`. */
+  idleStreams() {
+    const { streams } = this;
+    const idle = idleAmong(streams);
+    for (const stream of streams) {
+      const { active, fresh } = this.stateOf(stream);
+      // Node calls a stream idle whose answer has ended but was not sent yet, to a slow reader.
+      if (active > 0) idle.delete(stream);
+      else if (stream.bytesRead === fresh) idle.add(stream);
+    }
+    return idle;
   }
 
   /** What is kept of each open HTTP/2 session. */

@@ -118,9 +118,9 @@ class Drain {
    * too.
    */
   move(mover = this.#mover) {
-    for (const { stream, fd, listener, past } of this.#movable(mover)) {
+    for (const { stream, state, fd, listener } of this.#movable(mover)) {
       // No room: the mover calls again when there is some.
-      if (!mover.move(fd, listener, past)) return;
+      if (!mover.move(fd, listener, state.pastOf(stream), state.request)) return;
       // Closing our descriptor ends nothing: the master holds another one of the same connection.
       stream.destroy();
     }
@@ -130,23 +130,48 @@ class Drain {
    * The idle connections that other workers can have when this process ends at once, in the middle
    * of whatever it executes. They are left as they are. Before `start` others can have all.
    * @param {{ move: Function }} mover as for `start`, which replaces it
-   * @returns {{ fd: number, listener: number, past: object }[]}
+   * @returns {{ fd: number, listener: number, past: object, request: Buffer | undefined }[]}
    */
   leftovers(mover) {
-    const all = [...this.#movable(this.active ? this.#mover : mover)];
+    const all = this.#movable(this.active ? this.#mover : mover);
+    const idle = all.filter(({ stream }) => hasReadAll(stream));
+    const left = idle.map(({ stream, state, ...connection }) => ({
+      ...connection,
+      past: state.pastAtEnd(stream),
+      request: state.request,
+    }));
+    return left.filter(({ past }) => past !== undefined);
+  }
+
+  /**
+   * Those with one request under way, which others can have if they get the request too.
+   * @param {{ move: Function }} mover as for `leftovers`
+   * @returns {{ stream: net.Socket, state: Http1State, fd: number, listener: number }[]}
+   */
+  busy(mover) {
+    const { streams } = this.#traffic;
+    const busy = streams.filter((stream) => this.#traffic.stateOf(stream).active === 1);
+    const all = this.#portable(busy, this.active ? this.#mover : mover);
     return all.filter(({ stream }) => hasReadAll(stream));
   }
 
-  *#movable(mover) {
-    if (!mover || !this.#moveIdle) return;
-    for (const stream of this.#traffic.idleStreams()) {
+  #movable(mover) {
+    return this.#portable(mover ? this.#traffic.idleStreams() : [], mover);
+  }
+
+  // Those of `streams` that others can have.
+  #portable(streams, mover) {
+    const all = [];
+    if (!mover || !this.#moveIdle) return all;
+    for (const stream of streams) {
       const fd = descriptorOf(stream);
       // A client is about to leave whose connection the script has ended.
       if (fd === undefined || stream.writableLength > 0 || stream.writableEnded) continue;
       if (!this.#isMovable(stream, mover)) continue;
       const state = this.#traffic.stateOf(stream);
-      yield { stream, fd, listener: state.listener, past: state.pastOf(stream) };
+      all.push({ stream, state, fd, listener: state.listener });
     }
+    return all;
   }
 
   stop() {

@@ -4,7 +4,15 @@
 // its requests under way, in any order in which they are answered.
 
 const { now } = require('../clock');
-const { hadRequests, pastOf, silentSince } = require('./moved-connection');
+const {
+  deathsOf, hadRequests, pastOf, runOn, runOnWithRequest, silentSince, withDeaths,
+} = require('./moved-connection');
+
+/**
+ * How many workers may end with a connection before none gets it again: while the listeners of its
+ * server are told of it, before its request has begun, and while it is idle.
+ */
+const MOST_DEATHS = { arriving: 1, asked: 2, idle: 10 };
 
 class Http1State {
   active = 0;
@@ -25,18 +33,40 @@ class Http1State {
   ends = undefined;
   /** The `keepAliveTimeout` that the line tells. */
   waits = undefined;
+  /** Whether its server's listeners are not done with its arrival, or one of them has thrown. */
+  isArriving = true;
+  /** How many workers have ended with it since its last request. */
+  deaths = 0;
+  /** The bytes of a request that came with it, until its server has them; and its past then. */
+  request;
+  #past;
+  /** How many workers have ended with that request, until it begins. */
+  retries = 0;
+  /** Its last request that has begun, where such requests may go to another worker (`Retry`). */
+  begun = undefined;
 
   /**
    * @param {net.Socket} stream
    * @param {object} [origin] where it came from (`Origin` of `src/protocol/connections.rs`)
    */
-  constructor(stream, { listener, past } = {}) {
+  constructor(stream, { listener, past, request } = {}) {
     this.fresh = hasBegun(stream) ? undefined : stream.bytesRead;
     this.listener = stream.encrypted ? undefined : listener;
     this.since = past ? silentSince(past) : now();
     if (!past) return;
     this.hadRequests = hadRequests(past);
     this.requests = past.requests;
+    this.deaths = deathsOf(past);
+    if (request === undefined) return;
+    this.request = request;
+    this.#past = past;
+    this.retries = this.deaths;
+  }
+
+  /** All listeners of its server had it: what it was before goes on. */
+  arrived(stream, { past, request }) {
+    this.isArriving = false;
+    if (past) (request ? runOnWithRequest : runOn)(stream, past);
   }
 
   /** A request of it begins on this server, and its response. */
@@ -44,6 +74,7 @@ class Http1State {
     this.hadRequests = true;
     if (maxRequestsPerSocket > 0 && request.httpVersion === '1.1') this.requests += 1;
     this.active += 1;
+    this.deaths = 0;
     this.last = response;
   }
 
@@ -63,7 +94,17 @@ class Http1State {
    * Its past, for the worker that gets it (`Past` of `src/protocol/connections.rs`). It is idle.
    */
   pastOf(stream) {
-    return pastOf(stream, this);
+    return this.request === undefined ? pastOf(stream, this) : this.#past;
+  }
+
+  /**
+   * Its past, if this process ends now. Undefined: too many have ended with it, perhaps by it.
+   */
+  pastAtEnd(stream) {
+    const kind = this.request === undefined ? 'idle' : 'asked';
+    const most = MOST_DEATHS[this.isArriving ? 'arriving' : kind];
+    const deaths = this.deaths + 1;
+    return deaths > most ? undefined : withDeaths(this.pastOf(stream), deaths);
   }
 }
 

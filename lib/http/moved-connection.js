@@ -17,6 +17,8 @@ const NUMBERS = 6;
  * Added to the stage of a connection whose time-out is over and was emitted, without traffic since.
  */
 const TOLD = 4;
+/** Added for each worker that has ended with the connection since its last request was answered. */
+const DIED = 8;
 const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3, TOLD };
 /** The longest time of a timer of Node's, milliseconds. */
 const LONGEST = 0x7fffffff;
@@ -41,6 +43,20 @@ function pastOf(stream, { hadRequests: isUsed, since, requests }) {
 }
 
 /**
+ * The past of a connection with a request that its worker has not answered.
+ * @param {number} requests how many before it count for `maxRequestsPerSocket`
+ */
+function unansweredPast(requests) {
+  return { stage: STAGE.UNUSED, since: toBits(now()), timeout: 0, requests };
+}
+
+/** A past of a connection with which so many workers have ended. */
+const withDeaths = (past, deaths) => ({ ...past, stage: (past.stage % DIED) + DIED * deaths });
+
+/** How many workers have ended with a moved connection, or the request that comes with it. */
+const deathsOf = ({ stage }) => Math.floor(stage / DIED);
+
+/**
  * Applies the past of a connection in this process, once its server has it. It is idle.
  * @param {net.Socket} stream
  * @param {object} past as from `pastOf`, in another process
@@ -48,7 +64,7 @@ function pastOf(stream, { hadRequests: isUsed, since, requests }) {
 function runOn(stream, { stage: bits, since, timeout, requests }) {
   if (stream.destroyed || !internals.speaksHttp1(stream)) return;
   const server = internals.serverOf(stream);
-  const [stage, isTold] = [bits % TOLD, bits >= TOLD];
+  const [stage, isTold] = [bits % TOLD, (bits & TOLD) !== 0];
   const at = fromBits(since);
   internals.runTimeoutOn(stream, { timeout, passed: now() - at, isTold });
   if (stage === STAGE.UNUSED) return internals.dateBack(stream, at);
@@ -56,6 +72,11 @@ function runOn(stream, { stage: bits, since, timeout, requests }) {
   // Node gives a request other times than the wait for it, but does not know of a wait elsewhere.
   const begun = stage === STAGE.KEPT ? () => stream.setTimeout(server.timeout || 0) : undefined;
   if (begun || requests > 0) internals.beforeMessages(stream, { begun, requests });
+}
+
+/** As `runOn`, for a connection whose request comes with it, as if both had just come. */
+function runOnWithRequest(stream, { requests }) {
+  if (requests > 0 && internals.speaksHttp1(stream)) internals.beforeMessages(stream, { requests });
 }
 
 /**
@@ -113,5 +134,6 @@ function fromBits(bits) {
 }
 
 module.exports = {
-  NUMBERS, STAGE, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn, silentSince, toNumbers,
+  NUMBERS, STAGE, deathsOf, enterBeyondLimit, hadRequests, originFrom, pastOf, runOn,
+  runOnWithRequest, silentSince, toNumbers, unansweredPast, withDeaths,
 };

@@ -5,15 +5,12 @@
 // it passes through, those too that never listen; and no server, socket or stream has a listener of
 // ours.
 
-const {
-  idleAmong, onEnd, speaksHttp1, streamsOf, trackIdle, untrackIdle,
-} = require('../node-internals');
+const { onEnd, speaksHttp1, streamsOf, trackIdle, untrackIdle } = require('../node-internals');
 const { HELD, PASSES_ON } = require('../symbols');
 const { ConnectionSets } = require('./connection-sets');
 const { INDEX } = require('./counters');
 const { watchRequests } = require('./http1-requests');
 const { Http1State } = require('./http1-state');
-const { runOn } = require('./moved-connection');
 const { SentConnections } = require('./sent-connections');
 const { observe } = require('./server-events');
 const { isHttp1, isHttp2 } = require('./server-kind');
@@ -27,6 +24,8 @@ class Traffic {
   sent = new SentConnections(this);
   /** Marks idle connections (`IdleMarks`), where others may take them. */
   marks;
+  /** Gives servers the requests that come with their connections (`Retry`), if any do. */
+  retry;
   /** All servers that ever listened, or got a connection of one. */
   #watched = new WeakSet();
   #row;
@@ -35,6 +34,8 @@ class Traffic {
   #origin;
   /** Its HTTP/1 stream, once there is one. */
   #arrived;
+  /** Itself, once a server has it. */
+  #entered;
   /** Whether the connection that is being admitted was counted, and is not at its server yet. */
   #isExpected = false;
   /** Functions to call as soon as there is a connection. */
@@ -213,7 +214,10 @@ class Traffic {
     }
     onEnd(stream, this.#onClose);
     if (event === 'connection' && !this.#isExpected) this.#count(1, 1);
-    if (event === 'connection') this.#isExpected = false;
+    if (event === 'connection') {
+      this.#isExpected = false;
+      this.#entered = stream;
+    }
     this.#sets.add(server, event, stream);
     if (this.#waiting.size > 0) this.#callWaiting();
   }
@@ -265,13 +269,14 @@ class Traffic {
     try {
       listener.take(fd);
       // After all listeners had it, the app's and Node's.
-      if (this.#arrived) this.marks?.admit(this.#arrived, fd, origin.past);
-      if (origin.past && this.#arrived) runOn(this.#arrived, origin.past);
+      if (this.#arrived && !origin.request) this.marks?.admit(this.#arrived, fd, origin.past);
+      if (this.#arrived) this.stateOf(this.#arrived)?.arrived(this.#arrived, origin);
     } finally {
       // It is not there: its client had gone, or the server had `maxConnections`.
       if (this.#isExpected) this.#count(-1);
+      else if (origin.request && this.#entered) this.retry?.feed(this.#entered, origin.request);
       this.#isExpected = false;
-      this.#origin = this.#arrived = undefined;
+      this.#origin = this.#arrived = this.#entered = undefined;
     }
   }
 
@@ -280,14 +285,7 @@ class Traffic {
    * the latter active).
    */
   idleStreams() {
-    const idle = idleAmong(this.streams);
-    for (const stream of this.streams) {
-      const { active, fresh } = this.stateOf(stream);
-      // Node calls a stream idle whose answer has ended but was not sent yet, to a slow reader.
-      if (active > 0) idle.delete(stream);
-      else if (stream.bytesRead === fresh) idle.add(stream);
-    }
-    return idle;
+    return this.#sets.idleStreams();
   }
 
   /** The streams that still speak HTTP/1: those that were not upgraded. */

@@ -5,7 +5,7 @@
 // goes back to the master; and it counts as open from the moment it is here.
 
 const fs = require('node:fs');
-const { NUMBERS, enterBeyondLimit, originFrom } = require('../http/moved-connection');
+const { NUMBERS, deathsOf, enterBeyondLimit, originFrom } = require('../http/moved-connection');
 
 /** Takes moved connections for a listener. */
 function moved(listener) {
@@ -35,7 +35,9 @@ class Connections {
     this.#end = NUMBERS * count;
     for (let i = 0; i < this.#end; i += NUMBERS) {
       this.#next = i + NUMBERS;
-      this.#take(batch[i], originFrom(batch, i + 1));
+      const origin = originFrom(batch, i + 1);
+      if (origin.past && deathsOf(origin.past) > 0) origin.request = this.#session.takeRequest();
+      this.#take(batch[i], origin);
     }
   }
 
@@ -85,9 +87,9 @@ class Connections {
   }
 
   // The server was closed while the connection was on its way; another worker may still serve it.
-  #giveBack(fd, { listener, past }) {
+  #giveBack(fd, { listener, past, request }) {
     this.#session.traffic.decline();
-    this.#session.back.give(fd, listener, past);
+    this.#session.back.give(fd, listener, past, request);
   }
 }
 

@@ -97,6 +97,11 @@ class Departure {
     return this.#drain.leftovers(this.#session.back);
   }
 
+  /** Those with one request under way, likewise: see `Drain`. */
+  get busy() {
+    return this.#drain.busy(this.#session.back);
+  }
+
   /** There is room again for connections that go to other workers. */
   goOn() {
     this.#drain.move();

@@ -5,6 +5,7 @@
 // has no room, it stays and is given back later.
 
 const fs = require('node:fs');
+const { now } = require('../clock');
 const { native } = require('../errors');
 const { NUMBERS, toNumbers } = require('../http/moved-connection');
 
@@ -16,7 +17,7 @@ class GiveBack {
   #full;
   /**
    * Those that no server of this worker can have, for which there was no room yet: `[fd, listener,
-   * past]`.
+   * past, request]`.
    */
   #kept = [];
 
@@ -38,17 +39,18 @@ class GiveBack {
    * Gives a connection back, now or as soon as there is room, and lets go of its descriptor.
    * @param {object} [past] what it has behind it (`Past` of `src/protocol/connections.rs`), unless
    *   it is new
+   * @param {Buffer} [request] the bytes of a request on it that another worker is to answer
    */
-  give(fd, listener, past) {
-    this.#kept.push([fd, listener, past]);
+  give(fd, listener, past, request) {
+    this.#kept.push([fd, listener, past, request]);
     this.giveKept();
   }
 
   giveKept() {
     while (this.#kept.length > 0) {
-      const [fd, listener, past] = this.#kept[0];
+      const [fd, ...rest] = this.#kept[0];
       // Without a master no worker can serve it.
-      if (this.#offer(fd, listener, past) === false) return;
+      if (this.#offer(fd, ...rest) === false) return;
       this.#kept.shift();
       fs.close(fd, () => {});
     }
@@ -59,34 +61,51 @@ class GiveBack {
    * descriptor stays open.
    * @returns {boolean} false: it stays here
    */
-  move(fd, listener, past) {
-    return this.#offer(fd, listener, past) === true;
+  move(fd, listener, past, request) {
+    return this.#offer(fd, listener, past, request) === true;
   }
 
   /**
    * Gives connections back at the end of this process, with those that still wait and those that
    * were accepted and not taken. Waits for room, for at most `LAST_WAIT`. Their descriptors stay
    * open until the process has ended, which ends nothing: the master has others.
-   * @param {{ fd: number, listener: number, past: object | undefined }[]} connections
+   * @param {{ fd: number, listener: number, past: object | undefined, request: Buffer |
+   *   undefined }[]} connections with `request`: the bytes of one that others are to answer
+   * @returns {object[]} those with a request that were given
    */
   giveLast(connections) {
-    const kept = this.#kept.map(([fd, listener, past]) => ({ fd, listener, past }));
-    const all = [...kept, ...connections];
-    const numbers = new Int32Array(NUMBERS * all.length);
-    all.forEach(({ fd, listener, past }, index) =>
-      numbers.set([fd, listener, ...toNumbers(past)], NUMBERS * index),
-    );
+    const until = now() + LAST_WAIT;
+    const named = ([fd, listener, past, request]) => ({ fd, listener, past, request });
+    const all = [...this.#kept.map(named), ...connections];
     try {
-      native(() => this.#native.giveLast(numbers, LAST_WAIT));
+      this.#giveLastIdle(all.filter(({ request }) => request === undefined));
+      return all.filter(({ fd, listener, past, request }) => {
+        const limit = Math.max(0, Math.round(until - now()));
+        return request && this.#native.giveRequest(fd, listener, toNumbers(past), request, limit);
+      });
     } catch {
       // Without a master no worker can serve them.
+      return [];
     }
   }
 
+  #giveLastIdle(connections) {
+    const numbers = new Int32Array(NUMBERS * connections.length);
+    connections.forEach(({ fd, listener, past }, index) =>
+      numbers.set([fd, listener, ...toNumbers(past)], NUMBERS * index),
+    );
+    native(() => this.#native.giveLast(numbers, LAST_WAIT));
+  }
+
   /** False: there is no room now; undefined: there is no master. */
-  #offer(fd, listener, past) {
+  #offer(fd, listener, past, request) {
+    const numbers = toNumbers(past);
     try {
-      const given = native(() => this.#native.giveBack(fd, listener, toNumbers(past)));
+      const given = native(() =>
+        request
+          ? this.#native.giveRequest(fd, listener, numbers, request, 0)
+          : this.#native.giveBack(fd, listener, numbers),
+      );
       if (!given) this.#full();
       return given;
     } catch {

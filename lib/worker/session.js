@@ -48,7 +48,9 @@ class Session {
   #wasReady = false;
   /** Connections on their way back to the master. */
   back;
-  #retrying;
+  #again;
+  /** Requests that others answer if this worker ends with them, where the option `retry` is on. */
+  #retry;
   /** Serves a script that knows nothing of us. */
   #plain;
   /** If this worker does not listen. */
@@ -57,11 +59,14 @@ class Session {
   constructor(identity) {
     this.identity = identity;
     this.#native = native(() => new addon.NativeWorker(identity.row));
-    this.back = new GiveBack(this.#native, () => this.#retry());
+    this.back = new GiveBack(this.#native, () => this.#tryAgain());
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());
     this.traffic = new Traffic(this.counters);
     this.departure = new Departure(this);
+    if (!identity.retry) return;
+    const { Retry } = require('./retry');
+    this.#retry = this.traffic.retry = new Retry(this.traffic);
   }
 
   start() {
@@ -97,11 +102,11 @@ class Session {
     }
   }
 
-  #retry() {
-    if (this.#retrying) return;
-    this.#retrying = setTimeout(() => {
-      this.#retrying = undefined;
-      if (!native(() => this.#native.catchUp())) this.#retry();
+  #tryAgain() {
+    if (this.#again) return;
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      if (!native(() => this.#native.catchUp())) this.#tryAgain();
       this.back.giveKept();
       this.departure.goOn();
       this.#takeAll();
@@ -121,7 +126,7 @@ class Session {
 
   /** Sends a report to the master (`Report` of `src/protocol/messages.rs`). */
   report(report) {
-    if (!native(() => this.#native.report(JSON.stringify(report)))) this.#retry();
+    if (!native(() => this.#native.report(JSON.stringify(report)))) this.#tryAgain();
   }
 
   /** Reports something and waits for the order that answers. `undefined`: none; use `report`. */
@@ -130,9 +135,14 @@ class Session {
     return answer ? JSON.parse(answer) : undefined;
   }
 
+  /** The bytes of the request that came with the last connection, if one did. */
+  takeRequest() {
+    return this.#native.request() ?? undefined;
+  }
+
   /** Serves a listener from now on; its connections come to `connections`. */
   serve(listener) {
-    if (!native(() => this.#native.serve(listener))) this.#retry();
+    if (!native(() => this.#native.serve(listener))) this.#tryAgain();
   }
 
   /** Lets no further connection of a listener in. */
@@ -189,7 +199,7 @@ class Session {
       const taken = native(() => this.#native.take(this.#batch));
       if (taken === 0) return;
       if (taken === TakeResult.Orphaned) this.departure.orphan();
-      else if (taken === TakeResult.Starved) return this.#retry();
+      else if (taken === TakeResult.Starved) return this.#tryAgain();
       else if (taken === TakeResult.Order) this.#obeyNext();
       // Do not look for more: the event loop calls again if there are. That would cost each batch a
       // call.
@@ -201,7 +211,12 @@ class Session {
   // executes.
   #leaveAtOnce() {
     try {
-      this.back.giveLast([...this.connections.untaken(), ...this.departure.leftovers]);
+      const { connections, departure } = this;
+      const unanswered = this.#retry?.unanswered(departure.busy) ?? [];
+      const idle = [...connections.untaken(), ...departure.leftovers];
+      const given = new Set(this.back.giveLast([...idle, ...unanswered]));
+      const message = this.#retry?.describe(unanswered.filter((one) => given.has(one)));
+      if (message) this.report({ type: 'warning', message });
     } catch {
       // How the process ends is the script's matter: an error here must not change it.
     }

@@ -4,7 +4,7 @@ use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, Function, Uint32Array};
+use napi::bindgen_prelude::{ArrayBuffer, Buffer, Function, Uint32Array};
 use napi_derive::napi;
 
 use super::callback::Callback;
@@ -146,16 +146,35 @@ impl NativeWorker {
         self.order.take().map(|order| print(&order)).transpose()
     }
 
+    /// Returns the bytes of the request that came with the connection of the last `take`, if one
+    /// did.
+    #[napi]
+    pub fn request(&mut self) -> Option<Buffer> {
+        self.link.take_request().map(|request| Vec::from(request).into())
+    }
+
     /// Gives a connection back to the master, which finds another worker for it. `fd` stays open,
     /// and the caller's. `past`: the numbers of `Past`, in their order. Returns `false` if there is
     /// no room for it now.
     #[napi]
     pub fn give_back(&mut self, fd: i32, listener: u32, past: Uint32Array) -> napi::Result<bool> {
-        let &[stage, since, timeout, requests] = past.as_ref() else {
-            return Err(napi::Error::from_reason("a past has four numbers"));
-        };
-        let origin = Origin { listener, past: Past { stage, since, timeout, requests } };
-        self.link.give_back(fd, origin).map_err(fail)
+        self.link.give_back(fd, origin(listener, &past)?).map_err(fail)
+    }
+
+    /// As `give_back`, with the bytes of a request that another worker is to answer. Waits for room,
+    /// for at most `limit` milliseconds. Returns `false` also if the request is too long.
+    #[napi]
+    pub fn give_request(
+        &mut self,
+        fd: i32,
+        listener: u32,
+        past: Uint32Array,
+        request: Buffer,
+        limit: u32,
+    ) -> napi::Result<bool> {
+        let limit = Duration::from_millis(u64::from(limit));
+        let origin = origin(listener, &past)?;
+        self.link.give_request(fd, origin, &request, limit).map_err(fail)
     }
 
     /// Gives connections back at the end of this process, with those that it accepted and that
@@ -233,4 +252,12 @@ impl NativeWorker {
     pub fn fields() -> Vec<&'static str> {
         Field::NAMES.to_vec()
     }
+}
+
+/// `past`: the numbers of `Past`, in their order.
+fn origin(listener: u32, past: &[u32]) -> napi::Result<Origin> {
+    let &[stage, since, timeout, requests] = past else {
+        return Err(napi::Error::from_reason("a past has four numbers"));
+    };
+    Ok(Origin { listener, past: Past { stage, since, timeout, requests } })
 }

@@ -99,6 +99,9 @@ pub struct Config {
     pub balance: Balance,
     /// Whether idle connections of a draining worker move to other workers.
     pub move_idle: bool,
+    /// Whether requests that a worker had not begun to answer when it ended by an error, or by
+    /// `process.exit()`, go to another one.
+    pub retry: bool,
     /// How long a worker may take to become ready.
     pub start_timeout: u64,
     /// End the cluster after this many crashes in a row without a ready worker.
@@ -179,6 +182,7 @@ impl Config {
                 ],
             )?,
             move_idle: read.boolean("moveIdle", true)?,
+            retry: read.boolean("retry", false)?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
             give_up_after: read.threshold("giveUpAfter")?,
             min_ready_time: read.duration("minReadyTime", 0, 1_000)?,

@@ -14,6 +14,8 @@ pub(super) struct Connection {
     pub(super) origin: Origin,
     /// The client's address, on TCP.
     pub(super) client: Option<IpAddr>,
+    /// The request on it that its last worker did not answer.
+    pub(super) request: Option<Box<[u8]>>,
 }
 
 impl Connection {
@@ -22,9 +24,20 @@ impl Connection {
         fds: Vec<OwnedFd>,
         origins: Vec<Origin>,
     ) -> impl Iterator<Item = Self> {
-        fds.into_iter().zip(origins).map(|(fd, origin)| {
-            let client = listener::client_of(&fd);
-            Self { fd, origin, client }
-        })
+        fds.into_iter().zip(origins).map(|(fd, origin)| Self::back(fd, origin, None))
+    }
+
+    /// The connection of a frame with a request.
+    pub(super) fn with_request(
+        fds: Vec<OwnedFd>,
+        origin: Origin,
+        request: Box<[u8]>,
+    ) -> Option<Self> {
+        fds.into_iter().next().map(|fd| Self::back(fd, origin, Some(request)))
+    }
+
+    fn back(fd: OwnedFd, origin: Origin, request: Option<Box<[u8]>>) -> Self {
+        let client = listener::client_of(&fd);
+        Self { fd, origin, client, request }
     }
 }

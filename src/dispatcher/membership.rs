@@ -39,7 +39,7 @@ impl EventLoop {
             // There is something left only if descriptors were lacking when it was detached.
             while let Some(incoming) = link.receive() {
                 if let Incoming::Connections(back) = incoming {
-                    Counts::add(&counts.moved, back.len());
+                    counts.given_back(&back);
                     back.into_iter().for_each(|connection| workers.queues_mut().push(connection));
                 }
             }

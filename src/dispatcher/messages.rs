@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
+use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{EndpointAddress, Report};
@@ -58,6 +59,8 @@ pub(crate) struct Counts {
     pub(crate) reclaimed: AtomicU64,
     /// Connections that workers gave back for another one.
     pub(crate) moved: AtomicU64,
+    /// Requests that workers handed over when they ended, each with its connection.
+    pub(crate) retried: AtomicU64,
     /// Connections that wait for a worker now.
     pub(crate) waiting: AtomicU64,
 }
@@ -65,5 +68,12 @@ pub(crate) struct Counts {
 impl Counts {
     pub(super) fn add(counter: &AtomicU64, count: usize) {
         counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Counts what a worker gave back.
+    pub(super) fn given_back(&self, back: &[Connection]) {
+        let retried = back.iter().filter(|connection| connection.request.is_some()).count();
+        Self::add(&self.retried, retried);
+        Self::add(&self.moved, back.len() - retried);
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::{Incoming, WorkerLink};
-use crate::dispatcher::messages::{Counts, DispatcherEvent};
+use crate::dispatcher::messages::DispatcherEvent;
 use crate::dispatcher::timing::SETTLE_WITHIN;
 use crate::os::channel::Channel;
 use crate::protocol::worker::WorkerId;
@@ -57,7 +57,7 @@ impl EventLoop {
             Some(Incoming::Report(report)) => self.on_report(worker, report, None),
             Some(Incoming::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
             Some(Incoming::Connections(back)) => {
-                Counts::add(&self.counts.moved, back.len());
+                self.counts.given_back(&back);
                 self.workers.change(worker, |link| link.stall_if_stuck(self.now));
                 back.into_iter().for_each(|connection| self.assign(connection, Some(worker)));
             }

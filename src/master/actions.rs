@@ -154,6 +154,7 @@ impl Task {
             beat: self.parts.supervisor.beat_interval(),
             move_idle: config.move_idle,
             seizes: config.move_idle && config.balance != Balance::IpHash,
+            retry: config.retry,
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),

@@ -99,6 +99,10 @@ pub(super) struct WorkerIdentity {
     pub(super) move_idle: bool,
     /// Whether others serve them while its event loop is stuck.
     pub(super) seizes: bool,
+    /// Whether others answer requests with which it ends; see [`Config::retry`].
+    ///
+    /// [`Config::retry`]: crate::config::Config::retry
+    pub(super) retry: bool,
     /// The cluster's `pids` directory, absolute.
     pub(super) pids: PathBuf,
     pub(super) output: Output,

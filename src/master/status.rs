@@ -96,6 +96,7 @@ impl Task {
         totals.handed = counts.handed.load(Ordering::Relaxed);
         totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
         totals.moved = counts.moved.load(Ordering::Relaxed);
+        totals.retried = counts.retried.load(Ordering::Relaxed);
         totals.waiting = counts.waiting.load(Ordering::Relaxed);
         totals
     }

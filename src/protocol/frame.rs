@@ -1,7 +1,7 @@
 //! One message between master and worker is one frame.
 //!
 //! The first byte says what a frame holds. Connections travel on the channel, as a list of their
-//! origins beside as many descriptors. Orders and reports are JSON, and travel on a socket pair of
+//! origins beside as many descriptors; one with a request travels alone. Orders and reports are JSON, and travel on a socket pair of
 //! their own: they never wait behind connections for which descriptors are lacking. The answer to
 //! `Bind` may carry the listening socket.
 //!
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::connections;
 use super::connections::Origin;
-pub use super::connections::encode as connections;
+pub use super::connections::{encode as connections, encode_request as request};
 use super::messages::{Order, Report};
 
 /// First byte of an order, of a report and of the last frame of a long report.
@@ -23,12 +23,16 @@ const QUESTION: u8 = 3;
 
 /// The longest frame in bytes.
 pub const MAX_BYTES: usize = 16 * 1024;
+/// The longest request that travels with its connection, in bytes.
+pub const MAX_REQUEST: usize = MAX_BYTES - 1 - connections::ORIGIN;
 
 /// The content of a frame from the master.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MasterFrame {
     /// One for each descriptor that came along.
     Connections(Vec<Origin>),
+    /// The one that came along, and the request that its last worker did not answer.
+    Request(Origin, Box<[u8]>),
     /// What the worker should do.
     Order(Order),
 }
@@ -38,6 +42,8 @@ pub enum MasterFrame {
 pub enum WorkerFrame {
     /// Connections it gives back, as in [`MasterFrame::Connections`].
     Connections(Vec<Origin>),
+    /// A connection that it gives back with its request, as in [`MasterFrame::Request`].
+    Request(Origin, Box<[u8]>),
     /// What happened in the worker.
     Report(Report),
     /// A report that is answered on the descriptor beside it.
@@ -80,6 +86,9 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<MasterFrame, Malformed> {
     if let Some(origins) = connections::decode(frame, fds) {
         return Ok(MasterFrame::Connections(origins));
     }
+    if let Some((origin, request)) = connections::decode_request(frame, fds) {
+        return Ok(MasterFrame::Request(origin, request));
+    }
     let most = |order: &Order| match order {
         Order::Bound { .. } => 1,
         Order::Wakers { rows } => rows.len(),
@@ -94,6 +103,9 @@ pub fn from_worker(frame: &[u8], fds: usize) -> Result<WorkerFrame, Malformed> {
     let malformed = Malformed { length: frame.len(), fds };
     if let Some(origins) = connections::decode(frame, fds) {
         return Ok(WorkerFrame::Connections(origins));
+    }
+    if let Some((origin, request)) = connections::decode_request(frame, fds) {
+        return Ok(WorkerFrame::Request(origin, request));
     }
     let read = match fds {
         0 => read_json(JSON, frame).map(WorkerFrame::Report),
@@ -120,6 +132,12 @@ mod tests {
         let origins = origins.map(|(listener, past)| Origin { listener, past });
         let frame = connections(origins.into_iter());
         assert_eq!(from_master(&frame, 3).unwrap(), MasterFrame::Connections(origins.to_vec()));
+        let alone = request(origins[1], b"GET / HTTP/1.1\r\n\r\n");
+        let bytes: Box<[u8]> = b"GET / HTTP/1.1\r\n\r\n".as_slice().into();
+        let expected = MasterFrame::Request(origins[1], bytes.clone());
+        assert_eq!(from_master(&alone, 1).unwrap(), expected);
+        assert_eq!(from_worker(&alone, 1).unwrap(), WorkerFrame::Request(origins[1], bytes));
+        assert_eq!(request(origins[0], &[0; MAX_REQUEST]).len(), MAX_BYTES);
         let order = Order::BindFailed { seq: 3, errno: 98 };
         assert_eq!(from_master(&super::order(&order), 0).unwrap(), MasterFrame::Order(order));
         let wanted =
@@ -139,6 +157,12 @@ mod tests {
         );
         assert!(from_master(&frame, 1).is_err());
         assert!(from_master(&frame[..36], 2).is_err());
+        let origin = Origin { listener: 1, past: Past::default() };
+        for fds in [0, 2] {
+            assert!(from_worker(&request(origin, b"G"), fds).is_err());
+        }
+        assert!(from_worker(&request(origin, b""), 1).is_err(), "without a request");
+        assert!(from_master(&request(origin, b"G")[..20], 1).is_err());
         assert!(from_master(&order(&Order::Leave), 1).is_err());
         assert!(from_worker(&report(&Report::Drained), 1).is_err());
         assert!(

@@ -282,6 +282,8 @@ pub struct Totals {
     pub reclaimed: u64,
     /// Idle connections that workers gave back for another one.
     pub moved: u64,
+    /// Requests that workers handed over when they ended, for another one to answer.
+    pub retried: u64,
     /// Connections that wait in the dispatcher.
     pub waiting: u64,
     /// Workers that ended, by the reason that `died` gives.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::master_link::MasterLink;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{self, MAX_FDS};
-use crate::protocol::{Origin, Past, frame};
+use crate::protocol::frame::{self, MAX_REQUEST};
+use crate::protocol::{Origin, Past};
 
 /// The pause where too many descriptors of this user are in flight, which cannot be polled for.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
@@ -23,7 +24,7 @@ impl MasterLink {
         if !self.claim(fd) {
             return Ok(true);
         }
-        match self.give(&[(fd, origin)]) {
+        match self.give_until(&[(fd, origin)], Instant::now()) {
             Ok(()) => Ok(true),
             Err(error) if channel::is_full(&error) => Ok(false),
             Err(source) => Err(failed(source)),
@@ -69,9 +70,37 @@ impl MasterLink {
         self.idle_marks.is_none_or(|marks| marks.claim(fd))
     }
 
+    /// Gives a connection back with the request on it that another worker is to answer. Waits for
+    /// room, for at most `limit`. `fd` stays open here. Returns `false` if there is no room, the
+    /// request is too long, or another worker has the connection.
+    pub fn give_request(
+        &mut self,
+        fd: i32,
+        origin: Origin,
+        request: &[u8],
+        limit: Duration,
+    ) -> Result<bool> {
+        if request.is_empty() || request.len() > MAX_REQUEST || !self.claim(fd) {
+            return Ok(false);
+        }
+        let frame = frame::request(origin, request);
+        match self.send_until(&frame, &[fd], Instant::now() + limit) {
+            Ok(()) => Ok(true),
+            Err(error) if channel::is_full(&error) || channel::is_closed(&error) => Ok(false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Sends at most [`MAX_FDS`] connections in one frame, all or none.
     fn give_until(&self, connections: &[(i32, Origin)], deadline: Instant) -> io::Result<()> {
+        let frame = frame::connections(connections.iter().map(|(_, origin)| *origin));
+        let fds: Vec<i32> = connections.iter().map(|(fd, _)| *fd).collect();
+        self.send_until(&frame, &fds, deadline)
+    }
+
+    fn send_until(&self, frame: &[u8], fds: &[i32], deadline: Instant) -> io::Result<()> {
         loop {
-            let full = match self.give(connections) {
+            let full = match self.channel.send_numbers(frame, fds) {
                 Err(error) if channel::is_full(&error) => error,
                 result => return result,
             };
@@ -84,13 +113,6 @@ impl MasterLink {
                 std::thread::sleep(IN_FLIGHT_PAUSE);
             }
         }
-    }
-
-    /// Sends at most [`MAX_FDS`] connections in one frame, all or none.
-    fn give(&self, connections: &[(i32, Origin)]) -> io::Result<()> {
-        let frame = frame::connections(connections.iter().map(|(_, origin)| *origin));
-        let fds: Vec<i32> = connections.iter().map(|(fd, _)| *fd).collect();
-        self.channel.send_numbers(&frame, &fds)
     }
 }
 
@@ -178,6 +200,27 @@ mod tests {
         let closed = (i32::MAX, nth(1, &fd).1);
         let sent = worker.give_last(&[nth(0, &fd), closed, nth(2, &fd)], Duration::ZERO).unwrap();
         assert_eq!((sent, take_back(&master)), (2, vec![0, 2]));
+    }
+
+    #[test]
+    fn a_request_goes_with_its_connection_unless_it_is_too_long() {
+        let (mut worker, master) = worker();
+        let fd = some_fd();
+        let (number, origin) = nth(7, &fd);
+        let longest = vec![b'x'; MAX_REQUEST];
+        for (request, fits) in
+            [(&longest[..], true), (&[b'x'; MAX_REQUEST + 1], false), (b"", false)]
+        {
+            let given = worker.give_request(number, origin, request, Duration::ZERO).unwrap();
+            assert_eq!(given, fits);
+        }
+        let mut buffer = [0; MAX_BYTES];
+        let received = master.receive(&mut buffer).unwrap().unwrap();
+        let frame = frame::from_worker(received.bytes, received.fds.len()).unwrap();
+        assert_eq!(frame, WorkerFrame::Request(origin, longest.into()));
+        let closed = worker.give_request(i32::MAX, origin, b"x", Duration::ZERO).unwrap();
+        assert!(!closed, "its descriptor is not open");
+        assert!(master.receive(&mut buffer).is_err(), "and nothing else was sent");
     }
 
     #[test]

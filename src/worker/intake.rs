@@ -17,12 +17,15 @@ use crate::protocol::{Order, Origin, Past, Report};
 impl MasterLink {
     /// Takes one message. Called on the JavaScript thread, and therefore also a sign of life.
     pub fn take(&mut self) -> Result<WorkerSignal> {
+        self.request = None;
         let signal = self.take_next()?;
         if let (WorkerSignal::Connections(connections), Some(marks)) = (&signal, self.idle_marks) {
             for (fd, Origin { listener, past }) in connections {
                 let Past { stage, since, timeout, requests } = *past;
                 let listener = *listener;
-                marks.adopt(fd.as_fd(), &Given { listener, stage, since, timeout, requests });
+                let given = Given { listener, stage, since, timeout, requests };
+                // One with a request is not idle.
+                marks.adopt(fd.as_fd(), &given, self.request.is_none());
             }
         }
         Ok(signal)
@@ -92,7 +95,7 @@ impl MasterLink {
                     self.acceptor.borrow_mut().keep(&order, received.fds);
                     Ok(Some(order))
                 }
-                Ok(MasterFrame::Connections(_)) => {
+                Ok(MasterFrame::Connections(_) | MasterFrame::Request(..)) => {
                     Err(unreadable(io::ErrorKind::InvalidData.into()))
                 }
                 Err(error) => Err(unreadable(io::Error::other(error))),
@@ -136,17 +139,27 @@ impl MasterLink {
                 return Ok(WorkerSignal::Nothing);
             }
         };
-        match frame::from_master(received.bytes, received.fds.len()) {
-            Ok(MasterFrame::Connections(origins)) => {
-                let fds = received.fds;
-                self.silent = false;
-                self.row.add(Field::Taken, origins.len() as f64);
-                self.row.add(Field::ConnectionsActive, origins.len() as f64);
-                Ok(WorkerSignal::Connections(fds.into_iter().zip(origins).collect()))
+        let fds = received.fds;
+        let origins = match frame::from_master(received.bytes, fds.len()) {
+            Ok(MasterFrame::Connections(origins)) => origins,
+            Ok(MasterFrame::Request(origin, request)) => {
+                self.request = Some(request);
+                vec![origin]
             }
-            Ok(MasterFrame::Order(_)) => Err(unreadable(io::ErrorKind::InvalidData.into())),
-            Err(error) => Err(unreadable(io::Error::other(error))),
-        }
+            Ok(MasterFrame::Order(_)) => {
+                return Err(unreadable(io::ErrorKind::InvalidData.into()));
+            }
+            Err(error) => return Err(unreadable(io::Error::other(error))),
+        };
+        self.silent = false;
+        self.row.add(Field::Taken, origins.len() as f64);
+        self.row.add(Field::ConnectionsActive, origins.len() as f64);
+        Ok(WorkerSignal::Connections(fds.into_iter().zip(origins).collect()))
+    }
+
+    /// Returns the request that came with the connection of the last [`Self::take`], if one did.
+    pub fn take_request(&mut self) -> Option<Box<[u8]>> {
+        self.request.take()
     }
 
     /// Reports for how many connections there are descriptors, if the master does not know it.

@@ -71,6 +71,8 @@ pub struct MasterLink {
     pub(super) acceptor: Rc<RefCell<Acceptor>>,
     /// What is known of its connections, where others take them while it is stuck.
     pub(super) idle_marks: Option<&'static Table>,
+    /// The request that came with the last connection.
+    pub(super) request: Option<Box<[u8]>>,
     pub(super) buffer: Box<[u8; MAX_BYTES]>,
 }
 
@@ -114,6 +116,7 @@ impl MasterLink {
             silent: false,
             orders_state: Rc::new(Cell::new(OrdersState::Unread)),
             room: None,
+            request: None,
             acceptor: Rc::new(RefCell::new(Acceptor::new(row.clone(), waker))),
             row,
             idle_marks: None,

@@ -58,6 +58,7 @@ const OPTIONS = {
   memThreshold: "(bytes), or a size such as '300M'",
   giveUpAfter: 'a whole number from 0',
   balance: "one of 'least-connections', 'round-robin', 'ip-hash', 'kernel'",
+  retry: 'true or false',
   startTimeout: 'a whole number from 1',
   shutdownTimeout: 'a whole number from 1',
   heartbeatInterval: 'a whole number from 10',

@@ -131,6 +131,7 @@ describe('a worker that ends by itself', () => {
     const script = await start({ options: { noWorkers: 1 } });
     const [{ connection, pid }] = await idle(script.port, 1);
     connection.socket.write(get('/exit-in-connection'));
+    await script.until('it waits for one', () => script.errors.includes('the next connection'));
     const others = Array.from({ length: 20 }, () => new Connection(script.port));
     const pids = await Promise.all(others.map((other) => pidOf(other)));
     assert.ok(!pids.includes(pid));
@@ -143,6 +144,16 @@ describe('a worker that ends by itself', () => {
     const { pid } = await endBy(script, '/throw');
     await assertServed(all, pid);
   });
+
+  for (const [arrival, most] of Object.entries({ throws: 2, 'throws later': 11 })) {
+    it(`by a connection that ${arrival} does not end worker after worker`, async () => {
+      const script = await start({ options: { noWorkers: 1 }, env: { ARRIVAL: arrival } });
+      const connection = new Connection(script.port);
+      await connection.isClosed();
+      await script.until(`${most} have ended`, () => script.emitted('died').length === most);
+      await script.until('another one is there', () => script.workers().length === 1);
+    });
+  }
 
   it('ends what it executes, and keeps no half of a request from its client', async () => {
     const script = await start({ options: { noWorkers: 1 } });

@@ -49,6 +49,7 @@ describe('options without the addon', () => {
       giveUpAfter: [0, 5, '5', -1, '5s'],
       balance: ['ip-hash', 'kernel', 'random'],
       moveIdle: [false, 0],
+      retry: [true, 'yes'],
       startTimeout: [0, 1],
       minReadyTime: [0, '1'],
       shutdownTimeout: [0, 1],

@@ -30,6 +30,7 @@ test('all options of the manual are valid', () => {
     uptimeThreshold: 3600,
     memThreshold: 1e9,
     balance: 'ip-hash',
+    retry: true,
     startTimeout: 1,
     shutdownTimeout: 1,
     shutdownDelay: 0,

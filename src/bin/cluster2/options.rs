@@ -188,6 +188,14 @@ pub const OPTIONS: &[Flag] = &[
         with the PROXY protocol",
     ),
     flag(
+        "retry",
+        "retry",
+        Kind::Switch(true),
+        "",
+        "Have another worker answer GET, HEAD and OPTIONS that a worker had not begun to answer \
+        when it ended by an error or process.exit(); a handler may then run twice",
+    ),
+    flag(
         "startTimeout",
         "start-timeout",
         Kind::Value,

@@ -78,6 +78,10 @@ impl WorkerLink {
             Ok(WorkerFrame::Connections(origins)) => {
                 Some(Incoming::Connections(Connection::from_frame(fds, origins).collect()))
             }
+            Ok(WorkerFrame::Request(origin, request)) => {
+                let connection = Connection::with_request(fds, origin, request);
+                Some(Incoming::Connections(connection.into_iter().collect()))
+            }
             Err(error) => {
                 tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense");
                 None
@@ -101,6 +105,11 @@ impl WorkerLink {
                         Ok(MasterFrame::Connections(origins)) => {
                             self.ledger.read_back(count as u32);
                             connections.extend(Connection::from_frame(received.fds, origins));
+                        }
+                        Ok(MasterFrame::Request(origin, request)) => {
+                            self.ledger.read_back(count as u32);
+                            let back = Connection::with_request(received.fds, origin, request);
+                            connections.extend(back);
                         }
                         Ok(MasterFrame::Order(_)) => {
                             tracing::error!("an order came back from a channel");

@@ -110,16 +110,25 @@ impl WorkerLink {
         Ok(true)
     }
 
-    /// Sends the first connections together, and only then takes them out of the outbox.
+    /// Sends the first connections together, or one with a request alone, and only then takes them
+    /// out of the outbox.
     fn send_connections(&mut self, now: Millis) -> io::Result<bool> {
         let Some(first) = self.outbox.front() else { return Ok(false) };
-        let count = self.outbox.len().min(MAX_FDS);
         let mut fds = [first.fd.as_fd(); MAX_FDS];
-        for (fd, connection) in fds.iter_mut().zip(&self.outbox) {
-            *fd = connection.fd.as_fd();
-        }
-        let origins = self.outbox.iter().take(count).map(|connection| connection.origin);
-        self.channel.send(&frame::connections(origins), &fds[..count])?;
+        let count = if let Some(request) = &first.request {
+            self.channel.send(&frame::request(first.origin, request), &fds[..1])?;
+            1
+        } else {
+            let alike = || self.outbox.iter().take_while(|connection| connection.request.is_none());
+            let mut count = 0;
+            for (fd, connection) in fds.iter_mut().zip(alike()) {
+                *fd = connection.fd.as_fd();
+                count += 1;
+            }
+            let origins = alike().take(count).map(|connection| connection.origin);
+            self.channel.send(&frame::connections(origins), &fds[..count])?;
+            count
+        };
         self.ledger.hand(count as u32, now);
         self.outbox.drain(..count);
         Ok(true)

@@ -95,7 +95,7 @@ impl Entry {
         let origin = Origin { listener: self.id, past: Past::default() };
         loop {
             match self.listener.accept() {
-                Ok((fd, client)) => return Some(Connection { fd, origin, client }),
+                Ok((fd, client)) => return Some(Connection { fd, origin, client, request: None }),
                 Err(error) if is_shortage(&error) => {
                     let address = self.listener.address();
                     tracing::warn!(%error, %address, "cannot accept; trying again");

@@ -1,5 +1,7 @@
 //! Workers that drain, leave or die: what was on the way to them goes to others.
 
+use std::sync::atomic::Ordering;
+
 use crate::config::Balance;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, answered, drain};
@@ -34,6 +36,36 @@ fn what_a_worker_gave_back_just_before_its_death_goes_to_another() {
     drop(moving);
     still.detach(1);
     answered(still.worker(2).take_now(), &mut clients);
+}
+
+#[test]
+fn a_request_goes_with_its_connection_until_a_worker_takes_it() {
+    let (mut still, [ending]) = Still::with_ready(Balance::RoundRobin);
+    let mut clients = still.clients(3);
+    still.settle();
+    let [first, asked, last] = still.take(&ending, 3).try_into().unwrap();
+    ending.give_back(LISTENER, &first);
+    ending.give_request(&asked, b"GET /");
+    ending.give_back(LISTENER, &last);
+    drop((ending, first, asked, last));
+    still.detach(1);
+    // The next one dies before it takes them.
+    drop(still.worker(2));
+    still.detach(2);
+    let worker = still.worker(3);
+    let (messages, streams): (Vec<_>, Vec<_>) = std::iter::from_fn(|| worker.next_now()).unzip();
+    let requests: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            MasterFrame::Request(_, request) => Some(&**request),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(requests, [b"GET /"]);
+    answered(streams.into_iter().flatten().collect(), &mut clients);
+    let counts = &still.event_loop.counts;
+    let [moved, retried] = [&counts.moved, &counts.retried].map(|n| n.load(Ordering::Relaxed));
+    assert_eq!((moved, retried), (2, 1));
 }
 
 #[test]

@@ -90,6 +90,12 @@ impl Played {
         self.end.send(&frame::connections(std::iter::once(origin)), &[stream.as_fd()]).unwrap();
     }
 
+    /// Gives a connection back with a request on it.
+    pub(super) fn give_request(&self, stream: &TcpStream, request: &[u8]) {
+        let origin = Origin { listener: LISTENER, past: MOVED };
+        self.end.send(&frame::request(origin, request), &[stream.as_fd()]).unwrap();
+    }
+
     /// What comes next, within `limit`.
     pub(super) fn next(&self, limit: Duration) -> Option<(MasterFrame, Vec<TcpStream>)> {
         self.next_of(true, limit)
@@ -119,7 +125,7 @@ impl Played {
                 let message = frame::from_master(received.bytes, received.fds.len()).unwrap();
                 let streams: Vec<TcpStream> =
                     received.fds.into_iter().map(TcpStream::from).collect();
-                if matches!(message, MasterFrame::Connections(_)) {
+                if !matches!(message, MasterFrame::Order(_)) {
                     self.row.add(Field::Taken, streams.len() as f64);
                     self.row.add(Field::ConnectionsActive, streams.len() as f64);
                 }

@@ -104,6 +104,11 @@ impl FamilyEncoder<'_> {
                 "Idle connections that went on with another worker",
                 totals.moved,
             ),
+            (
+                "requests_retried",
+                "Requests that went to another worker when theirs ended",
+                totals.retried,
+            ),
         ] {
             self.counter(name, help, None, value as f64)?;
         }

@@ -167,6 +167,7 @@ fn totals(totals: &Totals) -> Vec<(&'static str, String)> {
         ("Timed out", count(totals.timed_out)),
         ("Handed", count(totals.handed)),
         ("Moved", count(totals.moved)),
+        ("Retried", count(totals.retried)),
         ("Reclaimed", count(totals.reclaimed)),
         ("Waiting now", count(totals.waiting)),
         ("Reloads", count(totals.reloads)),

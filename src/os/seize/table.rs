@@ -96,9 +96,9 @@ impl Table {
         self.cell(slot, cell).store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Enters a connection that has come to this process, and that nothing has read here. It counts
-    /// as idle until JavaScript gets it. Called on the JavaScript thread.
-    pub(crate) fn adopt(&self, fd: BorrowedFd<'_>, past: &Given) {
+    /// Enters a connection that has come to this process, and that nothing has read here. If it
+    /// `is_idle`, it counts as that until JavaScript gets it. Called on the JavaScript thread.
+    pub(crate) fn adopt(&self, fd: BorrowedFd<'_>, past: &Given, is_idle: bool) {
         let Some(slot) = slot_of(fd.as_raw_fd()) else { return };
         self.set(slot, Cell::Idle, -1.0);
         let place = if past.stage == 0 { Place::New } else { Place::Moved };
@@ -114,7 +114,7 @@ impl Table {
             (Cell::Timeout, f64::from(timeout)),
             (Cell::Requests, f64::from(requests)),
             (Cell::Listener, f64::from(listener)),
-            (Cell::Idle, base),
+            (Cell::Idle, if is_idle { base } else { -1.0 }),
         ];
         numbers.into_iter().for_each(|(cell, value)| self.set(slot, cell, value));
         self.end.fetch_max(slot + 1, Ordering::Relaxed);

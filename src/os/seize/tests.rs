@@ -127,7 +127,7 @@ impl World {
     fn adopted(&self) -> (TcpStream, TcpStream) {
         let (client, server) = tcp();
         server.set_nonblocking(true).unwrap();
-        self.table.adopt(server.as_fd(), &ORIGIN);
+        self.table.adopt(server.as_fd(), &ORIGIN, true);
         (client, server)
     }
 }
@@ -194,7 +194,7 @@ fn what_is_not_wholly_with_the_kernel_is_not_taken() {
         assert_eq!(world.seizer.taken(), 0, "the event loop has turned");
         world.table.forget_cookie(number);
         assert_eq!(world.order(&[number]), 0, "another socket has the number");
-        world.table.adopt(server.as_fd(), &Given { stage: 1, ..ORIGIN });
+        world.table.adopt(server.as_fd(), &Given { stage: 1, ..ORIGIN }, true);
         client.shutdown(std::net::Shutdown::Write).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
         assert_eq!(world.order(&[number]), 0, "its client has ended it");

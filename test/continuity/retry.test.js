@@ -1,0 +1,266 @@
+'use strict';
+
+// The option `retry`: what a worker had not begun to answer when it ended by a JavaScript error, or
+// by `process.exit()`, is answered by another one, on the same connection.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { Connection, request } = require('../helpers/client');
+const { Script } = require('../helpers/cluster');
+const { freePort } = require('../helpers/ports');
+const { until } = require('../helpers/wait');
+
+const get = (url, more = '') => `GET ${url} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
+const start = async ({ workers = 2, port, options, env } = {}) =>
+  new Script('retry.js', {
+    port: port ?? (await freePort()),
+    options: { retry: true, noWorkers: workers, ...options },
+    env,
+  }).ready(workers);
+
+/** The ways in which a request of `fixtures/retry.js` ends its worker. */
+const ENDS = ['/throw', '/throw-later', '/reject', '/exit', '/exit-later', '/exit-in-handler'];
+
+/** The pids of the workers in which requests have begun whose URL starts so. */
+function begun(script, url) {
+  const lines = script.output.split('\n').filter((line) => line.startsWith('begun '));
+  const all = lines.map((line) => line.split(' '));
+  return all.filter((words) => words[3].startsWith(url)).map(([, pid]) => Number(pid));
+}
+
+const hasBegun = (script, url, count = 1) =>
+  script.until(`${url} has begun`, () => begun(script, url).length >= count);
+
+const isAnswered = ({ received }) => received.includes(' end');
+
+/** Returns a connection that has sent `text`, after `url` of it has begun in a worker. */
+async function send(script, text, url) {
+  const count = begun(script, url).length;
+  const connection = new Connection(script.port);
+  connection.socket.write(text);
+  await hasBegun(script, url, count + 1);
+  return connection;
+}
+
+/** Ends the only worker by a request of its own. Returns its pid. */
+async function endWorker(script, how = '/throw') {
+  const [pid] = script.workers();
+  await send(script, get(`${how}?pid=${pid}`), how);
+  await script.until('it is gone', () => script.emitted('died').some(([died]) => died === pid));
+  return pid;
+}
+
+describe('with retry: true', () => {
+  for (const how of ENDS) {
+    it(`${how}: all others are answered, and it ends two workers`, async () => {
+      const script = await start();
+      const others = Array.from({ length: 50 }, () => new Connection(script.port));
+      for (const { socket } of others) socket.write(get('/slow'));
+      await hasBegun(script, '/slow', 50);
+      const killer = await send(script, get(how), how);
+      await killer.isClosed();
+      await script.until('each has an end', () =>
+        others.every((other) => other.closed || isAnswered(other)));
+      assert.strictEqual(others.filter(isAnswered).length, 50);
+      assert.strictEqual(begun(script, how).length, 2);
+      assert.strictEqual(new Set(begun(script, how)).size, 2);
+      assert.strictEqual(script.emitted('died').length, 2);
+      for (const { received } of others)
+        assert.strictEqual(received.match(/HTTP\/1\.1 200 /g).length, 1);
+    });
+
+    it(`${how}: a request that ends one worker only is answered by another one`, async () => {
+      const script = await start({ workers: 1 });
+      const [pid] = script.workers();
+      const url = `${how}?pid=${pid}`;
+      const connection = await send(script, get(url), how);
+      await connection.hears(' end');
+      assert.deepStrictEqual(begun(script, how), [pid, script.workers()[0]]);
+      assert.ok(connection.received.includes(`GET ${url} Host|a by ${script.workers()[0]} end`));
+      connection.received = '';
+      await connection.say(get('/next'), 'GET /next');
+    });
+  }
+
+  it('repeats a request as it came, whatever the app has made of it', async () => {
+    const script = await start({ workers: 1 });
+    const url = '/changed?a=%20b&c';
+    const lines = 'Cookie: a=1\r\nX-Name: caf\xe9\r\nCookie: b=2\r\nContent-Length: 0\r\n';
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      const connection = new Connection(script.port);
+      const text = `${method} ${url} HTTP/1.1\r\nHost: a\r\n${lines}\r\n`;
+      connection.socket.write(text, 'latin1');
+      await hasBegun(script, '/changed');
+      const pid = await endWorker(script);
+      await connection.hears(method === 'HEAD' ? '\r\n\r\n' : ' end');
+      const [first, second] = begun(script, '/changed').slice(-2);
+      assert.ok(first === pid && second !== pid);
+      const seen = 'Host|a|Cookie|a=1|X-Name|caf\xc3\xa9|Cookie|b=2|Content-Length|0';
+      if (method !== 'HEAD')
+        assert.ok(connection.received.includes(`${method} ${url} ${seen} by ${second}`));
+      await connection.say(get('/next'), 'GET /next');
+    }
+  });
+
+  it('answers what came on a connection before and after it, in order', async () => {
+    const script = await start({ workers: 1 });
+    const connection = new Connection(script.port);
+    await connection.say(get('/first'), ' end');
+    connection.socket.write(get('/slow?second'));
+    await hasBegun(script, '/slow?second');
+    await endWorker(script);
+    connection.socket.write(get('/third'));
+    await connection.hears('GET /third');
+    const urls = connection.received.match(/(?<=GET )\/\S+/g);
+    assert.deepStrictEqual(urls, ['/first', '/slow?second', '/third']);
+  });
+
+  it('answers HTTP/1.0, and closes as its answer says', async () => {
+    const script = await start({ workers: 1 });
+    const connection = await send(script, 'GET /slow HTTP/1.0\r\n\r\n', '/slow');
+    await endWorker(script);
+    await connection.hears(' end');
+    await connection.isClosed();
+    assert.match(connection.received, /Connection: close/);
+  });
+
+  it('leaves all others to their clients', async () => {
+    const post = (more, body = '') => `POST /never HTTP/1.1\r\nHost: a\r\n${more}\r\n${body}`;
+    const texts = {
+      'another method': post('Content-Length: 0\r\n'),
+      'a body': get('/never', 'Content-Length: 2\r\n').concat('ab'),
+      'a body in chunks': get('/never', 'Transfer-Encoding: chunked\r\n').concat('0\r\n\r\n'),
+      'half of a body': get('/never', 'Content-Length: 2\r\n').concat('a'),
+      'an expectation': get('/never', 'Expect: 100-continue\r\n'),
+      'a begun answer': get('/begun'),
+      'a head that is ready': get('/head'),
+      'a provisional answer': get('/early'),
+      'a second request': get('/never').concat(get('/never')),
+      'the beginning of a second request': get('/never').concat('GET / HTT'),
+      'more than a frame holds': get('/never', `X: ${'x'.repeat(16_340)}\r\n`),
+    };
+    const script = await start({ workers: 1, options: { execArgv: ['--max-http-header-size=65536'] } });
+    const all = [];
+    for (const [what, text] of Object.entries(texts))
+      all.push({ what, connection: await send(script, text, text.match(/\/\w+/)[0]) });
+    const count = begun(script, '/').length;
+    await endWorker(script);
+    for (const { connection } of all) await connection.isClosed();
+    // That by which the worker has ended, there and in the next one.
+    await hasBegun(script, '/throw', 2);
+    assert.strictEqual(begun(script, '/').length, count + 2);
+  });
+
+  it('does not repeat what a client sent right behind the request that throws', async () => {
+    const script = await start({ workers: 1 });
+    const [pid] = script.workers();
+    const connection = new Connection(script.port);
+    connection.socket.write(get(`/throw?pid=${pid}`).concat(get('/next')));
+    await connection.isClosed();
+    assert.deepStrictEqual(begun(script, '/'), [pid]);
+  });
+
+  it('where nobody knows which request it was, each goes to one more worker', async () => {
+    const script = await start({ workers: 1 });
+    const connection = await send(script, get('/never'), '/never');
+    for (let end = 1; end <= 2; end += 1) {
+      process.kill(script.workers()[0], 'SIGUSR2');
+      await script.until('it is gone', () => script.emitted('died').length === end);
+      if (end === 1) await hasBegun(script, '/never', 2);
+    }
+    await connection.isClosed();
+    assert.strictEqual(begun(script, '/never').length, 2);
+  });
+
+  it('a client that leaves meanwhile is noticed', async () => {
+    const script = await start({ workers: 1 });
+    const connection = await send(script, get('/never'), '/never');
+    const [pid] = script.workers();
+    await send(script, get(`/throw?pid=${pid}`), '/throw');
+    connection.socket.destroy();
+    const aborted = () => script.output.match(/^aborted (\d+) \/never$/m);
+    await script.until('a worker has noticed', aborted);
+    const { workers } = await script.status();
+    assert.strictEqual(workers[0].requests.active, 0);
+  });
+
+  it('counts and tells them, without queries', async () => {
+    const port = await freePort();
+    const monPort = await freePort();
+    const script = await start({ port, workers: 1, options: { monPort } });
+    for (const url of ['/slow?secret', '/slow?secret', '/never?secret#secret'])
+      await send(script, get(url), url.split('?')[0]);
+    const pid = await endWorker(script);
+    await script.until('it is told', () => script.emitted('warning').length > 0);
+    const [[{ message }]] = script.emitted('warning');
+    const names = 'GET /slow (2), GET /never, GET /throw';
+    const what = `worker ${pid} ended before it answered 4 requests`;
+    assert.strictEqual(message, `${what}; other workers answer instead (option retry): ${names}`);
+    const { totals } = await script.status();
+    assert.strictEqual(totals.retried, 4);
+    const { body } = await request(monPort, '/metrics');
+    assert.match(body, /^cluster2_requests_retried_total 4\.0$/m);
+  });
+
+  it('counts requests on for maxRequestsPerSocket', async () => {
+    const script = await start({ workers: 1, env: { MAX_REQUESTS: '3' } });
+    const connection = new Connection(script.port);
+    await connection.say(get('/first'), ' end');
+    connection.socket.write(get('/slow'));
+    await hasBegun(script, '/slow');
+    await endWorker(script);
+    await connection.hears('GET /slow');
+    connection.socket.write(get('/third'));
+    await connection.hears('GET /third');
+    assert.match(connection.received, /Connection: close\r\n[^]*GET \/third/);
+    assert.strictEqual(connection.received.match(/Connection: close/g).length, 1);
+  });
+
+  for (const balance of ['round-robin', 'ip-hash', 'kernel']) {
+    it(`works with balance: '${balance}'`, async () => {
+      const script = await start({ options: { balance } });
+      const connection = await send(script, get('/slow'), '/slow');
+      const [pid] = begun(script, '/slow');
+      await send(script, get('/never'), '/never');
+      process.kill(pid, 'SIGUSR2');
+      await connection.hears(' end');
+      assert.ok(!connection.received.includes(` ${pid} end`));
+    });
+  }
+
+  it('works on a unix socket', async () => {
+    const folder = fs.mkdtempSync('/tmp/cluster2-retry-');
+    try {
+      const script = await start({ workers: 1, port: path.join(folder, 'socket') });
+      const connection = await send(script, get('/slow'), '/slow');
+      await endWorker(script);
+      await connection.hears(' end');
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('has nothing to repeat where a drain has answered all', async () => {
+    const script = await start({ workers: 1 });
+    const connection = await send(script, get('/slow'), '/slow');
+    process.kill(script.workers()[0], 'SIGTERM');
+    await connection.hears(' end');
+    await until('it is replaced', () => script.emitted('died').length === 1);
+    assert.strictEqual(begun(script, '/slow').length, 1);
+    assert.strictEqual((await script.status()).totals.retried, 0);
+  });
+});
+
+describe('without retry', () => {
+  for (const options of [{ retry: false }, { moveIdle: false }]) {
+    it(`no request is repeated (${JSON.stringify(options)})`, async () => {
+      const script = await start({ workers: 1, options });
+      const connection = await send(script, get('/slow'), '/slow');
+      await endWorker(script);
+      await connection.isClosed();
+      assert.strictEqual(begun(script, '/slow').length, 1);
+      assert.strictEqual((await script.status()).totals.retried, 0);
+    });
+  }
+});

@@ -1,0 +1,75 @@
+'use strict';
+
+// The bytes of a request made again (`lib/http/request-head.js`): Node reads from them the request
+// that it was, or there are none.
+
+const assert = require('node:assert');
+const http = require('node:http');
+const net = require('node:net');
+const { once } = require('node:events');
+const { headOf, nameOf } = require('../../lib/http/request-head');
+const { within } = require('../helpers/wait');
+
+/** Sends bytes to a server. Returns the request that it sees. */
+async function parse(bytes) {
+  const server = http.createServer({ requireHostHeader: false }).listen(0);
+  const socket = net.connect(server.address().port);
+  try {
+    socket.write(bytes);
+    const [request] = await within('a request', once(server, 'request'));
+    return request;
+  } finally {
+    socket.destroy();
+    server.close();
+  }
+}
+
+const shown = ({ method, url, httpVersion, rawHeaders }) =>
+  ({ method, url, httpVersion, rawHeaders });
+
+describe('the head of a request', () => {
+  const WHOLE = [
+    'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+    'HEAD /a%20b?c=d&e HTTP/1.1\r\nhost:a\r\nX-Empty:\r\nX:  b \r\n\r\n',
+    'OPTIONS * HTTP/1.0\r\n\r\n',
+    'GET http://a:1/b?c HTTP/1.1\r\nHost: a\r\nCookie: a\r\ncookie: b\r\nX: caf\xe9\r\n\r\n',
+    'GET /cafe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    `GET / HTTP/1.1\r\n${Array.from({ length: 90 }, (_, i) => `X${i}: ${i}\r\n`).join('')}\r\n`,
+  ];
+  for (const text of WHOLE) {
+    it(`is the same: ${JSON.stringify(text.slice(0, 40))}`, async () => {
+      const request = await parse(Buffer.from(text, 'latin1'));
+      const again = headOf(request, request);
+      assert.deepStrictEqual(shown(await parse(again)), shown(request));
+      assert.strictEqual(again.indexOf('\r\n\r\n'), again.length - 4);
+    });
+  }
+
+  const of = (more) => {
+    const request = { method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: [], ...more };
+    return headOf(request, request);
+  };
+  const REFUSED = [
+    ...['POST', 'PUT', 'DELETE', 'TRACE', 'CONNECT', 'get'].map((method) => ({ method })),
+    ...['', '/a b', '/\r\n', '/\n', '/\0', '/\xe9'].map((url) => ({ url })),
+    ...['0.9', '2.0', '1.1\r\n'].map((httpVersion) => ({ httpVersion })),
+    ...['a\r\nb', 'a\nb', '\0', '\u0100', '\x7f'].map((value) => ({ rawHeaders: ['X', value] })),
+    ...['', 'a b', 'a:', 'a\r\nb', 'é'].map((name) => ({ rawHeaders: [name, 'x'] })),
+    ...['1', '00', ' 0', ''].map((value) => ({ rawHeaders: ['Content-length', value] })),
+    { rawHeaders: ['Transfer-Encoding', 'chunked'] },
+    { rawHeaders: ['EXPECT', '100-continue'] },
+  ];
+  it('is none where it is not certain to be that of one request without a body', () => {
+    assert.ok(of({}));
+    for (const more of REFUSED) assert.strictEqual(of(more), undefined, JSON.stringify(more));
+  });
+
+  it('is named without what may be secret', () => {
+    const named = (url) => nameOf({ method: 'GET', url });
+    assert.strictEqual(named('/a/b?token=c#d'), 'GET /a/b');
+    assert.strictEqual(named('http://user:word@a/b?c'), 'GET /b');
+    assert.strictEqual(named('https://a'), 'GET /');
+    assert.strictEqual(named('*'), 'GET *');
+    assert.strictEqual(named(`/${'a'.repeat(200)}`), `GET /${'a'.repeat(99)}…`);
+  });
+});
