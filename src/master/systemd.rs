@@ -22,7 +22,7 @@ use crate::os;
 use crate::supervision::Supervisor;
 
 /// Variables from a service manager to the master, which its workers do not get.
-pub(super) const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 7] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",

@@ -7,6 +7,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { cluster2 } = require('../helpers/cli');
+const { CLI } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 
 describe('the definition of arguments generates', () => {
@@ -18,6 +19,52 @@ describe('the definition of arguments generates', () => {
     const { stdout } = cluster2(folder, '--help');
     for (const code of [0, 1, 2, 3, 255])
       assert.match(stdout, new RegExp(`^ {2}${code} +\\S`, 'm'));
+  });
+
+  it('help with each command under a heading, which fits a screen', () => {
+    const lines = cluster2(folder, '--help').stdout.split('\n');
+    assert.ok(lines.length <= 45, `${lines.length} lines`);
+    const commands = lines.slice(lines.indexOf('Commands:') + 1);
+    assert.deepStrictEqual(
+      commands.filter((line) => /^ \w/.test(line)),
+      [' Run', ' Change', ' Look', ' Other'],
+    );
+    for (const line of commands) assert.ok(line.length <= 90, line);
+  });
+
+  it('help for start: what is used most by -h, and all under headings by --help', () => {
+    const all = cluster2(folder, 'start', '--help').stdout;
+    const headings = all.match(/^[A-Z][a-z ]+:$/gm);
+    assert.deepStrictEqual(headings.sort(), [
+      'Arguments:', 'Connections:', 'Health check:', 'Monitor and output:', 'Options:',
+      'Reloads and the end:', 'Workers:',
+    ]);
+    const [, few] = all.match(/^Options:\n([^]*?)\n[A-Z]/m);
+    assert.deepStrictEqual(few.match(/--[a-z]+/g), ['--config', '--help']);
+    const short = cluster2(folder, 'start', '-h').stdout;
+    assert.ok(short.split('\n').length <= 40);
+    assert.match(short, /--workers/);
+    assert.doesNotMatch(short, /--blocked-after/);
+  });
+
+  it('completions that know values', () => {
+    const offered = (...words) => {
+      const script =
+        'cluster2 completions bash > c; source ./c; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cluster2 cluster2 "${@: -1}" "${@: -2:1}"; echo "${COMPREPLY[*]}"';
+      const run = spawnSync('bash', ['-c', script, 'bash', 'cluster2', ...words], {
+        cwd: folder,
+        encoding: 'utf8',
+        env: { ...process.env, PATH: `${path.dirname(CLI)}:${process.env.PATH}` },
+      });
+      return run.stdout.trim();
+    };
+    assert.strictEqual(
+      offered('start', '--balance', ''),
+      'least-connections round-robin ip-hash',
+    );
+    assert.strictEqual(offered('start', '--output', 'f'), 'files');
+    assert.strictEqual(offered('start', '--workers', ''), 'max');
+    assert.strictEqual(offered('completions', 'f'), 'fish');
   });
 
   it('completions that bash accepts', () => {
@@ -35,5 +82,20 @@ describe('the definition of arguments generates', () => {
     assert.match(cluster2(folder, 'man').stdout, /^\.TH cluster2 1 /m);
     assert.match(cluster2(folder, 'man', 'start').stdout, /\\-\\-mem\\-threshold/);
     assert.strictEqual(cluster2(folder, 'man', 'nothing').status, 2);
+  });
+
+  it('manual pages with environment variables and exit codes', () => {
+    const variables = (...args) => {
+      const { stdout } = cluster2(folder, 'man', ...args);
+      const [, section] = stdout.match(/^\.SH ENVIRONMENT\n([^]*?)^\.SH "EXIT STATUS"\n/m);
+      return section.match(/(?<=\\fB)[A-Z0-9_]+/g);
+    };
+    assert.ok(variables().includes('CLUSTER2_CONFIG'));
+    assert.ok(variables().includes('CLUSTER2_LOG'));
+    const { stdout } = cluster2(folder, 'start', '--help');
+    const flags = stdout.match(/(?<=\[env: )[A-Z0-9_]+/g);
+    assert.ok(flags.length > 30);
+    const missing = flags.filter((name) => !variables('start').includes(name));
+    assert.deepStrictEqual(missing, []);
   });
 });

@@ -1,18 +1,10 @@
 //! The definition of the command line. Help, manual page and completions are made from it.
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 
+use super::help;
 use super::options::{LOGS, OPTIONS, PIDS};
-
-/// The exit codes, as the help shows them.
-pub const EXIT_CODES: &str = "Exit codes:
-  0    done
-  1    it failed; the reason is on standard error
-  2    the command line, an environment variable or the configuration file is wrong
-  3    no cluster is running here
-  70   a thread of the master failed, which is a fault of cluster2
-  255  the cluster could not start";
 
 const ABOUT: &str = "Runs a Node.js server as supervised workers that share its ports";
 const MORE: &str = "Options are taken from flags, then from environment variables, then from the \
@@ -44,13 +36,20 @@ fn config() -> Arg {
         .long("config")
         .value_name("FILE")
         .env("CLUSTER2_CONFIG")
+        .hide_env_values(true)
+        .value_hint(ValueHint::FilePath)
         .help("Configuration file, JSON [default: cluster2.json, where there is one]")
         .global(true)
 }
 
+/// An option of a command that has few, so that all are shown under one heading.
+fn plain(arg: Arg) -> Arg {
+    arg.help_heading(None::<&str>).hide_short_help(false)
+}
+
 /// A command that finds its cluster by the `pids` directory.
 fn on_running(name: &'static str, about: &'static str) -> Command {
-    Command::new(name).about(about).arg(PIDS.arg())
+    Command::new(name).about(about).arg(plain(PIDS.arg()))
 }
 
 fn switch(name: &'static str, long: &'static str, short: char, help: &'static str) -> Arg {
@@ -81,6 +80,7 @@ fn with_options(command: Command) -> Command {
         .arg(
             Arg::new("exec")
                 .value_name("SCRIPT")
+                .value_hint(ValueHint::FilePath)
                 .help("The script, as node takes it; by default `exec` of the configuration file"),
         )
         .arg(
@@ -95,11 +95,17 @@ fn with_options(command: Command) -> Command {
                 .long("node")
                 .value_name("PATH")
                 .env("CLUSTER2_NODE")
+                .hide_env_values(true)
+                .value_hint(ValueHint::ExecutablePath)
+                .help_heading("Workers")
+                .hide_short_help(true)
                 .help("Node itself [default: node, found in PATH]"),
         )
         .arg(
             Arg::new("format")
                 .long("log-format")
+                .help_heading("Monitor and output")
+                .hide_short_help(true)
                 .value_name("FORMAT")
                 .env("CLUSTER2_LOG_FORMAT")
                 .hide_env_values(true)
@@ -108,6 +114,19 @@ fn with_options(command: Command) -> Command {
                     "The master's own lines on standard error: text, with times where that is \
                     neither a terminal nor journald, or json, one object on each line [default: \
                     text]",
+                ),
+        )
+        .arg(
+            Arg::new("on-event")
+                .long("on-event")
+                .help_heading("Monitor and output")
+                .hide_short_help(true)
+                .value_name("COMMAND")
+                .env("CLUSTER2_ON_EVENT")
+                .hide_env_values(true)
+                .help(
+                    "A command for sh that is run for each event, one at a time: JSON on standard \
+                    input, its type in CLUSTER2_EVENT",
                 ),
         )
         .args([PIDS.arg(), LOGS.arg()])
@@ -177,7 +196,7 @@ fn logs() -> Command {
                 .num_args(0..)
                 .help("Which; by default all that are neither rotated nor compressed"),
         )
-        .args([LOGS.arg(), PIDS.arg()])
+        .args([plain(LOGS.arg()), plain(PIDS.arg())])
         .arg(lines.value_parser(value_parser!(u64)).help("How many lines of each"))
         .arg(switch("follow", "follow", 'f', "Go on with what is added: whole lines of all files"))
         .arg(switch("list", "list", 'l', "Only name them"))
@@ -194,13 +213,20 @@ fn ecv() -> Command {
 
 /// Returns the whole definition.
 pub fn command() -> Command {
+    let command = commands();
+    let overview = help::overview(&command);
+    command
+        .help_template("{about-section}{usage-heading} {usage}\n\n{after-help}")
+        .after_help(overview)
+}
+
+fn commands() -> Command {
     Command::new("cluster2")
         // The program's file is named after its platform.
         .bin_name("cluster2")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .long_about(format!("{ABOUT}.\n\n{MORE}"))
-        .after_help(EXIT_CODES)
         .arg_required_else_help(true)
         .subcommand_required(true)
         .arg(config())

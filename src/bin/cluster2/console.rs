@@ -16,6 +16,7 @@ use cluster2_rs::protocol::status::EventRecord;
 use cluster2_rs::quota::Share;
 use serde_json::value::RawValue;
 
+use super::hook::Hook;
 use super::line::{Format, Line, write_line};
 use super::settings;
 
@@ -88,6 +89,7 @@ pub struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
     has_warned: AtomicBool,
     failure: Arc<Mutex<Option<Failure>>>,
     restart: Restart,
+    hook: Option<Hook>,
     on_end: Mutex<Option<F>>,
 }
 
@@ -119,6 +121,7 @@ impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
         file: settings::File,
         failure: Arc<Mutex<Option<Failure>>>,
         restart: Restart,
+        hook: Option<Hook>,
         on_end: F,
     ) -> Self {
         Self {
@@ -127,6 +130,7 @@ impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
             has_warned: AtomicBool::new(false),
             failure,
             restart,
+            hook,
             on_end: Mutex::new(Some(on_end)),
         }
     }
@@ -158,6 +162,9 @@ impl<F: FnOnce() + Send + 'static> Embedder for ConsoleEmbedder<F> {
 
     fn record(&self, record: &EventRecord) {
         self.console.write(Line::event(record));
+        if let Some(hook) = &self.hook {
+            hook.tell(record);
+        }
     }
 
     fn message(&self, pid: u32, _id: u32, message: Box<RawValue>, _share: Share) {

@@ -2,9 +2,10 @@
 
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 use serde_json::{Map, Value, json};
 
+use super::hinted::Hinted;
 use super::options::{Flag, Kind, LOGS, OPTIONS, PIDS};
 
 impl Flag {
@@ -28,6 +29,12 @@ impl Flag {
             Kind::Pairs => arg.value_name(self.value).action(ArgAction::Append).value_parser(pair),
             Kind::Value | Kind::ValueOrOff => arg.value_name(self.value).action(ArgAction::Set),
         };
+        let arg = match self.values() {
+            [] => arg,
+            values => arg.value_parser(Hinted(values)).hide_possible_values(true),
+        };
+        let arg = if self.value == "DIR" { arg.value_hint(ValueHint::DirPath) } else { arg };
+        let arg = arg.help_heading(self.heading()).hide_short_help(!self.is_common());
         match self.variable() {
             Some(variable) => arg.env(variable),
             None => arg,
@@ -84,8 +91,9 @@ impl Flag {
 
 /// Returns the names of all environment variables that are read.
 pub fn variables() -> impl Iterator<Item = String> {
-    let others =
-        ["CLUSTER2_CONFIG", "CLUSTER2_LOG_FORMAT", "CLUSTER2_NODE"].into_iter().map(str::to_owned);
+    let others = ["CLUSTER2_CONFIG", "CLUSTER2_LOG_FORMAT", "CLUSTER2_NODE", "CLUSTER2_ON_EVENT"]
+        .into_iter()
+        .map(str::to_owned);
     all().filter_map(Flag::variable).chain(others)
 }
 

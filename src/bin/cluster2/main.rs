@@ -12,10 +12,15 @@ mod console;
 mod environment;
 mod events;
 mod flags;
+mod headings;
+mod help;
+mod hinted;
+mod hook;
 mod launch;
 mod line;
 mod log_file;
 mod logs;
+mod man;
 mod merged_logs;
 mod options;
 mod restart;
@@ -127,7 +132,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failed> {
         Some(("stack", matches)) => stack::stack(matches),
         Some(("logs", matches)) => logs::logs(matches),
         Some(("completions", matches)) => completions(matches),
-        Some(("man", matches)) => man(matches),
+        Some(("man", matches)) => man::man(matches),
         Some((command, matches)) => commands::run(command, matches),
         None => Ok(()),
     }
@@ -138,18 +143,6 @@ fn completions(matches: &ArgMatches) -> Result<(), Failed> {
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut args::command(), "cluster2", &mut script);
     print(&script)
-}
-
-fn man(matches: &ArgMatches) -> Result<(), Failed> {
-    let mut command = args::command();
-    command.build();
-    if let Some(name) = matches.get_one::<String>("command") {
-        let found = command.find_subcommand(name).cloned();
-        command = found.ok_or_else(|| Failed::usage(format!("there is no command {name:?}")))?;
-    }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
-    print(&page)
 }
 
 /// Writes a text to standard output. Its colours are left out unless that is a terminal.

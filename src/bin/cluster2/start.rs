@@ -21,7 +21,7 @@ use super::console::{Console, ConsoleEmbedder, Restart};
 use super::launch::launch;
 use super::line::Format;
 use super::restart::Invocation;
-use super::{Failed, settings};
+use super::{Failed, hook, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
 
@@ -55,6 +55,9 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let (console, written) = Console::open(format).map_err(cannot)?;
     let (launch, app) = launch(&config, matches, &console)?;
     let greeting = greeting(&config);
+    let command = matches.get_one::<String>("on-event").cloned();
+    let told = console.clone();
+    let (hook, handled) = hook::open(command, move |text| told.note(text)).map_err(cannot)?;
     // Before anything is started, so that no signal is missed.
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
@@ -65,6 +68,7 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
         file,
         Arc::clone(&failure),
         restart.clone(),
+        hook,
         move || handle.close(),
     );
     let failed =
@@ -75,6 +79,7 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     console.note(greeting);
     serve(signals, meanings, &master, &console);
     drop(console);
+    handled.wait();
     written.wait();
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
     if restart.is_asked() && failure.is_none() {
