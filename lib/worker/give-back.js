@@ -77,15 +77,20 @@ class GiveBack {
     const until = now() + LAST_WAIT;
     const named = ([fd, listener, past, request]) => ({ fd, listener, past, request });
     const all = [...this.#kept.map(named), ...connections];
+    this.#giveLastIdle(all.filter(({ request }) => request === undefined));
+    const asked = all.filter(({ request }) => request !== undefined);
+    return asked.filter((connection) => this.#giveAsked(connection, until));
+  }
+
+  // False also if the request is too long.
+  #giveAsked({ fd, listener, past, request }, until) {
+    const limit = Math.max(0, Math.round(until - now()));
     try {
-      this.#giveLastIdle(all.filter(({ request }) => request === undefined));
-      return all.filter(({ fd, listener, past, request }) => {
-        const limit = Math.max(0, Math.round(until - now()));
-        return request && this.#native.giveRequest(fd, listener, toNumbers(past), request, limit);
-      });
+      return native(() =>
+        this.#native.giveRequest(fd, listener, toNumbers(past), request, limit),
+      );
     } catch {
-      // Without a master no worker can serve them.
-      return [];
+      return false;
     }
   }
 
@@ -94,7 +99,11 @@ class GiveBack {
     connections.forEach(({ fd, listener, past }, index) =>
       numbers.set([fd, listener, ...toNumbers(past)], NUMBERS * index),
     );
-    native(() => this.#native.giveLast(numbers, LAST_WAIT));
+    try {
+      native(() => this.#native.giveLast(numbers, LAST_WAIT));
+    } catch {
+      // Without a master no worker can serve them.
+    }
   }
 
   /** False: there is no room now; undefined: there is no master. */

@@ -162,7 +162,7 @@ impl NativeWorker {
     }
 
     /// As `give_back`, with the bytes of a request that another worker is to answer. Waits for room,
-    /// for at most `limit` milliseconds. Returns `false` also if the request is too long.
+    /// for at most `limit` milliseconds. Fails if the request is longer than a frame holds.
     #[napi]
     pub fn give_request(
         &mut self,

@@ -70,9 +70,9 @@ impl MasterLink {
         self.idle_marks.is_none_or(|marks| marks.claim(fd))
     }
 
-    /// Gives a connection back with the request on it that another worker is to answer. Waits for
-    /// room, for at most `limit`. `fd` stays open here. Returns `false` if there is no room, the
-    /// request is too long, or another worker has the connection.
+    /// Gives a connection back with the request on it that another worker is to answer, at most
+    /// [`MAX_REQUEST`] bytes. Waits for room, for at most `limit`. `fd` stays open here. Returns
+    /// `false` if there is no room.
     pub fn give_request(
         &mut self,
         fd: i32,
@@ -80,13 +80,16 @@ impl MasterLink {
         request: &[u8],
         limit: Duration,
     ) -> Result<bool> {
-        if request.is_empty() || request.len() > MAX_REQUEST || !self.claim(fd) {
-            return Ok(false);
+        if !(1..=MAX_REQUEST).contains(&request.len()) {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        if !self.claim(fd) {
+            return Ok(true);
         }
         let frame = frame::request(origin, request);
         match self.send_until(&frame, &[fd], Instant::now() + limit) {
             Ok(()) => Ok(true),
-            Err(error) if channel::is_full(&error) || channel::is_closed(&error) => Ok(false),
+            Err(error) if channel::is_full(&error) => Ok(false),
             Err(source) => Err(failed(source)),
         }
     }
@@ -207,20 +210,19 @@ mod tests {
         let (mut worker, master) = worker();
         let fd = some_fd();
         let (number, origin) = nth(7, &fd);
-        let longest = vec![b'x'; MAX_REQUEST];
-        for (request, fits) in
-            [(&longest[..], true), (&[b'x'; MAX_REQUEST + 1], false), (b"", false)]
-        {
-            let given = worker.give_request(number, origin, request, Duration::ZERO).unwrap();
-            assert_eq!(given, fits);
-        }
+        let longest = [b'x'; MAX_REQUEST];
+        let mut give =
+            |number, request: &[u8]| worker.give_request(number, origin, request, Duration::ZERO);
+        assert!(give(number, &longest).unwrap());
+        assert!(give(number, &[b'x'; MAX_REQUEST + 1]).is_err());
+        assert!(give(number, b"").is_err());
+        assert!(give(i32::MAX, b"x").is_err(), "its descriptor is not open");
         let mut buffer = [0; MAX_BYTES];
         let received = master.receive(&mut buffer).unwrap().unwrap();
         let frame = frame::from_worker(received.bytes, received.fds.len()).unwrap();
-        assert_eq!(frame, WorkerFrame::Request(origin, longest.into()));
-        let closed = worker.give_request(i32::MAX, origin, b"x", Duration::ZERO).unwrap();
-        assert!(!closed, "its descriptor is not open");
+        assert_eq!(frame, WorkerFrame::Request(origin, longest.as_slice().into()));
         assert!(master.receive(&mut buffer).is_err(), "and nothing else was sent");
+        while give(number, &longest).unwrap() {}
     }
 
     #[test]

@@ -229,6 +229,17 @@ describe('with retry: true', () => {
     });
   }
 
+  it('works for a plain script, by the flag --retry', async () => {
+    const port = await freePort();
+    const cli = ['--retry', '--workers', '1', '--port', String(port), '--mon-port', 'off'];
+    const script = await new Script('retry.js', { port, cli, env: { PLAIN: 'yes' } }).ready(1);
+    const connection = await send(script, get('/slow'), '/slow');
+    await send(script, get('/throw'), '/throw');
+    await connection.hears(' end');
+    const [first, last] = [begun(script, '/slow')[0], begun(script, '/slow').at(-1)];
+    assert.ok(first !== last && connection.received.includes(` by ${last} end`));
+  });
+
   it('works on a unix socket', async () => {
     const folder = fs.mkdtempSync('/tmp/cluster2-retry-');
     try {
