@@ -7,6 +7,8 @@ const path = require('node:path');
 const { isMainThread } = require('node:worker_threads');
 
 const BODY = 'hello';
+/** How long the answer to `/later` takes. */
+const LATER_MS = 500;
 
 // The kernel's id of the thread that serves. Where the worker is a process, that is its pid.
 const workerId = () =>
@@ -32,10 +34,15 @@ function special(req, res) {
   block(began + Number(ms));
 }
 
-function answer(req, res) {
-  if (req.url !== '/') special(req, res);
+function end(res) {
   res.setHeader('content-length', BODY.length);
   res.end(BODY);
+}
+
+function answer(req, res) {
+  if (req.url === '/later') return void setTimeout(end, LATER_MS, res);
+  if (req.url !== '/') special(req, res);
+  end(res);
 }
 
 module.exports = () => http.createServer(answer);

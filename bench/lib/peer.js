@@ -29,6 +29,7 @@ const KILL_DEADLINE_MS = 5_000;
 // own.
 const PEERS = {
   cluster2: { label: 'cluster2-rs', isOurs: true },
+  'cluster2-retry': { label: 'cluster2-rs, retry', isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
@@ -40,7 +41,8 @@ const PEERS = {
 };
 
 /** The peers that serve with their default settings. */
-const SERVERS = Object.keys(PEERS).filter((peer) => !['pm2-graceful', 'bare'].includes(peer));
+const OTHERS = ['cluster2-retry', 'pm2-graceful', 'bare'];
+const SERVERS = Object.keys(PEERS).filter((peer) => !OTHERS.includes(peer));
 /** Those of them with several workers. */
 const CLUSTERS = SERVERS.filter((peer) => peer !== 'single');
 /** Those that replace a worker which was killed, and no other one with it. */

@@ -6,8 +6,8 @@ const DEFAULT = 'cluster2';
 const SHARED = { to: 'node-cluster-none' };
 
 function target(name, metric, sign, bound, options = {}) {
-  const { to, how = to ? 'ratio' : 'value' } = options;
-  return { name, metric, sign, bound, of: DEFAULT, to, how };
+  const { of = DEFAULT, to, how = to ? 'ratio' : 'value' } = options;
+  return { name, metric, sign, bound, of, to, how };
 }
 
 const TARGETS = [
@@ -47,6 +47,10 @@ const TARGETS = [
     'blockedNginxLate', '<=', 0,
   ),
   target('keep-alive clients that an exception makes reconnect while idle', 'crashEnded', '<=', 0),
+  target(
+    'requests in flight that an exception loses, with retry',
+    'inFlightLost', '<=', 0, { of: 'cluster2-retry' },
+  ),
   target(
     'replacement after SIGKILL ÷ start of one process',
     'replacementMs', '<=', 1.1, { to: 'single' },

@@ -9,6 +9,7 @@ const cluster = new Cluster({
   pids: process.env.PIDS,
   monPort: 0,
   balance: process.env.BALANCE,
+  retry: process.env.RETRY === 'yes',
 });
 
 cluster.listen((cb) => cb(server));

@@ -19,6 +19,9 @@ const DEADLINE_MS = 20_000;
 const CRASH = { keepAlive: 64, everyMs: 250 };
 /** Long enough for every peer to replace a worker. */
 const AFTER_CRASH_MS = 2000;
+/** Requests that take 500 ms each, and how long it takes until all have begun. */
+const IN_FLIGHT = 50;
+const BEGIN_MS = 150;
 
 async function underLoad(peer, change) {
   const clients = new Clients(peer.port).start(LOAD);
@@ -89,6 +92,29 @@ async function crash({ port }) {
   return { crashEnded: ended, crashLost: lost, crashRefused: refused, crashMax: max, crashOk: ok };
 }
 
+// All are on their way when one more throws. What is in flight in a worker is what its death costs.
+async function crashInFlight({ port }) {
+  const connections = Array.from({ length: IN_FLIGHT }, () => new Connection(port));
+  const throwing = new Connection(port);
+  try {
+    await Promise.all(connections.map((connection) => connection.ask('/')));
+    const began = performance.now();
+    const asked = connections.map((connection) => connection.ask('/later'));
+    const answered = Promise.allSettled(asked.map((answer) => answer.then(() => performance.now() - began)));
+    await pause(BEGIN_MS);
+    const survived = await throwing.ask('/throw').then(() => true, () => false);
+    if (survived) throw new Error('a request that throws was answered');
+    const times = (await answered).flatMap(({ value }) => value ?? []);
+    return {
+      inFlightLost: IN_FLIGHT - times.length,
+      inFlightOk: times.length,
+      inFlightMax: Math.max(...times),
+    };
+  } finally {
+    await Promise.all([...connections, throwing].map((connection) => connection.close()));
+  }
+}
+
 const count = (label) => ({ label, digits: 0, better: 'less' });
 const time = (label) => ({ label: `${label}, ms`, digits: 0, better: 'less', ratio: true });
 
@@ -145,6 +171,18 @@ module.exports = {
       crashRefused: count('connections refused'),
       crashMax: { ...time('longest request'), ratio: false },
       crashOk: { label: 'answered', digits: 0, better: 'more' },
+    },
+  },
+  'crash-in-flight': {
+    title: `an exception while ${IN_FLIGHT} other requests of 500 ms each are in flight`,
+    peers: ['cluster2-retry', ...CLUSTERS],
+    fewer: true,
+    seconds: () => 2,
+    run: crashInFlight,
+    metrics: {
+      inFlightLost: count('requests lost'),
+      inFlightOk: { label: 'answered', digits: 0, better: 'more' },
+      inFlightMax: { ...time('longest request'), ratio: false },
     },
   },
   replacement: {
