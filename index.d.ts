@@ -68,6 +68,15 @@ declare class Cluster extends EventEmitter {
   reload(options?: Cluster.ReloadOptions): Promise<{ replaced: number }>;
 
   /**
+   * Has another master take over, without losing a request or a connection: new code of the master,
+   * another version of Node or of cluster2-rs, other options. Resolves to the new master's pid when
+   * the old one has nothing left. Rejects with `CLUSTER2_ERR_UPGRADE_FAILED`, the reason and its
+   * last lines if it does not become ready; the old one then goes on.
+   * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID`
+   */
+  upgrade(options?: Cluster.UpgradeOptions): Promise<{ pid: number }>;
+
+  /**
    * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when
    * all have, to their number.
    */
@@ -147,6 +156,7 @@ declare namespace Cluster {
     | 'CLUSTER2_ERR_PORT_DENIED'
     | 'CLUSTER2_ERR_PORT_IN_USE'
     | 'CLUSTER2_ERR_RELOAD_FAILED'
+    | 'CLUSTER2_ERR_UPGRADE_FAILED'
     | 'CLUSTER2_ERR_START_FAILED'
     | 'CLUSTER2_ERR_SYSTEM'
     | 'CLUSTER2_ERR_WORKER_BUSY'
@@ -495,6 +505,19 @@ declare namespace Cluster {
     body: string,
   ) => unknown;
 
+  export interface UpgradeOptions {
+    /** A program in place of the one that started the master; searched in `PATH`. */
+    command?: string;
+    /** The arguments of `command`. */
+    args?: string[];
+    /** Variables besides those that the master was started with. */
+    env?: Record<string, string>;
+    /** In place of the directory in which the master was started. */
+    cwd?: string;
+    /** Until all new workers have to be ready, milliseconds. Default: 60000. */
+    timeout?: number;
+  }
+
   export interface ReloadOptions {
     /**
      * The new code may listen elsewhere: an address that is served now may be without a worker
@@ -608,7 +631,7 @@ declare namespace Cluster {
     /** ISO 8601. */
     time: string;
     type:
-      | 'start' | 'ready' | 'exit' | 'reload' | 'recycle' | 'stuck' | 'blocked' | 'switch'
+      | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'stuck' | 'blocked' | 'switch'
       | 'warning';
     level: 'info' | 'warn' | 'error';
     slot: number | null;
@@ -644,6 +667,11 @@ declare namespace Cluster {
        * no reload runs.
        */
       reload: { replaced: number; total: number; again: boolean } | null;
+      /**
+       * Another master takes over, or the former one still drains; `pid` is the other one's. `null`:
+       * neither.
+       */
+      upgrade: UpgradeProgress | null;
       /** Where ready workers listen now, `host:port` or a path each; empty while none is ready. */
       listening: string[];
       /** Where the monitor listens, `host:port` or a path; `null`: it is off. */
@@ -746,6 +774,18 @@ declare namespace Cluster {
     gc: { runs: number; total: number; current: number } | null;
   }
 
+  /** An upgrade, as `status()` shows it. */
+  export interface UpgradeProgress {
+    /** The other master. */
+    pid: number;
+    state: 'starting' | 'taking over' | 'called off' | 'draining';
+    /** Workers of the new master that are ready, of `target`, while it starts. */
+    ready: number;
+    target: number;
+    /** Workers of the old master that are left, once the new one has taken over. */
+    draining: number;
+  }
+
   /** The answer of `stack()`; `stuckFor` as in `status()`. */
   export type WorkerExecution = Execution & { pid: number; stuckFor: number | null };
 
@@ -759,7 +799,7 @@ declare namespace Cluster {
      * `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`: the method
      * of that name, or a signal that means the same.
      */
-    reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop';
+    reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop' | 'upgrade';
     /** With `unresponsive`: as in the event of that name. */
     stack?: Execution['stack'];
     /** With `unresponsive`: as in the event of that name. */
@@ -798,6 +838,12 @@ declare namespace Cluster {
      * its own.
      */
     reload: [result: { replaced: number }];
+    /** Master: another master was started to take over. */
+    upgrading: [heir: { pid: number }];
+    /** Master: another master has taken over, and nothing is left here. This process ends. */
+    upgrade: [heir: { pid: number }];
+    /** Master: this one has taken over from the master `pid`, of that version of cluster2-rs. */
+    takeover: [former: { pid: number; version: string }];
     /** Master: a worker passed a threshold, which `reason` names; its replacement is started. */
     recycle: [pid: number, cause: { reason: string }];
     /**

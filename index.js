@@ -102,6 +102,45 @@ class Cluster extends EventEmitter {
   }
 
   /**
+   * Has another master take over, without losing a request or a connection: new code of the master,
+   * another version of Node or of cluster2-rs, other options. Resolves to `{ pid }`, the new
+   * master's, when the old one has nothing left; its process then ends, or stays as a small program
+   * that keeps its pid. Rejects with `CLUSTER2_ERR_UPGRADE_FAILED` and the reason if the new one is
+   * not ready in time; the old one then goes on.
+   * @param {object} [options]
+   * @param {string} [options.command] a program in place of the one that started the master
+   * @param {string[]} [options.args] the arguments of `command`
+   * @param {object} [options.env] variables besides those that the master was started with
+   * @param {string} [options.cwd] in place of the directory in which the master was started
+   * @param {number} [options.timeout] until all new workers have to be ready, milliseconds
+   */
+  async upgrade({ command, args, env, cwd, timeout } = {}) {
+    this.#checkUpgrade({ command, args, env, cwd });
+    if (timeout !== undefined) this.#checkWhole('upgrade({ timeout })', timeout, 1);
+    const program = command === undefined ? undefined : [command, ...(args ?? [])];
+    return this.#command({ command: 'upgrade', args: program, env, cwd, timeout });
+  }
+
+  #checkUpgrade({ command, args, env, cwd }) {
+    const isText = (value) => typeof value === 'string' && value !== '' && !value.includes('\0');
+    const isArg = (value) => typeof value === 'string' && !value.includes('\0');
+    const fail = (what, expected) => {
+      const text = `upgrade({ ${what} }): must be ${expected}`;
+      throw new ClusterTypeError('CLUSTER2_ERR_ARGUMENT_INVALID', text);
+    };
+    if (command !== undefined && !isText(command)) fail('command', 'the name of a program');
+    if (cwd !== undefined && !isText(cwd)) fail('cwd', 'the path of a directory');
+    if (args !== undefined && !(Array.isArray(args) && args.every(isArg))) {
+      fail('args', 'a list of texts');
+    }
+    if (args !== undefined && command === undefined) fail('args', 'given with command');
+    const values = env === undefined ? [] : Object.values(Object(env));
+    if (env !== undefined && (typeof env !== 'object' || !values.every(isArg))) {
+      fail('env', 'an object of texts');
+    }
+  }
+
+  /**
    * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when
    * all have, to `{ workers }`.
    */

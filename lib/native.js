@@ -68,6 +68,20 @@ function find(platform) {
   }
 }
 
+/**
+ * Takes what another master passed to this process, if it is to take over from that one, before
+ * anything that the script starts could inherit it.
+ */
+function inherit(addon, file) {
+  const platform = path.basename(file).replace(/^cluster2-rs\.|\.node$/g, '');
+  const places = [`cluster2.${platform}`, 'cluster2'].map((name) => path.join(file, '..', name));
+  /** The command line that belongs to the addon, if it is there. */
+  addon.commandLine = places.find((place) => fs.existsSync(place));
+  if (process.env.CLUSTER2_HEIR === undefined) return;
+  addon.receiveHandover();
+  delete process.env.CLUSTER2_HEIR;
+}
+
 function load() {
   const other = Object.keys(OTHERS).find((name) => process.versions[name]);
   if (other) {
@@ -78,7 +92,9 @@ function load() {
   const { file, ...why } = find(process.platform === 'linux' ? `${machine}-${libc()}` : machine);
   if (file === undefined) return missing(why.reason, why);
   try {
-    return require(file);
+    const addon = require(file);
+    inherit(addon, file);
+    return addon;
   } catch (cause) {
     return fail(`cannot load ${file} (Node ${process.version}): ${cause.message}. ${BUILD}`, cause);
   }

@@ -47,6 +47,7 @@ codes! {
     WorkerUnknown = "CLUSTER2_ERR_WORKER_UNKNOWN",
     WorkerBusy = "CLUSTER2_ERR_WORKER_BUSY",
     ReloadFailed = "CLUSTER2_ERR_RELOAD_FAILED",
+    UpgradeFailed = "CLUSTER2_ERR_UPGRADE_FAILED",
     WrongState = "CLUSTER2_ERR_WRONG_STATE",
     Control = "CLUSTER2_ERR_CONTROL",
     System = "CLUSTER2_ERR_SYSTEM",
@@ -176,6 +177,12 @@ pub enum ClusterError {
         /// How the replacement ended.
         reason: String,
     },
+    /// Another master did not take over; the present one goes on.
+    #[error("the upgrade failed, the old master goes on: {reason}")]
+    UpgradeFailed {
+        /// Why, with the last lines of the new master.
+        reason: String,
+    },
     /// A command that makes no sense in the cluster's present state.
     #[error("cannot {command} while the cluster is {state}")]
     WrongState {
@@ -230,6 +237,7 @@ impl ClusterError {
             Self::WorkerUnknown { .. } => ErrorCode::WorkerUnknown,
             Self::WorkerBusy { .. } => ErrorCode::WorkerBusy,
             Self::ReloadFailed { .. } => ErrorCode::ReloadFailed,
+            Self::UpgradeFailed { .. } => ErrorCode::UpgradeFailed,
             Self::WrongState { .. } => ErrorCode::WrongState,
             Self::Control { .. } => ErrorCode::Control,
             Self::System { .. } => ErrorCode::System,

@@ -22,7 +22,7 @@
 //! | `master`, `single` | a cluster's supervising process; one process without workers |
 //! | `dispatcher`, `worker` | the accepting thread; a worker's end of the channel |
 //! | `monitor`, `health`, `remote` | web pages and metrics; the health check; other processes |
-//! | `supervision`, `balancing` | decisions, without I/O, clock or threads |
+//! | `supervision`, `balancing`, `handover` | decisions, without I/O, clock or threads |
 //! | `embedder` | the events of a cluster, and who gets them |
 //! | `protocol`, `os`, `config`, `error` | bytes, Linux, options, errors |
 //!
@@ -38,6 +38,7 @@ mod connection_limit;
 pub mod dispatcher;
 pub mod embedder;
 pub mod error;
+mod handover;
 mod health;
 pub mod log;
 pub mod master;

@@ -63,7 +63,7 @@ struct Health {
 impl Single {
     /// Binds the monitor's port. Nobody is answered there before `serve`.
     pub(crate) fn bind(config: Config, app: AppInfo, embedder: Arc<dyn Embedder>) -> Result<Self> {
-        let bound = MonitorListener::bind(&config)?;
+        let bound = MonitorListener::bind(&config, None)?;
         let failed = ClusterError::system("creating the scoreboard");
         let board = Scoreboard::alone(1).map_err(failed)?;
         let row = board
@@ -119,7 +119,7 @@ impl Single {
                 user_app: Arc::clone(&self.user_app),
                 embedder,
             };
-            self.monitor = Some(Monitor::start(bound, monitored)?);
+            self.monitor = Some(Monitor::start(Arc::new(bound), monitored)?);
         }
         Ok(self.checker.clone())
     }

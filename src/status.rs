@@ -80,6 +80,7 @@ impl ClusterInfo {
             state: if is_running { "running" } else { "leaving" },
             target,
             reload: None,
+            upgrade: None,
             listening,
             monitor: self.monitor.clone(),
             rss,

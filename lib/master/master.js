@@ -25,6 +25,21 @@ const { MASTER } = require('../symbols');
  */
 const GRACE = 200;
 
+/** Passes a signal on to the master that took over, unless that has ended. */
+function passOn(pid, signal) {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Its end is known soon.
+  }
+}
+
+/** Becomes the program that keeps this pid, where one is needed. Otherwise this process ends. */
+function becomeHolder() {
+  const problem = addon.becomeHolder();
+  if (problem) process.stderr.write(`cluster2: this process cannot stay: ${problem}\n`);
+}
+
 class MasterRole {
   #cluster;
   #config;
@@ -111,6 +126,8 @@ class MasterRole {
       args: [script, ...(args ?? process.argv.slice(2))],
       env: { ...process.env, ...env },
       cwd: cwd ? path.resolve(cwd) : null,
+      command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+      holder: addon.commandLine,
     };
     const options = JSON.stringify({ ...this.#config, ports });
     const events = new AddonEvents(() => master.take(), (told) => this.#told(told));
@@ -166,6 +183,12 @@ class MasterRole {
         return cluster.emit('unresponsive', told.pid, { age: told.age, ...this.#executing(told) });
       case 'blocked':
         return this.#blocked(told);
+      case 'upgrading':
+        return cluster.emit('upgrading', { pid: told.pid });
+      case 'upgrade':
+        return cluster.emit('upgrade', { pid: told.pid });
+      case 'takeover':
+        return cluster.emit('takeover', { pid: told.pid, version: told.version });
       case 'warning':
         return warn(cluster, told.message);
       case 'disable':
@@ -178,7 +201,7 @@ class MasterRole {
         this.#native?.visitorTaken();
         return this.#monitorApp.take(told.fd);
       default:
-        return this.#finished(told.error);
+        return this.#finished(told);
     }
   }
 
@@ -222,8 +245,10 @@ class MasterRole {
     this.#native?.signal('reload');
   }
 
-  #finished(error) {
+  #finished({ error, successor }) {
     clearInterval(this.#heartbeat);
+    // Another master goes on: nothing of this process may stay but its pid, by which others signal.
+    if (successor) return this.#leaveTo(successor);
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
     process[MASTER] = false;
@@ -231,6 +256,18 @@ class MasterRole {
     if (error) return this.#fail(createError(error));
     // A command from outside and a signal mean the process; a caller of a method may go on.
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
+  }
+
+  #leaveTo(successor) {
+    for (const [signal, handler] of Object.entries(this.#signals)) {
+      process.on(signal, () => passOn(successor, signal)).off(signal, handler);
+    }
+    // It may have come too late to be passed on.
+    if (this.#interruptedAt !== undefined) passOn(successor, 'SIGTERM');
+    this.#native = undefined;
+    this.#onEnd();
+    process.once('exit', becomeHolder);
+    setTimeout(() => process.exit(), GRACE);
   }
 
   // A start fails once, even if both master and workers find the same app wrong.

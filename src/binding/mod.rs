@@ -11,4 +11,5 @@ pub mod remote;
 mod shared_memory;
 pub mod single;
 pub mod terminal;
+pub mod upgrade;
 pub mod worker;

@@ -9,8 +9,10 @@ use crate::protocol::worker::WorkerId;
 
 impl EventLoop {
     /// Hands `connection` to the least loaded worker except `except`. Without a worker that can
-    /// take it, it waits; or is closed, if none will ever come.
+    /// take it, it waits; or is closed, if none will ever come. While another master takes over, it
+    /// gets the connection instead.
     pub(super) fn assign(&mut self, connection: Connection, except: Option<WorkerId>) {
+        let Some(connection) = self.give_to_other_master(connection) else { return };
         match self.workers.choose(&connection, except) {
             Some(worker) => self.hand(connection, worker),
             None if self.is_hopeless(connection.origin.listener) => drop(connection),
@@ -27,6 +29,7 @@ impl EventLoop {
     pub(super) fn assign_waiting(&mut self) {
         for listener in self.workers.queues().with_waiting() {
             while let Some(connection) = self.workers.queues_mut().pop(listener) {
+                let Some(connection) = self.give_to_other_master(connection) else { continue };
                 let Some(worker) = self.workers.choose(&connection, None) else {
                     // No other connection in this queue is better off.
                     self.workers.queues_mut().unpop(connection);

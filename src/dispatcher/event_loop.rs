@@ -20,7 +20,8 @@ use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, DispatcherEvent, Notify, Request};
-use crate::dispatcher::timing::{CLOSING_GRACE, RETRY};
+use crate::dispatcher::other_master::Relay;
+use crate::dispatcher::timing::{CLOSING_GRACE, LAST_RELAYS, RETRY};
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
 use crate::os;
@@ -40,10 +41,14 @@ pub(super) struct EventLoop {
     pub(super) workers: WorkerSet,
     /// Workers that are gone, but whose channels are not empty yet.
     pub(super) departed: Vec<WorkerLink>,
+    /// Connections of and for another master.
+    pub(super) relay: Option<Relay>,
     pub(super) counts: Arc<Counts>,
     /// The time of this turn.
     pub(super) now: Millis,
     ended: bool,
+    /// By when it ends, once it was asked to.
+    ends_at: Option<Millis>,
 }
 
 impl EventLoop {
@@ -65,9 +70,11 @@ impl EventLoop {
             listeners,
             workers: WorkerSet::new(policy),
             departed: Vec::new(),
+            relay: None,
             counts,
             now: os::now(),
             ended: false,
+            ends_at: None,
         })
     }
 
@@ -110,7 +117,9 @@ impl EventLoop {
         }
         self.on_time();
         self.workers.flush(&self.epoll, self.now);
+        self.flush_relay();
         self.watch_listeners();
+        self.ended = self.ends_at.is_some_and(|at| at <= self.now || !self.relay_waits());
         self.counts.waiting.store(self.workers.queues().waiting() as u64, Ordering::Relaxed);
     }
 
@@ -118,6 +127,7 @@ impl EventLoop {
         match token {
             Token::Wake => self.read_requests(),
             Token::Listener(socket) => self.accept_by(|set, now| set.accept(socket, now)),
+            Token::Relay => self.read_relay(),
             Token::Worker(worker) => {
                 if flags.intersects(epoll::EventFlags::OUT) {
                     self.workers.change(worker, WorkerLink::unblock);
@@ -148,7 +158,14 @@ impl EventLoop {
                 }
                 Request::Ping(answered) => answered.store(true, Ordering::Relaxed),
                 Request::StopAdmitting(done) => self.stop_admitting(done),
-                Request::End => self.ended = true,
+                Request::Lend(lent) => self.listeners.lend(lent),
+                Request::CopySockets(reply) => drop(reply.send(self.listeners.copies())),
+                Request::Relay { channel, is_heir } => self.open_relay(channel, is_heir),
+                Request::GiveAway(adopted) => self.give_away(adopted.as_deref()),
+                Request::Keep { last } => self.keep_connections(last),
+                Request::ListAdopted(reply) => drop(reply.send(self.adopted())),
+                Request::Own => self.listeners.own(),
+                Request::End => self.ends_at = Some(self.now + LAST_RELAYS),
             }
         }
     }
@@ -195,7 +212,10 @@ impl EventLoop {
         // to have room does.
         let is_waiting =
             || self.workers.queues().waiting() > 0 && self.workers.iter().any(WorkerLink::is_open);
-        let must_retry = !self.departed.is_empty() || self.workers.must_retry() || is_waiting();
+        let must_retry = !self.departed.is_empty()
+            || self.workers.must_retry()
+            || self.relay_waits()
+            || is_waiting();
         let retry = must_retry.then(|| self.now + RETRY);
         [self.workers.next_poll(), retry, self.listeners.next_wake()].into_iter().flatten().min()
     }

@@ -1,5 +1,6 @@
 //! What the dispatcher and the master's other threads say to each other.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -7,8 +8,10 @@ use tokio::sync::oneshot;
 
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
+use crate::dispatcher::listeners::LegacySocket;
+use crate::os::channel::Channel;
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::protocol::{EndpointAddress, Report};
+use crate::protocol::{EndpointAddress, ListenerId, Report};
 use crate::quota::Share;
 
 /// A request to the dispatcher.
@@ -32,6 +35,29 @@ pub enum Request {
     Ping(Arc<AtomicBool>),
     /// Closes all listeners to new clients. Answered once nobody new gets in.
     StopAdmitting(oneshot::Sender<()>),
+    /// Says whether another master has all sockets too.
+    Lend(bool),
+    /// Returns copies of all listening sockets.
+    CopySockets(oneshot::Sender<io::Result<Vec<LegacySocket>>>),
+    /// Connections come from, and go to, another master by this channel.
+    Relay {
+        /// This master's end.
+        channel: Channel,
+        /// Whether this master is the heir of the other one.
+        is_heir: bool,
+    },
+    /// Gives another master what comes of these listeners, by the former master's numbers; of other
+    /// listeners, closes those. `None`: what comes of all that it has.
+    GiveAway(Option<Vec<ListenerId>>),
+    /// Keeps what comes from now on: the other master ends, or is gone.
+    Keep {
+        /// Whether no other workers will come here.
+        last: bool,
+    },
+    /// Returns the former master's numbers of the listeners that workers serve here.
+    ListAdopted(oneshot::Sender<Vec<ListenerId>>),
+    /// The sockets that came from a former master are this one's alone.
+    Own,
     /// Closes everything and ends the thread.
     End,
 }

@@ -20,6 +20,7 @@
 //! | `membership`, `reports` | workers come and go; what they say |
 //! | `unserved` | draining, and listeners that nobody serves any more |
 //! | `guard` | sockets from which workers accept by themselves |
+//! | `relay`, `other_master` | sockets and connections that two masters have, while one takes over |
 //! | `workers` | all workers, and every index over them |
 //! | `link` | one worker: its phase, load, outbox and inbox |
 //! | `listeners` | the listening sockets |
@@ -33,6 +34,8 @@ mod link;
 mod listeners;
 mod membership;
 mod messages;
+mod other_master;
+mod relay;
 mod reports;
 mod timing;
 mod token;
@@ -41,7 +44,7 @@ mod workers;
 
 pub use handle::Dispatcher;
 pub use link::WorkerLink;
-pub use listeners::ListenerSet;
+pub use listeners::{LegacySocket, ListenerSet};
 pub use messages::{DispatcherEvent, Notify, Request};
 
 #[cfg(test)]

@@ -16,5 +16,8 @@ pub(super) const SETTLE_WITHIN: Millis = 5_000;
 /// is full.
 pub(super) const RETRY: Millis = 3;
 
+/// How long the last connections for another master may take to be sent.
+pub(super) const LAST_RELAYS: Millis = 2_000;
+
 /// Later than anything.
 pub(super) const NEVER: Millis = Millis::MAX;

@@ -7,6 +7,7 @@ use crate::protocol::worker::WorkerId;
 
 const LISTENER: u64 = 1 << 32;
 const WORKER: u64 = 2 << 32;
+const RELAY: u64 = 3 << 32;
 
 /// The kind is in the upper half of the number that epoll keeps, the id in the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Token {
     /// The listening socket of this number.
     Listener(ListenerId),
     Worker(WorkerId),
+    /// The other master.
+    Relay,
 }
 
 impl Token {
@@ -24,6 +27,7 @@ impl Token {
             Self::Wake => 0,
             Self::Listener(id) => LISTENER | u64::from(id),
             Self::Worker(WorkerId(id)) => WORKER | u64::from(id),
+            Self::Relay => RELAY,
         })
     }
 
@@ -33,6 +37,7 @@ impl Token {
         match number & !u64::from(u32::MAX) {
             LISTENER => Self::Listener(id),
             WORKER => Self::Worker(WorkerId(id)),
+            RELAY => Self::Relay,
             _ => Self::Wake,
         }
     }

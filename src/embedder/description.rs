@@ -72,6 +72,18 @@ impl MasterEvent {
             Self::ReloadFailed { message } => {
                 described("reload", Level::Error, None, message.clone())
             }
+            Self::Upgrading { pid } => {
+                let message = format!("upgrade: master {pid} was started to take over");
+                described("upgrade", Level::Info, None, message)
+            }
+            Self::Upgrade { pid } => {
+                let message = format!("upgrade: master {pid} has taken over");
+                described("upgrade", Level::Info, None, message)
+            }
+            Self::Takeover { pid, version } => {
+                let message = format!("took over from master {pid} (cluster2-rs {version})");
+                described("upgrade", Level::Info, None, message)
+            }
             Self::Signal { .. }
             | Self::Message { .. }
             | Self::Validate { .. }

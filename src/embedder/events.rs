@@ -130,10 +130,29 @@ pub enum MasterEvent {
         /// The warning, in words.
         message: String,
     },
+    /// Another master was started to take over.
+    Upgrading {
+        /// Its process id.
+        pid: u32,
+    },
+    /// Another master has taken over, and nothing is left here.
+    Upgrade {
+        /// Its process id.
+        pid: u32,
+    },
+    /// This master has taken over.
+    Takeover {
+        /// The former master's process id.
+        pid: u32,
+        /// The former master's version of cluster2-rs.
+        version: String,
+    },
     /// The cluster has ended. No event follows.
     Finished {
         /// Why, if nobody asked it to end.
         error: Option<Failure>,
+        /// Process id of the master that goes on with the cluster, if one does.
+        successor: Option<u32>,
     },
 }
 

@@ -183,7 +183,7 @@ fn many_ends_at_once_wait_no_longer_together_than_one_alone() {
 fn the_end_of_the_cluster_waits_for_no_backlog_and_counts_what_was_not_taken() {
     let (mailbox, _quotas) = flooded();
     die(&mailbox, 1..=2);
-    mailbox.emit(MasterEvent::Finished { error: None });
+    mailbox.emit(MasterEvent::Finished { error: None, successor: None });
     let first = words(mailbox.take(0));
     assert!(
         first.iter().all(|word| word == "m1") && !first.is_empty(),
@@ -206,7 +206,7 @@ fn the_end_of_the_cluster_comes_although_a_worker_was_never_silent() {
     mailbox.emit(MasterEvent::Forked { pid: 1 });
     mailbox.emit(died(1));
     assert_eq!(words(mailbox.take(0)), ["f1"]);
-    mailbox.emit(MasterEvent::Finished { error: None });
+    mailbox.emit(MasterEvent::Finished { error: None, successor: None });
     assert_eq!(words(mailbox.take(0)), ["d1", "end"]);
 }
 

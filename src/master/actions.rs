@@ -12,11 +12,15 @@ use super::task::Task;
 use super::worker_handle::{Listeners, WorkerHandle};
 use crate::config::Balance;
 use crate::dispatcher::Request;
+use crate::handover::PredecessorEvent;
 use crate::health::Problem;
 use crate::os;
 use crate::os::thread::Guard;
 use crate::protocol::worker::WorkerId;
-use crate::supervision::{Action, Event};
+use crate::supervision::{Action, Event, Outcome, Phase};
+
+/// The phase of a master whose successor has everything.
+const HANDED_OVER: Phase = Phase::ShuttingDown { outcome: Outcome::HandedOver };
 
 impl Task {
     /// Feeds `event` to the state machine, with the events that its actions cause at once, and
@@ -28,8 +32,12 @@ impl Task {
                 events.extend(self.execute(action));
             }
         }
+        self.follow_takeover();
         self.aim_health_check();
-        self.parts.availability.set(self.unavailable());
+        // The health check of a monitor that ends still answers what it found before.
+        if self.parts.supervisor.phase() != &HANDED_OVER {
+            self.parts.availability.set(self.unavailable());
+        }
         self.parts.notifier.update(&self.parts.supervisor);
     }
 
@@ -82,9 +90,18 @@ impl Task {
             }
             Action::StopAdmitting => self.stop_admitting(),
             Action::Notify(notice) => self.announce(notice),
-            Action::Finish(outcome) => self.outcome = Some(outcome),
+            Action::Finish(outcome) => self.finish(outcome),
         }
         None
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        match &outcome {
+            Outcome::HandedOver => self.advance_upgrade(PredecessorEvent::Drained),
+            Outcome::StartFailed { reason } => self.refuse_takeover(reason),
+            Outcome::Clean => {}
+        }
+        self.outcome = Some(outcome);
     }
 
     fn stop_admitting(&self) {

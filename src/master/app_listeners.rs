@@ -3,14 +3,22 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{Balance, Config, INHERITED, Port};
-use crate::dispatcher::ListenerSet;
+use crate::dispatcher::{LegacySocket, ListenerSet};
 use crate::error::Result;
 use crate::os::address::resolve;
 use crate::protocol::Wanted;
 
-/// Binds the app's ports. `is_plain`: the script does not know of cluster2.
-pub(super) fn bind(config: &Config, is_plain: bool) -> Result<ListenerSet> {
+/// Binds the app's ports. `is_plain`: the script does not know of cluster2. `legacy`: sockets of a
+/// former master, which are taken instead.
+pub(super) fn bind(
+    config: &Config,
+    is_plain: bool,
+    legacy: Vec<LegacySocket>,
+) -> Result<ListenerSet> {
     let mut listeners = if is_plain { ListenerSet::loose() } else { ListenerSet::default() };
+    if !legacy.is_empty() {
+        listeners = listeners.with_legacy(legacy);
+    }
     if config.balance == Balance::LeastConnections {
         listeners = listeners.with_sharing();
     }

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use super::app_listeners;
 use super::inbox::{self, Input, Inputs, Signal};
 use super::launch::Launch;
+use super::legacy::Bequest;
 use super::log_files::LogFiles;
-use super::monitor_backend::{Availability, MonitorBackend};
+use super::monitor_backend::Availability;
 use super::systemd::Notifier;
+use super::takeover_state::Heirloom;
 use super::task::{self, Parts};
 use crate::config::{Config, MAX_WORKERS};
 use crate::dispatcher::{Dispatcher, DispatcherEvent};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::HealthChecker;
-use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
+use crate::monitor::{MonitorListener, UserApp};
 use crate::os;
+use crate::os::holder;
+use crate::os::origin::Origin;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
 use crate::protocol::control::Command;
@@ -49,17 +53,34 @@ impl Master {
         app: AppInfo,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self> {
-        let notifier = Notifier::from_env()?;
-        let mut pids = PidDirectory::claim(&config.pids)?;
+        let mut notifier = Notifier::from_env()?;
+        let origin = Origin::read();
+        if let Some(Err(error)) = launch.holder.as_ref().map(|path| holder::prepare(path.as_ref()))
+        {
+            tracing::debug!(%error, "this process cannot stay after an upgrade");
+        }
+        let mut bequest = Bequest::receive()?;
+        if bequest.is_some() {
+            notifier.mute();
+        }
+        let mut pids = claim(&config, bequest.as_mut())?;
         let mut prepare = || {
-            let listeners = app_listeners::bind(&config, launch.plain)?;
-            let monitor = MonitorListener::bind(&config)?;
+            let (sockets, monitor) = match &mut bequest {
+                Some(bequest) => (std::mem::take(&mut bequest.sockets), bequest.monitor.take()),
+                None => (Vec::new(), None),
+            };
+            let listeners = app_listeners::bind(&config, launch.plain, sockets)?;
+            let monitor = MonitorListener::bind(&config, monitor)?.map(Arc::new);
             let logs = LogFiles::prepare(&config, launch.plain)?;
-            Ok((listeners, monitor, logs, pids.listen()?))
+            let control = pids.is_in_charge().then(|| pids.listen()).transpose()?;
+            Ok((listeners, monitor, logs, control))
         };
-        let (listeners, bound, logs, control) = match prepare() {
+        let (listeners, monitor, logs, control) = match prepare() {
             Ok(prepared) => prepared,
             Err(error) => {
+                if let Some(bequest) = &bequest {
+                    bequest.refuse(&error);
+                }
                 pids.release();
                 return Err(error);
             }
@@ -67,7 +88,9 @@ impl Master {
         // Twice as many rows as workers: during a reload the old and the new live side by side.
         let board = Scoreboard::create(2 * MAX_WORKERS as usize)
             .map_err(ClusterError::system("creating the scoreboard"))?;
-        board.header().switch(false, os::wall());
+        let is_disabled = bequest.as_ref().is_some_and(|bequest| bequest.legacy.disabled);
+        board.header().switch(is_disabled, os::wall());
+        board.header().lend_sockets(bequest.is_some());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -91,23 +114,14 @@ impl Master {
             .map(|ecv| HealthChecker::new(ecv, board.header(), Arc::downgrade(&embedder)));
         let availability = Arc::<Availability>::default();
         let user_app = Arc::new(UserApp::default());
-        let monitor_address = bound.as_ref().map(MonitorListener::address);
-        let start_monitor = |bound| {
-            let backend = MonitorBackend::new(inputs.clone(), Arc::clone(&availability));
-            let monitored = Monitored {
-                config: config.clone(),
-                root: app.root.clone(),
-                cluster: Arc::new(backend),
-                health_checker: checker.clone(),
-                user_app: Arc::clone(&user_app),
-                embedder: Arc::downgrade(&embedder),
-            };
-            Monitor::start(bound, monitored)
-        };
-        let monitor = bound.map(start_monitor).transpose()?;
+        let monitor_address = monitor.as_ref().map(|monitor| monitor.address());
         let limits = limits(&config);
+        let mut supervisor = Supervisor::new(config.no_workers, limits, fastrand::u64(..));
+        let heirloom =
+            bequest.map(|bequest| Heirloom::unpack(bequest, &mut supervisor, &dispatcher));
+        let (holder, heirloom) = heirloom.unzip();
         let parts = Parts {
-            supervisor: Supervisor::new(config.no_workers, limits, fastrand::u64(..)),
+            supervisor,
             dispatcher,
             board,
             pids,
@@ -119,9 +133,12 @@ impl Master {
             checker: checker.clone(),
             availability,
             monitor,
+            user_app: Arc::clone(&user_app),
             notifier,
+            origin,
+            holder: holder.flatten(),
         };
-        let run = move || drop(runtime.block_on(task::run(parts, inbox, control)));
+        let run = move || drop(runtime.block_on(task::run(parts, inbox, control, heirloom)));
         thread::start("cluster2-super", run)
             .map_err(ClusterError::system("starting the supervisor's thread"))?;
         let unanswered = Quota::new(UNANSWERED_BYTES);
@@ -174,6 +191,14 @@ impl Master {
             self.inputs.send_within(Some(share), Input::Signal(signal));
         }
     }
+}
+
+/// Claims the `pids` directory, or takes it over with its lock.
+fn claim(config: &Config, bequest: Option<&mut Bequest>) -> Result<PidDirectory> {
+    let passed = bequest.and_then(|bequest| Some((bequest.lock.take()?, bequest.control.take()?)));
+    let adopted =
+        passed.and_then(|(lock, control)| PidDirectory::adopt(&config.pids, lock, control));
+    adopted.map_or_else(|| PidDirectory::claim(&config.pids), Ok)
 }
 
 /// The option `blockedAfter`, where it is on.

@@ -8,6 +8,7 @@ use super::replies::Until;
 use super::task::Task;
 use crate::config::MAX_WORKERS;
 use crate::error::{ClusterError, Result};
+use crate::handover::HeirEvent;
 use crate::health;
 use crate::os;
 use crate::protocol::control::Command;
@@ -26,7 +27,7 @@ impl Task {
             }
             Command::Stop => {
                 self.replies.add(Until::Ended, reply);
-                self.apply(Event::Stop);
+                self.stop();
             }
             Command::Shutdown { wait } => {
                 match wait {
@@ -35,6 +36,11 @@ impl Task {
                     false => self.replies.add(Until::Closed, reply),
                 }
                 self.shut_down();
+            }
+            Command::Upgrade(request) => self.upgrade(request, reply),
+            Command::Reload { .. } if self.upgrade.is_some() => {
+                let state = "being upgraded";
+                reply(Err(ClusterError::WrongState { command: "reload", state }));
             }
             Command::Reload { addresses_may_change } if self.parts.supervisor.is_running() => {
                 let round = self.parts.supervisor.next_round();
@@ -66,21 +72,35 @@ impl Task {
     /// Does what a signal asks for; only events say what comes of it.
     pub(super) fn on_signal(&mut self, signal: Signal) {
         tracing::debug!(?signal, "asked");
+        if self.pass_on_signal(signal) {
+            return;
+        }
         match signal {
             Signal::Shutdown => self.shut_down(),
-            Signal::Stop => self.apply(Event::Stop),
+            Signal::Stop => self.stop(),
             Signal::Reload => self.reload(false),
             Signal::ReopenLogs if self.parts.logs.is_some() => self.parts.dispatcher.reopen_logs(),
             Signal::ReopenLogs => {}
         }
     }
 
+    fn stop(&mut self) {
+        self.cancel_upgrade();
+        self.advance_takeover(HeirEvent::Ending);
+        self.apply(Event::Stop);
+    }
+
     fn shut_down(&mut self) {
+        self.cancel_upgrade();
+        self.advance_takeover(HeirEvent::Ending);
         self.parts.board.header().leave(os::wall());
         self.apply(Event::Shutdown);
     }
 
     fn reload(&mut self, addresses_may_change: bool) {
+        if self.upgrade.is_some() {
+            return self.warn("no reload while another master takes over".to_owned());
+        }
         if self.parts.supervisor.is_running() {
             self.parts.notifier.reload_asked();
             self.apply(Event::Reload { addresses_may_change });
@@ -107,7 +127,7 @@ impl Task {
         let answer =
             health::switch_by_command(config, &header, disabled, |by| switched_by = Some(by));
         if let Some(by) = switched_by {
-            self.apply(Event::Switched { disabled, by });
+            self.on_switched(disabled, by);
         }
         answer
     }

@@ -61,7 +61,7 @@ pub(super) async fn watch(
 }
 
 /// Waits for the end of a process, and reaps it.
-async fn exited(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Exit {
+pub(super) async fn exited(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Exit {
     loop {
         let Ok(mut ready) = pidfd.ready(Interest::READABLE).await else { return Exit::Code(-1) };
         match reap(&**pidfd.get_ref()) {

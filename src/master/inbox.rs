@@ -16,15 +16,21 @@
 //! - The monitor: a quota (`monitor_backend`), and one for each of its connections.
 //! - The supervisor itself: that no new client is admitted, once.
 //! - What a worker executes: once for each question; one is open of each worker.
+//! - Another master: one message for each step of an upgrade and each switch of the health check,
+//!   and once a second what it counted; its end, once.
+
+use std::io;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::EndpointAddress;
+use crate::dispatcher::LegacySocket;
 use crate::protocol::Report;
 use crate::protocol::control::Command;
 use crate::protocol::execution::Execution;
+use crate::protocol::handover::{FromHeir, ToHeir};
 use crate::protocol::status::Status;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{EndpointAddress, ListenerId};
 use crate::quota::Share;
 use crate::remote::Reply;
 
@@ -60,6 +66,30 @@ pub(super) enum Input {
     },
     Warning(String),
     /// No new client is admitted any more.
+    Closed,
+    /// Copies of all listening sockets, for another master.
+    SocketsCopied(io::Result<Vec<LegacySocket>>),
+    /// News of the master that takes over.
+    Heir(HeirNews),
+    /// News of the master from which this one takes over.
+    Predecessor(PredecessorNews),
+    /// The listeners of a former master that workers serve here.
+    Adopted(Vec<ListenerId>),
+}
+
+/// News of the master that takes over.
+pub(super) enum HeirNews {
+    Message(FromHeir),
+    /// It says nothing more.
+    Closed,
+    /// Its process is gone.
+    Exited(Exit),
+}
+
+/// News of the master from which this one takes over.
+pub(super) enum PredecessorNews {
+    Message(ToHeir),
+    /// It is gone.
     Closed,
 }
 

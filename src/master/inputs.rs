@@ -37,8 +37,12 @@ impl Task {
             // The client may have left.
             Input::Status(reply) => drop(reply.send(self.status())),
             Input::Checked { problem } => self.apply(Event::MasterChecked { problem }),
-            Input::Switched { disabled, by } => self.apply(Event::Switched { disabled, by }),
+            Input::Switched { disabled, by } => self.on_switched(disabled, by),
             Input::Warning(message) => self.warn(message),
+            Input::SocketsCopied(copied) => self.on_sockets_copied(copied),
+            Input::Heir(news) => self.on_heir(news),
+            Input::Predecessor(news) => self.on_predecessor(news),
+            Input::Adopted(adopted) => self.on_adopted(adopted),
             Input::Closed => {
                 self.is_closed = true;
                 self.replies.closed(&self.parts.info.end_answer());
@@ -61,11 +65,18 @@ impl Task {
             }
             Report::LastLines { lines } => self.apply(Event::LastLines { worker, lines }),
             Report::Checked { problem } => self.apply(Event::Checked { worker, problem }),
-            Report::Switched { disabled, by } => self.apply(Event::Switched { disabled, by }),
+            Report::Switched { disabled, by } => self.on_switched(disabled, by),
             Report::Warning { message } => self.warn(message),
             Report::Reopened => self.replies.reopened(worker),
             report => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
         }
+    }
+
+    /// The health check was switched here, which another master of the same cluster has to know.
+    pub(super) fn on_switched(&mut self, disabled: bool, by: String) {
+        self.tell_heir_switched(disabled, &by);
+        self.tell_predecessor_switched(disabled, &by);
+        self.apply(Event::Switched { disabled, by });
     }
 
     fn on_ready(&mut self, worker: WorkerId, mut endpoints: Vec<Endpoint>) {

@@ -37,6 +37,13 @@ pub struct Launch {
     /// Whether the script does not know of cluster2, and is served as it listens.
     #[serde(default)]
     pub plain: bool,
+    /// The command that started the master, as the embedder knows it. Empty: what the kernel says
+    /// counts.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The command line, which this process becomes once another master has taken over.
+    #[serde(default)]
+    pub holder: Option<String>,
 }
 
 impl Launch {

@@ -14,7 +14,7 @@
 //!
 //! `assembly` builds the parts. `inputs` and `commands` are what the task does with its messages,
 //! `actions` and `notices` what it does with the decisions of `supervision`, `status` what it
-//! shows.
+//! shows. `upgrade` and `takeover` are the two sides of a change of masters.
 
 mod actions;
 mod app_listeners;
@@ -24,10 +24,13 @@ mod execution_link;
 mod execution_results;
 mod executions;
 mod exit_watch;
+mod handover_link;
+mod heir_process;
 mod inbox;
 mod inputs;
 mod inspector;
 mod launch;
+mod legacy;
 mod log_files;
 mod monitor_backend;
 mod node_ipc;
@@ -35,8 +38,12 @@ mod notices;
 mod replies;
 mod status;
 mod systemd;
+mod takeover;
+mod takeover_state;
 mod task;
 mod trial;
+mod upgrade;
+mod upgrade_state;
 mod worker_handle;
 
 pub use crate::status::AppInfo;

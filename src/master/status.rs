@@ -8,7 +8,7 @@ use super::worker_handle::WorkerHandle;
 use crate::protocol::status::{
     MasterStatus, ReloadProgress, SlotStatus, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
 };
-use crate::supervision::{Progress, SlotRecord, WorkerRecord, WorkerState};
+use crate::supervision::{Cause, Progress, SlotRecord, WorkerRecord, WorkerState};
 use crate::{os, status};
 
 impl Task {
@@ -49,8 +49,10 @@ impl Task {
         let reload = supervisor
             .reload_progress()
             .map(|Progress { replaced, total, again }| ReloadProgress { replaced, total, again });
+        let upgrade = self.upgrade_status().or_else(|| self.takeover_status());
         MasterStatus {
             reload,
+            upgrade,
             ..self.parts.info.master(is_running, target, self.listening(), &self.looks)
         }
     }
@@ -89,7 +91,7 @@ impl Task {
         listening
     }
 
-    fn totals(&self) -> Totals {
+    pub(super) fn totals(&self) -> Totals {
         let mut totals = self.past.clone();
         self.workers.values().for_each(|handle| status::add_counts(&mut totals, &handle.row));
         let counts = self.parts.dispatcher.counts();
@@ -97,6 +99,7 @@ impl Task {
         totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
         totals.moved = counts.moved.load(Ordering::Relaxed);
         totals.retried = counts.retried.load(Ordering::Relaxed);
+        self.inherited.add_to(&mut totals, &Cause::WORDS);
         totals.waiting = counts.waiting.load(Ordering::Relaxed);
         totals
     }

@@ -74,6 +74,8 @@ pub(super) struct Notifier {
     ready: bool,
     reloading: bool,
     leaving: bool,
+    /// Another master is the one that the service manager knows.
+    is_muted: bool,
     words: Changed<String>,
 }
 
@@ -115,7 +117,7 @@ impl Notifier {
 
     /// Sends what differs from what was sent last.
     pub(super) fn update(&mut self, supervisor: &Supervisor) {
-        if self.socket.is_some() {
+        if self.socket.is_some() && !self.is_muted {
             self.show(&View::from(supervisor));
         }
     }
@@ -141,6 +143,32 @@ impl Notifier {
         if !lines.is_empty() && self.send(&lines.join("\n")) {
             (self.ready, self.reloading, self.leaving) = (is_ready, view.reloading, view.leaving);
             self.words.set(words);
+        }
+    }
+
+    /// Whether there is a service manager.
+    pub(super) fn is_on(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Sends nothing until [`Self::take_over`]: another master is the main process.
+    pub(super) fn mute(&mut self) {
+        self.is_muted = true;
+    }
+
+    /// Sends that `pid` is the main process, and nothing from then on.
+    pub(super) fn hand_over(&mut self, pid: u32) {
+        self.send(&format!("MAINPID={pid}"));
+        self.is_muted = true;
+    }
+
+    /// Sends that this is the main process, and everything else once more.
+    pub(super) fn take_over(&mut self, supervisor: &Supervisor) {
+        if std::mem::take(&mut self.is_muted) {
+            (self.ready, self.reloading, self.leaving) = (false, false, false);
+            self.words = Changed::default();
+            self.update(supervisor);
+            self.send("WATCHDOG=1");
         }
     }
 
@@ -171,7 +199,7 @@ impl Notifier {
     /// At each tick: sends the sign of life if the dispatcher has answered since the last one.
     /// Returns what the dispatcher has to set as its next answer.
     pub(super) fn tick(&self) -> Option<Arc<AtomicBool>> {
-        let Watchdog { answered, .. } = self.watchdog.as_ref()?;
+        let Watchdog { answered, .. } = self.watchdog.as_ref().filter(|_| !self.is_muted)?;
         if !answered.swap(false, Ordering::Relaxed) {
             // It has not answered the last question, so it needs no other.
             tracing::error!(

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -17,21 +18,27 @@ use super::exit_watch::LAST_MESSAGES;
 use super::inbox::{Inbox, Input, Inputs};
 use super::launch::Launch;
 use super::log_files::LogFiles;
-use super::monitor_backend::Availability;
+use super::monitor_backend::{Availability, MonitorBackend};
 use super::replies::WaitingReplies;
 use super::systemd::{self, Notifier};
+use super::takeover_state::{Heirloom, Takeover};
+use super::upgrade_state::{Farewell, Upgrade};
 use super::worker_handle::WorkerHandle;
 use crate::changed::Changed;
 use crate::clock::Millis;
 use crate::dispatcher::{Dispatcher, Request};
 use crate::embedder::{Embedder, Failure, Journal, MasterEvent};
 use crate::error::ClusterError;
+use crate::handover::PredecessorEvent;
 use crate::health::HealthChecker;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
+use crate::os::channel::Channel;
+use crate::os::origin::Origin;
 use crate::os::process;
 use crate::os::scoreboard::{Field, Scoreboard};
 use crate::protocol::Endpoint;
+use crate::protocol::handover::CarriedTotals;
 use crate::protocol::status::{LastExit, Totals};
 use crate::protocol::worker::WorkerId;
 use crate::remote::{ControlServer, PidDirectory};
@@ -41,6 +48,8 @@ use crate::usage::Looks;
 
 /// How often the files in the `pids` directory are checked.
 const CHECK_PIDS_EVERY: Duration = Duration::from_secs(1);
+/// How long another master may take for what this one said last.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the task is made of.
 pub(super) struct Parts {
@@ -57,9 +66,14 @@ pub(super) struct Parts {
     /// The health check on the monitor's port, if it is on.
     pub(super) checker: Option<Arc<HealthChecker>>,
     pub(super) availability: Arc<Availability>,
-    /// Ends with the cluster.
-    pub(super) monitor: Option<Monitor>,
+    /// The monitor's socket, if it is on.
+    pub(super) monitor: Option<Arc<MonitorListener>>,
+    pub(super) user_app: Arc<UserApp>,
     pub(super) notifier: Notifier,
+    /// How this process was started.
+    pub(super) origin: Origin,
+    /// Where to tell the holder of the first master's pid who is master.
+    pub(super) holder: Option<Channel>,
 }
 
 pub(super) struct Task {
@@ -87,6 +101,18 @@ pub(super) struct Task {
     /// Why other processes cannot find this cluster in its directory, if they cannot.
     pids_problem: Changed<Option<String>>,
     pub(super) outcome: Option<Outcome>,
+    /// Ends with the cluster.
+    pub(super) monitor: Option<Monitor>,
+    /// Another master takes over.
+    pub(super) upgrade: Option<Upgrade>,
+    /// This master takes over.
+    pub(super) takeover: Option<Takeover>,
+    /// What a former master has counted.
+    pub(super) inherited: CarriedTotals,
+    /// For the master that goes on when this one has ended.
+    pub(super) farewell: Option<Farewell>,
+    /// What the former master has to hear before this one ends.
+    pub(super) last_words: Option<oneshot::Receiver<()>>,
 }
 
 /// Why the task wakes up.
@@ -103,15 +129,20 @@ enum Wake {
 pub(super) async fn run(
     parts: Parts,
     mut inbox: Inbox,
-    control: UnixListener,
+    control: Option<UnixListener>,
+    heirloom: Option<Heirloom>,
 ) -> Arc<dyn Embedder> {
     let mut task = Task::new(parts, control);
+    match heirloom {
+        Some(heirloom) => task.inherit(heirloom),
+        None => task.start_monitor(),
+    }
     task.apply(Event::Start);
     let mut samples = every(Duration::from_millis(task.parts.supervisor.sample_interval()));
     let mut pid_checks = every(CHECK_PIDS_EVERY);
     let mut signs_of_life = task.parts.notifier.ticks();
     while task.outcome.is_none() {
-        let wait = task.parts.supervisor.next_tick().map(|at| at.saturating_sub(os::now()));
+        let wait = task.next_deadline().map(|at| at.saturating_sub(os::now()));
         let wake = tokio::select! {
             // The inbox is last: messages without a pause stop no clock.
             biased;
@@ -124,7 +155,8 @@ pub(super) async fn run(
         task.act(wake, &mut inbox);
     }
     task.finish_messages().await;
-    let (embedder, control) = task.end();
+    task.finish_words().await;
+    let (embedder, control) = task.end().await;
     control.end().await;
     embedder
 }
@@ -143,7 +175,7 @@ async fn sleep(wait: Option<Millis>) {
 }
 
 impl Task {
-    fn new(parts: Parts, control: UnixListener) -> Self {
+    fn new(parts: Parts, control: Option<UnixListener>) -> Self {
         let inputs = parts.inputs.clone();
         let execute = move |command, reply| {
             inputs.send(Input::Command(command, reply));
@@ -163,6 +195,12 @@ impl Task {
             probed: Changed::default(),
             pids_problem: Changed::default(),
             outcome: None,
+            monitor: None,
+            upgrade: None,
+            takeover: None,
+            inherited: CarriedTotals::default(),
+            farewell: None,
+            last_words: None,
             parts,
         }
     }
@@ -173,10 +211,40 @@ impl Task {
         }
         match wake {
             Wake::Input(input) => self.on_input(input),
-            Wake::Deadline => self.apply(Event::Tick),
+            Wake::Deadline => {
+                self.apply(Event::Tick);
+                self.advance_upgrade(PredecessorEvent::Tick);
+            }
             Wake::Sample => self.sample(),
-            Wake::CheckPids => self.check_pids(),
+            Wake::CheckPids => {
+                self.check_pids();
+                self.tell_heir_counts();
+            }
             Wake::SignOfLife => self.give_sign_of_life(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Millis> {
+        let upgrade = [self.upgrade_deadline(), self.takeover_deadline()];
+        self.parts.supervisor.next_tick().into_iter().chain(upgrade.into_iter().flatten()).min()
+    }
+
+    /// Starts the monitor, if it is on.
+    pub(super) fn start_monitor(&mut self) {
+        let parts = &self.parts;
+        let Some(listener) = parts.monitor.clone() else { return };
+        let backend = MonitorBackend::new(parts.inputs.clone(), Arc::clone(&parts.availability));
+        let monitored = Monitored {
+            config: parts.info.config.clone(),
+            root: parts.info.app.root.clone(),
+            cluster: Arc::new(backend),
+            health_checker: parts.checker.clone(),
+            user_app: Arc::clone(&parts.user_app),
+            embedder: Arc::downgrade(&parts.embedder),
+        };
+        match Monitor::start(listener, monitored) {
+            Ok(monitor) => self.monitor = Some(monitor),
+            Err(error) => self.warn(error.message()),
         }
     }
 
@@ -230,9 +298,24 @@ impl Task {
         let _ = tokio::time::timeout(LAST_MESSAGES, all).await;
     }
 
-    fn end(self) -> (Arc<dyn Embedder>, ControlServer) {
-        let Self { parts, control, replies, outcome, .. } = self;
+    /// Waits until another master has heard what this one said last.
+    async fn finish_words(&mut self) {
+        if let Some(said) = self.last_words.take() {
+            let _ = tokio::time::timeout(LAST_WORDS, said).await;
+        }
+    }
+
+    async fn end(self) -> (Arc<dyn Embedder>, ControlServer) {
+        let totals = self.totals();
+        let Self { parts, control, replies, outcome, monitor, farewell, .. } = self;
         drop(parts.dispatcher);
+        let successor = farewell.as_ref().map(|farewell| farewell.pid);
+        if let Some(farewell) = farewell {
+            let pid = farewell.pid;
+            farewell.say(&totals).await;
+            parts.embedder.emit(MasterEvent::Upgrade { pid });
+        }
+        drop(monitor);
         drop(parts.monitor);
         parts.pids.release();
         replies.ended(&parts.info.end_answer());
@@ -244,7 +327,7 @@ impl Task {
             _ => None,
         };
         tracing::info!("the cluster has ended");
-        parts.embedder.emit(MasterEvent::Finished { error });
+        parts.embedder.emit(MasterEvent::Finished { error, successor });
         (parts.embedder, control)
     }
 }

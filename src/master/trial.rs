@@ -10,11 +10,11 @@ use crate::monitor::MonitorListener;
 pub fn try_app_ports(config: &Config, is_plain: bool) -> Result<Vec<Port>> {
     let own: Vec<Port> = config.ports.iter().filter(|port| !port.is_inherited()).cloned().collect();
     let tried = Config { ports: own, ..config.clone() };
-    app_listeners::bind(&tried, is_plain)?;
+    app_listeners::bind(&tried, is_plain, Vec::new())?;
     Ok(tried.ports)
 }
 
 /// Binds the monitor's port and lets go of it. Returns its address; `None`: the monitor is off.
 pub fn try_monitor_port(config: &Config) -> Result<Option<String>> {
-    Ok(MonitorListener::bind(config)?.map(|bound| bound.address()))
+    Ok(MonitorListener::bind(config, None)?.map(|bound| bound.address()))
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -23,15 +24,17 @@ const KEEPALIVE_PROBES: u32 = 4;
 /// The monitor's socket. It is bound, but nobody is accepted yet.
 #[derive(Debug)]
 pub(crate) struct MonitorListener {
-    listener: Listener,
+    listener: Mutex<Listener>,
+    address: Address,
     /// The option `monHost`.
     host: String,
 }
 
 impl MonitorListener {
     /// Binds what `monPort` and `monHost` say. Returns `None` if the monitor is off. Fails as the
-    /// app's own ports do.
-    pub(crate) fn bind(config: &Config) -> Result<Option<Self>> {
+    /// app's own ports do. If `legacy`, the monitor's socket of a former master, listens there, it is
+    /// taken instead.
+    pub(crate) fn bind(config: &Config, legacy: Option<OwnedFd>) -> Result<Option<Self>> {
         let address = match &config.mon_port {
             None => return Ok(None),
             Some(Port::Tcp(port)) => {
@@ -43,18 +46,42 @@ impl MonitorListener {
         };
         let fail =
             |source| ClusterError::from_listen(format!("{address} (option 'monPort')"), source);
-        let listener = Listener::bind(&address, BACKLOG).map_err(fail)?;
-        Ok(Some(Self { listener, host: config.mon_host.clone() }))
+        let adopted = legacy.and_then(|socket| Listener::adopt(socket, false, BACKLOG).ok());
+        let listener = match adopted.filter(|adopted| adopted.address().serves(&address)) {
+            Some(adopted) => adopted,
+            None => Listener::bind(&address, BACKLOG).map_err(fail)?,
+        };
+        let address = listener.address().clone();
+        Ok(Some(Self { listener: Mutex::new(listener), address, host: config.mon_host.clone() }))
+    }
+
+    /// Whether another master has the socket too.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.listener().is_inherited()
+    }
+
+    /// Sets whether another master has the socket too: it then goes on without this one.
+    pub(crate) fn set_lent(&self, lent: bool) {
+        self.listener().set_lent(lent);
+    }
+
+    /// Returns a descriptor of the socket for another master.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.listener().as_fd().try_clone_to_owned()
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Listener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the address as `status()` shows it: `host:port`, or the socket's path.
     pub(crate) fn address(&self) -> String {
-        self.listener.address().to_string()
+        self.address.to_string()
     }
 
     /// Returns our IP address. `None`: a unix socket.
     pub(super) fn ip(&self) -> Option<IpAddr> {
-        match self.listener.address() {
+        match &self.address {
             Address::Tcp { host, .. } => *host,
             Address::Unix(_) => None,
         }
@@ -75,8 +102,8 @@ impl MonitorListener {
 
     /// Returns the socket for the current runtime.
     pub(super) fn acceptor(&self) -> io::Result<Acceptor> {
-        let socket: OwnedFd = self.listener.as_fd().try_clone_to_owned()?;
-        Ok(match self.listener.address() {
+        let socket = self.share()?;
+        Ok(match &self.address {
             Address::Tcp { .. } => Acceptor::Tcp(TcpListener::from_std(socket.into())?),
             Address::Unix(_) => Acceptor::Unix(UnixListener::from_std(socket.into())?),
         })

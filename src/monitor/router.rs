@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::dependencies::DependencyCache;
@@ -53,6 +53,8 @@ pub(super) struct Router<C> {
     live: Arc<LiveFeed>,
     dependencies: DependencyCache,
     streams: Arc<Semaphore>,
+    /// Another master answers from now on.
+    closing: watch::Sender<bool>,
 }
 
 impl<C: StatusSource> Router<C> {
@@ -60,7 +62,23 @@ impl<C: StatusSource> Router<C> {
         let prefix = settings.path.trim_end_matches('/').to_owned();
         let dependencies = DependencyCache::new(settings.root.clone());
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Arc::new(Self { settings, prefix, cluster, live: Arc::default(), dependencies, streams })
+        let (live, closing) = (Arc::default(), watch::Sender::new(false));
+        Arc::new(Self { settings, prefix, cluster, live, dependencies, streams, closing })
+    }
+
+    /// Has all connections end after their next answer, and no more accepted.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Returns once it is closing.
+    pub(super) async fn closed(&self) {
+        // The sender is this router's own.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// Takes the samples of the overview, for ever.

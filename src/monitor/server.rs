@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -58,8 +59,9 @@ pub(super) trait RequestFilter: Send + Sync + 'static {
     ) -> impl Future<Output = ControlFlow<Response<Body>, Request<Incoming>>> + Send;
 }
 
-/// Serves until it is dropped, and with it every connection. No client can end it. Call it once
-/// for a router, since it also takes the router's samples.
+/// Serves until it is dropped, and with it every connection; or until the router was closed and the
+/// last connection has ended. No client can end it. Call it once for a router, since it also takes
+/// the router's samples.
 pub(super) async fn serve<C: StatusSource>(
     acceptor: Acceptor,
     router: Arc<Router<C>>,
@@ -75,7 +77,10 @@ pub(super) async fn serve_within<C: StatusSource>(
     filter: Arc<impl RequestFilter>,
 ) {
     let accepting = accept(limits, acceptor, router.clone(), filter);
-    tokio::join!(router.watch(), accepting);
+    tokio::select! {
+        () = router.watch() => {}
+        () = accepting => {}
+    }
 }
 
 async fn accept<C: StatusSource>(
@@ -87,7 +92,11 @@ async fn accept<C: StatusSource>(
     let limit = ConnectionLimit::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
-        match acceptor.accept().await {
+        let accepted = tokio::select! {
+            accepted = acceptor.accept() => accepted,
+            () = router.closed() => break,
+        };
+        match accepted {
             Ok(stream) => {
                 let permit = limit.acquire().await;
                 while connections.try_join_next().is_some() {}
@@ -110,6 +119,8 @@ async fn accept<C: StatusSource>(
         // A client whose request has arrived becomes busy before the next one needs a permit.
         tokio::task::yield_now().await;
     }
+    drop(acceptor);
+    while connections.join_next().await.is_some() {}
 }
 
 struct Connection<C, F> {
@@ -154,10 +165,13 @@ impl<C: StatusSource, F: RequestFilter> Connection<C, F> {
         if request.body().size_hint().lower() > MAX_BODY as u64 {
             return too_large();
         }
-        let response = match self.filter.filter(request, client).await {
+        let mut response = match self.filter.filter(request, client).await {
             ControlFlow::Break(response) => response,
             ControlFlow::Continue(request) => self.router.answer(request).await,
         };
+        if self.router.is_closing() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response.map(|body| GuardedBody { body, _guard: guard }.boxed_unsync())
     }
 }

@@ -19,6 +19,8 @@ use crate::os::thread;
 
 /// Threads that read files for the pages.
 const READERS: usize = 2;
+/// How long clients may take for the answers to what they have asked.
+const GENTLE_END_WITHIN: Duration = Duration::from_secs(1);
 /// Limit for a reader that is stuck in the file system at the end.
 const LAST_READS_WITHIN: Duration = Duration::from_millis(100);
 
@@ -38,13 +40,15 @@ pub(crate) struct Monitored<C> {
 /// A running monitor. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Monitor {
+    /// Dropped: end at once. Sent: first answer what has come.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Monitor {
+    /// Serves `listener`, which others may have too: the last one that drops it closes it.
     pub(crate) fn start<C: StatusSource + ClusterHealth>(
-        listener: MonitorListener,
+        listener: Arc<MonitorListener>,
         monitored: Monitored<C>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -58,12 +62,7 @@ impl Monitor {
         };
         let (stop, stopped) = oneshot::channel();
         let run = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = serve_cluster(acceptor, &listener, monitored) => {}
-                    _ = stopped => {}
-                }
-            });
+            runtime.block_on(serve_cluster(acceptor, &listener, monitored, stopped));
             runtime.shutdown_timeout(LAST_READS_WITHIN);
             // Only now, so that the socket's path is removed when nothing is answered any more.
             drop(listener);
@@ -71,6 +70,16 @@ impl Monitor {
         let thread = thread::start("cluster2-monitor", run);
         let thread = thread.map_err(ClusterError::system("starting the monitor's thread"))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Accepts nobody more, and ends once what has come is answered, or a second later. Does not
+    /// wait for that.
+    pub(crate) fn end_gently(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread may have failed.
+            let _ = stop.send(());
+        }
+        drop(self.thread.take());
     }
 }
 
@@ -87,6 +96,7 @@ async fn serve_cluster<C: StatusSource + ClusterHealth>(
     acceptor: Acceptor,
     listener: &MonitorListener,
     monitored: Monitored<C>,
+    stopped: oneshot::Receiver<()>,
 ) {
     let Monitored { config, root, cluster, health_checker, user_app, embedder } = monitored;
     let settings = Settings {
@@ -99,5 +109,14 @@ async fn serve_cluster<C: StatusSource + ClusterHealth>(
     let health = health_checker
         .map(|checker| HealthResponder::new(checker, cluster, &config, listener.ip()));
     let gateway = Gateway { router: Arc::clone(&router), health, user_app, embedder };
-    serve(acceptor, router, Arc::new(gateway)).await;
+    let mut serving = std::pin::pin!(serve(acceptor, Arc::clone(&router), Arc::new(gateway)));
+    tokio::select! {
+        () = &mut serving => {}
+        stopped = stopped => {
+            if stopped.is_ok() {
+                router.close();
+                let _ = tokio::time::timeout(GENTLE_END_WITHIN, serving).await;
+            }
+        }
+    }
 }

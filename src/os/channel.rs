@@ -22,6 +22,8 @@ use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+use tokio::io::unix::AsyncFd;
+
 use super::descriptors;
 
 /// The most descriptors in one message; the kernel's own limit is 253.
@@ -176,6 +178,13 @@ impl Channel {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Returns a second descriptor of the same end, for which a tokio task can wait.
+    pub fn watchable(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let fd = self.0.try_clone()?;
+        // SAFETY: an `OwnedFd` is open, and stays the same descriptor while the `AsyncFd` holds it.
+        Ok(unsafe { AsyncFd::register(fd) }?)
     }
 
     /// Returns a second descriptor of the same end.

@@ -104,6 +104,32 @@ impl Directory {
         Ok(i32::from(found.l_type) != libc::F_UNLCK)
     }
 
+    /// Takes over the lock of another process, which passed its open file. `None`: that file has
+    /// not this name.
+    pub fn adopt_lock(&self, name: &str, fd: OwnedFd) -> io::Result<Option<Lock>> {
+        Ok(self.names(name, &fd)?.then_some(Lock(fd)))
+    }
+
+    /// Returns another descriptor of a locked file: as long as one is open, it stays locked.
+    pub fn share_lock(lock: &Lock) -> io::Result<OwnedFd> {
+        lock.0.try_clone()
+    }
+
+    /// Writes another owner into a lock file. Readers see the one or the other.
+    pub fn rename_owner(lock: &Lock, owner: Identity) -> io::Result<()> {
+        overwrite(&lock.0, format!("pid={}\nstarted={}\n", owner.pid, owner.started))
+    }
+
+    /// Writes another number into a pid file, in place. Readers see the one or the other. Returns
+    /// the open file.
+    pub fn rewrite_pid(&self, name: &str, pid: u32) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        let fd = rustix::fs::openat(&self.fd, name, flags | OFlags::NONBLOCK, mode)?;
+        overwrite(&fd, format!("{pid}\n"))?;
+        Ok(fd.into())
+    }
+
     /// Whether the lock file still has its name.
     pub fn has_lock(&self, name: &str, lock: &Lock) -> io::Result<bool> {
         self.names(name, &lock.0)
@@ -200,6 +226,16 @@ fn identify(stat: rustix::io::Result<rustix::fs::Stat>) -> io::Result<Option<Fil
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Replaces what is in a small file by one write. What is longer than the text is cut afterwards, and
+/// is empty lines until then.
+fn overwrite(fd: &OwnedFd, text: String) -> io::Result<()> {
+    let length = text.len() as u64;
+    let before = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0).min(1_024);
+    let padding = "\n".repeat(before.saturating_sub(length) as usize);
+    rustix::io::pwrite(fd, (text + &padding).as_bytes(), 0)?;
+    Ok(rustix::fs::ftruncate(fd, length)?)
 }
 
 /// Writes names too, so that no script that reads more files than it should takes a number for a

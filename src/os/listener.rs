@@ -7,7 +7,8 @@
 //! removed before, another socket can take its place.
 //!
 //! A socket that was inherited from a service manager is shared with it: we only stop accepting, so
-//! that new clients wait in its queue for the next process, and its path is never ours.
+//! that new clients wait in its queue for the next process, and its path is never ours. The same
+//! holds for one that is *lent*, as long as another master has it too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,6 +33,8 @@ pub struct Listener {
     file: Option<SocketFile>,
     /// Whether a service manager has it too, and goes on with it.
     inherited: bool,
+    /// Whether another master has it too, which may go on with it.
+    lent: bool,
     /// Whether workers have it too.
     shared: bool,
 }
@@ -66,7 +69,11 @@ impl Listener {
         socket.listen(backlog)?;
         let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
-        Ok(Self { socket, address, file: None, inherited: false, shared: false })
+        Ok(Self::new(socket, address))
+    }
+
+    fn new(socket: Socket, address: Address) -> Self {
+        Self { socket, address, file: None, inherited: false, lent: false, shared: false }
     }
 
     fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
@@ -81,13 +88,9 @@ impl Listener {
         }
         socket.listen(backlog)?;
         let file = if path::is_abstract(path) { None } else { Some(SocketFile::of(path)?) };
-        Ok(Self {
-            socket,
-            address: Address::Unix(path.into()),
-            file,
-            inherited: false,
-            shared: false,
-        })
+        let mut listener = Self::new(socket, Address::Unix(path.into()));
+        listener.file = file;
+        Ok(listener)
     }
 
     /// Takes over a socket that listens already. `InvalidInput` for anything but a listening stream
@@ -120,7 +123,34 @@ impl Listener {
         // Shared with all processes that have the socket: systemd sets it again for each that it
         // starts.
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address, file: None, inherited: true, shared: false })
+        let mut listener = Self::new(socket, address);
+        listener.inherited = true;
+        Ok(listener)
+    }
+
+    /// Takes over a socket that another master passed, who has it too. `inherited`: a service
+    /// manager has it as well. Fails as [`Self::inherit`] does.
+    pub fn adopt(fd: OwnedFd, inherited: bool, backlog: i32) -> io::Result<Self> {
+        let mut adopted = Self::inherit(fd)?;
+        (adopted.inherited, adopted.lent) = (inherited, true);
+        if !inherited {
+            adopted.socket.listen(backlog)?;
+        }
+        Ok(adopted)
+    }
+
+    /// Sets whether another master has it too. Of a unix socket that has become this master's, the
+    /// file becomes so as well.
+    pub fn set_lent(&mut self, lent: bool) {
+        self.lent = lent;
+        if let Address::Unix(path) = &self.address
+            && !lent
+            && !self.inherited
+            && self.file.is_none()
+            && !path::is_abstract(path)
+        {
+            self.file = SocketFile::of(path).ok();
+        }
     }
 
     /// Returns the state of its file, if it is a unix socket that has one.
@@ -145,7 +175,13 @@ impl Listener {
         }
     }
 
+    /// Whether other processes go on with it: nothing is done to it that would outlive this one.
     pub fn is_inherited(&self) -> bool {
+        self.inherited || self.lent
+    }
+
+    /// Whether a service manager has it too.
+    pub fn is_of_service_manager(&self) -> bool {
         self.inherited
     }
 
@@ -184,7 +220,7 @@ impl Listener {
     /// unix socket refuses after `shutdown(SHUT_RD)`, and its path is removed. Either would outlive
     /// us on a socket that was inherited, which is left as it is.
     pub fn refuse_new(&self) -> io::Result<()> {
-        if self.inherited {
+        if self.is_inherited() {
             return Ok(());
         }
         match &self.address {
@@ -211,8 +247,11 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        if self.is_inherited() {
+            return;
+        }
         self.remove_path();
-        if self.shared && !self.inherited {
+        if self.shared {
             accept_queue::stop_listening(&self.socket);
         }
     }

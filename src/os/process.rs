@@ -129,6 +129,11 @@ pub fn terminate(pidfd: impl AsFd) -> io::Result<()> {
     signal(pidfd, Signal::TERM)
 }
 
+/// Sends a signal by its number; otherwise as [`kill`].
+pub fn send_signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
+    signal(pidfd, Signal::from_named_raw(number).ok_or(io::ErrorKind::InvalidInput)?)
+}
+
 fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
     match rustix::process::pidfd_send_signal(pidfd, signal) {
         Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -196,8 +196,10 @@ pub struct Header(Arc<Scoreboard>);
 /// The header's fields, in the order that `lib/http/health-check.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
-/// A field of the header that JavaScript does not know: the number of rows that were used.
+/// Fields of the header that JavaScript does not know: the number of rows that were used, and
+/// whether another master has the listening sockets too.
 const USED: usize = FIELDS - 1;
+const LENT: usize = FIELDS - 2;
 
 impl Header {
     /// Switches the health check on or off at the time `now`, milliseconds since 1970. Time and
@@ -221,6 +223,16 @@ impl Header {
     pub fn leave(&self, now: u64) {
         let first = |old: u64| (old == 0).then_some((now as f64).to_bits());
         let _ = self.0.cell(0, LEAVING).fetch_update(Ordering::AcqRel, Ordering::Acquire, first);
+    }
+
+    /// Sets whether another master has the listening sockets too: then they go on without this one.
+    pub fn lend_sockets(&self, lent: bool) {
+        self.0.cell(0, LENT).store(u64::from(lent), Ordering::Release);
+    }
+
+    /// Whether another master has the listening sockets too.
+    pub fn are_sockets_lent(&self) -> bool {
+        self.0.cell(0, LENT).load(Ordering::Acquire) != 0
     }
 
     /// Returns its address, for JavaScript: `ROW_BYTES` bytes that stay mapped while this `Header`

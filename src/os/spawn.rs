@@ -136,7 +136,7 @@ pub fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
 
 /// Marks every descriptor above standard error close-on-exec, also those that this process
 /// inherited itself: Node at its start marks only the lowest of them.
-fn keep_from_children() {
+pub(super) fn keep_from_children() {
     let (last, flags) = (libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     // SAFETY: with this flag it changes no memory and closes nothing.
     unsafe { libc::syscall(libc::SYS_close_range, IPC_FD, last, flags) };

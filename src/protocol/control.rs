@@ -1,5 +1,7 @@
 //! Commands and their answers, on the control socket and between an embedder and its own master.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,6 +40,8 @@ pub enum Command {
     /// Shut down gracefully and start again; answers when the cluster has ended. Only a master that
     /// can start itself again does this.
     Restart,
+    /// Have another master take over; answers when the old one has nothing left.
+    Upgrade(UpgradeRequest),
     /// Take the cluster out of the load balancers' rotation, or back into it; answers at once.
     Ecv {
         /// Whether to take it out.
@@ -72,6 +76,20 @@ pub enum Command {
         /// Any JSON value, as text.
         message: String,
     },
+}
+
+/// How another master is started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeRequest {
+    /// The program and its arguments. `None`: as the present master was started.
+    pub args: Option<Vec<String>>,
+    /// Variables besides those with which the present master was started.
+    pub env: BTreeMap<String, String>,
+    /// Working directory. `None`: that in which the present master was started.
+    pub cwd: Option<String>,
+    /// How long until all its workers have to be ready, milliseconds.
+    pub timeout: Option<u64>,
 }
 
 /// Returns an answer as it travels: `{"ok": …}` or `{"error": {"code", "message"}}`.

@@ -8,6 +8,7 @@ pub mod control;
 mod endpoint;
 pub mod execution;
 pub mod frame;
+pub(crate) mod handover;
 mod messages;
 pub mod node;
 pub(crate) mod parts;

@@ -159,6 +159,8 @@ pub struct MasterStatus {
     pub target: u32,
     /// The reload under way.
     pub reload: Option<ReloadProgress>,
+    /// The upgrade under way: another master takes over, or the former one still drains.
+    pub upgrade: Option<UpgradeStatus>,
     /// Where the app listens, `host:port` or a path each; empty until a worker is ready.
     pub listening: Vec<String>,
     /// Where the monitor listens, `host:port` or a path. `None`: it is off.
@@ -180,6 +182,21 @@ pub struct ReloadProgress {
     pub total: u32,
     /// Whether another reload follows, because it was requested meanwhile.
     pub again: bool,
+}
+
+/// An upgrade under way.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UpgradeStatus {
+    /// The other master's process id.
+    pub pid: u32,
+    /// `starting`, `taking over`, `called off` or `draining`.
+    pub state: &'static str,
+    /// Workers of the new master that are ready, while it starts.
+    pub ready: u32,
+    /// How many of them there should be.
+    pub target: u32,
+    /// Workers of the old master that are left, once the new one has taken over.
+    pub draining: u32,
 }
 
 /// A worker whose event loop has not turned for so long is stuck, milliseconds.

@@ -71,7 +71,9 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
             }
             other => Err(other),
         }),
-        Command::Reload { .. } | Command::Restart => client.execute(command, None),
+        Command::Reload { .. } | Command::Restart | Command::Upgrade(_) => {
+            client.execute(command, None)
+        }
         _ => client.execute(command, Some(PROMPT_WITHIN)),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,10 @@ pub(crate) struct PidDirectory {
     master_pid: Option<File>,
     /// The control socket's file, once it exists.
     control_socket: Option<FileId>,
+    /// The control socket, to be passed on.
+    control: Option<OwnedFd>,
+    /// Whether commands come here. Not, while another master has the directory too and is asked.
+    in_charge: bool,
     workers: BTreeSet<u32>,
 }
 
@@ -72,6 +77,8 @@ impl PidDirectory {
             lock,
             master_pid: None,
             control_socket: None,
+            control: None,
+            in_charge: true,
             workers: BTreeSet::new(),
         };
         locked.remove_dead_workers();
@@ -82,7 +89,66 @@ impl PidDirectory {
     pub(crate) fn listen(&mut self) -> Result<UnixListener> {
         let bound = self.bind().map_err(unwritable(&self.directory.path(CONTROL_SOCKET)))?;
         self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
+        self.control = bound.try_clone().map(OwnedFd::from).ok();
         Ok(bound)
+    }
+
+    /// Takes the directory at `path` over from another master, which passed its lock and its control
+    /// socket. Nobody is asked here before [`Self::take_charge`]. `None`: that master has another
+    /// directory.
+    pub(crate) fn adopt(path: &Path, lock: OwnedFd, control: OwnedFd) -> Option<Self> {
+        let directory = Directory::open(path).ok()?;
+        let lock = directory.adopt_lock(LOCK, lock).ok()??;
+        Some(Self {
+            path: path.into(),
+            directory,
+            lock,
+            master_pid: None,
+            control_socket: None,
+            control: Some(control),
+            in_charge: false,
+            workers: BTreeSet::new(),
+        })
+    }
+
+    /// Returns the lock and the control socket, for another master.
+    pub(crate) fn copies(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        let control = self.control.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        Ok((Directory::share_lock(&self.lock)?, control.try_clone()?))
+    }
+
+    /// From now on commands come here. Returns the control socket.
+    pub(crate) fn take_charge(&mut self) -> Result<UnixListener> {
+        let me = Identity::of(std::process::id())
+            .map_err(ClusterError::system("reading /proc/self/stat"))?;
+        let renamed = Directory::rename_owner(&self.lock, me);
+        renamed.map_err(unwritable(&self.directory.path(LOCK)))?;
+        let written = self.directory.rewrite_pid(MASTER_PID, me.pid);
+        self.master_pid = Some(written.map_err(unwritable(&self.directory.path(MASTER_PID)))?);
+        self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
+        self.in_charge = true;
+        match self.control.as_ref().map(OwnedFd::try_clone) {
+            Some(Ok(control)) => Ok(control.into()),
+            _ => self.listen(),
+        }
+    }
+
+    /// Leaves the directory to another master, if that has put its own name there. Returns whether
+    /// it has.
+    pub(crate) fn step_back_if_taken(&mut self) -> bool {
+        let owner = self.directory.read_identity(LOCK);
+        let is_taken = owner.is_some_and(|owner| owner.pid != std::process::id());
+        self.in_charge = !is_taken;
+        is_taken
+    }
+
+    /// Leaves the directory to the master from which it came.
+    pub(crate) fn step_back(&mut self) {
+        self.in_charge = false;
+    }
+
+    pub(crate) fn is_in_charge(&self) -> bool {
+        self.in_charge
     }
 
     fn bind(&self) -> io::Result<UnixListener> {
@@ -101,6 +167,9 @@ impl PidDirectory {
 
     /// Creates removed files again. Returns the control socket if it is a new one.
     pub(crate) fn restore(&mut self) -> Result<Option<UnixListener>> {
+        if !self.in_charge {
+            return Ok(None);
+        }
         let Ok(present) = self.present() else {
             // Unknown is not missing: this process may have given up the right to read.
             return Ok(None);
@@ -188,12 +257,12 @@ impl PidDirectory {
     pub(crate) fn release(self) {
         self.remove_dead_workers();
         // If ours were removed, these files may be another cluster's.
-        if matches!(self.is_ours(), Ok(true)) {
+        if self.in_charge && matches!(self.is_ours(), Ok(true)) {
             [CONTROL_SOCKET, MASTER_PID, LOCK].into_iter().for_each(|name| self.remove(name));
         }
     }
 
-    fn remove_dead_workers(&self) {
+    pub(crate) fn remove_dead_workers(&self) {
         for (pid, identity) in recorded_workers(&self.directory) {
             if identity.is_none_or(|identity| !matches!(identity.open(), Ok(Some(_)))) {
                 self.remove_worker_files(pid);

@@ -44,11 +44,20 @@ struct Shared {
 }
 
 impl ControlServer {
-    /// Serves `socket`.
-    pub(crate) fn start(socket: BoundListener, execute: Execute) -> Self {
+    /// Serves `socket`. `None`: there is none yet.
+    pub(crate) fn start(socket: Option<BoundListener>, execute: Execute) -> Self {
         let limit = ConnectionLimit::new(MAX_CLIENTS);
         let shared = Shared { limit, clients: Arc::default(), execute };
-        Self { accepting: tokio::spawn(accept(socket, shared.clone())), shared }
+        let accepting = match socket {
+            Some(socket) => tokio::spawn(accept(socket, shared.clone())),
+            None => tokio::spawn(std::future::ready(())),
+        };
+        Self { accepting, shared }
+    }
+
+    /// Accepts no more clients. Those that are there are answered.
+    pub(crate) fn pause(&self) {
+        self.accepting.abort();
     }
 
     /// Serves `socket` instead of the one before.

@@ -11,7 +11,7 @@ impl Supervisor {
     pub(super) fn start(&mut self, now: Millis) {
         if self.phase == Phase::Idle {
             self.phase = Phase::Running;
-            self.slots.iter_mut().for_each(|slot| slot.vacate(Some(now)));
+            self.slots[..self.target].iter_mut().for_each(|slot| slot.vacate(Some(now)));
         }
     }
 

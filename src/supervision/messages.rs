@@ -49,6 +49,10 @@ pub(crate) enum Event {
     Shutdown,
     /// Kill all workers.
     Stop,
+    /// Another master has taken over: drain all workers, and end.
+    HandOver,
+    /// That master is gone: start workers again.
+    TakeBack,
     /// A deadline may have passed.
     Tick,
 }
@@ -122,6 +126,8 @@ pub(crate) enum Notice {
 pub(crate) enum Outcome {
     /// As asked.
     Clean,
+    /// Another master took over.
+    HandedOver,
     /// No worker of the first start became ready; `reason` says how the last one ended.
     StartFailed { reason: String },
 }

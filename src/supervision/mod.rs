@@ -37,10 +37,12 @@ mod silence;
 mod slot;
 mod supervisor;
 mod thresholds;
+mod upgrade;
 mod worker;
 
 pub(crate) use blocks::STACK_WITHIN;
 pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
+pub(crate) use phase::Phase;
 pub(crate) use replacements::Progress;
 pub(crate) use samples::beat_interval;
 pub(crate) use supervisor::{Limits, SlotRecord, Supervisor};

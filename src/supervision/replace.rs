@@ -85,6 +85,7 @@ impl Supervisor {
     /// Fails what depends on a worker that ended although nobody asked it to: its own replacement,
     /// or the reload whose code it runs.
     pub(super) fn on_loss(&mut self, id: WorkerId, reason: &str, now: Millis) {
+        self.latest_loss = Some(reason.to_owned());
         let is_successor = self.replacements.current().is_some_and(|current| current.new == id);
         if is_successor && !self.replacements.is_reloading() {
             self.replacements.fail_recycle(now);

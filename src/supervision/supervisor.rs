@@ -2,7 +2,7 @@
 //!
 //! `lifecycle` follows a worker from spawn to death, `refill` fills slots, `replace` and `reload`
 //! change workers, `samples` finds stuck and worn-out ones, `health` reports the cluster's health,
-//! `departure` ends workers, and `shutdown` the cluster.
+//! `departure` ends workers, `shutdown` the cluster, and `upgrade` hands it to another master.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +70,8 @@ pub(crate) struct Supervisor {
     pub(super) replacements: Replacements,
     /// The latest notice about health was `Disabled` for a failed check.
     pub(super) is_unhealthy: bool,
+    /// How the latest worker ended that nobody had asked to.
+    pub(super) latest_loss: Option<String>,
     /// What the master's own checks find wrong.
     pub(super) master_problem: Option<String>,
     /// All times here are of this clock, except those in readings.
@@ -93,6 +95,7 @@ impl Supervisor {
             actions: Vec::new(),
             replacements: Replacements::default(),
             is_unhealthy: false,
+            latest_loss: None,
             master_problem: None,
             clock: Clock::default(),
             last_sample: (0, 0),
@@ -141,6 +144,8 @@ impl Supervisor {
             Event::Scale { workers } => self.scale(workers, now),
             Event::Shutdown => self.request_shutdown(now),
             Event::Stop => self.stop(),
+            Event::HandOver => self.hand_over(now),
+            Event::TakeBack => self.take_back(now),
             Event::Tick => self.enforce_deadlines(now),
         }
     }
@@ -158,6 +163,12 @@ impl Supervisor {
     pub(crate) fn next_tick(&self) -> Option<Millis> {
         let at = self.clock.on_machine(self.deadline()?);
         Some(self.clock.due().map_or(at, |due| at.min(due)))
+    }
+
+    /// Returns the latest worker that ended, or failed to start, although nobody asked it to, and
+    /// forgets it.
+    pub(crate) fn take_loss(&mut self) -> Option<String> {
+        self.latest_loss.take()
     }
 
     /// The next deadline, on our clock.

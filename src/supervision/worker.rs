@@ -26,6 +26,8 @@ pub(crate) enum Cause {
     Shutdown,
     /// The cluster was stopped, or its start failed.
     Stop,
+    /// Another master took over.
+    Upgrade,
 }
 
 impl Cause {
@@ -35,7 +37,7 @@ impl Cause {
     }
 
     /// The `reason` of the event `died`.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Crash => "crash",
             Self::StartTimeout => "start-timeout",
@@ -46,8 +48,23 @@ impl Cause {
             Self::Scale => "scale",
             Self::Shutdown => "shutdown",
             Self::Stop => "stop",
+            Self::Upgrade => "upgrade",
         }
     }
+
+    /// The words of all causes.
+    pub(crate) const WORDS: [&'static str; 10] = [
+        Self::Crash.word(),
+        Self::StartTimeout.word(),
+        Self::Leave.word(),
+        Self::Reload.word(),
+        Self::Recycle.word(),
+        Self::Unresponsive.word(),
+        Self::Scale.word(),
+        Self::Shutdown.word(),
+        Self::Stop.word(),
+        Self::Upgrade.word(),
+    ];
 }
 
 /// Where a worker is in its life. It only moves down this list.

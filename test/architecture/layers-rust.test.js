@@ -24,6 +24,7 @@ const MAY_USE = {
   os: ['error'],
   balancing: ['clock', 'config', 'protocol'],
   supervision: ['clock', 'config', 'protocol'],
+  handover: ['clock', 'protocol'],
   dispatcher: ['balancing', ...BASE],
   worker: ['balancing', ...BASE],
   embedder: BASE,
@@ -35,6 +36,7 @@ const MAY_USE = {
   single: ['worker', 'health', 'monitor', 'embedder', 'status', 'usage', ...BASE],
   master: [
     'supervision',
+    'handover',
     'dispatcher',
     'health',
     'monitor',
@@ -49,7 +51,7 @@ const MAY_USE = {
 };
 
 /** Rooms that decide, and leave it to others to act. */
-const PURE = ['balancing', 'clock', 'supervision'];
+const PURE = ['balancing', 'clock', 'handover', 'supervision'];
 
 /** A Rust source as lines, comments and texts emptied; `raw` as they are. */
 function readRust(file) {

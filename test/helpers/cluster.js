@@ -188,8 +188,13 @@ class Script {
 
   async cleanUp() {
     // Workers whose master was killed are no longer its children.
-    const orphans = this.emitted('forked').flat().filter(isWorker);
-    const family = [this.pid, ...this.workers(), ...orphans];
+    const all = this.events({ allProcesses: true });
+    const orphans = all.flatMap(([name, pid]) => (name === 'forked' ? [pid] : [])).filter(isWorker);
+    // Masters that took over outlive the one that started them.
+    const heirs = all.flatMap(([name, told]) => (name === 'upgrading' ? [told.pid] : []));
+    const family = [this.pid, ...heirs.filter(isOurs), ...orphans];
+    const isNew = (pid) => !family.includes(pid);
+    for (const pid of family) family.push(...childrenOf(pid).filter(isNew));
     for (const pid of family) killHard(pid);
     await this.#ended;
     await until('all workers are gone', () => family.every((pid) => !isAlive(pid)));
@@ -223,13 +228,18 @@ function isAlive(pid) {
   }
 }
 
-function isWorker(pid) {
+const hasVariable = (pid, name) => {
   try {
-    return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes('CLUSTER2_WORKER=');
+    return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`${name}=`);
   } catch {
     return false;
   }
-}
+};
+
+const isWorker = (pid) => hasVariable(pid, 'CLUSTER2_WORKER');
+
+/** Whether this is a master that took over, and no other process with its number. */
+const isOurs = (pid) => hasVariable(pid, 'CLUSTER2_HEIR');
 
 /**
  * Returns whether tests can run scripts of this project as another user: only root can, and only if

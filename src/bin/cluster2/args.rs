@@ -186,6 +186,32 @@ fn reload() -> Command {
         ))
 }
 
+fn upgrade() -> Command {
+    on_running("upgrade", "Has another master take over, without losing a request or a connection")
+        .long_about(
+            "Has another master take over, without losing a request or a connection: for another \
+            version of Node, of cluster2-rs or of the master's own script, and for other options. \
+            The new one is started as the old one was, with the configuration file and files of \
+            variables read again, or by COMMAND, in the old one's directory. It takes over once \
+            all its workers are ready; if they are not in time, the old one goes on, and the \
+            command fails. It ends when the old workers have finished what they have.",
+        )
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u64).range(1..=86_400))
+                .help("How long until all new workers have to be ready [default: 60]"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .num_args(0..)
+                .last(true)
+                .help("Another program, and its arguments"),
+        )
+}
+
 fn logs() -> Command {
     let lines = Arg::new("tail").long("tail").short('n').value_name("N").default_value("20");
     Command::new("logs")
@@ -253,6 +279,7 @@ fn commands() -> Command {
         .subcommand(check())
         .subcommand(unit())
         .subcommand(environment())
+        .subcommand(upgrade())
         .subcommand(
             on_running("scale", "Changes the number of workers").arg(
                 Arg::new("workers")

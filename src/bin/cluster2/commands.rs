@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use cluster2_rs::protocol::control::Command;
+use cluster2_rs::protocol::control::{Command, UpgradeRequest};
 use cluster2_rs::remote;
 use serde_json::Value;
 
@@ -29,6 +29,11 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
                 &mut ReloadProgress::default(),
             )?
         }
+        "upgrade" => ask_with_progress(
+            &pids,
+            Command::Upgrade(upgrade_request(matches)),
+            &mut UpgradeProgress::default(),
+        )?,
         "shutdown" if matches.get_flag("wait") => ask_with_progress(
             &pids,
             Command::Shutdown { wait: true },
@@ -53,6 +58,12 @@ fn command(name: &str, matches: &ArgMatches) -> Command {
     }
 }
 
+fn upgrade_request(matches: &ArgMatches) -> UpgradeRequest {
+    let timeout = matches.get_one::<u64>("timeout").map(|seconds| seconds * 1_000);
+    let args = matches.get_many::<String>("command").map(|args| args.cloned().collect());
+    UpgradeRequest { args, timeout, ..UpgradeRequest::default() }
+}
+
 fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
     if answer["running"] == false {
         return match answer["reason"].as_str() {
@@ -62,6 +73,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
     }
     match name {
         "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
+        "upgrade" => format!("master {} has taken over, and the old one is done", answer["pid"]),
         "scale" => {
             format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker"))
         }
@@ -168,6 +180,45 @@ impl Progress for ReloadProgress {
             }
         }
         lines
+    }
+}
+
+/// The progress of an upgrade: the new master's workers, then those of the old one.
+#[derive(Default)]
+struct UpgradeProgress {
+    last: String,
+    has_begun: bool,
+}
+
+impl UpgradeProgress {
+    fn line(&mut self, status: &Value) -> Option<String> {
+        let upgrade = &status["master"]["upgrade"];
+        let pid = upgrade["pid"].as_u64()?;
+        let (own, left) = (&status["master"]["pid"], &upgrade["draining"]);
+        Some(match upgrade["state"].as_str()? {
+            "starting" if upgrade["target"] == 0 => format!("master {pid} was started"),
+            "starting" => {
+                format!("master {pid}: {} of {} ready", upgrade["ready"], upgrade["target"])
+            }
+            "taking over" => format!("master {pid} is ready"),
+            "called off" => format!("master {pid} is called off"),
+            _ if *left == 0 => return None,
+            // It is the new one that says this.
+            _ => format!("master {own} took over; {} of the old one left", counted(left, "worker")),
+        })
+    }
+}
+
+impl Progress for UpgradeProgress {
+    fn changes(&mut self, status: &Value) -> Vec<String> {
+        let line = self.line(status).unwrap_or_default();
+        // One that was there before is not ours.
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if is_first || line.is_empty() || line == self.last {
+            return Vec::new();
+        }
+        self.last.clone_from(&line);
+        vec![line]
     }
 }
 

@@ -151,7 +151,7 @@ impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
 
 impl<F: FnOnce() + Send + 'static> Embedder for ConsoleEmbedder<F> {
     fn emit(&self, event: MasterEvent) {
-        if let MasterEvent::Finished { error } = event {
+        if let MasterEvent::Finished { error, .. } = event {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
             return;
         }

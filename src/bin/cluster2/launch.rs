@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Port, app_root};
 use cluster2_rs::master::{AppInfo, Launch};
+use cluster2_rs::os::handover::VARIABLE;
 
 use super::console::Console;
 use super::settings::{absolute, logical};
@@ -50,6 +51,8 @@ pub fn launch(
         env: environment(config, console),
         cwd,
         plain: true,
+        command: Vec::new(),
+        holder: Some("/proc/self/exe".to_owned()),
     };
     let root = app_root(script.parent().unwrap_or(&script));
     Ok((launch, AppInfo { node: version, root, script: Some(script) }))
@@ -153,7 +156,8 @@ fn preload() -> Result<PathBuf, Failed> {
 /// Returns the workers' environment: this process's without what is meant for this program, and the
 /// option `env`.
 fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
-    let ours: Vec<String> = flags::variables().chain([PACKAGE.to_owned()]).collect();
+    let ours: Vec<String> =
+        flags::variables().chain([PACKAGE.to_owned(), VARIABLE.to_owned()]).collect();
     let inherited =
         env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours.as_str()));
     let mut variables = BTreeMap::new();

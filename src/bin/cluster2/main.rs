@@ -15,6 +15,7 @@ mod flags;
 mod headings;
 mod help;
 mod hinted;
+mod hold;
 mod hook;
 mod launch;
 mod line;
@@ -107,6 +108,9 @@ impl From<io::Error> for Failed {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = hold::run() {
+        return code;
+    }
     let matches = args::command().get_matches();
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,6 +14,8 @@ use std::time::Duration;
 use std::{fs, io};
 
 use clap::ArgMatches;
+use cluster2_rs::os::handover::VARIABLE;
+use cluster2_rs::os::origin::working_directory_by_symlink;
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::remote;
 
@@ -35,7 +37,7 @@ pub struct Invocation {
 impl Invocation {
     /// Reads it; to be called at the start.
     pub fn now() -> Self {
-        let directory = settings::working_directory_by_symlink();
+        let directory = working_directory_by_symlink();
         let real = env::current_dir().unwrap_or_default();
         let by_symlink = |path: PathBuf| match (&directory, path.strip_prefix(&real)) {
             (Some(directory), Ok(below)) => directory.join(below),
@@ -51,7 +53,7 @@ impl Invocation {
     /// Becomes the same command again. Returns only if that fails.
     pub fn start_again(self) -> Failed {
         let mut command = Process::new(&self.program);
-        command.args(env::args_os().skip(1));
+        command.args(env::args_os().skip(1)).env_remove(VARIABLE);
         if let Some(package) = self.package {
             command.env(PACKAGE, package);
         }

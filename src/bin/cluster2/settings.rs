@@ -6,6 +6,7 @@ use std::{env, fs, io};
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Port};
 use cluster2_rs::error::ClusterError;
+use cluster2_rs::os::origin::working_directory_by_symlink;
 use serde_json::{Map, Value};
 
 use super::{Failed, flags};
@@ -107,18 +108,6 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
         return Err(Failed::usage(format!("{origin} must be a text that is not empty; got \"\"")));
     }
     absolute(Path::new(named))
-}
-
-/// Returns the working directory by the name that the user gave it, if a symlink is in it: after a
-/// deploy, the symlink's new target is meant. The shell sets it in `PWD`, which is believed only if
-/// it leads to the present directory.
-pub fn working_directory_by_symlink() -> Option<PathBuf> {
-    let named = PathBuf::from(env::var_os("PWD")?);
-    let real = env::current_dir().ok()?;
-    let leads_here = named.is_absolute()
-        && named != real
-        && named.canonicalize().is_ok_and(|found| found == real);
-    leads_here.then_some(named)
 }
 
 /// Makes a path absolute, by the name that the user gave the working directory.

@@ -9,8 +9,8 @@ use cluster2_rs::embedder::Failure;
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
-use cluster2_rs::os::process;
 use cluster2_rs::os::terminal::{SignalSender, Terminal};
+use cluster2_rs::os::{handover, holder, process};
 use cluster2_rs::remote;
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
@@ -45,6 +45,7 @@ pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
 
 fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     log::start();
+    handover::receive();
     // A launcher may have left signals blocked, which would never arrive.
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
@@ -77,10 +78,16 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     await_predecessor(&config, &mut signals, &console)?;
     let master = Master::start(config, launch, app, Arc::new(embedder)).map_err(failed)?;
     console.note(greeting);
-    serve(signals, meanings, &master, &console);
+    let is_leaving = serve(&mut signals, meanings, &master, &console);
     drop(console);
     handled.wait();
     written.wait();
+    // Only where another master has taken over. What came lately is for that one.
+    let late = signals.pending().map(|origin| origin.signal).filter(|signal| *signal != SIGCHLD);
+    late.chain(is_leaving.then_some(SIGTERM)).for_each(holder::pass_on);
+    if let Some(error) = holder::become_planned() {
+        return Err(Failed::new(format!("this process cannot stay: {error}")));
+    }
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
     if restart.is_asked() && failure.is_none() {
         return Err(invocation.start_again());
@@ -190,8 +197,8 @@ fn sender(origin: &Origin) -> SignalSender {
     }
 }
 
-/// Executes signals until the cluster has ended.
-fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Console) {
+/// Executes signals until the cluster has ended. Returns whether one asked for that.
+fn serve(signals: &mut Signals, meanings: Meanings, master: &Master, console: &Console) -> bool {
     let mut leaving: Option<Instant> = None;
     for origin in signals.forever() {
         match (meanings.of(&origin), leaving) {
@@ -214,4 +221,5 @@ fn serve(mut signals: Signals, meanings: Meanings, master: &Master, console: &Co
             (Meaning::Shutdown | Meaning::Nothing, _) => {}
         }
     }
+    leaving.is_some()
 }

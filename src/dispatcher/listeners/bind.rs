@@ -76,9 +76,9 @@ impl ListenerSet {
         if !self.is_admitting() {
             return Ok(());
         }
-        let Some(entry) =
-            self.entries.get_mut(&id).filter(|entry| entry.listener.file().is_some_and(is_lost))
-        else {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| {
+            !entry.listener.is_inherited() && entry.listener.file().is_some_and(is_lost)
+        }) else {
             return Ok(());
         };
         let again = entry.listener.bind_again(backlog(&entry.wanted))?;
@@ -123,6 +123,9 @@ impl ListenerSet {
             return Err(Errno::CANCELED.into());
         }
         let backlog = backlog(wanted);
+        if let Some(id) = self.adopt(wanted, address, backlog)? {
+            return Ok(id);
+        }
         let listener = match inherited::find(address).map_err(io::Error::other)? {
             Some(found) => match self.entries.iter().find(|(_, entry)| entry.is(&found)) {
                 // Asked for in another way.
@@ -137,7 +140,7 @@ impl ListenerSet {
     }
 
     /// Enters a listener, and returns its number.
-    fn add(&mut self, wanted: Wanted, listener: Listener) -> ListenerId {
+    pub(super) fn add(&mut self, wanted: Wanted, listener: Listener) -> ListenerId {
         self.last += 1;
         self.entries.insert(self.last, Entry::new(self.last, wanted, listener));
         self.last

@@ -33,6 +33,10 @@ pub(super) struct Entry {
     pub(super) paused_until: Option<Millis>,
     /// Nobody new gets in, and it is closed then. An inherited one stays.
     pub(super) closes_at: Option<Millis>,
+    /// Its number at the former master, if it came from one.
+    pub(super) key: Option<ListenerId>,
+    /// Another master accepts.
+    pub(super) is_left: bool,
 }
 
 impl Entry {
@@ -46,12 +50,14 @@ impl Entry {
             bit: None,
             paused_until: None,
             closes_at: None,
+            key: None,
+            is_left: false,
         }
     }
 
     /// Whether this is the same inherited socket.
     pub(super) fn is(&self, found: &Listener) -> bool {
-        self.listener.is_inherited() && self.listener.address() == found.address()
+        self.listener.is_of_service_manager() && self.listener.address() == found.address()
     }
 
     /// Whether it was asked for by the same words, whatever the backlog.

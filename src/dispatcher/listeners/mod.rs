@@ -11,9 +11,12 @@ mod bind;
 mod closing;
 mod entry;
 mod inherited;
+mod legacy;
+mod lent;
 mod set;
 mod shared;
 mod watch;
 
+pub use legacy::LegacySocket;
 pub use set::ListenerSet;
 pub(super) use watch::{Finding, Interest};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::listeners::entry::{Entry, bound_address};
+use crate::dispatcher::listeners::legacy::LegacySocket;
 use crate::dispatcher::listeners::watch::Interest;
 use crate::dispatcher::token::Token;
 use crate::os::address::Address;
@@ -34,6 +35,10 @@ pub struct ListenerSet {
     pub(super) loose: bool,
     /// Whether workers accept by themselves from TCP sockets.
     pub(super) shares: bool,
+    /// Sockets of a former master that nobody has asked for yet.
+    pub(super) legacy: Vec<LegacySocket>,
+    /// Whether another master has all sockets too.
+    pub(super) lent: bool,
     /// Connections of listeners that had to go, for those that took their place.
     pub(super) rescued: Vec<Connection>,
 }
@@ -126,6 +131,7 @@ impl ListenerSet {
         for (id, entry) in &mut self.entries {
             entry.paused_until = entry.paused_until.filter(|until| *until > now);
             let is_left_alone = !admits && entry.listener.is_inherited();
+            let is_left_alone = is_left_alone || entry.is_left;
             let is_off = is_left_alone || entry.paused_until.is_some() || entry.closes_at.is_some();
             let wanted = if is_off { Interest::Off } else { interest(*id) };
             let token = Token::Listener(*id).data();

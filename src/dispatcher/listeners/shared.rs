@@ -44,7 +44,7 @@ impl ListenerSet {
         });
         let socket = socket.ok()?;
         entry.bit = Some(bit);
-        Some((SharedSocket { bit, inherited: entry.listener.is_inherited() }, socket))
+        Some((SharedSocket { bit, inherited: entry.listener.is_of_service_manager() }, socket))
     }
 
     /// Checks the guarded sockets for which it is time. `progress` returns how many connections the

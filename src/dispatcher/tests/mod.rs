@@ -6,6 +6,7 @@ mod departure;
 mod guard;
 mod load;
 mod played;
+mod relay;
 mod reports;
 mod still;
 mod thread;

@@ -46,7 +46,7 @@ impl Still {
         Self::of(ListenerSet::default().with_sharing(), Balance::LeastConnections)
     }
 
-    fn of(listeners: ListenerSet, policy: Balance) -> Self {
+    pub(super) fn of(listeners: ListenerSet, policy: Balance) -> Self {
         let (listeners, port) = listener_set(listeners);
         let wake = Arc::new(Waker::new().unwrap());
         let (requests, inbox) = channel();

@@ -6,6 +6,7 @@ mod reload;
 mod reload_failures;
 mod samples;
 mod shutdown;
+mod upgrade;
 
 use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};

@@ -5,11 +5,16 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::os::accept_queue::{accept, stop_listening};
+use crate::os::scoreboard::Header;
 use crate::protocol::{ListenerId, SharedSocket};
 
 /// The sockets, also for the orphan watch, which ends them while the event loop is stuck.
-#[derive(Debug, Clone, Default)]
-pub(in crate::worker) struct SharedSockets(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub(in crate::worker) struct SharedSockets {
+    /// Says whether another master has them too.
+    header: Header,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,6 +24,10 @@ struct State {
 }
 
 impl SharedSockets {
+    pub(super) fn new(header: Header) -> Self {
+        Self { header, state: Arc::default() }
+    }
+
     pub(super) fn insert(&self, listener: ListenerId, shared: SharedSocket, socket: OwnedFd) {
         self.state().sockets.insert(listener, (shared, Arc::new(socket)));
     }
@@ -37,11 +46,12 @@ impl SharedSockets {
 
     /// The master is gone: takes the connections that wait, and ends the listening for all who have
     /// the sockets, as that of the master's other sockets ended with it. Others will accept from
-    /// inherited ones.
+    /// inherited ones, and from all that another master has.
     pub(in crate::worker) fn end(&self) {
+        let are_lent = self.header.are_sockets_lent();
         let mut state = self.state();
         for (listener, (shared, socket)) in std::mem::take(&mut state.sockets) {
-            if shared.inherited {
+            if shared.inherited || are_lent {
                 continue;
             }
             let waiting = std::iter::from_fn(|| accept(&*socket).ok());
@@ -55,6 +65,6 @@ impl SharedSockets {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

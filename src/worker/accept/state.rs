@@ -66,8 +66,8 @@ impl Acceptor {
     pub(in crate::worker) fn new(row: Row, waker: Waker) -> Self {
         Self {
             peers: Peers::new(row.clone()),
+            sockets: SharedSockets::new(row.board().header()),
             row,
-            sockets: SharedSockets::default(),
             served: Vec::new(),
             accepted: VecDeque::new(),
             waker: Rc::new(waker),

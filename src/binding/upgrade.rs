@@ -1,0 +1,19 @@
+//! What a change of masters needs of the process itself.
+
+use napi_derive::napi;
+
+use crate::os::{handover, holder};
+
+/// In a process that another master started to take over: takes what it inherited. Does nothing in
+/// any other process.
+#[napi]
+pub fn receive_handover() {
+    handover::receive();
+}
+
+/// After another master has taken over: becomes the program that keeps this pid. Returns why that
+/// failed, or nothing where it is not needed.
+#[napi]
+pub fn become_holder() -> Option<String> {
+    holder::become_planned().map(|error| error.to_string())
+}

@@ -1,0 +1,114 @@
+//! Sockets that two masters have while one takes over from the other.
+//!
+//! What always holds: nothing is done to such a socket that the other master would notice: as with
+//! those of a service manager, it is only accepted from, or left alone. The path of a unix socket
+//! belongs to the master that has the socket alone.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::dispatcher::listeners::legacy::LegacySocket;
+use crate::dispatcher::listeners::set::ListenerSet;
+use crate::os::address::Address;
+use crate::os::listener::Listener;
+use crate::protocol::{ListenerId, Wanted};
+
+/// The heir's part.
+impl ListenerSet {
+    /// Takes these sockets when they are asked for, instead of binding others.
+    pub fn with_legacy(self, legacy: Vec<LegacySocket>) -> Self {
+        Self { legacy, lent: true, ..self }
+    }
+
+    /// Enters the former master's socket for `wanted`, if there is one: the one that was asked for
+    /// by the same words, or one that listens on `address`.
+    pub(super) fn adopt(
+        &mut self,
+        wanted: &Wanted,
+        address: &Address,
+        backlog: i32,
+    ) -> io::Result<Option<ListenerId>> {
+        let same = |legacy: &LegacySocket| {
+            Wanted { backlog: legacy.wanted.backlog, ..wanted.clone() } == legacy.wanted
+        };
+        let serves = |legacy: &LegacySocket| {
+            let copy = legacy.socket.try_clone().and_then(|fd| Listener::adopt(fd, true, 0));
+            copy.is_ok_and(|listener| listener.address().serves(address))
+        };
+        let place = self.legacy.iter().position(same);
+        let Some(place) = place.or_else(|| self.legacy.iter().position(serves)) else {
+            return Ok(None);
+        };
+        let LegacySocket { key, inherited, socket, .. } = self.legacy.swap_remove(place);
+        let listener = Listener::adopt(socket, inherited, backlog)?;
+        tracing::info!(address = %listener.address(), "listening on a socket of the former master");
+        let id = self.add(wanted.clone(), listener);
+        self.entries.entry(id).and_modify(|entry| entry.key = Some(key));
+        Ok(Some(id))
+    }
+
+    /// The listeners that came from a former master, each with its number there.
+    pub(in crate::dispatcher) fn keys(&self) -> Vec<(ListenerId, ListenerId)> {
+        let keys = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
+        keys.filter_map(|(id, entry)| Some((*id, entry.key?))).collect()
+    }
+
+    /// Returns the listener that has this number at the former master.
+    pub(in crate::dispatcher) fn by_key(&self, key: ListenerId) -> Option<ListenerId> {
+        self.entries.iter().find(|(_, entry)| entry.key == Some(key)).map(|(id, _)| *id)
+    }
+
+    /// The sockets that came from a former master are this one's alone; those that nobody asked for
+    /// are closed here.
+    pub(in crate::dispatcher) fn own(&mut self) {
+        self.legacy.clear();
+        self.lent = false;
+        let admits = self.is_admitting();
+        for entry in self.entries.values_mut() {
+            entry.listener.set_lent(false);
+            if !admits {
+                entry.refuse_new();
+            }
+        }
+    }
+}
+
+/// The predecessor's part.
+impl ListenerSet {
+    /// Sets whether another master has all sockets too.
+    pub(in crate::dispatcher) fn lend(&mut self, lent: bool) {
+        self.lent = lent;
+        for entry in self.entries.values_mut() {
+            entry.listener.set_lent(lent);
+            entry.is_left &= lent;
+        }
+    }
+
+    /// Returns copies of all sockets that admit.
+    pub(in crate::dispatcher) fn copies(&self) -> io::Result<Vec<LegacySocket>> {
+        let open = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
+        open.map(|(id, entry)| {
+            Ok(LegacySocket {
+                key: *id,
+                wanted: entry.wanted.clone(),
+                inherited: entry.listener.is_of_service_manager(),
+                socket: entry.listener.as_fd().try_clone_to_owned()?,
+            })
+        })
+        .collect()
+    }
+
+    /// From now on the other master alone accepts from `listener`.
+    pub(in crate::dispatcher) fn leave(&mut self, listener: ListenerId) {
+        if let Some(entry) = self.entries.get_mut(&listener) {
+            entry.is_left = true;
+        }
+    }
+
+    /// The other master has no part in `listener`.
+    pub(in crate::dispatcher) fn keep(&mut self, listener: ListenerId) {
+        if let Some(entry) = self.entries.get_mut(&listener) {
+            entry.listener.set_lent(false);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The part of the master that is replaced.
+
+use crate::clock::Millis;
+use crate::protocol::ListenerId;
+use crate::protocol::handover::{FromHeir, PROTOCOL, ToHeir};
+use crate::protocol::worker::Exit;
+
+/// How long an heir whose workers are ready may take to answer commands, milliseconds.
+const TAKE_OVER_WITHIN: Millis = 5_000;
+/// How long an heir may take to end after a request or a signal, beyond the drain of its workers.
+const END_WITHIN: Millis = 5_000;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum PredecessorEvent {
+    /// The heir said something.
+    Message(FromHeir),
+    /// The heir says nothing more.
+    Closed,
+    /// The heir's process is gone. `lines`: what it wrote last, before it could speak.
+    Exited { exit: Exit, lines: Vec<String> },
+    /// This cluster is about to end.
+    Cancel { reason: String },
+    /// The last worker of this master is gone.
+    Drained,
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum PredecessorAction {
+    /// Say something to the heir.
+    Send(ToHeir),
+    /// Send SIGTERM to the heir.
+    Terminate,
+    /// Send SIGKILL to the heir.
+    Kill,
+    /// Drain all workers; connections of these listeners go to the heir. Close the other listeners.
+    /// `monitor`: the heir has the monitor's socket too.
+    StepDown { adopted: Vec<ListenerId>, monitor: bool },
+    /// The heir ends: keep the connections that are left.
+    Keep,
+    /// The heir is gone, and everything is this master's alone again.
+    Reclaim,
+    /// The heir is gone although this master had stepped down: start workers again.
+    Return,
+    /// Tell the users.
+    Announce(Step),
+    /// The upgrade is over. Nothing follows.
+    Finish(Result<(), String>),
+}
+
+/// What users are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// So many workers of the heir are ready.
+    Progress { ready: u32, target: u32 },
+    /// The heir answers commands.
+    TookOver,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// The heir starts its workers.
+    Starting {
+        until: Millis,
+    },
+    /// The heir is about to answer commands.
+    TakingOver {
+        adopted: Vec<ListenerId>,
+        until: Millis,
+    },
+    /// It is called off; the heir is on its way out. Without a reason, its end will be the reason.
+    CalledOff {
+        reason: Option<String>,
+        next: Force,
+        until: Millis,
+    },
+    /// The workers drain. `leaving`: the heir ends on purpose.
+    SteppedDown {
+        leaving: bool,
+    },
+    Over,
+}
+
+/// What an heir gets that does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Force {
+    Terminate,
+    Kill,
+    Nothing,
+}
+
+/// One upgrade, in the master that is replaced.
+#[derive(Debug)]
+pub(crate) struct Predecessor {
+    state: State,
+    /// Whether the heir has said anything.
+    has_heard: bool,
+    /// How long a drain takes at most.
+    drain_within: Millis,
+    timeout: Millis,
+    actions: Vec<PredecessorAction>,
+}
+
+impl Predecessor {
+    /// The heir was started at `now`, and has to be ready within `timeout`. `drain_within`: how long
+    /// its workers may take for what they have, if it is called off.
+    pub(crate) fn begin(now: Millis, timeout: Millis, drain_within: Millis) -> Self {
+        let state = State::Starting { until: now.saturating_add(timeout) };
+        Self { state, has_heard: false, drain_within, timeout, actions: Vec::new() }
+    }
+
+    /// Takes one event at `now`. Returns what to do, in order.
+    pub(crate) fn on_event(
+        &mut self,
+        event: PredecessorEvent,
+        now: Millis,
+    ) -> Vec<PredecessorAction> {
+        match event {
+            PredecessorEvent::Message(message) => self.on_message(message, now),
+            PredecessorEvent::Closed => self.on_closed(now),
+            PredecessorEvent::Exited { exit, lines } => self.on_exited(exit, &lines),
+            PredecessorEvent::Cancel { reason } if self.may_be_undone() => {
+                self.call_off(reason, now);
+            }
+            PredecessorEvent::Drained if self.has_stepped_down() => self.finish(Ok(())),
+            PredecessorEvent::Tick => self.on_tick(now),
+            PredecessorEvent::Cancel { .. } | PredecessorEvent::Drained => {}
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When to send `Tick`.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        match &self.state {
+            State::Starting { until } | State::TakingOver { until, .. } => Some(*until),
+            State::CalledOff { next: Force::Nothing, .. } => None,
+            State::CalledOff { until, .. } => Some(*until),
+            State::SteppedDown { .. } | State::Over => None,
+        }
+    }
+
+    /// Whether the heir has everything, and this master's workers only drain.
+    pub(crate) fn has_stepped_down(&self) -> bool {
+        matches!(self.state, State::SteppedDown { .. })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Where it is, as a status shows it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.state {
+            State::Starting { .. } => "starting",
+            State::TakingOver { .. } => "taking over",
+            State::CalledOff { .. } => "called off",
+            State::SteppedDown { .. } | State::Over => "draining",
+        }
+    }
+
+    fn may_be_undone(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::TakingOver { .. })
+    }
+
+    fn on_message(&mut self, message: FromHeir, now: Millis) {
+        self.has_heard = true;
+        match (message, &mut self.state) {
+            (FromHeir::Hello { protocol, version }, State::Starting { .. })
+                if protocol != PROTOCOL =>
+            {
+                let reason = format!(
+                    "cluster2-rs {version} hands over by another protocol ({protocol}, here \
+                     {PROTOCOL}): restart instead"
+                );
+                self.call_off(reason, now);
+            }
+            (FromHeir::Progress { ready, target }, State::Starting { .. }) => {
+                self.actions.push(PredecessorAction::Announce(Step::Progress { ready, target }));
+            }
+            (FromHeir::Ready { adopted }, State::Starting { .. }) => {
+                self.send(ToHeir::TakeOver);
+                self.state = State::TakingOver { adopted, until: now + TAKE_OVER_WITHIN };
+            }
+            (FromHeir::TookOver { monitor }, State::TakingOver { adopted, .. }) => {
+                let adopted = std::mem::take(adopted);
+                self.state = State::SteppedDown { leaving: false };
+                self.actions.push(PredecessorAction::StepDown { adopted, monitor });
+                self.send(ToHeir::Commit);
+                self.actions.push(PredecessorAction::Announce(Step::TookOver));
+            }
+            (FromHeir::Refused { reason }, State::Starting { .. } | State::TakingOver { .. }) => {
+                self.call_off(reason, now);
+            }
+            (FromHeir::Leaving, State::SteppedDown { leaving }) => {
+                *leaving = true;
+                self.actions.push(PredecessorAction::Keep);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_closed(&mut self, now: Millis) {
+        if self.may_be_undone() {
+            let until = now + END_WITHIN;
+            self.state = State::CalledOff { reason: None, next: Force::Terminate, until };
+        }
+    }
+
+    fn on_exited(&mut self, exit: Exit, lines: &[String]) {
+        let how = format!("the new master {}{}", exit.describe(), describe(lines));
+        match &self.state {
+            State::Starting { .. } | State::TakingOver { .. } => {
+                self.actions.push(PredecessorAction::Reclaim);
+                self.finish(Err(how));
+            }
+            State::CalledOff { reason: None, .. } => {
+                self.actions.push(PredecessorAction::Reclaim);
+                self.finish(Err(how));
+            }
+            State::CalledOff { reason: Some(reason), .. } => {
+                let lines = if self.has_heard { String::new() } else { describe(lines) };
+                let reason = format!("{reason}{lines}");
+                self.actions.push(PredecessorAction::Reclaim);
+                self.finish(Err(reason));
+            }
+            State::SteppedDown { leaving: false } => {
+                self.actions.push(PredecessorAction::Reclaim);
+                self.actions.push(PredecessorAction::Return);
+                self.finish(Err(format!("{how}, and the old one runs again")));
+            }
+            State::SteppedDown { leaving: true } | State::Over => {}
+        }
+    }
+
+    fn on_tick(&mut self, now: Millis) {
+        if self.deadline().is_none_or(|until| until > now) {
+            return;
+        }
+        match &mut self.state {
+            State::Starting { .. } => {
+                let seconds = self.timeout as f64 / 1_000.0;
+                self.call_off(format!("the new master was not ready within {seconds} s"), now);
+            }
+            State::TakingOver { .. } => {
+                let seconds = TAKE_OVER_WITHIN / 1_000;
+                let reason = format!("the new master did not take over within {seconds} s");
+                self.call_off(reason, now);
+            }
+            State::CalledOff { next, until, .. } => {
+                *until = now + END_WITHIN;
+                match std::mem::replace(next, Force::Nothing) {
+                    Force::Terminate => {
+                        *next = Force::Kill;
+                        self.actions.push(PredecessorAction::Terminate);
+                    }
+                    Force::Kill => self.actions.push(PredecessorAction::Kill),
+                    Force::Nothing => {}
+                }
+            }
+            State::SteppedDown { .. } | State::Over => {}
+        }
+    }
+
+    /// Has the heir end. One that has said nothing may not even be a master.
+    fn call_off(&mut self, reason: String, now: Millis) {
+        self.send(ToHeir::GiveUp);
+        let (next, wait) = if self.has_heard {
+            (Force::Terminate, self.drain_within.saturating_add(END_WITHIN))
+        } else {
+            self.actions.push(PredecessorAction::Terminate);
+            (Force::Kill, END_WITHIN)
+        };
+        let until = now.saturating_add(wait);
+        self.state = State::CalledOff { reason: Some(reason), next, until };
+    }
+
+    fn send(&mut self, message: ToHeir) {
+        self.actions.push(PredecessorAction::Send(message));
+    }
+
+    fn finish(&mut self, result: Result<(), String>) {
+        self.state = State::Over;
+        self.actions.push(PredecessorAction::Finish(result));
+    }
+}
+
+/// Returns the last lines of an heir, to be appended to a sentence.
+fn describe(lines: &[String]) -> String {
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("; its last lines:\n{}", lines.join("\n"))
+    }
+}

@@ -1,0 +1,101 @@
+//! One end of the conversation of two masters.
+//!
+//! Two tasks: one reads, one writes what waits. What always holds: neither holds up the supervisor,
+//! and messages arrive in the order in which they were sent. What waits is bounded by nature: one
+//! message for each socket, and one for each step.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::os::channel::{Channel, MAX_BYTES, is_full};
+use crate::os::thread::Guard;
+
+/// Something to send.
+enum Outgoing {
+    Message(Vec<u8>, Option<OwnedFd>),
+    /// Answered once all before it was sent.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Sends to another master.
+#[derive(Debug)]
+pub(super) struct HandoverLink(mpsc::UnboundedSender<Outgoing>);
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outgoing")
+    }
+}
+
+impl HandoverLink {
+    /// Must be called on the supervisor's runtime. Calls `read` with each message that comes, and
+    /// with `None` once the other side is gone.
+    pub(super) fn start(
+        channel: Channel,
+        read: impl Fn(Option<&[u8]>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let channel = Arc::new(channel);
+        let (sender, outgoing) = mpsc::unbounded_channel();
+        let readable = channel.watchable()?;
+        let writable = channel.watchable()?;
+        tokio::spawn(receive(Arc::clone(&channel), readable, read));
+        tokio::spawn(send(channel, writable, outgoing));
+        Ok(Self(sender))
+    }
+
+    /// Sends a message, with a descriptor if one belongs to it. To a master that is gone it is lost.
+    pub(super) fn send(&self, message: Vec<u8>, fd: Option<OwnedFd>) {
+        let _ = self.0.send(Outgoing::Message(message, fd));
+    }
+
+    /// Returns what is answered once all was sent, or the other side is gone.
+    pub(super) fn flush(&self) -> oneshot::Receiver<()> {
+        let (done, flushed) = oneshot::channel();
+        let _ = self.0.send(Outgoing::Flush(done));
+        flushed
+    }
+}
+
+async fn receive(channel: Arc<Channel>, fd: AsyncFd<OwnedFd>, read: impl Fn(Option<&[u8]>)) {
+    let _guard = Guard("listening to another master");
+    let mut buffer = Box::new([0; MAX_BYTES]);
+    loop {
+        let Ok(mut ready) = fd.readable().await else { return read(None) };
+        match channel.receive_lossy(&mut buffer) {
+            // No message in this direction carries a descriptor.
+            Ok(Some(received)) => read(Some(received.bytes)),
+            Ok(None) => return read(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+            Err(_) => return read(None),
+        }
+    }
+}
+
+async fn send(
+    channel: Arc<Channel>,
+    fd: AsyncFd<OwnedFd>,
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+) {
+    let _guard = Guard("speaking to another master");
+    while let Some(next) = outgoing.recv().await {
+        match next {
+            Outgoing::Message(message, passed) => {
+                let passed = passed.as_ref().map(AsFd::as_fd);
+                while let Err(error) = channel.send(&message, passed.as_slice()) {
+                    if !is_full(&error) {
+                        tracing::debug!(%error, "another master does not listen any more");
+                        break;
+                    }
+                    let Ok(mut ready) = fd.writable().await else { return };
+                    ready.clear_ready();
+                }
+            }
+            Outgoing::Flush(done) => drop(done.send(())),
+        }
+    }
+}

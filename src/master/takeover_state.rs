@@ -1,0 +1,45 @@
+//! What a master knows of the one from which it takes over.
+
+use super::handover_link::HandoverLink;
+use super::legacy::Bequest;
+use crate::dispatcher::{Dispatcher, Request};
+use crate::handover::Heir;
+use crate::os::channel::Channel;
+use crate::os::handover::Inheritance;
+use crate::protocol::handover::Legacy;
+use crate::supervision::Supervisor;
+
+/// One take-over.
+pub(super) struct Takeover {
+    pub(super) machine: Heir,
+    pub(super) link: HandoverLink,
+    /// The predecessor's version of cluster2-rs.
+    pub(super) version: String,
+    pub(super) predecessor: u32,
+    /// Whether the dispatcher was asked what was adopted.
+    pub(super) is_asked: bool,
+    /// How many workers of the predecessor are left.
+    pub(super) draining: u32,
+}
+
+/// What the task of an heir begins with.
+pub(super) struct Heirloom {
+    pub(super) messages: Channel,
+    pub(super) legacy: Legacy,
+}
+
+impl Heirloom {
+    /// Gives `supervisor` and `dispatcher` what is for them. Returns also where the holder is told
+    /// who is master.
+    pub(super) fn unpack(
+        bequest: Bequest,
+        supervisor: &mut Supervisor,
+        dispatcher: &Dispatcher,
+    ) -> (Option<Channel>, Self) {
+        let Bequest { inheritance, legacy, .. } = bequest;
+        let Inheritance { messages, connections, holder, .. } = inheritance;
+        supervisor.continue_from(legacy.last_id, &legacy.generations);
+        dispatcher.send(Request::Relay { channel: connections, is_heir: true });
+        (holder, Self { messages, legacy })
+    }
+}

@@ -1,0 +1,178 @@
+//! The process of an heir, and what it inherits from the master that started it.
+//!
+//! A master is started by a fork, as any program is by another: a working directory of its own and
+//! further descriptors need that. It happens once in an upgrade.
+//!
+//! | descriptor | what |
+//! | --- | --- |
+//! | 2 | a pipe to the predecessor, until the heir takes what it inherits |
+//! | 3 | messages of the two masters |
+//! | 4 | connections |
+//! | 5 | the standard error that the heir gets |
+//! | 6 | the holder of the first master's pid, if there is one |
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use rustix::io::FdFlags;
+use rustix::net::SocketType;
+use rustix::process::{Pid, PidfdFlags};
+
+use super::channel::Channel;
+use super::descriptors::by_number;
+use super::process;
+use super::spawn::{Child, keep_from_children};
+
+/// The variable that makes a process an heir.
+pub const VARIABLE: &str = "CLUSTER2_HEIR";
+const MESSAGES: RawFd = 3;
+const CONNECTIONS: RawFd = 4;
+const ERRORS: RawFd = 5;
+const HOLDER: RawFd = 6;
+const STDIN: RawFd = 0;
+const STDOUT: RawFd = 1;
+const STDERR: RawFd = 2;
+
+/// A program to run.
+#[derive(Debug, Clone)]
+pub struct HeirCommand {
+    /// The program, searched in the `PATH` of `env` unless it has a slash, and its arguments.
+    pub args: Vec<OsString>,
+    /// The whole environment.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Working directory.
+    pub cwd: PathBuf,
+}
+
+/// Starts `command` with these ends. Returns its process, and what it writes to standard error until
+/// it is a master.
+pub fn start(
+    command: &HeirCommand,
+    messages: &Channel,
+    connections: &Channel,
+    holder: Option<BorrowedFd<'_>>,
+) -> io::Result<(Child, PipeReader)> {
+    let (lines, errors) = io::pipe()?;
+    let standard = by_number(STDERR)?;
+    // Node marks its standard descriptors close-on-exec.
+    let passed = [
+        (STDIN, Some(by_number(STDIN)?)),
+        (STDOUT, Some(by_number(STDOUT)?)),
+        (MESSAGES, Some(messages.as_fd())),
+        (CONNECTIONS, Some(connections.as_fd())),
+        (ERRORS, Some(standard)),
+        (HOLDER, holder),
+    ];
+    // What `Command` opens itself must not have one of those numbers.
+    let mut occupied = vec![std::fs::File::open("/dev/null")?];
+    while occupied.last().is_some_and(|file| file.as_raw_fd() <= HOLDER) {
+        occupied.push(std::fs::File::open("/dev/null")?);
+    }
+    let above = |fd| rustix::io::fcntl_dupfd_cloexec(fd, HOLDER + 1);
+    let mut sources: Vec<(RawFd, OwnedFd)> = Vec::new();
+    for (target, fd) in passed {
+        match fd.map(above) {
+            Some(Err(rustix::io::Errno::BADF)) => {}
+            Some(source) => sources.push((target, source?)),
+            None => {}
+        }
+    }
+    keep_from_children();
+    let (program, args) = command.args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut starting = Command::new(program);
+    starting.args(args).env_clear().envs(&command.env).env(VARIABLE, "1").current_dir(&command.cwd);
+    starting.stderr(Stdio::from(errors));
+    let moves: Vec<_> = sources.iter().map(|(target, fd)| (fd.as_raw_fd(), *target)).collect();
+    let place = move || {
+        for (source, target) in &moves {
+            // SAFETY: no memory is passed. Sources are above all targets, so none is overwritten.
+            if unsafe { libc::dup2(*source, *target) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it only calls `dup2`, which is async-signal-safe, and allocates
+    // nothing.
+    unsafe { starting.pre_exec(place) };
+    let child = starting.spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+    // The number cannot have been reused: only this process may reap its child, and it has not.
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).inspect_err(|_| {
+        if let Err(error) = process::discard_by_number(pid) {
+            tracing::error!(%error, "cannot end a process that is not supervised");
+        }
+    })?;
+    Ok((Child { pid: child.id(), pidfd }, lines))
+}
+
+/// What an heir inherits.
+#[derive(Debug)]
+pub struct Inheritance {
+    /// The heir's end for messages.
+    pub messages: Channel,
+    /// The heir's end for connections.
+    pub connections: Channel,
+    /// Where to tell the holder of the first master's pid who is master.
+    pub holder: Option<Channel>,
+    /// What standard error becomes.
+    errors: Option<OwnedFd>,
+}
+
+static INHERITANCE: Mutex<Option<Inheritance>> = Mutex::new(None);
+
+/// Takes over the descriptors of an heir, close-on-exec, and keeps them for [`claim`]. Does nothing
+/// in any other process. Only the first call in a process may do something.
+pub fn receive() {
+    if env::var_os(VARIABLE).is_none_or(|value| value != "1") {
+        return;
+    }
+    let mut place = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
+    if place.is_none() {
+        *place = inherit();
+    }
+}
+
+fn inherit() -> Option<Inheritance> {
+    let is_ours = |fd| {
+        let fd = by_number(fd).ok()?;
+        let kind = rustix::net::sockopt::socket_type(fd).ok()?;
+        let peer = rustix::net::sockopt::socket_peercred(fd).ok()?;
+        (kind == SocketType::SEQPACKET && peer.uid == rustix::process::getuid()).then_some(())
+    };
+    is_ours(MESSAGES)?;
+    is_ours(CONNECTIONS)?;
+    Some(Inheritance {
+        messages: Channel::from(take(MESSAGES)?),
+        connections: Channel::from(take(CONNECTIONS)?),
+        errors: take(ERRORS),
+        holder: is_ours(HOLDER).and_then(|()| take(HOLDER)).map(Channel::from),
+    })
+}
+
+fn take(fd: RawFd) -> Option<OwnedFd> {
+    rustix::io::fcntl_setfd(by_number(fd).ok()?, FdFlags::CLOEXEC).ok()?;
+    // SAFETY: open, as the call above showed, and passed to this process by its predecessor. It is
+    // taken once, under the lock.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Returns what this process inherits as an heir, once. Standard error becomes the real one.
+pub fn claim() -> Option<Inheritance> {
+    let mut claimed = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    if let Some(errors) = claimed.errors.take()
+        && let Err(error) = rustix::stdio::dup2_stderr(errors)
+    {
+        tracing::warn!(%error, "standard error stays with the former master");
+    }
+    Some(claimed)
+}

@@ -1,0 +1,312 @@
+//! What two masters say to each other when one takes over from the other: the *predecessor* and its
+//! *heir*.
+//!
+//! Messages are JSON, one in each packet of a socket pair; some carry one descriptor. Connections
+//! travel on a second pair, in the frames of `connections`. The listener in such a frame is always
+//! the predecessor's number.
+//!
+//! What always holds: an unknown field is ignored, and so is an unknown message. Only another
+//! [`PROTOCOL`] is refused. So a later version may add to this conversation, and no more.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::messages::{ListenerId, Wanted};
+use super::status::Totals;
+
+/// The version of the conversation. Two masters of another one do not understand each other.
+pub(crate) const PROTOCOL: u32 = 1;
+/// Slots in [`Legacy`], and sockets of one predecessor; more than a cluster has.
+pub(crate) const MOST: usize = 4_096;
+/// Characters of a reason that one master gives the other.
+const MAX_TEXT: usize = 2_000;
+
+/// From the predecessor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum ToHeir {
+    /// The first message.
+    Legacy(Legacy),
+    /// A socket or file, whose descriptor comes along.
+    Item(Item),
+    /// All of it was sent.
+    Complete,
+    /// The health check was switched.
+    Switched {
+        /// Whether it is off now.
+        disabled: bool,
+        /// Who asked, in words.
+        by: String,
+    },
+    /// Answer commands and the monitor from now on, then say `TookOver`.
+    TakeOver,
+    /// The sockets are yours alone. The predecessor's workers drain.
+    Commit,
+    /// It is called off: give your connections back, and end.
+    GiveUp,
+    /// What the predecessor counted so far.
+    Counted {
+        /// Its totals.
+        totals: CarriedTotals,
+        /// How many of its workers are left.
+        workers: u32,
+    },
+    /// Nothing is left here: neither a worker nor a connection.
+    Done,
+    /// Sent by a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// From the heir.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum FromHeir {
+    /// The first message: it has begun.
+    Hello {
+        /// Its [`PROTOCOL`].
+        protocol: u32,
+        /// Its version of cluster2-rs.
+        version: String,
+    },
+    /// How many of its workers are ready.
+    Progress {
+        /// Ready workers.
+        ready: u32,
+        /// How many there should be.
+        target: u32,
+    },
+    /// All its workers are ready, and have been for a while.
+    Ready {
+        /// The listeners that it serves. The others are the predecessor's alone.
+        adopted: Vec<ListenerId>,
+    },
+    /// It will not take over.
+    Refused {
+        /// Why, in words.
+        reason: String,
+    },
+    /// It answers commands.
+    TookOver {
+        /// Whether it has the monitor's socket too.
+        #[serde(default)]
+        monitor: bool,
+    },
+    /// The health check was switched.
+    Switched {
+        /// Whether it is off now.
+        disabled: bool,
+        /// Who asked, in words.
+        by: String,
+    },
+    /// It ends, as it was asked to.
+    Leaving,
+    /// Sent by a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What the predecessor has besides sockets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Legacy {
+    /// Its [`PROTOCOL`].
+    pub(crate) protocol: u32,
+    /// Its version of cluster2-rs.
+    pub(crate) version: String,
+    /// The id of its newest worker.
+    pub(crate) last_id: u32,
+    /// How many workers each slot ever had.
+    pub(crate) generations: Vec<u32>,
+    /// Whether the health check is switched off.
+    pub(crate) disabled: bool,
+    /// What it has counted.
+    pub(crate) totals: CarriedTotals,
+}
+
+/// Something whose descriptor is passed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub(crate) enum Item {
+    /// A listening socket of the app.
+    Listener {
+        /// The predecessor's number.
+        id: ListenerId,
+        /// What its workers asked for.
+        wanted: Wanted,
+        /// Whether a service manager has it too.
+        inherited: bool,
+    },
+    /// A socket that a service manager passed.
+    Passed {
+        /// Its name there.
+        name: String,
+    },
+    /// The monitor's socket.
+    Monitor,
+    /// The control socket.
+    Control,
+    /// The lock of the `pids` directory.
+    Lock,
+    /// Sent by a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// [`Totals`] on their way to another master.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CarriedTotals {
+    connections: u64,
+    timed_out: u64,
+    requests: u64,
+    handed: u64,
+    reclaimed: u64,
+    moved: u64,
+    retried: u64,
+    deaths: BTreeMap<String, u64>,
+    reloads: u64,
+    reloads_failed: u64,
+    drains: u64,
+    drained_for: u64,
+    drain_buckets: Vec<u64>,
+}
+
+impl From<&Totals> for CarriedTotals {
+    fn from(totals: &Totals) -> Self {
+        Self {
+            connections: totals.connections,
+            timed_out: totals.timed_out,
+            requests: totals.requests,
+            handed: totals.handed,
+            reclaimed: totals.reclaimed,
+            moved: totals.moved,
+            retried: totals.retried,
+            deaths: totals
+                .deaths
+                .iter()
+                .map(|(word, count)| ((*word).to_owned(), *count))
+                .collect(),
+            reloads: totals.reloads,
+            reloads_failed: totals.reloads_failed,
+            drains: totals.drains.count,
+            drained_for: totals.drains.total,
+            drain_buckets: totals.drains.buckets.to_vec(),
+        }
+    }
+}
+
+impl CarriedTotals {
+    /// Adds them to the totals of another master. `words`: the reasons of deaths that are known
+    /// here; others are left out.
+    pub(crate) fn add_to(&self, totals: &mut Totals, words: &[&'static str]) {
+        totals.connections = totals.connections.saturating_add(self.connections);
+        totals.timed_out = totals.timed_out.saturating_add(self.timed_out);
+        totals.requests = totals.requests.saturating_add(self.requests);
+        totals.handed = totals.handed.saturating_add(self.handed);
+        totals.reclaimed = totals.reclaimed.saturating_add(self.reclaimed);
+        totals.moved = totals.moved.saturating_add(self.moved);
+        totals.retried = totals.retried.saturating_add(self.retried);
+        totals.reloads = totals.reloads.saturating_add(self.reloads);
+        totals.reloads_failed = totals.reloads_failed.saturating_add(self.reloads_failed);
+        for word in words {
+            if let Some(count) = self.deaths.get(*word) {
+                let known = totals.deaths.entry(word).or_default();
+                *known = known.saturating_add(*count);
+            }
+        }
+        let drains = &mut totals.drains;
+        drains.count = drains.count.saturating_add(self.drains);
+        drains.total = drains.total.saturating_add(self.drained_for);
+        for (bucket, count) in drains.buckets.iter_mut().zip(&self.drain_buckets) {
+            *bucket = bucket.saturating_add(*count);
+        }
+    }
+}
+
+/// Returns the packet of a message. Texts in it were shortened by [`shorten`], so that it fits.
+pub(crate) fn print(message: &impl Serialize) -> Vec<u8> {
+    // Writing plain structs to memory cannot fail; nobody would read an empty packet.
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+/// Returns `text` at a length that fits into a message.
+pub(crate) fn shorten(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+/// Reads a message that came with `fds` descriptors. `None`: it makes no sense.
+pub(crate) fn to_heir(packet: &[u8], fds: usize) -> Option<ToHeir> {
+    let message: ToHeir = serde_json::from_slice(packet).ok()?;
+    let most = usize::from(matches!(message, ToHeir::Item(_) | ToHeir::Unknown));
+    let is_short = !matches!(&message, ToHeir::Legacy(legacy) if legacy.generations.len() > MOST);
+    (fds <= most && is_short).then_some(message)
+}
+
+/// As [`to_heir`], for the other direction. No message of an heir has a descriptor.
+pub(crate) fn from_heir(packet: &[u8]) -> Option<FromHeir> {
+    serde_json::from_slice(packet).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_adds_is_ignored() {
+        let legacy = r#"{"type":"legacy","protocol":1,"lastId":7,"moon":{"full":true}}"#;
+        let expected = Legacy { protocol: 1, last_id: 7, ..Legacy::default() };
+        assert_eq!(to_heir(legacy.as_bytes(), 0), Some(ToHeir::Legacy(expected)));
+        assert_eq!(to_heir(br#"{"type":"dance"}"#, 0), Some(ToHeir::Unknown));
+        assert_eq!(
+            to_heir(br#"{"type":"item","kind":"piano"}"#, 1),
+            Some(ToHeir::Item(Item::Unknown))
+        );
+        assert_eq!(from_heir(br#"{"type":"sing"}"#), Some(FromHeir::Unknown));
+    }
+
+    #[test]
+    fn messages_come_back_as_they_went_and_fit_into_a_packet() {
+        let reason = shorten(&"\u{1}".repeat(50_000));
+        let refused = FromHeir::Refused { reason };
+        let packet = print(&refused);
+        assert!(packet.len() <= super::super::frame::MAX_BYTES, "{}", packet.len());
+        assert_eq!(from_heir(&packet), Some(refused));
+        let wanted = Wanted { address: None, port: Some(80), v6_only: false, backlog: 0, index: 0 };
+        let item = ToHeir::Item(Item::Listener { id: 3, wanted, inherited: true });
+        assert_eq!(to_heir(&print(&item), 1), Some(item));
+    }
+
+    #[test]
+    fn random_bytes_and_stray_descriptors_are_no_message() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..20_000 {
+            let bytes: Vec<u8> = (0..random.usize(0..60)).map(|_| random.u8(..)).collect();
+            assert_eq!(to_heir(&bytes, random.usize(0..3)), None);
+            assert_eq!(from_heir(&bytes), None);
+        }
+        assert_eq!(to_heir(&print(&ToHeir::Commit), 1), None);
+        let long = Legacy { generations: vec![1; MOST + 1], ..Legacy::default() };
+        assert_eq!(to_heir(&serde_json::to_vec(&ToHeir::Legacy(long)).unwrap(), 0), None);
+    }
+
+    #[test]
+    fn totals_go_on_where_the_predecessor_stopped() {
+        let mut past = Totals { requests: 5, reloads: 1, ..Totals::default() };
+        past.deaths.insert("crash", 2);
+        past.drains.add(300);
+        let mut carried = CarriedTotals::from(&past);
+        carried.deaths.insert("moonlight".into(), 9);
+        let packet = print(&ToHeir::Counted { totals: carried, workers: 2 });
+        let Some(ToHeir::Counted { totals: carried, .. }) = to_heir(&packet, 0) else {
+            panic!("a message");
+        };
+        let mut totals = Totals { requests: 7, ..Totals::default() };
+        totals.drains.add(300);
+        carried.add_to(&mut totals, &["crash", "reload"]);
+        assert_eq!((totals.requests, totals.reloads), (12, 1));
+        assert_eq!(totals.deaths.into_iter().collect::<Vec<_>>(), [("crash", 2)]);
+        assert_eq!((totals.drains.count, totals.drains.buckets[1]), (2, 2));
+    }
+}

@@ -1,0 +1,58 @@
+//! Another master takes over, or this one has.
+//!
+//! What always holds: ids and generations go on where those of the former master stopped, so that
+//! no two workers share one. Workers of a master that handed over drain as in a shutdown, but nobody
+//! stops admitting: the sockets are the other master's.
+
+use crate::clock::Millis;
+use crate::supervision::messages::Outcome;
+use crate::supervision::phase::Phase;
+use crate::supervision::slot::Slot;
+use crate::supervision::supervisor::Supervisor;
+use crate::supervision::worker::Cause;
+
+/// Ids that the former master may still give to workers while it hands over.
+const SPARE_IDS: u32 = 10_000;
+
+impl Supervisor {
+    /// Continues the numbers of a former master. Call it before the start.
+    pub(crate) fn continue_from(&mut self, last_id: u32, generations: &[u32]) {
+        self.last_id = last_id.saturating_add(SPARE_IDS);
+        self.slots.resize_with(self.slots.len().max(generations.len()), Slot::default);
+        for (slot, generation) in self.slots.iter_mut().zip(generations) {
+            slot.generation = *generation;
+        }
+    }
+
+    /// The id of the newest worker, and how many workers each slot ever had.
+    pub(crate) fn numbers(&self) -> (u32, Vec<u32>) {
+        (self.last_id, self.slots.iter().map(|slot| slot.generation).collect())
+    }
+
+    /// Returns when all workers will have been ready for `min_ready_time`, on the machine's clock.
+    /// `None`: not all are ready.
+    pub(crate) fn settles_at(&self) -> Option<Millis> {
+        let mut latest = 0;
+        for slot in &self.slots[..self.target] {
+            latest = latest.max(self.ready_since(slot.holder()?)?);
+        }
+        Some(self.clock.on_machine(latest + self.limits.min_ready_time))
+    }
+
+    pub(super) fn hand_over(&mut self, now: Millis) {
+        if matches!(self.phase, Phase::ShuttingDown { .. } | Phase::Finished) {
+            return;
+        }
+        self.cancel_reload();
+        self.phase = Phase::ShuttingDown { outcome: Outcome::HandedOver };
+        let all: Vec<_> = self.workers.keys().copied().collect();
+        all.into_iter().for_each(|id| self.drain(id, Cause::Upgrade, now));
+    }
+
+    pub(super) fn take_back(&mut self, now: Millis) {
+        if self.phase == (Phase::ShuttingDown { outcome: Outcome::HandedOver }) {
+            self.phase = Phase::Running;
+            self.slots[..self.target].iter_mut().for_each(|slot| slot.vacate(Some(now)));
+        }
+    }
+}

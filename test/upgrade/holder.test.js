@@ -1,0 +1,88 @@
+'use strict';
+
+// The pid that others know, after another master has taken over.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { canContain, childrenOf, isAlive } = require('../helpers/cluster');
+const { callInMaster, startServer, versionOf } = require('../helpers/hammered');
+const { endAll, masterOf, told, upgrade } = require('../helpers/upgrades');
+const { Tool, need } = require('../helpers/tools');
+const { until } = require('../helpers/wait');
+
+const LISTENER = path.join(__dirname, '..', 'helpers', 'notify.pl');
+
+/** Resident memory of a process without what it shares with files, bytes. */
+function memoryOf(pid) {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  return 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(status)[1]);
+}
+
+const commandOf = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+
+describe('the pid of the first master', function () {
+  this.timeout(60_000);
+
+  it('stays, as a small program, which passes signals on and ends as the present master', async () => {
+    const script = await startServer();
+    const heir = await upgrade(script);
+    await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
+    assert.ok(memoryOf(script.pid) < 2 << 20, `${memoryOf(script.pid)} bytes`);
+    assert.deepStrictEqual(childrenOf(script.pid), [heir]);
+    script.kill('SIGHUP');
+    await script.until('the present master reloads', () =>
+      script.output.includes('"event":["reload",{"replaced":2}]'));
+    process.kill(heir, 'SIGKILL');
+    // As a shell shows it: 128 and the number of the signal.
+    assert.deepStrictEqual(await script.ended(), { code: 137, signal: null });
+  });
+
+  it('gets signals that come while one takes over from the other', async () => {
+    const script = await startServer();
+    const upgraded = upgrade(script).catch(() => {});
+    await until('the new one has taken over', () => told(script, 'takeover').length === 1);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    await upgraded;
+    const heir = told(script, 'upgrading')[0][0].pid;
+    assert.ok(!isAlive(heir));
+  });
+
+  it('stays process 1 of a container', async function () {
+    if (!canContain()) return this.skip();
+    const script = await startServer({ container: true });
+    await callInMaster(script, 'upgrade');
+    await script.until('the new one has taken over', () => told(script, 'upgrade').length === 1);
+    await until('it is the program', () => commandOf(script.master)[1] === 'hold');
+    assert.strictEqual(await versionOf(script.port), 'first');
+    assert.strictEqual(childrenOf(script.master).length, 1);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+
+  it('is told to a service manager instead, and the old process ends', async function () {
+    const [perl] = need(this, 'perl');
+    const tool = new Tool(perl, [LISTENER, '{directory}/notify']);
+    await until('the socket is bound', () => tool.output.startsWith('bound\n'));
+    const socket = path.join(tool.directory, 'notify');
+    const lines = () => tool.output.split('\n').flatMap((line) => line.split(' | '));
+    const script = await startServer({ env: { NOTIFY_SOCKET: socket } });
+    const heir = await upgrade(script);
+    await script.exited();
+    await until('the new one is ready', () => lines().lastIndexOf('READY=1') > 1);
+    assert.ok(lines().includes(`MAINPID=${heir}`));
+    assert.ok(!lines().includes('STOPPING=1'), 'the service goes on');
+    assert.strictEqual(masterOf(script), heir);
+    process.kill(heir, 'SIGTERM');
+    await script.ended();
+    assert.ok(lines().includes('STOPPING=1'));
+  });
+
+  it('is kept by one process, however often another master takes over', async () => {
+    const script = await startServer();
+    for (let time = 1; time <= 3; time++) await upgrade(script);
+    await until('only one master is left', () => childrenOf(script.pid).length === 1);
+    await endAll(script);
+  });
+});
