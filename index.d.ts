@@ -631,7 +631,8 @@ declare namespace Cluster {
     /** ISO 8601. */
     time: string;
     type:
-      | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'stuck' | 'blocked' | 'switch'
+      | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'stuck' | 'blocked'
+      | 'switch'
       | 'warning';
     level: 'info' | 'warn' | 'error';
     slot: number | null;

@@ -92,6 +92,12 @@ pub enum ClusterError {
         /// `host:port` or the socket's path.
         address: String,
     },
+    /// The monitor's port or socket path, on which another process listens.
+    #[error("address {address} (option 'monPort') is already in use")]
+    MonitorPortInUse {
+        /// `host:port` or the socket's path.
+        address: String,
+    },
     /// A port or socket path that this user may not bind.
     #[error("no permission to listen on {address}")]
     PortDenied {
@@ -225,7 +231,7 @@ impl ClusterError {
             Self::OptionUnknown { .. } => ErrorCode::OptionUnknown,
             Self::OptionInvalid { .. } => ErrorCode::OptionInvalid,
             Self::HostUnknown { .. } => ErrorCode::HostUnknown,
-            Self::PortInUse { .. } => ErrorCode::PortInUse,
+            Self::PortInUse { .. } | Self::MonitorPortInUse { .. } => ErrorCode::PortInUse,
             Self::PortDenied { .. } => ErrorCode::PortDenied,
             Self::Listen { .. } => ErrorCode::Listen,
             Self::PidsUnwritable { .. } => ErrorCode::PidsUnwritable,
@@ -264,6 +270,10 @@ impl ClusterError {
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
                 " (option 'pids'); ask as the user of the cluster, or as root"
+            }
+            Self::MonitorPortInUse { .. } => {
+                ": by the monitor of another cluster? --mon-port takes another port, and --mon-port \
+                 off (monPort: false) none"
             }
             Self::PidsUnwritable { .. } | Self::PidsUnreadable { .. } => " (option 'pids')",
             Self::LogsUnwritable { .. } => " (option 'logs', for output: 'files')",

@@ -15,7 +15,7 @@ use crate::protocol::status::{
     ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Time, Totals, UnhealthyWorker,
     WorkerStatus,
 };
-use crate::usage::Looks;
+use crate::usage::{Looks, utilization};
 
 /// What an embedder knows of the app.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,7 +137,7 @@ pub(crate) fn worker_numbers(
             total: row.count(Field::RequestsTotal),
         },
         event_loop_delay: stuck_for.map_or(delay, |stuck| delay.max(stuck as f64)),
-        event_loop_utilization: looks.utilization(stuck_for.is_some()),
+        event_loop_utilization: utilization(row, stuck_for.is_some()),
         rss: usage.rss,
         cpu: usage.cpu,
         cpu_percent: looks.cpu_percent(os::now(), usage.cpu),

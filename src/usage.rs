@@ -4,18 +4,16 @@
 //! a process that leaves no numbers any more, because its event loop is stuck, is not shown as
 //! idle.
 
-use crate::os::scoreboard::{Field, Row};
+use crate::os::scoreboard::{Field, Measured, Row};
 
 /// Looks are at least so far apart, milliseconds.
-const APART: f64 = 900.0;
+const APART: u64 = 900;
 
-/// What a process had used at a moment, milliseconds each.
+/// The processor time that a process had used at a moment, milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Look {
-    at: f64,
+    at: u64,
     cpu: f64,
-    /// Time in which the event loop waited for events.
-    idle: f64,
 }
 
 /// The last two looks at a process.
@@ -28,45 +26,36 @@ pub(crate) struct Looks {
 impl Looks {
     /// Of a process that starts at `now`, on the monotonic clock.
     pub(crate) fn new(now: u64) -> Self {
-        let start = Look { at: now as f64, ..Look::default() };
+        let start = Look { at: now, cpu: 0.0 };
         Self { before: start, last: start }
     }
 
     /// Takes the numbers of the process's row, if they are new.
     pub(crate) fn take_row(&mut self, row: &Row) {
-        self.take(Look {
-            at: row.get(Field::Beat),
-            cpu: row.get(Field::Cpu),
-            idle: row.get(Field::Idle),
-        });
+        let measured = Measured::from_number(row.get(Field::Measured));
+        self.take_cpu(measured.at, row.get(Field::Cpu));
     }
 
-    /// Takes the processor time of a process without a row.
-    pub(crate) fn take_cpu(&mut self, now: u64, cpu: f64) {
-        self.take(Look { at: now as f64, cpu, idle: 0.0 });
-    }
-
-    fn take(&mut self, look: Look) {
-        if look.at - self.last.at >= APART {
-            self.before = std::mem::replace(&mut self.last, look);
+    /// Takes the processor time at `at`.
+    pub(crate) fn take_cpu(&mut self, at: u64, cpu: f64) {
+        if at.saturating_sub(self.last.at) >= APART {
+            self.before = std::mem::replace(&mut self.last, Look { at, cpu });
         }
     }
 
     /// Returns the processor time since the look before the last one, percent of one core. The
     /// process has used `cpu` milliseconds at `now`.
     pub(crate) fn cpu_percent(&self, now: u64, cpu: f64) -> f64 {
-        let passed = now as f64 - self.before.at;
+        let passed = now.saturating_sub(self.before.at) as f64;
         if passed < 1.0 { 0.0 } else { ((cpu - self.before.cpu) / passed * 100.0).max(0.0) }
     }
+}
 
-    /// Returns the part of the time in which the event loop was not idle, from 0 to 1. `None`: it
-    /// is not known yet, or libuv does not count it.
-    pub(crate) fn utilization(&self, is_stuck: bool) -> Option<f64> {
-        let passed = self.last.at - self.before.at;
-        let is_known = passed > 0.0 && self.last.idle > 0.0;
-        let idle = (self.last.idle - self.before.idle) / passed;
-        if is_stuck { Some(1.0) } else { is_known.then(|| (1.0 - idle).clamp(0.0, 1.0)) }
-    }
+/// Returns the part of the last second in which the event loop of the process was not idle, from 0
+/// to 1. `None`: it is not known yet.
+pub(crate) fn utilization(row: &Row, is_stuck: bool) -> Option<f64> {
+    let measured = Measured::from_number(row.get(Field::Measured));
+    if is_stuck { Some(1.0) } else { measured.utilization.filter(|_| measured.at > 0) }
 }
 
 #[cfg(test)]
@@ -74,10 +63,10 @@ mod tests {
     use super::*;
     use crate::os::scoreboard::Scoreboard;
 
-    fn leave(row: &Row, at: f64, cpu: f64, idle: f64) {
-        row.set(Field::Beat, at);
+    fn leave(row: &Row, at: u64, cpu: f64, utilization: f64) {
         row.set(Field::Cpu, cpu);
-        row.set(Field::Idle, idle);
+        let measured = Measured { at, utilization: Some(utilization) };
+        row.set(Field::Measured, measured.to_number());
     }
 
     #[test]
@@ -85,14 +74,14 @@ mod tests {
         let row = Scoreboard::alone(1).unwrap().row(0).unwrap();
         let mut looks = Looks::new(1_000);
         looks.take_row(&row);
-        assert_eq!((looks.cpu_percent(1_000, 0.0), looks.utilization(false)), (0.0, None));
+        assert_eq!((looks.cpu_percent(1_000, 0.0), utilization(&row, false)), (0.0, None));
         assert_eq!(looks.cpu_percent(1_500, 100.0), 20.0, "since the start");
-        leave(&row, 2_000.0, 100.0, 800.0);
+        leave(&row, 2_000, 100.0, 0.5);
         looks.take_row(&row);
-        leave(&row, 3_000.0, 600.0, 1_300.0);
+        leave(&row, 3_000, 600.0, 0.25);
         looks.take_row(&row);
         looks.take_row(&row);
-        assert_eq!(looks.utilization(false), Some(0.5));
+        assert_eq!(utilization(&row, false), Some(0.25));
         assert_eq!(looks.cpu_percent(3_000, 600.0), 50.0);
     }
 
@@ -100,14 +89,12 @@ mod tests {
     fn a_stuck_process_is_busy_although_it_leaves_no_numbers() {
         let row = Scoreboard::alone(1).unwrap().row(0).unwrap();
         let mut looks = Looks::new(0);
-        for second in [1_000.0, 2_000.0] {
-            leave(&row, second, 10.0, second);
+        for second in [1_000, 2_000] {
+            leave(&row, second, 10.0, 0.0);
             looks.take_row(&row);
         }
-        for _ in 0..5 {
-            looks.take_row(&row);
-        }
-        assert_eq!(looks.utilization(true), Some(1.0));
+        (0..5).for_each(|_| looks.take_row(&row));
+        assert_eq!(utilization(&row, true), Some(1.0));
         assert_eq!(looks.cpu_percent(11_000, 10_010.0), 100.0);
         assert_eq!(looks.cpu_percent(500, 0.0), 0.0);
     }

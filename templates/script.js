@@ -12,15 +12,30 @@
   let source = null;
   let paused = false;
   let timer = null;
+  let last = Date.now();
+  let counting = null;
 
   function show(state, text) {
-    if (sign.dataset.state === state) return;
+    if (sign.textContent !== text) sign.textContent = text;
     sign.dataset.state = state;
-    sign.textContent = text;
+    // What is shown is old: the style dims it.
+    live.dataset.state = state;
+    if (state === 'lost') return;
+    clearInterval(counting);
+    counting = null;
+  }
+
+  function count() {
+    show('lost', `Disconnected for ${Math.round((Date.now() - last) / 1000)} s`);
+  }
+
+  function lost() {
+    count();
+    counting ??= setInterval(count, 1000);
   }
 
   function disconnected() {
-    show('lost', 'Disconnected');
+    lost();
     if (source?.readyState !== EventSource.CLOSED) return;
     // The server said no; the browser would not ask again.
     close();
@@ -29,7 +44,19 @@
 
   function expect() {
     clearTimeout(timer);
-    timer = setTimeout(() => show('lost', 'Disconnected'), SILENCE);
+    timer = setTimeout(lost, SILENCE);
+  }
+
+  /** Puts in what the server rendered, and keeps what the reader has scrolled and focused. */
+  function put(html) {
+    const scrolled = live.querySelector('.events')?.scrollTop;
+    const focused = live.contains(document.activeElement)
+      ? [...live.querySelectorAll('[tabindex]')].indexOf(document.activeElement)
+      : -1;
+    live.innerHTML = html;
+    const events = live.querySelector('.events');
+    if (events && scrolled) events.scrollTop = scrolled;
+    if (focused >= 0) live.querySelectorAll('[tabindex]')[focused]?.focus({ preventScroll: true });
   }
 
   function open() {
@@ -37,10 +64,11 @@
     source = new EventSource(live.dataset.source);
     source.onerror = disconnected;
     source.onmessage = ({ data }) => {
+      last = Date.now();
       show('live', 'Live');
       expect();
       // Whoever is marking text must not lose it.
-      if (document.getSelection().isCollapsed) live.innerHTML = data;
+      if (document.getSelection().isCollapsed) put(data);
     };
     expect();
   }

@@ -129,10 +129,9 @@ class Single {
       eventLoopDelay: Math.max(0, at - this.#nextBeat),
       rss: process.memoryUsage.rss(),
       cpu: (user + system) / 1e3,
-      idle: performance.eventLoopUtilization?.().idle ?? 0,
     });
-    const { cpu, idle } = this.#counters;
-    this.#looks.take({ at, cpu, idle });
+    const idle = performance.eventLoopUtilization?.().idle ?? 0;
+    this.#looks.take({ at, cpu: this.#counters.cpu, idle });
     this.#nextBeat = at + interval;
   }
 

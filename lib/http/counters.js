@@ -17,7 +17,7 @@ const FIELDS = [
   'cpu',
   'lastDescriptor',
   'polling',
-  'idle',
+  'measured',
 ];
 
 const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));

@@ -58,6 +58,23 @@ function watchFatal(end, over) {
   }).unref();
 }
 
+/**
+ * Has Node end this process when nothing but its IPC channel is left, as one without a channel. A
+ * listener of `message` or `disconnect` keeps a process going (`Control` in
+ * lib/internal/child_process.js); those that are there now, which are node:cluster's, do not any
+ * more. Those that come later do.
+ * @returns {() => void} `stay` undoes it; further calls do nothing
+ */
+function leaveWhenIdle() {
+  const { channel } = process;
+  if (typeof channel?.unrefCounted !== 'function') return () => {};
+  let counted = process.listenerCount('message') + process.listenerCount('disconnect');
+  for (let left = counted; left > 0; left -= 1) channel.unrefCounted();
+  return () => {
+    for (; counted > 0; counted -= 1) channel.refCounted();
+  };
+}
+
 const named = (name, value) => Object.defineProperty(value, 'name', { value: name });
 
-module.exports = { onProcessEnd };
+module.exports = { leaveWhenIdle, onProcessEnd };

@@ -9,7 +9,7 @@ const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
 const { describeUncaught, native, secondCluster } = require('../errors');
 const addon = require('../native');
-const { onProcessEnd, outliveMaster } = require('../node-internals');
+const { leaveWhenIdle, onProcessEnd, outliveMaster } = require('../node-internals');
 const { IdleMarks } = require('../http/idle-marks');
 const { Traffic } = require('../http/traffic');
 const { CURRENT } = require('../symbols');
@@ -46,6 +46,8 @@ class Session {
   #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
   #isClaimed = false;
   #wasReady = false;
+  /** Keeps the process going while its channel is open. */
+  #stay = () => {};
   /** Connections on their way back to the master. */
   back;
   #again;
@@ -91,6 +93,8 @@ class Session {
     if (!this.identity.serve) return;
     const { PlainRole } = require('../plain/plain');
     this.#plain = new PlainRole(this, this.identity.serve);
+    // A script that ends without listening ends at once, as in plain Node, and so is noticed.
+    if (!this.task) this.#stay = leaveWhenIdle();
   }
 
   /** Lets the master see what this worker executes. The addon takes a stack of this call first. */
@@ -166,12 +170,14 @@ class Session {
   claim() {
     if (this.#isClaimed) throw secondCluster();
     this.#isClaimed = true;
+    this.#stay();
     this.#plain?.stop();
     this.#plain = undefined;
   }
 
   /** A server is about to listen on a port or a path. */
   onListen(server, port) {
+    this.#stay();
     this.traffic.watch(server);
     this.#plain?.adopt(server, port);
   }

@@ -1,7 +1,7 @@
 //! Describes the events of a cluster in words, for the journal and the master's own lines.
 
 use super::events::{ExecutionReport, MasterEvent};
-use crate::protocol::status::Level;
+use crate::protocol::status::{Level, is_crash};
 
 /// An event in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl MasterEvent {
             (_, Some(signal)) => (*signal).to_owned(),
             _ => "ended".to_owned(),
         };
-        let is_lost = matches!(*reason, "crash" | "start-timeout" | "unresponsive");
+        let is_lost = is_crash(reason);
         let level = if is_lost { Level::Error } else { Level::Info };
         let error = error.as_ref().filter(|_| is_lost);
         let error = error.map_or(String::new(), |error| format!(": {error}"));

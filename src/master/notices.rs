@@ -1,16 +1,17 @@
 //! The state machine's notices: the events that the embedder gets, and replies that wait for them.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
 use super::task::Task;
 use crate::embedder::MasterEvent;
 use crate::error::ClusterError;
+use crate::monitor::format;
 use crate::os::scoreboard::Field;
 use crate::protocol::status::{LastExit, Time};
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::{Cause, LastWords, Notice};
+use crate::supervision::{Cause, LastWords, Notice, Passed, Threshold};
 
 impl Task {
     pub(super) fn announce(&mut self, notice: Notice) {
@@ -54,7 +55,9 @@ impl Task {
                 self.replies.reloaded(round, || Err(error()));
                 MasterEvent::ReloadFailed { message: error().message() }
             }
-            Notice::Recycling { pid, reason } => MasterEvent::Recycle { pid, reason },
+            Notice::Recycling { pid, passed } => {
+                MasterEvent::Recycle { pid, reason: describe_passed(passed) }
+            }
             Notice::Unresponsive { worker, pid, age } => {
                 let executing = Box::new(self.executions.report(worker));
                 MasterEvent::Unresponsive { pid, age, executing }
@@ -93,5 +96,43 @@ impl Task {
             "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with \
              {connections} open connections"
         )
+    }
+}
+
+/// Describes a limit that a worker passed, with units.
+fn describe_passed(Passed { threshold, value, limit }: Passed) -> String {
+    let (name, [value, limit]) = match threshold {
+        Threshold::Connections => ("connThreshold", [value, limit].map(format::count)),
+        Threshold::Uptime => {
+            let time = |millis| format::duration(Duration::from_millis(millis));
+            ("uptimeThreshold", [value, limit].map(time))
+        }
+        Threshold::Memory => {
+            ("memThreshold", [value, limit].map(|bytes| format::bytes(bytes as f64)))
+        }
+    };
+    let unit = if threshold == Threshold::Connections { " connections" } else { "" };
+    format!("{value}{unit}, above {limit} ({name})").replace('\u{a0}', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passed_limit_has_its_unit_and_the_name_of_its_option() {
+        let passed = |threshold, value, limit| describe_passed(Passed { threshold, value, limit });
+        assert_eq!(
+            [
+                passed(Threshold::Connections, 12_000, 10_000),
+                passed(Threshold::Uptime, 3_660_000, 3_600_000),
+                passed(Threshold::Memory, 320 << 20, 300 << 20),
+            ],
+            [
+                "12,000 connections, above 10,000 (connThreshold)",
+                "1 h 1 min, above 1 h 0 min (uptimeThreshold)",
+                "320 MiB, above 300 MiB (memThreshold)",
+            ]
+        );
     }
 }

@@ -54,7 +54,7 @@ pub fn state(state: &str, stuck_for: Option<u64>) -> String {
 }
 
 /// Formats a duration in its two largest units.
-fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -75,6 +75,11 @@ pub fn short_duration(time: Duration) -> String {
         (0, ..) => format!("{hours}h{minutes}m"),
         _ => format!("{days}d{hours}h"),
     }
+}
+
+/// Formats how long something takes to begin: `in 4m12s`, `now`.
+pub fn short_wait(wait: Duration) -> String {
+    if wait.as_secs() == 0 { "now".to_owned() } else { format!("in {}", short_duration(wait)) }
 }
 
 /// Formats a number in at most four characters below 10^12, such as `120k`.

@@ -13,10 +13,8 @@ pub(super) const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct WorkerHistory {
     /// Requests a second.
     pub(super) requests: Series,
-    /// Processor time, percent of one core.
-    pub(super) cpu: f64,
-    /// Requests and processor time at the last sample.
-    last: (u64, f64),
+    /// Requests at the last sample.
+    last: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -31,8 +29,8 @@ pub(super) struct History {
     pub(super) memory: Series,
     /// By pid.
     pub(super) workers: BTreeMap<u32, WorkerHistory>,
-    /// The time of the last sample, and the requests and processor time of the master then.
-    last: Option<(Instant, u64, f64)>,
+    /// The time of the last sample, and the requests then.
+    last: Option<(Instant, u64)>,
 }
 
 impl History {
@@ -41,25 +39,22 @@ impl History {
         let (master, requests) = (&status.master, status.totals.requests);
         let seconds = self
             .last
-            .map(|(then, ..)| now.duration_since(then).as_secs_f64())
+            .map(|(then, _)| now.duration_since(then).as_secs_f64())
             .filter(|passed| *passed > 0.0);
         // With `cluster: false` the only worker is the master itself, which counts once.
         let (mut rss, mut cpu) = if status.workers.iter().any(|worker| worker.pid == master.pid) {
             (0, 0.0)
         } else {
-            (
-                master.rss,
-                self.last.map_or(0.0, |(.., before)| percent(master.cpu - before, seconds)),
-            )
+            (master.rss, master.cpu_percent)
         };
         let mut workers = BTreeMap::new();
         for worker in &status.workers {
             let history = WorkerHistory::next(self.workers.remove(&worker.pid), worker, seconds);
-            cpu += history.cpu;
+            cpu += worker.cpu_percent;
             rss = rss.saturating_add(worker.rss);
             workers.insert(worker.pid, history);
         }
-        if let (Some(seconds), Some((_, before, _))) = (seconds, self.last) {
+        if let (Some(seconds), Some((_, before))) = (seconds, self.last) {
             self.requests.push(requests.saturating_sub(before) as f64 / seconds);
             self.cpu.push(cpu);
         }
@@ -67,7 +62,7 @@ impl History {
             .push(status.workers.iter().map(|worker| worker.connections.active as f64).sum());
         self.memory.push(rss as f64);
         self.workers = workers;
-        self.last = Some((now, requests, master.cpu));
+        self.last = Some((now, requests));
     }
 }
 
@@ -76,17 +71,11 @@ impl WorkerHistory {
     fn next(past: Option<Self>, worker: &WorkerStatus, seconds: Option<f64>) -> Self {
         let mut past = past.unwrap_or_default();
         if let Some(seconds) = seconds {
-            past.requests.push(worker.requests.total.saturating_sub(past.last.0) as f64 / seconds);
-            past.cpu = percent(worker.cpu - past.last.1, Some(seconds));
+            past.requests.push(worker.requests.total.saturating_sub(past.last) as f64 / seconds);
         }
-        past.last = (worker.requests.total, worker.cpu);
+        past.last = worker.requests.total;
         past
     }
-}
-
-/// Converts milliseconds of processor time within `seconds` to percent of one core.
-fn percent(millis: f64, seconds: Option<f64>) -> f64 {
-    seconds.map_or(0.0, |seconds| (millis / seconds / 10.0).max(0.0))
 }
 
 #[cfg(test)]
@@ -107,21 +96,21 @@ mod tests {
         );
         status.totals.requests += 300;
         status.workers[0].requests.total += 100;
-        status.workers[0].cpu += 500.0;
-        status.master.cpu += 100.0;
+        status.workers[0].cpu_percent = 25.0;
+        status.workers[1].cpu_percent = 0.0;
+        status.master.cpu_percent = 5.0;
         status.workers.push(WorkerStatus {
             pid: 9,
             requests: Default::default(),
-            cpu: 20.0,
+            cpu_percent: 1.0,
             ..worker(2, "starting")
         });
         history.add(&status, start + Duration::from_secs(2));
         assert_eq!((history.requests.last(), history.cpu.last()), (150.0, 31.0));
         assert_eq!(
-            (history.workers[&4000].requests.last(), history.workers[&4000].cpu),
-            (50.0, 25.0)
+            (history.workers[&4000].requests.last(), history.workers[&9].requests.last()),
+            (50.0, 0.0)
         );
-        assert_eq!(history.workers[&9].cpu, 1.0);
         status.workers.remove(0);
         history.add(&status, start + Duration::from_secs(4));
         assert_eq!(history.workers.len(), 2, "a worker that has gone is forgotten");

@@ -44,8 +44,12 @@ impl MonitorListener {
                 Address::Unix(std::path::absolute(path).unwrap_or_else(|_| path.into()))
             }
         };
-        let fail =
-            |source| ClusterError::from_listen(format!("{address} (option 'monPort')"), source);
+        let fail = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                ClusterError::MonitorPortInUse { address: address.to_string() }
+            }
+            _ => ClusterError::from_listen(format!("{address} (option 'monPort')"), source),
+        };
         let adopted = legacy.and_then(|socket| Listener::adopt(socket, false, BACKLOG).ok());
         let listener = match adopted.filter(|adopted| adopted.address().serves(&address)) {
             Some(adopted) => adopted,

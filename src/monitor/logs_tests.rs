@@ -62,7 +62,7 @@ fn the_list_is_a_page_and_json() {
         let logs = Logs::new().await;
         let page = logs.monitor.get("/logs").await;
         assert!(
-            page.contains("href=\"/logs/a%20b%26%3Ci%3E%3F.log\">a b&#38;&#60;i&#62;?.log</a>"),
+            page.contains("/logs/a%20b%26%3Ci%3E%3F.log?view=1\">a b&#38;&#60;i&#62;?.log</a>"),
             "{page}"
         );
         assert!(page.contains("cache-control: no-store"), "{page}");

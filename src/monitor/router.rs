@@ -16,7 +16,7 @@ use super::history::SAMPLE_EVERY;
 use super::hosts::is_known;
 use super::live::LiveFeed;
 use super::logs::{self, LogQuery};
-use super::pages::{self, DependenciesPage, Frame, LogsPage, OverviewPage};
+use super::pages::{self, DependenciesPage, Frame, LogPage, LogsPage, OverviewPage};
 use super::response::{self, Body, PageError, PageResult, whole};
 use super::{metrics, negotiation};
 use crate::error::Result as ClusterResult;
@@ -35,6 +35,8 @@ pub(crate) trait StatusSource: Send + Sync + 'static {
 
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
+    /// What people call the cluster.
+    pub(super) name: String,
     /// The path of the overview, such as `/`. All other paths are below it.
     pub(super) path: String,
     /// Names and addresses that a `Host` header may have, without port. Empty: any.
@@ -151,7 +153,7 @@ impl<C: StatusSource> Router<C> {
             let value = serde_json::json!({ "error": { "message": error.text } });
             response::json(error.status, &value)
         } else {
-            pages::error_page(&self.prefix, &error)
+            pages::error_page(self.frame("Problem"), &error)
         };
         response.headers_mut().extend(error.header);
         response
@@ -231,6 +233,11 @@ impl<C: StatusSource> Router<C> {
 
     async fn log(&self, name: &str, request: &Parts) -> PageResult {
         let query = LogQuery::parse(request.uri.query().unwrap_or(""))?;
+        if query.is_page {
+            let file = logs::known(self.settings.logs.clone(), name).await?;
+            let page = LogPage { frame: self.frame("Log"), name: &file.name, link: &file.link };
+            return pages::render(StatusCode::OK, &page);
+        }
         let permit = query.follow.then(|| self.stream_permit()).transpose()?;
         logs::file(self.settings.logs.clone(), name, query, request, permit).await
     }
@@ -244,7 +251,7 @@ impl<C: StatusSource> Router<C> {
     }
 
     fn frame(&self, title: &'static str) -> Frame<'_> {
-        Frame { prefix: &self.prefix, title }
+        Frame { prefix: &self.prefix, name: &self.settings.name, title }
     }
 }
 

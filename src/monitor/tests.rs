@@ -191,6 +191,7 @@ impl Monitor {
 /// Settings of a monitor at `/`, for any host.
 pub(super) fn settings(directory: &Path) -> Settings {
     Settings {
+        name: "<shop>".into(),
         path: "/".into(),
         hosts: Vec::new(),
         logs: directory.join("logs"),

@@ -11,7 +11,7 @@ use super::listener::{Acceptor, MonitorListener};
 use super::router::{Router, Settings, StatusSource};
 use super::server::serve;
 use super::user_app::UserApp;
-use crate::config::Config;
+use crate::config::{Config, app_name};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::{ClusterHealth, HealthChecker, HealthResponder};
@@ -100,6 +100,7 @@ async fn serve_cluster<C: StatusSource + ClusterHealth>(
 ) {
     let Monitored { config, root, cluster, health_checker, user_app, embedder } = monitored;
     let settings = Settings {
+        name: config.name.clone().unwrap_or_else(|| app_name(&root)),
         path: config.mon_path.clone(),
         hosts: listener.hosts(),
         logs: config.logs.clone(),

@@ -99,6 +99,11 @@ pub struct LastExit {
     pub lines: Vec<String>,
 }
 
+/// Whether an exit with this reason is one that nobody asked for.
+pub fn is_crash(reason: &str) -> bool {
+    matches!(reason, "crash" | "start-timeout" | "unresponsive")
+}
+
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -111,6 +116,17 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// Its word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Something that happened in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventRecord {
@@ -118,7 +134,8 @@ pub struct EventRecord {
     pub seq: u64,
     /// When it happened.
     pub time: Time,
-    /// `start`, `ready`, `exit`, `reload`, `recycle`, `stuck`, `blocked`, `switch` or `warning`.
+    /// `start`, `ready`, `exit`, `reload`, `recycle`, `stuck`, `blocked`, `switch`,
+    /// `upgrade` or `warning`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// How much it matters.
@@ -197,6 +214,18 @@ pub struct UpgradeStatus {
     pub target: u32,
     /// Workers of the old master that are left, once the new one has taken over.
     pub draining: u32,
+}
+
+impl UpgradeStatus {
+    /// Describes how far it is.
+    pub fn describe(&self) -> String {
+        let Self { pid, state, ready, target, draining } = self;
+        match *state {
+            "starting" => format!("master {pid} starts, {ready} of {target} workers are ready"),
+            "draining" => format!("master {pid} drains, {draining} workers are left"),
+            state => format!("master {pid}: {state}"),
+        }
+    }
 }
 
 /// A worker whose event loop has not turned for so long is stuck, milliseconds.

@@ -5,7 +5,7 @@ use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::messages::{Notice, Outcome};
 use crate::supervision::phase::Phase;
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::{Cause, WorkerState};
+use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
 
 impl Supervisor {
     pub(super) fn start(&mut self, now: Millis) {
@@ -67,7 +67,8 @@ impl Supervisor {
             _ => exit.describe(),
         });
         self.on_loss(id, &reason, now);
-        self.count_crash(reason, now);
+        let advice = advice(&worker, cause, exit, self.limits.start_timeout);
+        self.count_crash(reason + &advice, now);
     }
 
     /// Counts a crash, unless a worker is ready. Gives up after `give_up_after` of them; without
@@ -93,5 +94,29 @@ impl Supervisor {
             }
             _ => {}
         }
+    }
+}
+
+/// Says what a user can do about the end of a worker that was not ready, beginning with a blank;
+/// empty where the end says it itself.
+fn advice(worker: &WorkerRecord, cause: Cause, exit: Exit, start_timeout: Millis) -> String {
+    let has_listened = !worker.addresses.is_empty();
+    let error = worker.uncaught_error.as_deref().unwrap_or_default();
+    if error.contains("EADDRINUSE") {
+        return ". Another process listens there: `ss -ltnp` shows which".to_owned();
+    }
+    let seconds = start_timeout as f64 / 1_000.0;
+    match (cause, exit) {
+        (Cause::StartTimeout, _) if has_listened => {
+            format!(". A slow start gets more than {seconds} s by --start-timeout (startTimeout)")
+        }
+        (Cause::StartTimeout, _) => format!(
+            ". It never called listen(): --no-listen (listen: false) runs it as a task; a slow \
+             start gets more than {seconds} s by --start-timeout (startTimeout)"
+        ),
+        (Cause::Crash, Exit::Code(0)) if !has_listened && error.is_empty() => {
+            ". It never called listen(): --no-listen (listen: false) runs it as a task".to_owned()
+        }
+        _ => String::new(),
     }
 }

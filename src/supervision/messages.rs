@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Millis;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::thresholds::Passed;
 use crate::supervision::worker::{Cause, LastWords};
 
 /// What happened.
@@ -108,7 +109,7 @@ pub(crate) enum Notice {
     /// requested if none is to follow any more.
     ReloadFailed { round: u32, reason: String },
     /// A worker passed a threshold and is replaced.
-    Recycling { pid: u32, reason: String },
+    Recycling { pid: u32, passed: Passed },
     /// A worker's event loop has been stuck for `age` milliseconds; it is killed and replaced.
     Unresponsive { worker: WorkerId, pid: u32, age: Millis },
     /// A worker's event loop has been blocked for `duration` milliseconds so far.

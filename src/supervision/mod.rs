@@ -46,7 +46,7 @@ pub(crate) use phase::Phase;
 pub(crate) use replacements::Progress;
 pub(crate) use samples::beat_interval;
 pub(crate) use supervisor::{Limits, SlotRecord, Supervisor};
-pub(crate) use thresholds::Thresholds;
+pub(crate) use thresholds::{Passed, Threshold, Thresholds};
 pub(crate) use worker::{Cause, LastWords, WorkerRecord, WorkerState};
 
 #[cfg(test)]

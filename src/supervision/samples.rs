@@ -69,8 +69,8 @@ impl Supervisor {
             }
             let Reading { connections, memory, .. } = *reading;
             let thresholds = &self.limits.thresholds;
-            if let Some(reason) = thresholds.passed(worker.jitter, connections, uptime, memory) {
-                self.notify(Notice::Recycling { pid, reason });
+            if let Some(passed) = thresholds.passed(worker.jitter, connections, uptime, memory) {
+                self.notify(Notice::Recycling { pid, passed });
                 return self.replace(reading.worker, now);
             }
         }

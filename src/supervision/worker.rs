@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Millis;
+use crate::protocol::status::is_crash;
 use crate::supervision::blocks::{Blocks, Question};
 
 /// Why a worker ended, as the cluster sees it.
@@ -33,7 +34,7 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the worker ended although nobody asked it to.
     pub(crate) fn is_crash(self) -> bool {
-        matches!(self, Self::Crash | Self::StartTimeout | Self::Unresponsive)
+        is_crash(self.word())
     }
 
     /// The `reason` of the event `died`.

@@ -112,7 +112,7 @@ describe('options of the command line', () => {
     assert.match(
       busy.stderr,
       new RegExp(
-        `^cluster2: address \\[::\\]:${script.port} is already in use \\(CLUSTER2_ERR_PORT_IN_USE\\)\n$`,
+        `^\\S+Z cluster2: address \\[::\\]:${script.port} is already in use \\(CLUSTER2_ERR_PORT_IN_USE\\)\n$`,
       ),
     );
     const second = start(['server.js', '--pids', script.pids]);

@@ -100,9 +100,9 @@ describe('the lines of cluster2 start', () => {
       await within('it ends', new Promise((resolve) => child.on('close', resolve)));
     };
     await run(`${start(`${dev}:${ino}`)} 2> ${log}`);
-    assert.match(fs.readFileSync(log, 'utf8'), /^cluster2: 1 worker of app\.js/);
+    assert.match(fs.readFileSync(log, 'utf8'), /^cluster2: 1 worker of app\.js/m);
     await run(`${start('1:2')} 2> ${log}`);
-    assert.match(fs.readFileSync(log, 'utf8'), /^\d{4}-\S+Z cluster2: 1 worker of app\.js/);
+    assert.match(fs.readFileSync(log, 'utf8'), /^\d{4}-\S+Z cluster2: 1 worker of app\.js/m);
   });
 
   it('are objects with --log-format json, up to the reason of the end', async () => {

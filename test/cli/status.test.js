@@ -77,6 +77,29 @@ describe('cluster2 status', () => {
     );
   });
 
+  it('shows an idle worker as idle and a looping one as busy, also while it is stuck', async () => {
+    const code = `
+      const server = require('http').createServer(() => { for (;;); });
+      server.listen(process.env.PORT, '127.0.0.1');`;
+    const file = path.join(folder, 'app.js');
+    fs.writeFileSync(file, code);
+    const script = await startPlain({ file, cwd: folder });
+    const workers = () => statusOf(folder).workers;
+    const isIdle = ({ eventLoopUtilization: part, cpuPercent }) =>
+      part !== null && part < 0.5 && cpuPercent < 50;
+    await until('both are idle', () => workers().every(isIdle), 20_000);
+    require('node:http').get({ port: script.port, agent: false }).on('error', () => {});
+    const stuck = await until('one is stuck', () =>
+      workers().find(({ state, cpuPercent }) => state === 'stuck' && cpuPercent > 20),
+    20_000);
+    assert.strictEqual(stuck.eventLoopUtilization, 1);
+    assert.ok(stuck.cpuPercent < 250, `${stuck.cpuPercent}`);
+    const row = cluster2(folder, 'status').stdout.match(/^\d +\d+ +stuck \d+s .*$/m)[0];
+    assert.match(row, / 100% +[1-9]\d+% /);
+    assert.strictEqual(cluster2(folder, 'stop').status, 0);
+    await script.ended();
+  });
+
   it('shows a shutdown from its request on', async () => {
     const script = await startPlain({ flags: ['--shutdown-delay', '60000'] });
     script.kill();

@@ -73,7 +73,10 @@ describe('a busy port', () => {
   it('of the monitor fails the start in the same way, and frees the app’s port', async () => {
     const free = await freePort();
     const script = run(free, { options: { monPort: port, monHost: '0.0.0.0' } });
-    const line = `cluster2: address 0.0.0.0:${port} (option 'monPort') is already in use (CLUSTER2_ERR_PORT_IN_USE)`;
+    const what = `cluster2: address 0.0.0.0:${port} (option 'monPort') is already in use`;
+    const advice = '--mon-port takes another port, and --mon-port off (monPort: false) none';
+    const line =
+      `${what}: by the monitor of another cluster? ${advice} (CLUSTER2_ERR_PORT_IN_USE)`;
     await fails(script, line);
     assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
   });

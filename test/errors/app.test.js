@@ -125,7 +125,7 @@ describe('a createApp that fails', () => {
     const errors = await fails(script);
     assert.match(
       errors,
-      /no worker became ready: worker \d+ was not ready in time \(CLUSTER2_ERR_START_FAILED\)\n$/,
+      /no worker became ready: worker \d+ was not ready in time\. It never called listen\(\): .* \(CLUSTER2_ERR_START_FAILED\)\n$/,
     );
     assert.match(script.emitted('warning')[0][0].message, /worker \d+ was not ready within 300 ms/);
     const ends = script

@@ -42,8 +42,8 @@ describe('a worker whose event loop does not turn', () => {
     const other = statusOf(script.cwd).workers.find(({ pid }) => pid !== stuck.pid);
     assert.deepStrictEqual([other.state, other.stuckFor], ['ready', null]);
     const { stdout } = cluster2(script.cwd, 'status');
-    assert.match(stdout, /^1 of 2 workers are ready$/m);
-    assert.match(stdout, new RegExp(`^\\d +${stuck.pid} .*stuck \\d s`, 'm'));
+    assert.match(stdout, /: 1 of 2 workers are ready$/m);
+    assert.match(stdout, new RegExp(`^\\d +${stuck.pid} .*stuck \\d+s`, 'm'));
 
     const label = `slot="${stuck.slot}"`;
     const { body: metrics } = await get(monPort, '/metrics');

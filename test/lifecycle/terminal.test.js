@@ -173,7 +173,7 @@ describe('a start while the cluster of the same directory is shutting down', () 
     assert.strictEqual((await late).status, 200);
     assert.match(
       next.errors,
-      new RegExp(`^cluster2: waiting for master ${script.pid}, which is shutting down$`, 'm'),
+      new RegExp(`Z cluster2: waiting for master ${script.pid}, which is shutting down$`, 'm'),
     );
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });

@@ -1,47 +1,33 @@
 /* global document, getComputedStyle */
 'use strict';
 
-// The monitor's page in a real browser. With SCREENSHOTS=1 it also makes the pictures in
-// `docs/images/`.
+// The monitor's page in a real browser.
 
 const assert = require('node:assert');
-const path = require('node:path');
-const { closeAll, launch, open } = require('../helpers/browser');
+const { closeAll, open } = require('../helpers/browser');
 const { request } = require('../helpers/client');
-const { Script } = require('../helpers/cluster');
 const { Load } = require('../helpers/load');
-const { freePort } = require('../helpers/ports');
+const { begin, brokenWords, rows } = require('../helpers/monitor-page');
 const { need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
-const PHONE = { width: 360, height: 740 };
-const PICTURES = path.join(__dirname, '..', '..', 'docs', 'images');
+const PHONE = { width: 320, height: 640 };
 const PAGES = ['', 'logs', 'deps'];
 /** The widest values of a busy worker. */
 const WIDEST = {
   'Requests / s': '123,456',
-  'Active requests': '9,999',
+  'Active': '9,999',
   'Connections': '99,999',
   'Accepted': '1,234,567,890',
   'Loop delay': '999\xa0ms',
+  'Loop busy': '100 %',
   'CPU': '1,600 %',
   'Memory': '999\xa0MiB',
   'Uptime': '23\xa0h\xa059\xa0min',
   'Restarts': '9,999',
-  'Generation': '999',
+  'Crashes': '9,999',
   'Pid': '4194304',
 };
-
-/** A cluster with a monitor and some past requests, and a browser. */
-async function begin(options = {}) {
-  const monPort = await freePort();
-  const script = await new Script('http.js', {
-    port: await freePort(),
-    options: { monPort, ...options },
-  }).ready(options.noWorkers);
-  for (let count = 0; count < 5; count += 1) await request(script.port);
-  return { script, monPort, address: `http://127.0.0.1:${monPort}/`, browser: await launch() };
-}
 
 /** A light load. Clients without keep-alive let every worker get requests. */
 const load = (port, clients = 8) =>
@@ -49,21 +35,6 @@ const load = (port, clients = 8) =>
     port,
     [true, false].map((keepAlive) => ({ clients: clients / 2, path: '/slow?20', keepAlive })),
   );
-
-/** Returns the workers on the page: the text of each cell, by the name of its column. */
-async function rows(page) {
-  const cells = await page
-    .locator('.workers tbody tr')
-    .evaluateAll((lines) =>
-      lines.map((line) =>
-        [...line.querySelectorAll('td')].map((cell) => [
-          cell.dataset.name ?? 'State',
-          cell.innerText.trim(),
-        ]),
-      ),
-    );
-  return cells.map(Object.fromEntries);
-}
 
 /** Pauses the page, and fills every cell with its widest value. */
 async function widen(page) {
@@ -146,7 +117,7 @@ describe('the monitor in a browser', function () {
 
   it('fits on a phone and small screens, even with large numbers', async () => {
     const { address, browser } = await begin();
-    for (const viewport of [PHONE, ...[1024, 1161].map((width) => ({ width, height: 768 }))]) {
+    for (const viewport of [PHONE, ...[1024, 1241].map((width) => ({ width, height: 768 }))]) {
       for (const name of PAGES) {
         const page = await open(browser, address + name, {
           viewport,
@@ -162,6 +133,7 @@ describe('the monitor in a browser', function () {
               .map((place) => place.innerText),
           );
         assert.deepStrictEqual(narrow, [], `what does not fit into its place on /${name}`);
+        assert.deepStrictEqual(await page.evaluate(brokenWords), [], `words on /${name}`);
         assert.ok(width <= viewport.width, `/${name} is ${width} wide of ${viewport.width}`);
       }
     }
@@ -206,14 +178,14 @@ describe('the monitor in a browser', function () {
     const { monPort, address, browser } = await begin();
     const page = await open(browser, address, { javaScriptEnabled: false });
     const { workers } = await status(monPort);
-    const expected = workers.map(({ pid, generation, state, connections, restarts }) =>
-      [pid, generation, state, connections.total, restarts].map(String));
+    const expected = workers.map(({ pid, crashes, state, connections, restarts }) =>
+      [pid, crashes, state, connections.total, restarts].map(String));
     // The page shows samples, one every 2 s.
     await until('the snapshot says the same', async () => {
       await page.reload();
       const shown = (await rows(page)).map((row) => [
         row.Pid,
-        row.Generation,
+        row.Crashes,
         row.State,
         row.Accepted,
         row.Restarts,
@@ -223,43 +195,4 @@ describe('the monitor in a browser', function () {
     assert.strictEqual(await page.locator('#sign').innerText(), 'Snapshot');
     assert.strictEqual(await page.locator('#pause').isVisible(), false);
   });
-
-  if (process.env.SCREENSHOTS) {
-    it('makes the pictures of the manual', async function () {
-      this.timeout(240_000);
-      const { script, address, browser } = await begin({ noWorkers: 4 });
-      const clients = [load(script.port, 12)];
-      const views = {
-        light: {},
-        dark: { colorScheme: 'dark' },
-        phone: { viewport: PHONE, isMobile: true },
-      };
-      const pages = {};
-      for (const [name, view] of Object.entries(views)) {
-        pages[name] = await open(browser, address, {
-          colorScheme: 'light',
-          viewport: { width: 1280, height: 800 },
-          ...view,
-        });
-      }
-      const points = async () =>
-        (await pages.light.locator('.chart .line').first().getAttribute('d')).split('l').length;
-      for (const enough of [12, 20, 28, 40]) {
-        await until(
-          `the charts have ${enough} points`,
-          async () => (await points()) >= enough,
-          60_000,
-        );
-        clients.push(load(script.port, 6 + clients.length * 4));
-        if (clients.length === 3) process.kill(script.workers()[1], 'SIGKILL');
-      }
-      for (const [name, page] of Object.entries(pages)) {
-        await page.screenshot({
-          path: path.join(PICTURES, `monitor-${name}.png`),
-          fullPage: name === 'phone',
-        });
-      }
-      for (const some of clients) await some.stop();
-    });
-  }
 });

@@ -7,8 +7,8 @@ const assert = require('node:assert');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
-const { Tool, need, run } = require('../helpers/tools');
-const { until } = require('../helpers/wait');
+const { startPrometheus } = require('../helpers/prometheus');
+const { need, run } = require('../helpers/tools');
 
 async function begin() {
   const monPort = await freePort();
@@ -17,39 +17,6 @@ async function begin() {
     options: { monPort },
   }).ready();
   return { script, monPort };
-}
-
-const CONFIG = (port) => `
-global: { scrape_interval: 1s, scrape_timeout: 1s }
-scrape_configs:
-- { job_name: cluster2, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }
-`;
-
-/**
- * Starts a Prometheus that collects from that port once a second. `query` returns the value it
- * finds, if any.
- */
-async function startPrometheus(program, monPort) {
-  const port = await freePort();
-  const args = [
-    '--config.file={directory}/config.yml',
-    '--storage.tsdb.path={directory}/data',
-    `--web.listen-address=127.0.0.1:${port}`,
-  ];
-  const tool = new Tool(program, args, { 'config.yml': CONFIG(monPort) });
-  await until(
-    'Prometheus is ready',
-    async () => (await request(port, '/-/ready').catch(() => ({}))).status === 200,
-  );
-  const query = async (text) => {
-    const { status, body } = await request(port, `/api/v1/query?query=${encodeURIComponent(text)}`);
-    assert.strictEqual(status, 200, body);
-    const [found] = JSON.parse(body).data.result;
-    return found && Number(found.value[1]);
-  };
-  const reaches = (text, number) =>
-    until(`${text} is ${number}\n${tool.output}`, async () => (await query(text)) === number);
-  return { tool, port, query, reaches };
 }
 
 describe('the metrics of the monitor', function () {

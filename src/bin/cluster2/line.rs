@@ -111,8 +111,7 @@ pub fn write_line(format: Format, line: &Line) {
         Format::Text { .. } if line.kind == "start" => Ok(()),
         Format::Text { has_times } => {
             let time = if has_times { format!("{} ", line.time) } else { String::new() };
-            let level = serde_json::to_value(line.level).unwrap_or_default();
-            let style = style(line.kind, level.as_str().unwrap_or_default());
+            let style = style(line.kind, line.level.word());
             let warning = if line.kind == "warning" { "warning: " } else { "" };
             writeln!(anstream::stderr(), "{time}cluster2: {style}{warning}{message}{style:#}")
         }

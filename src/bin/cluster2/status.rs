@@ -76,12 +76,23 @@ fn summary(status: &Value) -> String {
         let (replaced, total) = (&reload["replaced"], &reload["total"]);
         lines.push(format!("reload: {replaced} of {total} workers are new{again}"));
     }
+    if let Some(upgrade) = master["upgrade"].as_object() {
+        let number = |name: &str| upgrade[name].to_string();
+        let state = upgrade["state"].as_str().unwrap_or_default();
+        let far = match state {
+            "starting" => {
+                format!(", {} of {} workers are ready", number("ready"), number("target"))
+            }
+            "draining" => format!(", {} workers are left", number("draining")),
+            _ => String::new(),
+        };
+        lines.push(format!("upgrade: master {}: {state}{far}", number("pid")));
+    }
     let (style, words) = rotation(&status["ecv"], is_leaving);
     lines.push(format!("health check {style}{words}{style:#}"));
     let listening: Vec<&str> =
         master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let nowhere =
-        if listening.is_empty() { "nowhere yet".to_owned() } else { listening.join(", ") };
+    let nowhere = if listening.is_empty() { "nowhere".to_owned() } else { listening.join(", ") };
     let monitor = master["monitor"].as_str().unwrap_or("off");
     lines.push(wrap(&format!("listening on {nowhere}; monitor {monitor}")));
     lines.push(wrap(&format!("running {}", script(&text("script"), &text("directory")))));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use cluster2_rs::monitor::format;
+use cluster2_rs::protocol::status::is_crash;
 use serde_json::Value;
 
 use super::line::printable;
@@ -107,8 +108,7 @@ fn crashes(counted: &Value) -> Cell {
 
 fn crashed_lately(slot: &Value) -> bool {
     let exit = &slot["lastExit"];
-    let is_crash =
-        matches!(exit["reason"].as_str(), Some("crash" | "start-timeout" | "unresponsive"));
+    let is_crash = exit["reason"].as_str().is_some_and(is_crash);
     let ago = at(&exit["at"]).and_then(|at| SystemTime::now().duration_since(at).ok());
     is_crash && ago.is_some_and(|ago| ago < RECENT)
 }
@@ -117,8 +117,8 @@ fn crashed_lately(slot: &Value) -> bool {
 fn trouble(slot: &Value) -> String {
     let mut text = format!("slot {}: ", slot["slot"]);
     if slot["state"] == "waiting" {
-        let wait = format::short_duration(until(&slot["nextStart"]));
-        text.push_str(&format!("waiting, the next worker starts in {wait}; "));
+        let wait = format::short_wait(until(&slot["nextStart"]));
+        text.push_str(&format!("waiting, the next worker starts {wait}; "));
     }
     let crashes = slot["crashes"].as_u64().unwrap_or_default();
     text.push_str(&format!("{crashes} crash{}", if crashes == 1 { "" } else { "es" }));

@@ -25,6 +25,9 @@ pub(crate) struct Package {
     pub(crate) required: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) missing: bool,
+    /// The directory of an app without a `package.json`.
+    #[serde(skip)]
+    pub(crate) no_package: Option<String>,
     /// The reasons why the tree is not complete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) problems: Vec<String>,
@@ -53,7 +56,11 @@ pub(super) fn read(root: &Path, deadline: Instant) -> Package {
     let directory = root.canonicalize().unwrap_or_else(|_| root.into());
     let manifest = match read_manifest(&directory) {
         Ok(manifest) => manifest,
-        Err(problem) => return Package { problems: vec![problem], ..Package::default() },
+        Err(problem) => {
+            let is_missing = !directory.join("package.json").exists();
+            let no_package = is_missing.then(|| directory.display().to_string());
+            return Package { problems: vec![problem], no_package, ..Package::default() };
+        }
     };
     let app = Package {
         name: text(&manifest, "name"),

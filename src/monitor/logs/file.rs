@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use http_range_header::parse_range_header;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -14,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::follower::Follower;
-use super::list::is_binary;
+use super::list::{LogFile, is_binary};
 use super::percent::decode;
 use super::query::LogQuery;
 use super::tail::start_of_last;
@@ -38,13 +39,7 @@ pub(crate) async fn file(
     let media = if is_binary(&name) { OCTETS } else { TEXT };
     let path = (root.clone(), name.clone());
     let opened = blocking(move || open(&path.0, &path.1, query.tail)).await?;
-    let (file, from, size) = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => PageError::not_found(),
-        io::ErrorKind::PermissionDenied => {
-            PageError::new(StatusCode::FORBIDDEN, "This file may not be read.")
-        }
-        _ => PageError::internal(error),
-    })?;
+    let (file, from, size) = opened.map_err(explain)?;
     let mut response = if query.follow {
         streamed(media, |sender| async move {
             let _permit = permit;
@@ -61,6 +56,29 @@ pub(crate) async fn file(
             .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
     Ok(response)
+}
+
+/// Returns what is known of the text file that `encoded` names below `root`, for its page.
+pub(crate) async fn known(root: PathBuf, encoded: &str) -> Result<LogFile, PageError> {
+    let name = PathBuf::from(OsString::from_vec(decode(encoded).ok_or_else(PageError::not_found)?));
+    if is_binary(&name) {
+        return Err(PageError::not_found());
+    }
+    let path = name.clone();
+    let found = blocking(move || contained_files::open(&root, &path)?.metadata()).await?;
+    let found = found.map_err(explain)?;
+    let modified = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    Ok(LogFile::from(contained_files::FoundFile { name, size: found.len(), modified }))
+}
+
+fn explain(error: io::Error) -> PageError {
+    match error.kind() {
+        io::ErrorKind::NotFound => PageError::not_found(),
+        io::ErrorKind::PermissionDenied => {
+            PageError::new(StatusCode::FORBIDDEN, "This file may not be read.")
+        }
+        _ => PageError::internal(error),
+    }
 }
 
 /// Returns the file, the position of its last `tail` lines, and its size.

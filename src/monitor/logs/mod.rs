@@ -8,7 +8,7 @@ mod percent;
 mod query;
 mod tail;
 
-pub(super) use file::file;
+pub(super) use file::{file, known};
 pub use follower::Follower;
 pub(super) use list::{LogFile, list};
 pub use list::{MAX_DEPTH, MAX_ENTRIES};

@@ -14,7 +14,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         path: "/style.css",
         media: "text/css; charset=utf-8",
@@ -24,6 +24,11 @@ const ASSETS: [Asset; 3] = [
         path: "/script.js",
         media: "text/javascript; charset=utf-8",
         text: include_str!("../../../templates/script.js"),
+    },
+    Asset {
+        path: "/log.js",
+        media: "text/javascript; charset=utf-8",
+        text: include_str!("../../../templates/log.js"),
     },
     Asset {
         path: "/icon.svg",

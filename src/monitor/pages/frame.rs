@@ -10,6 +10,8 @@ use crate::monitor::response::{Body, HTML, PageError, PageResult, TEXT, whole};
 pub(crate) struct Frame<'a> {
     /// The beginning of every path.
     pub(crate) prefix: &'a str,
+    /// What people call the cluster.
+    pub(crate) name: &'a str,
     /// The name of the page, as in the navigation.
     pub(crate) title: &'static str,
 }
@@ -29,9 +31,8 @@ struct ErrorPage<'a> {
 }
 
 /// Returns an error as a page.
-pub(crate) fn error_page(prefix: &str, error: &PageError) -> Response<Body> {
+pub(crate) fn error_page(frame: Frame<'_>, error: &PageError) -> Response<Body> {
     let reason = error.status.canonical_reason().unwrap_or("Problem");
-    let frame = Frame { prefix, title: "Problem" };
     let page = ErrorPage { frame, code: error.status.as_u16(), reason, text: &error.text };
     render(error.status, &page).unwrap_or_else(|error| whole(error.status, TEXT, error.text))
 }

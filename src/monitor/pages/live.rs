@@ -1,27 +1,38 @@
-//! The live part of the overview: the cluster now, and its last minutes.
+//! The live part of the overview: the cluster now, its last minutes, and what happened.
 
 use std::time::SystemTime;
 
 use askama::Template;
 
-use crate::monitor::format::{age, amount, bytes, count, millis, state, utc};
-use crate::monitor::history::{History, WorkerHistory};
+use super::rows::WorkerRow;
+use crate::monitor::format::{age, amount, bytes, count, millis, short_wait, utc};
+use crate::monitor::history::History;
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
-use crate::protocol::status::{EcvStatus, Status, Time, Totals, WorkerStatus};
+use crate::protocol::status::{EventRecord, SlotStatus, Status, Time, Totals, is_crash};
 
 /// The part of the overview that changes.
 #[derive(Template)]
 #[template(path = "live.html")]
 pub(crate) struct LiveView<'a> {
     status: &'a Status,
+    /// Whether the cluster serves: the style, and the text.
+    verdict: (&'static str, String),
+    /// The same of the health check.
+    health_check: (&'static str, String),
     uptime: String,
     as_of: String,
-    ready: usize,
-    /// The style of the health check, and its text.
-    health_check: (&'static str, String),
+    notes: Vec<Note<'a>>,
     charts: [Chart; 4],
-    totals: Vec<(&'static str, String)>,
-    rows: Vec<WorkerRow<'a>>,
+    totals: Vec<Total>,
+    rows: Vec<WorkerRow>,
+    events: Vec<Event<'a>>,
+}
+
+/// Something that is wrong.
+struct Note<'a> {
+    text: String,
+    /// The last lines of a worker.
+    lines: &'a [String],
 }
 
 /// A number and its last minutes.
@@ -35,45 +46,35 @@ struct Chart {
     area: String,
 }
 
-/// A worker.
-struct WorkerRow<'a> {
-    worker: &'a WorkerStatus,
-    /// The state in words.
-    state: String,
-    /// The style of the state.
-    style: &'static str,
-    uptime: String,
-    rate: String,
-    label: String,
-    line: String,
-    connections: String,
-    served: String,
-    delay: String,
-    memory: String,
-    cpu: String,
+/// A number since the start.
+struct Total {
+    name: String,
+    value: String,
+    /// What the name means, where it needs an explanation.
+    meaning: Option<&'static str>,
+    is_bad: bool,
+}
+
+/// Something that happened.
+struct Event<'a> {
+    record: &'a EventRecord,
+    time: String,
 }
 
 impl<'a> LiveView<'a> {
     /// `history` ends with `status`.
     pub(crate) fn new(status: &'a Status, history: &History) -> Self {
-        let scale =
-            history.workers.values().map(|past| past.requests.highest()).fold(0.0, f64::max);
-        let scale = round_up(scale, 1.0);
-        let unknown = WorkerHistory::default();
-        let past = |worker: &WorkerStatus| history.workers.get(&worker.pid).unwrap_or(&unknown);
         Self {
             status,
+            verdict: verdict(status),
+            health_check: health_check(status),
             uptime: age(status.master.started_at.0),
             as_of: utc(Time(SystemTime::now())),
-            ready: status.workers.iter().filter(|worker| worker.state == "ready").count(),
-            health_check: health_check(&status.ecv),
+            notes: notes(status),
             charts: charts(history),
             totals: totals(&status.totals),
-            rows: status
-                .workers
-                .iter()
-                .map(|worker| WorkerRow::new(worker, past(worker), scale))
-                .collect(),
+            rows: WorkerRow::all(status, history),
+            events: status.events.iter().rev().map(Event::new).collect(),
         }
     }
 
@@ -84,6 +85,72 @@ impl<'a> LiveView<'a> {
     fn height(&self) -> i64 {
         HEIGHT
     }
+}
+
+impl<'a> Event<'a> {
+    fn new(record: &'a EventRecord) -> Self {
+        Self { record, time: utc(record.time).trim_end_matches(" UTC").to_owned() }
+    }
+}
+
+/// Returns whether the cluster serves: the style, and the text.
+fn verdict(status: &Status) -> (&'static str, String) {
+    let is_ready = |state: &str| state == "ready";
+    let ready = status.workers.iter().filter(|worker| is_ready(worker.state)).count() as u64;
+    let target = u64::from(status.master.target);
+    match (ready, target) {
+        _ if status.master.state == "leaving" => ("warn", "Shutting down".into()),
+        // One process, which is its own worker.
+        (0, 0) => ("bad", "Stuck".into()),
+        (_, 0) => ("good", "Serving".into()),
+        (0, _) => ("bad", "No worker is ready".into()),
+        (1, 1) => ("good", "Its worker is ready".into()),
+        _ if ready < target => ("warn", format!("{ready} of {target} workers are ready")),
+        _ => ("good", format!("All {target} workers are ready")),
+    }
+}
+
+fn health_check(status: &Status) -> (&'static str, String) {
+    let ecv = &status.ecv;
+    match (ecv.disabled, &ecv.unavailable, ecv.unhealthy.len()) {
+        (true, ..) => ("off", format!("disabled since {}", utc(ecv.since))),
+        (false, Some(reason), _) => ("bad", reason.clone()),
+        (false, None, 0) => ("good", "available".into()),
+        (false, None, 1) => ("bad", "1 worker unhealthy".into()),
+        (false, None, several) => ("bad", format!("{several} workers unhealthy")),
+    }
+}
+
+fn notes(status: &Status) -> Vec<Note<'_>> {
+    let unhealthy = status.ecv.unhealthy.iter().map(|worker| Note {
+        text: format!("Worker {} is unhealthy: {}", worker.pid, worker.reason),
+        lines: &[],
+    });
+    let waiting = status.slots.iter().filter(|slot| slot.state == "waiting").map(waiting);
+    unhealthy.chain(waiting).collect()
+}
+
+/// Describes a slot that waits for its next worker.
+fn waiting(slot: &SlotStatus) -> Note<'_> {
+    let now = SystemTime::now();
+    let wait = slot.next_start.and_then(|at| at.0.duration_since(now).ok()).unwrap_or_default();
+    let (number, crashes) = (slot.slot, slot.crashes);
+    let plural = if crashes == 1 { "" } else { "es" };
+    let mut text = format!(
+        "Slot {number} waits: its next worker starts {}. {crashes} crash{plural} so far",
+        short_wait(wait)
+    );
+    let Some(exit) = &slot.last_exit else { return Note { text, lines: &[] } };
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, signal) => signal.unwrap_or("ended").to_owned(),
+    };
+    let ago = age(exit.at.0);
+    text.push_str(&format!("; worker {} ended {ago} ago ({}, {how})", exit.pid, exit.reason));
+    if let Some(error) = &exit.error {
+        text.push_str(&format!(": {error}"));
+    }
+    Note { text, lines: &exit.lines }
 }
 
 impl Chart {
@@ -113,7 +180,7 @@ fn charts(history: &History) -> [Chart; 4] {
     let top = |series: &Series, least| round_up(series.highest(), least);
     let memory = round_up(history.memory.highest() / MIB, 1.0) * MIB;
     [
-        Chart::new("Requests", "/ s", &history.requests, top(&history.requests, 10.0), amount),
+        Chart::new("Requests", "a second", &history.requests, top(&history.requests, 10.0), amount),
         Chart::new(
             "Connections",
             "open",
@@ -121,59 +188,59 @@ fn charts(history: &History) -> [Chart; 4] {
             top(&history.connections, 10.0),
             amount,
         ),
-        Chart::new("CPU", "%", &history.cpu, top(&history.cpu, 10.0), amount),
-        Chart::new("Memory", "", &history.memory, memory, bytes),
+        Chart::new("CPU", "% of one core", &history.cpu, top(&history.cpu, 10.0), amount),
+        Chart::new("Memory", "resident", &history.memory, memory, bytes),
     ]
 }
 
-impl<'a> WorkerRow<'a> {
-    fn new(worker: &'a WorkerStatus, past: &WorkerHistory, scale: f64) -> Self {
-        let rate = amount(past.requests.last());
-        let highest = amount(past.requests.highest());
-        Self {
-            worker,
-            state: state(worker.state, worker.stuck_for),
-            style: if worker.stuck_for.is_some() { "stuck" } else { worker.state },
-            uptime: age(worker.started_at.0),
-            label: format!(
-                "Requests a second over the last 5 minutes: now {rate}, at most {highest}"
-            ),
-            rate,
-            line: past.requests.line(scale),
-            connections: count(worker.connections.active),
-            served: count(worker.connections.total),
-            delay: millis(worker.event_loop_delay),
-            memory: bytes(worker.rss as f64),
-            cpu: amount(past.cpu),
-        }
-    }
-}
-
-/// Returns the style and the text of the health check.
-fn health_check(ecv: &EcvStatus) -> (&'static str, String) {
-    match (ecv.disabled, ecv.unhealthy.len()) {
-        (true, _) => ("off", format!("disabled since {}", utc(ecv.since))),
-        (false, 0) => ("good", "available".into()),
-        (false, 1) => ("bad", "1 worker unhealthy".into()),
-        (false, several) => ("bad", format!("{several} workers unhealthy")),
-    }
-}
-
-fn totals(totals: &Totals) -> Vec<(&'static str, String)> {
+fn totals(totals: &Totals) -> Vec<Total> {
     let average = totals.drains.total.checked_div(totals.drains.count);
-    vec![
-        ("Requests", count(totals.requests)),
-        ("Connections", count(totals.connections)),
-        ("Timed out", count(totals.timed_out)),
-        ("Handed", count(totals.handed)),
-        ("Moved", count(totals.moved)),
-        ("Retried", count(totals.retried)),
-        ("Reclaimed", count(totals.reclaimed)),
-        ("Waiting now", count(totals.waiting)),
-        ("Reloads", count(totals.reloads)),
-        ("Failed reloads", count(totals.reloads_failed)),
-        ("Drains", count(totals.drains.count)),
-        ("Average drain", average.map_or("–".into(), |average| millis(average as f64))),
-        ("Deaths", count(totals.deaths.values().sum())),
-    ]
+    let plain = |name: &str, value: String| Total {
+        name: name.to_owned(),
+        value,
+        meaning: None,
+        is_bad: false,
+    };
+    let explained = |name, value, meaning| Total { meaning: Some(meaning), ..plain(name, value) };
+    let mut all = vec![
+        plain("Requests", count(totals.requests)),
+        plain("Connections", count(totals.connections)),
+        plain("Timed out", count(totals.timed_out)),
+        explained(
+            "Handed",
+            count(totals.handed),
+            "Connections that the master handed to workers. With least-connections, workers accept \
+             those of TCP by themselves.",
+        ),
+        explained(
+            "Moved",
+            count(totals.moved),
+            "Idle connections that a worker gave back when it left, and that went on with another.",
+        ),
+        explained(
+            "Retried",
+            count(totals.retried),
+            "Requests that another worker answered, because theirs ended before it had begun \
+             (option retry).",
+        ),
+        explained(
+            "Reclaimed",
+            count(totals.reclaimed),
+            "Connections taken back from workers that died, or did not take them in time.",
+        ),
+        plain("Waiting now", count(totals.waiting)),
+        plain("Reloads", count(totals.reloads)),
+        Total {
+            is_bad: totals.reloads_failed > 0,
+            ..plain("Failed reloads", count(totals.reloads_failed))
+        },
+        plain("Drains", count(totals.drains.count)),
+        plain("Average drain", average.map_or("–".into(), |average| millis(average as f64))),
+        plain("Exits", count(totals.deaths.values().sum())),
+    ];
+    all.extend(totals.deaths.iter().map(|(reason, exits)| Total {
+        is_bad: is_crash(reason),
+        ..plain(&format!("Exits: {reason}"), count(*exits))
+    }));
+    all
 }

@@ -1,4 +1,4 @@
-//! The list of log files.
+//! The list of log files, and one of them.
 
 use askama::Template;
 
@@ -11,6 +11,16 @@ use crate::monitor::logs::LogFile;
 pub(crate) struct LogsPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) logs: &'a [LogFile],
+}
+
+/// One log in the page's frame, by JavaScript.
+#[derive(Template)]
+#[template(path = "log.html")]
+pub(crate) struct LogPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) name: &'a str,
+    /// The path below `/logs/`, percent-encoded.
+    pub(crate) link: &'a str,
 }
 
 impl LogFile {

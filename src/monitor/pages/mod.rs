@@ -6,10 +6,11 @@ mod frame;
 mod live;
 mod logs;
 mod overview;
+mod rows;
 
 pub(super) use assets::asset;
 pub(super) use dependencies::DependenciesPage;
 pub(super) use frame::{Frame, error_page, render};
 pub(super) use live::LiveView;
-pub(super) use logs::LogsPage;
+pub(super) use logs::{LogPage, LogsPage};
 pub(super) use overview::OverviewPage;
