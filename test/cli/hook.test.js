@@ -33,7 +33,7 @@ describe('--on-event', () => {
     const numbers = events.map(({ seq }) => seq);
     assert.deepStrictEqual(numbers, numbers.map((_, index) => index + 1));
     assert.ok(events.some(({ type, message }) => type === 'exit' && /crash/.test(message)));
-    assert.strictEqual(events.filter(({ type }) => type === 'exit').length, 4);
+    assert.strictEqual(events.filter(({ type }) => type === 'exit').length, 3);
   });
 
   it('runs one at a time, and says when one fails', async () => {

@@ -47,6 +47,21 @@ fn plain(arg: Arg) -> Arg {
     arg.help_heading(None::<&str>).hide_short_help(false)
 }
 
+fn app() -> Arg {
+    Arg::new("app")
+        .long("app")
+        .value_name("NAME")
+        .env("CLUSTER2_APP")
+        .hide_env_values(true)
+        .help("Which app of a configuration file with several [default: all, or the only one]")
+        .global(true)
+}
+
+/// Names the app where a command needs no other word.
+fn named_app() -> Arg {
+    Arg::new("named-app").value_name("APP").help("As --app")
+}
+
 /// A command that finds its cluster by the `pids` directory.
 fn on_running(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).arg(plain(PIDS.arg()))
@@ -90,17 +105,7 @@ fn with_options(command: Command) -> Command {
                 .last(true)
                 .help("Arguments of the script"),
         )
-        .arg(
-            Arg::new("node")
-                .long("node")
-                .value_name("PATH")
-                .env("CLUSTER2_NODE")
-                .hide_env_values(true)
-                .value_hint(ValueHint::ExecutablePath)
-                .help_heading("Workers")
-                .hide_short_help(true)
-                .help("Node itself [default: node, found in PATH]"),
-        )
+        .arg(node_arg().help_heading("Workers").hide_short_help(true))
         .arg(
             Arg::new("format")
                 .long("log-format")
@@ -131,6 +136,16 @@ fn with_options(command: Command) -> Command {
         )
         .args([PIDS.arg(), LOGS.arg()])
         .args(OPTIONS.iter().map(|flag| flag.arg()))
+}
+
+fn node_arg() -> Arg {
+    Arg::new("node")
+        .long("node")
+        .value_name("PATH")
+        .env("CLUSTER2_NODE")
+        .hide_env_values(true)
+        .value_hint(ValueHint::ExecutablePath)
+        .help("Node itself [default: node, found in PATH]")
 }
 
 fn check() -> Command {
@@ -165,6 +180,7 @@ fn environment() -> Command {
 
 fn restart() -> Command {
     on_running("restart", "Ends the cluster gracefully and starts it again, in the same process")
+        .arg(named_app())
         .long_about(
             "Ends the cluster gracefully and starts it again, in the same process: for what a \
             reload cannot change, such as options, Node and cluster2 itself. Clients are refused \
@@ -174,6 +190,7 @@ fn restart() -> Command {
 
 fn reload() -> Command {
     on_running("reload", "Replaces all workers, one after another, without losing a request")
+        .arg(named_app())
         .long_about(
             "Replaces all workers, one after another, without losing a request. It fails, and the \
             old workers that are left stay, if a \
@@ -256,8 +273,9 @@ fn commands() -> Command {
         .arg_required_else_help(true)
         .subcommand_required(true)
         .arg(config())
+        .arg(app())
         .subcommand(start())
-        .subcommand(on_running("status", "Shows the cluster").args([
+        .subcommand(on_running("status", "Shows the cluster").arg(named_app()).args([
             switch("json", "json", 'j', "As JSON, for programs"),
             switch("watch", "watch", 'w', "Again and again, each second"),
         ]))
@@ -281,6 +299,17 @@ fn commands() -> Command {
         .subcommand(environment())
         .subcommand(upgrade())
         .subcommand(
+            Command::new("import")
+                .about("Prints a PM2 file as cluster2.json, and says what it cannot translate")
+                .arg(
+                    Arg::new("file")
+                        .value_name("FILE")
+                        .value_hint(ValueHint::FilePath)
+                        .help("PM2's file [default: ecosystem.config.js]"),
+                )
+                .arg(node_arg()),
+        )
+        .subcommand(
             on_running("scale", "Changes the number of workers").arg(
                 Arg::new("workers")
                     .value_name("N")
@@ -295,9 +324,13 @@ fn commands() -> Command {
                 "shutdown",
                 "Ends the cluster gracefully: every request that has begun is answered",
             )
+            .arg(named_app())
             .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
         )
-        .subcommand(on_running("stop", "Ends the cluster at once; requests under way are lost"))
+        .subcommand(
+            on_running("stop", "Ends the cluster at once; requests under way are lost")
+                .arg(named_app()),
+        )
         .subcommand(logs())
         .subcommand(on_running(
             "reopen-logs",

@@ -91,9 +91,15 @@ impl Flag {
 
 /// Returns the names of all environment variables that are read.
 pub fn variables() -> impl Iterator<Item = String> {
-    let others = ["CLUSTER2_CONFIG", "CLUSTER2_LOG_FORMAT", "CLUSTER2_NODE", "CLUSTER2_ON_EVENT"]
-        .into_iter()
-        .map(str::to_owned);
+    let others = [
+        "CLUSTER2_APP",
+        "CLUSTER2_CONFIG",
+        "CLUSTER2_LOG_FORMAT",
+        "CLUSTER2_NODE",
+        "CLUSTER2_ON_EVENT",
+    ]
+    .into_iter()
+    .map(str::to_owned);
     all().filter_map(Flag::variable).chain(others)
 }
 

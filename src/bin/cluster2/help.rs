@@ -44,5 +44,5 @@ pub fn overview(command: &Command) -> String {
             }
         }
     }
-    text + "\nOptions: --config FILE, -h or --help, -V or --version\n\n" + EXIT_CODES
+    text + "\nOptions: --config FILE, --app NAME, -h or --help, -V or --version\n\n" + EXIT_CODES
 }

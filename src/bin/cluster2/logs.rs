@@ -21,7 +21,10 @@ const COMPRESSED: [&str; 5] = ["gz", "xz", "bz2", "zst", "zip"];
 /// Runs the command.
 pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
     let root = settings::directory("logs", matches)?;
-    let names: Vec<&String> = matches.get_many("files").into_iter().flatten().collect();
+    let mut names: Vec<&String> = matches.get_many("files").into_iter().flatten().collect();
+    if settings::is_app(matches)? {
+        names.remove(0);
+    }
     if matches.get_flag("list") {
         return list(&found(&root)?);
     }

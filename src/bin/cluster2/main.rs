@@ -5,6 +5,7 @@
 //! before the script (`lib/preload.js`). All other commands but `logs` ask the master that holds
 //! the `pids` directory.
 
+mod apps;
 mod args;
 mod check;
 mod commands;
@@ -17,6 +18,7 @@ mod help;
 mod hinted;
 mod hold;
 mod hook;
+mod import;
 mod launch;
 mod line;
 mod log_file;
@@ -24,6 +26,7 @@ mod logs;
 mod man;
 mod merged_logs;
 mod options;
+mod parent;
 mod restart;
 mod settings;
 mod stack;
@@ -124,11 +127,51 @@ fn main() -> ExitCode {
     }
 }
 
+/// Commands that are for all apps of a file in turn, where none is named.
+const FOR_ALL: [&str; 7] =
+    ["status", "reload", "restart", "shutdown", "stop", "reopen-logs", "check"];
+
 fn run(matches: &ArgMatches) -> Result<(), Failed> {
+    let Some((command, of_command)) = matches.subcommand() else { return Ok(()) };
+    if command == "start" || FOR_ALL.contains(&command) {
+        // Errors of the file are found where it matters.
+        let names = settings::unnamed_apps(of_command).unwrap_or_default();
+        if !names.is_empty() {
+            return run_for_all(command, &names);
+        }
+    }
+    run_one(matches)
+}
+
+/// Runs a command for each app in turn, or starts all of them. Fails as the last one that fails.
+fn run_for_all(command: &str, names: &[String]) -> Result<(), Failed> {
+    let of = |name: &String| args::command().get_matches_from(apps::command_line(name));
+    if command == "start" {
+        let mut pids = Vec::new();
+        for name in names {
+            if let Some((_, matches)) = of(name).subcommand() {
+                pids.push(settings::read(matches)?.pids);
+            }
+        }
+        return parent::start_all(names, pids);
+    }
+    let mut failed = None;
+    for name in names {
+        print(format!("{name}:\n").as_bytes())?;
+        if let Err(error) = run_one(&of(name)) {
+            line::note(&format!("{name}: {}", error.text));
+            failed = Some(Failed { text: String::new(), ..error });
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn run_one(matches: &ArgMatches) -> Result<(), Failed> {
     match matches.subcommand() {
         Some(("start", matches)) => start::start(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("restart", matches)) => restart::restart(matches),
+        Some(("import", matches)) => import::import(matches),
         Some(("env", matches)) => environment::environment(matches),
         Some(("unit", matches)) => unit::unit(matches),
         Some(("status", matches)) => status::status(matches),

@@ -9,7 +9,7 @@ use cluster2_rs::error::ClusterError;
 use cluster2_rs::os::origin::working_directory_by_symlink;
 use serde_json::{Map, Value};
 
-use super::{Failed, flags};
+use super::{Failed, apps, flags};
 
 /// The configuration file in the working directory, unless another one is named.
 const FILE: &str = "cluster2.json";
@@ -19,7 +19,8 @@ const FILE: &str = "cluster2.json";
 /// the user wrote: the flag, the variable, or the option in the file.
 pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     let (file, mut options) = read_file(matches)?;
-    for name in ["exec", "args"] {
+    let given = if is_app(matches)? { &["args"][..] } else { &["exec", "args"] };
+    for name in given.iter().copied() {
         let given = matches.try_get_many::<String>(name).ok().flatten();
         if let Some(given) = given.map(|values| values.cloned().map(Value::String)) {
             let values: Vec<Value> = given.collect();
@@ -147,7 +148,27 @@ impl File {
     }
 }
 
+/// Returns the names of the apps in the file, if it is of several and none is named.
+pub fn unnamed_apps(matches: &ArgMatches) -> Result<Vec<String>, Failed> {
+    let (_, options) = raw_file(matches)?;
+    Ok(if apps::named(matches, &options).is_some() { Vec::new() } else { apps::all(&options) })
+}
+
+/// Whether what stands first in place of a script or a file is an app of the file.
+pub fn is_app(matches: &ArgMatches) -> Result<bool, Failed> {
+    Ok(apps::by_place(matches, &raw_file(matches)?.1).is_some())
+}
+
+/// Returns the file's name, if there is one, and its options: of the app that is named, where it is
+/// of several.
 fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>), Failed> {
+    let (file, options) = raw_file(matches)?;
+    let name = apps::named(matches, &options);
+    let options = apps::choose(options, name.as_deref(), file.as_deref().unwrap_or(FILE))?;
+    Ok((file, options))
+}
+
+fn raw_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>), Failed> {
     let named = matches.get_one::<String>("config");
     let name = named.map_or(FILE, String::as_str);
     let text = match fs::read_to_string(name) {

@@ -1,0 +1,183 @@
+'use strict';
+
+// Several apps in one cluster2.json: one parent, a master for each, and commands for one or all.
+// `cluster2 import` makes such a file of PM2's.
+
+const assert = require('node:assert');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+const { cluster2 } = require('../helpers/cli');
+const { request } = require('../helpers/client');
+const { CLI, childrenOf, isAlive } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { freePorts } = require('../helpers/ports');
+const { until, within } = require('../helpers/wait');
+
+const SERVER = `require('http').createServer((q, a) => a.end(process.env.APP)).listen(process.env.PORT);`;
+
+describe('several apps in one file', () => {
+  let folder, parent, errors, ports;
+  beforeEach(async () => {
+    folder = emptyFolder();
+    const first = await freePorts(4);
+    ports = [0, 1, 2, 3].map((at) => first + at);
+    write('server.js', SERVER);
+    write('jobs.js', 'setInterval(() => {}, 1000);');
+    const api = { exec: 'server.js', env: { APP: 'api', PORT: ports[0] } };
+    const jobs = { exec: 'jobs.js', listen: false, noWorkers: 1 };
+    const common = { noWorkers: 2, minReadyTime: 50, monPort: ports[1] };
+    write('cluster2.json', JSON.stringify({ ...common, apps: { api, jobs } }));
+  });
+  afterEach(async () => {
+    if (parent && parent.exitCode === null && parent.signalCode === null) {
+      const family = [parent.pid, ...childrenOf(parent.pid)];
+      for (const pid of [...family, ...family.flatMap(childrenOf)]) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // Gone.
+        }
+      }
+      await once(parent, 'exit');
+    }
+    parent = undefined;
+    removeFolders();
+  });
+  const write = (name, text) => fs.writeFileSync(path.join(folder, name), text);
+  const run = (...args) => cluster2(folder, ...args);
+  const status = (name) => JSON.parse(run('status', name, '--json').stdout || '{}');
+  const ready = (name) =>
+    (status(name).workers ?? []).filter(({ state }) => state === 'ready').length;
+
+  /** Starts the parent, and waits for all workers. */
+  async function start(env = {}) {
+    errors = '';
+    const settings = { cwd: folder, env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] };
+    parent = spawn(CLI, ['start'], settings);
+    parent.stderr.on('data', (text) => (errors += text));
+    await until('all are ready', () => ready('api') === 2 && ready('jobs') === 1, 20_000);
+  }
+  const ended = () =>
+    within('the parent ends', parent.exitCode === null ? once(parent, 'exit') : [parent.exitCode, null]);
+
+  it('run under one parent, each with its directory and its monitor, until it is told to end', async () => {
+    await start();
+    const masters = childrenOf(parent.pid);
+    assert.strictEqual(masters.length, 2);
+    assert.strictEqual((await request(ports[0], '/')).body, 'api');
+    assert.deepStrictEqual(fs.readdirSync(path.join(folder, 'pids')).sort(), ['api', 'jobs']);
+    const monitors = ['api', 'jobs'].map((name) => status(name).master.monitor);
+    assert.deepStrictEqual(monitors, [`127.0.0.1:${ports[1]}`, `127.0.0.1:${ports[2]}`]);
+    assert.strictEqual(status('jobs').master.name, 'jobs');
+    parent.kill();
+    assert.deepStrictEqual(await ended(), [0, null], errors);
+    assert.ok(!masters.some(isAlive));
+  });
+
+  it('take commands for one, or for all in turn', async () => {
+    await start();
+    assert.strictEqual(run('reload', 'api').stdout, 'all 2 workers are new\n');
+    assert.strictEqual(run('reload').stdout, 'api:\nall 2 workers are new\njobs:\nall 1 worker are new\n');
+    assert.match(run('scale', '3', '--app', 'jobs').stdout, /from 1 to 3 workers/);
+    assert.match(run('status').stdout, /^api:\n[^]*^jobs:\n/m);
+    const { status: code, stderr } = run('scale', '3');
+    assert.deepStrictEqual([code, stderr], [2, 'cluster2: which app? Name it by --app: api, jobs\n']);
+    assert.match(run('status', '--app', 'x').stderr, /has no app x; the apps are: api, jobs/);
+    assert.match(run('shutdown', 'jobs', '--wait').stdout, /has ended/);
+    assert.strictEqual((await request(ports[0], '/')).body, 'api');
+    assert.match(run('shutdown', 'api', '--wait').stdout, /has ended/);
+    assert.deepStrictEqual(await ended(), [0, null], errors);
+  });
+
+  it('are started one by one by their names', async () => {
+    errors = '';
+    parent = spawn(CLI, ['start', 'jobs'], { cwd: folder, stdio: 'ignore' });
+    await until('it is ready', () => ready('jobs') === 1);
+    assert.strictEqual(status('api').running, false);
+    parent.kill();
+    assert.deepStrictEqual(await ended(), [0, null]);
+  });
+
+  it('start again when their master fails', async () => {
+    await start();
+    const { pid } = status('jobs').master;
+    process.kill(pid, 'SIGKILL');
+    await until('another one is ready', () => ready('jobs') === 1 && status('jobs').master.pid !== pid);
+    assert.match(errors, /app jobs ended with signal: 9 \(SIGKILL\); it is started again in 1 s/);
+    assert.strictEqual((await request(ports[0], '/')).body, 'api');
+    parent.kill();
+    assert.strictEqual((await ended())[0], 0, errors);
+  });
+
+  it('with a wrong option start nothing', () => {
+    write('cluster2.json', JSON.stringify({ apps: { api: { exec: 'server.js' }, bad: { nope: 1 } } }));
+    const { status: code, stderr } = run('start');
+    assert.strictEqual(code, 2);
+    assert.match(stderr, /option 'nope' is unknown/);
+    assert.strictEqual(fs.existsSync(path.join(folder, 'pids')), false);
+  });
+});
+
+describe('cluster2 import', () => {
+  let folder;
+  beforeEach(() => (folder = emptyFolder()));
+  afterEach(removeFolders);
+  const write = (name, text) => fs.writeFileSync(path.join(folder, name), text);
+
+  it('translates a file of PM2, and says what it cannot', () => {
+    write(
+      'ecosystem.config.js',
+      `console.log('noise');
+      module.exports = { apps: [
+        { name: 'api', script: 'server.js', instances: 'max', exec_mode: 'cluster',
+          args: '--a b', node_args: ['--stack-size=900'], env: { A: '1' }, port: 3000,
+          max_memory_restart: '300M', kill_timeout: 5000, listen_timeout: 8000,
+          out_file: 'x.log', watch: true, autorestart: true, env_production: {}, strange: 1 },
+        { name: 'jobs', script: 'jobs.js', wait_ready: true, cron_restart: '0 0 * * *' },
+      ] };`,
+    );
+    const { status, stdout, stderr } = cluster2(folder, 'import', 'ecosystem.config.js');
+    assert.strictEqual(status, 0, stderr);
+    assert.deepStrictEqual(JSON.parse(stdout), {
+      apps: {
+        api: {
+          ...{ exec: 'server.js', noWorkers: 'max', args: ['--a', 'b'], output: 'files' },
+          ...{ execArgv: ['--stack-size=900'], env: { A: '1', PORT: '3000' } },
+          ...{ memThreshold: '300M', shutdownTimeout: 5000, startTimeout: 8000 },
+        },
+        jobs: { exec: 'jobs.js', noWorkers: 1 },
+      },
+    });
+    const notes = [...stderr.matchAll(/^cluster2: (\w+): (\w+)/gm)].map(([, app, key]) => [app, key]);
+    assert.deepStrictEqual(notes.sort(), [
+      ['api', 'env_production'], ['api', 'out_file'], ['api', 'strange'], ['api', 'watch'],
+      ['jobs', 'cron_restart'], ['jobs', 'wait_ready'],
+    ]);
+    // And the result is one that `check` takes.
+    write('cluster2.json', stdout);
+    write('server.js', '');
+    write('jobs.js', '');
+    const checked = cluster2(folder, 'check');
+    assert.strictEqual(checked.status, 0, checked.stderr);
+    assert.match(checked.stdout, /^api:\noptions {2}valid$/m);
+  });
+
+  it('makes a plain file of a single app, also of JSON and of ECMAScript', () => {
+    const app = { name: 'one', script: 'x.js' };
+    const expected = { name: 'one', exec: 'x.js', noWorkers: 1 };
+    write('pm2.json', JSON.stringify({ apps: [app] }));
+    write('pm2.mjs', `export default ${JSON.stringify({ apps: app })};`);
+    for (const name of ['pm2.json', 'pm2.mjs'])
+      assert.deepStrictEqual(JSON.parse(cluster2(folder, 'import', name).stdout), expected, name);
+  });
+
+  it('names a file that is missing, or that Node cannot read', () => {
+    const missing = cluster2(folder, 'import');
+    assert.strictEqual(missing.status, 2);
+    assert.match(missing.stderr, /there is no file .*ecosystem\.config\.js/);
+    write('bad.js', 'throw new Error("bad")');
+    assert.match(cluster2(folder, 'import', 'bad.js').stderr, /cannot read .*bad\.js: [^]*Error: bad/);
+  });
+});
