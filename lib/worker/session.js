@@ -4,6 +4,7 @@
 // and leaves when it may. There is at most one in a process, made by the preload before the user's
 // code runs.
 
+const { now } = require('../clock');
 const { Counters } = require('../http/counters');
 const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
@@ -250,10 +251,24 @@ class Session {
         return this.departure.allow();
       case 'beat':
         return;
+      case 'inspect':
+        return this.#inspect(order);
       case 'reopen':
         return this.#reopenLogs();
       default:
         return this.#hook.answer(order);
+    }
+  }
+
+  #inspect(order) {
+    const done = (problem) => this.report({ type: 'inspected', problem });
+    try {
+      const { inspect } = require('./inspection');
+      // A beat that is still to come.
+      const pause = (ms) => (this.counters.beat = now() + ms);
+      inspect(order, { done, pause });
+    } catch ({ message }) {
+      done(message);
     }
   }
 

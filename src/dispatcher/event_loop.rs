@@ -149,6 +149,10 @@ impl EventLoop {
                     (self.notify)(worker, DispatcherEvent::Gone(exit));
                 }
                 Request::Announce(worker) => self.announce_idle(worker),
+                Request::Inspect(worker, inspection) => {
+                    let order = Order::Inspect(inspection);
+                    self.workers.change(worker, |link| link.order(&order));
+                }
                 Request::Drain(worker) => self.drain(worker),
                 Request::ReopenLogs(waits) => {
                     waits.store(false, Ordering::Release);

@@ -11,7 +11,7 @@ use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::LegacySocket;
 use crate::os::channel::Channel;
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::protocol::{EndpointAddress, ListenerId, Report};
+use crate::protocol::{EndpointAddress, Inspection, ListenerId, Report};
 use crate::quota::Share;
 
 /// A request to the dispatcher.
@@ -27,6 +27,8 @@ pub enum Request {
     Detach(WorkerId, Exit),
     /// Counts a worker as ready that does not listen, and passes that on as its report.
     Announce(WorkerId),
+    /// Has a worker look inside itself. One is under way of each worker.
+    Inspect(WorkerId, Inspection),
     /// Gives a worker nothing new, and has it finish what it has.
     Drain(WorkerId),
     /// Has all workers open their log files again. The flag says that this request waits.

@@ -7,13 +7,18 @@ use super::inbox::Signal;
 use super::replies::Until;
 use super::task::Task;
 use crate::config::MAX_WORKERS;
+use crate::dispatcher::Request;
 use crate::error::{ClusterError, Result};
 use crate::handover::HeirEvent;
 use crate::health;
 use crate::os;
+use crate::protocol::Inspection;
 use crate::protocol::control::Command;
 use crate::remote::Reply;
 use crate::supervision::Event;
+
+/// The longest path of a file.
+const MAX_PATH: usize = 4096;
 
 impl Task {
     pub(super) fn on_command(&mut self, command: Command, reply: Reply) {
@@ -53,6 +58,7 @@ impl Task {
             Command::Restart => self.restart(reply),
             Command::Ecv { disabled } => reply(self.switch_health_check(disabled)),
             Command::Stack { pid } => self.show_executions(pid, reply),
+            Command::Inspect { pid, inspection } => self.inspect(pid, inspection, reply),
             Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers.into())),
             Command::ScaleBy { by } => {
@@ -130,6 +136,27 @@ impl Task {
             self.on_switched(disabled, by);
         }
         answer
+    }
+
+    fn inspect(&mut self, pid: u32, inspection: Inspection, reply: Reply) {
+        let Some((worker, _)) = self.workers.iter().find(|(_, handle)| handle.pid == pid) else {
+            return reply(Err(ClusterError::WorkerUnknown { pid }));
+        };
+        let worker = *worker;
+        let path = inspection.path();
+        if !path.starts_with('/') || path.len() > MAX_PATH {
+            return reply(Err(ClusterError::OptionInvalid {
+                name: "path".into(),
+                expected: "an absolute path".into(),
+                got: path.chars().take(60).collect(),
+            }));
+        }
+        if self.replies.has_inspected(worker) {
+            let state = "looking inside that worker already";
+            return reply(Err(ClusterError::WrongState { command: "look inside a worker", state }));
+        }
+        self.replies.add(Until::Inspected { worker }, reply);
+        self.parts.dispatcher.send(Request::Inspect(worker, inspection));
     }
 
     fn reopen_logs(&mut self, reply: Reply) {

@@ -67,6 +67,7 @@ impl Task {
             Report::Checked { problem } => self.apply(Event::Checked { worker, problem }),
             Report::Switched { disabled, by } => self.on_switched(disabled, by),
             Report::Warning { message } => self.warn(message),
+            Report::Inspected { problem } => self.replies.inspected(worker, problem.as_deref()),
             Report::Reopened => self.replies.reopened(worker),
             report => tracing::error!(worker = worker.0, ?report, "not for the supervisor"),
         }
@@ -108,6 +109,7 @@ impl Task {
             self.read_last_lines(worker, handle.errors_before);
         }
         self.replies.reopened(worker);
+        self.replies.inspected(worker, Some("it has ended"));
         self.end_execution(worker);
         self.apply(Event::Exited { worker, exit });
     }

@@ -1,10 +1,11 @@
 //! Replies to commands that are given once something has happened.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{ClusterError, Result};
 use crate::protocol::worker::WorkerId;
 use crate::remote::Reply;
 
@@ -16,6 +17,8 @@ pub(super) enum Until {
     Ended,
     /// This round of a reload is over.
     Reloaded { round: u32 },
+    /// This worker has looked inside itself.
+    Inspected { worker: WorkerId },
     /// The `pending` of `workers` workers have opened their log files again, or are gone.
     LogsReopened { pending: BTreeSet<WorkerId>, workers: usize },
 }
@@ -45,6 +48,26 @@ impl WaitingReplies {
     pub(super) fn reloaded(&mut self, round: u32, answer: impl Fn() -> Result<Value>) {
         self.answer(|until| match until {
             Until::Reloaded { round: of } if *of <= round => Some(answer()),
+            _ => None,
+        });
+    }
+
+    /// Whether a reply waits until `worker` has looked inside itself.
+    pub(super) fn has_inspected(&self, worker: WorkerId) -> bool {
+        let is_of =
+            |until: &Until| matches!(until, Until::Inspected { worker: of } if *of == worker);
+        self.0.iter().any(|(until, _)| is_of(until))
+    }
+
+    /// `worker` has looked inside itself, or cannot because of `problem`.
+    pub(super) fn inspected(&mut self, worker: WorkerId, problem: Option<&str>) {
+        self.answer(|until| match (until, problem) {
+            (Until::Inspected { worker: of }, _) if *of != worker => None,
+            (Until::Inspected { .. }, None) => Some(Ok(json!({}))),
+            (Until::Inspected { .. }, Some(problem)) => Some(Err(ClusterError::System {
+                doing: "looking inside the worker",
+                source: io::Error::other(problem.to_owned()),
+            })),
             _ => None,
         });
     }

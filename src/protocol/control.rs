@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::messages::Inspection;
 use crate::error::{ClusterError, Result};
 
 /// The longest command or answer, bytes.
@@ -51,6 +52,15 @@ pub enum Command {
     Stack {
         /// Which worker; `None`: all.
         pid: Option<u32>,
+    },
+    /// Have a worker look inside itself by Node's inspector, and write what it sees; answers when
+    /// that is done.
+    Inspect {
+        /// Which worker.
+        pid: u32,
+        /// What to write.
+        #[serde(flatten)]
+        inspection: Inspection,
     },
     /// Have all workers open their log files again; answers when all have.
     ReopenLogs,

@@ -51,11 +51,40 @@ pub enum Order {
     Beat,
     /// Open your log files again, then report `Reopened`.
     Reopen,
+    /// Look inside by Node's inspector, then report `Inspected`.
+    Inspect(Inspection),
     /// Descriptors that wake the workers of these rows came along.
     Wakers {
         /// Rows on the scoreboard, in the order of the descriptors.
         rows: Vec<u32>,
     },
+}
+
+/// What Node's inspector is to write, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "camelCase")]
+pub enum Inspection {
+    /// Where processor time goes.
+    Profile {
+        /// For how long it looks.
+        seconds: u32,
+        /// A new file, absolute.
+        path: String,
+    },
+    /// All objects.
+    Heap {
+        /// A new file, absolute.
+        path: String,
+    },
+}
+
+impl Inspection {
+    /// The file.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Profile { path, .. } | Self::Heap { path } => path,
+        }
+    }
 }
 
 /// A listening socket from which several workers accept.
@@ -120,6 +149,11 @@ pub enum Report {
     },
     /// The worker opened its log files again, or cannot.
     Reopened,
+    /// The worker has written what `Inspect` asked for, or cannot.
+    Inspected {
+        /// Why it cannot.
+        problem: Option<String>,
+    },
     /// The worker is about to end because of an uncaught error.
     LastWords {
         /// The error, shortened.

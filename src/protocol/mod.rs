@@ -19,4 +19,4 @@ pub use connections::MAX_CONNECTIONS;
 pub(crate) use connections::{Origin, Past};
 pub(crate) use endpoint::{Endpoint, EndpointAddress};
 pub(crate) use messages::{BoundAddress, ListenerId, Order};
-pub use messages::{Report, SharedSocket, Wanted};
+pub use messages::{Inspection, Report, SharedSocket, Wanted};

@@ -71,9 +71,10 @@ pub fn ask(pids: &Path, command: &Command) -> Result<Value> {
             }
             other => Err(other),
         }),
-        Command::Reload { .. } | Command::Restart | Command::Upgrade(_) => {
-            client.execute(command, None)
-        }
+        Command::Reload { .. }
+        | Command::Restart
+        | Command::Inspect { .. }
+        | Command::Upgrade(_) => client.execute(command, None),
         _ => client.execute(command, Some(PROMPT_WITHIN)),
     }
 }

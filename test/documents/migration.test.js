@@ -27,6 +27,8 @@ const PRINTS = {
   'status': /^cluster2 |2 of 2|\bready\b/m,
   'status --json': /"running": true/,
   'env PID --values': /^CLUSTER2_SLOT=\d$/m,
+  'profile PID --seconds 1': /\.cpuprofile \(\d/,
+  'heap PID': /\.heapsnapshot \(\d/,
   'reload': /^all \d workers? are new$/m,
   'restart': /^restarted: 2 workers of master \d+ ready$/m,
   'scale +2': /^from 2 to 4 workers$/m,

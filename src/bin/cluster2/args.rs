@@ -166,6 +166,25 @@ fn unit() -> Command {
         .arg(switch_long("socket", "Print the socket unit for --port instead, which systemd opens"))
 }
 
+/// A command that looks inside a worker.
+fn inspecting(name: &'static str, about: &'static str) -> Command {
+    let file = Arg::new("file").long("file").value_name("FILE").value_hint(ValueHint::FilePath);
+    on_running(name, about).args([
+        Arg::new("pid")
+            .value_name("PID")
+            .required(true)
+            .value_parser(value_parser!(u32).range(1..))
+            .help("Of which worker"),
+        file.help("A new file, which the worker writes [default: worker-PID-<time> here]"),
+    ])
+}
+
+fn profile() -> Command {
+    let seconds = Arg::new("seconds").long("seconds").value_name("N").default_value("10");
+    inspecting("profile", "Writes where a worker's processor time goes, as .cpuprofile")
+        .arg(seconds.value_parser(value_parser!(u32).range(1..=3600)).help("For how long"))
+}
+
 fn environment() -> Command {
     on_running("env", "Shows the environment of a worker: names, and values on demand").args([
         Arg::new("pid")
@@ -298,6 +317,11 @@ fn commands() -> Command {
         .subcommand(unit())
         .subcommand(environment())
         .subcommand(upgrade())
+        .subcommand(profile())
+        .subcommand(inspecting(
+            "heap",
+            "Writes all objects of a worker, as .heapsnapshot; it stands still meanwhile",
+        ))
         .subcommand(
             Command::new("import")
                 .about("Prints a PM2 file as cluster2.json, and says what it cannot translate")

@@ -114,17 +114,26 @@ fn ask_with_progress(
         }
     };
     show_progress();
+    let answer = ask_meanwhile(pids, command, POLL_EVERY, &mut show_progress);
+    show_progress();
+    answer
+}
+
+/// Asks for something that takes its time, and calls `show` again and again until the answer comes.
+pub fn ask_meanwhile(
+    pids: &Path,
+    command: Command,
+    every: Duration,
+    mut show: impl FnMut(),
+) -> Result<Value, Failed> {
     let (sender, answered) = channel();
     let directory = pids.to_owned();
     // This function may have returned when the answer comes.
     std::thread::spawn(move || drop(sender.send(remote::ask(&directory, &command))));
     loop {
-        match answered.recv_timeout(POLL_EVERY) {
-            Ok(answer) => {
-                show_progress();
-                return Ok(answer?);
-            }
-            Err(RecvTimeoutError::Timeout) => show_progress(),
+        match answered.recv_timeout(every) {
+            Ok(answer) => return Ok(answer?),
+            Err(RecvTimeoutError::Timeout) => show(),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Failed::new("the request was given up"));
             }

@@ -14,7 +14,10 @@ pub const EXIT_CODES: &str = "Exit codes:
 /// The commands in groups.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["start", "check", "unit", "import"]),
-    ("Change", &["reload", "restart", "scale", "shutdown", "stop", "ecv", "reopen-logs"]),
+    (
+        "Change",
+        &["reload", "restart", "upgrade", "scale", "shutdown", "stop", "ecv", "reopen-logs"],
+    ),
     ("Look", &["status", "events", "logs", "stack", "env", "profile", "heap"]),
     ("Other", &["completions", "man", "help"]),
 ];

@@ -19,6 +19,7 @@ mod hinted;
 mod hold;
 mod hook;
 mod import;
+mod inspect;
 mod launch;
 mod line;
 mod log_file;
@@ -172,6 +173,8 @@ fn run_one(matches: &ArgMatches) -> Result<(), Failed> {
         Some(("check", matches)) => check::check(matches),
         Some(("restart", matches)) => restart::restart(matches),
         Some(("import", matches)) => import::import(matches),
+        Some(("profile", matches)) => inspect::profile(matches),
+        Some(("heap", matches)) => inspect::heap(matches),
         Some(("env", matches)) => environment::environment(matches),
         Some(("unit", matches)) => unit::unit(matches),
         Some(("status", matches)) => status::status(matches),

@@ -1,0 +1,102 @@
+'use strict';
+
+// `cluster2 profile` and `cluster2 heap`: a look inside a worker by Node's inspector, without a
+// port.
+
+const assert = require('node:assert');
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { promisify } = require('node:util');
+const { cluster2, startPlain } = require('../helpers/cli');
+const { request } = require('../helpers/client');
+const { CLI } = require('../helpers/cluster');
+const { every, until } = require('../helpers/wait');
+
+/** Runs a command while this process goes on. */
+const ask = (script, ...args) => promisify(execFile)(CLI, args, { cwd: script.cwd });
+const json = (script, name) => JSON.parse(fs.readFileSync(path.join(script.cwd, name), 'utf8'));
+
+describe('a look inside a worker', () => {
+  it('profile writes where its time goes, while it works, and says how far it is', async () => {
+    const script = await startPlain();
+    const [pid] = script.workers();
+    const stop = every(20, () => request(script.port, '/block/x/5').catch(() => {}));
+    const { stdout, stderr } = await ask(
+      script, 'profile', String(pid), '--seconds', '2', '--file', 'p.cpuprofile',
+    ).finally(stop);
+    assert.match(stderr, /worker \d+ is a little slower for 2 s\ncluster2: 1 of 2 s\n/);
+    assert.match(stdout, new RegExp(`^${script.cwd}/p\\.cpuprofile \\(\\d+.*B\\)\n$`));
+    const profile = json(script, 'p.cpuprofile');
+    assert.ok(profile.nodes.some(({ callFrame }) => callFrame.functionName === 'block'));
+    assert.ok(profile.endTime - profile.startTime >= 1.9e6);
+    const mode = fs.statSync(path.join(script.cwd, 'p.cpuprofile')).mode & 0o777;
+    assert.strictEqual(mode, 0o600);
+    assert.ok(script.workers().includes(pid));
+  });
+
+  it('heap writes all its objects, warns of the pause, and the worker goes on', async () => {
+    const script = await startPlain();
+    const [pid] = script.workers();
+    const { stdout, stderr } = await ask(script, 'heap', String(pid));
+    assert.match(stderr, /answers nothing until its snapshot is written/);
+    const [, file] = stdout.match(/^(\S+\.heapsnapshot) \(.*\)\n$/);
+    assert.match(path.basename(file), new RegExp(`^worker-${pid}-\\d{8}-\\d{6}\\.heapsnapshot$`));
+    const { snapshot, nodes } = JSON.parse(fs.readFileSync(file, 'utf8'));
+    assert.strictEqual(nodes.length, snapshot.node_count * snapshot.meta.node_fields.length);
+    for (let asked = 0; asked < 4; asked += 1) await request(script.port, '/now/x/0');
+    assert.ok(script.workers().includes(pid));
+  });
+
+  it('that stands still for its snapshot is not taken for one that hangs', async () => {
+    const script = await startPlain({ flags: ['--max-heartbeat-delay', '1s'] });
+    const text = 'globalThis.kept = Array.from({ length: 700_000 }, (_, at) => ({ at }));';
+    fs.writeFileSync(path.join(script.cwd, 'app.js'), text);
+    assert.strictEqual(cluster2(script.cwd, 'reload').status, 0);
+    const [pid] = script.workers();
+    const begun = performance.now();
+    await ask(script, 'heap', String(pid), '--file', 'h');
+    assert.ok(performance.now() - begun > 1500, 'it took longer than it may hang');
+    assert.doesNotMatch(script.errors, /hangs/);
+    assert.ok(script.workers().includes(pid));
+  });
+
+  it('opens no port, and loads nothing before it is used', async () => {
+    const script = await startPlain();
+    const [pid] = script.workers();
+    const listening = () => fs.readFileSync(`/proc/${pid}/net/tcp`, 'utf8').match(/ 0A /g)?.length;
+    const before = listening();
+    const asked = ask(script, 'profile', String(pid), '--seconds', '1', '--file', 'p');
+    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    assert.strictEqual(listening(), before);
+    await asked;
+  });
+
+  it('is refused twice at a time, for a file that exists, and for an unknown worker', async () => {
+    const script = await startPlain();
+    const [pid] = script.workers();
+    fs.writeFileSync(path.join(script.cwd, 'mine'), 'mine');
+    const there = cluster2(script.cwd, 'heap', String(pid), '--file', 'mine');
+    assert.strictEqual(there.status, 1);
+    assert.match(there.stderr, /looking inside the worker failed: EEXIST/);
+    assert.strictEqual(fs.readFileSync(path.join(script.cwd, 'mine'), 'utf8'), 'mine');
+    const first = ask(script, 'profile', String(pid), '--seconds', '2', '--file', 'p');
+    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    const second = cluster2(script.cwd, 'profile', String(pid), '--file', 'q');
+    assert.match(second.stderr, /while the cluster is looking inside that worker already/);
+    await first;
+    assert.match(
+      cluster2(script.cwd, 'heap', String(process.pid)).stderr,
+      /is not a worker of this cluster/,
+    );
+  });
+
+  it('fails when the worker ends meanwhile', async () => {
+    const script = await startPlain();
+    const [pid] = script.workers();
+    const asked = ask(script, 'profile', String(pid), '--seconds', '60', '--file', 'p');
+    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    process.kill(pid, 'SIGKILL');
+    await assert.rejects(asked, /looking inside the worker failed: it has ended/);
+  });
+});
