@@ -25,6 +25,7 @@ const TESTS = [
   /^single\/(listeners|process|shutdown)$/,
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
+  /^upgrade\/(load|variants)$/,
   /^hangs\/(seize|stack|undisturbed)$/,
 ];
 /**

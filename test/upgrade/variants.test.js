@@ -4,6 +4,7 @@
 // the way in which it was started, its options.
 
 const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
@@ -92,6 +93,23 @@ describe('an upgrade to something else', function () {
       await upgrade(script, { command: CLI, args });
       const own = [path.join(FIXTURES, 'hammered.js')];
       await upgrade(script, { command: NODE, args: own });
+    });
+    await idle.check();
+    idle.end();
+    await endAll(script);
+  });
+
+  it('goes to another version of Node, and back', async () => {
+    const script = await startServer({ env: LONG });
+    const idle = await idleConnections(script.port, 20);
+    const args = [path.join(FIXTURES, 'hammered.js')];
+    await underLoad([script.port], async () => {
+      // `npm run test:nodes` has the first one on another Node than this process.
+      for (const command of [process.env.CLUSTER2_OTHER_NODE ?? process.execPath, NODE]) {
+        await upgrade(script, { command, args });
+        const { node } = (await script.status()).master;
+        assert.strictEqual(node, execFileSync(command, ['--version'], { encoding: 'utf8' }).trim());
+      }
     });
     await idle.check();
     idle.end();
