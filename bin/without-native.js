@@ -16,7 +16,7 @@ const ADVICE =
   'clone (npm ci && npm run build, needs Rust 1.88 or later)';
 const FILE = 'cluster2.json';
 /** Flags without a value, beside `--no-…`; a test compares with the native command line. */
-const SWITCHES = ['--ecv-control', '--help', '--version'];
+const SWITCHES = ['--ecv-control', '--help', '--retry', '--version'];
 /** Flags that may be given several times. */
 const REPEATED = ['exec-argv', 'env'];
 

@@ -9,7 +9,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
         &["noWorkers", "listen", "execArgv", "env", "cwd", "memThreshold", "connThreshold"],
     ),
     ("Workers", &["uptimeThreshold", "maxHeartbeatDelay", "blockedAfter", "giveUpAfter"]),
-    ("Connections", &["port", "host", "balance", "timeout", "moveIdle"]),
+    ("Connections", &["port", "host", "balance", "timeout", "moveIdle", "retry"]),
     ("Reloads and the end", &["startTimeout", "minReadyTime", "shutdownTimeout", "shutdownDelay"]),
     (
         "Health check",
