@@ -40,6 +40,7 @@ impl Supervisor {
             self.shut_down(now);
         }
         self.end_questions(now);
+        self.report_slow_start(now);
         let is_late = |at: Millis| at <= now;
         let late: Vec<_> = self
             .workers()

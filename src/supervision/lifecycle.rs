@@ -7,6 +7,9 @@ use crate::supervision::phase::Phase;
 use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
 
+/// A first start that takes less is not slow, milliseconds.
+const LEAST_SLOW: Millis = 3_000;
+
 impl Supervisor {
     pub(super) fn start(&mut self, now: Millis) {
         if self.phase == Phase::Idle {
@@ -69,6 +72,38 @@ impl Supervisor {
         self.on_loss(id, &reason, now);
         let advice = advice(&worker, cause, exit, self.limits.start_timeout);
         self.count_crash(reason + &advice, now);
+    }
+
+    /// When to report that the first start is slow, if it was not: before its workers are killed,
+    /// so that nobody waits in silence.
+    pub(super) fn slow_start_at(&self) -> Option<Millis> {
+        let wait = self.limits.start_timeout / 3;
+        let is_first = self.is_running() && self.crashes.are_of_first_start();
+        if self.is_slow_known || !is_first || wait < LEAST_SLOW {
+            return None;
+        }
+        let deadlines = self.workers.values().filter(|worker| worker.is_starting());
+        let started = deadlines.filter_map(|worker| worker.deadline());
+        started.min().map(|deadline| deadline - self.limits.start_timeout + wait)
+    }
+
+    pub(super) fn report_slow_start(&mut self, now: Millis) {
+        if self.slow_start_at().is_none_or(|at| at > now) {
+            return;
+        }
+        self.is_slow_known = true;
+        let limit = self.limits.start_timeout;
+        let [wait, limit] = [limit / 3, limit].map(|millis| millis / 1_000);
+        let has_listened = self.workers.values().any(|worker| !worker.addresses.is_empty());
+        let listen = if has_listened {
+            ""
+        } else {
+            ". None has called listen(): --no-listen (listen: false) runs a script as a task"
+        };
+        self.notify(Notice::Warning(format!(
+            "no worker is ready after {wait} s; each has {limit} s, or as much as --start-timeout \
+             (startTimeout) says{listen}"
+        )));
     }
 
     /// Counts a crash, unless a worker is ready. Gives up after `give_up_after` of them; without

@@ -74,6 +74,8 @@ pub(crate) struct Supervisor {
     pub(super) latest_loss: Option<String>,
     /// What the master's own checks find wrong.
     pub(super) master_problem: Option<String>,
+    /// Whether a slow first start was reported.
+    pub(super) is_slow_known: bool,
     /// All times here are of this clock, except those in readings.
     pub(super) clock: Clock,
     /// When the latest sample was taken, on the machine's clock and on ours.
@@ -97,6 +99,7 @@ impl Supervisor {
             is_unhealthy: false,
             latest_loss: None,
             master_problem: None,
+            is_slow_known: false,
             clock: Clock::default(),
             last_sample: (0, 0),
         }
@@ -177,7 +180,8 @@ impl Supervisor {
         let refills = self.slots.iter().filter_map(Slot::refill_at);
         let reload = self.trial_ends_at().into_iter().chain(self.reload_ends_at());
         let asked = self.workers.values().filter_map(|worker| Some(worker.asked?.until));
-        workers.chain(asked).chain(refills).chain(self.phase.shutdown_at()).chain(reload).min()
+        let others = self.phase.shutdown_at().into_iter().chain(self.slow_start_at());
+        workers.chain(asked).chain(refills).chain(others).chain(reload).min()
     }
 
     /// All workers that are not gone yet.

@@ -6,7 +6,7 @@ use super::{LIMITS, ONE, TWO, born, died, died_saying, pass, running, spawn};
 use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::{Cause, LastWords};
-use crate::supervision::{Action, Event, Notice, Outcome, Supervisor, WorkerRecord};
+use crate::supervision::{Action, Event, Limits, Notice, Outcome, Supervisor, WorkerRecord};
 
 #[test]
 fn a_start_forks_every_slot_and_reports_forked_before_listening() {
@@ -239,4 +239,21 @@ fn a_slot_that_waits_says_for_how_long_and_how_often_its_workers_crashed() {
     assert_eq!((second.holder, second.crashes, second.restarts), (None, 3, 2));
     assert!((100..=130).contains(&second.refill_at.unwrap_or_default()), "{second:?}");
     assert_eq!(supervisor.slots().count(), 2);
+}
+
+#[test]
+fn a_first_start_that_is_slow_is_reported_once_and_says_what_to_do() {
+    let limits = Limits { start_timeout: 30_000, ..LIMITS };
+    let mut supervisor = Supervisor::new(2, limits, 1);
+    supervisor.on_event(Event::Start, 0);
+    (1..=2).for_each(|id| drop(born(&mut supervisor, id, false, 0)));
+    let warnings = pass(&mut supervisor, 0, 29_000, &[]);
+    let reason = "no worker is ready after 10 s; each has 30 s, or as much as --start-timeout \
+                  (startTimeout) says. None has called listen(): --no-listen (listen: false) runs \
+                  a script as a task";
+    assert_eq!(warnings, [Action::Notify(Notice::Warning(reason.into()))]);
+    let mut quick = Supervisor::new(1, limits, 1);
+    quick.on_event(Event::Start, 0);
+    born(&mut quick, 1, true, 0);
+    assert_eq!(pass(&mut quick, 0, 20_000, &[ONE]), []);
 }
