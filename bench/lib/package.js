@@ -15,7 +15,8 @@ function packageFolder() {
   if (installed) return installed;
   const folder = makeDirectory('cluster2-rs-');
   bundle(folder);
-  const binaries = fs.readdirSync(ROOT).filter((name) => name.startsWith('cluster2-rs.') && name.endsWith('.node'));
+  // The addon, and the command line, which a master becomes after an upgrade.
+  const binaries = fs.readdirSync(ROOT).filter((name) => /^cluster2-rs\..*\.node$|^cluster2\.linux-/.test(name));
   for (const name of binaries) fs.symlinkSync(path.join(ROOT, name), path.join(folder, name));
   return (installed = folder);
 }

@@ -56,6 +56,8 @@ const TARGETS = [
     'replacementMs', '<=', 1.1, { to: 'single' },
   ),
   target('requests lost by reloads', 'reloadLost', '<=', 0),
+  target('requests lost by upgrades', 'upgradeLost', '<=', 0),
+  target('reconnects by upgrades', 'upgradeReconnects', '<=', 0),
   target(
     'memory of the master over bare node, RSS, MB',
     'rss', '<=', 8, { to: 'bare', how: 'difference' },

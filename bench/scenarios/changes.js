@@ -1,7 +1,9 @@
 'use strict';
 // What a change of workers costs those who ask meanwhile, and how long it takes.
 
+const path = require('node:path');
 const { setTimeout: pause } = require('node:timers/promises');
+const { packageFolder } = require('../lib/package');
 const { SUPERVISORS, CLUSTERS, answering } = require('../lib/peer');
 const { Clients } = require('../lib/clients');
 const { Connection } = require('../lib/connection');
@@ -12,6 +14,8 @@ const { median } = require('../lib/numbers');
 
 const LOAD = { keepAlive: 32, oneShot: 8 };
 const RELOADS = 4;
+const UPGRADES = 20;
+const IDLE = 200;
 // Often enough that a wait which grows with each death shows.
 const KILLS = 16;
 const DEADLINE_MS = 20_000;
@@ -47,6 +51,30 @@ async function reloads(peer) {
     workers = await answering(peer, { gone: old });
     await until('the old workers are gone', DEADLINE_MS, () => ![...old].some(isAlive));
     times.push(performance.now() - begin);
+  }
+  return timed(times);
+}
+
+// Another master takes over, and nothing is left of the old one's workers. Connections that are idle meanwhile ask
+// once more at the end.
+async function upgrades(peer) {
+  const idle = Array.from({ length: IDLE }, () => new Connection(peer.port));
+  const { Cluster } = require(packageFolder());
+  const cluster = new Cluster({ pids: path.join(peer.dir, 'pids') });
+  const times = [];
+  try {
+    await Promise.all(idle.map((connection) => connection.ask('/')));
+    for (let i = 0; i < UPGRADES; i++) {
+      const begin = performance.now();
+      await cluster.upgrade();
+      times.push(performance.now() - begin);
+      // Each answers in time for the server's keepAliveTimeout.
+      const asked = await Promise.allSettled(idle.map((connection) => connection.ask('/')));
+      const lost = asked.filter(({ status }) => status === 'rejected').length;
+      if (lost > 0) throw new Error(`${lost} of ${IDLE} idle connections were closed`);
+    }
+  } finally {
+    await Promise.all(idle.map((connection) => connection.close()));
   }
   return timed(times);
 }
@@ -150,6 +178,14 @@ module.exports = {
     seconds: () => 8,
     run: async (peer) => named('reload', await underLoad(peer, reloads)),
     metrics: counted('reload', 'SIGHUP until the old ones are gone'),
+  },
+  upgrade: {
+    title: `${UPGRADES} upgrades under load, beside ${IDLE} idle connections`,
+    peers: ['cluster2'],
+    fewer: true,
+    seconds: () => 45,
+    run: async (peer) => named('upgrade', await underLoad(peer, upgrades)),
+    metrics: counted('upgrade', 'until the old master has nothing left'),
   },
   kill: {
     title: `SIGKILL of ${KILLS} workers under load`,
