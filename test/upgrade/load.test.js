@@ -43,6 +43,20 @@ function assertCapacity(script, count) {
   }
 }
 
+/** Asks who is master again and again. `stop()` returns all different answers. */
+function watchMaster(script) {
+  const answers = new Set();
+  let isOver = false;
+  const watching = (async () => {
+    while (!isOver) answers.add((await script.status()).running);
+  })();
+  return async () => {
+    isOver = true;
+    await watching;
+    return [...answers];
+  };
+}
+
 describe('an upgrade under load', function () {
   this.timeout(120_000);
 
@@ -53,6 +67,7 @@ describe('an upgrade under load', function () {
       await idleConnections(script.port, 200),
       watchHealth(script.port),
     ];
+    const stopAsking = watchMaster(script);
     const load = hammer.start(script.port, { clients: { keepAlive: 32, oneShot: 8 } });
     await load.answered(200);
     const first = masterOf(script);
@@ -76,6 +91,7 @@ describe('an upgrade under load', function () {
     assert.ok(answered.every((pid) => workers.includes(pid)), 'idle connections have moved');
     idle.end();
     assert.deepStrictEqual(await stopWatching(), ['200 true']);
+    assert.deepStrictEqual(await stopAsking(), [true], 'the lock is never free');
     assertCapacity(script, 2);
     assert.deepStrictEqual(told(script, 'disable'), []);
     // A chain leaves one process that keeps the first pid, and one master.

@@ -1,0 +1,70 @@
+'use strict';
+
+// `cluster2 upgrade`: what it prints, and how it ends.
+
+const assert = require('node:assert');
+const { execFile } = require('node:child_process');
+const { promisify } = require('node:util');
+const { request } = require('../helpers/client');
+const { CLI } = require('../helpers/cluster');
+const { change, startServer } = require('../helpers/hammered');
+const { endAll, masterOf } = require('../helpers/upgrades');
+
+const run = promisify(execFile);
+
+/** Runs the command, whatever its exit code. */
+async function command(script, ...args) {
+  const asked = run(CLI, ['upgrade', ...args], { cwd: script.cwd });
+  const { code = 0, stdout, stderr } = await asked.catch((error) => error);
+  return { code, stdout, stderr };
+}
+
+describe('cluster2 upgrade', function () {
+  this.timeout(60_000);
+
+  it('shows its progress, and ends with 0', async () => {
+    const script = await startServer({ options: { minReadyTime: 1000 } });
+    const { code, stdout, stderr } = await command(script);
+    const heir = masterOf(script);
+    assert.deepStrictEqual([code, stdout], [
+      0, `master ${heir} has taken over, and the old one is done\n`,
+    ]);
+    assert.match(stderr, new RegExp(`^cluster2: master ${heir}: 2 of 2 ready$`, 'm'));
+    await endAll(script);
+  });
+
+  it('shows the workers that are left, while they drain', async () => {
+    const script = await startServer();
+    const slow = request(script.port, '/late/a/1500');
+    const { code, stderr } = await command(script);
+    assert.strictEqual(code, 0);
+    assert.match(stderr, new RegExp(`master ${masterOf(script)} took over; 1 worker of the old`));
+    assert.strictEqual((await slow).status, 200);
+    await endAll(script);
+  });
+
+  it('ends with 1, the reason and the last lines, if that fails', async () => {
+    const script = await startServer();
+    const broken = ['--', process.execPath, '-e', 'throw new Error("so broken")'];
+    const { code, stdout, stderr } = await command(script, ...broken);
+    assert.deepStrictEqual([code, stdout], [1, '']);
+    assert.match(stderr, /exited with code 1; its last lines:\n[^]*Error: so broken[^]*\(CLUSTER2_/);
+    await endAll(script);
+  });
+
+  it('keeps to --timeout', async () => {
+    const script = await startServer();
+    change(script, 'exports.begin = () => {};');
+    const { code, stderr } = await command(script, '--timeout', '1');
+    assert.strictEqual(code, 1);
+    assert.match(stderr, /was not ready within 1 s/);
+    await endAll(script);
+  });
+
+  it('ends with 3 where no cluster runs', async () => {
+    const script = await startServer();
+    await endAll(script);
+    const { code } = await command({ cwd: '/tmp' }, '--pids', '/tmp/cluster2-nothing-here');
+    assert.strictEqual(code, 3);
+  });
+});
