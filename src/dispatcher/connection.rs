@@ -1,10 +1,13 @@
 //! An accepted connection.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
+use crate::os::channel::{Channel, MAX_FDS};
 use crate::os::listener;
-use crate::protocol::Origin;
+use crate::protocol::{Origin, frame};
 
 /// An accepted connection that no worker has taken yet.
 #[derive(Debug)]
@@ -40,4 +43,31 @@ impl Connection {
         let client = listener::client_of(&fd);
         Self { fd, origin, client, request }
     }
+}
+
+/// Sends the first connections of `outbox` together, or one with a request alone, and only then
+/// takes them out. `told`: the origin that the other end is told. Returns how many; 0: none is left.
+pub(super) fn send_first(
+    channel: &Channel,
+    outbox: &mut VecDeque<Connection>,
+    told: impl Fn(Origin) -> Origin,
+) -> io::Result<usize> {
+    let Some(first) = outbox.front() else { return Ok(0) };
+    let mut fds = [first.fd.as_fd(); MAX_FDS];
+    let count = if let Some(request) = &first.request {
+        channel.send(&frame::request(told(first.origin), request), &fds[..1])?;
+        1
+    } else {
+        let alike = || outbox.iter().take_while(|connection| connection.request.is_none());
+        let mut count = 0;
+        for (fd, connection) in fds.iter_mut().zip(alike()) {
+            *fd = connection.fd.as_fd();
+            count += 1;
+        }
+        let origins = alike().take(count).map(|connection| told(connection.origin));
+        channel.send(&frame::connections(origins), &fds[..count])?;
+        count
+    };
+    outbox.drain(..count);
+    Ok(count)
 }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::AsFd;
 
-use crate::dispatcher::connection::Connection;
-use crate::os::channel::{Channel, MAX_FDS};
-use crate::protocol::{ListenerId, Origin, frame};
+use crate::dispatcher::connection::{Connection, send_first};
+use crate::os::channel::Channel;
+use crate::protocol::ListenerId;
 
 /// The dispatcher's end of another master.
 #[derive(Debug)]
@@ -21,31 +20,12 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Sends the first connections together, or one with a request alone, and only then takes them
-    /// out of the outbox. Returns how many.
+    /// Sends the first connections of the outbox. Returns how many.
     pub(super) fn send(&mut self) -> io::Result<usize> {
-        let Self { outbox, given, .. } = self;
-        let Some(first) = outbox.front() else { return Ok(0) };
-        let known = |mut origin: Origin| {
+        let Self { channel, outbox, given, .. } = self;
+        send_first(channel, outbox, |mut origin| {
             origin.listener = given.get(&origin.listener).copied().unwrap_or_default();
             origin
-        };
-        let mut fds = [first.fd.as_fd(); MAX_FDS];
-        let count = if let Some(request) = &first.request {
-            self.channel.send(&frame::request(known(first.origin), request), &fds[..1])?;
-            1
-        } else {
-            let alike = || outbox.iter().take_while(|connection| connection.request.is_none());
-            let mut count = 0;
-            for (fd, connection) in fds.iter_mut().zip(alike()) {
-                *fd = connection.fd.as_fd();
-                count += 1;
-            }
-            let origins = alike().take(count).map(|connection| known(connection.origin));
-            self.channel.send(&frame::connections(origins), &fds[..count])?;
-            count
-        };
-        self.outbox.drain(..count);
-        Ok(count)
+        })
     }
 }

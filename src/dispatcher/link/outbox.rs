@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
+use crate::dispatcher::connection::{Connection, send_first};
 use crate::dispatcher::link::state::{Blocked, WorkerLink};
 use crate::os::channel::{MAX_BYTES, MAX_FDS};
 use crate::protocol::{MAX_CONNECTIONS, Order, frame};
@@ -110,27 +110,11 @@ impl WorkerLink {
         Ok(true)
     }
 
-    /// Sends the first connections together, or one with a request alone, and only then takes them
-    /// out of the outbox.
     fn send_connections(&mut self, now: Millis) -> io::Result<bool> {
-        let Some(first) = self.outbox.front() else { return Ok(false) };
-        let mut fds = [first.fd.as_fd(); MAX_FDS];
-        let count = if let Some(request) = &first.request {
-            self.channel.send(&frame::request(first.origin, request), &fds[..1])?;
-            1
-        } else {
-            let alike = || self.outbox.iter().take_while(|connection| connection.request.is_none());
-            let mut count = 0;
-            for (fd, connection) in fds.iter_mut().zip(alike()) {
-                *fd = connection.fd.as_fd();
-                count += 1;
-            }
-            let origins = alike().take(count).map(|connection| connection.origin);
-            self.channel.send(&frame::connections(origins), &fds[..count])?;
-            count
-        };
-        self.ledger.hand(count as u32, now);
-        self.outbox.drain(..count);
-        Ok(true)
+        let count = send_first(&self.channel, &mut self.outbox, |origin| origin)?;
+        if count > 0 {
+            self.ledger.hand(count as u32, now);
+        }
+        Ok(count > 0)
     }
 }
