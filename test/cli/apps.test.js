@@ -80,6 +80,7 @@ describe('several apps in one file', () => {
     await start();
     assert.strictEqual(run('reload', 'api').stdout, 'all 2 workers are new\n');
     assert.strictEqual(run('reload').stdout, 'api:\nall 2 workers are new\njobs:\nall 1 worker are new\n');
+    assert.match(run('restart', 'jobs').stdout, /^restarted: 1 worker of master \d+ ready$/m);
     assert.match(run('scale', '3', '--app', 'jobs').stdout, /from 1 to 3 workers/);
     assert.match(run('status').stdout, /^api:\n[^]*^jobs:\n/m);
     const { status: code, stderr } = run('scale', '3');

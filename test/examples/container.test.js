@@ -4,12 +4,13 @@
 // example, and the number of workers under a container's limits.
 
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
+const { execFileSync, spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseAllDocuments } = require('yaml');
 const { request } = require('../helpers/client');
-const { Script } = require('../helpers/cluster');
+const { CLI, Script } = require('../helpers/cluster');
 const { setUp, tearDown, copyOf } = require('../helpers/examples');
 const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
@@ -118,6 +119,36 @@ describe('the Dockerfile', () => {
     );
     const [, user] = /^USER (.*)$/m.exec(text);
     assert.strictEqual(user, 'node');
+  });
+});
+
+describe('the Dockerfile for cluster2 start', () => {
+  before(setUp);
+  after(tearDown);
+
+  it('makes the native master process 1, with options that it takes, and serves', async () => {
+    const text = read('Dockerfile.start').replace(/\\\n/g, ' ');
+    const lists = [...text.matchAll(/\bCMD (.*)$/gm)].map(([, list]) => JSON.parse(list));
+    const [program, ...args] = lists.at(-1);
+    assert.strictEqual(program, 'node_modules/.bin/cluster2');
+    const [app, monitor] = [await freePort(), await freePort()];
+    const env = Object.fromEntries(
+      [...text.matchAll(/^ENV (.*)$/gm)].flatMap(([, line]) =>
+        line.split(' ').map((pair) => pair.split('='))),
+    );
+    assert.strictEqual(env.CLUSTER2_REQUIRE_NATIVE, '1');
+    Object.assign(env, { CLUSTER2_PORT: String(app), CLUSTER2_MON_PORT: String(monitor) });
+    const { directory } = copyOf('container/plain-server.js');
+    const master = spawn(CLI, args, { cwd: directory, env: { ...process.env, ...env } });
+    try {
+      await until('it serves', async () => (await request(app, '/').catch(() => ({}))).status === 200);
+      assert.strictEqual((await request(monitor, '/status.json')).status, 200);
+      assert.strictEqual((await request(app, '/ecv')).status, 200);
+    } finally {
+      master.kill();
+      const [code] = await once(master, 'exit');
+      assert.strictEqual(code, 0);
+    }
   });
 });
 

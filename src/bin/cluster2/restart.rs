@@ -100,6 +100,7 @@ fn check(pid: u64) -> Result<(), Failed> {
     let directory = named.filter(|path| Path::new(path).is_dir());
     let directory = directory.unwrap_or_else(|| format!("/proc/{pid}/cwd"));
     let checked = Process::new(env::current_exe()?)
+        .args(arguments.get(1..at).unwrap_or_default())
         .arg("check")
         .args(&arguments[at + 1..])
         .env_clear()
