@@ -3,12 +3,14 @@
 //! A part of the watch thread, which never touches a connection itself: it orders the JavaScript
 //! thread by a signal (`os::seize`). What always holds:
 //!
-//! - An idle worker costs nothing: the watch sleeps until its event loop has something to do. Then
-//!   it looks once, [`STUCK_AFTER`] later.
+//! - An idle worker costs nothing: the watch sleeps until its event loop has something to do.
+//! - A busy one costs a look at its turns each [`STUCK_AFTER`]. The epoll of the event loop is left
+//!   alone meanwhile: to ask it whether something waits changes the order in which it tells what
+//!   does, and then some connections wait for two rounds of a saturated worker, others for none.
 //! - No connection is taken while no other worker is free (`free_workers`), and none while this one
 //!   drains.
-//! - The first order is for few connections, and each next one for twice as many, while another
-//!   worker stays free: one that is slow with these gets no more.
+//! - The first order is for few connections, and each next one for twice as many while another
+//!   worker stays free, for half as many when none was: one that is slow with these gets no more.
 //! - A connection that came from another worker and was not used since is taken only from
 //!   [`LONG`] on. Busy workers would throw such connections at each other.
 
@@ -36,9 +38,9 @@ const LONG: Duration = Duration::from_millis(100);
 const OBEYED_WITHIN: Duration = Duration::from_secs(5);
 /// The turns of a free worker take less than this part of the time that this event loop is stuck,
 /// or than two ticks.
-const FASTER: u32 = 4;
+const FASTER: u32 = 2;
 /// The most connections in the first order; the next one may have twice as many.
-const FIRST_ORDER: usize = if CHAOS { usize::MAX } else { 2 };
+const FIRST_ORDER: usize = if CHAOS { usize::MAX / 2 } else { 2 };
 /// A look at many connections pauses so many times as long as it took.
 const REST: u32 = 4;
 
@@ -47,9 +49,9 @@ enum State {
     /// Sleeps until the event loop has something to do.
     Asleep,
     /// It had, and had turned so often.
-    Suspicious { turn: u64, until: Instant },
-    /// It has not turned since.
-    Stuck { turn: u64, since: Instant, next: Instant },
+    Busy { turn: u64, until: Instant },
+    /// It has not turned since. Whether something still waits is asked at `check`.
+    Stuck { turn: u64, since: Instant, next: Instant, check: Instant },
 }
 
 /// Notices that the event loop is stuck.
@@ -93,7 +95,7 @@ impl StuckWatch {
     pub(super) fn wait(&self) -> Option<Duration> {
         match self.state {
             State::Asleep => None,
-            State::Suspicious { until, .. } => Some(until),
+            State::Busy { until, .. } => Some(until),
             State::Stuck { next, .. } => Some(next),
         }
         .map(|due| due.saturating_duration_since(Instant::now()))
@@ -103,46 +105,62 @@ impl StuckWatch {
     pub(super) fn turn(&mut self) {
         let now = Instant::now();
         match self.state {
-            State::Asleep if CHAOS => {
-                self.state = State::Stuck { turn: self.turned(), since: now, next: now };
-            }
-            State::Asleep if self.has_events() => {
-                let turn = self.turned();
-                self.state = State::Suspicious { turn, until: now + STUCK_AFTER };
-            }
-            State::Suspicious { turn, until } if until <= now => {
-                self.state = State::Asleep;
-                if self.turned() == turn && self.has_events() {
-                    let admission = self.row.admission();
-                    admission.set_stuck(true);
-                    let since = until.checked_sub(STUCK_AFTER).unwrap_or(until);
-                    self.state = State::Stuck { turn, since, next: now };
-                    self.tick(turn, since, now);
+            State::Asleep if CHAOS => self.begin(self.turned(), now, now),
+            State::Asleep if self.has_events() => self.be_busy(now),
+            State::Busy { turn, until } if until <= now => {
+                if self.turned() != turn {
+                    self.be_busy(now);
+                } else if self.has_events() {
+                    self.row.admission().set_stuck(true);
+                    self.begin(turn, until.checked_sub(STUCK_AFTER).unwrap_or(until), now);
+                } else {
+                    self.state = State::Asleep;
                 }
             }
-            State::Stuck { turn, since, next } if next <= now => self.tick(turn, since, now),
-            State::Asleep | State::Suspicious { .. } | State::Stuck { .. } => {}
+            State::Stuck { turn, since, next, check } if next <= now => {
+                self.tick(turn, since, now, check);
+            }
+            State::Asleep | State::Busy { .. } | State::Stuck { .. } => {}
         }
     }
 
-    fn tick(&mut self, turn: u64, since: Instant, now: Instant) {
+    fn be_busy(&mut self, now: Instant) {
+        self.state = State::Busy { turn: self.turned(), until: now + STUCK_AFTER };
+    }
+
+    fn begin(&mut self, turn: u64, since: Instant, now: Instant) {
+        self.tick(turn, since, now, now + LONG);
+    }
+
+    fn end(&mut self) {
+        self.row.admission().set_stuck(false);
+        self.most = FIRST_ORDER;
+    }
+
+    fn tick(&mut self, turn: u64, since: Instant, now: Instant, check: Instant) {
         let turned = self.turned();
-        let waits = self.has_events();
+        let has_turned = turned != turn;
         // One turn alone may be the end of one long callback before another.
-        if !CHAOS && (!waits || turned > turn + 1) {
-            self.row.admission().set_stuck(false);
-            self.most = FIRST_ORDER;
-            self.state = State::Asleep;
-            return;
+        let is_over = turned > turn + 1 || (has_turned && self.row.admission().is_polling());
+        if is_over && !CHAOS {
+            self.end();
+            return self.be_busy(now);
         }
-        let since = if turned == turn { since } else { now };
+        let (since, mut check) = if has_turned { (now, now + STUCK_AFTER) } else { (since, check) };
         let age = now.saturating_duration_since(since);
+        if !CHAOS && check <= now {
+            if !self.has_events() {
+                self.end();
+                return self.state = State::Asleep;
+            }
+            check = now + LONG;
+        }
         if CHAOS || age >= STUCK_AFTER {
             self.order(turned, age);
         }
         let after = Instant::now();
         let next = after + TICK.max(after.saturating_duration_since(now) * REST);
-        self.state = State::Stuck { turn: turned, since, next };
+        self.state = State::Stuck { turn: turned, since, next, check };
     }
 
     fn order(&mut self, turn: u64, age: Duration) {
@@ -157,7 +175,7 @@ impl StuckWatch {
         }
         // Set again, because a worker may begin to serve while it is stuck.
         if !self.row.admission().set_stuck(!CHAOS) || !self.is_other_free(age) {
-            self.most = FIRST_ORDER;
+            self.most = (self.most / 2).max(FIRST_ORDER);
             return;
         }
         let candidates = self.seizer.candidates(CHAOS || age >= LONG, self.most);
