@@ -6,73 +6,13 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Connection } = require('../helpers/client');
-const { Script } = require('../helpers/cluster');
-const { freePort } = require('../helpers/ports');
+const {
+  GET, N, ask, assertKept, assertServed, clients, closeAll, during, start,
+} = require('../helpers/stuck');
 const { elapse } = require('../helpers/wait');
 
-const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
-/** How long a worker is blocked, milliseconds; and what nobody else may wait. */
-const [BLOCKED, LIMIT] = [1500, 750];
-const N = 32;
-
-async function start({ unix, env, ...options } = {}) {
-  const port = unix ? path.join(fs.mkdtempSync('/tmp/cluster2-seize-'), 's') : await freePort();
-  return new Script('seize.js', { port, options, env }).ready(2);
-}
-
-/** Sends one request, and returns the pid that answered, and after how long. */
-async function ask(connection, message = GET) {
-  const began = performance.now();
-  connection.received = '';
-  await connection.say(message, '\r\n\r\n');
-  const answered = () => /\r\n\r\n(\d+)$/.exec(connection.received);
-  while (!answered()) await elapse(1, 'the rest of an answer');
-  return { pid: Number(answered()[1]), ms: performance.now() - began };
-}
-
-/** Opens keep-alive connections, each of which had one request: first those of one worker. */
-async function clients(script) {
-  const all = Array.from({ length: N }, () => new Connection(script.port));
-  for (const connection of all) connection.owner = (await ask(connection)).pid;
-  // The one that has most of them: on a busy machine the other may have none.
-  const numberOf = (owner) => all.filter((connection) => connection.owner === owner).length;
-  return all.sort((a, b) => numberOf(b.owner) - numberOf(a.owner));
-}
-
-/**
- * Blocks the worker of the first connection by a request, and sends one on each other connection:
- * `first`, and `rest` a little later. Returns the answers.
- */
-async function during([by, ...connections], { first = GET, rest = '' } = {}) {
-  const blocked = ask(by, GET.replace('/', `/block?${BLOCKED}`));
-  await elapse(100, 'the block');
-  const answers = await Promise.all(connections.map(async (connection) => {
-    const answer = ask(connection, first);
-    if (rest) await elapse(100, 'more than a stuck event loop has');
-    if (rest) connection.socket.write(rest);
-    return { ...(await answer), owner: connection.owner };
-  }));
-  return { stuck: (await blocked).pid, answers };
-}
-
-function assertServed({ stuck, answers }) {
-  assert.ok(answers.some(({ owner }) => owner === stuck), 'it had connections');
-  for (const { pid, ms } of answers) {
-    assert.notStrictEqual(pid, stuck);
-    assert.ok(ms < LIMIT, `${ms} ms`);
-  }
-}
-
-function assertKept({ stuck, answers }) {
-  const own = answers.filter(({ owner }) => owner === stuck);
-  assert.ok(own.length > 0, 'it had connections');
-  for (const { pid, ms } of own) {
-    assert.strictEqual(pid, stuck);
-    assert.ok(ms > LIMIT, `${ms} ms`);
-  }
-}
-
-const closeAll = (connections) => connections.forEach(({ socket }) => socket.destroy());
+/** What nobody may wait behind a block of 1.5 s, milliseconds. */
+const LIMIT = 750;
 
 describe('idle connections of a worker that is stuck', () => {
   const ways = {

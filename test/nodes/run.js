@@ -26,7 +26,7 @@ const TESTS = [
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
   /^upgrade\/(load|variants)$/,
-  /^hangs\/(seize|stack|undisturbed)$/,
+  /^hangs\/(seize|seize-past|seize-race|stack|undisturbed)$/,
 ];
 /**
  * Slow tests among these that hardly depend on Node. They run only on the latest version of the
@@ -36,7 +36,7 @@ const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
   /^continuity\/(clients|crash|orphan|shutdown)$/,
-  /^(cli\/|fallback\/start$|servers\/untouched$|hangs\/undisturbed$)/,
+  /^(cli\/|fallback\/start$|servers\/untouched$|hangs\/(seize|seize-past|undisturbed)$)/,
 ];
 const THOROUGH = ['18', '26'];
 

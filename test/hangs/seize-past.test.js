@@ -1,0 +1,60 @@
+'use strict';
+
+// What connections that are taken from a stuck worker have behind them and before them: limits of
+// the server, a drain of the worker. And those that the app has passed on, which are not taken.
+
+const assert = require('node:assert');
+const Cluster = require('../..');
+const {
+  GET, ask, assertKept, assertServed, clients, closeAll, during, start,
+} = require('../helpers/stuck');
+const { until } = require('../helpers/wait');
+
+describe('a connection that is taken from a stuck worker', () => {
+  it('ends after as many requests, and after the same time between two, as without', async () => {
+    const script = await start({ env: { KIND: 'limits' } });
+    const connections = await clients(script);
+    const result = await during(connections);
+    assertServed(result);
+    const began = performance.now();
+    const [, third, ...idle] = connections.filter(({ owner }) => owner === result.stuck);
+    await ask(third);
+    assert.match(third.received, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n/);
+    await third.isClosed();
+    await until('one of the others ends', () => idle.some(({ closed }) => closed));
+    assert.ok(performance.now() - began > 1500, 'the time begins with the last answer');
+    await until('all end', () => idle.every(({ closed }) => closed), 4000);
+    closeAll(connections);
+  });
+
+  it('lives on if its worker is told to leave meanwhile', async () => {
+    const script = await start();
+    const connections = await clients(script);
+    const old = script.workers();
+    const answers = during(connections);
+    const reload = new Cluster({ pids: script.pids }).reload();
+    assert.ok((await answers).answers.length > 0);
+    await reload;
+    const left = await Promise.all(connections.map((connection) => ask(connection)));
+    assert.deepStrictEqual(left.filter(({ pid }) => old.includes(pid)), []);
+    assert.deepStrictEqual(connections.filter(({ closed, error }) => closed || error), []);
+    closeAll(connections);
+  });
+
+  it('is none that the app has passed on to another server', async () => {
+    const script = await start();
+    const connections = await clients(script);
+    const passed = connections.filter(({ owner }) => owner === connections[0].owner).slice(1, 5);
+    for (const connection of passed) await ask(connection, GET.replace('/', '/pass'));
+    assertKept(await during([connections[0], ...passed]));
+    closeAll(connections);
+  });
+
+  it('is none of a server that has sent some to another process', async () => {
+    const script = await start();
+    const [first, sent, ...others] = await clients(script);
+    await ask(sent, GET.replace('/', '/send'));
+    assertKept(await during([first, ...others]));
+    closeAll([first, sent, ...others]);
+  });
+});

@@ -1,0 +1,44 @@
+'use strict';
+
+// As `hangs/seize-race`, with a build that takes connections at any moment, not only from workers
+// that are stuck. CLUSTER2_LONG_RACE: how many seconds each race takes.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { freePort } = require('../helpers/ports');
+const { race } = require('../helpers/race');
+
+const ROOT = path.join(__dirname, '..', '..');
+const TARGET = path.join(ROOT, 'target', 'chaos');
+const TIME = Number(process.env.CLUSTER2_LONG_RACE ?? 60) * 1000;
+
+/** Builds the addon, and returns a folder with it and with all that is JavaScript. */
+function build() {
+  const crate = ['--release', '--lib', '--target-dir', TARGET];
+  const chaos = ['--', '--cfg', 'cluster2_chaos'];
+  execFileSync('cargo', ['rustc', '--quiet', ...crate, ...chaos], { cwd: ROOT, stdio: 'inherit' });
+  const [folder, library] = [path.join(TARGET, 'package'), 'release/libcluster2_rs.so'];
+  const addon = fs.readdirSync(ROOT).find((file) => /^cluster2-rs\..*\.node$/.test(file));
+  fs.rmSync(folder, { recursive: true, force: true });
+  for (const name of ['index.js', 'package.json', 'lib'])
+    fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  fs.copyFileSync(path.join(TARGET, library), path.join(folder, addon));
+  return folder;
+}
+
+describe('a race of clients with workers whose connections are taken at any moment', () => {
+  let from;
+  before(() => (from = build()));
+
+  for (const kind of ['port', 'unix socket']) {
+    it(`loses and doubles nothing, at a ${kind}`, async () => {
+      const folder = fs.mkdtempSync('/tmp/cluster2-race-');
+      const port = kind === 'port' ? await freePort() : path.join(folder, 's');
+      const { requests, moved } = await race(port, { clients: 64, time: TIME, from });
+      console.log(`      ${requests} requests, ${moved} connections taken`);
+      assert.ok(moved > requests / 2, `${moved} connections were taken`);
+    });
+  }
+});
