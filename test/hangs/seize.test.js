@@ -9,7 +9,7 @@ const { Connection } = require('../helpers/client');
 const {
   GET, N, ask, assertKept, assertServed, clients, closeAll, during, start,
 } = require('../helpers/stuck');
-const { elapse } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 
 /** What nobody may wait behind a block of 1.5 s, milliseconds. */
 const LIMIT = 750;
@@ -84,9 +84,11 @@ describe('idle connections of a worker that is stuck', () => {
     const slow = answers.filter(({ ms }) => ms > LIMIT);
     assert.ok(slow.length <= 1, `${slow.length} waited`);
     assert.ok(!fs.existsSync(BLOCK), 'one was blocked');
-    const { workers } = await script.status();
-    const open = workers.reduce((sum, { connections: { active } }) => sum + active, 0);
-    assert.strictEqual(open, N);
+    // The blocked worker learns after its answer which ones it has no more.
+    await until('all are open once', async () => {
+      const { workers } = await script.status();
+      return workers.reduce((sum, { connections: { active } }) => sum + active, 0) === N;
+    });
     closeAll(all);
   });
 });

@@ -24,10 +24,15 @@ pub(super) struct Counts {
     pub(super) unread: u64,
 }
 
+/// Whether it is a unix socket.
+pub(super) fn is_unix(fd: BorrowedFd<'_>) -> Option<bool> {
+    sockopt::socket_domain(fd).ok().map(|domain| domain == AddressFamily::UNIX)
+}
+
 /// Prepares a socket for [`counts`]. `is_new`: nobody has read from it. Returns what counts as read
 /// by now; `None`: it cannot be told.
-pub(super) fn count_from_here(fd: BorrowedFd<'_>, is_new: bool) -> Option<u64> {
-    if sockopt::socket_domain(fd).ok()? == AddressFamily::UNIX {
+pub(super) fn count_from_here(fd: BorrowedFd<'_>, is_unix: bool, is_new: bool) -> Option<u64> {
+    if is_unix {
         let set = set_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, PEEK_START);
         return set.then_some(0);
     }
@@ -37,8 +42,7 @@ pub(super) fn count_from_here(fd: BorrowedFd<'_>, is_new: bool) -> Option<u64> {
 /// Returns the counts of a connection that neither side has ended. Safe in a signal handler. No
 /// other thread may read from the socket meanwhile; the network may add to it.
 pub(super) fn counts(fd: BorrowedFd<'_>) -> Option<Counts> {
-    let domain = sockopt::socket_domain(fd).ok()?;
-    if domain == AddressFamily::UNIX { unix_counts(fd) } else { tcp_counts(fd) }
+    if is_unix(fd)? { unix_counts(fd) } else { tcp_counts(fd) }
 }
 
 fn tcp_counts(fd: BorrowedFd<'_>) -> Option<Counts> {

@@ -56,6 +56,9 @@ pub(crate) struct Table {
     base: NonNull<AtomicU64>,
     /// One more than the highest number that was adopted.
     end: AtomicUsize,
+    /// The listener whose connection was adopted last, plus 1, and whether it is a unix socket:
+    /// to ask the kernel each time would cost as much as all else here.
+    last: [AtomicU64; 2],
 }
 
 // SAFETY: the mapping is never unmapped, belongs to no thread, and is only accessed by atomics.
@@ -72,7 +75,11 @@ impl Table {
             rustix::mm::mmap_anonymous(std::ptr::null_mut(), TABLE_BYTES, protection, flags)
         }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Box::leak(Box::new(Self { base, end: AtomicUsize::new(0) })))
+        Ok(Box::leak(Box::new(Self {
+            base,
+            end: AtomicUsize::new(0),
+            last: [const { AtomicU64::new(0) }; 2],
+        })))
     }
 
     /// Returns its address, for JavaScript: [`TABLE_BYTES`] bytes that stay mapped.
@@ -105,8 +112,11 @@ impl Table {
         self.set_place(slot, place);
         let cookie = consumed::cookie(fd);
         self.cell(slot, Cell::Cookie).store(cookie, Ordering::Relaxed);
-        let base =
-            consumed::count_from_here(fd, place == Place::New).map_or(-1.0, |read| read as f64);
+        let is_new = place == Place::New;
+        let read = self
+            .is_unix(fd, past.listener)
+            .and_then(|is_unix| consumed::count_from_here(fd, is_unix, is_new));
+        let base = read.map_or(-1.0, |read| read as f64);
         let Given { listener, stage, timeout, requests, .. } = *past;
         let numbers = [
             (Cell::Base, base),
@@ -118,6 +128,17 @@ impl Table {
         ];
         numbers.into_iter().for_each(|(cell, value)| self.set(slot, cell, value));
         self.end.fetch_max(slot + 1, Ordering::Relaxed);
+    }
+
+    /// Whether the connections of a listener are unix sockets, as this one is.
+    fn is_unix(&self, fd: BorrowedFd<'_>, listener: u32) -> Option<bool> {
+        let [last, kind] = &self.last;
+        let number = u64::from(listener) + 1;
+        if last.load(Ordering::Relaxed) != number {
+            kind.store(u64::from(consumed::is_unix(fd)?), Ordering::Relaxed);
+            last.store(number, Ordering::Relaxed);
+        }
+        Some(kind.load(Ordering::Relaxed) != 0)
     }
 
     /// From now on the connection of this number is not taken. Returns `false` if it was. Called on

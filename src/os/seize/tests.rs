@@ -41,7 +41,7 @@ fn the_kernel_counts_what_was_read_of_tcp() {
     assert_eq!(counts(server.as_fd()), Some(Counts { read: 0, unread: 10 }));
     server.read_exact(&mut [0; 4]).unwrap();
     assert_eq!(counts(server.as_fd()), Some(Counts { read: 4, unread: 6 }));
-    assert_eq!(count_from_here(server.as_fd(), false), Some(4));
+    assert_eq!(count_from_here(server.as_fd(), false, false), Some(4));
     client.shutdown(std::net::Shutdown::Write).unwrap();
     server.read_exact(&mut [0; 6]).unwrap();
     assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
@@ -74,7 +74,7 @@ fn the_kernel_counts_what_was_read_of_a_unix_socket() {
     let (mut client, mut server) = UnixStream::pair().unwrap();
     client.write_all(&[1; 10]).unwrap();
     server.read_exact(&mut [0; 3]).unwrap();
-    assert_eq!(count_from_here(server.as_fd(), false), Some(0));
+    assert_eq!(count_from_here(server.as_fd(), true, false), Some(0));
     assert_eq!(counts(server.as_fd()), Some(Counts { read: 0, unread: 7 }));
     server.read_exact(&mut [0; 5]).unwrap();
     client.write_all(&[1; 2]).unwrap();
