@@ -6,7 +6,7 @@
 const assert = require('node:assert');
 const Cluster = require('../..');
 const {
-  GET, ask, assertKept, assertServed, clients, closeAll, during, start,
+  GET, ask, assertKept, assertServed, clients, closeAll, during, ownedBy, start,
 } = require('../helpers/stuck');
 const { until } = require('../helpers/wait');
 
@@ -44,17 +44,20 @@ describe('a connection that is taken from a stuck worker', () => {
   it('is none that the app has passed on to another server', async () => {
     const script = await start();
     const connections = await clients(script);
-    const passed = connections.filter(({ owner }) => owner === connections[0].owner).slice(1, 5);
-    for (const connection of passed) await ask(connection, GET.replace('/', '/pass'));
-    assertKept(await during([connections[0], ...passed]));
+    const passed = connections.slice(0, 8);
+    for (const connection of passed)
+      connection.owner = (await ask(connection, GET.replace('/', '/pass'))).pid;
+    const [{ owner }] = passed;
+    const [first] = await ownedBy(owner, connections.slice(8));
+    assertKept(await during([first, ...passed]));
     closeAll(connections);
   });
 
   it('is none of a server that has sent some to another process', async () => {
     const script = await start();
-    const [first, sent, ...others] = await clients(script);
-    await ask(sent, GET.replace('/', '/send'));
-    assertKept(await during([first, ...others]));
-    closeAll([first, sent, ...others]);
+    const [sent, ...others] = await clients(script);
+    const { pid } = await ask(sent, GET.replace('/', '/send'));
+    assertKept(await during(await ownedBy(pid, others)));
+    closeAll([sent, ...others]);
   });
 });

@@ -45,6 +45,15 @@ async function clients(script) {
 }
 
 /**
+ * Returns those of the connections that a worker has by now: on a machine without time it may have
+ * been stuck before, and then others have some.
+ */
+async function ownedBy(pid, connections) {
+  for (const connection of connections) connection.owner = (await ask(connection)).pid;
+  return connections.filter(({ owner }) => owner === pid);
+}
+
+/**
  * Blocks the worker of the first connection by a request, and sends one on each other connection:
  * `first`, and `rest` a little later. Returns the answers, with whether they came before its end.
  */
@@ -80,4 +89,6 @@ function assertKept({ stuck, answers }) {
 
 const closeAll = (connections) => connections.forEach(({ socket }) => socket.destroy());
 
-module.exports = { GET, N, ask, assertKept, assertServed, clients, closeAll, during, start };
+module.exports = {
+  GET, N, ask, assertKept, assertServed, clients, closeAll, during, ownedBy, start,
+};
