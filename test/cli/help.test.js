@@ -40,7 +40,7 @@ describe('the definition of arguments generates', () => {
       'Reloads and the end:', 'Workers:',
     ]);
     const [, few] = all.match(/^Options:\n([^]*?)\n[A-Z]/m);
-    assert.deepStrictEqual(few.match(/--[a-z]+/g), ['--config', '--help']);
+    assert.deepStrictEqual(few.match(/--[a-z]+/g), ['--config', '--app', '--help']);
     const short = cluster2(folder, 'start', '-h').stdout;
     assert.ok(short.split('\n').length <= 40);
     assert.match(short, /--workers/);
