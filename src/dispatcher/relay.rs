@@ -92,6 +92,11 @@ impl EventLoop {
         left.into_iter().for_each(|connection| self.assign(connection, None));
     }
 
+    /// Whether another master gets what comes.
+    pub(super) fn is_giving_away(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| !relay.given.is_empty())
+    }
+
     /// Whether connections wait for room in the channel to the other master.
     pub(super) fn relay_waits(&self) -> bool {
         self.relay.as_ref().is_some_and(|relay| !relay.outbox.is_empty())

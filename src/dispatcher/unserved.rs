@@ -26,9 +26,10 @@ impl EventLoop {
     }
 
     /// Gives up what nobody serves any more, once it is sure that nobody will. Returns whether all
-    /// draining workers were ordered to drain again.
+    /// draining workers were ordered to drain again. While another master takes over, it serves what
+    /// is left.
     pub(super) fn release_unserved(&mut self) -> bool {
-        if !self.listeners.is_admitting() {
+        if !self.listeners.is_admitting() || self.is_giving_away() {
             return false;
         }
         let mut has_retired = false;

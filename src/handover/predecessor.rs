@@ -152,6 +152,11 @@ impl Predecessor {
         self.state == State::Over
     }
 
+    /// Whether the heir has said anything, so that it ends by itself if this master does.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.has_heard
+    }
+
     /// Where it is, as a status shows it.
     pub(crate) fn word(&self) -> &'static str {
         match self.state {

@@ -306,6 +306,7 @@ impl Task {
     }
 
     async fn end(self) -> (Arc<dyn Embedder>, ControlServer) {
+        self.drop_unknown_heir();
         let totals = self.totals();
         let Self { parts, control, replies, outcome, monitor, farewell, .. } = self;
         drop(parts.dispatcher);

@@ -368,6 +368,13 @@ impl Task {
         }
     }
 
+    /// This master ends: one that was started to take over, and has not said anything, goes with it.
+    pub(super) fn drop_unknown_heir(&self) {
+        if let Some(running) = self.running().filter(|running| !running.machine.has_heard()) {
+            running.heir.kill();
+        }
+    }
+
     /// Passes a signal on to the master that took over. Returns `false` if there is none.
     pub(super) fn pass_on_signal(&self, signal: Signal) -> bool {
         let Some(running) = self.running().filter(|running| running.machine.has_stepped_down())

@@ -36,6 +36,7 @@ const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
   /^continuity\/(clients|crash|orphan|shutdown)$/,
+  /^upgrade\/variants$/,
   /^(cli\/|fallback\/start$|servers\/untouched$|hangs\/(seize|seize-past|undisturbed)$)/,
 ];
 const THOROUGH = ['18', '26'];

@@ -3,14 +3,20 @@
 // The pid that others know, after another master has taken over.
 
 const assert = require('node:assert');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const Cluster = require('../..');
 const { canContain, childrenOf, isAlive } = require('../helpers/cluster');
 const { callInMaster, startServer, versionOf } = require('../helpers/hammered');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { freePort } = require('../helpers/ports');
 const { endAll, masterOf, told, upgrade } = require('../helpers/upgrades');
 const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
+const FIXTURES = path.join(__dirname, '..', 'fixtures');
 const LISTENER = path.join(__dirname, '..', 'helpers', 'notify.pl');
 
 /** Resident memory of a process without what it shares with files, bytes. */
@@ -59,6 +65,35 @@ describe('the pid of the first master', function () {
     assert.strictEqual(childrenOf(script.master).length, 1);
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+
+  it('stays the job of a terminal, whose Ctrl-C ends all', async function () {
+    need(this, 'script');
+    const command = `exec ${process.execPath} ${path.join(FIXTURES, 'hammered.js')}`;
+    const folder = emptyFolder();
+    const port = await freePort();
+    const env = { ...process.env, OPTIONS: '{"minReadyTime":50}', PORT: `${port}` };
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+      cwd: folder, env: { ...env, SHELL: '/bin/bash' }, stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    const ended = once(terminal, 'exit');
+    const cluster = new Cluster({ pids: path.join(folder, 'pids') });
+    try {
+      await until('it runs', async () => {
+        const { workers = [] } = await cluster.status();
+        return workers.filter(({ state }) => state === 'ready').length === 2;
+      });
+      const { pid: first } = (await cluster.status()).master;
+      const { pid } = await cluster.upgrade();
+      await until('it is the program', () => commandOf(first)[1] === 'hold');
+      terminal.stdin.write('\x03');
+      assert.deepStrictEqual(await ended, [0, null]);
+      assert.ok(!isAlive(pid) && !isAlive(first));
+    } finally {
+      terminal.kill('SIGKILL');
+      await cluster.stop();
+      removeFolders();
+    }
   });
 
   it('is told to a service manager instead, and the old process ends', async function () {

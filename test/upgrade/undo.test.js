@@ -109,6 +109,19 @@ describe('an upgrade that fails', function () {
     await endAll(other);
   });
 
+  it('ends with the old master, even if it has not begun', async () => {
+    const script = await startServer();
+    const code = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000);';
+    const request = { command: NODE, args: ['-e', code] };
+    const failed = assert.rejects(upgrade(script, request));
+    await until('the new master was started', () => lastHeir(script));
+    const heir = lastHeir(script);
+    script.kill();
+    await failed;
+    assert.strictEqual((await script.ended()).code, 0);
+    await until('it is gone', () => !isAlive(heir));
+  });
+
   it('is undone by a shutdown', async () => {
     const script = await startServer();
     change(script, 'exports.begin = () => {};');
