@@ -50,8 +50,9 @@ function profile(session, { path, seconds }, end) {
   });
 }
 
-// `post` returns when all is written. No progress is asked for: V8 reports it in the middle of its
-// walk over the heap, where the JavaScript that hears of it ends the process by SIGSEGV.
+// Node 22 takes it in `post`, Node 26 in a later turn. No progress is asked for: V8 reports it in
+// the middle of its walk over the heap, where JavaScript that hears of it ends the process by
+// SIGSEGV.
 function heap(session, { path, pause }, end) {
   const file = fs.openSync(path, NEW.flag, NEW.mode);
   let problem;

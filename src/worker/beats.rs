@@ -10,6 +10,12 @@ use crate::os;
 use crate::os::channel::MAX_FDS;
 use crate::os::scoreboard::{Field, Measured, Row};
 
+/// Writes that the event loop turns at `now`, milliseconds. A time that lies in the future
+/// announces a pause (`lib/worker/inspection.js`), and stays.
+pub(super) fn show_life(row: &Row, now: f64) {
+    row.set(Field::Beat, row.get(Field::Beat).max(now));
+}
+
 /// The beats of one process.
 #[derive(Debug)]
 pub struct Beats {
@@ -45,7 +51,7 @@ impl Beats {
         // These belong together: nothing slow comes between them.
         self.row.set(Field::Cpu, cpu);
         self.row.set(Field::Measured, measured.to_number());
-        self.row.set(Field::Beat, now as f64 / 1e3);
+        show_life(&self.row, now as f64 / 1e3);
         self.row.set(Field::EventLoopDelay, now.saturating_sub(self.due) as f64 / 1e3);
         // Without a free descriptor it cannot be read; then the last value stays.
         if rss > 0 {
@@ -87,12 +93,17 @@ mod tests {
                 && row.get(Field::Cpu) > 0.0
                 && row.get(Field::LastDescriptor) > 0.0
         );
+        // The times below lie before those above.
+        row.set(Field::Beat, 0.0);
         for (now, beat, delay) in
             [(1_000_000, 1_000.0, 0.0), (1_012_500, 1_012.5, 2.5), (1_013_000, 1_013.0, 0.0)]
         {
             beats.beat_at(now, interval, Duration::ZERO);
             assert_eq!((row.get(Field::Beat), row.get(Field::EventLoopDelay)), (beat, delay));
         }
+        row.set(Field::Beat, 5_000.0);
+        beats.beat_at(1_014_000, interval, Duration::ZERO);
+        assert_eq!(row.get(Field::Beat), 5_000.0, "an announced pause goes on");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use super::beats::show_life;
 use super::master_link::{ChannelPoll, MasterLink, OrdersState};
 use super::signal::WorkerSignal;
 use crate::error::{ClusterError, Result};
@@ -32,7 +33,7 @@ impl MasterLink {
     }
 
     fn take_next(&mut self) -> Result<WorkerSignal> {
-        self.row.set(Field::Beat, os::now() as f64);
+        show_life(&self.row, os::now() as f64);
         self.report_acceptance()?;
         if let Some(accepted) = self.take_accepted() {
             return Ok(accepted);
