@@ -60,8 +60,8 @@ impl Master {
             tracing::debug!(%error, "this process cannot stay after an upgrade");
         }
         let mut bequest = Bequest::receive()?;
-        if bequest.is_some() {
-            notifier.mute();
+        if let Some(bequest) = &bequest {
+            notifier.mute(bequest.inheritance.holder.is_some());
         }
         let mut pids = claim(&config, bequest.as_mut())?;
         let mut prepare = || {

@@ -76,6 +76,8 @@ pub(super) struct Notifier {
     leaving: bool,
     /// Another master is the one that the service manager knows.
     is_muted: bool,
+    /// A holder keeps the pid that the service manager knows.
+    is_held: bool,
     words: Changed<String>,
 }
 
@@ -128,7 +130,10 @@ impl Notifier {
         let reloading = self.reloading || view.reloading;
         let mut lines = Vec::new();
         if is_ready && !view.leaving && (!self.ready || (reloading && !view.reloading)) {
-            lines.push(format!("READY=1\nMAINPID={}", std::process::id()));
+            lines.push("READY=1".into());
+            if !self.is_held {
+                lines.push(format!("MAINPID={}", std::process::id()));
+            }
         }
         // A reload before the first worker was ready is part of the start.
         if self.ready && view.reloading && !self.reloading {
@@ -151,14 +156,18 @@ impl Notifier {
         self.socket.is_some()
     }
 
-    /// Sends nothing until [`Self::take_over`]: another master is the main process.
-    pub(super) fn mute(&mut self) {
-        self.is_muted = true;
+    /// Sends nothing until [`Self::take_over`]: another master is the main process. `is_held`: a
+    /// holder is, now and later.
+    pub(super) fn mute(&mut self, is_held: bool) {
+        (self.is_muted, self.is_held) = (true, is_held);
     }
 
-    /// Sends that `pid` is the main process, and nothing from then on.
-    pub(super) fn hand_over(&mut self, pid: u32) {
-        self.send(&format!("MAINPID={pid}"));
+    /// Sends that `pid` is the main process, unless this one stays as a holder. Sends nothing from
+    /// then on.
+    pub(super) fn hand_over(&mut self, pid: u32, is_held: bool) {
+        if !is_held {
+            self.send(&format!("MAINPID={pid}"));
+        }
         self.is_muted = true;
     }
 

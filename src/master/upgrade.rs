@@ -90,10 +90,12 @@ impl Task {
         Ok(Stage::Copying { command: self.heir_command(request), timeout })
     }
 
-    /// Whether this process has to stay once another one is master. A service manager learns of that
-    /// one, and a holder is there already after an upgrade.
+    /// Whether this process has to stay once another one is master: a container ends with its
+    /// process 1. Otherwise a service manager learns of the new one, and after an upgrade a holder is
+    /// there already.
     fn needs_holder(&self) -> bool {
-        self.parts.holder.is_none() && !self.parts.notifier.is_on()
+        let is_first = std::process::id() == 1;
+        self.parts.holder.is_none() && (is_first || !self.parts.notifier.is_on())
     }
 
     /// What the heir is started by: the command that started this process, except for what the
@@ -278,12 +280,13 @@ impl Task {
     fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool) {
         let Some(running) = self.running() else { return };
         let pid = running.heir.pid;
+        let is_held = running.holder.is_some() || self.parts.holder.is_some();
         if let Some(holder) = &self.parts.holder
             && let Err(error) = holder::tell(holder, pid, running.heir.pidfd.as_fd())
         {
             tracing::error!(%error, "the holder does not learn of the new master");
         }
-        self.parts.notifier.hand_over(pid);
+        self.parts.notifier.hand_over(pid, is_held);
         // With a directory of its own, the heir leaves this one to this master.
         if self.parts.pids.step_back_if_taken() {
             self.control.pause();

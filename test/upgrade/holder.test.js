@@ -27,6 +27,15 @@ function memoryOf(pid) {
 
 const commandOf = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
 
+/** Starts a service manager of its own. Returns its socket, and a function for what it was told. */
+async function notified(context) {
+  const [perl] = need(context, 'perl');
+  const tool = new Tool(perl, [LISTENER, '{directory}/notify']);
+  await until('the socket is bound', () => tool.output.startsWith('bound\n'));
+  const lines = () => tool.output.split('\n').flatMap((line) => line.split(' | '));
+  return { socket: path.join(tool.directory, 'notify'), lines };
+}
+
 describe('the pid of the first master', function () {
   this.timeout(60_000);
 
@@ -67,6 +76,22 @@ describe('the pid of the first master', function () {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
+  it('stays process 1 of a container, although a service manager is told', async function () {
+    if (!canContain()) return this.skip();
+    const { socket, lines } = await notified(this);
+    const script = await startServer({ container: true, env: { NOTIFY_SOCKET: socket } });
+    const main = lines().filter((line) => line.startsWith('MAINPID='));
+    await callInMaster(script, 'upgrade');
+    await script.until('the new one has taken over', () => told(script, 'upgrade').length === 1);
+    await until('it is the program', () => commandOf(script.master)[1] === 'hold');
+    assert.strictEqual(await versionOf(script.port), 'first');
+    await until('the new one is ready', () => lines().lastIndexOf('READY=1') > 1);
+    // Its process 1 is the main process as before.
+    assert.deepStrictEqual(lines().filter((line) => line.startsWith('MAINPID=')), main);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+
   it('stays the job of a terminal, whose Ctrl-C ends all', async function () {
     need(this, 'script');
     const command = `exec ${process.execPath} ${path.join(FIXTURES, 'hammered.js')}`;
@@ -97,11 +122,7 @@ describe('the pid of the first master', function () {
   });
 
   it('is told to a service manager instead, and the old process ends', async function () {
-    const [perl] = need(this, 'perl');
-    const tool = new Tool(perl, [LISTENER, '{directory}/notify']);
-    await until('the socket is bound', () => tool.output.startsWith('bound\n'));
-    const socket = path.join(tool.directory, 'notify');
-    const lines = () => tool.output.split('\n').flatMap((line) => line.split(' | '));
+    const { socket, lines } = await notified(this);
     const script = await startServer({ env: { NOTIFY_SOCKET: socket } });
     const heir = await upgrade(script);
     await script.exited();
