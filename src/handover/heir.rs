@@ -80,8 +80,8 @@ impl Heir {
         matches!(self.state, State::Starting { .. })
     }
 
-    #[cfg(test)]
-    pub(super) fn is_owner(&self) -> bool {
+    /// Whether it has taken over.
+    pub(crate) fn is_owner(&self) -> bool {
         self.state == State::Owner
     }
 

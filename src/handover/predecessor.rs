@@ -17,8 +17,9 @@ pub(crate) enum PredecessorEvent {
     Message(FromHeir),
     /// The heir says nothing more.
     Closed,
-    /// The heir's process is gone. `lines`: what it wrote last, before it could speak.
-    Exited { exit: Exit, lines: Vec<String> },
+    /// The heir's process is gone. `exit`: how, if that is known. `lines`: what it wrote last, before
+    /// it could speak.
+    Exited { exit: Option<Exit>, lines: Vec<String> },
     /// This cluster is about to end.
     Cancel { reason: String },
     /// The last worker of this master is gone.
@@ -215,8 +216,9 @@ impl Predecessor {
         }
     }
 
-    fn on_exited(&mut self, exit: Exit, lines: &[String]) {
-        let how = format!("the new master {}{}", exit.describe(), describe(lines));
+    fn on_exited(&mut self, exit: Option<Exit>, lines: &[String]) {
+        let how = exit.map_or_else(|| "has ended".to_owned(), Exit::describe);
+        let how = format!("the new master {how}{}", describe(lines));
         match &self.state {
             State::Starting { .. } | State::TakingOver { .. } => {
                 self.actions.push(PredecessorAction::Reclaim);

@@ -76,6 +76,12 @@ pub(super) async fn exited(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Exit {
     }
 }
 
+/// Waits for the end of a process that another one reaps: nobody here learns how it ended.
+pub(super) async fn gone(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Option<Exit> {
+    let _ = pidfd.ready(Interest::READABLE).await;
+    None
+}
+
 fn lost(pid: u32) -> String {
     let limit = UNTAKEN.as_secs();
     format!(

@@ -27,16 +27,17 @@ pub(super) struct HeirProcess {
 }
 
 impl HeirProcess {
-    /// Starts `command` with these ends. `inputs` learns of its end. Must be called on the
-    /// supervisor's runtime.
+    /// Starts `command` with these ends, to be adopted by a service manager or as a child. `inputs`
+    /// learns of its end. Must be called on the supervisor's runtime.
     pub(super) fn start(
         command: &HeirCommand,
         messages: &Channel,
         connections: &Channel,
         holder: Option<BorrowedFd<'_>>,
+        adopted: bool,
         inputs: Inputs,
     ) -> io::Result<Self> {
-        let (child, errors) = handover::start(command, messages, connections, holder)?;
+        let (child, errors) = handover::start(command, messages, connections, holder, adopted)?;
         let pidfd = Arc::new(child.pidfd);
         let watchable = process::watchable(Arc::clone(&pidfd)).inspect_err(|_| {
             if let Err(error) = process::discard(&*pidfd) {
@@ -50,7 +51,10 @@ impl HeirProcess {
             tracing::warn!(%error, "the last lines of the new master will not be known");
         }
         tokio::spawn(async move {
-            let exit = exit_watch::exited(&watchable).await;
+            let exit = match adopted {
+                true => exit_watch::gone(&watchable).await,
+                false => Some(exit_watch::exited(&watchable).await),
+            };
             inputs.send(Input::Heir(HeirNews::Exited(exit)));
         });
         Ok(Self { pid: child.pid, pidfd, has_ended: false, lines })

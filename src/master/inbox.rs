@@ -82,8 +82,8 @@ pub(super) enum HeirNews {
     Message(FromHeir),
     /// It says nothing more.
     Closed,
-    /// Its process is gone.
-    Exited(Exit),
+    /// Its process is gone. `None`: another process reaps it.
+    Exited(Option<Exit>),
 }
 
 /// News of the master from which this one takes over.

@@ -76,6 +76,8 @@ pub(super) struct Notifier {
     leaving: bool,
     /// Another master is the one that the service manager knows.
     is_muted: bool,
+    /// Another master serves, and this one is still the main process.
+    is_draining: bool,
     /// A holder keeps the pid that the service manager knows.
     is_held: bool,
     words: Changed<String>,
@@ -119,7 +121,7 @@ impl Notifier {
 
     /// Sends what differs from what was sent last.
     pub(super) fn update(&mut self, supervisor: &Supervisor) {
-        if self.socket.is_some() && !self.is_muted {
+        if self.socket.is_some() && !self.is_muted && !self.is_draining {
             self.show(&View::from(supervisor));
         }
     }
@@ -162,18 +164,23 @@ impl Notifier {
         (self.is_muted, self.is_held) = (true, is_held);
     }
 
-    /// Sends that `pid` is the main process, unless this one stays as a holder. Sends nothing from
-    /// then on.
-    pub(super) fn hand_over(&mut self, pid: u32, is_held: bool) {
-        if !is_held {
-            self.send(&format!("MAINPID={pid}"));
-        }
+    /// Another master serves. This one is still the main process: its end would be that of the
+    /// service, and if the other one dies, it returns. Until then it only sends signs of life.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Sends that `pid` is the main process, and nothing from then on. Call it right before the end.
+    pub(super) fn hand_over(&mut self, pid: u32) {
+        self.send(&format!("MAINPID={pid}"));
         self.is_muted = true;
     }
 
-    /// Sends that this is the main process, and everything else once more.
+    /// Sends that this is the main process, and everything else once more, unless it was sent all the
+    /// time.
     pub(super) fn take_over(&mut self, supervisor: &Supervisor) {
-        if std::mem::take(&mut self.is_muted) {
+        let was_draining = std::mem::take(&mut self.is_draining);
+        if std::mem::take(&mut self.is_muted) || was_draining {
             (self.ready, self.reloading, self.leaving) = (false, false, false);
             self.words = Changed::default();
             self.update(supervisor);

@@ -128,7 +128,12 @@ impl Task {
                 tracing::info!("the former master has nothing left");
                 // Until now it would have gone on with the sockets if this master had died.
                 self.parts.board.header().lend_sockets(false);
+                let is_owner = takeover.machine.is_owner();
                 self.takeover = None;
+                // The predecessor was the main process until now.
+                if is_owner {
+                    self.parts.notifier.take_over(&self.parts.supervisor);
+                }
             }
         }
     }
@@ -152,7 +157,6 @@ impl Task {
         if let Some(monitor) = &self.parts.monitor {
             monitor.set_lent(false);
         }
-        self.parts.notifier.take_over(&self.parts.supervisor);
         let Some(takeover) = &self.takeover else { return };
         let (pid, version) = (takeover.predecessor, takeover.version.clone());
         self.emit(MasterEvent::Takeover { pid, version });

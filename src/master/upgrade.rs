@@ -160,11 +160,13 @@ impl Task {
         let pair = self.needs_holder().then(Channel::pair).transpose()?;
         let (holder, their_holder) = pair.unzip();
         let told = self.parts.holder.as_ref().or(their_holder.as_ref()).map(AsFd::as_fd);
+        let is_adopted = told.is_none();
         let heir = HeirProcess::start(
             command,
             &their_messages,
             &their_connections,
             told,
+            is_adopted,
             self.parts.inputs.clone(),
         )?;
         let inputs = self.parts.inputs.clone();
@@ -280,13 +282,12 @@ impl Task {
     fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool) {
         let Some(running) = self.running() else { return };
         let pid = running.heir.pid;
-        let is_held = running.holder.is_some() || self.parts.holder.is_some();
         if let Some(holder) = &self.parts.holder
             && let Err(error) = holder::tell(holder, pid, running.heir.pidfd.as_fd())
         {
             tracing::error!(%error, "the holder does not learn of the new master");
         }
-        self.parts.notifier.hand_over(pid, is_held);
+        self.parts.notifier.drain();
         // With a directory of its own, the heir leaves this one to this master.
         if self.parts.pids.step_back_if_taken() {
             self.control.pause();
@@ -341,8 +342,12 @@ impl Task {
         if let Err(reason) = result {
             return self.fail_upgrade(reply, &reason);
         }
+        let is_held = holder.is_some() || self.parts.holder.is_some();
         if let Some(socket) = holder.filter(|_| !heir.has_ended) {
             holder::plan(heir.pid, socket);
+        }
+        if !is_held && !heir.has_ended {
+            self.parts.notifier.hand_over(heir.pid);
         }
         self.farewell = Some(Farewell { pid: heir.pid, link, reply });
     }

@@ -22,6 +22,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
 use rustix::net::SocketType;
 use rustix::process::{Pid, PidfdFlags};
@@ -53,12 +54,14 @@ pub struct HeirCommand {
 }
 
 /// Starts `command` with these ends. Returns its process, and what it writes to standard error until
-/// it is a master.
+/// it is a master. `adopted`: it is no child of this process, but of who adopts orphans, as a service
+/// manager does: that one waits only for a main process that is its own child.
 pub fn start(
     command: &HeirCommand,
     messages: &Channel,
     connections: &Channel,
     holder: Option<BorrowedFd<'_>>,
+    adopted: bool,
 ) -> io::Result<(Child, PipeReader)> {
     let (lines, errors) = io::pipe()?;
     let standard = by_number(STDERR)?;
@@ -103,9 +106,11 @@ pub fn start(
     // SAFETY: between fork and exec it only calls `dup2`, which is async-signal-safe, and allocates
     // nothing.
     unsafe { starting.pre_exec(place) };
+    if adopted {
+        return Ok((start_adopted(starting)?, lines));
+    }
     let child = starting.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+    let pid = to_pid(child.id())?;
     // The number cannot have been reused: only this process may reap its child, and it has not.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).inspect_err(|_| {
         if let Err(error) = process::discard_by_number(pid) {
@@ -113,6 +118,55 @@ pub fn start(
         }
     })?;
     Ok((Child { pid: child.id(), pidfd }, lines))
+}
+
+/// Starts it by a process in between, which stays until the pidfd is open: until then the heir has a
+/// parent that does not reap it, so that its number is its own.
+fn start_adopted(mut starting: Command) -> io::Result<Child> {
+    let (mut pids, their_pids) = io::pipe()?;
+    let told = their_pids.as_raw_fd();
+    // Not `fork`, after which libuv closes descriptors whose numbers are the heir's by now.
+    let fork = move || {
+        // SAFETY: no memory is passed. This process has a single thread.
+        match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => Ok(()),
+            heir => stay_between(told, heir as libc::pid_t),
+        }
+    };
+    // SAFETY: between fork and exec it only makes system calls, and allocates nothing.
+    unsafe { starting.pre_exec(fork) };
+    let spawned = starting.spawn();
+    drop(their_pids);
+    let mut between = spawned?;
+    let mut number = [0; 4];
+    let opened = io::Read::read_exact(&mut pids, &mut number).and_then(|()| {
+        let pid = i32::from_ne_bytes(number).unsigned_abs();
+        let pidfd = rustix::process::pidfd_open(to_pid(pid)?, PidfdFlags::NONBLOCK)?;
+        Ok(Child { pid, pidfd })
+    });
+    between.kill()?;
+    between.wait()?;
+    opened
+}
+
+/// Tells the pid of the heir, and waits to be killed.
+fn stay_between(told: RawFd, heir: libc::pid_t) -> ! {
+    // Signals to its group are for other processes. It has handlers of the master until it ends.
+    let _ = SigSet::all().thread_set_mask();
+    let number = heir.to_ne_bytes();
+    // SAFETY: the bytes live for the call.
+    unsafe { libc::write(told, number.as_ptr().cast(), number.len()) };
+    // SAFETY: nothing of this process uses its descriptors any more.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+    loop {
+        nix::unistd::pause();
+    }
+}
+
+fn to_pid(number: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// What an heir inherits.

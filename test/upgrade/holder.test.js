@@ -8,11 +8,12 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
+const { request } = require('../helpers/client');
 const { canContain, childrenOf, isAlive } = require('../helpers/cluster');
 const { callInMaster, startServer, versionOf } = require('../helpers/hammered');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { freePort } = require('../helpers/ports');
-const { endAll, masterOf, told, upgrade } = require('../helpers/upgrades');
+const { endAll, lastHeir, masterOf, told, upgrade } = require('../helpers/upgrades');
 const { Tool, need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
@@ -124,7 +125,18 @@ describe('the pid of the first master', function () {
   it('is told to a service manager instead, and the old process ends', async function () {
     const { socket, lines } = await notified(this);
     const script = await startServer({ env: { NOTIFY_SOCKET: socket } });
-    const heir = await upgrade(script);
+    // Requests that the old master still has: until it ends, it is the main process.
+    const slow = request(script.port, '/late/a/1500');
+    await until('it is asked', async () =>
+      (await script.status()).workers.some(({ requests }) => requests.active > 0));
+    const upgraded = upgrade(script);
+    await until('the new one was started', () => lastHeir(script));
+    // A service manager waits only for a main process that is its child.
+    assert.ok(!childrenOf(script.pid).includes(lastHeir(script)));
+    await until('it has taken over', () => told(script, 'takeover').length === 1);
+    assert.ok(!lines().includes(`MAINPID=${lastHeir(script)}`));
+    assert.strictEqual((await slow).status, 200);
+    const heir = await upgraded;
     await script.exited();
     await until('the new one is ready', () => lines().lastIndexOf('READY=1') > 1);
     assert.ok(lines().includes(`MAINPID=${heir}`));

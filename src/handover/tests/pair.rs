@@ -34,7 +34,7 @@ fn stepped_down() -> Predecessor {
 
 fn exited(lines: &[&str]) -> PredecessorEvent {
     let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-    PredecessorEvent::Exited { exit: Exit::Code(1), lines }
+    PredecessorEvent::Exited { exit: Some(Exit::Code(1)), lines }
 }
 
 #[test]
@@ -100,7 +100,8 @@ fn an_heir_that_never_spoke_is_terminated_and_killed() {
     let kill = predecessor.on_event(PredecessorEvent::Tick, TIMEOUT + 5_000);
     assert_eq!(kill, [PredecessorAction::Kill]);
     assert_eq!(predecessor.deadline(), None, "only the kernel's word is left to come");
-    let exit = PredecessorEvent::Exited { exit: Exit::Signal("SIGKILL"), lines: Vec::new() };
+    let exit = Some(Exit::Signal("SIGKILL"));
+    let exit = PredecessorEvent::Exited { exit, lines: Vec::new() };
     let reason = "the new master was not ready within 60 s".to_owned();
     assert_eq!(
         predecessor.on_event(exit, TIMEOUT + 5_010),

@@ -119,7 +119,8 @@ impl World {
             if self.random.bool() {
                 self.tell_old(PredecessorEvent::Closed);
             }
-            self.tell_old(PredecessorEvent::Exited { exit: Exit::Code(1), lines: Vec::new() });
+            let exit = Some(Exit::Code(1));
+            self.tell_old(PredecessorEvent::Exited { exit, lines: Vec::new() });
         }
         if self.old.is_dead && self.to_heir.is_empty() && !self.has_told.1 {
             self.has_told.1 = true;
