@@ -36,6 +36,8 @@ pub(crate) enum HeirAction {
     Own { alone: bool },
     /// Give all connections to the predecessor, and end.
     GiveBack,
+    /// End as in a shutdown, or at once: the predecessor ends too.
+    End { abrupt: bool },
     /// The health check was switched by the predecessor's commands.
     Switch { disabled: bool, by: String },
     /// What the predecessor counted, and how many of its workers are left.
@@ -138,7 +140,14 @@ impl Heir {
                 self.state = State::InCharge;
             }
             (ToHeir::Commit, State::InCharge) => self.own(false),
-            (ToHeir::GiveUp, _) if self.is_on_trial() => self.give_up(),
+            (ToHeir::GiveUp { ending: false, .. }, _) if self.is_on_trial() => self.give_up(),
+            (ToHeir::GiveUp { abrupt, .. }, _) if self.is_on_trial() => {
+                self.step_back();
+                self.actions.push(HeirAction::End { abrupt });
+            }
+            (ToHeir::GiveUp { abrupt: true, .. }, State::GivenUp) => {
+                self.actions.push(HeirAction::End { abrupt: true });
+            }
             (ToHeir::Switched { disabled, by }, _) => {
                 self.actions.push(HeirAction::Switch { disabled, by });
             }
@@ -168,11 +177,15 @@ impl Heir {
     }
 
     fn give_up(&mut self) {
+        self.step_back();
+        self.actions.push(HeirAction::GiveBack);
+    }
+
+    fn step_back(&mut self) {
         if self.state == State::InCharge {
             self.actions.push(HeirAction::StepBack);
         }
         self.state = State::GivenUp;
-        self.actions.push(HeirAction::GiveBack);
     }
 
     fn send(&mut self, message: FromHeir) {

@@ -20,8 +20,8 @@ pub(crate) enum PredecessorEvent {
     /// The heir's process is gone. `exit`: how, if that is known. `lines`: what it wrote last, before
     /// it could speak.
     Exited { exit: Option<Exit>, lines: Vec<String> },
-    /// This cluster is about to end.
-    Cancel { reason: String },
+    /// This cluster is about to end. `abrupt`: at once, as by `stop()`.
+    Cancel { reason: String, abrupt: bool },
     /// The last worker of this master is gone.
     Drained,
     /// A deadline may have passed.
@@ -123,8 +123,11 @@ impl Predecessor {
             PredecessorEvent::Message(message) => self.on_message(message, now),
             PredecessorEvent::Closed => self.on_closed(now),
             PredecessorEvent::Exited { exit, lines } => self.on_exited(exit, &lines),
-            PredecessorEvent::Cancel { reason } if self.may_be_undone() => {
-                self.call_off(reason, now);
+            PredecessorEvent::Cancel { reason, abrupt } if self.may_be_undone() => {
+                self.call_off_by(ToHeir::GiveUp { ending: true, abrupt }, reason, now);
+            }
+            PredecessorEvent::Cancel { abrupt: true, .. } if self.is_called_off() => {
+                self.send(ToHeir::GiveUp { ending: true, abrupt: true });
             }
             PredecessorEvent::Drained if self.has_stepped_down() => self.finish(Ok(())),
             PredecessorEvent::Tick => self.on_tick(now),
@@ -146,6 +149,11 @@ impl Predecessor {
     /// Whether the heir has everything, and this master's workers only drain.
     pub(crate) fn has_stepped_down(&self) -> bool {
         matches!(self.state, State::SteppedDown { .. })
+    }
+
+    /// Whether the heir was told to end, and has not ended yet.
+    pub(crate) fn is_called_off(&self) -> bool {
+        matches!(self.state, State::CalledOff { .. })
     }
 
     #[cfg(test)]
@@ -272,9 +280,13 @@ impl Predecessor {
         }
     }
 
-    /// Has the heir end. One that has said nothing may not even be a master.
     fn call_off(&mut self, reason: String, now: Millis) {
-        self.send(ToHeir::GiveUp);
+        self.call_off_by(ToHeir::GiveUp { ending: false, abrupt: false }, reason, now);
+    }
+
+    /// Has the heir end. One that has said nothing may not even be a master.
+    fn call_off_by(&mut self, message: ToHeir, reason: String, now: Millis) {
+        self.send(message);
         let (next, wait) = if self.has_heard {
             (Force::Terminate, self.drain_within.saturating_add(END_WITHIN))
         } else {

@@ -91,13 +91,13 @@ impl Task {
     }
 
     fn stop(&mut self) {
-        self.cancel_upgrade();
+        self.cancel_upgrade(true);
         self.advance_takeover(HeirEvent::Ending);
         self.apply(Event::Stop);
     }
 
     fn shut_down(&mut self) {
-        self.cancel_upgrade();
+        self.cancel_upgrade(false);
         self.advance_takeover(HeirEvent::Ending);
         self.parts.board.header().leave(os::wall());
         self.apply(Event::Shutdown);

@@ -78,7 +78,9 @@ impl Bequest {
                     }
                 }
                 Some(ToHeir::Complete) => break,
-                Some(ToHeir::GiveUp) => return Err(failed("the former master called it off")),
+                Some(ToHeir::GiveUp { .. }) => {
+                    return Err(failed("the former master called it off"));
+                }
                 _ => {}
             }
         }

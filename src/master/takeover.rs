@@ -119,6 +119,10 @@ impl Task {
                 self.parts.dispatcher.send(Request::GiveAway(None));
                 self.apply(Event::HandOver);
             }
+            HeirAction::End { abrupt } => {
+                self.parts.board.header().leave(os::wall());
+                self.apply(if abrupt { Event::Stop } else { Event::Shutdown });
+            }
             HeirAction::Switch { disabled, by } => self.switched_by_other_master(disabled, by),
             HeirAction::Count { totals, workers } => {
                 takeover.draining = workers;

@@ -141,7 +141,7 @@ pub(super) async fn run(
     let mut samples = every(Duration::from_millis(task.parts.supervisor.sample_interval()));
     let mut pid_checks = every(CHECK_PIDS_EVERY);
     let mut signs_of_life = task.parts.notifier.ticks();
-    while task.outcome.is_none() {
+    while task.outcome.is_none() || task.waits_for_heir() {
         let wait = task.next_deadline().map(|at| at.saturating_sub(os::now()));
         let wake = tokio::select! {
             // The inbox is last: messages without a pause stop no clock.

@@ -182,7 +182,8 @@ impl Task {
         let link = HandoverLink::start(messages, read).inspect_err(|_| heir.kill())?;
         self.pass_on(&link, sockets);
         self.parts.dispatcher.send(Request::Relay { channel: connections, is_heir: false });
-        let limit = self.parts.info.config.shutdown_timeout;
+        let config = &self.parts.info.config;
+        let limit = config.shutdown_delay.saturating_add(config.shutdown_timeout);
         let machine = Predecessor::begin(os::now(), timeout, limit);
         Ok(Running { machine, heir, link, ready: 0, target: 0, holder })
     }
@@ -360,8 +361,8 @@ impl Task {
         }
     }
 
-    /// Has an upgrade undone, because this cluster ends.
-    pub(super) fn cancel_upgrade(&mut self) {
+    /// Has an upgrade undone, because this cluster ends. `abrupt`: at once.
+    pub(super) fn cancel_upgrade(&mut self, abrupt: bool) {
         let reason = "the cluster is shutting down".to_owned();
         if matches!(&self.upgrade, Some(Upgrade { stage: Stage::Copying { .. }, .. }))
             && let Some(Upgrade { reply, .. }) = self.upgrade.take()
@@ -370,10 +371,17 @@ impl Task {
             return self.fail_upgrade(reply, &reason);
         }
         if self.running().is_some_and(|running| !running.machine.has_stepped_down()) {
-            self.advance_upgrade(PredecessorEvent::Cancel { reason });
+            self.advance_upgrade(PredecessorEvent::Cancel { reason, abrupt });
             // The heir ends too: nobody may go on with the sockets.
             self.lend(false);
         }
+    }
+
+    /// Whether an heir that was told to end still has requests: this master ends after it, as after
+    /// its workers.
+    pub(super) fn waits_for_heir(&self) -> bool {
+        self.running()
+            .is_some_and(|running| running.machine.is_called_off() && running.machine.has_heard())
     }
 
     /// This master ends: one that was started to take over, and has not said anything, goes with it.

@@ -44,7 +44,14 @@ pub(crate) enum ToHeir {
     /// The sockets are yours alone. The predecessor's workers drain.
     Commit,
     /// It is called off: give your connections back, and end.
-    GiveUp,
+    GiveUp {
+        /// The predecessor ends too: keep them, and end as in a shutdown.
+        #[serde(default)]
+        ending: bool,
+        /// End at once.
+        #[serde(default)]
+        abrupt: bool,
+    },
     /// What the predecessor counted so far.
     Counted {
         /// Its totals.

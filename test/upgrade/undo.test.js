@@ -4,13 +4,14 @@
 
 const assert = require('node:assert');
 const Cluster = require('../..');
+const client = require('../helpers/client');
 const { childrenOf, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
 const { change, startServer } = require('../helpers/hammered');
 const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const {
-  descriptorsOf, endAll, idleConnections, lastHeir, masterOf, upgrade,
+  descriptorsOf, endAll, idleConnections, lastHeir, masterOf, told, upgrade,
 } = require('../helpers/upgrades');
 const { until } = require('../helpers/wait');
 
@@ -128,6 +129,24 @@ describe('an upgrade that fails', function () {
     const failed = assert.rejects(upgrade(script), { ...FAILED, message: /shutting down/ });
     await until('the new master was started', () => lastHeir(script));
     script.kill();
+    await failed;
+    assert.deepStrictEqual((await script.ended()).code, 0);
+    assert.ok(!isAlive(lastHeir(script)));
+  });
+
+  it('answers the requests of the new workers if a shutdown undoes it', async () => {
+    const script = await startServer();
+    change(script, 'exports.version = "second";');
+    const env = { OPTIONS: JSON.stringify({ noWorkers: 2, minReadyTime: 20_000 }) };
+    const failed = assert.rejects(upgrade(script, { env }), { ...FAILED, message: /shutting/ });
+    await until('the new workers are ready', () => told(script, 'listening').length === 4);
+    const slow = Array.from({ length: 40 }, () => client.request(script.port, '/late/a/1500'));
+    await until('all are asked', async () =>
+      (await script.status()).workers.some(({ requests }) => requests.active > 0));
+    script.kill();
+    const answers = await Promise.all(slow);
+    assert.deepStrictEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    assert.ok(answers.some(({ body }) => body.includes(' second ')));
     await failed;
     assert.deepStrictEqual((await script.ended()).code, 0);
     assert.ok(!isAlive(lastHeir(script)));

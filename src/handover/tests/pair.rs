@@ -7,6 +7,7 @@ use crate::protocol::worker::Exit;
 
 const TIMEOUT: u64 = 60_000;
 const DRAIN: u64 = 10_000;
+const GIVE_UP: ToHeir = ToHeir::GiveUp { ending: false, abrupt: false };
 
 fn begun() -> Predecessor {
     Predecessor::begin(0, TIMEOUT, DRAIN)
@@ -94,7 +95,7 @@ fn an_heir_that_never_spoke_is_terminated_and_killed() {
     assert_eq!(predecessor.on_event(PredecessorEvent::Tick, TIMEOUT - 1), []);
     assert_eq!(
         predecessor.on_event(PredecessorEvent::Tick, TIMEOUT),
-        [PredecessorAction::Send(ToHeir::GiveUp), PredecessorAction::Terminate]
+        [PredecessorAction::Send(GIVE_UP), PredecessorAction::Terminate]
     );
     assert_eq!(predecessor.on_event(PredecessorEvent::Tick, TIMEOUT + 4_999), []);
     let kill = predecessor.on_event(PredecessorEvent::Tick, TIMEOUT + 5_000);
@@ -116,7 +117,8 @@ fn an_heir_that_spoke_has_time_to_give_its_connections_back() {
         hear(&mut predecessor, hello());
         hear(&mut predecessor, message.clone());
         if message == took_over() {
-            predecessor.on_event(PredecessorEvent::Cancel { reason: "it ends".into() }, 10);
+            predecessor
+                .on_event(PredecessorEvent::Cancel { reason: "it ends".into(), abrupt: false }, 10);
         }
         assert_eq!(predecessor.deadline(), Some(10 + DRAIN + 5_000));
         let at = 10 + DRAIN + 5_000;
@@ -129,7 +131,7 @@ fn an_heir_that_spoke_has_time_to_give_its_connections_back() {
 fn an_heir_of_another_protocol_is_refused() {
     let mut predecessor = begun();
     let actions = hear(&mut predecessor, FromHeir::Hello { protocol: 2, version: "9.0.0".into() });
-    assert_eq!(actions, [PredecessorAction::Send(ToHeir::GiveUp)]);
+    assert_eq!(actions, [PredecessorAction::Send(GIVE_UP)]);
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn a_predecessor_returns_if_its_heir_dies_but_not_if_it_ends_on_purpose() {
 #[test]
 fn a_cancel_comes_too_late_after_the_commit() {
     let mut predecessor = stepped_down();
-    let cancel = PredecessorEvent::Cancel { reason: "it ends".into() };
+    let cancel = PredecessorEvent::Cancel { reason: "it ends".into(), abrupt: false };
     assert_eq!(predecessor.on_event(cancel, 20), []);
 }
 
@@ -178,7 +180,7 @@ fn an_heir_owns_the_sockets_after_the_commit() {
         [HeirAction::Own { alone: false }]
     );
     assert_eq!(heir.on_event(HeirEvent::Lost { reason: "crash".into() }), []);
-    assert_eq!(heir.on_event(HeirEvent::Message(ToHeir::GiveUp)), [], "too late");
+    assert_eq!(heir.on_event(HeirEvent::Message(GIVE_UP)), [], "too late");
     assert_eq!(heir.on_event(HeirEvent::Ending), [HeirAction::Send(FromHeir::Leaving)]);
 }
 
@@ -198,7 +200,7 @@ fn an_heir_in_charge_steps_back_when_it_is_called_off() {
     heir.on_event(HeirEvent::Settled { adopted: Vec::new() });
     heir.on_event(HeirEvent::Message(ToHeir::TakeOver));
     assert_eq!(
-        heir.on_event(HeirEvent::Message(ToHeir::GiveUp)),
+        heir.on_event(HeirEvent::Message(GIVE_UP)),
         [HeirAction::StepBack, HeirAction::GiveBack]
     );
 }
@@ -210,4 +212,13 @@ fn an_heir_whose_predecessor_dies_goes_on_alone() {
         heir.on_event(HeirEvent::Closed),
         [HeirAction::TakeCharge, HeirAction::Own { alone: true }, HeirAction::Forget]
     );
+}
+
+#[test]
+fn an_heir_whose_predecessor_ends_keeps_its_connections() {
+    let mut heir = Heir::new();
+    let give_up = |abrupt| HeirEvent::Message(ToHeir::GiveUp { ending: true, abrupt });
+    assert_eq!(heir.on_event(give_up(false)), [HeirAction::End { abrupt: false }]);
+    assert_eq!(heir.on_event(give_up(false)), [], "it ends already");
+    assert_eq!(heir.on_event(give_up(true)), [HeirAction::End { abrupt: true }]);
 }

@@ -102,7 +102,7 @@ impl World {
                     assert!(!std::mem::replace(&mut self.owns, true), "it owns them once");
                     assert!(self.new.serves, "what has given up owns nothing");
                 }
-                HeirAction::GiveBack => self.new.serves = false,
+                HeirAction::GiveBack | HeirAction::End { .. } => self.new.serves = false,
                 HeirAction::Switch { .. } | HeirAction::Count { .. } | HeirAction::Forget => {}
             }
         }
@@ -134,7 +134,10 @@ impl World {
             0 => self.kill_heir(),
             1 if self.random.bool() => self.old.is_dead = true,
             2 => self.tell_heir(HeirEvent::Lost { reason: "crash".into() }),
-            3 => self.tell_old(PredecessorEvent::Cancel { reason: "it ends".into() }),
+            3 => {
+                let abrupt = self.random.bool();
+                self.tell_old(PredecessorEvent::Cancel { reason: "it ends".into(), abrupt });
+            }
             4 if self.random.bool() => self.tell_heir(HeirEvent::Ending),
             5..=7 if self.new.serves => self.tell_heir(HeirEvent::Settled { adopted: vec![1] }),
             8..=13 => self.deliver_to_heir(),
