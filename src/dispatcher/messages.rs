@@ -58,8 +58,11 @@ pub enum Request {
     },
     /// Returns the former master's numbers of the listeners that workers serve here.
     ListAdopted(oneshot::Sender<Vec<ListenerId>>),
-    /// The sockets that came from a former master are this one's alone.
-    Own,
+    /// This master has taken over from a former one.
+    Own {
+        /// Whether the sockets are this one's alone.
+        alone: bool,
+    },
     /// Closes everything and ends the thread.
     End,
 }

@@ -32,8 +32,10 @@ pub(crate) enum HeirAction {
     TakeCharge,
     /// Leave commands to the predecessor again.
     StepBack,
-    /// The sockets are this master's alone; the users are told. `alone`: the predecessor died.
+    /// It has taken over; the users are told. `alone`: the predecessor died.
     Own { alone: bool },
+    /// Nobody goes on with the sockets after this master: it ends on purpose.
+    OwnAlone,
     /// Give all connections to the predecessor, and end.
     GiveBack,
     /// End as in a shutdown, or at once: the predecessor ends too.
@@ -64,12 +66,14 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Heir {
     state: State,
+    /// Whether it ends on purpose, after it took charge.
+    is_leaving: bool,
     actions: Vec<HeirAction>,
 }
 
 impl Heir {
     pub(crate) fn new() -> Self {
-        Self { state: State::Starting { last: 0 }, actions: Vec::new() }
+        Self { state: State::Starting { last: 0 }, is_leaving: false, actions: Vec::new() }
     }
 
     /// Whether the predecessor may still call it off.
@@ -128,7 +132,11 @@ impl Heir {
                 self.give_up();
             }
             // The predecessor may have stepped down by now.
-            State::InCharge | State::Owner => self.send(FromHeir::Leaving),
+            State::InCharge | State::Owner => {
+                self.is_leaving = true;
+                self.send(FromHeir::Leaving);
+                self.own_alone();
+            }
             State::GivenUp => {}
         }
     }
@@ -174,6 +182,13 @@ impl Heir {
     fn own(&mut self, alone: bool) {
         self.state = State::Owner;
         self.actions.push(HeirAction::Own { alone });
+        self.own_alone();
+    }
+
+    fn own_alone(&mut self) {
+        if self.is_leaving && self.state == State::Owner {
+            self.actions.push(HeirAction::OwnAlone);
+        }
     }
 
     fn give_up(&mut self) {

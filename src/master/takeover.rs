@@ -115,6 +115,7 @@ impl Task {
                 self.monitor = None;
             }
             HeirAction::Own { alone } => self.own(alone),
+            HeirAction::OwnAlone => self.own_sockets(),
             HeirAction::GiveBack => {
                 self.parts.dispatcher.send(Request::GiveAway(None));
                 self.apply(Event::HandOver);
@@ -130,12 +131,13 @@ impl Task {
             }
             HeirAction::Forget => {
                 tracing::info!("the former master has nothing left");
-                // Until now it would have gone on with the sockets if this master had died.
-                self.parts.board.header().lend_sockets(false);
                 let is_owner = takeover.machine.is_owner();
                 self.takeover = None;
-                // The predecessor was the main process until now.
+                // Until now it would have gone on with the sockets if this master had died, and was
+                // the main process.
+                self.parts.board.header().lend_sockets(false);
                 if is_owner {
+                    self.own_sockets();
                     self.parts.notifier.take_over(&self.parts.supervisor);
                 }
             }
@@ -156,11 +158,17 @@ impl Task {
     }
 
     /// The sockets are this master's alone.
-    fn own(&mut self, alone: bool) {
-        self.parts.dispatcher.send(Request::Own);
+    fn own_sockets(&self) {
+        self.parts.dispatcher.send(Request::Own { alone: true });
         if let Some(monitor) = &self.parts.monitor {
             monitor.set_lent(false);
         }
+    }
+
+    /// It has taken over. Nothing is done to the sockets yet that would outlive it: if it ends
+    /// before the predecessor does, that one serves again.
+    fn own(&mut self, alone: bool) {
+        self.parts.dispatcher.send(Request::Own { alone: false });
         let Some(takeover) = &self.takeover else { return };
         let (pid, version) = (takeover.predecessor, takeover.version.clone());
         self.emit(MasterEvent::Takeover { pid, version });

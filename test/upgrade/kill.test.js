@@ -93,6 +93,23 @@ describe('a master that is killed during an upgrade', function () {
     await endAll(script);
   });
 
+  it('has the old one return if the new one gives up by itself, while the old one drains', async () => {
+    const script = await startServer();
+    const slow = request(script.port, '/late/a/3000');
+    await until('it is asked', async () =>
+      (await script.status()).workers.some(({ requests }) => requests.active > 0));
+    const env = { OPTIONS: '{"noWorkers":1,"giveUpAfter":1,"minReadyTime":50}' };
+    const failed = assert.rejects(upgrade(script, { env }), { ...FAILED, message: /runs again/ });
+    await until('the new one has taken over', () => told(script, 'takeover').length === 1);
+    const [worker] = childrenOf(lastHeir(script));
+    kill(worker);
+    await failed;
+    // Its end has closed nothing that the old one has too.
+    assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
+    assert.strictEqual((await slow).status, 200);
+    await endAll(script);
+  });
+
   it('costs nothing more if it is the old one, while it drains', async () => {
     const script = await startServer();
     const slow = request(script.port, '/late/a/3000');

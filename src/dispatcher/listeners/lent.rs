@@ -58,10 +58,13 @@ impl ListenerSet {
         self.entries.iter().find(|(_, entry)| entry.key == Some(key)).map(|(id, _)| *id)
     }
 
-    /// The sockets that came from a former master are this one's alone; those that nobody asked for
-    /// are closed here.
-    pub(in crate::dispatcher) fn own(&mut self) {
+    /// This master has taken over: closes sockets that nobody asked for. `alone`: the others are this
+    /// one's alone. Until then the former master may go on with them.
+    pub(in crate::dispatcher) fn own(&mut self, alone: bool) {
         self.legacy.clear();
+        if !alone {
+            return;
+        }
         self.lent = false;
         let admits = self.is_admitting();
         for entry in self.entries.values_mut() {

@@ -181,7 +181,10 @@ fn an_heir_owns_the_sockets_after_the_commit() {
     );
     assert_eq!(heir.on_event(HeirEvent::Lost { reason: "crash".into() }), []);
     assert_eq!(heir.on_event(HeirEvent::Message(GIVE_UP)), [], "too late");
-    assert_eq!(heir.on_event(HeirEvent::Ending), [HeirAction::Send(FromHeir::Leaving)]);
+    assert_eq!(
+        heir.on_event(HeirEvent::Ending),
+        [HeirAction::Send(FromHeir::Leaving), HeirAction::OwnAlone]
+    );
 }
 
 #[test]

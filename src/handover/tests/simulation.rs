@@ -103,7 +103,10 @@ impl World {
                     assert!(self.new.serves, "what has given up owns nothing");
                 }
                 HeirAction::GiveBack | HeirAction::End { .. } => self.new.serves = false,
-                HeirAction::Switch { .. } | HeirAction::Count { .. } | HeirAction::Forget => {}
+                HeirAction::OwnAlone
+                | HeirAction::Switch { .. }
+                | HeirAction::Count { .. }
+                | HeirAction::Forget => {}
             }
         }
     }
