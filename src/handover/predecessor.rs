@@ -46,6 +46,8 @@ pub(crate) enum PredecessorAction {
     Reclaim,
     /// The heir is gone although this master had stepped down: start workers again.
     Return,
+    /// The heir has ended on purpose: this master is the last of the cluster.
+    OutliveHeir,
     /// Tell the users.
     Announce(Step),
     /// The upgrade is over. Nothing follows.
@@ -247,7 +249,10 @@ impl Predecessor {
                 self.actions.push(PredecessorAction::Return);
                 self.finish(Err(format!("{how}, and the old one runs again")));
             }
-            State::SteppedDown { leaving: true } | State::Over => {}
+            State::SteppedDown { leaving: true } => {
+                self.actions.push(PredecessorAction::OutliveHeir);
+            }
+            State::Over => {}
         }
     }
 

@@ -169,6 +169,10 @@ impl Task {
             is_adopted,
             self.parts.inputs.clone(),
         )?;
+        if let Some(holder) = &self.parts.holder {
+            let offered = holder::offer(holder, heir.pid, heir.pidfd.as_fd());
+            offered.inspect_err(|_| heir.kill())?;
+        }
         let inputs = self.parts.inputs.clone();
         let read = move |message: Option<&[u8]>| {
             let news = match message {
@@ -274,6 +278,7 @@ impl Task {
                 self.parts.dispatcher.send(Request::Keep { last: false });
                 self.apply(Event::TakeBack);
             }
+            PredecessorAction::OutliveHeir => self.tell_holder_own(),
             PredecessorAction::Announce(step) => self.announce_step(&step),
             PredecessorAction::Finish(result) => self.finish_upgrade(result),
         }
@@ -317,12 +322,16 @@ impl Task {
         if self.monitor.is_none() {
             self.start_monitor();
         }
+        self.tell_holder_own();
+        self.parts.notifier.take_over(&self.parts.supervisor);
+    }
+
+    fn tell_holder_own(&self) {
         if let Some(holder) = &self.parts.holder
             && let Err(error) = holder::tell_own(holder)
         {
             tracing::error!(%error, "the holder does not learn who is master");
         }
-        self.parts.notifier.take_over(&self.parts.supervisor);
     }
 
     fn announce_step(&mut self, step: &Step) {

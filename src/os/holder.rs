@@ -27,6 +27,8 @@ use super::descriptors::by_number;
 pub const COMMAND: &str = "hold";
 /// `si_code` of signals that the kernel sends: a terminal sends them to the whole group.
 const SI_KERNEL: i32 = 0x80;
+/// What stands before the pid of a master that was started to take over.
+const CANDIDATE: &str = "candidate ";
 
 /// What this process becomes when it ends: the pid of the present master, and the socket where it
 /// learns of another one.
@@ -113,7 +115,15 @@ pub fn hold(master: u32, socket: i32) -> io::Result<u8> {
     let pid = to_pid(master)?;
     // A child that nobody has reaped: the number is its own.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    let mut held = Held { present: pid, pidfd, former: Vec::new(), code: None, signals, news };
+    let mut held = Held {
+        present: pid,
+        pidfd,
+        candidate: None,
+        former: Vec::new(),
+        code: None,
+        signals,
+        news,
+    };
     loop {
         if let Some(code) = held.reap() {
             return Ok(code);
@@ -136,6 +146,8 @@ struct Held {
     /// The present master.
     present: Pid,
     pidfd: OwnedFd,
+    /// A master that the present one started to take over. If the present one dies, it goes on.
+    candidate: Option<(Pid, OwnedFd)>,
     /// Former ones, whose workers may still drain.
     former: Vec<Pid>,
     /// How the present master ended.
@@ -159,7 +171,11 @@ impl Held {
     }
 
     fn reaped(&mut self, pid: Pid, status: WaitStatus) {
-        if pid == self.present {
+        if pid == self.present
+            && let Some((candidate, pidfd)) = self.candidate.take_if(|(_, pidfd)| is_alive(pidfd))
+        {
+            (self.present, self.pidfd) = (candidate, pidfd);
+        } else if pid == self.present {
             let signal = status.terminating_signal().map(|signal| 128 + signal);
             let code = signal.or(status.exit_status()).unwrap_or(1);
             self.code = u8::try_from(code).ok().or(Some(1));
@@ -171,9 +187,14 @@ impl Held {
     fn learn(&mut self) {
         let mut buffer = [0; MAX_BYTES];
         while let Ok(Some(received)) = self.news.receive(&mut buffer) {
-            let text = std::str::from_utf8(received.bytes).ok();
-            let pid = text.and_then(|text| text.parse().ok()).and_then(|pid| to_pid(pid).ok());
-            if let (Some(pid), Some(pidfd)) = (pid, received.fds.into_iter().next()) {
+            let text = std::str::from_utf8(received.bytes).unwrap_or_default();
+            let candidate = text.strip_prefix(CANDIDATE);
+            let pid = candidate.unwrap_or(text).parse().ok().and_then(|pid| to_pid(pid).ok());
+            let news = pid.zip(received.fds.into_iter().next());
+            if candidate.is_some() {
+                self.candidate = news;
+            } else if let Some((pid, pidfd)) = news {
+                self.candidate = None;
                 self.former.retain(|former| *former != pid);
                 if self.code.is_none() {
                     self.former.push(self.present);
@@ -222,6 +243,19 @@ impl Held {
             let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
         }
     }
+}
+
+/// Whether a process has not ended yet.
+fn is_alive(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    let now = rustix::event::Timespec::default();
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ended| ended == 0)
+}
+
+/// Tells the holder who was started to take over. It goes on if this process dies. Withdrawn by any
+/// later message.
+pub fn offer(holder: &Channel, pid: u32, pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    holder.send(format!("{CANDIDATE}{pid}").as_bytes(), &[pidfd])
 }
 
 /// Tells the holder who is master now.

@@ -147,6 +147,38 @@ describe('the pid of the first master', function () {
     assert.ok(lines().includes('STOPPING=1'));
   });
 
+  it('stays with the one after the next if the master before it is killed meanwhile', async () => {
+    const script = await startServer({ options: { minReadyTime: 400 } });
+    const second = await upgrade(script);
+    await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
+    const lost = assert.rejects(upgrade(script), { code: 'CLUSTER2_ERR_CONTROL' });
+    await until('a third one was started', () => told(script, 'upgrading').length === 2);
+    await until('its workers are ready', () => told(script, 'listening').length === 6);
+    process.kill(second, 'SIGKILL');
+    await lost;
+    const third = lastHeir(script);
+    await until('the third one is master', () => masterOf(script) === third);
+    await until('it is a child of the program', () => childrenOf(script.pid).includes(third));
+    assert.strictEqual(commandOf(script.pid)[1], 'hold');
+    await endAll(script);
+  });
+
+  it('ends with code 0 if the one after the next is told to end while it takes over', async () => {
+    const script = await startServer();
+    await upgrade(script);
+    await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
+    const slow = request(script.port, '/late/a/2000');
+    const cluster = new Cluster({ pids: script.pids });
+    await until('it is asked', async () =>
+      (await cluster.status()).workers.some(({ requests }) => requests.active > 0));
+    const upgraded = cluster.upgrade().catch(() => {});
+    await until('a third one has taken over', () => told(script, 'takeover').length === 2);
+    script.kill();
+    assert.strictEqual((await slow).status, 200);
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    await upgraded;
+  });
+
   it('is kept by one process, however often another master takes over', async () => {
     const script = await startServer();
     for (let time = 1; time <= 3; time++) await upgrade(script);

@@ -141,7 +141,7 @@ fn a_predecessor_returns_if_its_heir_dies_but_not_if_it_ends_on_purpose() {
     assert_eq!(actions[..2], [PredecessorAction::Reclaim, PredecessorAction::Return]);
     let mut predecessor = stepped_down();
     assert_eq!(hear(&mut predecessor, FromHeir::Leaving), [PredecessorAction::Keep]);
-    assert_eq!(predecessor.on_event(exited(&[]), 30), []);
+    assert_eq!(predecessor.on_event(exited(&[]), 30), [PredecessorAction::OutliveHeir]);
     let end = predecessor.on_event(PredecessorEvent::Drained, 40);
     assert_eq!(end, [PredecessorAction::Finish(Ok(()))]);
 }

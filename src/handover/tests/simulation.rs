@@ -77,7 +77,9 @@ impl World {
                     self.old.commands = true;
                 }
                 PredecessorAction::Return => self.old.serves = true,
-                PredecessorAction::Keep | PredecessorAction::Announce(_) => {}
+                PredecessorAction::Keep
+                | PredecessorAction::OutliveHeir
+                | PredecessorAction::Announce(_) => {}
                 PredecessorAction::Finish(result) => self.result = Some(result),
             }
         }
