@@ -2,6 +2,7 @@
 
 // A `Cluster` in the master: starts the supervisor in Rust, and emits its events.
 
+const { constants } = require('node:os');
 const path = require('node:path');
 const { adapt } = require('../app/adapt');
 const { createApp } = require('../app/create-app');
@@ -26,13 +27,7 @@ const { MASTER } = require('../symbols');
 const GRACE = 200;
 
 /** Passes a signal on to the master that took over, unless that has ended. */
-function passOn(pid, signal) {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // Its end is known soon.
-  }
-}
+const passOn = (signal) => addon.passOnSignal(constants.signals[signal]);
 
 /** Becomes the program that keeps this pid, where one is needed. Otherwise this process ends. */
 function becomeHolder() {
@@ -248,7 +243,7 @@ class MasterRole {
   #finished({ error, successor }) {
     clearInterval(this.#heartbeat);
     // Another master goes on: nothing of this process may stay but its pid, by which others signal.
-    if (successor) return this.#leaveTo(successor);
+    if (successor) return this.#leave();
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#native = undefined;
     process[MASTER] = false;
@@ -258,12 +253,12 @@ class MasterRole {
     if (!this.#askedHere) setTimeout(() => process.exit(), GRACE).unref();
   }
 
-  #leaveTo(successor) {
+  #leave() {
     for (const [signal, handler] of Object.entries(this.#signals)) {
-      process.on(signal, () => passOn(successor, signal)).off(signal, handler);
+      process.on(signal, () => passOn(signal)).off(signal, handler);
     }
     // It may have come too late to be passed on.
-    if (this.#interruptedAt !== undefined) passOn(successor, 'SIGTERM');
+    if (this.#interruptedAt !== undefined) passOn('SIGTERM');
     this.#native = undefined;
     this.#onEnd();
     process.once('exit', becomeHolder);

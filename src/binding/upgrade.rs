@@ -17,3 +17,9 @@ pub fn receive_handover() {
 pub fn become_holder() -> Option<String> {
     holder::become_planned().map(|error| error.to_string())
 }
+
+/// Sends a signal, by its number, to the master that took over, unless that has ended.
+#[napi]
+pub fn pass_on_signal(number: i32) {
+    holder::pass_on(number);
+}

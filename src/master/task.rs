@@ -310,7 +310,8 @@ impl Task {
         let totals = self.totals();
         let Self { parts, control, replies, outcome, monitor, farewell, .. } = self;
         drop(parts.dispatcher);
-        let successor = farewell.as_ref().map(|farewell| farewell.pid);
+        let goes_on = farewell.as_ref().filter(|farewell| !farewell.has_ended);
+        let successor = goes_on.map(|farewell| farewell.pid);
         if let Some(farewell) = farewell {
             let pid = farewell.pid;
             farewell.say(&totals).await;

@@ -353,13 +353,13 @@ impl Task {
             return self.fail_upgrade(reply, &reason);
         }
         let is_held = holder.is_some() || self.parts.holder.is_some();
-        if let Some(socket) = holder.filter(|_| !heir.has_ended) {
-            holder::plan(heir.pid, socket);
+        if !heir.has_ended {
+            holder::plan(heir.pid, &heir.pidfd, holder);
+            if !is_held {
+                self.parts.notifier.hand_over(heir.pid);
+            }
         }
-        if !is_held && !heir.has_ended {
-            self.parts.notifier.hand_over(heir.pid);
-        }
-        self.farewell = Some(Farewell { pid: heir.pid, link, reply });
+        self.farewell = Some(Farewell { pid: heir.pid, has_ended: heir.has_ended, link, reply });
     }
 
     fn fail_upgrade(&mut self, reply: Option<Reply>, reason: &str) {

@@ -25,6 +25,8 @@ pub(super) struct Upgrade {
 /// What is left to do once another master has taken over and the last worker is gone.
 pub(super) struct Farewell {
     pub(super) pid: u32,
+    /// Whether it has ended on purpose by now.
+    pub(super) has_ended: bool,
     pub(super) link: HandoverLink,
     pub(super) reply: Option<Reply>,
 }

@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -30,22 +30,33 @@ const SI_KERNEL: i32 = 0x80;
 /// What stands before the pid of a master that was started to take over.
 const CANDIDATE: &str = "candidate ";
 
-/// What this process becomes when it ends: the pid of the present master, and the socket where it
-/// learns of another one.
-static PLAN: Mutex<Option<(u32, Channel)>> = Mutex::new(None);
+/// What this process becomes when it ends.
+static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
+/// The master that goes on when this one ends.
+static SUCCESSOR: Mutex<Option<Arc<OwnedFd>>> = Mutex::new(None);
 
-/// Has [`become_planned`] hold this pid for `master`.
-pub fn plan(master: u32, socket: Channel) {
-    *PLAN.lock().unwrap_or_else(PoisonError::into_inner) = Some((master, socket));
+struct Plan {
+    /// The present master.
+    master: u32,
+    pidfd: Arc<OwnedFd>,
+    /// Where it tells of another one.
+    socket: Channel,
 }
 
-/// Sends a signal to the master for which this process becomes a holder, if it does.
+/// Has [`pass_on`] signal this process, and [`become_planned`] hold this pid for it, if there is a
+/// socket on which it tells of another one.
+pub fn plan(master: u32, pidfd: &Arc<OwnedFd>, socket: Option<Channel>) {
+    let plan = socket.map(|socket| Plan { master, pidfd: Arc::clone(pidfd), socket });
+    *PLAN.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    *SUCCESSOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(pidfd));
+}
+
+/// Sends a signal to the master that goes on, if there is one.
 pub fn pass_on(number: i32) {
-    let plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner);
-    let master = plan.as_ref().and_then(|(master, _)| to_pid(*master).ok());
-    if let (Some(master), Some(signal)) = (master, Signal::from_named_raw(number)) {
-        // A child that nobody has reaped; it may have ended.
-        let _ = rustix::process::kill_process(master, signal);
+    let successor = SUCCESSOR.lock().unwrap_or_else(PoisonError::into_inner);
+    if let (Some(pidfd), Some(signal)) = (&*successor, Signal::from_named_raw(number)) {
+        // It may have ended.
+        let _ = rustix::process::pidfd_send_signal(pidfd, signal);
     }
 }
 
@@ -66,13 +77,13 @@ pub fn is_prepared() -> bool {
 
 /// Becomes the holder that was planned, if one was. Returns only without one, or if that fails.
 pub fn become_planned() -> Option<io::Error> {
-    let (master, socket) = PLAN.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    Some(become_holder(master, socket.as_fd()))
+    let plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(become_holder(&plan))
 }
 
-fn become_holder(master: u32, socket: BorrowedFd<'_>) -> io::Error {
+fn become_holder(plan: &Plan) -> io::Error {
     let Some(program) = PROGRAM.get() else { return io::ErrorKind::NotFound.into() };
-    match arguments(program, master, socket) {
+    match arguments(program, plan) {
         Ok((program, args)) => match nix::unistd::execve(&program, &args, &[] as &[CString]) {
             Ok(never) => match never {},
             Err(error) => error.into(),
@@ -82,22 +93,20 @@ fn become_holder(master: u32, socket: BorrowedFd<'_>) -> io::Error {
 }
 
 /// Returns the program and its arguments, and blocks all signals until it runs.
-fn arguments(
-    program: &OwnedFd,
-    master: u32,
-    socket: BorrowedFd<'_>,
-) -> io::Result<(CString, [CString; 4])> {
+fn arguments(program: &OwnedFd, plan: &Plan) -> io::Result<(CString, [CString; 5])> {
     let text = |text: String| CString::new(text).map_err(|_| io::ErrorKind::InvalidInput);
     let program = text(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
     let args = [
         text("cluster2".to_owned())?,
         text(COMMAND.to_owned())?,
-        text(master.to_string())?,
-        text(socket.as_raw_fd().to_string())?,
+        text(plan.master.to_string())?,
+        text(plan.socket.as_fd().as_raw_fd().to_string())?,
+        text(plan.pidfd.as_raw_fd().to_string())?,
     ];
     SigSet::all().thread_set_mask()?;
     super::spawn::keep_from_children();
-    rustix::io::fcntl_setfd(socket, FdFlags::empty())?;
+    rustix::io::fcntl_setfd(&plan.socket, FdFlags::empty())?;
+    rustix::io::fcntl_setfd(&plan.pidfd, FdFlags::empty())?;
     // A deploy may remove the old directory.
     let _ = std::env::set_current_dir("/");
     Ok((program, args))
@@ -105,7 +114,7 @@ fn arguments(
 
 /// Holds the pid until the present master has ended. Returns its exit code, or 128 and the number
 /// of its signal.
-pub fn hold(master: u32, socket: i32) -> io::Result<u8> {
+pub fn hold(master: u32, socket: i32, pidfd: i32) -> io::Result<u8> {
     let signals = SigSet::all();
     signals.thread_set_mask()?;
     // SAFETY: no memory is passed.
@@ -113,8 +122,8 @@ pub fn hold(master: u32, socket: i32) -> io::Result<u8> {
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let news = Channel::from(take(socket)?);
     let pid = to_pid(master)?;
-    // A child that nobody has reaped: the number is its own.
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    // Opened when it was started: its number may be another's by now.
+    let pidfd = take(pidfd)?;
     let mut held = Held {
         present: pid,
         pidfd,

@@ -13,10 +13,11 @@ pub fn run() -> Option<ExitCode> {
     if args.next()? != holder::COMMAND {
         return None;
     }
-    let mut number = || args.next()?.to_str()?.parse().ok();
-    let (master, socket): (Option<u32>, Option<u32>) = (number(), number());
-    let held = match (master, socket.and_then(|socket| i32::try_from(socket).ok())) {
-        (Some(master), Some(socket)) => holder::hold(master, socket),
+    let mut number = || args.next()?.to_str()?.parse::<i32>().ok();
+    let (master, socket, pidfd) = (number(), number(), number());
+    let master = master.and_then(|master| u32::try_from(master).ok());
+    let held = match (master, socket, pidfd) {
+        (Some(master), Some(socket), Some(pidfd)) => holder::hold(master, socket, pidfd),
         _ => return Some(ExitCode::from(2)),
     };
     Some(held.map_or(ExitCode::FAILURE, ExitCode::from))
