@@ -22,8 +22,8 @@ const FLOOD = (bytes) => `
 const LEFT = '; all slots run the old code';
 
 /** Returns the message of a reload that runs this code, without its end, and the script. */
-async function reloadWith(code, options = {}) {
-  const script = await startServer({ options: { startTimeout: 15_000, ...options } });
+async function reloadWith(code, running) {
+  const script = running ?? (await startServer({ options: { startTimeout: 15_000 } }));
   const old = script.workers().sort();
   change(script, code);
   const { error } = await ask(script.cwd, 'reload');
@@ -32,6 +32,32 @@ async function reloadWith(code, options = {}) {
   assert.deepStrictEqual(script.workers().sort(), old);
   assert.ok(error.message.endsWith(LEFT), error.message);
   return { reason: error.message.slice(0, -LEFT.length), script };
+}
+
+/**
+ * Stops the master, and with it the clock of its deadlines, from the fork of the `nth` worker until
+ * the workers have written `text`. On a busy machine Node takes longer to start than a short
+ * `startTimeout` allows.
+ */
+async function stopClock(script, nth, text) {
+  await script.until('it is forked', () => script.emitted('forked').length >= nth);
+  script.kill('SIGSTOP');
+  try {
+    await script.until('it has written', () => script.errors.includes(text));
+  } finally {
+    script.kill('SIGCONT');
+  }
+}
+
+/** Returns the reason of a reload whose first worker writes `text`, and is not ready in time. */
+async function lateReloadWith(code, text) {
+  const settings = { port: await freePort(), options: { startTimeout: 1500 } };
+  const script = new Script('hammered.js', settings);
+  change(script, 'console.error("starting");');
+  await stopClock(script, 2, 'starting\nstarting\n');
+  await script.ready(2);
+  const [{ reason }] = await Promise.all([reloadWith(code, script), stopClock(script, 3, text)]);
+  return reason;
 }
 
 describe('the reason of a failed reload', () => {
@@ -75,10 +101,8 @@ describe('the reason of a failed reload', () => {
   });
 
   it('contains the lines of a worker that never becomes ready', async () => {
-    const { reason } = await reloadWith(
-      'console.error("waiting for godot"); exports.begin = () => {};',
-      { startTimeout: 1500 },
-    );
+    const code = 'console.error("waiting for godot"); exports.begin = () => {};';
+    const reason = await lateReloadWith(code, 'waiting for godot\n');
     assert.match(
       reason,
       /worker \d+ was not ready in time; its last lines on stderr: waiting for godot$/,
@@ -86,9 +110,8 @@ describe('the reason of a failed reload', () => {
   });
 
   it('contains the lines of a worker whose event loop is stuck', async () => {
-    const { reason } = await reloadWith('console.error("one"); console.error("two"); for (;;);', {
-      startTimeout: 1500,
-    });
+    const code = 'console.error("one"); console.error("two"); for (;;);';
+    const reason = await lateReloadWith(code, 'one\ntwo\n');
     assert.match(reason, /worker \d+ was not ready in time; its last lines on stderr: one \| two$/);
   });
 

@@ -36,7 +36,7 @@ const EXAMPLES = {
   Koa: ['koa/server.js'],
   Fastify: ['fastify/server.js'],
   Hapi: ['hapi/server.js'],
-  Nest: ['nest/server.ts', { execArgv: ['--import', 'tsx'] }],
+  Nest: ['nest/server.ts'],
   ws: ['ws/server.js', KEEPING, 'ws'],
   'Socket.IO': ['socket.io/server.js', KEEPING, 'socket.io'],
   Hono: ['hono/server.mjs'],
