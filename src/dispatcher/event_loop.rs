@@ -25,6 +25,8 @@ use crate::dispatcher::timing::{CLOSING_GRACE, LAST_RELAYS, RETRY};
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
 use crate::os;
+use crate::os::channel::MAX_FDS;
+use crate::os::reserve::Reserve;
 use crate::os::thread;
 use crate::os::waker::Waker;
 use crate::protocol::Order;
@@ -43,6 +45,8 @@ pub(super) struct EventLoop {
     pub(super) departed: Vec<WorkerLink>,
     /// Connections of and for another master.
     pub(super) relay: Option<Relay>,
+    /// Room for connections that a worker gives back.
+    pub(super) reserve: Reserve,
     pub(super) counts: Arc<Counts>,
     /// The time of this turn.
     pub(super) now: Millis,
@@ -62,6 +66,7 @@ impl EventLoop {
     ) -> io::Result<Self> {
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         epoll::add(&epoll, &*wake, Token::Wake.data(), epoll::EventFlags::IN)?;
+        let reserve = Reserve::new(&*epoll, MAX_FDS)?;
         Ok(Self {
             epoll,
             wake,
@@ -71,6 +76,7 @@ impl EventLoop {
             workers: WorkerSet::new(policy),
             departed: Vec::new(),
             relay: None,
+            reserve,
             counts,
             now: os::now(),
             ended: false,
@@ -117,6 +123,8 @@ impl EventLoop {
         }
         self.on_time();
         self.workers.flush(&self.epoll, self.now);
+        // Before anything else takes the room that these connections had.
+        self.reserve.refill();
         self.flush_relay();
         self.watch_listeners();
         self.ended = self.ends_at.is_some_and(|at| at <= self.now || !self.relay_waits());

@@ -35,9 +35,10 @@ impl EventLoop {
     /// descriptors for it.
     pub(super) fn empty_departed(&mut self) {
         let (workers, counts) = (&mut self.workers, &self.counts);
+        let reserve = &mut self.reserve;
         self.departed.retain_mut(|link| {
             // There is something left only if descriptors were lacking when it was detached.
-            while let Some(incoming) = link.receive() {
+            while let Some(incoming) = link.receive(reserve) {
                 if let Incoming::Connections(back) = incoming {
                     counts.given_back(&back);
                     back.into_iter().for_each(|connection| workers.queues_mut().push(connection));

@@ -142,6 +142,9 @@ impl EventLoop {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    if self.reserve.release() {
+                        continue;
+                    }
                     tracing::warn!("no descriptors are left for another master's connections");
                     return std::thread::sleep(OUT_OF_DESCRIPTORS);
                 }

@@ -53,7 +53,7 @@ impl EventLoop {
 
     /// Reads one frame. Returns whether there was one.
     fn read_frame(&mut self, worker: WorkerId) -> bool {
-        match self.workers.receive(worker) {
+        match self.workers.receive(worker, &mut self.reserve) {
             Some(Incoming::Report(report)) => self.on_report(worker, report, None),
             Some(Incoming::Question(report, asker)) => self.on_report(worker, report, Some(&asker)),
             Some(Incoming::Connections(back)) => {

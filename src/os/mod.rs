@@ -23,6 +23,7 @@ pub(crate) mod node_listener;
 pub mod origin;
 pub(crate) mod proc_usage;
 pub mod process;
+pub mod reserve;
 pub mod scoreboard;
 pub(crate) mod seize;
 pub(crate) mod socket_file;

@@ -67,13 +67,22 @@ describe('a master without a free descriptor', () => {
     await assertCleanEnd(script);
   });
 
-  it('does not keep workers from accepting by themselves', async () => {
+  it('does not keep workers from accepting, or from serving what another is stuck with', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
     exhaust(script.pid);
-    const waiting = askers(script.port, 30);
-    await script.until('all are answered', () => answered(waiting) === 30);
-    waiting.forEach(({ socket }) => socket.destroy());
+    const clients = askers(script.port, 30);
+    await script.until('all are answered', () => answered(clients) === 30);
+    const block = new Connection(script.port);
+    block.socket.write('GET /block/b/5000 HTTP/1.1\r\nHost: test\r\n\r\n');
+    await script.until('a worker is blocked', () =>
+      script.events({ allProcesses: true }).some(([name]) => name === 'blocking'));
+    clients.forEach((connection, index) => ask(connection, `again${index}`));
+    const again = () =>
+      clients.every(({ received }, index) => received.includes(`again${index} `));
+    await script.until('all are answered while it is', again, 3000);
+    clients.forEach(({ socket }) => socket.destroy());
     limit(script.pid, 1024);
+    block.socket.destroy();
     script.kill();
     await assertCleanEnd(script);
   });
@@ -182,7 +191,7 @@ describe('workers without a free descriptor', () => {
 
   it('take as many connections as fit', async () => {
     const script = await startServer({ descriptors: 80 });
-    const all = await fill(script);
+    const all = askers(script.port, 150);
     const used = () => script.workers().map((pid) => fs.readdirSync(`/proc/${pid}/fd`).length);
     await script.until('each has at least 75 of 80', () => used().every((count) => count >= 75));
     for (const { socket } of all) socket.destroy();

@@ -62,11 +62,12 @@ describe('a worker that is stuck', () => {
       const load = hammer.start(script.port, { clients });
       await load.answered(200);
       const { pid, done } = await block(script, 3000);
+      const before = load.counts.ok;
       assert.match((await done).body, new RegExp(` ${pid}$`));
+      assert.ok(load.counts.ok > before + 100, 'the other workers served meanwhile');
       await load.answered(100);
       const report = await load.stop();
       assertOnlyItsOwnWaited(report, log, pid);
-      assert.ok(report.slow.length > 0, 'no request had to wait: this test measures nothing');
       assert.deepStrictEqual(script.emitted('died'), []);
     });
   }

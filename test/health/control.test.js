@@ -71,7 +71,7 @@ describe('switching the health check', () => {
     );
     assert.deepStrictEqual(await everywhere(script), [400]);
     const { ecv } = await cluster.status();
-    assert.deepStrictEqual(ecv, { disabled: true, since, unhealthy: [] });
+    assert.deepStrictEqual(ecv, { disabled: true, since, unavailable: null, unhealthy: [] });
   });
 
   it('needs the exact token; refusals are reported, but not each of them', async () => {

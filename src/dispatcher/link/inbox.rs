@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::state::{Reports, WorkerLink};
 use crate::os::channel::{Channel, MAX_BYTES};
+use crate::os::reserve::Reserve;
 use crate::protocol::frame::{MasterFrame, WorkerFrame};
 use crate::protocol::{Report, frame, parts};
 
@@ -25,9 +26,11 @@ pub(in crate::dispatcher) enum Incoming {
 }
 
 impl WorkerLink {
-    /// Receives what came next. `None`: nothing more for now.
-    pub(in crate::dispatcher) fn receive(&mut self) -> Option<Incoming> {
+    /// Receives what came next. `None`: nothing more for now. `reserve`: for what it gives back while
+    /// the master has no other descriptor; another worker serves it, so it does not stay here.
+    pub(in crate::dispatcher) fn receive(&mut self, reserve: &mut Reserve) -> Option<Incoming> {
         self.starved = false;
+        reserve.refill();
         let mut buffer = [0; MAX_BYTES];
         loop {
             let report = if self.is_paused() {
@@ -55,6 +58,9 @@ impl WorkerLink {
                     tracing::error!(worker = self.id.0, "a worker's report is too long");
                 }
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    if reserve.release() {
+                        continue;
+                    }
                     // The channel stays readable: without a pause the loop would spin until a
                     // descriptor is free.
                     std::thread::sleep(OUT_OF_DESCRIPTORS);

@@ -12,6 +12,7 @@ use crate::dispatcher::timing::NEVER;
 use crate::dispatcher::workers::due::Due;
 use crate::dispatcher::workers::list::WorkerList;
 use crate::dispatcher::workers::wait_queues::WaitQueues;
+use crate::os::reserve::Reserve;
 use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;
 
@@ -121,8 +122,12 @@ impl WorkerSet {
     }
 
     /// Receives what came from a worker next. Nothing that an index depends on changes.
-    pub(in crate::dispatcher) fn receive(&mut self, worker: WorkerId) -> Option<Incoming> {
-        self.links.get_mut(&worker)?.receive()
+    pub(in crate::dispatcher) fn receive(
+        &mut self,
+        worker: WorkerId,
+        reserve: &mut Reserve,
+    ) -> Option<Incoming> {
+        self.links.get_mut(&worker)?.receive(reserve)
     }
 
     pub(in crate::dispatcher) fn queues(&self) -> &WaitQueues {
