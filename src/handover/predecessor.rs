@@ -99,6 +99,8 @@ enum Force {
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     state: State,
+    /// The process that was started.
+    heir: u32,
     /// Whether the heir has said anything.
     has_heard: bool,
     /// How long a drain takes at most.
@@ -108,11 +110,11 @@ pub(crate) struct Predecessor {
 }
 
 impl Predecessor {
-    /// The heir was started at `now`, and has to be ready within `timeout`. `drain_within`: how long
+    /// `heir`, a process, was started at `now`, and has to be ready within `timeout`. `drain_within`: how long
     /// its workers may take for what they have, if it is called off.
-    pub(crate) fn begin(now: Millis, timeout: Millis, drain_within: Millis) -> Self {
+    pub(crate) fn begin(heir: u32, now: Millis, timeout: Millis, drain_within: Millis) -> Self {
         let state = State::Starting { until: now.saturating_add(timeout) };
-        Self { state, has_heard: false, drain_within, timeout, actions: Vec::new() }
+        Self { state, heir, has_heard: false, drain_within, timeout, actions: Vec::new() }
     }
 
     /// Takes one event at `now`. Returns what to do, in order.
@@ -185,12 +187,21 @@ impl Predecessor {
     fn on_message(&mut self, message: FromHeir, now: Millis) {
         self.has_heard = true;
         match (message, &mut self.state) {
-            (FromHeir::Hello { protocol, version }, State::Starting { .. })
+            (FromHeir::Hello { protocol, version, .. }, State::Starting { .. })
                 if protocol != PROTOCOL =>
             {
                 let reason = format!(
                     "cluster2-rs {version} hands over by another protocol ({protocol}, here \
                      {PROTOCOL}): restart instead"
+                );
+                self.call_off(reason, now);
+            }
+            // Its end would not be seen, and nobody would signal it.
+            (FromHeir::Hello { pid, .. }, State::Starting { .. }) if pid != self.heir => {
+                let reason = format!(
+                    "the new master is process {pid}, behind process {} that was started: a script \
+                     has to start it with exec",
+                    self.heir
                 );
                 self.call_off(reason, now);
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::os::channel::{Channel, MAX_BYTES, is_full};
 use crate::os::thread::Guard;
@@ -23,7 +24,17 @@ enum Outgoing {
 
 /// Sends to another master.
 #[derive(Debug)]
-pub(super) struct HandoverLink(mpsc::UnboundedSender<Outgoing>);
+pub(super) struct HandoverLink {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    reading: AbortHandle,
+}
+
+/// What waits is still sent; then the other side sees the end.
+impl Drop for HandoverLink {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
 
 impl std::fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,20 +53,20 @@ impl HandoverLink {
         let (sender, outgoing) = mpsc::unbounded_channel();
         let readable = channel.watchable()?;
         let writable = channel.watchable()?;
-        tokio::spawn(receive(Arc::clone(&channel), readable, read));
+        let reading = tokio::spawn(receive(Arc::clone(&channel), readable, read)).abort_handle();
         tokio::spawn(send(channel, writable, outgoing));
-        Ok(Self(sender))
+        Ok(Self { outgoing: sender, reading })
     }
 
     /// Sends a message, with a descriptor if one belongs to it. To a master that is gone it is lost.
     pub(super) fn send(&self, message: Vec<u8>, fd: Option<OwnedFd>) {
-        let _ = self.0.send(Outgoing::Message(message, fd));
+        let _ = self.outgoing.send(Outgoing::Message(message, fd));
     }
 
     /// Returns what is answered once all was sent, or the other side is gone.
     pub(super) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, flushed) = oneshot::channel();
-        let _ = self.0.send(Outgoing::Flush(done));
+        let _ = self.outgoing.send(Outgoing::Flush(done));
         flushed
     }
 }

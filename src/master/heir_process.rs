@@ -50,12 +50,13 @@ impl HeirProcess {
         if let Err(error) = watched {
             tracing::warn!(%error, "the last lines of the new master will not be known");
         }
+        let pid = child.pid;
         tokio::spawn(async move {
             let exit = match adopted {
                 true => exit_watch::gone(&watchable).await,
                 false => Some(exit_watch::exited(&watchable).await),
             };
-            inputs.send(Input::Heir(HeirNews::Exited(exit)));
+            inputs.send(Input::Heir(pid, HeirNews::Exited(exit)));
         });
         Ok(Self { pid: child.pid, pidfd, has_ended: false, lines })
     }

@@ -69,8 +69,8 @@ pub(super) enum Input {
     Closed,
     /// Copies of all listening sockets, for another master.
     SocketsCopied(io::Result<Vec<LegacySocket>>),
-    /// News of the master that takes over.
-    Heir(HeirNews),
+    /// News of the master that takes over, the process with this pid.
+    Heir(u32, HeirNews),
     /// News of the master from which this one takes over.
     Predecessor(PredecessorNews),
     /// The listeners of a former master that workers serve here.

@@ -40,7 +40,7 @@ impl Task {
             Input::Switched { disabled, by } => self.on_switched(disabled, by),
             Input::Warning(message) => self.warn(message),
             Input::SocketsCopied(copied) => self.on_sockets_copied(copied),
-            Input::Heir(news) => self.on_heir(news),
+            Input::Heir(pid, news) => self.on_heir(pid, news),
             Input::Predecessor(news) => self.on_predecessor(news),
             Input::Adopted(adopted) => self.on_adopted(adopted),
             Input::Closed => {

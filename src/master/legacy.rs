@@ -30,7 +30,8 @@ impl Bequest {
     pub(super) fn receive() -> Result<Option<Self>> {
         let Some(inheritance) = handover::claim() else { return Ok(None) };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let hello = print(&FromHeir::Hello { protocol: PROTOCOL, version });
+        let hello =
+            print(&FromHeir::Hello { protocol: PROTOCOL, version, pid: std::process::id() });
         // To a predecessor that is gone there is nothing to say.
         let _ = inheritance.messages.send(&hello, &[]);
         let legacy = Legacy::default();

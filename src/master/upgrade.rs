@@ -173,14 +173,14 @@ impl Task {
             let offered = holder::offer(holder, heir.pid, heir.pidfd.as_fd());
             offered.inspect_err(|_| heir.kill())?;
         }
-        let inputs = self.parts.inputs.clone();
+        let (inputs, pid) = (self.parts.inputs.clone(), heir.pid);
         let read = move |message: Option<&[u8]>| {
             let news = match message {
                 Some(message) => from_heir(message).map(HeirNews::Message),
                 None => Some(HeirNews::Closed),
             };
             if let Some(news) = news {
-                inputs.send(Input::Heir(news));
+                inputs.send(Input::Heir(pid, news));
             }
         };
         let link = HandoverLink::start(messages, read).inspect_err(|_| heir.kill())?;
@@ -188,7 +188,7 @@ impl Task {
         self.parts.dispatcher.send(Request::Relay { channel: connections, is_heir: false });
         let config = &self.parts.info.config;
         let limit = config.shutdown_delay.saturating_add(config.shutdown_timeout);
-        let machine = Predecessor::begin(os::now(), timeout, limit);
+        let machine = Predecessor::begin(heir.pid, os::now(), timeout, limit);
         Ok(Running { machine, heir, link, ready: 0, target: 0, holder })
     }
 
@@ -223,7 +223,11 @@ impl Task {
         link.send(print(&ToHeir::Complete), None);
     }
 
-    pub(super) fn on_heir(&mut self, news: HeirNews) {
+    pub(super) fn on_heir(&mut self, pid: u32, news: HeirNews) {
+        // Of one whose upgrade is over.
+        if self.running().is_none_or(|running| running.heir.pid != pid) {
+            return;
+        }
         let event = match news {
             HeirNews::Message(FromHeir::Switched { disabled, by }) => {
                 return self.switched_by_other_master(disabled, by);
@@ -350,6 +354,8 @@ impl Task {
         };
         let Running { heir, link, holder, .. } = *running;
         if let Err(reason) = result {
+            // Where the process that was started had not become it, somebody may still listen.
+            link.send(print(&ToHeir::GiveUp { ending: false, abrupt: false }), None);
             return self.fail_upgrade(reply, &reason);
         }
         let is_held = holder.is_some() || self.parts.holder.is_some();

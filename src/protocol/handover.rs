@@ -76,6 +76,9 @@ pub(crate) enum FromHeir {
         protocol: u32,
         /// Its version of cluster2-rs.
         version: String,
+        /// Its process.
+        #[serde(default)]
+        pid: u32,
     },
     /// How many of its workers are ready.
     Progress {

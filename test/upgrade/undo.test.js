@@ -3,6 +3,7 @@
 // A master that cannot take over: the old one goes on, and no client notices.
 
 const assert = require('node:assert');
+const path = require('node:path');
 const Cluster = require('../..');
 const client = require('../helpers/client');
 const { childrenOf, isAlive } = require('../helpers/cluster');
@@ -15,6 +16,7 @@ const {
 } = require('../helpers/upgrades');
 const { until } = require('../helpers/wait');
 
+const SCRIPT = path.join(__dirname, '..', 'fixtures', 'hammered.js');
 const FAILED = { code: 'CLUSTER2_ERR_UPGRADE_FAILED' };
 
 /** Reasons why it fails: what the request says, what lies on disk, and the pattern of the error. */
@@ -43,6 +45,10 @@ const REASONS = {
     code: 'exports.begin = () => {};',
     request: { timeout: 1500 },
     message: /not ready within 1.5 s/,
+  },
+  'it is behind a shell': {
+    request: { command: '/bin/sh', args: ['-c', `"${NODE}" "${SCRIPT}"; exit 3`] },
+    message: /a script has to start it with exec/,
   },
   'it is no cluster': {
     request: { command: NODE, args: ['-e', 'setInterval(() => {}, 1000)'], timeout: 500 },

@@ -10,11 +10,11 @@ const DRAIN: u64 = 10_000;
 const GIVE_UP: ToHeir = ToHeir::GiveUp { ending: false, abrupt: false };
 
 fn begun() -> Predecessor {
-    Predecessor::begin(0, TIMEOUT, DRAIN)
+    Predecessor::begin(7, 0, TIMEOUT, DRAIN)
 }
 
 fn hello() -> FromHeir {
-    FromHeir::Hello { protocol: PROTOCOL, version: "1.0.0".into() }
+    FromHeir::Hello { protocol: PROTOCOL, version: "1.0.0".into(), pid: 7 }
 }
 
 fn took_over() -> FromHeir {
@@ -130,7 +130,8 @@ fn an_heir_that_spoke_has_time_to_give_its_connections_back() {
 #[test]
 fn an_heir_of_another_protocol_is_refused() {
     let mut predecessor = begun();
-    let actions = hear(&mut predecessor, FromHeir::Hello { protocol: 2, version: "9.0.0".into() });
+    let hello = FromHeir::Hello { protocol: 2, version: "9.0.0".into(), pid: 7 };
+    let actions = hear(&mut predecessor, hello);
     assert_eq!(actions, [PredecessorAction::Send(GIVE_UP)]);
 }
 
@@ -224,4 +225,12 @@ fn an_heir_whose_predecessor_ends_keeps_its_connections() {
     assert_eq!(heir.on_event(give_up(false)), [HeirAction::End { abrupt: false }]);
     assert_eq!(heir.on_event(give_up(false)), [], "it ends already");
     assert_eq!(heir.on_event(give_up(true)), [HeirAction::End { abrupt: true }]);
+}
+
+#[test]
+fn an_heir_that_is_another_process_than_was_started_is_refused() {
+    let mut predecessor = begun();
+    let hello = FromHeir::Hello { protocol: PROTOCOL, version: "1.0.0".into(), pid: 8 };
+    let actions = hear(&mut predecessor, hello);
+    assert_eq!(actions, [PredecessorAction::Send(GIVE_UP)]);
 }

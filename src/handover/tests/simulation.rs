@@ -42,11 +42,11 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let hello = FromHeir::Hello { protocol: PROTOCOL, version: "1.0.0".into() };
+        let hello = FromHeir::Hello { protocol: PROTOCOL, version: "1.0.0".into(), pid: 7 };
         Self {
             random: Rng::with_seed(seed),
             now: 0,
-            predecessor: Predecessor::begin(0, TIMEOUT, 1_000),
+            predecessor: Predecessor::begin(7, 0, TIMEOUT, 1_000),
             heir: Heir::new(),
             old: Side { serves: true, commands: true, ..Side::default() },
             new: Side::default(),
