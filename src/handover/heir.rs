@@ -17,8 +17,9 @@ pub(crate) enum HeirEvent {
     Ending,
     /// The predecessor said something.
     Message(ToHeir),
-    /// It is in charge, as `TakeCharge` asked. `monitor`: it has the predecessor's monitor too.
-    InCharge { monitor: bool },
+    /// It is in charge, as `TakeCharge` asked. `monitor`, `pids`: it has the predecessor's monitor and
+    /// control socket too.
+    InCharge { monitor: bool, pids: bool },
     /// The predecessor is gone.
     Closed,
 }
@@ -107,8 +108,8 @@ impl Heir {
             }
             HeirEvent::Ending => self.on_ending(),
             HeirEvent::Message(message) => self.on_message(message),
-            HeirEvent::InCharge { monitor } if self.state == State::InCharge => {
-                self.send(FromHeir::TookOver { monitor });
+            HeirEvent::InCharge { monitor, pids } if self.state == State::InCharge => {
+                self.send(FromHeir::TookOver { monitor, pids });
             }
             HeirEvent::Closed => self.on_closed(),
             HeirEvent::InCharge { .. } | HeirEvent::Settled { .. } | HeirEvent::Lost { .. } => {}

@@ -38,8 +38,8 @@ pub(crate) enum PredecessorAction {
     /// Send SIGKILL to the heir.
     Kill,
     /// Drain all workers; connections of these listeners go to the heir. Close the other listeners.
-    /// `monitor`: the heir has the monitor's socket too.
-    StepDown { adopted: Vec<ListenerId>, monitor: bool },
+    /// `monitor`, `pids`: the heir has the monitor's and the control socket too.
+    StepDown { adopted: Vec<ListenerId>, monitor: bool, pids: bool },
     /// The heir ends: keep the connections that are left.
     Keep,
     /// The heir is gone, and everything is this master's alone again.
@@ -212,10 +212,10 @@ impl Predecessor {
                 self.send(ToHeir::TakeOver);
                 self.state = State::TakingOver { adopted, until: now + TAKE_OVER_WITHIN };
             }
-            (FromHeir::TookOver { monitor }, State::TakingOver { adopted, .. }) => {
+            (FromHeir::TookOver { monitor, pids }, State::TakingOver { adopted, .. }) => {
                 let adopted = std::mem::take(adopted);
                 self.state = State::SteppedDown { leaving: false };
-                self.actions.push(PredecessorAction::StepDown { adopted, monitor });
+                self.actions.push(PredecessorAction::StepDown { adopted, monitor, pids });
                 self.send(ToHeir::Commit);
                 self.actions.push(PredecessorAction::Announce(Step::TookOver));
             }

@@ -146,15 +146,25 @@ impl Task {
 
     /// From now on commands and the monitor's clients come here.
     fn take_charge(&mut self) {
-        if !self.parts.pids.is_in_charge() {
-            match self.parts.pids.take_charge() {
-                Ok(control) => self.control.renew(control),
-                Err(error) => self.warn(error.message()),
-            }
+        let pids = !self.parts.pids.is_in_charge();
+        if pids {
+            self.answer_commands();
         }
         self.start_monitor();
         let monitor = self.parts.monitor.as_ref().is_some_and(|monitor| monitor.is_lent());
-        self.advance_takeover(HeirEvent::InCharge { monitor });
+        self.advance_takeover(HeirEvent::InCharge { monitor, pids });
+    }
+
+    /// Commands of the directory's control socket come here from now on.
+    pub(super) fn answer_commands(&mut self) {
+        let (control, problem) = self.parts.pids.take_charge();
+        match control {
+            Ok(control) => self.control.renew(control),
+            Err(error) => self.warn(error.message()),
+        }
+        if let Some(error) = problem {
+            self.warn(error.message());
+        }
     }
 
     /// The sockets are this master's alone.

@@ -273,7 +273,9 @@ impl Task {
             PredecessorAction::Send(message) => running.link.send(print(&message), None),
             PredecessorAction::Terminate => running.heir.terminate(),
             PredecessorAction::Kill => running.heir.kill(),
-            PredecessorAction::StepDown { adopted, monitor } => self.step_down(adopted, monitor),
+            PredecessorAction::StepDown { adopted, monitor, pids } => {
+                self.step_down(adopted, monitor, pids);
+            }
             PredecessorAction::Keep => {
                 self.parts.dispatcher.send(Request::Keep { last: true });
             }
@@ -289,7 +291,7 @@ impl Task {
     }
 
     /// The heir answers commands: this master's workers drain.
-    fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool) {
+    fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool, has_pids: bool) {
         let Some(running) = self.running() else { return };
         let pid = running.heir.pid;
         if let Some(holder) = &self.parts.holder
@@ -299,7 +301,8 @@ impl Task {
         }
         self.parts.notifier.drain();
         // With a directory of its own, the heir leaves this one to this master.
-        if self.parts.pids.step_back_if_taken() {
+        if has_pids {
+            self.parts.pids.step_back();
             self.control.pause();
         }
         if let Some(monitor) = self.monitor.take() {
@@ -316,10 +319,7 @@ impl Task {
     fn reclaim(&mut self) {
         self.lend(false);
         self.parts.pids.remove_dead_workers();
-        match self.parts.pids.take_charge() {
-            Ok(control) => self.control.renew(control),
-            Err(error) => self.warn(error.message()),
-        }
+        self.answer_commands();
         if let Some(monitor) = &self.parts.monitor {
             monitor.set_lent(false);
         }

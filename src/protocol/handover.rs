@@ -102,6 +102,9 @@ pub(crate) enum FromHeir {
         /// Whether it has the monitor's socket too.
         #[serde(default)]
         monitor: bool,
+        /// Whether it has the control socket too. If not, its directory is another one.
+        #[serde(default)]
+        pids: bool,
     },
     /// The health check was switched.
     Switched {

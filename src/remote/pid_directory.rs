@@ -117,32 +117,31 @@ impl PidDirectory {
         Ok((Directory::share_lock(&self.lock)?, control.try_clone()?))
     }
 
-    /// From now on commands come here. Returns the control socket.
-    pub(crate) fn take_charge(&mut self) -> Result<UnixListener> {
+    /// From now on commands come here. Returns the control socket, and why files still name the other
+    /// master, if they do: this process may have given up the right to write them.
+    pub(crate) fn take_charge(&mut self) -> (Result<UnixListener>, Option<ClusterError>) {
+        let problem = self.name_own().err();
+        self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
+        self.in_charge = true;
+        let control = match self.control.as_ref().map(OwnedFd::try_clone) {
+            Some(Ok(control)) => Ok(control.into()),
+            _ => self.listen(),
+        };
+        (control, problem)
+    }
+
+    /// Writes this process into the files of the former master.
+    fn name_own(&mut self) -> Result<()> {
         let me = Identity::of(std::process::id())
             .map_err(ClusterError::system("reading /proc/self/stat"))?;
         let renamed = Directory::rename_owner(&self.lock, me);
         renamed.map_err(unwritable(&self.directory.path(LOCK)))?;
         let written = self.directory.rewrite_pid(MASTER_PID, me.pid);
         self.master_pid = Some(written.map_err(unwritable(&self.directory.path(MASTER_PID)))?);
-        self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
-        self.in_charge = true;
-        match self.control.as_ref().map(OwnedFd::try_clone) {
-            Some(Ok(control)) => Ok(control.into()),
-            _ => self.listen(),
-        }
+        Ok(())
     }
 
-    /// Leaves the directory to another master, if that has put its own name there. Returns whether
-    /// it has.
-    pub(crate) fn step_back_if_taken(&mut self) -> bool {
-        let owner = self.directory.read_identity(LOCK);
-        let is_taken = owner.is_some_and(|owner| owner.pid != std::process::id());
-        self.in_charge = !is_taken;
-        is_taken
-    }
-
-    /// Leaves the directory to the master from which it came.
+    /// Leaves the directory to the other master.
     pub(crate) fn step_back(&mut self) {
         self.in_charge = false;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::pid_directory::{BACKLOG, PidDirectory};
@@ -171,4 +172,22 @@ fn a_missing_and_an_unreadable_directory_are_different_errors() {
     );
     let unreadable = RunningCluster::find(Path::new("/proc/self/stat")).unwrap_err();
     assert_eq!(unreadable.code(), "CLUSTER2_ERR_PIDS_UNREADABLE");
+}
+
+#[test]
+fn who_takes_over_answers_commands_also_where_it_may_not_write_the_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut former = PidDirectory::claim(temp.path()).unwrap();
+    let bound = former.listen().unwrap();
+    let (lock, control) = former.copies().unwrap();
+    let mut taken = PidDirectory::adopt(temp.path(), lock, control).unwrap();
+    // As without rights, it cannot be opened for writing.
+    let file = temp.path().join(MASTER_PID);
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("nowhere", &file).unwrap();
+    let (listener, problem) = taken.take_charge();
+    assert!(taken.is_in_charge());
+    assert_eq!(problem.unwrap().code(), "CLUSTER2_ERR_PIDS_UNWRITABLE");
+    let address = |listener: &UnixListener| format!("{:?}", listener.local_addr().unwrap());
+    assert_eq!(address(&listener.unwrap()), address(&bound));
 }

@@ -18,7 +18,7 @@ fn hello() -> FromHeir {
 }
 
 fn took_over() -> FromHeir {
-    FromHeir::TookOver { monitor: true }
+    FromHeir::TookOver { monitor: true, pids: true }
 }
 
 fn hear(predecessor: &mut Predecessor, message: FromHeir) -> Vec<PredecessorAction> {
@@ -54,7 +54,7 @@ fn a_predecessor_steps_down_only_after_its_heir_answers_commands() {
     assert_eq!(
         hear(&mut predecessor, took_over()),
         [
-            PredecessorAction::StepDown { adopted: vec![1, 2], monitor: true },
+            PredecessorAction::StepDown { adopted: vec![1, 2], monitor: true, pids: true },
             PredecessorAction::Send(ToHeir::Commit),
             PredecessorAction::Announce(Step::TookOver),
         ]
@@ -172,7 +172,7 @@ fn an_heir_owns_the_sockets_after_the_commit() {
     assert_eq!(heir.on_event(HeirEvent::Message(ToHeir::Commit)), [], "not asked yet");
     assert_eq!(heir.on_event(HeirEvent::Message(ToHeir::TakeOver)), [HeirAction::TakeCharge]);
     assert_eq!(
-        heir.on_event(HeirEvent::InCharge { monitor: true }),
+        heir.on_event(HeirEvent::InCharge { monitor: true, pids: true }),
         [HeirAction::Send(took_over())]
     );
     assert!(heir.is_on_trial());

@@ -97,7 +97,7 @@ impl World {
                 }
                 HeirAction::TakeCharge => {
                     self.new.commands = true;
-                    self.tell_heir(HeirEvent::InCharge { monitor: true });
+                    self.tell_heir(HeirEvent::InCharge { monitor: true, pids: true });
                 }
                 HeirAction::StepBack => self.new.commands = false,
                 HeirAction::Own { .. } => {
