@@ -68,7 +68,7 @@ pub const OPTIONS: &[Flag] = &[
         "name",
         Kind::Value,
         "NAME",
-        "What people call the cluster [default: the name of its package]",
+        "What people call the cluster; by default the name of its package",
     ),
     flag(
         "port",

@@ -19,7 +19,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 const TITLES: &[&str] = &[
     "slot", "pid", "state", " up", " conns", " reqs", " req/s", " loop", " cpu", " memory", " gen",
-    " crashes",
+    " crash",
 ];
 /// For how long the crash of a slot that serves again is described.
 const RECENT: Duration = Duration::from_secs(60);
