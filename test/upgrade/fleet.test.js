@@ -66,7 +66,8 @@ describe('a fleet behind HAProxy', function () {
 
   before(function () {
     [haproxy] = need(this, 'haproxy', 'ip', 'nsenter');
-    if (!can('unshare', '--net', 'true')) this.skip();
+    const link = ['ip', 'link', 'add', 'a', 'type', 'veth', 'peer', 'name', 'b'];
+    if (!can('unshare', '--net', ...link)) this.skip();
   });
 
   it('is upgraded one machine after the other without a failed request', async () => {
