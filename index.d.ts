@@ -74,7 +74,7 @@ declare class Cluster extends EventEmitter {
    * last lines if it does not become ready; the old one then goes on.
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID`
    */
-  upgrade(options?: Cluster.UpgradeOptions): Promise<{ pid: number }>;
+  upgrade(options?: Cluster.UpgradeOptions): Promise<{ pid: number; closed: string[] }>;
 
   /**
    * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when

@@ -1,12 +1,15 @@
 //! One end of the conversation of two masters.
 //!
 //! Two tasks: one reads, one writes what waits. What always holds: neither holds up the supervisor,
-//! and messages arrive in the order in which they were sent. What waits is bounded by nature: one
-//! message for each socket, and one for each step.
+//! and messages arrive in the order in which they were sent. What waits is bounded: one message for
+//! each socket, each step and each switch of the health check. What is said again and again is only
+//! said while nothing waits.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +17,9 @@ use tokio::task::AbortHandle;
 
 use crate::os::channel::{Channel, MAX_BYTES, is_full};
 use crate::os::thread::Guard;
+
+/// How long to wait for room before it is tried again.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Something to send.
 enum Outgoing {
@@ -26,6 +32,8 @@ enum Outgoing {
 #[derive(Debug)]
 pub(super) struct HandoverLink {
     outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// How many messages were not sent yet.
+    waiting: Arc<AtomicUsize>,
     reading: AbortHandle,
 }
 
@@ -54,13 +62,22 @@ impl HandoverLink {
         let readable = channel.watchable()?;
         let writable = channel.watchable()?;
         let reading = tokio::spawn(receive(Arc::clone(&channel), readable, read)).abort_handle();
-        tokio::spawn(send(channel, writable, outgoing));
-        Ok(Self { outgoing: sender, reading })
+        let waiting = Arc::<AtomicUsize>::default();
+        tokio::spawn(send(channel, writable, outgoing, Arc::clone(&waiting)));
+        Ok(Self { outgoing: sender, waiting, reading })
     }
 
     /// Sends a message, with a descriptor if one belongs to it. To a master that is gone it is lost.
     pub(super) fn send(&self, message: Vec<u8>, fd: Option<OwnedFd>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let _ = self.outgoing.send(Outgoing::Message(message, fd));
+    }
+
+    /// Sends a message that a later one replaces, unless others wait: that master may be stopped.
+    pub(super) fn send_unless_busy(&self, message: Vec<u8>) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            self.send(message, None);
+        }
     }
 
     /// Returns what is answered once all was sent, or the other side is gone.
@@ -91,6 +108,7 @@ async fn send(
     channel: Arc<Channel>,
     fd: AsyncFd<OwnedFd>,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    waiting: Arc<AtomicUsize>,
 ) {
     let _guard = Guard("speaking to another master");
     while let Some(next) = outgoing.recv().await {
@@ -102,9 +120,14 @@ async fn send(
                         tracing::debug!(%error, "another master does not listen any more");
                         break;
                     }
-                    let Ok(mut ready) = fd.writable().await else { return };
-                    ready.clear_ready();
+                    // Too many descriptors on their way (ETOOMANYREFS): nothing tells of room.
+                    match tokio::time::timeout(RETRY, fd.writable()).await {
+                        Ok(Ok(mut ready)) => ready.clear_ready(),
+                        Ok(Err(_)) => return,
+                        Err(_) => {}
+                    }
                 }
+                waiting.fetch_sub(1, Ordering::Relaxed);
             }
             Outgoing::Flush(done) => drop(done.send(())),
         }

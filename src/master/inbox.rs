@@ -88,7 +88,7 @@ pub(super) enum HeirNews {
 
 /// News of the master from which this one takes over.
 pub(super) enum PredecessorNews {
-    Message(ToHeir),
+    Message(Box<ToHeir>),
     /// It is gone.
     Closed,
 }

@@ -25,7 +25,7 @@ impl Task {
         let inputs = self.parts.inputs.clone();
         let read = move |message: Option<&[u8]>| {
             let news = match message {
-                Some(message) => to_heir(message, 0).map(PredecessorNews::Message),
+                Some(message) => to_heir(message, 0).map(Box::new).map(PredecessorNews::Message),
                 None => Some(PredecessorNews::Closed),
             };
             if let Some(news) = news {
@@ -34,12 +34,15 @@ impl Task {
         };
         match HandoverLink::start(messages, read) {
             Ok(link) => {
+                let rows = legacy.rows.iter().map(|row| *row as usize);
+                let rows = rows.filter_map(|row| self.free_rows.take(&row)).collect();
                 self.takeover = Some(Takeover {
                     machine: Heir::new(),
                     link,
                     version: legacy.version,
                     predecessor: std::os::unix::process::parent_id(),
                     is_asked: false,
+                    rows,
                     draining: 0,
                 });
             }
@@ -50,7 +53,7 @@ impl Task {
 
     pub(super) fn on_predecessor(&mut self, news: PredecessorNews) {
         self.advance_takeover(match news {
-            PredecessorNews::Message(message) => HeirEvent::Message(message),
+            PredecessorNews::Message(message) => HeirEvent::Message(*message),
             PredecessorNews::Closed => HeirEvent::Closed,
         });
     }
@@ -132,6 +135,7 @@ impl Task {
             HeirAction::Forget => {
                 tracing::info!("the former master has nothing left");
                 let is_owner = takeover.machine.is_owner();
+                self.free_rows.append(&mut takeover.rows);
                 self.takeover = None;
                 // Until now it would have gone on with the sockets if this master had died, and was
                 // the main process.

@@ -1,5 +1,7 @@
 //! What a master knows of the one from which it takes over.
 
+use std::collections::BTreeSet;
+
 use super::handover_link::HandoverLink;
 use super::legacy::Bequest;
 use crate::dispatcher::{Dispatcher, Request};
@@ -18,6 +20,9 @@ pub(super) struct Takeover {
     pub(super) predecessor: u32,
     /// Whether the dispatcher was asked what was adopted.
     pub(super) is_asked: bool,
+    /// Rows of the scoreboard that are left to the predecessor's workers, whose debug ports follow
+    /// from them.
+    pub(super) rows: BTreeSet<usize>,
     /// How many workers of the predecessor are left.
     pub(super) draining: u32,
 }

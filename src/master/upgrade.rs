@@ -184,12 +184,13 @@ impl Task {
             }
         };
         let link = HandoverLink::start(messages, read).inspect_err(|_| heir.kill())?;
+        let places = sockets.iter().map(|socket| (socket.key, socket.place())).collect();
         self.pass_on(&link, sockets);
         self.parts.dispatcher.send(Request::Relay { channel: connections, is_heir: false });
         let config = &self.parts.info.config;
         let limit = config.shutdown_delay.saturating_add(config.shutdown_timeout);
         let machine = Predecessor::begin(heir.pid, os::now(), timeout, limit);
-        Ok(Running { machine, heir, link, ready: 0, target: 0, holder })
+        Ok(Running { machine, heir, link, ready: 0, target: 0, holder, places })
     }
 
     /// Sends all that this master has.
@@ -200,6 +201,7 @@ impl Task {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             last_id,
             generations,
+            rows: self.workers.values().map(|handle| handle.row.index() as u32).collect(),
             disabled: self.parts.board.header().switched().0,
             totals: CarriedTotals::from(&self.totals()),
         };
@@ -292,8 +294,15 @@ impl Task {
 
     /// The heir answers commands: this master's workers drain.
     fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool, has_pids: bool) {
-        let Some(running) = self.running() else { return };
+        let Some(running) = self.running_mut() else { return };
+        running.places.retain(|(key, _)| !adopted.contains(key));
+        let closed: Vec<_> = running.places.iter().map(|(_, place)| place.clone()).collect();
         let pid = running.heir.pid;
+        if !closed.is_empty() {
+            let places = closed.join(", ");
+            self.warn(format!("no worker of the new master serves {places}, which closes"));
+        }
+        let Some(running) = self.running() else { return };
         if let Some(holder) = &self.parts.holder
             && let Err(error) = holder::tell(holder, pid, running.heir.pidfd.as_fd())
         {
@@ -352,7 +361,7 @@ impl Task {
         let Some(Upgrade { reply, stage: Stage::Running(running) }) = self.upgrade.take() else {
             return;
         };
-        let Running { heir, link, holder, .. } = *running;
+        let Running { heir, link, holder, places, .. } = *running;
         if let Err(reason) = result {
             // Where the process that was started had not become it, somebody may still listen.
             link.send(print(&ToHeir::GiveUp { ending: false, abrupt: false }), None);
@@ -365,7 +374,9 @@ impl Task {
                 self.parts.notifier.hand_over(heir.pid);
             }
         }
-        self.farewell = Some(Farewell { pid: heir.pid, has_ended: heir.has_ended, link, reply });
+        let closed = places.into_iter().map(|(_, place)| place).collect();
+        let has_ended = heir.has_ended;
+        self.farewell = Some(Farewell { pid: heir.pid, has_ended, closed, link, reply });
     }
 
     fn fail_upgrade(&mut self, reply: Option<Reply>, reason: &str) {
@@ -436,7 +447,7 @@ impl Task {
         if let Some(running) = self.running().filter(|running| running.machine.has_stepped_down()) {
             let totals = CarriedTotals::from(&self.totals());
             let workers = self.workers.len() as u32;
-            running.link.send(print(&ToHeir::Counted { totals, workers }), None);
+            running.link.send_unless_busy(print(&ToHeir::Counted { totals, workers }));
         }
     }
 

@@ -9,6 +9,7 @@ use super::heir_process::HeirProcess;
 use crate::handover::Predecessor;
 use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
+use crate::protocol::ListenerId;
 use crate::protocol::handover::{CarriedTotals, ToHeir, print};
 use crate::protocol::status::Totals;
 use crate::remote::Reply;
@@ -27,6 +28,8 @@ pub(super) struct Farewell {
     pub(super) pid: u32,
     /// Whether it has ended on purpose by now.
     pub(super) has_ended: bool,
+    /// Addresses that its workers do not serve.
+    pub(super) closed: Vec<String>,
     pub(super) link: HandoverLink,
     pub(super) reply: Option<Reply>,
 }
@@ -39,7 +42,7 @@ impl Farewell {
         self.link.send(print(&ToHeir::Done), None);
         let _ = tokio::time::timeout(LAST_WORDS, self.link.flush()).await;
         if let Some(reply) = self.reply {
-            reply(Ok(json!({ "pid": self.pid })));
+            reply(Ok(json!({ "pid": self.pid, "closed": self.closed })));
         }
     }
 }
@@ -61,4 +64,7 @@ pub(super) struct Running {
     pub(super) target: u32,
     /// The holder's end, if this process becomes one.
     pub(super) holder: Option<Channel>,
+    /// Where this master listens, by the numbers of its listeners. Once it has stepped down, only
+    /// what the heir does not serve.
+    pub(super) places: Vec<(ListenerId, String)>,
 }

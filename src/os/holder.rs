@@ -4,8 +4,9 @@
 //! old master becomes this program by exec. It passes signals on to the present master, reaps what it
 //! inherits, and ends as that master does.
 //!
-//! What always holds: no signal is lost between the two programs, since all are blocked before; and
-//! a master is only signalled by its pidfd, never by a number that may be another's by now.
+//! What always holds: a master is only signalled by its pidfd, never by a number that may be another's
+//! by now. The thread that becomes the program blocks all signals before. Other threads of Node do
+//! not: a signal that one of them takes in the moment before is lost.
 
 use std::ffi::CString;
 use std::io;

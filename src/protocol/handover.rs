@@ -132,6 +132,8 @@ pub(crate) struct Legacy {
     pub(crate) last_id: u32,
     /// How many workers each slot ever had.
     pub(crate) generations: Vec<u32>,
+    /// Rows of its scoreboard that workers have: debug ports follow from them.
+    pub(crate) rows: Vec<u32>,
     /// Whether the health check is switched off.
     pub(crate) disabled: bool,
     /// What it has counted.
@@ -253,7 +255,8 @@ pub(crate) fn shorten(text: &str) -> String {
 pub(crate) fn to_heir(packet: &[u8], fds: usize) -> Option<ToHeir> {
     let message: ToHeir = serde_json::from_slice(packet).ok()?;
     let most = usize::from(matches!(message, ToHeir::Item(_) | ToHeir::Unknown));
-    let is_short = !matches!(&message, ToHeir::Legacy(legacy) if legacy.generations.len() > MOST);
+    let is_long = |legacy: &Legacy| legacy.generations.len().max(legacy.rows.len()) > MOST;
+    let is_short = !matches!(&message, ToHeir::Legacy(legacy) if is_long(legacy));
     (fds <= most && is_short).then_some(message)
 }
 

@@ -1,7 +1,8 @@
 //! Another master takes over, or this one has.
 //!
-//! What always holds: ids and generations go on where those of the former master stopped, so that
-//! no two workers share one. Workers of a master that handed over drain as in a shutdown, but nobody
+//! What always holds: ids go on far beyond those of the former master, so that no two workers share
+//! one. Generations go on too; a worker that the former master starts meanwhile, in place of one that
+//! crashed, may have the same as one here. Workers of a master that handed over drain as in a shutdown, but nobody
 //! stops admitting: the sockets are the other master's.
 
 use crate::clock::Millis;

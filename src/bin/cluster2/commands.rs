@@ -73,7 +73,19 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
     }
     match name {
         "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
-        "upgrade" => format!("master {} has taken over, and the old one is done", answer["pid"]),
+        "upgrade" => {
+            let closed: Vec<_> = answer["closed"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let closed = match closed.is_empty() {
+                true => String::new(),
+                false => format!("; its workers do not serve {}", closed.join(", ")),
+            };
+            format!("master {} has taken over, and the old one is done{closed}", answer["pid"])
+        }
         "scale" => {
             format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker"))
         }

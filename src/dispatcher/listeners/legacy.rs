@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::os::listener::Listener;
 use crate::protocol::{ListenerId, Wanted};
 
 /// A listening socket on its way to another master.
@@ -15,4 +16,12 @@ pub struct LegacySocket {
     pub inherited: bool,
     /// A descriptor of its own.
     pub socket: OwnedFd,
+}
+
+impl LegacySocket {
+    /// Returns where it listens, in words.
+    pub(crate) fn place(&self) -> String {
+        let copy = self.socket.try_clone().and_then(|fd| Listener::adopt(fd, true, 0));
+        copy.map_or_else(|_| "an unknown address".to_owned(), |copy| copy.address().to_string())
+    }
 }
