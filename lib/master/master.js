@@ -262,7 +262,11 @@ class MasterRole {
     this.#native = undefined;
     this.#onEnd();
     process.once('exit', becomeHolder);
-    setTimeout(() => process.exit(), GRACE);
+    setTimeout(() => {
+      addon.passOnAllSignals();
+      // Node hears first of those that came before.
+      setImmediate(() => process.exit());
+    }, GRACE);
   }
 
   // A start fails once, even if both master and workers find the same app wrong.

@@ -18,6 +18,12 @@ pub fn become_holder() -> Option<String> {
     holder::become_planned().map(|error| error.to_string())
 }
 
+/// Has signals passed on to the master that took over without JavaScript, until this process ends.
+#[napi]
+pub fn pass_on_all_signals() -> napi::Result<()> {
+    Ok(holder::pass_on_all()?)
+}
+
 /// Sends a signal, by its number, to the master that took over, unless that has ended.
 #[napi]
 pub fn pass_on_signal(number: i32) {

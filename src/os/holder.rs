@@ -5,16 +5,18 @@
 //! inherits, and ends as that master does.
 //!
 //! What always holds: a master is only signalled by its pidfd, never by a number that may be another's
-//! by now. The thread that becomes the program blocks all signals before. Other threads of Node do
-//! not: a signal that one of them takes in the moment before is lost.
+//! by now; and no signal is lost. From [`pass_on_all`] on a signal is passed on by its handler, on
+//! whatever thread that runs. The thread that becomes the program blocks all signals before: what
+//! comes once the others have ended waits for the program.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
@@ -59,6 +61,34 @@ pub fn pass_on(number: i32) {
         // It may have ended.
         let _ = rustix::process::pidfd_send_signal(pidfd, signal);
     }
+}
+
+/// The pidfd of the master that goes on, for the handler of signals.
+static SUCCESSOR_FD: AtomicI32 = AtomicI32::new(-1);
+
+/// Has each signal that would end this process passed on to the master that goes on, if there is
+/// one, by the handler of the signal itself. For the last moments of this process.
+pub fn pass_on_all() -> io::Result<()> {
+    let successor = SUCCESSOR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(pidfd) = successor else { return Ok(()) };
+    SUCCESSOR_FD.store(pidfd.as_raw_fd(), Ordering::SeqCst);
+    // The number stays this pidfd's until the process has ended.
+    std::mem::forget(pidfd);
+    let action =
+        SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
+    for signal in [nix::sys::signal::SIGINT, nix::sys::signal::SIGTERM, nix::sys::signal::SIGHUP] {
+        // SAFETY: the handler makes one system call, and keeps `errno`.
+        unsafe { nix::sys::signal::sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+extern "C" fn on_signal(signal: i32) {
+    let before = nix::errno::Errno::last_raw();
+    let pidfd = SUCCESSOR_FD.load(Ordering::SeqCst);
+    // SAFETY: no memory is passed. It may have ended.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, 0, 0) };
+    nix::errno::Errno::set_raw(before);
 }
 
 /// The program of the holder, open: a deploy may remove its file.

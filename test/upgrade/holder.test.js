@@ -65,6 +65,26 @@ describe('the pid of the first master', function () {
     assert.ok(!isAlive(heir));
   });
 
+  it('gets signals that come while its script’s own exit listeners run', async () => {
+    const file = path.join(emptyFolder(), 'slow-exit.js');
+    const mark = (pid) => `${file}.${pid}`;
+    fs.writeFileSync(
+      file,
+      `if (require('cluster').isPrimary) process.on('exit', () => {
+        require('fs').writeFileSync(__filename + '.' + process.pid, '');
+        const end = performance.now() + 300;
+        while (performance.now() < end);
+      });`,
+    );
+    const script = await startServer({ env: { NODE_OPTIONS: `--require=${file}` } });
+    const heir = await upgrade(script);
+    await until('they run', () => fs.existsSync(mark(script.pid)));
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.ok(!isAlive(heir));
+    removeFolders();
+  });
+
   it('stays process 1 of a container', async function () {
     if (!canContain()) return this.skip();
     const script = await startServer({ container: true });

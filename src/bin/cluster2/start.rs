@@ -82,7 +82,10 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     drop(console);
     handled.wait();
     written.wait();
-    // Only where another master has taken over. What came lately is for that one.
+    // Only where another master has taken over. What comes from now on is for that one, and so is
+    // what came lately.
+    holder::pass_on_all()
+        .map_err(|error| Failed::new(format!("cannot pass on signals: {error}")))?;
     let late = signals.pending().map(|origin| origin.signal).filter(|signal| *signal != SIGCHLD);
     late.chain(is_leaving.then_some(SIGTERM)).for_each(holder::pass_on);
     if let Some(error) = holder::become_planned() {
