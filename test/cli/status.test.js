@@ -145,7 +145,7 @@ describe('cluster2 status', () => {
     const ended = new Promise((resolve) => watch.on('close', resolve));
     await until('there is a second picture', () => seen.split('master').length > 3);
     const rates = seen
-      .split('crashes')
+      .split('  crash')
       .at(-1)
       .split('\n')
       .slice(1, 3)
