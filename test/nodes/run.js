@@ -18,7 +18,8 @@ const { QUIET, plainTests } = require('../helpers/test-files');
 const VERSIONS = ['18', '26', '22', '18.7.0', '24', '20'];
 /** The tests to run: files in `test/`, without `.test.js`. */
 const TESTS = [
-  /^(cli|workers)\//,
+  /^cli\/(?!(apps|check|crash-loop|events|give-up|help|hook|logs|restart)$)/,
+  /^workers\//,
   /^continuity\/(?!(storm|push)$)/,
   /^listening\/(?!ports$)/,
   /^servers\/(?!traffic$)/,
