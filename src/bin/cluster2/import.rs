@@ -57,7 +57,7 @@ const NEEDLESS: &[&str] = &[
     "treekill",
     "namespace",
 ];
-/// Keys for which something else is to be done.
+/// Keys that have no counterpart, and what to do instead.
 const INSTEAD: &[(&str, &str)] = &[
     ("watch", "use `node --watch` while developing"),
     ("ignore_watch", "use `node --watch` while developing"),

@@ -71,23 +71,8 @@ fn summary(status: &Value) -> String {
     let is_leaving = master["state"] == "leaving";
     let (style, state) = state(status, is_leaving);
     let mut lines = vec![format!("{BOLD}{}{BOLD:#}: {style}{state}{style:#}", text("name"))];
-    if let Some(reload) = master["reload"].as_object() {
-        let again = if reload["again"] == true { "; once more after that" } else { "" };
-        let (replaced, total) = (&reload["replaced"], &reload["total"]);
-        lines.push(format!("reload: {replaced} of {total} workers are new{again}"));
-    }
-    if let Some(upgrade) = master["upgrade"].as_object() {
-        let number = |name: &str| upgrade[name].to_string();
-        let state = upgrade["state"].as_str().unwrap_or_default();
-        let far = match state {
-            "starting" => {
-                format!(", {} of {} workers are ready", number("ready"), number("target"))
-            }
-            "draining" => format!(", {} workers are left", number("draining")),
-            _ => String::new(),
-        };
-        lines.push(format!("upgrade: master {}: {state}{far}", number("pid")));
-    }
+    lines.extend(reload(&master["reload"]));
+    lines.extend(upgrade(&master["upgrade"]));
     let (style, words) = rotation(&status["ecv"], is_leaving);
     lines.push(format!("health check {style}{words}{style:#}"));
     let listening: Vec<&str> =
@@ -106,11 +91,36 @@ fn summary(status: &Value) -> String {
         format::bytes(master["rss"].as_f64().unwrap_or_default()),
         text("node"),
     )));
-    let totals = &status["totals"];
+    lines.push(wrap(&so_far(&status["totals"])));
+    lines.join("\n") + "\n"
+}
+
+/// Describes a reload that runs.
+fn reload(reload: &Value) -> Option<String> {
+    let reload = reload.as_object()?;
+    let again = if reload["again"] == true { "; once more after that" } else { "" };
+    let (replaced, total) = (&reload["replaced"], &reload["total"]);
+    Some(format!("reload: {replaced} of {total} workers are new{again}"))
+}
+
+/// Describes an upgrade that runs.
+fn upgrade(upgrade: &Value) -> Option<String> {
+    let upgrade = upgrade.as_object()?;
+    let number = |name: &str| upgrade[name].to_string();
+    let state = upgrade["state"].as_str().unwrap_or_default();
+    let far = match state {
+        "starting" => format!(", {} of {} workers are ready", number("ready"), number("target")),
+        "draining" => format!(", {} workers are left", number("draining")),
+        _ => String::new(),
+    };
+    Some(format!("upgrade: master {}: {state}{far}", number("pid")))
+}
+
+fn so_far(totals: &Value) -> String {
     let count = |name: &str| totals[name].as_u64().unwrap_or_default();
     let reloads = count("reloads") + count("reloadsFailed");
     let total = |name: &str| number(&totals[name]);
-    lines.push(wrap(&format!(
+    format!(
         "so far {} connections ({} moved, {} timed out, {} waiting), {} requests; {} of {} \
          reloads failed",
         total("connections"),
@@ -120,11 +130,10 @@ fn summary(status: &Value) -> String {
         total("requests"),
         total("reloadsFailed"),
         format::count(reloads),
-    )));
-    lines.join("\n") + "\n"
+    )
 }
 
-/// Returns what is to be known first, and how it looks.
+/// Returns the style and the text of the cluster's state.
 fn state(status: &Value, is_leaving: bool) -> (Style, String) {
     let workers = status["workers"].as_array().into_iter().flatten();
     let ready = workers.filter(|worker| worker["state"] == "ready").count() as u64;
