@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::time::Duration;
 
 use rustix::event::epoll;
 
@@ -19,8 +18,6 @@ use crate::os::channel::{Channel, MAX_BYTES, is_full};
 use crate::protocol::ListenerId;
 use crate::protocol::frame::{self, WorkerFrame};
 
-/// How long the dispatcher pauses without descriptors for what another master sends.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
 /// Frames read at once, so that they do not starve the workers.
 const READ_AT_ONCE: usize = 64;
 
@@ -124,29 +121,29 @@ impl EventLoop {
             let Some(relay) = &self.relay else { return };
             match relay.channel.receive(&mut buffer) {
                 Ok(Some(received)) => {
-                    match frame::from_worker(received.bytes, received.fds.len()) {
+                    let frame = frame::from_worker(received.bytes, received.fds.len());
+                    let connections = match frame {
                         Ok(WorkerFrame::Connections(origins)) => {
-                            let connections = Connection::from_frame(received.fds, origins);
-                            let connections: Vec<_> = connections.collect();
-                            connections
-                                .into_iter()
-                                .for_each(|connection| self.take_over(connection));
+                            Connection::from_frame(received.fds, origins).collect()
                         }
                         Ok(WorkerFrame::Request(origin, request)) => {
-                            Connection::with_request(received.fds, origin, request)
-                                .into_iter()
-                                .for_each(|connection| self.take_over(connection));
+                            Vec::from_iter(Connection::with_request(received.fds, origin, request))
                         }
-                        _ => tracing::error!("what another master sent makes no sense"),
-                    }
+                        _ => {
+                            tracing::error!("what another master sent makes no sense");
+                            continue;
+                        }
+                    };
+                    connections.into_iter().for_each(|connection| self.take_over(connection));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                    if self.reserve.release() {
+                    if self.reserve.make_room() {
                         continue;
                     }
-                    tracing::warn!("no descriptors are left for another master's connections");
-                    return std::thread::sleep(OUT_OF_DESCRIPTORS);
+                    return tracing::warn!(
+                        "no descriptors are left for another master's connections"
+                    );
                 }
                 Ok(None) | Err(_) => return self.close_relay(),
             }

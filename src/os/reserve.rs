@@ -2,11 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use super::descriptors;
 
 /// A reserve is for processes that may open so many times as much.
 const TIMES: usize = 16;
+/// How long a reader pauses when there is no room: its channel stays readable, and it would spin.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Room for some descriptors.
 ///
@@ -30,8 +33,18 @@ impl Reserve {
         Ok(reserve)
     }
 
+    /// Makes the room free for a reader that got no descriptor, or has it pause. Returns whether to
+    /// read again now.
+    pub fn make_room(&mut self) -> bool {
+        let has_room = self.release();
+        if !has_room {
+            std::thread::sleep(PAUSE);
+        }
+        has_room
+    }
+
     /// Makes the room free. Returns `false` if there was none.
-    pub fn release(&mut self) -> bool {
+    fn release(&mut self) -> bool {
         let had_some = !self.kept.is_empty();
         self.kept.clear();
         had_some

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::link::state::{Reports, WorkerLink};
@@ -10,10 +9,6 @@ use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::reserve::Reserve;
 use crate::protocol::frame::{MasterFrame, WorkerFrame};
 use crate::protocol::{Report, frame, parts};
-
-/// How long the dispatcher pauses when the master has no descriptor left for what a worker gives
-/// back.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(5);
 
 /// What came from a worker.
 #[derive(Debug)]
@@ -30,7 +25,6 @@ impl WorkerLink {
     /// the master has no other descriptor; another worker serves it, so it does not stay here.
     pub(in crate::dispatcher) fn receive(&mut self, reserve: &mut Reserve) -> Option<Incoming> {
         self.starved = false;
-        reserve.refill();
         let mut buffer = [0; MAX_BYTES];
         loop {
             let report = if self.is_paused() {
@@ -58,12 +52,9 @@ impl WorkerLink {
                     tracing::error!(worker = self.id.0, "a worker's report is too long");
                 }
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                    if reserve.release() {
+                    if reserve.make_room() {
                         continue;
                     }
-                    // The channel stays readable: without a pause the loop would spin until a
-                    // descriptor is free.
-                    std::thread::sleep(OUT_OF_DESCRIPTORS);
                     self.starved = true;
                     return None;
                 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -158,7 +158,8 @@ impl Seizer {
         }
         let mut frame = [0; FRAME];
         let length = (self.encode)(&batch.given[..count], &mut frame);
-        let mut fds = [self.channel_number(); MAX_FDS];
+        // Any descriptor: those of the batch take the first places.
+        let mut fds = [self.channel.as_fd(); MAX_FDS];
         for (number, fd) in fds.iter_mut().zip(&batch.fds[..count]) {
             let Ok(known) = by_number(*fd) else { return false };
             *number = known;
@@ -170,10 +171,6 @@ impl Seizer {
         batch.fds[..count].iter().for_each(|fd| self.cut(*fd));
         self.order.taken.fetch_add(count as u64, Ordering::Relaxed);
         true
-    }
-
-    fn channel_number(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
     }
 
     /// Puts a socket at its end under the number of a connection that lives on elsewhere.
