@@ -24,11 +24,10 @@ pub fn start() {
                 let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
             }
             Err(error) => {
+                let line =
+                    format!("cluster2: CLUSTER2_LOG={wanted} is not a valid filter: {error}\n");
                 // Standard error may be closed.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "cluster2: CLUSTER2_LOG={wanted} is not a valid filter: {error}"
-                );
+                let _ = std::io::stderr().write_all(line.as_bytes());
             }
         }
     });

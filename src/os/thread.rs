@@ -28,13 +28,13 @@ pub fn start(
 
 /// Ends the process, because the thread or task `name` cannot go on.
 pub fn fail(name: &str, why: impl Display) -> ! {
-    // Standard error may be closed.
-    let _ = writeln!(
-        io::stderr(),
+    let line = format!(
         "cluster2: {name} failed ({why}). That is a fault of cluster2-rs, please report it. \
-         Process {} ends with exit code {FAILED}",
+         Process {} ends with exit code {FAILED}\n",
         std::process::id(),
     );
+    // Standard error may be closed.
+    let _ = io::stderr().write_all(line.as_bytes());
     process::end_now(FAILED)
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use cluster2_rs::protocol::status::{EventRecord, Level, Time};
 use serde::Serialize;
@@ -100,22 +101,32 @@ pub fn style(kind: &str, level: &str) -> Style {
 /// Writes one line to standard error, without control characters that other processes may have put
 /// into it.
 pub fn write_line(format: Format, line: &Line) {
-    let message = printable(&line.message);
-    // Standard error may be closed: nobody reads it.
-    let _ = match format {
-        Format::Json => {
-            let text = serde_json::to_string(line).unwrap_or_default();
-            writeln!(io::stderr(), "{text}")
-        }
+    match format {
+        Format::Json => write_whole(&serde_json::to_string(line).unwrap_or_default()),
         // Each worker is named again once it is ready.
-        Format::Text { .. } if line.kind == "start" => Ok(()),
+        Format::Text { .. } if line.kind == "start" => {}
         Format::Text { has_times } => {
+            let message = printable(&line.message);
             let time = if has_times { format!("{} ", line.time) } else { String::new() };
             let style = style(line.kind, line.level.word());
             let warning = if line.kind == "warning" { "warning: " } else { "" };
-            writeln!(anstream::stderr(), "{time}cluster2: {style}{warning}{message}{style:#}")
+            write_whole(&format!("{time}cluster2: {style}{warning}{message}{style:#}"));
         }
-    };
+    }
+}
+
+/// Writes `text` and the end of the line to standard error, by one system call: workers write
+/// there too, and what they write must not get between the parts of a line.
+pub fn write_whole(text: &str) {
+    write_at_once(io::stderr(), anstream::stderr().current_choice(), text);
+}
+
+fn write_at_once(mut to: impl Write, colours: ColorChoice, text: &str) {
+    // Formatting writes each part by itself, and standard error has no buffer.
+    let mut styled = AutoStream::new(Vec::new(), colours);
+    let _ = writeln!(styled, "{text}");
+    // Standard error may be closed.
+    let _ = to.write_all(&styled.into_inner());
 }
 
 /// Writes one line at once, for a command that has nothing else to do meanwhile.
@@ -126,4 +137,34 @@ pub fn note(text: &str) {
 /// Replaces control characters, which would steer a terminal.
 pub fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what each call writes.
+    struct Writes<'a>(&'a mut Vec<String>);
+
+    impl Write for Writes<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_at_once_so_that_no_other_process_writes_into_it() {
+        for (colours, written) in
+            [(ColorChoice::Never, "a b\n"), (ColorChoice::AlwaysAnsi, "a \u{1b}[31mb\u{1b}[0m\n")]
+        {
+            let mut writes = Vec::new();
+            write_at_once(Writes(&mut writes), colours, &format!("a {BAD}b{BAD:#}"));
+            assert_eq!(writes, [written]);
+        }
+    }
 }

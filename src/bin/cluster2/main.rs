@@ -120,8 +120,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed { code, text }) => {
             if !text.is_empty() {
-                // Standard error may be closed.
-                let _ = writeln!(io::stderr(), "cluster2: {}", line::printable(&text));
+                line::write_whole(&format!("cluster2: {}", line::printable(&text)));
             }
             ExitCode::from(code)
         }
