@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const { Script, isAlive } = require('../helpers/cluster');
+const { stopHolding } = require('../helpers/killed');
 const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
@@ -139,6 +140,22 @@ describe('workers that accept from one socket', () => {
     assert.ok(late.every(({ pid, waited }) => pid !== first.pid && waited < SOON));
     execFileSync('prlimit', ['--pid', String(first.pid), '--nofile=1000:']);
     await until('it accepts again', async () => (await answered(connect(1)))[0].pid === first.pid);
+  });
+
+  it('have accepted only few that they have not read when one blocks them', async () => {
+    script = await start(1);
+    const [first] = await answered(connect(1));
+    signal(first.pid, 'SIGSTOP');
+    const waiting = connect(30);
+    await until('all are in the queue', () => waiting.every(({ socket }) => !socket.connecting));
+    const blocked = waiting.map((client) => client.block(1500));
+    signal(first.pid, 'SIGCONT');
+    await within('one of them blocks it', Promise.race(blocked));
+    const ports = new Set(waiting.map(({ socket }) => socket.localPort));
+    const held = stopHolding(first.pid).filter((port) => ports.has(port));
+    signal(first.pid, 'SIGKILL');
+    // It looks once for those that it reads then, and once together with their first data.
+    assert.ok(held.length <= 2 * 4, `${held.length} of 30`);
   });
 
   it('lose none of a full queue when one of them dies', async () => {
