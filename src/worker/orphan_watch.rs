@@ -76,15 +76,16 @@ fn until_orphaned(
             tv_sec: wait.as_secs() as i64,
             tv_nsec: i64::from(wait.subsec_nanos()),
         });
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let room = rustix::buffer::spare_capacity(&mut events);
         let waited = sleep(epoll, stuck.as_ref(), wait.as_ref())
-            .and_then(|()| epoll::wait(epoll.as_fd(), room, Some(&at_once)));
+            .and_then(|has_events| if has_events { take(epoll, &mut events) } else { Ok(()) });
         match waited {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(()) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the watch cannot wait"),
         }
-        if let Some(responder) = responder {
+        // Each turn costs a system call, and nearly all that ends the sleep is of a busy event loop.
+        if let Some(responder) = responder
+            && (!events.is_empty() || responder.wait().is_some())
+        {
             responder.turn();
         }
         if let Some(stuck) = stuck {
@@ -93,21 +94,30 @@ fn until_orphaned(
     }
 }
 
+/// Waits for `wait` at most. Returns whether the watch itself has events.
+///
 /// The event loop's epoll is polled, not added to ours: then each of its events would cost a call.
 fn sleep(
     epoll: &OwnedFd,
     stuck: Option<&StuckWatch>,
     wait: Option<&Timespec>,
-) -> rustix::io::Result<()> {
+) -> rustix::io::Result<bool> {
     let own = PollFd::new(epoll, PollFlags::IN);
     match stuck.and_then(StuckWatch::awaited) {
         Some(backend) => {
-            let backend = PollFd::from_borrowed_fd(backend, PollFlags::IN);
-            rustix::event::poll(&mut [own, backend], wait)
+            let mut polled = [own, PollFd::from_borrowed_fd(backend, PollFlags::IN)];
+            rustix::event::poll(&mut polled, wait)?;
+            Ok(!polled[0].revents().is_empty())
         }
-        None => rustix::event::poll(&mut [own], wait),
+        None => rustix::event::poll(&mut [own], wait).map(|ready| ready > 0),
     }
-    .map(drop)
+}
+
+/// Takes the events of the watch itself.
+fn take(epoll: &OwnedFd, events: &mut Vec<epoll::Event>) -> rustix::io::Result<()> {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let room = rustix::buffer::spare_capacity(events);
+    epoll::wait(epoll.as_fd(), room, Some(&at_once)).map(drop)
 }
 
 /// Waits for `limit`, without the time in which this process was stopped.
