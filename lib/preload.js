@@ -2,15 +2,17 @@
 
 // The first of our code in a worker (`node --require`): what makes a process a worker is taken out
 // of the environment before the user's code runs, so that nothing the worker starts inherits it. In
-// any other process this does nothing.
+// any other process this does nothing. Our modules load first: `native` loads a worker's addon by
+// the same sign.
 
 const identity = process.env.CLUSTER2_WORKER;
 if (identity && require('node:cluster').isWorker) {
+  const { enter } = require('./worker/session');
   delete process.env.CLUSTER2_WORKER;
   const at = process.execArgv.indexOf(require('./paths').PRELOAD);
   if (at > 0) process.execArgv.splice(at - 1, 2);
   const me = JSON.parse(identity);
   // `--inspect-port`, the last of the flags.
   if (me.inspectPort) process.execArgv.pop();
-  require('./worker/session').enter(me);
+  enter(me);
 }

@@ -3,7 +3,6 @@
 // Commands to a cluster that runs in another process, found through its `pids` directory.
 
 const { native } = require('./errors');
-const addon = require('./native');
 
 /**
  * Waits for as long as the running cluster's own limits let it take, and its master lives.
@@ -11,6 +10,7 @@ const addon = require('./native');
  * @param {{ command: string }} command `Command` of `src/protocol/control.rs`
  */
 async function ask(pids, command) {
+  const addon = require('./native-main');
   return JSON.parse(await native(() => addon.ask(pids, JSON.stringify(command))));
 }
 

@@ -13,7 +13,7 @@ const path = require('node:path');
 const ROOT = path.join(__dirname, '..');
 const ESBUILD = path.join(ROOT, 'node_modules', '.bin', 'esbuild');
 const BUNDLE = 'lib/all.js';
-/** The same name from `lib/native.js` and from the bundle. */
+/** The same name from `lib/load-addon.js` and from the bundle. */
 const FALLBACK = './fallback/addon';
 
 /** Who asks for what: nothing runs before it is asked for. */

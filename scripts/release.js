@@ -73,17 +73,29 @@ function asPublished(text, { repository, version }) {
 }
 
 /** Builds one platform's package into its folder. */
-async function buildPlatform(target) {
+function buildPlatform(target) {
   const folder = path.join(NPM, platformOf(target));
   if (target !== hostTarget()) run('rustup', 'target', 'add', target);
   const libc = parseTriple(target).abi === 'gnu' ? `.${GLIBC}` : '';
-  const { program } = await build({ target: target + libc, outputDir: folder, crossCompile: true });
-  fs.renameSync(program, path.join(folder, 'cluster2'));
+  const files = build({ target: target + libc, outputDir: folder, crossCompile: true });
+  // The package says for which platform it is; the addons say it to those who read a path.
+  const names = files.map((file) => (file.endsWith('.node') ? file : 'cluster2'));
+  files.forEach((file, at) => fs.renameSync(path.join(folder, file), path.join(folder, names[at])));
   fs.copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
   const file = path.join(folder, 'package.json');
   const description = readJson(file);
-  writeJson(file, { ...description, files: [...description.files, 'cluster2'] });
+  writeJson(file, { ...description, files: names });
   pack(folder);
+}
+
+/** Builds one platform, and says what became of it. */
+function outcomeOf(target) {
+  try {
+    buildPlatform(target);
+    return 'built';
+  } catch (error) {
+    return `FAILED: ${error.message}`;
+  }
 }
 
 const pack = (folder) => run('npm', 'pack', '--silent', '--pack-destination', DIST, folder);
@@ -113,8 +125,7 @@ async function main() {
   await new NapiCli().createNpmDirs({ cwd: ROOT, npmDir: path.relative(ROOT, NPM) });
   const outcomes = [];
   for (const target of targets) {
-    const failed = (error) => `FAILED: ${error.message}`;
-    const outcome = await buildPlatform(target).then(() => 'built', failed);
+    const outcome = outcomeOf(target);
     outcomes.push(`${platformOf(target)}: ${outcome}`);
     if (outcome !== 'built') process.exitCode = 1;
   }

@@ -18,7 +18,7 @@
 //!
 //! | room | what |
 //! | --- | --- |
-//! | `binding`, `bin/cluster2` | the addon for JavaScript, and the command line |
+//! | `addons/`, `bin/cluster2` | crates of their own: the addons for JavaScript; the command line |
 //! | `master`, `single` | a cluster's supervising process; one process without workers |
 //! | `dispatcher`, `worker` | the accepting thread; a worker's end of the channel |
 //! | `monitor`, `health`, `remote` | web pages and metrics; the health check; other processes |
@@ -26,11 +26,10 @@
 //! | `embedder` | the events of a cluster, and who gets them |
 //! | `protocol`, `os`, `config`, `error` | bytes, Linux, options, errors |
 //!
-//! Only `os` has `unsafe` code, except three lines of `binding`. `docs/internals/architecture.md`
-//! has the whole story, JavaScript included.
+//! Only `os` has `unsafe` code, except lines of the addons that call Node-API.
+//! `docs/internals/architecture.md` has the whole story, JavaScript included.
 
 pub mod balancing;
-pub mod binding;
 mod changed;
 mod clock;
 pub mod config;
@@ -39,7 +38,7 @@ pub mod dispatcher;
 pub mod embedder;
 pub mod error;
 mod handover;
-mod health;
+pub mod health;
 pub mod log;
 pub mod master;
 pub mod monitor;
@@ -47,9 +46,10 @@ pub mod os;
 pub mod protocol;
 pub mod quota;
 pub mod remote;
-mod single;
+pub mod single;
 mod single_flight;
 mod status;
 mod supervision;
 mod usage;
-mod worker;
+pub mod worker;
+pub mod worker_logs;

@@ -5,6 +5,7 @@
 //! scoreboard of one row, which JavaScript writes and the monitor's thread reads, so the monitor
 //! needs no JavaScript.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::error::{ClusterError, Result};
 use crate::health::{self, ClusterHealth, HealthChecker, Problem};
 use crate::monitor::{Monitor, MonitorListener, Monitored, StatusSource, UserApp};
 use crate::os::scoreboard::{Field, Header, Row, Scoreboard};
+use crate::os::uv;
 use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{STUCK_AFTER, Status, Time, Totals, UnhealthyWorker, WorkerStatus};
@@ -27,7 +29,7 @@ use crate::worker::Beats;
 use crate::{os, status};
 
 /// The handle of the addon.
-pub(crate) struct Single {
+pub struct Single {
     process: Arc<Process>,
     bound: Option<MonitorListener>,
     monitor: Option<Monitor>,
@@ -62,7 +64,7 @@ struct Health {
 
 impl Single {
     /// Binds the monitor's port. Nobody is answered there before `serve`.
-    pub(crate) fn bind(config: Config, app: AppInfo, embedder: Arc<dyn Embedder>) -> Result<Self> {
+    pub fn bind(config: Config, app: AppInfo, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let bound = MonitorListener::bind(&config, None)?;
         let failed = ClusterError::system("creating the scoreboard");
         let board = Scoreboard::alone(1).map_err(failed)?;
@@ -91,7 +93,7 @@ impl Single {
 
     /// The app listens at `endpoints`: starts the monitor, with the user's monitor app if
     /// `has_app`. Returns the health check, if it is on.
-    pub(crate) fn serve(
+    pub fn serve(
         &mut self,
         endpoints: Vec<Endpoint>,
         has_app: bool,
@@ -125,38 +127,39 @@ impl Single {
     }
 
     /// The user's monitor app has taken a request.
-    pub(crate) fn visitor_taken(&self) {
+    pub fn visitor_taken(&self) {
         self.user_app.taken();
     }
 
-    /// Makes a beat. The owner's event loop calls it each `interval`, and has been `idle` so far.
-    pub(crate) fn beat(&mut self, interval: Duration, idle: Duration) {
+    /// Makes a beat. The owner's event loop, the one of Node, calls it each `interval`.
+    pub fn beat(&mut self, interval: Duration, event_loop: *mut c_void) {
         self.process.beat_interval.store(interval.as_millis() as u64, Ordering::Relaxed);
-        self.beats.beat(interval, idle);
+        self.beats.beat(interval, uv::idle_time(event_loop));
         lock(&self.process.looks).take_row(&self.process.row);
     }
 
     /// The row that JavaScript writes.
-    pub(crate) fn row(&self) -> &Row {
+    pub fn row(&self) -> &Row {
         &self.process.row
     }
 
     /// What the health check reads and writes.
-    pub(crate) fn header(&self) -> Header {
+    pub fn header(&self) -> Header {
         self.process.board.header()
     }
 
-    pub(crate) fn status(&self) -> Status {
+    /// Returns the status, as `status()` answers.
+    pub fn status(&self) -> Status {
         self.process.status_now()
     }
 
     /// Takes what the last health check on the app's port found.
-    pub(crate) fn checked(&self, problem: Option<String>) {
+    pub fn checked(&self, problem: Option<String>) {
         self.process.on_checked(problem);
     }
 
     /// Switches the health check for a command. Returns the answer.
-    pub(crate) fn switch(&self, disabled: bool) -> Result<Value> {
+    pub fn switch(&self, disabled: bool) -> Result<Value> {
         let Process { info, board, .. } = &*self.process;
         health::switch_by_command(&info.config, &board.header(), disabled, |by| {
             self.process.on_switched(disabled, by)
@@ -164,18 +167,18 @@ impl Single {
     }
 
     /// `by` has switched the health check on the app's port.
-    pub(crate) fn switched(&self, disabled: bool, by: String) {
+    pub fn switched(&self, disabled: bool, by: String) {
         self.process.on_switched(disabled, by);
     }
 
     /// Begins a shutdown: the health check says so from now on.
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         self.process.is_leaving.store(true, Ordering::Relaxed);
         self.process.board.header().leave(os::wall());
     }
 
     /// Ends the monitor.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.monitor = None;
         self.bound = None;
     }

@@ -15,8 +15,9 @@ function packageFolder() {
   if (installed) return installed;
   const folder = makeDirectory('cluster2-rs-');
   bundle(folder);
-  // The addon, and the command line, which a master becomes after an upgrade.
-  const binaries = fs.readdirSync(ROOT).filter((name) => /^cluster2-rs\..*\.node$|^cluster2\.linux-/.test(name));
+  // The addons, and the command line, which a master becomes after an upgrade.
+  const isBinary = (name) => /^cluster2-(rs|worker)\..*\.node$|^cluster2\.linux-/.test(name);
+  const binaries = fs.readdirSync(ROOT).filter(isBinary);
   for (const name of binaries) fs.symlinkSync(path.join(ROOT, name), path.join(folder, name));
   return (installed = folder);
 }

@@ -1,7 +1,7 @@
 'use strict';
 
 // What stands in for the addon where there is none: on macOS, Windows, Bun and Deno, and where it
-// was not installed. It has those parts of the addon (src/binding) that one process without workers
+// was not installed. It has those parts of the addon (addons/main) that one process without workers
 // needs, by the same names and with the same arguments. A release has it in a file of its own,
 // which is loaded nowhere else.
 //
@@ -14,6 +14,7 @@ const { appRoot } = require('./app');
 const { failure } = require('./errors');
 const { Route } = require('./health-check');
 const { INHERITED, normalizeOptions } = require('./options');
+const { MonitorUri } = require('./probe');
 const { ask } = require('./remote');
 const { singleOf } = require('./single');
 
@@ -36,6 +37,7 @@ function standIn(reason) {
     /** Only here; the addon has no such property. */
     missing: reason,
     INHERITED,
+    NativeMonitorUri: MonitorUri,
     NativeSingle: singleOf(reason),
     Route,
     appRoot,

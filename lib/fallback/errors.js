@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * An error as the addon throws it (`src/binding/convert.rs`), of which `lib/errors.js` makes the
- * one for users.
+ * An error as the addon throws it (`addons/worker/src/convert.rs`), of which `lib/errors.js` makes
+ * the one for users.
  */
 function failure(code, message) {
   return new Error(JSON.stringify({ code, message }));

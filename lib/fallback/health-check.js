@@ -1,12 +1,11 @@
 'use strict';
 
-// The health check of one app: routes, answers, switch, and the probe of the monitor URI, as
-// `src/health` does. The class has the methods of `NativeHealthCheck`.
+// The health check of one app: routes, answers and switch, as `src/health` does. The class has the
+// methods of `NativeHealthCheck`.
 
 const { now } = require('../clock');
 const { checkAnswer, refusal, switchAnswer } = require('./answer');
 const { Guard } = require('./guard');
-const { Probe } = require('./probe');
 
 /** What a request is for. */
 const Route = { App: 0, Check: 1, Enable: 2, Disable: 3 };
@@ -28,21 +27,18 @@ class HealthCheck {
   #control;
   #guard;
   #header;
-  #probe;
   #refused = { count: 0, warnedAt: -Infinity };
 
   /**
    * @param {string} config the option `ecv`, as JSON
-   * @param {string} endpoint where the app listens, as JSON
    * @param {Header} header
    */
-  constructor(config, endpoint, header) {
-    const { path, control, monitor, timeout, ...who } = JSON.parse(config);
+  constructor(config, header) {
+    const { path, control, ...who } = JSON.parse(config);
     this.#path = path.replace(/\/+$/, '');
     this.#control = control;
     this.#guard = new Guard(who);
     this.#header = header;
-    this.#probe = monitor === null ? null : new Probe(monitor, JSON.parse(endpoint), timeout);
   }
 
   route(method, target) {
@@ -60,11 +56,6 @@ class HealthCheck {
     const { isDisabled, since, leaving } = this.#header;
     if (isDisabled || leaving > 0) return checkAnswer('DISABLED', leaving || since, ip, port);
     return checkAnswer(problem === undefined ? 'AVAILABLE' : 'WARNING', since, ip, port);
-  }
-
-  /** As JSON: `{"problem"}`, or `{"answered": {"status", "headers", "body"} | null}`. */
-  async probe() {
-    return JSON.stringify(this.#probe ? await this.#probe.run() : { answered: null });
   }
 
   switch(disabled, client, authorization, isFromPage) {

@@ -103,4 +103,23 @@ class Probe {
   }
 }
 
-module.exports = { Probe };
+/** As `NativeMonitorUri` of the addon. */
+class MonitorUri {
+  #probe;
+
+  /**
+   * @param {string} config the option `ecv`, as JSON
+   * @param {string} endpoint where the app listens, as JSON
+   */
+  constructor(config, endpoint) {
+    const { monitor, timeout } = JSON.parse(config);
+    this.#probe = monitor === null ? null : new Probe(monitor, JSON.parse(endpoint), timeout);
+  }
+
+  /** As JSON: `{"problem"}`, or `{"answered": {"status", "headers", "body"} | null}`. */
+  async probe() {
+    return JSON.stringify(this.#probe ? await this.#probe.run() : { answered: null });
+  }
+}
+
+module.exports = { MonitorUri };

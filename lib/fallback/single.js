@@ -93,8 +93,8 @@ class Single {
     this.#journal.add({ type: 'listening', pid: process.pid, addresses });
   }
 
-  healthCheck(config, endpoint) {
-    return new HealthCheck(config, endpoint, this.#header);
+  healthCheck(config) {
+    return new HealthCheck(config, this.#header);
   }
 
   checked(problem) {

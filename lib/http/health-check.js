@@ -4,7 +4,7 @@
 // the addon's words. What always holds: a request of the health check never reaches the app, unless
 // it asks for an upgrade; any other request reaches it unchanged.
 
-const { describe, shorten } = require('../errors');
+const { describe, native, shorten } = require('../errors');
 const { Route } = require('../native');
 const { endpointOf } = require('./endpoint');
 const { Health } = require('./health');
@@ -20,6 +20,13 @@ const SLASH = '/'.charCodeAt(0);
 /** An address for people: IPv4 as such, also where it came in on an IPv6 socket. */
 const plain = (address) => address?.replace(/^::ffff:(?=\d+\.)/, '');
 
+/** The monitor URI of `server`. Only the main addon can probe it. */
+function monitorUriOf(ecv, server) {
+  const { NativeMonitorUri } = require('../native-main');
+  const endpoint = JSON.stringify(endpointOf(server));
+  return native(() => new NativeMonitorUri(JSON.stringify(ecv), endpoint));
+}
+
 /** The health check in front of one server. */
 class HealthHook {
   #config;
@@ -29,6 +36,7 @@ class HealthHook {
   #tell;
   #health;
   #addon;
+  #monitorUri;
   #header;
   #running;
   // Load balancers ask the same all the time.
@@ -44,8 +52,11 @@ class HealthHook {
     this.#tell = tell;
     this.#health = health;
     this.#header = header;
-    const endpoint = () => JSON.stringify(endpointOf(server));
-    this.#hook(() => (this.#addon ??= makeNative(JSON.stringify(config.ecv), endpoint())));
+    this.#hook(() => {
+      if (this.#addon) return;
+      this.#addon = makeNative(JSON.stringify(config.ecv));
+      if (config.ecv.monitor) this.#monitorUri = monitorUriOf(config.ecv, server);
+    });
   }
 
   // Before any listener of the app, also of those that are added later, and of a tracer's. Only
@@ -169,7 +180,7 @@ class HealthHook {
 
   async #find() {
     const { monitor, timeout } = this.#config.ecv;
-    const found = monitor ? JSON.parse(await this.#addon.probe()) : {};
+    const found = monitor ? JSON.parse(await this.#monitorUri.probe()) : {};
     if (found.problem) return shorten(found.problem);
     const { validator } = this.#config;
     return validator ? validate(validator, found.answered, timeout) : undefined;
@@ -192,7 +203,7 @@ class HealthCheck {
    * @param {object} process
    * @param {Float64Array} process.header the scoreboard's header. V8 wants one array of shared
    *   memory in a process
-   * @param {(config: string, endpoint: string) => NativeHealthCheck} process.makeNative
+   * @param {(ecv: string) => NativeHealthCheck} process.makeNative
    */
   constructor(config, tell, process) {
     this.#config = config;

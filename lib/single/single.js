@@ -22,7 +22,7 @@ const remote = require('../remote');
 const { ours, scriptHandles } = require('../cluster/script-signals');
 const { IdleTimeout } = require('../http/idle-timeout');
 const { MonitorApp } = require('../app/monitor-app');
-const addon = require('../native');
+const addon = require('../native-main');
 const { showsConnections } = require('../node-internals');
 const { Traffic } = require('../http/traffic');
 const { onValidate } = require('../http/validator');
@@ -139,7 +139,7 @@ class SingleRole {
       warn: (message) => warn(this.#cluster, message),
     };
     const header = new Float64Array(this.#native.header());
-    const makeNative = (...args) => native(() => this.#native.healthCheck(...args));
+    const makeNative = (ecv) => native(() => this.#native.healthCheck(ecv));
     const check = new HealthCheck(this.#config, tell, { header, makeNative });
     apps.forEach((app) => check.guard(app));
   }

@@ -125,7 +125,7 @@ class Session {
       switched: (disabled, by) => this.report({ type: 'switched', disabled, by }),
       warn: (message) => this.report({ type: 'warning', message }),
     };
-    const makeNative = (...args) => native(() => this.#native.healthCheck(...args));
+    const makeNative = (ecv) => native(() => this.#native.healthCheck(ecv));
     return new HealthCheck(config, tell, { header: this.#header, makeNative });
   }
 

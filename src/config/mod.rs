@@ -15,8 +15,7 @@ mod units;
 mod values;
 
 pub(crate) use network::network;
-pub use options::{Balance, Config, Output};
-pub(crate) use options::{EcvOptions, MAX_WORKERS};
-pub(crate) use port::INHERITED;
-pub use port::Port;
+pub(crate) use options::MAX_WORKERS;
+pub use options::{Balance, Config, EcvOptions, Output};
+pub use port::{INHERITED, Port};
 pub use rules::{SECOND_INTERRUPT_AFTER, app_name, app_root};

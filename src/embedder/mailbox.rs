@@ -35,14 +35,16 @@ pub(crate) const MESSAGE_OVERHEAD: usize = 64;
 
 /// What an embedder takes from its mailbox.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub enum Item {
+    /// What happened.
     Event(MasterEvent),
     /// A connection for the user's monitor app.
     Connection(OwnedFd),
 }
 
+/// What waits for an embedder.
 #[derive(Debug, Default)]
-pub(crate) struct Mailbox(Mutex<Waiting>);
+pub struct Mailbox(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -76,7 +78,7 @@ impl Mailbox {
     }
 
     /// Adds an event. Returns whether the embedder has to be woken.
-    pub(crate) fn emit(&self, event: MasterEvent) -> bool {
+    pub fn emit(&self, event: MasterEvent) -> bool {
         let mut waiting = self.lock();
         match event {
             MasterEvent::Forked { pid } => drop(waiting.senders.insert(pid, Sender::default())),
@@ -91,7 +93,7 @@ impl Mailbox {
     }
 
     /// Adds a connection for the user's monitor app. Returns whether the embedder has to be woken.
-    pub(crate) fn forward(&self, connection: OwnedFd) -> bool {
+    pub fn forward(&self, connection: OwnedFd) -> bool {
         let mut waiting = self.lock();
         waiting.events.push_back(Item::Connection(connection));
         waiting.wake()
@@ -99,7 +101,7 @@ impl Mailbox {
 
     /// Adds a message of the worker with process id `pid` and worker id `id`. Returns whether the
     /// embedder has to be woken.
-    pub(crate) fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share) -> bool {
+    pub fn message(&self, pid: u32, id: u32, message: Box<RawValue>, share: Share) -> bool {
         let mut waiting = self.lock();
         if waiting.is_finished {
             return false;
@@ -115,7 +117,7 @@ impl Mailbox {
 
     /// No more messages of the worker `pid` will come. Returns whether the embedder has to be
     /// woken.
-    pub(crate) fn end_of_messages(&self, pid: u32) -> bool {
+    pub fn end_of_messages(&self, pid: u32) -> bool {
         let mut waiting = self.lock();
         if let Some(sender) = waiting.senders.get_mut(&pid) {
             sender.has_ended = true;
@@ -126,7 +128,7 @@ impl Mailbox {
 
     /// Takes the next batch. Returns `None` if nothing waits; the embedder is woken when something
     /// does. `now` is the time of a monotonic clock.
-    pub(crate) fn take(&self, now: Millis) -> Option<Vec<Item>> {
+    pub fn take(&self, now: Millis) -> Option<Vec<Item>> {
         let mut waiting = self.lock();
         let mut batch = Vec::new();
         let mut room = BATCH;

@@ -11,4 +11,5 @@ mod mailbox;
 pub use description::executing_lines;
 pub use events::{Answered, Embedder, ExecutionReport, Failure, MasterEvent};
 pub(crate) use journal::Journal;
-pub(crate) use mailbox::{Item, MESSAGE_OVERHEAD, Mailbox};
+pub(crate) use mailbox::MESSAGE_OVERHEAD;
+pub use mailbox::{Item, Mailbox};

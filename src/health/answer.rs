@@ -27,12 +27,13 @@ pub(super) struct LocalEnd<'a> {
 
 /// An answer with all its headers, in their order, except `Transfer-Encoding: chunked`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HealthAnswer {
-    pub(crate) status: u16,
+pub struct HealthAnswer {
+    /// The status code.
+    pub status: u16,
     /// Names, spelled as they are sent, and values.
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, String)>,
     /// Empty for 204.
-    pub(crate) body: String,
+    pub body: String,
 }
 
 impl HealthAnswer {
@@ -72,7 +73,7 @@ impl HealthAnswer {
     }
 
     /// Returns the reason phrase of the status line.
-    pub(crate) fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         hyper::StatusCode::from_u16(self.status)
             .ok()
             .and_then(|status| status.canonical_reason())

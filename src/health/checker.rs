@@ -1,9 +1,11 @@
 //! The check on the monitor's thread: one at a time, with the probe and the user's validator.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::Problem;
 use super::health_check::HealthCheck;
+use super::monitor_uri::MonitorUri;
 use super::validator::Validator;
 use crate::config;
 use crate::embedder::Embedder;
@@ -11,8 +13,10 @@ use crate::os::scoreboard::Header;
 use crate::protocol::Endpoint;
 use crate::single_flight::SingleFlight;
 
-pub(crate) struct HealthChecker {
+/// The health check on the monitor's thread.
+pub struct HealthChecker {
     pub(super) check: HealthCheck,
+    monitor_uri: MonitorUri,
     /// The option `validator`.
     validator: Option<Validator>,
     checks: SingleFlight<Problem>,
@@ -25,14 +29,18 @@ impl HealthChecker {
         header: Header,
         embedder: Weak<dyn Embedder>,
     ) -> Arc<Self> {
-        let check = HealthCheck::new(config, header);
-        let validator = config.validator.then(|| Validator::new(embedder, check.timeout));
-        Arc::new(Self { check, validator, checks: SingleFlight::default() })
+        let timeout = Duration::from_millis(config.timeout);
+        Arc::new(Self {
+            check: HealthCheck::new(config, header),
+            monitor_uri: MonitorUri::new(config),
+            validator: config.validator.then(|| Validator::new(embedder, timeout)),
+            checks: SingleFlight::default(),
+        })
     }
 
     /// Sets the server of the app on which a monitor that is a path is probed.
     pub(crate) fn set_app(&self, app: Endpoint) {
-        self.check.set_app(app);
+        self.monitor_uri.set_app(app);
     }
 
     /// Returns what the check under way finds, or a new one.
@@ -43,7 +51,7 @@ impl HealthChecker {
     }
 
     async fn examine(&self) -> Problem {
-        match (self.check.probe().await, &self.validator) {
+        match (self.monitor_uri.probe().await, &self.validator) {
             (Err(problem), _) => Some(problem),
             (Ok(answered), Some(validator)) => validator.validate(answered).await,
             (Ok(_), None) => None,
@@ -51,7 +59,7 @@ impl HealthChecker {
     }
 
     /// Takes the validator's answer to `MasterEvent::Validate`.
-    pub(crate) fn validated(&self, id: u32, problem: Problem) {
+    pub fn validated(&self, id: u32, problem: Problem) {
         if let Some(validator) = &self.validator {
             validator.answered(id, problem);
         }

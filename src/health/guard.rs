@@ -28,7 +28,8 @@ impl Refusal {
 
 /// A client that wants to switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
+pub enum Client {
+    /// A client at this address.
     At(IpAddr),
     /// A client of our unix socket, which the mode of its file guards.
     Unix,
@@ -38,7 +39,7 @@ pub(crate) enum Client {
 
 impl Client {
     /// Parses an address. An invalid one is unknown.
-    pub(crate) fn parse(address: &str) -> Self {
+    pub fn parse(address: &str) -> Self {
         address.parse().map_or(Self::Unknown, Self::At)
     }
 }

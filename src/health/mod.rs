@@ -14,6 +14,7 @@ mod answer;
 mod checker;
 mod guard;
 mod health_check;
+mod monitor_uri;
 mod probe;
 mod responder;
 mod routes;
@@ -22,13 +23,15 @@ mod target;
 mod tls;
 mod validator;
 
-pub(crate) use answer::HealthAnswer;
-pub(crate) use checker::HealthChecker;
-pub(crate) use guard::Client;
-pub(crate) use health_check::HealthCheck;
+pub use answer::HealthAnswer;
+pub use checker::HealthChecker;
+pub use guard::Client;
+pub use health_check::HealthCheck;
+pub use monitor_uri::MonitorUri;
 pub(crate) use responder::{ClusterHealth, HealthResponder};
-pub(crate) use routes::Route;
-pub(crate) use switch::{SwitchRequest, switch_by_command};
+pub use routes::Route;
+pub(crate) use switch::switch_by_command;
+pub use switch::{SwitchRequest, Switched};
 
 /// A problem that a check found, as text for people. `None`: the app is healthy.
-pub(crate) type Problem = Option<String>;
+pub type Problem = Option<String>;

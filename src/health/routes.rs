@@ -2,8 +2,9 @@
 
 use crate::config;
 
+/// A request of the health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
+pub enum Route {
     /// `GET` or `HEAD <path>`.
     Check,
     /// `POST <path>/enable`.

@@ -17,24 +17,26 @@ const WARN_EVERY: u64 = 10_000;
 
 /// A request to switch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SwitchRequest<'a> {
+pub struct SwitchRequest<'a> {
     /// The direction.
-    pub(crate) disabled: bool,
-    pub(crate) client: Client,
+    pub disabled: bool,
+    /// Who asks.
+    pub client: Client,
     /// The header of that name.
-    pub(crate) authorization: Option<&'a [u8]>,
+    pub authorization: Option<&'a [u8]>,
     /// Whether a browser sends the request for a web page, which may be anybody's.
-    pub(crate) from_page: bool,
+    pub from_page: bool,
 }
 
 /// The outcome of a request to switch.
 #[derive(Debug)]
-pub(crate) struct Switched {
-    pub(crate) answer: HealthAnswer,
+pub struct Switched {
+    /// The answer to the client.
+    pub answer: HealthAnswer,
     /// Whether it was switched the other way before.
-    pub(crate) changed: bool,
+    pub changed: bool,
     /// A warning for the operator, if a refusal must be reported now.
-    pub(crate) warning: Option<String>,
+    pub warning: Option<String>,
 }
 
 /// Counts refused requests. A flood of them causes few warnings.

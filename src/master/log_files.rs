@@ -1,19 +1,14 @@
-//! Workers' standard output and error in files: `worker-<slot>.out.log` and `worker-<slot>.err.log`
-//! in the directory `logs`.
-//!
-//! The master opens them for each worker that it starts. After a rotation each running worker opens
-//! its own again. What always holds: files are only appended to, so two workers of a slot, and the
-//! two ends of a rotation, never overwrite each other; and a worker has the new files before it
-//! closes the old ones, so no line is lost.
+//! The log files of all workers, for the master: it opens them for each worker that it starts, and
+//! reads what a worker that ended wrote last.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Output};
-use crate::error::{ClusterError, Result};
+use crate::error::Result;
 use crate::os::contained_files;
-use crate::os::directory::Directory;
+use crate::worker_logs;
 
 /// The lines that are shown of a worker that is gone, and the bytes that are searched for them.
 const LAST_LINES: usize = 10;
@@ -70,26 +65,8 @@ impl LogFiles {
 
     /// Opens standard output and error for a worker of `slot`.
     pub(super) fn open(&self, slot: u32) -> Result<[OwnedFd; 2]> {
-        open(&self.0, slot)
+        worker_logs::open(&self.0, slot)
     }
-}
-
-fn open(path: &Path, slot: u32) -> Result<[OwnedFd; 2]> {
-    let fail = |path: PathBuf| |source| ClusterError::LogsUnwritable { path, source };
-    let directory = Directory::create(path).map_err(fail(path.into()))?;
-    let append = |stream: &str| {
-        let name = format!("worker-{slot}.{stream}.log");
-        directory.append(&name).map_err(fail(directory.path(&name)))
-    };
-    Ok([append("out")?, append("err")?])
-}
-
-/// In a worker of `slot`: replaces standard output and error by the files that have their names in
-/// `path` now. If that fails, the old ones stay.
-pub(crate) fn reopen(path: &Path, slot: u32) -> Result<()> {
-    let [out, err] = open(path, slot)?;
-    let fail = ClusterError::system("replacing standard output and error");
-    rustix::stdio::dup2_stdout(out).and_then(|()| rustix::stdio::dup2_stderr(err)).map_err(fail)
 }
 
 #[cfg(test)]

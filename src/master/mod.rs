@@ -50,6 +50,5 @@ pub use crate::status::AppInfo;
 pub use assembly::Master;
 pub use inbox::Signal;
 pub use launch::Launch;
-pub(crate) use log_files::reopen as reopen_log_files;
 pub use systemd::VARIABLES as SERVICE_VARIABLES;
 pub use trial::{try_app_ports, try_monitor_port};

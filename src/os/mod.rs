@@ -2,13 +2,13 @@
 //!
 //! Each file wraps one kind of kernel object behind safe, owned types, and knows nothing of
 //! clusters. What always holds: every descriptor made here is close-on-exec from its first moment;
-//! `unsafe` is only here, and in the two files of the binding that call Node-API itself.
+//! `unsafe` is only here, and where an addon calls Node-API itself.
 
 #![expect(unsafe_code, reason = "the room that wraps system calls")]
 
 pub(crate) mod accept_queue;
 pub(crate) mod activation;
-pub(crate) mod address;
+pub mod address;
 pub mod admission_row;
 pub(crate) mod call_interrupt;
 pub mod channel;
@@ -19,13 +19,13 @@ pub mod handover;
 pub mod holder;
 pub(crate) mod listener;
 pub(crate) mod loop_epoll;
-pub(crate) mod node_listener;
+pub mod node_listener;
 pub mod origin;
 pub(crate) mod proc_usage;
 pub mod process;
 pub mod reserve;
 pub mod scoreboard;
-pub(crate) mod seize;
+pub mod seize;
 pub(crate) mod socket_file;
 pub(crate) mod spawn;
 mod symbol;

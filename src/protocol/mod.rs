@@ -16,7 +16,8 @@ pub mod status;
 pub mod worker;
 
 pub use connections::MAX_CONNECTIONS;
-pub(crate) use connections::{Origin, Past};
+pub use connections::{Origin, Past};
 pub(crate) use endpoint::{Endpoint, EndpointAddress};
-pub(crate) use messages::{BoundAddress, ListenerId, Order};
+pub use messages::Order;
+pub(crate) use messages::{BoundAddress, ListenerId};
 pub use messages::{Inspection, Report, SharedSocket, Wanted};

@@ -57,7 +57,7 @@ static KNOWS_HEAP: AtomicBool = AtomicBool::new(false);
 
 /// Allows stacks of this thread's JavaScript, if a test stack has the function `caller`, which calls
 /// this, at its top. `env` is the environment as Node-API passes it, `heap_used` what V8 says of its heap, bytes.
-pub(crate) fn enable(env: *mut c_void, caller: &str, heap_used: f64) {
+pub fn enable(env: *mut c_void, caller: &str, heap_used: f64) {
     let is_right = v8::start(env)
         && v8::stack(1).is_some_and(|frames| frames.iter().any(|top| is_position_in(top, caller)));
     if !is_right {
@@ -78,7 +78,7 @@ fn is_position_in(frame: &v8::StackFrame, caller: &str) -> bool {
 }
 
 /// Ends the stacks, because the environment ends.
-pub(crate) fn disable() {
+pub fn disable() {
     v8::forget();
 }
 

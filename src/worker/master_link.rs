@@ -130,7 +130,7 @@ impl MasterLink {
     }
 
     /// Returns what is known of its connections, where others take them while it is stuck.
-    pub(crate) fn idle_marks(&self) -> Option<&'static Table> {
+    pub fn idle_marks(&self) -> Option<&'static Table> {
         self.idle_marks
     }
 

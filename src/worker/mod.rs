@@ -20,6 +20,6 @@ mod signal;
 mod stuck_watch;
 
 pub(crate) use beats::Beats;
-pub(crate) use execution::{disable as disable_execution, enable as enable_execution};
-pub(crate) use master_link::MasterLink;
-pub(crate) use signal::WorkerSignal;
+pub use execution::{disable as disable_execution, enable as enable_execution};
+pub use master_link::MasterLink;
+pub use signal::WorkerSignal;

@@ -25,7 +25,7 @@ const MAY_USE = {
 const ENTRIES = {
   'lib/preload.js': ['worker'],
   'lib/node-internals.js': ['node-internals'],
-  'lib/native.js': ['fallback'],
+  'lib/load-addon.js': ['fallback'],
 };
 
 /** Where package.json is, of which all may know the version. */
@@ -148,7 +148,7 @@ describe('the modules in JavaScript', () => {
     const loading = files.filter((file) =>
       /require(\.resolve)?\((?!')/.test(fs.readFileSync(file, 'utf8')),
     );
-    assert.deepStrictEqual(loading.map(relative), ['lib/native.js']);
+    assert.deepStrictEqual(loading.map(relative), ['lib/load-addon.js']);
   });
 });
 

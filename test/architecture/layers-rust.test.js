@@ -7,7 +7,12 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ROOT, filesIn, relative } = require('../helpers/sources');
 
-const SOURCES = path.join(ROOT, 'src');
+/** The crates: where their sources lie, and how code names them. */
+const CRATES = {
+  'src': 'cluster2_rs',
+  'addons/main/src': 'cluster2_main_addon',
+  'addons/worker/src': 'cluster2_worker_addon',
+};
 
 /** What each room may use. The rooms below come first. */
 const BASE = ['error', 'changed', 'clock', 'config', 'quota', 'protocol', 'os'];
@@ -27,6 +32,7 @@ const MAY_USE = {
   handover: ['clock', 'protocol'],
   dispatcher: ['balancing', ...BASE],
   worker: ['balancing', ...BASE],
+  worker_logs: ['error', 'os'],
   embedder: BASE,
   health: ['embedder', 'single_flight', ...BASE],
   remote: ['connection_limit', ...BASE],
@@ -44,9 +50,11 @@ const MAY_USE = {
     'embedder',
     'status',
     'usage',
+    'worker_logs',
     ...BASE,
   ],
-  binding: ['master', 'single', 'worker', 'health', 'remote', 'embedder', 'log', ...BASE],
+  'addons/worker': ['worker', 'worker_logs', 'health', 'log', ...BASE],
+  'addons/main': ['master', 'single', 'health', 'remote', 'embedder', 'log', ...BASE],
   bin: ['master', 'monitor', 'remote', 'embedder', 'status', 'log', ...BASE],
 };
 
@@ -71,17 +79,24 @@ function withoutTests(source) {
   return tests < 0 ? source.code : source.code.slice(0, tests);
 }
 
-const rust = filesIn(SOURCES, '.rs').map(readRust);
+const rust = Object.keys(CRATES).flatMap((folder) =>
+  filesIn(path.join(ROOT, folder), '.rs').map(readRust));
 
-/** The module a file belongs to: the first name below src. */
-const moduleOf = (source) =>
-  path.relative(SOURCES, source.file).split(path.sep)[0].replace(/\.rs$/, '');
+/** The folder of a file's crate. */
+const folderOf = ({ name }) => Object.keys(CRATES).find((folder) => name.startsWith(`${folder}/`));
 
-/** The path of a source as modules: `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`. */
-const pathOf = (source) => {
-  const name = path.relative(SOURCES, source.file).replace(/(\/mod)?\.rs$/, '');
-  return name === 'lib' ? '' : name.replaceAll(path.sep, '::');
-};
+/** The module a file belongs to: an addon, or the first name below src. */
+function moduleOf(source) {
+  const [, addon] = source.name.match(/^(addons\/\w+)\//) ?? [];
+  return addon ?? source.name.split('/')[1].replace(/\.rs$/, '');
+}
+
+/** The path of a source as modules: `src/a/b.rs` and `src/a/b/mod.rs` are `cluster2_rs::a::b`. */
+function pathOf(source) {
+  const folder = folderOf(source);
+  const name = source.name.slice(folder.length).replace(/(\/mod|\/lib)?\.rs$/, '');
+  return CRATES[folder] + name.replaceAll('/', '::');
+}
 
 /** Each `use` tree as single paths: `a::{b, c::d}` is `a::b` and `a::c::d`. */
 function expand(tree, prefix = '') {
@@ -100,8 +115,9 @@ function expand(tree, prefix = '') {
 /** Which files each file names, by `use` or by a path in its code. */
 function importsOf(sources) {
   const files = new Map(sources.map((source) => [pathOf(source), source.name]));
+  const crates = Object.values(CRATES);
   const resolve = (segments) => {
-    for (let length = segments.length; length > 0; length -= 1) {
+    for (let length = segments.length; length > 1; length -= 1) {
       const file = files.get(segments.slice(0, length).join('::'));
       if (file) return file;
     }
@@ -112,13 +128,14 @@ function importsOf(sources) {
       const here = pathOf(source).split('::');
       const code = withoutTests(source).join('\n');
       const trees = [
-        ...code.matchAll(/\b(?:use\s+)?((?:crate|super|self)::[\w:]*(?:\{[^;]*\}(?=;))?)/g),
+        ...code.matchAll(/\b(?:use\s+)?((?:crate|super|self|cluster2_\w+)::[\w:]*(?:\{[^;]*\}(?=;))?)/g),
       ].map(([, tree]) => tree);
       const named = trees
         .flatMap((tree) => expand(tree))
         .map((name) => {
           const segments = name.split('::');
-          const base = segments[0] === 'crate' ? [] : [...here];
+          if (crates.includes(segments[0])) return resolve(segments);
+          const base = segments[0] === 'crate' ? [here[0]] : [...here];
           while (['crate', 'super', 'self'].includes(segments[0]))
             if (segments.shift() === 'super') base.pop();
           return resolve([...base, ...segments]);
@@ -162,7 +179,10 @@ describe('the modules in Rust', () => {
     const upwards = rust
       .filter((source) => moduleOf(source) !== 'lib')
       .flatMap((source) => {
-        const used = source.code.join('\n').matchAll(/\b(?:crate|cluster2_rs)::(\{[^}]*\}|\w+)/g);
+        const own = folderOf(source) === 'src' ? 'crate|cluster2_rs' : 'cluster2_rs';
+        const used = source.code
+          .join('\n')
+          .matchAll(new RegExp(`\\b(?:${own})::(\\{[^}]*\\}|\\w+)`, 'g'));
         const names = [...used].flatMap(
           ([, names]) => names.match(/\b[a-z]\w*(?=\s*(?:::|,|\}|$))|^\w+/g) ?? [],
         );
@@ -179,10 +199,10 @@ describe('the modules in Rust', () => {
     assert.deepStrictEqual(circles, []);
   });
 
-  it('know Node-API only in binding', () => {
+  it('know Node-API only in the addons', () => {
     const others = rust.filter(
       (source) =>
-        moduleOf(source) !== 'binding' &&
+        !moduleOf(source).startsWith('addons/') &&
         source.code.some((line) => /\bnapi(_derive)?::|#\[napi/.test(line)),
     );
     assert.deepStrictEqual(
@@ -215,13 +235,13 @@ describe('the rules of the house in Rust', () => {
   const unsafeLines = (source) =>
     source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
 
-  it('unsafe stands only in os, and in the two places where the binding calls Node-API itself', () => {
+  it('unsafe stands only in os, and in the two places where an addon calls Node-API itself', () => {
     const elsewhere = rust.filter(
       (source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0,
     );
     assert.deepStrictEqual(
       elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`),
-      ['src/binding/callback.rs: 8', 'src/binding/shared_memory.rs: 1'],
+      ['addons/worker/src/callback.rs: 8', 'addons/worker/src/shared_memory.rs: 1'],
     );
   });
 

@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const http = require('node:http');
 const https = require('node:https');
 const { selfSigned } = require('../helpers/certificate');
-const { addon, check, fallback } = require('../helpers/fallback');
+const { addon, fallback, monitorUri } = require('../helpers/fallback');
 
 describe('the probe without the addon', () => {
   let server;
@@ -41,7 +41,7 @@ describe('the probe without the addon', () => {
     }
   });
 
-  const run = async (one, ecv, endpoint) => JSON.parse(await check(one, ecv, endpoint).probe());
+  const run = async (...args) => JSON.parse(await monitorUri(...args).probe());
   const endpointOf = (one) => ({ address: '0.0.0.0', port: one.address().port, secure: one === secure });
 
   for (const where of ['/fine?deep=1', '/moved', '/sick', '/twice', '/endless', '/silent', '/agent']) {

@@ -11,9 +11,10 @@ const path = require('node:path');
 const { fromNative } = require('../../lib/errors');
 const { date } = require('../../lib/fallback/answer');
 const {
-  ENDPOINT, addon, assertSame, check, fallback, resultOf, single,
+  addon, assertSame, check, fallback, resultOf, single,
 } = require('../helpers/fallback');
 
+const ENDPOINT = { address: '127.0.0.1', port: 1, secure: false };
 const DATE = /[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d{4} \d\d:\d\d:\d\d GMT[+-]\d{4} \([^)]+\)/g;
 /** An answer whose times are left out: the two are not made in the same moment. */
 const timeless = ({ headers, body, ...answer }) => ({
@@ -55,7 +56,7 @@ describe('what stands in for the addon', () => {
     const script = (one) => {
       const process = single(one, { ecv: { control: true } });
       const { ecv } = JSON.parse(one.normalizeOptions('{"ecv":{"control":true}}'));
-      const made = process.healthCheck(JSON.stringify(ecv), JSON.stringify(ENDPOINT));
+      const made = process.healthCheck(JSON.stringify(ecv));
       const header = new Float64Array(process.header());
       const states = [];
       const look = (problem) => states.push(timeless(made.answer('127.0.0.1', '3000', problem)));
@@ -113,7 +114,7 @@ describe('what stands in for the addon', () => {
       const config = one.normalizeOptions('{"cluster":false,"monPort":false}');
       const single = new one.NativeSingle(config, '{"node":"","root":"/"}', () => {});
       const { ecv } = JSON.parse(config);
-      const check = single.healthCheck(JSON.stringify(ecv), '${JSON.stringify(ENDPOINT)}');
+      const check = single.healthCheck(JSON.stringify(ecv));
       const { date } = require('./lib/fallback/answer');
       const shown = check.answer('127.0.0.1', '1').body.split('time=')[1];
       const since = Date.parse(shown.replace(/ \\(.*/, ''));

@@ -12,7 +12,6 @@ const HIDDEN = require.resolve('./without-addon');
 
 const fallback = standIn('because of the test');
 const ABOUT = JSON.stringify({ node: process.version, root: '/' });
-const ENDPOINT = { address: '127.0.0.1', port: 1, secure: false };
 
 /** The result of `call`, or the error for users. */
 function resultOf(call) {
@@ -37,16 +36,22 @@ function single(one, options = {}) {
   return new one.NativeSingle(one.normalizeOptions(given), ABOUT, () => {});
 }
 
+/** The option `ecv`, normalised. */
+const ecvOf = (one, ecv = {}) =>
+  JSON.stringify(JSON.parse(one.normalizeOptions(JSON.stringify({ ecv }))).ecv);
+
 /** Its health check. */
-function check(one, ecv = {}, endpoint = ENDPOINT) {
-  const config = one.normalizeOptions(JSON.stringify({ ecv }));
-  const { ecv: normalized } = JSON.parse(config);
-  return single(one).healthCheck(JSON.stringify(normalized), JSON.stringify(endpoint));
-}
+const check = (one, ecv) => single(one).healthCheck(ecvOf(one, ecv));
+
+/** Its monitor URI. */
+const monitorUri = (one, ecv, endpoint) =>
+  new one.NativeMonitorUri(ecvOf(one, ecv), JSON.stringify(endpoint));
 
 /** Variables for a process without the addon. */
 const withoutAddon = () => ({
   NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require "${HIDDEN}"`,
 });
 
-module.exports = { ENDPOINT, addon, assertSame, check, fallback, resultOf, single, withoutAddon };
+module.exports = {
+  addon, assertSame, check, fallback, monitorUri, resultOf, single, withoutAddon,
+};

@@ -18,6 +18,9 @@ const PLATFORM = fs
   .map((name) => name.match(/^cluster2-rs\.(.+)\.node$/)?.[1])
   .find(Boolean);
 
+/** The main addon, and the worker's. */
+const ADDONS = ['cluster2-rs', 'cluster2-worker'];
+
 /** Makes an empty folder with a space in its name, as users may have. */
 const emptyFolder = () => folders.emptyFolder('cluster2 installed-');
 
@@ -37,20 +40,21 @@ function placeMain(place) {
 }
 
 /**
- * Places a platform package in the folder `place`: the real addon, and a command line.
+ * Places a platform package in the folder `place`: the real addons, and a command line.
  * @param {{ platform?: string, addon?: string|Buffer, program?: string }} [what] `addon` and
- *   `program`: contents of the files
+ *   `program`: contents of the files; `addon`: of both addons
  */
 function placePlatform(place, { platform = PLATFORM, addon, program = '' } = {}) {
-  const main = `cluster2-rs.${platform}.node`;
   write({
     [path.join(place, 'package.json')]: JSON.stringify({
       name: `cluster2-rs-${platform}`,
       version: '0.0.0',
-      main,
+      main: `${ADDONS[0]}.${platform}.node`,
     }),
-    [path.join(place, main)]:
-      addon ?? fs.readFileSync(path.join(ROOT, `cluster2-rs.${PLATFORM}.node`)),
+    ...Object.fromEntries(ADDONS.map((name) => [
+      path.join(place, `${name}.${platform}.node`),
+      addon ?? fs.readFileSync(path.join(ROOT, `${name}.${PLATFORM}.node`)),
+    ])),
     [path.join(place, 'cluster2')]: program,
   });
 }
@@ -103,6 +107,7 @@ function lay(layout, what) {
 }
 
 module.exports = {
+  ADDONS,
   LAYOUTS,
   PLATFORM,
   ROOT,

@@ -7,7 +7,7 @@ const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { PLATFORM, emptyFolder, removeFolders } = require('../helpers/installed');
+const { ADDONS, PLATFORM, emptyFolder, removeFolders } = require('../helpers/installed');
 const { ROOT, assertServes, commandLine, install, pack } = require('../helpers/tarballs');
 
 const LIMIT = 60_000;
@@ -18,10 +18,11 @@ const MAY_BE = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|index\.js|index\.d\.ts)$/,
   /^lib\/([a-z-]+\/)?[a-z0-9-]+\.js$/,
   /^bin\/(cluster2|(become|cluster2-rs|without-native)\.js)$/,
-  /^cluster2-rs\.linux-\w+-\w+\.node$/,
+  /^cluster2-(rs|worker)\.linux-\w+-\w+\.node$/,
   /^cluster2\.linux-\w+-\w+$/,
 ];
-const BINARIES = [`cluster2-rs.${PLATFORM}.node`, `cluster2.${PLATFORM}`];
+const addons = ADDONS.map((name) => `${name}.${PLATFORM}.node`);
+const BINARIES = [...addons, `cluster2.${PLATFORM}`];
 const SCRIPTS_OF_NPM = [
   'preinstall',
   'install',

@@ -6,7 +6,7 @@
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
-const { PLATFORM, removeFolders } = require('../helpers/installed');
+const { ADDONS, PLATFORM, removeFolders } = require('../helpers/installed');
 const { ROOT, assertServes, commandLine, contents, install } = require('../helpers/tarballs');
 
 const DIST = path.join(ROOT, 'dist');
@@ -16,6 +16,7 @@ const PLATFORMS = ['linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linu
 
 const { version } = require('../../package.json');
 const tarball = (name) => path.join(DIST, `${name}-${version}.tgz`);
+const addons = ADDONS.map((name) => `${name}.${PLATFORM}.node`);
 const MAIN = tarball('cluster2-rs');
 const HERE = tarball(`cluster2-rs-${PLATFORM}`);
 
@@ -73,7 +74,7 @@ describe('the release', function () {
     }
   });
 
-  it('has a package for this platform, which names it and contains the two binaries', () => {
+  it('has a package for this platform, which names it and contains the binaries', () => {
     const {
       os,
       cpu,
@@ -92,13 +93,13 @@ describe('the release', function () {
       'LICENSE',
       'README.md',
       'cluster2',
-      `cluster2-rs.${PLATFORM}.node`,
+      ...addons,
       'package.json',
     ];
     assert.deepStrictEqual(contents(HERE).sort(), expectedFiles.sort());
   });
 
-  for (const name of [`cluster2-rs.${PLATFORM}.node`, 'cluster2']) {
+  for (const name of [...addons, 'cluster2']) {
     it(`needs no glibc newer than ${GLIBC}: ${name}`, () => {
       const versions = glibcOf(path.join(modules, `cluster2-rs-${PLATFORM}`, name));
       assert.ok(versions.length > 0, 'it says nothing of glibc');

@@ -25,4 +25,4 @@ mod tests;
 
 pub(crate) use given::Given;
 pub(crate) use seizer::{CHAOS, Encode, Seizer};
-pub(crate) use table::{TABLE_BYTES, Table};
+pub use table::{TABLE_BYTES, Table};

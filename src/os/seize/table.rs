@@ -18,7 +18,7 @@ use super::given::Given;
 const SLOTS: usize = 65_536;
 const CELLS: usize = 8;
 /// Bytes of the whole table. Untouched pages take no memory.
-pub(crate) const TABLE_BYTES: usize = SLOTS * CELLS * size_of::<u64>();
+pub const TABLE_BYTES: usize = SLOTS * CELLS * size_of::<u64>();
 
 /// The cells of a line; `lib/http/idle-marks.js` knows the first six.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ enum Place {
 
 /// The table; it lives as long as the process.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     base: NonNull<AtomicU64>,
     /// One more than the highest number that was adopted.
     end: AtomicUsize,
@@ -83,7 +83,7 @@ impl Table {
     }
 
     /// Returns its address, for JavaScript: [`TABLE_BYTES`] bytes that stay mapped.
-    pub(crate) fn address(&self) -> *mut u8 {
+    pub fn address(&self) -> *mut u8 {
         self.base.as_ptr().cast()
     }
 

@@ -17,7 +17,7 @@ use napi::bindgen_prelude::{Function, JsValue};
 use napi::{Env, sys};
 
 /// A function of JavaScript without arguments, whose result is ignored.
-pub(super) struct Callback {
+pub(crate) struct Callback {
     env: sys::napi_env,
     function: sys::napi_ref,
     ended: Rc<Cell<bool>>,
@@ -25,7 +25,7 @@ pub(super) struct Callback {
 
 impl Callback {
     /// Keeps `function` as long as the environment lives.
-    pub(super) fn new(env: &Env, function: &Function<'_, (), ()>) -> napi::Result<Self> {
+    pub(crate) fn new(env: &Env, function: &Function<'_, (), ()>) -> napi::Result<Self> {
         let ended = Rc::new(Cell::new(false));
         // Handles of the loop are closed after that, and may still have events.
         env.add_env_cleanup_hook(Rc::clone(&ended), |ended| ended.set(true))?;
@@ -41,7 +41,7 @@ impl Callback {
 
     /// Calls the function, and then everything that JavaScript deferred to the end of the call. An
     /// exception is an uncaught error.
-    pub(super) fn call(&self) {
+    pub(crate) fn call(&self) {
         if self.ended.get() {
             return;
         }

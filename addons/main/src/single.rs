@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster2_rs::embedder::Mailbox;
+use cluster2_rs::error::ClusterError;
+use cluster2_rs::health::HealthChecker;
+use cluster2_rs::log;
+use cluster2_rs::os::node_listener;
+use cluster2_rs::single::Single;
+use cluster2_worker_addon::convert::{fail, parse, print};
+use cluster2_worker_addon::health::NativeHealthCheck;
+use cluster2_worker_addon::shared_memory;
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
-use super::convert::{fail, parse, print};
-use super::embedder::{self, AddonEmbedder, WeakWake};
-use super::health::NativeHealthCheck;
-use super::shared_memory;
-use crate::embedder::Mailbox;
-use crate::error::ClusterError;
-use crate::health::HealthChecker;
-use crate::log;
-use crate::os::{node_listener, uv};
-use crate::single::Single;
+use crate::embedder::{self, AddonEmbedder, WeakWake};
 
 /// This process, serving alone.
 #[napi]
@@ -55,12 +55,8 @@ impl NativeSingle {
 
     /// Returns the health check; see `NativeHealthCheck::new`.
     #[napi]
-    pub fn health_check(
-        &self,
-        config: String,
-        endpoint: String,
-    ) -> napi::Result<NativeHealthCheck> {
-        NativeHealthCheck::new(&config, &endpoint, self.single.header())
+    pub fn health_check(&self, config: String) -> napi::Result<NativeHealthCheck> {
+        NativeHealthCheck::new(&config, self.single.header())
     }
 
     /// The last health check found this problem, or none.
@@ -99,8 +95,8 @@ impl NativeSingle {
     /// itself; a single process may be a thread, whose event loop ends before the process does.
     #[napi]
     pub fn beat(&mut self, env: &Env, interval: u32) -> napi::Result<()> {
-        let idle = uv::idle_time(env.get_uv_event_loop()?.cast());
-        self.single.beat(Duration::from_millis(u64::from(interval)), idle);
+        let event_loop = env.get_uv_event_loop()?.cast();
+        self.single.beat(Duration::from_millis(u64::from(interval)), event_loop);
         Ok(())
     }
 

@@ -1,9 +1,8 @@
 //! The terminal of a master in JavaScript: whether a SIGHUP means that it is gone.
 
+use cluster2_rs::os::terminal::{self, Terminal};
+use cluster2_worker_addon::convert::misuse;
 use napi_derive::napi;
-
-use super::convert::misuse;
-use crate::os::terminal::{self, Terminal};
 
 /// This process's terminal, if it has one.
 #[napi]

@@ -1,17 +1,11 @@
 //! The health check for JavaScript, which answers it on the app's port.
 
-use std::sync::Arc;
-
-use napi::bindgen_prelude::Object;
-use napi::{Env, JsDeferred};
+use cluster2_rs::config::EcvOptions;
+use cluster2_rs::health::{Client, HealthAnswer, HealthCheck, Route, SwitchRequest};
+use cluster2_rs::os::scoreboard::Header;
 use napi_derive::napi;
-use serde_json::json;
 
-use super::convert::{misuse, parse};
-use crate::config;
-use crate::health::{Client, HealthAnswer, HealthCheck, Route, SwitchRequest};
-use crate::os::scoreboard::Header;
-use crate::os::thread;
+use crate::convert::parse;
 
 /// What a request is for.
 #[napi(js_name = "Route")]
@@ -29,17 +23,14 @@ pub enum NativeRoute {
 /// The health check of this process's app.
 #[napi]
 pub struct NativeHealthCheck {
-    check: Arc<HealthCheck>,
+    check: HealthCheck,
 }
 
 impl NativeHealthCheck {
-    /// `config` is the option `ecv` of the normalised options, `endpoint` an `Endpoint` of
-    /// `src/protocol/endpoint.rs`, both as JSON.
-    pub fn new(config: &str, endpoint: &str, header: Header) -> napi::Result<Self> {
-        let config: config::EcvOptions = parse(config)?;
-        let check = HealthCheck::new(&config, header);
-        check.set_app(parse(endpoint)?);
-        Ok(Self { check: Arc::new(check) })
+    /// `config` is the option `ecv` of the normalised options, as JSON.
+    pub fn new(config: &str, header: Header) -> napi::Result<Self> {
+        let config: EcvOptions = parse(config)?;
+        Ok(Self { check: HealthCheck::new(&config, header) })
     }
 }
 
@@ -99,24 +90,6 @@ impl NativeHealthCheck {
     #[napi]
     pub fn answer(&self, ip: String, port: String, problem: Option<String>) -> NativeHealthAnswer {
         self.check.answer(&ip, &port, problem.as_deref()).into()
-    }
-
-    /// Probes the monitor URI. Resolves to JSON: `{"problem"}`, or
-    /// `{"answered": {"status", "headers", "body"} | null}`.
-    #[napi(ts_return_type = "Promise<string>")]
-    pub fn probe<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        let (deferred, promise): (JsDeferred<String, _>, _) = env.create_deferred()?;
-        let check = Arc::clone(&self.check);
-        // On a thread of its own, so that an app that keeps libuv's pool busy stays healthy.
-        let run = move || {
-            let result = match check.probe_blocking() {
-                Ok(answered) => json!({ "answered": answered }),
-                Err(problem) => json!({ "problem": problem }),
-            };
-            deferred.resolve(move |_| Ok(result.to_string()));
-        };
-        thread::start("cluster2-probe", run).map_err(misuse)?;
-        Ok(promise)
     }
 
     /// Switches for all processes of the cluster at once, if the client may. `client` is its

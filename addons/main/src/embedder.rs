@@ -6,24 +6,23 @@
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
+use cluster2_rs::embedder::{Embedder, MasterEvent};
+use cluster2_rs::embedder::{Item, Mailbox};
+use cluster2_rs::os;
+use cluster2_rs::quota::Share;
+use cluster2_worker_addon::convert::print;
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::convert::print;
-use crate::embedder::{Embedder, MasterEvent};
-use crate::embedder::{Item, Mailbox};
-use crate::os;
-use crate::quota::Share;
-
 /// Wakes JavaScript, and keeps the event loop alive while it is held.
-pub(super) type StrongWake = ThreadsafeFunction<(), (), (), Status, false>;
+pub(crate) type StrongWake = ThreadsafeFunction<(), (), (), Status, false>;
 /// Wakes JavaScript, and does not keep the event loop alive.
-pub(super) type WeakWake = ThreadsafeFunction<(), (), (), Status, false, true>;
+pub(crate) type WeakWake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 /// A function of JavaScript that is called when there are events to take.
-pub(super) trait Wake: Send + Sync + 'static {
+pub(crate) trait Wake: Send + Sync + 'static {
     /// Calls it soon.
     fn wake(&self);
 }
@@ -39,14 +38,14 @@ impl<const WEAK: bool> Wake for ThreadsafeFunction<(), (), (), Status, false, WE
 }
 
 /// The embedder that JavaScript is.
-pub(super) struct AddonEmbedder<W> {
+pub(crate) struct AddonEmbedder<W> {
     wake: W,
     mailbox: Arc<Mailbox>,
 }
 
 impl<W: Wake> AddonEmbedder<W> {
     /// Returns an embedder, and the mailbox from which JavaScript takes.
-    pub(super) fn new(wake: W) -> (Arc<Self>, Arc<Mailbox>) {
+    pub(crate) fn new(wake: W) -> (Arc<Self>, Arc<Mailbox>) {
         let mailbox = Arc::<Mailbox>::default();
         (Arc::new(Self { wake, mailbox: Arc::clone(&mailbox) }), mailbox)
     }
@@ -79,7 +78,7 @@ impl<W: Wake> Embedder for AddonEmbedder<W> {
 
 /// Takes the next events, as a JSON array. `None`: there are none, and JavaScript is woken when
 /// there are.
-pub(super) fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
+pub(crate) fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
     let Some(batch) = mailbox.take(os::now()) else { return Ok(None) };
     let events = batch.into_iter().map(|item| match item {
         Item::Event(told) => Event::MasterEvent(told),

@@ -1,8 +1,7 @@
 //! What a change of masters needs of the process itself.
 
+use cluster2_rs::os::{handover, holder};
 use napi_derive::napi;
-
-use crate::os::{handover, holder};
 
 /// In a process that another master started to take over: takes what it inherited. Does nothing in
 /// any other process.

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
+use cluster2_rs::protocol::control::Command;
+use cluster2_rs::remote;
+use cluster2_worker_addon::convert::{fail, parse, print};
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;
-
-use super::convert::{fail, parse, print};
-use crate::protocol::control::Command;
-use crate::remote;
 
 /// One command under way.
 pub struct AskTask {

@@ -4,24 +4,23 @@
 
 #![expect(unsafe_code, reason = "Node-API cannot know how long the memory stays mapped")]
 
+use cluster2_rs::os::scoreboard::{Header, ROW_BYTES, Row};
+use cluster2_rs::os::seize::{TABLE_BYTES, Table};
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 
-use crate::os::scoreboard::{Header, ROW_BYTES, Row};
-use crate::os::seize::{TABLE_BYTES, Table};
-
 /// Returns a row.
-pub(super) fn row<'env>(env: &'env Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
+pub fn row<'env>(env: &'env Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
     shared(env, row.address(), ROW_BYTES, row.clone())
 }
 
 /// Returns the header.
-pub(super) fn header<'env>(env: &'env Env, header: &Header) -> napi::Result<ArrayBuffer<'env>> {
+pub fn header<'env>(env: &'env Env, header: &Header) -> napi::Result<ArrayBuffer<'env>> {
     shared(env, header.address(), ROW_BYTES, header.clone())
 }
 
 /// Returns what is known of a worker's connections.
-pub(super) fn idle_marks<'env>(
+pub(crate) fn idle_marks<'env>(
     env: &'env Env,
     marks: &'static Table,
 ) -> napi::Result<ArrayBuffer<'env>> {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use cluster2_rs::config::{self, Config};
+use cluster2_rs::error::ErrorCode;
+use cluster2_rs::os::address;
 use napi_derive::napi;
 
-use super::convert::{fail, parse, print};
-use crate::config::{self, Config};
-use crate::error::ErrorCode;
-use crate::os::address;
+use crate::convert::{fail, parse, print};
 
 /// What stands before the name of a socket that the service manager passed, in place of a path.
 #[napi]

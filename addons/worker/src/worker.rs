@@ -3,19 +3,19 @@
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
+use cluster2_rs::log;
+use cluster2_rs::os::scoreboard::Field;
+use cluster2_rs::protocol::{Order, Origin, Past};
+use cluster2_rs::worker::{MasterLink, WorkerSignal, disable_execution, enable_execution};
+use cluster2_rs::worker_logs;
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Buffer, Function, Uint32Array};
 use napi_derive::napi;
 
-use super::callback::Callback;
-use super::convert::{fail, parse, print};
-use super::health::NativeHealthCheck;
-use super::shared_memory;
-use crate::log;
-use crate::master::reopen_log_files;
-use crate::os::scoreboard::Field;
-use crate::protocol::{Order, Origin, Past};
-use crate::worker::{MasterLink, WorkerSignal, disable_execution, enable_execution};
+use crate::callback::Callback;
+use crate::convert::{fail, parse, print};
+use crate::health::NativeHealthCheck;
+use crate::shared_memory;
 
 /// What `take` returns in place of a number of connections.
 #[napi]
@@ -220,7 +220,7 @@ impl NativeWorker {
     /// Opens the log files of `slot` in the directory `logs` again, as standard output and error.
     #[napi]
     pub fn reopen_logs(logs: String, slot: u32) -> napi::Result<()> {
-        reopen_log_files(logs.as_ref(), slot).map_err(fail)
+        worker_logs::reopen(logs.as_ref(), slot).map_err(fail)
     }
 
     /// Returns the scoreboard's header, as the shared memory itself. Its first two numbers: when
@@ -239,12 +239,8 @@ impl NativeWorker {
 
     /// Returns the health check; see `NativeHealthCheck::new`.
     #[napi]
-    pub fn health_check(
-        &self,
-        config: String,
-        endpoint: String,
-    ) -> napi::Result<NativeHealthCheck> {
-        NativeHealthCheck::new(&config, &endpoint, self.link.header().clone())
+    pub fn health_check(&self, config: String) -> napi::Result<NativeHealthCheck> {
+        NativeHealthCheck::new(&config, self.link.header().clone())
     }
 
     /// Returns the names of the row's numbers, in order.

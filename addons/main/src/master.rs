@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use cluster2_rs::embedder::Mailbox;
+use cluster2_rs::error::Result;
+use cluster2_rs::log;
+use cluster2_rs::master::{Master, Signal};
+use cluster2_rs::protocol::control::{Command, seal};
+use cluster2_worker_addon::convert::{fail, misuse, parse, print};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 
-use super::convert::{fail, misuse, parse, print};
-use super::embedder::{self, AddonEmbedder, StrongWake};
-use crate::embedder::Mailbox;
-use crate::error::Result;
-use crate::log;
-use crate::master::{Master, Signal};
-use crate::protocol::control::{Command, seal};
+use crate::embedder::{self, AddonEmbedder, StrongWake};
 
 /// A running cluster.
 #[napi]
