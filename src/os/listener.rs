@@ -139,17 +139,22 @@ impl Listener {
         Ok(adopted)
     }
 
-    /// Sets whether another master has it too. Of a unix socket that has become this master's, the
-    /// file becomes so as well.
+    /// Sets whether another master has it too. Once that is gone, a TCP socket lets new clients in,
+    /// even if the other one refused them, and the file of a unix socket is this master's.
     pub fn set_lent(&mut self, lent: bool) {
-        self.lent = lent;
-        if let Address::Unix(path) = &self.address
-            && !lent
-            && !self.inherited
-            && self.file.is_none()
-            && !path::is_abstract(path)
-        {
-            self.file = SocketFile::of(path).ok();
+        let was_lent = std::mem::replace(&mut self.lent, lent);
+        if lent || self.inherited {
+            return;
+        }
+        match &self.address {
+            Address::Tcp { .. } if was_lent => {
+                // It fails where there is no filter.
+                let _ = self.socket.detach_filter();
+            }
+            Address::Unix(path) if self.file.is_none() && !path::is_abstract(path) => {
+                self.file = SocketFile::of(path).ok();
+            }
+            Address::Tcp { .. } | Address::Unix(_) => {}
         }
     }
 

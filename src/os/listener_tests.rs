@@ -157,3 +157,21 @@ fn a_stale_unix_socket_is_replaced_and_a_living_one_or_a_file_is_not() {
     std::fs::write(&path, "a file").unwrap();
     assert_eq!(Listener::bind(&address, 8).unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
+
+#[test]
+fn a_socket_that_was_lent_lets_clients_in_again_although_the_other_master_refused_them() {
+    let mut listener = Listener::bind(&local(0), 8).unwrap();
+    let address = bound(&listener);
+    listener.set_lent(true);
+    let copy = listener.as_fd().try_clone_to_owned().unwrap();
+    let mut other = Listener::adopt(copy, false, 8).unwrap();
+    other.set_lent(false);
+    other.refuse_new().unwrap();
+    let soon = Duration::from_millis(200);
+    assert!(TcpStream::connect_timeout(&address, soon).is_err());
+    // It was killed: it closes nothing.
+    std::mem::forget(other);
+    listener.set_lent(false);
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).unwrap();
+    assert!(listener.accept().is_ok());
+}

@@ -65,11 +65,18 @@ impl ListenerSet {
         if !alone {
             return;
         }
+        self.take_back();
+    }
+
+    /// From now on no other master has the sockets. What that one did to them is undone, and what
+    /// this one would have done meanwhile is done.
+    fn take_back(&mut self) {
         self.lent = false;
         let admits = self.is_admitting();
         for entry in self.entries.values_mut() {
+            entry.is_left = false;
             entry.listener.set_lent(false);
-            if !admits {
+            if !admits || entry.is_closing() {
                 entry.refuse_new();
             }
         }
@@ -80,11 +87,11 @@ impl ListenerSet {
 impl ListenerSet {
     /// Sets whether another master has all sockets too.
     pub(in crate::dispatcher) fn lend(&mut self, lent: bool) {
-        self.lent = lent;
-        for entry in self.entries.values_mut() {
-            entry.listener.set_lent(lent);
-            entry.is_left &= lent;
+        if !lent {
+            return self.take_back();
         }
+        self.lent = true;
+        self.entries.values_mut().for_each(|entry| entry.listener.set_lent(true));
     }
 
     /// Returns copies of all sockets that admit.

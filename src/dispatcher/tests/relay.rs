@@ -117,3 +117,13 @@ fn a_listener_that_the_heir_does_not_serve_closes() {
     pair.old.ask(Request::Drain(WorkerId(1)));
     assert_eq!(pair.old_worker.orders(), [drain(&[LISTENER])], "its connections are kept");
 }
+
+#[test]
+fn a_predecessor_that_closes_still_refuses_new_clients_once_its_heir_is_gone() {
+    let mut pair = Pair::new();
+    let (done, _closed) = oneshot::channel();
+    pair.old.ask(Request::StopAdmitting(done));
+    pair.old.ask(Request::Lend(false));
+    let address = ([127, 0, 0, 1], pair.old.port()).into();
+    assert!(TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err());
+}
