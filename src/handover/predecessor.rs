@@ -197,7 +197,9 @@ impl Predecessor {
                 self.call_off(reason, now);
             }
             // Its end would not be seen, and nobody would signal it.
-            (FromHeir::Hello { pid, .. }, State::Starting { .. }) if pid != self.heir => {
+            (FromHeir::Hello { pid: pid @ 1.., .. }, State::Starting { .. })
+                if pid != self.heir =>
+            {
                 let reason = format!(
                     "the new master is process {pid}, behind process {} that was started: a script \
                      has to start it with exec",

@@ -22,6 +22,10 @@ pub(crate) const MOST: usize = 4_096;
 /// Characters of a reason that one master gives the other.
 const MAX_TEXT: usize = 2_000;
 
+fn assumed() -> bool {
+    true
+}
+
 /// From the predecessor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -76,7 +80,7 @@ pub(crate) enum FromHeir {
         protocol: u32,
         /// Its version of cluster2-rs.
         version: String,
-        /// Its process.
+        /// Its process. 0: the first builds did not say it.
         #[serde(default)]
         pid: u32,
     },
@@ -102,8 +106,9 @@ pub(crate) enum FromHeir {
         /// Whether it has the monitor's socket too.
         #[serde(default)]
         monitor: bool,
-        /// Whether it has the control socket too. If not, its directory is another one.
-        #[serde(default)]
+        /// Whether it has the control socket too. If not, its directory is another one. The first
+        /// builds did not say it, and nearly always had it.
+        #[serde(default = "assumed")]
         pids: bool,
     },
     /// The health check was switched.
@@ -280,6 +285,15 @@ mod tests {
             Some(ToHeir::Item(Item::Unknown))
         );
         assert_eq!(from_heir(br#"{"type":"sing"}"#), Some(FromHeir::Unknown));
+    }
+
+    #[test]
+    fn what_the_first_builds_did_not_say_means_what_it_meant_then() {
+        let hello = br#"{"type":"hello","protocol":1,"version":"0.1.0"}"#;
+        let expected = FromHeir::Hello { protocol: 1, version: "0.1.0".into(), pid: 0 };
+        assert_eq!(from_heir(hello), Some(expected));
+        let took_over = FromHeir::TookOver { monitor: true, pids: true };
+        assert_eq!(from_heir(br#"{"type":"tookOver","monitor":true}"#), Some(took_over));
     }
 
     #[test]
