@@ -785,6 +785,8 @@ declare namespace Cluster {
     target: number;
     /** Workers of the old master that are left, once the new one has taken over. */
     draining: number;
+    /** What may go wrong, if anything, until the new one takes over. */
+    warning: string | null;
   }
 
   /** The answer of `stack()`; `stuckFor` as in `status()`. */

@@ -82,7 +82,7 @@ function launch(words) {
   const variable = CLUSTER2_PORT?.startsWith('tcp://') ? undefined : CLUSTER2_PORT;
   const port = String(given.port ?? variable ?? file.port ?? '');
   const own = given.env ? Object.fromEntries(given.env.map(toPair)) : file.env;
-  const { CLUSTER2_PACKAGE: _ours, ...env } = process.env;
+  const { CLUSTER2_PACKAGE: _package, CLUSTER2_CALLED_AS: _path, ...env } = process.env;
   return {
     node: given.node ?? CLUSTER2_NODE ?? process.execPath,
     script,

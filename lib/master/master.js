@@ -122,6 +122,7 @@ class MasterRole {
       env: { ...process.env, ...env },
       cwd: cwd ? path.resolve(cwd) : null,
       command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+      commandFlags: process.execArgv.length,
       holder: addon.commandLine,
     };
     const options = JSON.stringify({ ...this.#config, ports });

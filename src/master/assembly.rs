@@ -18,11 +18,10 @@ use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::HealthChecker;
 use crate::monitor::{MonitorListener, UserApp};
-use crate::os;
-use crate::os::holder;
 use crate::os::origin::Origin;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
+use crate::os::{self, handover, holder};
 use crate::protocol::control::Command;
 use crate::quota::Quota;
 use crate::remote::{PidDirectory, Reply};
@@ -46,22 +45,27 @@ pub struct Master {
 
 impl Master {
     /// Claims the `pids` directory, binds the ports of app and monitor, and starts the cluster.
-    /// Everything that a user can get wrong fails here, before any worker is started.
+    /// Everything that a user can get wrong fails here, before any worker is started. `origin`: how
+    /// a master that takes over from this one is started.
     pub fn start(
         config: Config,
         launch: Launch,
         app: AppInfo,
+        origin: Origin,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self> {
         let mut notifier = Notifier::from_env()?;
-        let origin = Origin::read();
         if let Some(Err(error)) = launch.holder.as_ref().map(|path| holder::prepare(path.as_ref()))
         {
             tracing::debug!(%error, "this process cannot stay after an upgrade");
         }
         let mut bequest = Bequest::receive()?;
-        if let Some(bequest) = &bequest {
-            notifier.mute(bequest.inheritance.holder.is_some());
+        let holder = handover::holder();
+        if holder.is_some() {
+            notifier.set_held();
+        }
+        if bequest.is_some() {
+            notifier.mute();
         }
         let mut pids = claim(&config, bequest.as_mut())?;
         let mut prepare = || {
@@ -119,7 +123,6 @@ impl Master {
         let mut supervisor = Supervisor::new(config.no_workers, limits, fastrand::u64(..));
         let heirloom =
             bequest.map(|bequest| Heirloom::unpack(bequest, &mut supervisor, &dispatcher));
-        let (holder, heirloom) = heirloom.unzip();
         let parts = Parts {
             supervisor,
             dispatcher,
@@ -136,7 +139,7 @@ impl Master {
             user_app: Arc::clone(&user_app),
             notifier,
             origin,
-            holder: holder.flatten(),
+            holder,
         };
         let run = move || drop(runtime.block_on(task::run(parts, inbox, control, heirloom)));
         thread::start("cluster2-super", run)

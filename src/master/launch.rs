@@ -1,7 +1,7 @@
 //! How a worker's process is started: its program, arguments and environment.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 
@@ -41,6 +41,9 @@ pub struct Launch {
     /// counts.
     #[serde(default)]
     pub command: Vec<String>,
+    /// How many words after the program in `command` are Node's flags.
+    #[serde(default)]
+    pub command_flags: usize,
     /// The command line, which this process becomes once another master has taken over.
     #[serde(default)]
     pub holder: Option<String>,
@@ -51,6 +54,15 @@ impl Launch {
     pub(super) fn inspect_port(&self, row: usize) -> Option<u16> {
         let options = self.env.get("NODE_OPTIONS").map_or("", String::as_str);
         inspector::base_port(&self.flags, options).map(|base| inspector::port(base, row))
+    }
+
+    /// Whether the master, where it is a Node, has a debugger's port that was chosen by its command
+    /// or its environment.
+    pub(super) fn has_debug_port(&self, env: &BTreeMap<OsString, OsString>) -> bool {
+        let flags = self.command.get(1..=self.command_flags).unwrap_or_default();
+        let options = env.get(OsStr::new("NODE_OPTIONS")).and_then(|options| options.to_str());
+        let is_node = !self.command.is_empty();
+        is_node && inspector::base_port(flags, options.unwrap_or_default()).is_some()
     }
 
     /// The command that starts the worker `identity`.

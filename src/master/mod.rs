@@ -14,7 +14,8 @@
 //!
 //! `assembly` builds the parts. `inputs` and `commands` are what the task does with its messages,
 //! `actions` and `notices` what it does with the decisions of `supervision`, `status` what it
-//! shows. `upgrade` and `takeover` are the two sides of a change of masters.
+//! shows. `upgrade` and `takeover` are the two sides of a change of masters; the first one
+//! goes on in `upgrade_course` and `upgrade_actions`.
 
 mod actions;
 mod app_listeners;
@@ -25,6 +26,7 @@ mod execution_results;
 mod executions;
 mod exit_watch;
 mod handover_link;
+mod heir_command;
 mod heir_process;
 mod inbox;
 mod inputs;
@@ -43,6 +45,8 @@ mod takeover_state;
 mod task;
 mod trial;
 mod upgrade;
+mod upgrade_actions;
+mod upgrade_course;
 mod upgrade_state;
 mod worker_handle;
 

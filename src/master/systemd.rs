@@ -158,10 +158,14 @@ impl Notifier {
         self.socket.is_some()
     }
 
-    /// Sends nothing until [`Self::take_over`]: another master is the main process. `is_held`: a
-    /// holder is, now and later.
-    pub(super) fn mute(&mut self, is_held: bool) {
-        (self.is_muted, self.is_held) = (true, is_held);
+    /// Sends nothing until [`Self::take_over`]: another master is the main process.
+    pub(super) fn mute(&mut self) {
+        self.is_muted = true;
+    }
+
+    /// A holder is the main process, now and later.
+    pub(super) fn set_held(&mut self) {
+        self.is_held = true;
     }
 
     /// Another master serves. This one is still the main process: its end would be that of the

@@ -215,6 +215,7 @@ impl Task {
             ready: 0,
             target: 0,
             draining: takeover.draining,
+            warning: None,
         })
     }
 

@@ -34,17 +34,16 @@ pub(super) struct Heirloom {
 }
 
 impl Heirloom {
-    /// Gives `supervisor` and `dispatcher` what is for them. Returns also where the holder is told
-    /// who is master.
+    /// Gives `supervisor` and `dispatcher` what is for them.
     pub(super) fn unpack(
         bequest: Bequest,
         supervisor: &mut Supervisor,
         dispatcher: &Dispatcher,
-    ) -> (Option<Channel>, Self) {
+    ) -> Self {
         let Bequest { inheritance, legacy, .. } = bequest;
-        let Inheritance { messages, connections, holder, .. } = inheritance;
+        let Inheritance { messages, connections, .. } = inheritance;
         supervisor.continue_from(legacy.last_id, &legacy.generations);
         dispatcher.send(Request::Relay { channel: connections, is_heir: true });
-        (holder, Self { messages, legacy })
+        Self { messages, legacy }
     }
 }

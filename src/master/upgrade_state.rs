@@ -20,6 +20,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// One upgrade.
 pub(super) struct Upgrade {
     pub(super) reply: Option<Reply>,
+    /// What may go wrong.
+    pub(super) warning: Option<String>,
     pub(super) stage: Stage,
 }
 

@@ -88,6 +88,7 @@ fn a_cluster_without_a_ready_worker_says_so_first_and_why() {
                 ready: 1,
                 target: 4,
                 draining: 0,
+                warning: None,
             });
             status.master.reload = Some(ReloadProgress { replaced: 1, total: 4, again: true });
         }

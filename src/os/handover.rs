@@ -19,8 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
@@ -32,8 +31,12 @@ use super::descriptors::by_number;
 use super::process;
 use super::spawn::{Child, keep_from_children};
 
-/// The variable that makes a process an heir.
+/// The variable that says what a process inherits from the master before it.
 pub const VARIABLE: &str = "CLUSTER2_HEIR";
+/// Its value in an heir.
+const IS_HEIR: &str = "1";
+/// Its value in a master that has started again in its process, below a holder.
+const IS_HELD: &str = "held";
 const MESSAGES: RawFd = 3;
 const CONNECTIONS: RawFd = 4;
 const ERRORS: RawFd = 5;
@@ -91,7 +94,12 @@ pub fn start(
     keep_from_children();
     let (program, args) = command.args.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut starting = Command::new(program);
-    starting.args(args).env_clear().envs(&command.env).env(VARIABLE, "1").current_dir(&command.cwd);
+    starting
+        .args(args)
+        .env_clear()
+        .envs(&command.env)
+        .env(VARIABLE, IS_HEIR)
+        .current_dir(&command.cwd);
     starting.stderr(Stdio::from(errors));
     let moves: Vec<_> = sources.iter().map(|(target, fd)| (fd.as_raw_fd(), *target)).collect();
     let place = move || {
@@ -176,41 +184,74 @@ pub struct Inheritance {
     pub messages: Channel,
     /// The heir's end for connections.
     pub connections: Channel,
-    /// Where to tell the holder of the first master's pid who is master.
-    pub holder: Option<Channel>,
     /// What standard error becomes.
     errors: Option<OwnedFd>,
 }
 
 static INHERITANCE: Mutex<Option<Inheritance>> = Mutex::new(None);
+/// Where to tell the holder of the first master's pid who is master.
+static HELD_BY: OnceLock<Channel> = OnceLock::new();
 
-/// Takes over the descriptors of an heir, close-on-exec, and keeps them for [`claim`]. Does nothing
-/// in any other process. Only the first call in a process may do something.
+/// Takes over the descriptors of an heir, close-on-exec, and keeps them for [`claim`] and
+/// [`holder`]. Does nothing in any other process. Only the first call in a process may do something.
 pub fn receive() {
-    if env::var_os(VARIABLE).is_none_or(|value| value != "1") {
+    let mut place = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
+    if place.is_some() || HELD_BY.get().is_some() {
         return;
     }
-    let mut place = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
-    if place.is_none() {
+    let inherits = env::var_os(VARIABLE).unwrap_or_default();
+    if inherits == IS_HEIR {
         *place = inherit();
+    }
+    if (place.is_some() || inherits == IS_HELD)
+        && let Some(holder) = is_ours(HOLDER).and_then(|()| take(HOLDER))
+    {
+        let _ = HELD_BY.set(Channel::from(holder));
     }
 }
 
 fn inherit() -> Option<Inheritance> {
-    let is_ours = |fd| {
-        let fd = by_number(fd).ok()?;
-        let kind = rustix::net::sockopt::socket_type(fd).ok()?;
-        let peer = rustix::net::sockopt::socket_peercred(fd).ok()?;
-        (kind == SocketType::SEQPACKET && peer.uid == rustix::process::getuid()).then_some(())
-    };
     is_ours(MESSAGES)?;
     is_ours(CONNECTIONS)?;
     Some(Inheritance {
         messages: Channel::from(take(MESSAGES)?),
         connections: Channel::from(take(CONNECTIONS)?),
         errors: take(ERRORS),
-        holder: is_ours(HOLDER).and_then(|()| take(HOLDER)).map(Channel::from),
     })
+}
+
+/// Whether a descriptor is one end of a channel that this user has made.
+fn is_ours(fd: RawFd) -> Option<()> {
+    let fd = by_number(fd).ok()?;
+    let kind = rustix::net::sockopt::socket_type(fd).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(fd).ok()?;
+    (kind == SocketType::SEQPACKET && peer.uid == rustix::process::geteuid()).then_some(())
+}
+
+/// Returns a channel to the holder of the first master's pid, if this master is below one.
+pub fn holder() -> Option<Channel> {
+    let copy = HELD_BY.get()?.as_fd().try_clone_to_owned();
+    copy.map(Channel::from)
+        .inspect_err(|error| tracing::error!(%error, "the holder will not learn who is master"))
+        .ok()
+}
+
+/// Has `command`, by which this process becomes another program, stay below the same holder.
+pub fn stay_held(command: &mut Command) {
+    command.env_remove(VARIABLE);
+    let Some(holder) = HELD_BY.get() else { return };
+    let source = holder.as_fd().as_raw_fd();
+    let place = move || {
+        // SAFETY: no memory is passed. Nothing of this process uses its descriptors any more.
+        if unsafe { libc::dup2(source, HOLDER) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Where it had that number already, it is still closed on exec.
+        Ok(rustix::io::fcntl_setfd(by_number(HOLDER)?, FdFlags::empty())?)
+    };
+    command.env(VARIABLE, IS_HELD);
+    // SAFETY: it only makes system calls, and allocates nothing.
+    unsafe { command.pre_exec(place) };
 }
 
 fn take(fd: RawFd) -> Option<OwnedFd> {

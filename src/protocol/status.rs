@@ -202,7 +202,7 @@ pub struct ReloadProgress {
 }
 
 /// An upgrade under way.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct UpgradeStatus {
     /// The other master's process id.
     pub pid: u32,
@@ -214,12 +214,14 @@ pub struct UpgradeStatus {
     pub target: u32,
     /// Workers of the old master that are left, once the new one has taken over.
     pub draining: u32,
+    /// What may go wrong, if anything, until the new one takes over.
+    pub warning: Option<String>,
 }
 
 impl UpgradeStatus {
     /// Describes how far it is.
     pub fn describe(&self) -> String {
-        let Self { pid, state, ready, target, draining } = self;
+        let Self { pid, state, ready, target, draining, .. } = self;
         match *state {
             "starting" => format!("master {pid} starts, {ready} of {target} workers are ready"),
             "draining" => format!("master {pid} drains, {draining} workers are left"),

@@ -186,9 +186,14 @@ impl PidDirectory {
         }
         if !present.lock || !present.master_pid {
             // We hold the lock, so a file that is there belongs to no other master.
-            let removed = self.directory.remove(MASTER_PID);
-            removed.map_err(unwritable(&self.directory.path(MASTER_PID)))?;
-            self.write_master_pid()?;
+            match self.directory.remove(MASTER_PID) {
+                // After `setuid` it names the master before this one. Commands go by the lock.
+                Err(error) if present.lock && error.kind() == io::ErrorKind::PermissionDenied => {}
+                removed => {
+                    removed.map_err(unwritable(&self.directory.path(MASTER_PID)))?;
+                    self.write_master_pid()?;
+                }
+            }
         }
         if self.control_socket.is_some() && present.control_socket == self.control_socket {
             Ok(None)

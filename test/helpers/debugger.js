@@ -32,4 +32,18 @@ async function goOn(port) {
   socket.close();
 }
 
-module.exports = { goOn };
+/** Returns the pid of the process whose debugger listens on `port`, or `undefined` if none does. */
+async function pidOn(port) {
+  const target = await targetOn(port);
+  if (!target) return undefined;
+  const socket = new WebSocket(target.webSocketDebuggerUrl);
+  await within('the debugger is open', new Promise((resolve) => socket.once('open', resolve)));
+  const answered = new Promise((resolve) => socket.once('message', resolve));
+  const params = { expression: 'process.pid' };
+  socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params }));
+  const { result } = JSON.parse(await within('the debugger answers', answered)).result;
+  socket.close();
+  return result.value;
+}
+
+module.exports = { goOn, pidOn };

@@ -4,11 +4,14 @@
 
 const assert = require('node:assert');
 const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
 const { promisify } = require('node:util');
 const { request } = require('../helpers/client');
-const { CLI } = require('../helpers/cluster');
+const { CLI, canContain } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { change, startServer } = require('../helpers/hammered');
-const { endAll, masterOf } = require('../helpers/upgrades');
+const { endAll, masterOf, told } = require('../helpers/upgrades');
 
 const run = promisify(execFile);
 
@@ -41,6 +44,24 @@ describe('cluster2 upgrade', function () {
     assert.match(stderr, new RegExp(`master ${masterOf(script)} took over; 1 worker of the old`));
     assert.strictEqual((await slow).status, 200);
     await endAll(script);
+  });
+
+  it('warns if there is hardly memory for twice the workers', async function () {
+    if (!canContain()) return this.skip();
+    const folder = emptyFolder();
+    const MEMINFO = path.join(folder, 'meminfo');
+    fs.writeFileSync(MEMINFO, 'MemTotal: 9000000 kB\nMemAvailable: 20480 kB\n');
+    const mount = 'mount --bind "$MEMINFO" /proc/meminfo && exec "$0" "$@"';
+    const script = await startServer({
+      env: { MEMINFO }, through: ['unshare', '--mount', 'sh', '-c', mount],
+    });
+    const { code, stderr } = await command(script);
+    assert.strictEqual(code, 0, 'it is done all the same');
+    const warning = /until the old workers have drained, .* take \d+ MB, and 20 MB are available/;
+    assert.match(stderr, warning);
+    assert.match(told(script, 'warning')[0][0].message, warning);
+    await endAll(script);
+    removeFolders();
   });
 
   it('ends with 1, the reason and the last lines, if that fails', async () => {

@@ -8,8 +8,9 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
+const { cluster2 } = require('../helpers/cli');
 const { request } = require('../helpers/client');
-const { canContain, childrenOf, isAlive } = require('../helpers/cluster');
+const { Script, canContain, childrenOf, isAlive } = require('../helpers/cluster');
 const { callInMaster, startServer, versionOf } = require('../helpers/hammered');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { freePort } = require('../helpers/ports');
@@ -20,11 +21,13 @@ const { until } = require('../helpers/wait');
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
 const LISTENER = path.join(__dirname, '..', 'helpers', 'notify.pl');
 
-/** Resident memory of a process without what it shares with files, bytes. */
+/** All resident memory of a process, bytes. */
 function memoryOf(pid) {
   const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-  return 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(status)[1]);
+  return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)[1]);
 }
+
+const nameOf = (pid) => fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 
 const commandOf = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
 
@@ -44,11 +47,16 @@ describe('the pid of the first master', function () {
     const script = await startServer();
     const heir = await upgrade(script);
     await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
-    assert.ok(memoryOf(script.pid) < 2 << 20, `${memoryOf(script.pid)} bytes`);
+    const isSmall = () => memoryOf(script.pid) < 2 << 20;
+    await until('it has less than 2 MB', isSmall).catch((error) => {
+      throw new Error(`${error.message}: ${memoryOf(script.pid)} bytes`);
+    });
+    assert.strictEqual(nameOf(script.pid), 'cluster2');
     assert.deepStrictEqual(childrenOf(script.pid), [heir]);
     script.kill('SIGHUP');
     await script.until('the present master reloads', () =>
       script.output.includes('"event":["reload",{"replaced":2}]'));
+    await until('it has less than 2 MB again', isSmall);
     process.kill(heir, 'SIGKILL');
     // As a shell shows it: 128 and the number of the signal.
     assert.deepStrictEqual(await script.ended(), { code: 137, signal: null });
@@ -197,6 +205,20 @@ describe('the pid of the first master', function () {
     assert.strictEqual((await slow).status, 200);
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     await upgraded;
+  });
+
+  it('is kept by the same process after a restart of the present master', async () => {
+    const script = new Script('plain.js', { port: await freePort(), cli: ['--mon-port', 'off'] });
+    await script.ready();
+    const second = await upgrade(script);
+    await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
+    const { status, stderr } = cluster2(script.cwd, 'restart');
+    assert.strictEqual(status, 0, stderr);
+    assert.strictEqual(masterOf(script), second);
+    const third = await upgrade(script);
+    await until('only the third one is left', () => String(childrenOf(script.pid)) === `${third}`);
+    assert.ok(!isAlive(second), 'there is no second program');
+    await endAll(script);
   });
 
   it('is kept by one process, however often another master takes over', async () => {

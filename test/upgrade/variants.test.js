@@ -10,6 +10,7 @@ const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
 const { CLI, Script, childrenOf } = require('../helpers/cluster');
+const { pidOn } = require('../helpers/debugger');
 const hammer = require('../helpers/hammer');
 const { change, startServer, versionOf } = require('../helpers/hammered');
 const { NODE } = require('../helpers/node');
@@ -154,6 +155,26 @@ describe('an upgrade to something else', function () {
     await script.ended();
     fs.rmSync(folder, { recursive: true });
   });
+
+  for (const place of ['its command', 'NODE_OPTIONS']) {
+    it(`has another debug port where ${place} names one`, async () => {
+      const flag = `--inspect=127.0.0.1:${await freePort()}`;
+      const isInCommand = place === 'its command';
+      const script = await startServer({
+        ...(isInCommand ? { execArgv: [flag] } : { env: { NODE_OPTIONS: flag } }),
+      });
+      const ports = () =>
+        [...script.errors.matchAll(/ws:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port));
+      await underLoad([script.port], async () => {
+        for (let time = 1; time <= 2; time++) {
+          const master = await upgrade(script);
+          const isReached = async () => (await Promise.all(ports().map(pidOn))).includes(master);
+          await until('a debugger reaches it', isReached);
+        }
+      });
+      await endAll(script);
+    });
+  }
 
   it('keeps the health check switched off, and the monitor', async () => {
     const monPort = await freePort();

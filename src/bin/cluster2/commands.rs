@@ -209,6 +209,7 @@ impl Progress for ReloadProgress {
 struct UpgradeProgress {
     last: String,
     has_begun: bool,
+    has_warned: bool,
 }
 
 impl UpgradeProgress {
@@ -239,7 +240,9 @@ impl Progress for UpgradeProgress {
             return Vec::new();
         }
         self.last.clone_from(&line);
-        vec![line]
+        let warning = status["master"]["upgrade"]["warning"].as_str();
+        let warning = warning.filter(|_| !std::mem::replace(&mut self.has_warned, true));
+        warning.map(|text| format!("warning: {text}")).into_iter().chain([line]).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use cluster2_rs::os::holder;
+use cluster2_rs::os::{holder, holder_program};
 
 /// Runs it, if that is the command.
 pub fn run() -> Option<ExitCode> {
@@ -17,7 +17,7 @@ pub fn run() -> Option<ExitCode> {
     let (master, socket, pidfd) = (number(), number(), number());
     let master = master.and_then(|master| u32::try_from(master).ok());
     let held = match (master, socket, pidfd) {
-        (Some(master), Some(socket), Some(pidfd)) => holder::hold(master, socket, pidfd),
+        (Some(master), Some(socket), Some(pidfd)) => holder_program::hold(master, socket, pidfd),
         _ => return Some(ExitCode::from(2)),
     };
     Some(held.map_or(ExitCode::FAILURE, ExitCode::from))

@@ -12,6 +12,7 @@ use clap::ArgMatches;
 use cluster2_rs::config::{Config, Port, app_root};
 use cluster2_rs::master::{AppInfo, Launch};
 use cluster2_rs::os::handover::VARIABLE;
+use cluster2_rs::os::origin::CALLED_AS;
 
 use super::console::Console;
 use super::settings::{absolute, logical};
@@ -52,6 +53,7 @@ pub fn launch(
         cwd,
         plain: true,
         command: Vec::new(),
+        command_flags: 0,
         holder: Some("/proc/self/exe".to_owned()),
     };
     let root = app_root(script.parent().unwrap_or(&script));
@@ -156,8 +158,8 @@ fn preload() -> Result<PathBuf, Failed> {
 /// Returns the workers' environment: this process's without what is meant for this program, and the
 /// option `env`.
 fn environment(config: &Config, console: &Console) -> BTreeMap<String, String> {
-    let ours: Vec<String> =
-        flags::variables().chain([PACKAGE.to_owned(), VARIABLE.to_owned()]).collect();
+    let ours = [PACKAGE, CALLED_AS, VARIABLE].map(str::to_owned);
+    let ours: Vec<String> = flags::variables().chain(ours).collect();
     let inherited =
         env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours.as_str()));
     let mut variables = BTreeMap::new();

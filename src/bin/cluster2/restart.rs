@@ -11,13 +11,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, iter};
 
 use clap::ArgMatches;
-use cluster2_rs::os::handover::VARIABLE;
-use cluster2_rs::os::origin::working_directory_by_symlink;
+use cluster2_rs::os::handover;
+use cluster2_rs::os::origin::{CALLED_AS, Origin, working_directory_by_symlink};
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::remote;
+use serde_json::Value;
 
 use super::{Failed, commands, line, print, settings};
 
@@ -26,43 +27,46 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 /// Where `bin/cluster2` says which package it belongs to.
 const PACKAGE: &str = "CLUSTER2_PACKAGE";
 
-/// How this process was started. Where the working directory was reached by a symlink, paths below
-/// it lead through that: after a deploy, the symlink's new target is meant.
-pub struct Invocation {
-    program: PathBuf,
-    package: Option<PathBuf>,
-    directory: Option<PathBuf>,
+/// Returns how this process was started, for one that is started in the same way. Call it at the
+/// start. Where the working directory was reached by a symlink, paths below it lead through that:
+/// after a deploy, the symlink's new target is meant.
+pub fn origin() -> Origin {
+    let mut origin = Origin::read();
+    let real = env::current_dir().unwrap_or_default();
+    let by_symlink = |path: PathBuf| match path.strip_prefix(&real) {
+        Ok(below) => origin.cwd.join(below),
+        Err(_) => path,
+    };
+    let package = env::var_os(PACKAGE).map(|package| by_symlink(package.into()));
+    let program = called_as().or_else(|| env::current_exe().ok()).map(by_symlink);
+    origin.env.extend(package.map(|package| (PACKAGE.into(), package.into())));
+    let program = program.unwrap_or_default().into_os_string();
+    origin.args = iter::once(program).chain(env::args_os().skip(1)).collect();
+    origin
 }
 
-impl Invocation {
-    /// Reads it; to be called at the start.
-    pub fn now() -> Self {
-        let directory = working_directory_by_symlink();
-        let real = env::current_dir().unwrap_or_default();
-        let by_symlink = |path: PathBuf| match (&directory, path.strip_prefix(&real)) {
-            (Some(directory), Ok(below)) => directory.join(below),
-            _ => path,
-        };
-        Self {
-            program: by_symlink(env::current_exe().unwrap_or_default()),
-            package: env::var_os(PACKAGE).map(PathBuf::from).map(by_symlink),
-            directory,
-        }
-    }
+/// The path by which `bin/cluster2` was called, if it has become this process: other programs may
+/// have inherited the variable.
+fn called_as() -> Option<PathBuf> {
+    let called = PathBuf::from(env::var_os(CALLED_AS)?);
+    let package = PathBuf::from(env::var_os(PACKAGE)?);
+    (called.canonicalize().ok()? == package.join("bin/cluster2")).then_some(called)
+}
 
-    /// Becomes the same command again. Returns only if that fails.
-    pub fn start_again(self) -> Failed {
-        let mut command = Process::new(&self.program);
-        command.args(env::args_os().skip(1)).env_remove(VARIABLE);
-        if let Some(package) = self.package {
-            command.env(PACKAGE, package);
-        }
-        if let Some(directory) = self.directory {
-            command.env("PWD", &directory).current_dir(directory);
-        }
-        let error = command.exec();
-        Failed::start(format!("cannot start {} again: {error}", self.program.display()))
+/// Becomes the same command again. Returns only if that fails.
+pub fn start_again(Origin { args, env, .. }: Origin) -> Failed {
+    let Some((program, args)) = args.split_first() else {
+        return Failed::start("cannot start again");
+    };
+    let mut command = Process::new(program);
+    command.args(args).env_clear().envs(env);
+    // Otherwise it is there, even if the directory has no name any more.
+    if let Some(directory) = working_directory_by_symlink() {
+        command.current_dir(directory);
     }
+    handover::stay_held(&mut command);
+    let error = command.exec();
+    Failed::start(format!("cannot start {} again: {error}", program.display()))
 }
 
 /// Runs the command.
@@ -71,7 +75,7 @@ pub fn restart(matches: &ArgMatches) -> Result<(), Failed> {
     let status = commands::ask(&pids, &Command::Status)?;
     let pid = status["master"]["pid"].as_u64().unwrap_or_default();
     if status["running"] == true {
-        check(pid)?;
+        check(pid, &status)?;
         line::note(&format!("master {pid} finishes what it has, and starts again"));
     }
     commands::ask(&pids, &Command::Restart)?;
@@ -80,7 +84,7 @@ pub fn restart(matches: &ArgMatches) -> Result<(), Failed> {
 }
 
 /// Checks the command line of the running master, if it is this program.
-fn check(pid: u64) -> Result<(), Failed> {
+fn check(pid: u64, status: &Value) -> Result<(), Failed> {
     let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let list = |bytes: Vec<u8>| -> Vec<OsString> {
         let parts = bytes.split(|byte| *byte == 0).map(|part| OsString::from_vec(part.to_vec()));
@@ -97,8 +101,12 @@ fn check(pid: u64) -> Result<(), Failed> {
     });
     let variables: Vec<_> = variables.collect();
     let named = variables.iter().find(|(name, _)| name == "PWD").map(|(_, path)| path.clone());
-    let directory = named.filter(|path| Path::new(path).is_dir());
-    let directory = directory.unwrap_or_else(|| format!("/proc/{pid}/cwd"));
+    // After a deploy by a symlink, that of its start may be gone.
+    let link = format!("/proc/{pid}/cwd");
+    let is_gone = fs::read_link(&link).is_ok_and(|path| !path.exists());
+    let of_workers = status["master"]["directory"].as_str().filter(|_| is_gone);
+    let directory = named.or(of_workers.map(str::to_owned));
+    let directory = directory.filter(|path| Path::new(path).is_dir()).unwrap_or(link);
     let checked = Process::new(env::current_exe()?)
         .args(arguments.get(1..at).unwrap_or_default())
         .arg("check")

@@ -20,8 +20,7 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 use super::console::{Console, ConsoleEmbedder, Restart};
 use super::launch::launch;
 use super::line::Format;
-use super::restart::Invocation;
-use super::{Failed, hook, settings};
+use super::{Failed, hook, restart, settings};
 
 type Signals = SignalsInfo<WithOrigin>;
 
@@ -50,7 +49,7 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let terminal = Terminal::at_start();
-    let invocation = Invocation::now();
+    let origin = restart::origin();
     let file = settings::File::now(matches);
     let config = settings::read(matches)?;
     let (console, written) = Console::open(format).map_err(cannot)?;
@@ -63,12 +62,12 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
     let failure = Arc::default();
-    let restart = Restart::unless(restart_obstacle(&config));
+    let again = Restart::unless(restart_obstacle(&config));
     let embedder = ConsoleEmbedder::new(
         console.clone(),
         file,
         Arc::clone(&failure),
-        restart.clone(),
+        again.clone(),
         hook,
         move || handle.close(),
     );
@@ -76,7 +75,8 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
         |error: ClusterError| Failed::start(format!("{} ({})", error.message(), error.code()));
     let meanings = Meanings { terminal, writes_files: config.output == Output::Files };
     await_predecessor(&config, &mut signals, &console)?;
-    let master = Master::start(config, launch, app, Arc::new(embedder)).map_err(failed)?;
+    let master =
+        Master::start(config, launch, app, origin.clone(), Arc::new(embedder)).map_err(failed)?;
     console.note(greeting);
     let is_leaving = serve(&mut signals, meanings, &master, &console);
     drop(console);
@@ -92,8 +92,8 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
         return Err(Failed::new(format!("this process cannot stay: {error}")));
     }
     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if restart.is_asked() && failure.is_none() {
-        return Err(invocation.start_again());
+    if again.is_asked() && failure.is_none() {
+        return Err(restart::start_again(origin));
     }
     failure.map_or(Ok(()), |Failure { code, message }| {
         Err(Failed::start(format!("{message} ({code})")))
