@@ -30,6 +30,7 @@ const KILL_DEADLINE_MS = 5_000;
 const PEERS = {
   cluster2: { label: 'cluster2-rs', isOurs: true },
   'cluster2-retry': { label: 'cluster2-rs, retry', isOurs: true },
+  'cluster2-elastic': { label: 'cluster2-rs, maxWorkers', processes: 1, isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
@@ -41,7 +42,7 @@ const PEERS = {
 };
 
 /** The peers that serve with their default settings. */
-const OTHERS = ['cluster2-retry', 'pm2-graceful', 'bare'];
+const OTHERS = ['cluster2-retry', 'cluster2-elastic', 'pm2-graceful', 'bare'];
 const SERVERS = Object.keys(PEERS).filter((peer) => !OTHERS.includes(peer));
 /** Those of them with several workers. */
 const CLUSTERS = SERVERS.filter((peer) => peer !== 'single');

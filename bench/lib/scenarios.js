@@ -11,6 +11,7 @@ const SCENARIOS = {
   ...require('../scenarios/changes'),
   ...require('../scenarios/spread'),
   ...require('../scenarios/resources'),
+  ...require('../scenarios/elastic'),
 };
 
 const METRICS = Object.assign({}, ...Object.values(SCENARIOS).map(({ metrics }) => metrics));

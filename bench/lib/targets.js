@@ -67,6 +67,11 @@ const TARGETS = [
     'serverRss', '<=', 3, { to: 'single', how: 'difference' },
   ),
   target('processor of an idle cluster of 16 workers, %', 'idleCpu', '<=', 0.5),
+  target(
+    'a load that doubles, until there is another worker, s',
+    'elasticFollowed', '<=', 15, { of: 'cluster2-elastic' },
+  ),
+  target('requests lost meanwhile', 'elasticLost', '<=', 0, { of: 'cluster2-elastic' }),
   target("health checks ÷ the app's own hello", 'ecvToHello', '>=', 1),
 ];
 

@@ -6,6 +6,7 @@ const server = require('../app')();
 const cluster = new Cluster({
   port: Number(process.env.PORT),
   noWorkers: Number(process.env.WORKERS),
+  maxWorkers: process.env.MAX_WORKERS,
   pids: process.env.PIDS,
   monPort: 0,
   balance: process.env.BALANCE,
