@@ -87,12 +87,12 @@ declare class Cluster extends EventEmitter {
 
   /**
    * Changes the number of workers. Resolves at once to the number before and the new one: workers
-   * start and drain after that.
+   * start and drain after that. With `maxWorkers` it changes the least number, up to `maxWorkers`.
    * @param workers 1 to 1024
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID` if it is not a whole number
    *   above 0
    */
-  scale(workers: number): Promise<{ before: number; workers: number }>;
+  scale(workers: number): Promise<Cluster.Scaled>;
 
   /**
    * Takes the cluster out of the load balancers' rotation: the health check answers DISABLED.
@@ -292,6 +292,13 @@ declare namespace Cluster {
      * @default the number of processors that this process may use, limits of a container included
      */
     noWorkers?: Numeric | 'max' | null | undefined;
+    /**
+     * The most workers, `noWorkers` to 1024, or `'max'`: the number of processors. From `noWorkers`,
+     * which is 1 by default then, up to so many run, by how busy their event loops were over the last
+     * 10 s, and by how much memory is left.
+     * @default always `noWorkers`
+     */
+    maxWorkers?: Numeric | 'max' | null | undefined;
     /**
      * Directory of pid files and the control socket; made if missing. Relative to the working
      * directory.
@@ -631,8 +638,8 @@ declare namespace Cluster {
     /** ISO 8601. */
     time: string;
     type:
-      | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'stuck' | 'blocked'
-      | 'switch'
+      | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'scale' | 'stuck'
+      | 'blocked' | 'switch'
       | 'warning';
     level: 'info' | 'warn' | 'error';
     slot: number | null;
@@ -663,6 +670,8 @@ declare namespace Cluster {
       state: 'running' | 'leaving';
       /** How many workers there should be; 0 with `cluster: false`. */
       target: number;
+      /** How that number follows the work, with `maxWorkers`; `null` without. */
+      scaling: ScalingStatus | null;
       /**
        * Progress of a reload; `again`: another one follows, which was asked for meanwhile. `null`:
        * no reload runs.
@@ -717,6 +726,9 @@ declare namespace Cluster {
       deaths: { [reason in Death['reason']]?: number };
       reloads: number;
       reloadsFailed: number;
+      /** How often the number of workers grew, and fell. */
+      scaledUp: number;
+      scaledDown: number;
       /** Drains that ended, and how long they took together, milliseconds. */
       drains: { count: number; total: number };
     };
@@ -789,6 +801,32 @@ declare namespace Cluster {
     warning: string | null;
   }
 
+  /** How the number of workers follows their work (`maxWorkers`). */
+  export interface ScalingStatus {
+    /** The least workers: `noWorkers`, or what `scale()` has set. */
+    min: number;
+    /** The most workers: `maxWorkers`. */
+    max: number;
+    /**
+     * The part of the last 10 s in which the workers' event loops were not idle, on average, from 0
+     * to 1; `null`: no worker has been ready for so long.
+     */
+    utilization: number | null;
+    /** What keeps the number from growing although there is work for more; `null`: there is not. */
+    limitedBy: 'maxWorkers' | 'memory' | 'crashes' | null;
+  }
+
+  /**
+   * The answer of `scale()`: the number of workers, and before. With `maxWorkers` it is the least of
+   * them; there are `now` at present, and `max` at most.
+   */
+  export interface Scaled {
+    before: number;
+    workers: number;
+    now?: number;
+    max?: number;
+  }
+
   /** The answer of `stack()`; `stuckFor` as in `status()`. */
   export type WorkerExecution = Execution & { pid: number; stuckFor: number | null };
 
@@ -847,6 +885,16 @@ declare namespace Cluster {
     upgrade: [heir: { pid: number }];
     /** Master: this one has taken over from the master `pid`, of that version of cluster2-rs. */
     takeover: [former: { pid: number; version: string }];
+    /**
+     * Master: from now on there should be `to` workers. With `load`, their event loops were busy for
+     * the part `utilization` of the last 10 s (`maxWorkers`); with `command`, `scale()` was called.
+     */
+    scale: [change: {
+      from: number;
+      to: number;
+      reason: 'load' | 'command';
+      utilization: number | null;
+    }];
     /** Master: a worker passed a threshold, which `reason` names; its replacement is started. */
     recycle: [pid: number, cause: { reason: string }];
     /**

@@ -79,6 +79,7 @@ impl ClusterInfo {
             os: process::system_name(),
             state: if is_running { "running" } else { "leaving" },
             target,
+            scaling: None,
             reload: None,
             upgrade: None,
             listening,

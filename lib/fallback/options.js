@@ -116,7 +116,8 @@ const OPTIONS = {
   name: [text, null],
   port: [ports, [3000]],
   host: [text, '0.0.0.0'],
-  noWorkers: [workers, parallelism],
+  noWorkers: [workers, null],
+  maxWorkers: [workers, null],
   pids: [text, 'pids'],
   logs: [text, 'logs'],
   output: [oneOf('inherit', 'prefix', 'files'), 'inherit'],
@@ -198,6 +199,15 @@ function readEcv(given) {
   return ecv;
 }
 
+/** Fills in the number of workers, and checks its bounds. */
+function checkWorkers(config) {
+  const { maxWorkers } = config;
+  config.noWorkers ??= maxWorkers === null ? parallelism() : 1;
+  if (maxWorkers === null || maxWorkers >= config.noWorkers) return;
+  const expected = `no less than noWorkers, which is ${config.noWorkers}`;
+  throw invalid('maxWorkers', expected, maxWorkers);
+}
+
 /** What workers that do not listen need. */
 function checkWithoutListening({ minReadyTime, startTimeout }, port) {
   if (port !== undefined && port !== null) {
@@ -214,6 +224,7 @@ function normalizeOptions(json) {
   if (!isObject(given)) throw invalid('options', 'an object', show(given));
   const { port, ...others } = read('', given, OPTIONS, ['ecv']);
   const config = { ...others, ports: port, ecv: readEcv(given.ecv) };
+  checkWorkers(config);
   if (!config.listen) {
     checkWithoutListening(config, given.port);
     config.ports = [];

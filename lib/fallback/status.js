@@ -34,6 +34,7 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
       os: [os.type(), os.release(), os.machine?.() ?? os.arch()].join(' '),
       state: isLeaving ? 'leaving' : 'running',
       target: 0,
+      scaling: null,
       reload: null,
       upgrade: null,
       listening: listening.map(place),
@@ -57,7 +58,8 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
     totals: {
       connections: connections.total, timedOut: connections.timedOut, requests: requests.total,
       handed: 0, reclaimed: 0, moved: 0, retried: 0, waiting: 0,
-      deaths: {}, reloads: 0, reloadsFailed: 0, drains: { count: 0, total: 0 },
+      deaths: {}, reloads: 0, reloadsFailed: 0, scaledUp: 0, scaledDown: 0,
+      drains: { count: 0, total: 0 },
     },
     slots: [],
     events,

@@ -173,6 +173,8 @@ class MasterRole {
         return this.#reloading(told);
       case 'reload':
         return cluster.emit('reload', { replaced: told.replaced });
+      case 'scale':
+        return this.#scaled(told);
       case 'recycle':
         return cluster.emit('recycle', told.pid, { reason: told.reason });
       case 'unresponsive':
@@ -203,6 +205,10 @@ class MasterRole {
 
   #reloading({ pid, slot, replaced, total }) {
     this.#cluster.emit('reloading', pid, { slot, replaced, total });
+  }
+
+  #scaled({ from, to, reason, utilization }) {
+    this.#cluster.emit('scale', { from, to, reason, utilization });
   }
 
   #executing(told) {

@@ -13,9 +13,10 @@ mod rules;
 mod tests;
 mod units;
 mod values;
+mod workers;
 
 pub(crate) use network::network;
-pub(crate) use options::MAX_WORKERS;
 pub use options::{Balance, Config, EcvOptions, Output};
 pub use port::{INHERITED, Port};
 pub use rules::{SECOND_INTERRUPT_AFTER, app_name, app_root};
+pub(crate) use workers::MAX_WORKERS;

@@ -8,10 +8,8 @@ use serde_json::Value;
 
 use super::port::Port;
 use super::reader::Reader;
+use super::workers::{MAX_WORKERS, bounds, parallelism};
 use crate::error::{ClusterError, Result};
-
-/// The most workers one cluster may have; the scoreboard is sized for it.
-pub const MAX_WORKERS: u32 = 1024;
 
 /// How the dispatcher chooses a worker for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +69,10 @@ pub struct Config {
     pub ports: Vec<Port>,
     /// Address the app listens on.
     pub host: String,
-    /// Number of workers, 1 to [`MAX_WORKERS`].
+    /// Number of workers, 1 to 1024; where it follows their work, the least.
     pub no_workers: u32,
+    /// The most workers, from `no_workers` to 1024. `None`: their number is fixed.
+    pub max_workers: Option<u32>,
     /// Directory of pid files and the control socket.
     pub pids: PathBuf,
     /// Directory of logs that the monitor shows, and of workers' output if it goes to files.
@@ -144,6 +144,9 @@ impl Config {
     /// Fails with `OptionUnknown` or `OptionInvalid`, naming the option.
     pub fn from_json(options: &Value) -> Result<Self> {
         let mut read = Reader::new("", options, "an object")?;
+        let least = read.workers("noWorkers", MAX_WORKERS, parallelism)?;
+        let most = read.workers("maxWorkers", MAX_WORKERS, parallelism)?;
+        let (no_workers, max_workers) = bounds(least, most)?;
         let has_port = !read.is_null("port") && options.get("port").is_some();
         let mut config = Self {
             cluster: read.boolean("cluster", true)?,
@@ -151,7 +154,8 @@ impl Config {
             name: read.optional_text("name")?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
-            no_workers: read.workers("noWorkers", MAX_WORKERS)?.unwrap_or_else(parallelism),
+            no_workers,
+            max_workers,
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
             output: read.one_of(
@@ -271,10 +275,4 @@ fn ecv(read: &mut Reader<'_>) -> Result<Option<EcvOptions>> {
         });
     }
     Ok(Some(ecv))
-}
-
-/// Returns the number of processors that this process may use, within the limits of its cgroup
-/// (without them: nodejs/node#28762).
-fn parallelism() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| (n.get() as u32).min(MAX_WORKERS))
 }

@@ -132,11 +132,16 @@ impl<'a> Reader<'a> {
         Ok(self.quantity(name, &MILLIS, min, MAX_DURATION)?.unwrap_or(default))
     }
 
-    /// Reads a number of workers; `None`: `max`, or not given.
-    pub(super) fn workers(&mut self, name: &'static str, most: u32) -> Result<Option<u32>> {
+    /// Reads a number of workers, up to `most`; `max` is what that function returns.
+    pub(super) fn workers(
+        &mut self,
+        name: &'static str,
+        most: u32,
+        max: fn() -> u32,
+    ) -> Result<Option<u32>> {
         match self.raw(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text == "max" => Ok(None),
+            Some(Value::String(text)) if text == "max" => Ok(Some(max())),
             Some(value) => match whole(value).filter(|n| (1..=u64::from(most)).contains(n)) {
                 Some(n) => Ok(Some(n as u32)),
                 None => {

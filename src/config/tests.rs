@@ -48,6 +48,24 @@ fn times_and_sizes_may_have_a_unit_and_workers_may_be_as_many_as_processors() {
 }
 
 #[test]
+fn a_number_of_workers_that_follows_their_work_is_one_at_least_and_has_bounds_in_order() {
+    let bounds = |options: Value| {
+        let config = Config::from_json(&options).unwrap();
+        (config.no_workers, config.max_workers)
+    };
+    let processors = bounds(json!({})).0;
+    assert_eq!(bounds(json!({ "maxWorkers": 8 })), (1, Some(8)));
+    assert_eq!(bounds(json!({ "noWorkers": 3, "maxWorkers": "3" })), (3, Some(3)));
+    assert_eq!(bounds(json!({ "maxWorkers": "max" })), (1, Some(processors)));
+    assert_eq!(bounds(json!({ "noWorkers": 2, "maxWorkers": null })), (2, None));
+    assert_eq!(
+        error(json!({ "noWorkers": 4, "maxWorkers": 2 })),
+        "option 'maxWorkers' must be no less than noWorkers, which is 4; got 2"
+    );
+    assert!(error(json!({ "maxWorkers": 0 })).contains("a whole number from 1 to 1024, or 'max'"));
+}
+
+#[test]
 fn ports_may_be_paths_and_lists() {
     let config = Config::from_json(&json!({ "port": [3000, "/tmp/app.sock"] })).unwrap();
     assert_eq!(config.ports, [Port::Tcp(3000), Port::Unix("/tmp/app.sock".into())]);

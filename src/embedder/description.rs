@@ -45,6 +45,14 @@ impl MasterEvent {
                 let message = format!("reload: all {replaced} workers are new{next}");
                 described("reload", Level::Info, None, message)
             }
+            Self::Scale { from, to, utilization, .. } => {
+                let why = match utilization {
+                    Some(part) => format!("{:.0}% busy over 10 s", part * 100.0),
+                    None => "as a command asked".to_owned(),
+                };
+                let message = format!("from {from} to {to} workers: {why}");
+                described("scale", Level::Info, None, message)
+            }
             Self::Recycle { pid, reason } => {
                 let message = format!("worker {pid} is being recycled: {reason}");
                 described("recycle", Level::Info, Some(*pid), message)

@@ -82,6 +82,17 @@ pub enum MasterEvent {
         /// Why, and which slots run what.
         message: String,
     },
+    /// The number of workers is another one.
+    Scale {
+        /// How many there were.
+        from: u32,
+        /// How many there should be.
+        to: u32,
+        /// `load`: because of how much work there is; `command`: because of `scale`.
+        reason: &'static str,
+        /// How busy the event loops were on average, from 0 to 1, if that is the reason.
+        utilization: Option<f64>,
+    },
     /// A worker exceeded a threshold and is being replaced.
     Recycle {
         /// The worker's process id.

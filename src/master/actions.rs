@@ -14,8 +14,8 @@ use crate::config::Balance;
 use crate::dispatcher::Request;
 use crate::handover::PredecessorEvent;
 use crate::health::Problem;
-use crate::os;
 use crate::os::thread::Guard;
+use crate::os::{self, memory};
 use crate::protocol::worker::WorkerId;
 use crate::supervision::{Action, Event, Outcome, Phase};
 
@@ -87,6 +87,9 @@ impl Task {
             Action::Ask { worker, dying } => self.ask_execution(worker, dying),
             Action::Kill { worker } => {
                 self.workers.get(&worker).into_iter().for_each(WorkerHandle::kill);
+            }
+            Action::MeasureMemory => {
+                return Some(Event::MemoryMeasured { available: memory::available() });
             }
             Action::StopAdmitting => self.stop_admitting(),
             Action::Notify(notice) => self.announce(notice),

@@ -224,5 +224,6 @@ fn limits(config: &Config) -> Limits {
             uptime: config.uptime_threshold.map(|seconds| seconds.saturating_mul(1000)),
             memory: config.mem_threshold,
         },
+        max_workers: config.max_workers,
     }
 }

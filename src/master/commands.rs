@@ -62,8 +62,8 @@ impl Task {
             Command::ReopenLogs => self.reopen_logs(reply),
             Command::Scale { workers } => reply(self.scale(workers.into())),
             Command::ScaleBy { by } => {
-                let target = i64::from(self.parts.supervisor.target());
-                reply(self.scale(target.saturating_add(by.into())));
+                let workers = i64::from(self.least_workers());
+                reply(self.scale(workers.saturating_add(by.into())));
             }
             Command::Send { pid, message } => {
                 reply(one_line(message).and_then(|message| self.send(pid, &message)))
@@ -168,22 +168,39 @@ impl Task {
         self.replies.add_reopening(self.workers.keys().copied().collect(), reply);
     }
 
+    /// The number of workers that `scale` changes.
+    fn least_workers(&self) -> u32 {
+        let supervisor = &self.parts.supervisor;
+        supervisor.scaling().map_or(supervisor.target(), |scaling| scaling.least)
+    }
+
     fn scale(&mut self, workers: i64) -> Result<Value> {
-        let wanted =
-            u32::try_from(workers).ok().filter(|wanted| (1..=MAX_WORKERS).contains(wanted));
+        let (most, why) = match self.parts.info.config.max_workers {
+            Some(most) => (most, " (maxWorkers)"),
+            None => (MAX_WORKERS, ""),
+        };
+        let wanted = u32::try_from(workers).ok().filter(|wanted| (1..=most).contains(wanted));
         let Some(workers) = wanted else {
             return Err(ClusterError::OptionInvalid {
                 name: "workers".into(),
-                expected: format!("a whole number from 1 to {MAX_WORKERS}"),
+                expected: format!("a whole number from 1 to {most}{why}"),
                 got: workers.to_string(),
             });
         };
         if !self.parts.supervisor.is_running() {
             return Err(ClusterError::WrongState { command: "scale", state: "shutting down" });
         }
-        let before = self.parts.supervisor.target();
+        let before = self.least_workers();
         self.apply(Event::Scale { workers });
-        Ok(json!({ "before": before, "workers": workers }))
+        let supervisor = &self.parts.supervisor;
+        // Then it is the least, and work decides whether there are more.
+        let scaling = supervisor.scaling().map(|scaling| (supervisor.target(), scaling.most));
+        Ok(match scaling {
+            Some((now, most)) => {
+                json!({ "before": before, "workers": workers, "now": now, "max": most })
+            }
+            None => json!({ "before": before, "workers": workers }),
+        })
     }
 
     fn send(&self, pid: u32, message: &str) -> Result<Value> {

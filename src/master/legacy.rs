@@ -72,7 +72,7 @@ impl Bequest {
                     );
                     return Err(failed(&reason));
                 }
-                Some(ToHeir::Legacy(legacy)) => self.legacy = legacy,
+                Some(ToHeir::Legacy(legacy)) => self.legacy = *legacy,
                 Some(ToHeir::Item(item)) if self.sockets.len() < MOST => {
                     if let Some(fd) = fds.into_iter().next() {
                         self.take(item, fd, &mut passed);

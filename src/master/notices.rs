@@ -11,7 +11,7 @@ use crate::monitor::format;
 use crate::os::scoreboard::Field;
 use crate::protocol::status::{LastExit, Time};
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::{Cause, LastWords, Notice, Passed, Threshold};
+use crate::supervision::{Cause, LastWords, Limit, Notice, Passed, Threshold};
 
 impl Task {
     pub(super) fn announce(&mut self, notice: Notice) {
@@ -54,6 +54,19 @@ impl Task {
                 let error = || ClusterError::ReloadFailed { reason: reason.clone() };
                 self.replies.reloaded(round, || Err(error()));
                 MasterEvent::ReloadFailed { message: error().message() }
+            }
+            Notice::Scaled { before, workers, utilization } => {
+                match workers > before {
+                    true => self.past.scaled_up += 1,
+                    false => self.past.scaled_down += 1,
+                }
+                let utilization = utilization.map(|parts| f64::from(parts) / 1_000.0);
+                let reason = if utilization.is_some() { "load" } else { "command" };
+                MasterEvent::Scale { from: before, to: workers, reason, utilization }
+            }
+            Notice::NotScaled { workers, limit } => {
+                let Some(message) = describe_limit(workers, limit) else { return };
+                MasterEvent::Warning { message }
             }
             Notice::Recycling { pid, passed } => {
                 MasterEvent::Recycle { pid, reason: describe_passed(passed) }
@@ -99,6 +112,22 @@ impl Task {
     }
 }
 
+/// Describes what keeps the number of workers from growing. `None`: `status` shows it, and nobody
+/// has to do anything.
+fn describe_limit(workers: u32, limit: Limit) -> Option<String> {
+    let bytes = |bytes: u64| format::bytes(bytes as f64).replace('\u{a0}', " ");
+    let why = match limit {
+        Limit::Most => return None,
+        Limit::Memory { needed, available } => format!(
+            "it needs {} of memory, with one that a reload starts beside it, and {} is available",
+            bytes(needed),
+            bytes(available)
+        ),
+        Limit::Crashes { slot } => format!("the workers of slot {slot} do not stay"),
+    };
+    Some(format!("there is work for more than {workers} workers, but no further one starts: {why}"))
+}
+
 /// Describes a limit that a worker passed, with units.
 fn describe_passed(Passed { threshold, value, limit }: Passed) -> String {
     let (name, [value, limit]) = match threshold {
@@ -118,6 +147,19 @@ fn describe_passed(Passed { threshold, value, limit }: Passed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_the_number_from_growing_is_said_with_its_reason() {
+        let memory = Limit::Memory { needed: 240 << 20, available: 80 << 20 };
+        let [memory, crashes] =
+            [memory, Limit::Crashes { slot: 3 }].map(|limit| describe_limit(4, limit).unwrap());
+        let first = "there is work for more than 4 workers, but no further one starts: ";
+        let why = "it needs 240 MiB of memory, with one that a reload starts beside it, and 80 MiB \
+                   is available";
+        assert_eq!(memory, format!("{first}{why}"));
+        assert_eq!(crashes, format!("{first}the workers of slot 3 do not stay"));
+        assert_eq!(describe_limit(4, Limit::Most), None);
+    }
 
     #[test]
     fn a_passed_limit_has_its_unit_and_the_name_of_its_option() {

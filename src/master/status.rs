@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::task::Task;
 use super::worker_handle::WorkerHandle;
+use crate::protocol::scaling::ScalingStatus;
 use crate::protocol::status::{
     MasterStatus, ReloadProgress, SlotStatus, Status, Time, Totals, UnhealthyWorker, WorkerStatus,
 };
-use crate::supervision::{Cause, Progress, SlotRecord, WorkerRecord, WorkerState};
+use crate::supervision::{Cause, Limit, Progress, Scaling, SlotRecord, WorkerRecord, WorkerState};
 use crate::{os, status};
 
 impl Task {
@@ -49,8 +50,10 @@ impl Task {
         let reload = supervisor
             .reload_progress()
             .map(|Progress { replaced, total, again }| ReloadProgress { replaced, total, again });
+        let scaling = supervisor.scaling().map(scaling_status);
         let upgrade = self.upgrade_status().or_else(|| self.takeover_status());
         MasterStatus {
+            scaling,
             reload,
             upgrade,
             ..self.parts.info.master(is_running, target, self.listening(), &self.looks)
@@ -103,6 +106,17 @@ impl Task {
         totals.waiting = counts.waiting.load(Ordering::Relaxed);
         totals
     }
+}
+
+fn scaling_status(Scaling { least, most, utilization, limit }: Scaling) -> ScalingStatus {
+    let utilization = utilization.map(|parts| f64::from(parts) / 1_000.0);
+    let [most_word, memory, crashes] = ScalingStatus::LIMITS;
+    let limited_by = limit.map(|limit| match limit {
+        Limit::Most => most_word,
+        Limit::Memory { .. } => memory,
+        Limit::Crashes { .. } => crashes,
+    });
+    ScalingStatus { min: least, max: most, utilization, limited_by }
 }
 
 fn worker_status(

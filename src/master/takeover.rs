@@ -51,6 +51,11 @@ impl Task {
         }
     }
 
+    /// Whether the former master may still go on instead of this one.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.takeover.as_ref().is_some_and(|takeover| takeover.machine.is_on_trial())
+    }
+
     pub(super) fn on_predecessor(&mut self, news: PredecessorNews) {
         self.advance_takeover(match news {
             PredecessorNews::Message(message) => HeirEvent::Message(*message),
@@ -69,7 +74,7 @@ impl Task {
     /// Tells the predecessor how far the workers are. Called after each event.
     pub(super) fn follow_takeover(&mut self) {
         let loss = self.parts.supervisor.take_loss();
-        if self.takeover.as_ref().is_none_or(|takeover| !takeover.machine.is_on_trial()) {
+        if !self.is_on_trial() {
             return;
         }
         if let Some(reason) = loss {

@@ -42,7 +42,7 @@ impl Heirloom {
     ) -> Self {
         let Bequest { inheritance, legacy, .. } = bequest;
         let Inheritance { messages, connections, .. } = inheritance;
-        supervisor.continue_from(legacy.last_id, &legacy.generations);
+        supervisor.continue_from(legacy.last_id, legacy.workers, &legacy.generations);
         dispatcher.send(Request::Relay { channel: connections, is_heir: true });
         Self { messages, legacy }
     }

@@ -36,14 +36,14 @@ use crate::os;
 use crate::os::channel::Channel;
 use crate::os::origin::Origin;
 use crate::os::process;
-use crate::os::scoreboard::{Field, Scoreboard};
+use crate::os::scoreboard::Scoreboard;
 use crate::protocol::Endpoint;
 use crate::protocol::handover::CarriedTotals;
 use crate::protocol::status::{LastExit, Totals};
 use crate::protocol::worker::WorkerId;
 use crate::remote::{ControlServer, PidDirectory};
 use crate::status::ClusterInfo;
-use crate::supervision::{Event, Outcome, Reading, Supervisor};
+use crate::supervision::{Event, Outcome, Supervisor};
 use crate::usage::Looks;
 
 /// How often the files in the `pids` directory are checked.
@@ -253,14 +253,12 @@ impl Task {
         for handle in self.workers.values_mut() {
             handle.looks.take_row(&handle.row);
         }
-        let reading = |(id, handle): (&WorkerId, &WorkerHandle)| Reading {
-            worker: *id,
-            beat: handle.row.count(Field::Beat),
-            connections: handle.row.count(Field::ConnectionsTotal),
-            memory: handle.row.count(Field::Rss),
-        };
-        let readings = self.workers.iter().map(reading).collect();
+        let readings = self.workers.iter().map(|(id, handle)| handle.reading(*id)).collect();
         self.apply(Event::Sample { readings });
+        let is_handing_over = self.upgrade.is_some() || self.is_on_trial();
+        if self.parts.info.config.max_workers.is_some() && !is_handing_over {
+            self.apply(Event::Autoscale);
+        }
     }
 
     /// Restores what somebody removed from the `pids` directory.

@@ -183,12 +183,13 @@ impl Task {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             last_id,
+            workers: self.parts.supervisor.target(),
             generations,
             rows: self.workers.values().map(|handle| handle.row.index() as u32).collect(),
             disabled: self.parts.board.header().switched().0,
             totals: CarriedTotals::from(&self.totals()),
         };
-        link.send(print(&ToHeir::Legacy(legacy)), None);
+        link.send(print(&ToHeir::Legacy(Box::new(legacy))), None);
         let item = |item: Item, fd: OwnedFd| link.send(print(&ToHeir::Item(item)), Some(fd));
         for LegacySocket { key, wanted, inherited, socket } in sockets {
             item(Item::Listener { id: key, wanted, inherited }, socket);

@@ -19,12 +19,13 @@ use super::node_ipc::Messages;
 use crate::dispatcher::WorkerLink;
 use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
-use crate::os::scoreboard::{Row, Scoreboard};
+use crate::os::scoreboard::{Field, Measured, Row, Scoreboard};
 use crate::os::waker::Waker;
 use crate::os::{process, spawn};
 use crate::protocol::Endpoint;
 use crate::protocol::worker::WorkerId;
 use crate::quota::{Quota, Share};
+use crate::supervision::Reading;
 use crate::usage::Looks;
 
 /// Bytes of messages that may wait for one worker to read them.
@@ -123,6 +124,20 @@ impl WorkerHandle {
             quota: Quota::new(UNREAD_BYTES),
         };
         Ok((handle, link))
+    }
+
+    /// Returns what its row says now; it is the worker `id`.
+    pub(super) fn reading(&self, id: WorkerId) -> Reading {
+        let row = &self.row;
+        let measured = Measured::from_number(row.get(Field::Measured));
+        Reading {
+            worker: id,
+            beat: row.count(Field::Beat),
+            connections: row.count(Field::ConnectionsTotal),
+            memory: row.count(Field::Rss),
+            measured_at: measured.at,
+            utilization: measured.utilization.map(|part| (part * 1_000.0).round() as u32),
+        }
     }
 
     /// Sends SIGKILL.

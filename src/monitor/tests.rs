@@ -100,6 +100,7 @@ pub(super) fn status() -> Status {
             os: "Linux 6.18 x86_64".into(),
             state: "running",
             target: 2,
+            scaling: None,
             reload: None,
             upgrade: None,
             listening: vec!["0.0.0.0:3000".into()],

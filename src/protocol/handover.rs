@@ -31,7 +31,7 @@ fn assumed() -> bool {
 #[serde(tag = "type", rename_all = "camelCase")]
 pub(crate) enum ToHeir {
     /// The first message.
-    Legacy(Legacy),
+    Legacy(Box<Legacy>),
     /// A socket or file, whose descriptor comes along.
     Item(Item),
     /// All of it was sent.
@@ -135,6 +135,8 @@ pub(crate) struct Legacy {
     pub(crate) version: String,
     /// The id of its newest worker.
     pub(crate) last_id: u32,
+    /// How many workers there should be; 0 from an earlier version.
+    pub(crate) workers: u32,
     /// How many workers each slot ever had.
     pub(crate) generations: Vec<u32>,
     /// Rows of its scoreboard that workers have: debug ports follow from them.
@@ -188,6 +190,8 @@ pub(crate) struct CarriedTotals {
     deaths: BTreeMap<String, u64>,
     reloads: u64,
     reloads_failed: u64,
+    scaled_up: u64,
+    scaled_down: u64,
     drains: u64,
     drained_for: u64,
     drain_buckets: Vec<u64>,
@@ -210,6 +214,8 @@ impl From<&Totals> for CarriedTotals {
                 .collect(),
             reloads: totals.reloads,
             reloads_failed: totals.reloads_failed,
+            scaled_up: totals.scaled_up,
+            scaled_down: totals.scaled_down,
             drains: totals.drains.count,
             drained_for: totals.drains.total,
             drain_buckets: totals.drains.buckets.to_vec(),
@@ -230,6 +236,8 @@ impl CarriedTotals {
         totals.retried = totals.retried.saturating_add(self.retried);
         totals.reloads = totals.reloads.saturating_add(self.reloads);
         totals.reloads_failed = totals.reloads_failed.saturating_add(self.reloads_failed);
+        totals.scaled_up = totals.scaled_up.saturating_add(self.scaled_up);
+        totals.scaled_down = totals.scaled_down.saturating_add(self.scaled_down);
         for word in words {
             if let Some(count) = self.deaths.get(*word) {
                 let known = totals.deaths.entry(word).or_default();
@@ -278,7 +286,7 @@ mod tests {
     fn what_a_later_version_adds_is_ignored() {
         let legacy = r#"{"type":"legacy","protocol":1,"lastId":7,"moon":{"full":true}}"#;
         let expected = Legacy { protocol: 1, last_id: 7, ..Legacy::default() };
-        assert_eq!(to_heir(legacy.as_bytes(), 0), Some(ToHeir::Legacy(expected)));
+        assert_eq!(to_heir(legacy.as_bytes(), 0), Some(ToHeir::Legacy(expected.into())));
         assert_eq!(to_heir(br#"{"type":"dance"}"#, 0), Some(ToHeir::Unknown));
         assert_eq!(
             to_heir(br#"{"type":"item","kind":"piano"}"#, 1),
@@ -318,7 +326,7 @@ mod tests {
         }
         assert_eq!(to_heir(&print(&ToHeir::Commit), 1), None);
         let long = Legacy { generations: vec![1; MOST + 1], ..Legacy::default() };
-        assert_eq!(to_heir(&serde_json::to_vec(&ToHeir::Legacy(long)).unwrap(), 0), None);
+        assert_eq!(to_heir(&serde_json::to_vec(&ToHeir::Legacy(long.into())).unwrap(), 0), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod handover;
 mod messages;
 pub mod node;
 pub(crate) mod parts;
+pub mod scaling;
 pub mod status;
 pub mod worker;
 

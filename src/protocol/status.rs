@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use super::scaling::ScalingStatus;
+
 /// A point in time. Shown in ISO 8601, UTC, with milliseconds, as `Date.prototype.toISOString`
 /// does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +136,7 @@ pub struct EventRecord {
     pub seq: u64,
     /// When it happened.
     pub time: Time,
-    /// `start`, `ready`, `exit`, `reload`, `recycle`, `stuck`, `blocked`, `switch`,
+    /// `start`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`, `switch`,
     /// `upgrade` or `warning`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -174,6 +176,8 @@ pub struct MasterStatus {
     pub state: &'static str,
     /// How many workers there should be; 0 with `cluster: false`.
     pub target: u32,
+    /// How that number follows the work. `None`: it does not.
+    pub scaling: Option<ScalingStatus>,
     /// The reload under way.
     pub reload: Option<ReloadProgress>,
     /// The upgrade under way: another master takes over, or the former one still drains.
@@ -340,6 +344,10 @@ pub struct Totals {
     pub reloads: u64,
     /// Reloads that failed.
     pub reloads_failed: u64,
+    /// How often the number of workers grew.
+    pub scaled_up: u64,
+    /// How often the number of workers fell.
+    pub scaled_down: u64,
     /// Durations of the drains that ended.
     pub drains: Durations,
 }

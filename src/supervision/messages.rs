@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Millis;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::autoscale::Limit;
 use crate::supervision::thresholds::Passed;
 use crate::supervision::worker::{Cause, LastWords};
 
@@ -44,8 +45,13 @@ pub(crate) enum Event {
     Executed { worker: WorkerId },
     /// Replace all workers, one after another. During a reload: do it once more afterwards.
     Reload { addresses_may_change: bool },
-    /// Change the number of slots.
+    /// Change the number of slots; with `max_workers`, the least of it.
     Scale { workers: u32 },
+    /// Change the number of slots if there is reason, by what the samples before showed. Sent after
+    /// samples at which no other master is involved.
+    Autoscale,
+    /// The bytes that are available, as `MeasureMemory` asked. `None`: nobody knows.
+    MemoryMeasured { available: Option<u64> },
     /// Shut down gracefully.
     Shutdown,
     /// Kill all workers.
@@ -68,6 +74,11 @@ pub(crate) struct Reading {
     pub(crate) connections: u64,
     /// Resident memory, bytes.
     pub(crate) memory: u64,
+    /// When its utilization was measured, on the machine's monotonic clock.
+    pub(crate) measured_at: Millis,
+    /// The part of the time before in which its event loop was not idle, in thousandths. `None`: it
+    /// is not known.
+    pub(crate) utilization: Option<u32>,
 }
 
 /// What to do.
@@ -82,6 +93,8 @@ pub(crate) enum Action {
     Ask { worker: WorkerId, dying: bool },
     /// Send SIGKILL.
     Kill { worker: WorkerId },
+    /// Find out how much memory is available, and answer with `MemoryMeasured`.
+    MeasureMemory,
     /// Close to new clients.
     StopAdmitting,
     /// Tell the users.
@@ -108,6 +121,11 @@ pub(crate) enum Notice {
     /// A round of a reload failed. Workers that it has not replaced stay. `round` is the last one
     /// requested if none is to follow any more.
     ReloadFailed { round: u32, reason: String },
+    /// The number of workers is another one. `utilization`: how busy their event loops were on
+    /// average, in thousandths, if that is the reason and not a `Scale`.
+    Scaled { before: u32, workers: u32, utilization: Option<u32> },
+    /// There is work for another worker, and something else that keeps it from being started.
+    NotScaled { workers: u32, limit: Limit },
     /// A worker passed a threshold and is replaced.
     Recycling { pid: u32, passed: Passed },
     /// A worker's event loop has been stuck for `age` milliseconds; it is killed and replaced.

@@ -12,6 +12,8 @@
 //! - While running, every slot without a worker has a time at which it gets one. If no worker is
 //!   ready or starting, no slot waits because it lost a ready one; at most one of those skips its
 //!   wait at a time.
+//! - The number of workers stays between `noWorkers` and `maxWorkers`, and at most one step of it is
+//!   under way. A step up is made only where every slot has a ready worker and memory is left.
 //! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
 //!   worker is gone.
 //! - What a worker executes is asked at most once before its kill, which waits for the answer no
@@ -19,6 +21,7 @@
 //! - Every wait has a deadline except the wait for the kernel after SIGKILL. Time in which the
 //!   master did not run counts for none (see `clock`).
 
+mod autoscale;
 mod backoff;
 mod blocks;
 mod crashes;
@@ -32,19 +35,23 @@ mod reload;
 mod replace;
 mod replacements;
 mod samples;
+mod scaling;
 mod shutdown;
 mod silence;
 mod slot;
 mod supervisor;
 mod thresholds;
 mod upgrade;
+mod utilization;
 mod worker;
 
+pub(crate) use autoscale::Limit;
 pub(crate) use blocks::STACK_WITHIN;
 pub(crate) use messages::{Action, Event, Notice, Outcome, Reading};
 pub(crate) use phase::Phase;
 pub(crate) use replacements::Progress;
 pub(crate) use samples::beat_interval;
+pub(crate) use scaling::Scaling;
 pub(crate) use supervisor::{Limits, SlotRecord, Supervisor};
 pub(crate) use thresholds::{Passed, Threshold, Thresholds};
 pub(crate) use worker::{Cause, LastWords, WorkerRecord, WorkerState};

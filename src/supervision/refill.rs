@@ -1,11 +1,11 @@
-//! Slots and their workers: when a slot gets its next worker, and how many slots there are.
+//! Slots and their workers: when a slot gets its next worker.
 
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::messages::Action;
 use crate::supervision::slot::{Occupancy, Slot};
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
+use crate::supervision::worker::{WorkerRecord, WorkerState};
 
 impl Supervisor {
     /// Empties the slot that `id` holds, if any, and sets when it is refilled. `ready_for` is how
@@ -66,21 +66,5 @@ impl Supervisor {
         self.workers.insert(id, WorkerRecord::new(slot, generation, state, jitter));
         self.actions.push(Action::Spawn { worker: id, slot, generation });
         id
-    }
-
-    pub(super) fn scale(&mut self, workers: u32, now: Millis) {
-        if !self.is_running() {
-            return;
-        }
-        let (before, after) = (self.target, workers as usize);
-        self.target = after;
-        self.slots.resize_with(self.slots.len().max(after), Slot::default);
-        self.slots[before.min(after)..after].iter_mut().for_each(|slot| slot.vacate(Some(now)));
-        self.slots[after..].iter_mut().for_each(Slot::stop_waiting);
-        let surplus: Vec<WorkerId> = self.slots[after..].iter().filter_map(Slot::holder).collect();
-        self.cancel_replacement_beyond(workers, now);
-        for id in surplus {
-            self.drain(id, Cause::Scale, now);
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! What samples of the scoreboard show: stuck workers, which are killed (`silence`), and workers that passed a
-//! threshold, which are recycled.
+//! What samples of the scoreboard show: stuck workers, which are killed (`silence`), workers that
+//! passed a threshold, which are recycled, and how busy all are (`scaling`).
 
 use crate::clock::Millis;
 use crate::protocol::status::STUCK_AFTER;
@@ -28,6 +28,7 @@ impl Supervisor {
 
     /// Takes a sample that was made at `machine`, on the machine's clock.
     pub(super) fn sample(&mut self, readings: &[Reading], machine: Millis, now: Millis) {
+        self.take_utilization(readings, machine);
         self.take_beats(readings, machine, now);
         if !self.is_running() {
             return;

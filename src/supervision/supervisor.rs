@@ -2,12 +2,14 @@
 //!
 //! `lifecycle` follows a worker from spawn to death, `refill` fills slots, `replace` and `reload`
 //! change workers, `samples` finds stuck and worn-out ones, `health` reports the cluster's health,
-//! `departure` ends workers, `shutdown` the cluster, and `upgrade` hands it to another master.
+//! `departure` ends workers, `shutdown` the cluster, `upgrade` hands it to another master, and
+//! `scaling` changes the number of slots.
 
 use std::collections::BTreeMap;
 
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::protocol::worker::WorkerId;
+use crate::supervision::autoscale::Autoscale;
 use crate::supervision::crashes::Crashes;
 use crate::supervision::messages::{Action, Event, Notice};
 use crate::supervision::phase::Phase;
@@ -38,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) give_up_after: Option<u64>,
     /// When workers are recycled.
     pub(crate) thresholds: Thresholds,
+    /// The most workers that there may be; `None`: their number does not follow their work.
+    pub(crate) max_workers: Option<u32>,
 }
 
 /// What users are shown of a slot.
@@ -64,6 +68,8 @@ pub(crate) struct Supervisor {
     pub(super) slots: Vec<Slot>,
     /// How many of the slots have a worker, from the first.
     pub(super) target: usize,
+    /// How `target` follows the work, if it does.
+    pub(super) autoscale: Option<Autoscale>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) last_id: u32,
     pub(super) actions: Vec<Action>,
@@ -83,7 +89,8 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Returns a supervisor of `workers` slots that has not started. `seed` feeds the jitter.
+    /// Returns a supervisor of `workers` slots, at first and at least, that has not started. `seed`
+    /// feeds the jitter.
     pub(crate) fn new(workers: u32, limits: Limits, seed: u64) -> Self {
         Self {
             limits,
@@ -92,6 +99,7 @@ impl Supervisor {
             crashes: Crashes::default(),
             slots: (0..workers).map(|_| Slot::default()).collect(),
             target: workers as usize,
+            autoscale: limits.max_workers.map(|most| Autoscale::new(workers, most)),
             workers: BTreeMap::new(),
             last_id: 0,
             actions: Vec::new(),
@@ -144,7 +152,9 @@ impl Supervisor {
             Event::Sample { readings } => self.sample(&readings, machine, now),
             Event::Executed { worker } => self.executed(worker, now),
             Event::Reload { addresses_may_change } => self.reload(addresses_may_change, now),
-            Event::Scale { workers } => self.scale(workers, now),
+            Event::Scale { workers } => self.scale(workers, machine, now),
+            Event::Autoscale => self.autoscale(machine, now),
+            Event::MemoryMeasured { available } => self.on_memory(available, machine, now),
             Event::Shutdown => self.request_shutdown(now),
             Event::Stop => self.stop(),
             Event::HandOver => self.hand_over(now),

@@ -2,8 +2,9 @@
 //!
 //! What always holds: ids go on far beyond those of the former master, so that no two workers share
 //! one. Generations go on too; a worker that the former master starts meanwhile, in place of one that
-//! crashed, may have the same as one here. Workers of a master that handed over drain as in a shutdown, but nobody
-//! stops admitting: the sockets are the other master's.
+//! crashed, may have the same as one here. A number of workers that follows their work goes on from
+//! that of the former master. Workers of a master that handed over drain as in a shutdown, but
+//! nobody stops admitting: the sockets are the other master's.
 
 use crate::clock::Millis;
 use crate::supervision::messages::Outcome;
@@ -16,9 +17,13 @@ use crate::supervision::worker::Cause;
 const SPARE_IDS: u32 = 10_000;
 
 impl Supervisor {
-    /// Continues the numbers of a former master. Call it before the start.
-    pub(crate) fn continue_from(&mut self, last_id: u32, generations: &[u32]) {
+    /// Continues the numbers of a former master, which had `workers`. Call it before the start.
+    pub(crate) fn continue_from(&mut self, last_id: u32, workers: u32, generations: &[u32]) {
         self.last_id = last_id.saturating_add(SPARE_IDS);
+        if let Some(autoscale) = &self.autoscale {
+            self.target = autoscale.bound(workers as usize);
+            self.slots.resize_with(self.target, Slot::default);
+        }
         self.slots.resize_with(self.slots.len().max(generations.len()), Slot::default);
         for (slot, generation) in self.slots.iter_mut().zip(generations) {
             slot.generation = *generation;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::clock::Millis;
 use crate::protocol::status::is_crash;
 use crate::supervision::blocks::{Blocks, Question};
+use crate::supervision::utilization::Utilization;
 
 /// Why a worker ended, as the cluster sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,10 @@ pub(crate) struct WorkerRecord {
     /// What it executes was asked, and is not known yet.
     pub(super) asked: Option<Question>,
     pub(super) blocks: Blocks,
+    /// How busy its event loop was since it became ready; empty without `max_workers`.
+    pub(super) utilization: Utilization,
+    /// Its resident memory at the latest sample, bytes; 0 without `max_workers`.
+    pub(super) memory: u64,
     pub(super) health: Health,
     /// How much later than others it passes a threshold, from 0 to 1.
     pub(super) jitter: f64,
@@ -140,6 +145,8 @@ impl WorkerRecord {
             beat: 0,
             asked: None,
             blocks: Blocks::default(),
+            utilization: Utilization::default(),
+            memory: 0,
             addresses: BTreeSet::new(),
             health: Health::Unknown,
             jitter,

@@ -46,6 +46,7 @@ const OPTIONS = {
   port: 'a port (0 to 65535), the path of a unix socket, or a list of them',
   host: 'a text',
   noWorkers: "a whole number from 1 to 1024, or 'max'",
+  maxWorkers: "a whole number from 1 to 1024, or 'max'",
   pids: 'a text',
   logs: 'a text',
   output: "one of 'inherit', 'prefix', 'files'",
@@ -144,6 +145,7 @@ describe('an option of the wrong type: the error names it, the type and the valu
 describe('an option out of its range is rejected', () => {
   const cases = [
     ['noWorkers', [0, -1, 1.5, 1025, '0', '1.5', '', 'two', '0x10', '1e3']],
+    ['maxWorkers', [0, -1, 1.5, 1025, 'two']],
     [
       'port',
       [
@@ -204,6 +206,15 @@ describe('an unknown option: the error names it and the known ones', () => {
   it('even if every object has a property of that name', () => {
     refuses({ ['__proto__']: 5 }, UNKNOWN, "'__proto__'");
     refuses({ constructor: 5 }, UNKNOWN, "'constructor'");
+  });
+});
+
+describe('maxWorkers', () => {
+  it('below noWorkers is rejected, which is 1 by default then', () => {
+    const expected = 'no less than noWorkers, which is 4; got 3';
+    refuses({ noWorkers: 4, maxWorkers: 3 }, INVALID, "'maxWorkers'", expected);
+    const { noWorkers, maxWorkers } = new Cluster({ maxWorkers: 3 }).options;
+    assert.deepStrictEqual([noWorkers, maxWorkers], [1, 3]);
   });
 });
 

@@ -19,6 +19,7 @@ describe('options without the addon', () => {
       ],
       host: ['localhost', '', 1, 'a\0b'],
       noWorkers: [1, '4', 0, 1024, 1025, 1.5, { $type: 'NaN' }, [], null, 'max', 'Max'],
+      maxWorkers: [1, '4', 0, 1025, 1.5, [], null, 'Max'],
       name: ['shop', '', 7, null],
       pids: ['x', ''],
       logs: ['x', 1],
@@ -71,6 +72,7 @@ describe('options without the addon', () => {
     const others = [
       {}, [], null, 'text', fun, { nope: 1 }, { zzz: 1, aaa: 1 },
       { cluster: false, port: 'systemd:x' }, { listen: false, port: 80 },
+      { noWorkers: 4, maxWorkers: 3 }, { noWorkers: 4, maxWorkers: 4 },
       { listen: false, port: null }, { listen: false, minReadyTime: 30_000 },
       { listen: false, minReadyTime: 5, startTimeout: 6, cluster: false },
     ];

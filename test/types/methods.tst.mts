@@ -10,7 +10,7 @@ test('they have the results of the manual', () => {
   expect(cluster.shutdown()).type.toBe<Promise<Cluster.Left>>();
   expect(cluster.shutdown({ wait: true })).type.toBe<Promise<Cluster.Left>>();
   expect(cluster.reload()).type.toBe<Promise<{ replaced: number }>>();
-  expect(cluster.scale(3)).type.toBe<Promise<{ before: number; workers: number }>>();
+  expect(cluster.scale(3)).type.toBe<Promise<Cluster.Scaled>>();
   expect(cluster.send(1, { any: 'thing' })).type.toBe<Promise<{ sent: number }>>();
   expect(cluster.broadcast(null)).type.toBe<Promise<{ sent: number }>>();
   expect(cluster.listen((callback) => callback(() => {}))).type.toBe<void>();

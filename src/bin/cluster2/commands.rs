@@ -86,9 +86,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
             };
             format!("master {} has taken over, and the old one is done{closed}", answer["pid"])
         }
-        "scale" => {
-            format!("from {} to {}", answer["before"], counted(&answer["workers"], "worker"))
-        }
+        "scale" => scaled(answer),
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
         "reopen-logs" => format!("{} workers have opened their log files again", answer["workers"]),
@@ -100,6 +98,18 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
             answer["pid"]
         ),
         _ => format!("master {} and its workers are gone", answer["pid"]),
+    }
+}
+
+/// Describes the answer to `scale`. Where the number follows the work, it is about the least.
+fn scaled(answer: &Value) -> String {
+    let workers = counted(&answer["workers"], "worker");
+    let before = &answer["before"];
+    match (&answer["now"], &answer["max"]) {
+        (Value::Number(now), Value::Number(max)) => {
+            format!("from at least {before} to at least {workers}; {now} now, {max} at most")
+        }
+        _ => format!("from {before} to {workers}"),
     }
 }
 

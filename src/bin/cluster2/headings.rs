@@ -4,11 +4,11 @@ use super::options::Flag;
 
 /// The headings of `start`, and the options below each.
 const HEADINGS: &[(&str, &[&str])] = &[
+    ("Workers", &["noWorkers", "maxWorkers", "listen", "execArgv", "env", "cwd", "memThreshold"]),
     (
         "Workers",
-        &["noWorkers", "listen", "execArgv", "env", "cwd", "memThreshold", "connThreshold"],
+        &["connThreshold", "uptimeThreshold", "maxHeartbeatDelay", "blockedAfter", "giveUpAfter"],
     ),
-    ("Workers", &["uptimeThreshold", "maxHeartbeatDelay", "blockedAfter", "giveUpAfter"]),
     ("Connections", &["port", "host", "balance", "timeout", "moveIdle", "retry"]),
     ("Reloads and the end", &["startTimeout", "minReadyTime", "shutdownTimeout", "shutdownDelay"]),
     (
@@ -21,6 +21,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
 /// What `-h` shows.
 const COMMON: &[&str] = &[
     "noWorkers",
+    "maxWorkers",
     "listen",
     "port",
     "output",
@@ -37,6 +38,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("output", &["inherit", "prefix", "files"]),
     ("monPort", &["off"]),
     ("noWorkers", &["max"]),
+    ("maxWorkers", &["max"]),
 ];
 
 impl Flag {

@@ -64,6 +64,14 @@ pub const OPTIONS: &[Flag] = &[
         "Number of workers; max: as many as processors that this process may use [default: max]",
     ),
     flag(
+        "maxWorkers",
+        "max-workers",
+        Kind::Value,
+        "N|max",
+        "The most workers: from --workers (then 1 by default) up to so many run, by how busy they \
+        are and how much memory is left; by default always --workers",
+    ),
+    flag(
         "name",
         "name",
         Kind::Value,

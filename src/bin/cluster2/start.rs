@@ -107,8 +107,11 @@ fn restart_obstacle(config: &Config) -> Option<&'static str> {
 }
 
 fn greeting(config: &Config) -> String {
-    let workers = config.no_workers;
-    let plural = if workers == 1 { "" } else { "s" };
+    let workers = match config.max_workers {
+        Some(most) => format!("{} to {most}", config.no_workers),
+        None => config.no_workers.to_string(),
+    };
+    let plural = if workers == "1" { "" } else { "s" };
     let script = config.exec.as_deref().unwrap_or_default();
     let monitor = match &config.mon_port {
         Some(Port::Tcp(port @ 1..)) => {

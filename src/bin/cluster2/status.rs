@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ArgMatches;
 use cluster2_rs::monitor::format;
 use cluster2_rs::protocol::control::Command;
+use cluster2_rs::protocol::scaling::ScalingStatus;
 use serde_json::Value;
 
 use super::line::printable;
@@ -71,6 +72,7 @@ fn summary(status: &Value) -> String {
     let is_leaving = master["state"] == "leaving";
     let (style, state) = state(status, is_leaving);
     let mut lines = vec![format!("{BOLD}{}{BOLD:#}: {style}{state}{style:#}", text("name"))];
+    lines.extend(scaling(&master["scaling"]));
     lines.extend(reload(&master["reload"]));
     lines.extend(upgrade(&master["upgrade"]));
     let (style, words) = rotation(&status["ecv"], is_leaving);
@@ -93,6 +95,19 @@ fn summary(status: &Value) -> String {
     )));
     lines.push(wrap(&so_far(&status["totals"])));
     lines.join("\n") + "\n"
+}
+
+/// Describes how the number of workers follows their work.
+fn scaling(scaling: &Value) -> Option<String> {
+    let number = |name: &str| scaling[name].as_u64().and_then(|number| u32::try_from(number).ok());
+    let limited = scaling["limitedBy"].as_str();
+    let status = ScalingStatus {
+        min: number("min")?,
+        max: number("max")?,
+        utilization: scaling["utilization"].as_f64(),
+        limited_by: ScalingStatus::LIMITS.into_iter().find(|limit| limited == Some(*limit)),
+    };
+    Some(wrap(&format!("scaling: {}", status.describe())))
 }
 
 /// Describes a reload that runs.

@@ -36,6 +36,7 @@ impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut families = FamilyEncoder(encoder);
         families.master(&self.0)?;
+        families.scaling(&self.0)?;
         families.totals(&self.0)?;
         families.slots(&self.0.slots)?;
         families.workers(&self.0, &holders(&self.0.workers))
@@ -43,7 +44,7 @@ impl Collector for Snapshot {
 }
 
 /// Writes the families of metrics.
-struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
+pub(super) struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
 impl FamilyEncoder<'_> {
     fn master(&mut self, status: &Status) -> fmt::Result {
@@ -286,7 +287,13 @@ impl FamilyEncoder<'_> {
         Ok(())
     }
 
-    fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        value: f64,
+    ) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(
             name,
             help,
@@ -317,7 +324,7 @@ impl FamilyEncoder<'_> {
         )
     }
 
-    fn family(
+    pub(super) fn family(
         &mut self,
         name: &str,
         help: &str,

@@ -8,5 +8,6 @@
 mod collector;
 mod format;
 mod holders;
+mod scaling;
 
 pub(super) use format::page;

@@ -31,6 +31,10 @@ impl World {
             assert!(!has_problem || self.unhealthy, "a problem was not reported");
         }
         self.check_waits();
+        if let Some((least, most)) = self.bounds {
+            let target = self.supervisor.target();
+            assert!((least..=most).contains(&target), "{target} of {least} to {most} workers");
+        }
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
             let killed = self
@@ -114,6 +118,22 @@ impl World {
         assert!(had >= limit, "{worker:?} had only {had} of {limit} ms");
     }
 
+    /// A step that the work asks for is one worker, comes after the one before is over, and finds
+    /// memory for two more if it leads up.
+    fn check_step(&self, before: u32, workers: u32) {
+        assert_eq!(before.abs_diff(workers), 1, "more than one step");
+        assert!(self.supervisor.is_running() && !self.supervisor.is_reloading());
+        if workers < before {
+            return;
+        }
+        for slot in 0..before {
+            let holder = self.supervisor.holder(slot).and_then(|id| self.supervisor.worker(id));
+            assert!(holder.is_some_and(|w| w.is_ready()), "a step while slot {slot} is not ready");
+        }
+        let (largest, available) = self.memory;
+        assert!(available.is_none_or(|bytes| bytes >= 2 * largest), "a step that does not fit");
+    }
+
     pub(super) fn check_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Forked { pid } => assert!(self.forked.insert(pid), "{pid} forked twice"),
@@ -141,7 +161,12 @@ impl World {
                 assert!(std::mem::take(&mut self.unhealthy), "healthy twice");
                 assert_eq!(self.supervisor.problems().next(), None, "healthy with a problem");
             }
-            Notice::DrainTimedOut { .. }
+            Notice::Scaled { before, workers, utilization: Some(_) } => {
+                self.check_step(before, workers);
+            }
+            Notice::Scaled { .. }
+            | Notice::NotScaled { .. }
+            | Notice::DrainTimedOut { .. }
             | Notice::Warning(_)
             | Notice::Reloading { .. }
             | Notice::Recycling { .. }

@@ -5,6 +5,7 @@
 //! `KEPT`.
 
 mod checks;
+mod load;
 mod round;
 mod steps;
 mod world;

@@ -115,14 +115,21 @@ impl World {
 
     pub(super) fn sample(&mut self) {
         let ids: Vec<WorkerId> = self.alive.keys().copied().collect();
+        let load = self.loads.u32(0..1_500);
+        let memory = self.loads.u64(1..1_000);
+        let available = self.loads.bool().then(|| self.loads.u64(0..3_000));
+        self.memory = (memory, available);
         let readings = ids.into_iter().map(|worker| Reading {
             worker,
             beat: self.now.saturating_sub(self.random.u64(0..3_300)),
             connections: self.random.u64(0..120),
-            memory: 0,
+            memory,
+            measured_at: self.now,
+            utilization: Some(load),
         });
         let readings = readings.collect();
         self.send(Event::Sample { readings });
+        self.send(Event::Autoscale);
     }
 
     pub(super) fn first(&self, wanted: impl Fn(&WorkerRecord) -> bool) -> Option<WorkerId> {

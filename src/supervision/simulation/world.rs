@@ -18,6 +18,7 @@ pub(super) const LIMITS: Limits = Limits {
     blocked_after: Some(1_000),
     give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
+    max_workers: None,
 };
 
 /// A round of a reload, as its requests see it.
@@ -40,6 +41,12 @@ pub(super) struct RequestedRound {
 pub(super) struct World {
     pub(super) supervisor: Supervisor,
     pub(super) random: fastrand::Rng,
+    /// Of what has to do with the number of workers.
+    pub(super) loads: fastrand::Rng,
+    /// The bounds of the number of workers, if it follows their work.
+    pub(super) bounds: Option<(u32, u32)>,
+    /// The memory of the largest worker, as the latest sample said; and what was available.
+    pub(super) memory: (u64, Option<u64>),
     pub(super) now: Millis,
     /// Time in which the master ran, or may believe that it ran.
     pub(super) awake: Millis,
@@ -66,10 +73,21 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let supervisor = Supervisor::new(random.u32(1..9), LIMITS, seed);
+        let mut loads = fastrand::Rng::with_seed(seed.wrapping_add(1));
+        let workers = random.u32(1..9);
+        let max_workers = loads.bool().then(|| workers + loads.u32(0..6));
+        let mut world = Self::with(seed, workers, Limits { max_workers, ..LIMITS });
+        (world.random, world.loads) = (random, loads);
+        world
+    }
+
+    pub(super) fn with(seed: u64, workers: u32, limits: Limits) -> Self {
         Self {
-            supervisor,
-            random,
+            supervisor: Supervisor::new(workers, limits, seed),
+            random: fastrand::Rng::with_seed(seed),
+            loads: fastrand::Rng::with_seed(seed),
+            bounds: limits.max_workers.map(|most| (workers, most)),
+            memory: (0, None),
             now: 0,
             awake: 0,
             waits_since: BTreeMap::new(),
@@ -95,6 +113,9 @@ impl World {
             Event::Reload { addresses_may_change } if self.supervisor.is_running() => {
                 self.request_reload(addresses_may_change)
             }
+            Event::Scale { workers } if self.supervisor.is_running() => {
+                self.bounds = self.bounds.map(|(_, most)| (workers.min(most), most));
+            }
             Event::Exited { worker, .. } | Event::SpawnFailed { worker, .. } => {
                 let is_late = |worker: &WorkerRecord| {
                     worker.state == WorkerState::Killed { cause: Cause::StartTimeout }
@@ -112,12 +133,16 @@ impl World {
         if self.supervisor.next_round() == round {
             self.check_skipped(&waiting, &actions);
         }
+        let is_asked = actions.contains(&Action::MeasureMemory);
         for action in actions {
             self.execute(action);
         }
         self.update_waits();
         self.note_proof();
         self.check();
+        if is_asked {
+            self.send(Event::MemoryMeasured { available: self.memory.1 });
+        }
     }
 
     pub(super) fn execute(&mut self, action: Action) {
@@ -140,6 +165,7 @@ impl World {
                 self.check_reloaded(worker);
                 self.check_killed(worker);
             }
+            Action::MeasureMemory => assert!(self.bounds.is_some(), "the number is fixed"),
             Action::StopAdmitting => self.is_ending = true,
             Action::Notify(notice) => self.check_notice(notice),
             Action::Finish(_) => {

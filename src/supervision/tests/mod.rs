@@ -5,6 +5,7 @@ mod refill;
 mod reload;
 mod reload_failures;
 mod samples;
+mod scaling;
 mod shutdown;
 mod upgrade;
 
@@ -24,6 +25,7 @@ const LIMITS: Limits = Limits {
     blocked_after: None,
     give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
+    max_workers: None,
 };
 const RELOAD: Event = Event::Reload { addresses_may_change: false };
 const ONE: WorkerId = WorkerId(1);
@@ -75,7 +77,7 @@ fn running(workers: u32) -> Supervisor {
 }
 
 fn reading(worker: WorkerId, beat: Millis, connections: u64) -> Reading {
-    Reading { worker, beat, connections, memory: 0 }
+    Reading { worker, beat, connections, memory: 0, measured_at: beat, utilization: None }
 }
 
 /// Has a spawned worker forked and, if `ready`, ready.
@@ -86,6 +88,11 @@ fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<A
         actions.extend(supervisor.on_event(Event::Ready { worker: WorkerId(id) }, now));
     }
     actions
+}
+
+/// The notice of a `Scale`.
+fn scaled(before: u32, workers: u32) -> Action {
+    Action::Notify(Notice::Scaled { before, workers, utilization: None })
 }
 
 fn reloaded(round: u32, replaced: u32, again: bool) -> Action {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LIMITS, ONE, TWO, born, died, died_saying, pass, running, spawn};
+use super::{LIMITS, ONE, TWO, born, died, died_saying, pass, running, scaled, spawn};
 use crate::clock::{MAX_WAIT, Millis};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::{Cause, LastWords};
@@ -220,9 +220,12 @@ fn scaling_down_drains_the_highest_slots_and_up_continues_their_generations() {
     let mut supervisor = running(2);
     assert_eq!(
         supervisor.on_event(Event::Scale { workers: 1 }, 10),
-        [Action::Drain { worker: TWO }]
+        [scaled(2, 1), Action::Drain { worker: TWO }]
     );
-    assert_eq!(supervisor.on_event(Event::Scale { workers: 2 }, 20), [spawn(3, 1, 2)]);
+    assert_eq!(
+        supervisor.on_event(Event::Scale { workers: 2 }, 20),
+        [scaled(1, 2), spawn(3, 1, 2)]
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_master_that_takes_everything_back_fills_all_slots_again() {
 fn an_heir_continues_the_numbers_and_settles_once_all_are_ready_for_long_enough() {
     let limits = Limits { min_ready_time: 100, ..LIMITS };
     let mut supervisor = Supervisor::new(1, limits, 1);
-    supervisor.continue_from(7, &[3, 9]);
+    supervisor.continue_from(7, 5, &[3, 9]);
     let actions = supervisor.on_event(Event::Start, 0);
     let worker = WorkerId(10_008);
     assert_eq!(actions, [Action::Spawn { worker, slot: 0, generation: 4 }]);
