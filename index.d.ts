@@ -369,6 +369,12 @@ declare namespace Cluster {
      */
     balance?: Balance | null | undefined;
     /**
+     * Answers HTTP/1 connections 503 that wait for too long to be accepted; see
+     * `OverloadOptions`. Needs `balance: 'least-connections'`.
+     * @default off
+     */
+    overload?: OverloadOptions | false | null | undefined;
+    /**
      * Whether idle HTTP/1 connections of a worker that leaves move to other workers, and, when a
      * request comes on them, those of a worker whose event loop is stuck. `false` for apps that
      * keep state by connection (PROXY protocol, NTLM, objects on the socket): they end as TLS
@@ -500,6 +506,21 @@ declare namespace Cluster {
      * @default everybody
      */
     allow?: readonly string[] | null | undefined;
+  }
+
+  /** The `overload` option: at least one of the two. Health checks are answered as ever. */
+  export interface OverloadOptions {
+    /**
+     * How many connections may wait to be accepted, from 1; of more, the oldest are answered 503.
+     * @default none
+     */
+    waiting?: Numeric | null | undefined;
+    /**
+     * How long a connection may wait to be accepted, milliseconds from 20, before it is answered
+     * 503.
+     * @default none
+     */
+    delay?: Time | null | undefined;
   }
 
   /**
@@ -639,7 +660,7 @@ declare namespace Cluster {
     time: string;
     type:
       | 'start' | 'ready' | 'exit' | 'reload' | 'upgrade' | 'recycle' | 'scale' | 'stuck'
-      | 'blocked' | 'switch'
+      | 'blocked' | 'switch' | 'overload'
       | 'warning';
     level: 'info' | 'warn' | 'error';
     slot: number | null;
@@ -704,6 +725,11 @@ declare namespace Cluster {
       /** Workers whose last check found something wrong. */
       unhealthy: Array<{ pid: number; reason: string }>;
     };
+    /**
+     * Connections are answered 503, as the option `overload` says: since when (ISO 8601), and how
+     * many so far. `null`: none are.
+     */
+    overload: { since: string; shed: number } | null;
     /** Counters since the start, workers that are gone included. */
     totals: {
       connections: number;
@@ -720,6 +746,8 @@ declare namespace Cluster {
       moved: number;
       /** Requests that workers handed over when they ended, for another one to answer. */
       retried: number;
+      /** Connections that were answered 503, as the option `overload` says. */
+      shed: number;
       /** Connections that wait for a worker now. */
       waiting: number;
       /** Workers that ended, by the reason of their `died`. */
@@ -903,6 +931,11 @@ declare namespace Cluster {
     unresponsive: [pid: number, silence: { age: number } & Execution];
     /** Master: with `blockedAfter`, a worker's event loop has not turned for `duration` ms so far. */
     blocked: [pid: number, block: { duration: number } & Execution];
+    /**
+     * Master: with `overload`, connections are answered 503, `shed` of them so far. Not `active`:
+     * none was for 5 s; `shed` were in all, within `duration` milliseconds.
+     */
+    overload: [overload: { active: boolean; shed: number; duration?: number }];
     /** Master: a message from the worker `pid`. Worker: a message from the master `pid`. */
     message: [pid: number, message: any];
     /**

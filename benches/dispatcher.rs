@@ -170,7 +170,7 @@ fn stage(workers: u32) -> Stage {
             sender.send(worker).unwrap_or_default();
         }
     });
-    let dispatcher = Dispatcher::start(listeners, Balance::LeastConnections, notify).unwrap();
+    let dispatcher = Dispatcher::start(listeners, Balance::LeastConnections, None, notify).unwrap();
     let board: Arc<Scoreboard> = Scoreboard::alone(workers as usize).unwrap();
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let mut simulated = Vec::new();
@@ -178,7 +178,7 @@ fn stage(workers: u32) -> Stage {
         let (link, row, theirs, their_orders) = link(&board, id);
         assert!(dispatcher.send(Request::Attach(Box::new(link))));
         their_orders
-            .send(&frame::report(&Report::Serve { listener, accepts: false }), &[])
+            .send(&frame::report(&Report::Serve { listener, accepts: false, http1: false }), &[])
             .unwrap();
         their_orders
             .send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[])

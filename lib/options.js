@@ -43,13 +43,14 @@ function normalize(options) {
  * @param {object} config what `normalize` returned
  */
 function effective({ ports, validator, ...config }) {
-  const { cluster, monPort, ecv } = config;
+  const { cluster, monPort, ecv, overload } = config;
   return {
     ...config,
     cluster: cluster && addon.missing === undefined,
     port: ports.length === 1 ? ports[0] : ports,
     monPort: monPort ?? false,
     ecv: ecv ? { ...ecv, validator } : false,
+    overload: overload ?? false,
   };
 }
 

@@ -10,7 +10,7 @@ module.exports = {
   MASTER: Symbol.for('cluster2-rs.master'),
   /** On a signal handler: it is ours, not the script's. */
   OUR_HANDLER: Symbol.for('cluster2-rs.signal-handler'),
-  /** On a server: it only passes its connections on to another one. */
+  /** On a server that only passes its connections on: the server that gets them. */
   PASSES_ON: Symbol('cluster2-rs.passes-on'),
   /** On a socket or an HTTP/2 stream: called when it is destroyed. */
   ENDED: Symbol('cluster2-rs.ended'),

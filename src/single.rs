@@ -208,6 +208,7 @@ impl Process {
                 stuck_for.map(describe_stuck),
                 unhealthy.into_iter().collect(),
             ),
+            overload: None,
             totals,
             slots: Vec::new(),
             events: lock(&self.journal).after(0),

@@ -22,7 +22,7 @@ function companion(server) {
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay } = server;
   const options = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay };
   const passing = net.createServer(options, (socket) => server.emit('connection', socket));
-  passing[PASSES_ON] = true;
+  passing[PASSES_ON] = server;
   return passing;
 }
 

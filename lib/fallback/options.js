@@ -104,6 +104,11 @@ const blockedAfter = {
   check: (value) => (value > 0 && value < 100 ? '0, or 100 ms or more' : undefined),
 };
 
+const OVERLOAD = {
+  waiting: [number(1, 0xffffffff), null],
+  delay: [duration(20), null],
+};
+
 const parallelism = () => Math.min(os.availableParallelism?.() ?? os.cpus().length, MAX_WORKERS);
 
 const workers = kind(`a whole number from 1 to ${MAX_WORKERS}, or 'max'`, (value) =>
@@ -208,6 +213,24 @@ function checkWorkers(config) {
   throw invalid('maxWorkers', expected, maxWorkers);
 }
 
+function readOverload(given) {
+  if (given === undefined || given === null || given === false) return null;
+  const expected = "an object with 'waiting', 'delay' or both, or false to turn it off";
+  if (!isObject(given)) throw invalid('overload', expected, show(given));
+  const overload = read('overload.', given, OVERLOAD);
+  if (overload.waiting === null && overload.delay === null) {
+    throw invalid('overload', expected, 'neither');
+  }
+  return overload;
+}
+
+/** Connections wait in the accept queue only where workers accept by themselves. */
+function checkOverload({ overload, balance }) {
+  if (overload === null || balance === 'least-connections') return;
+  const expected = "left out unless 'balance' is 'least-connections'";
+  throw invalid('overload', expected, "it with another 'balance'");
+}
+
 /** What workers that do not listen need. */
 function checkWithoutListening({ minReadyTime, startTimeout }, port) {
   if (port !== undefined && port !== null) {
@@ -222,9 +245,11 @@ function checkWithoutListening({ minReadyTime, startTimeout }, port) {
 function normalizeOptions(json) {
   const given = JSON.parse(json);
   if (!isObject(given)) throw invalid('options', 'an object', show(given));
-  const { port, ...others } = read('', given, OPTIONS, ['ecv']);
-  const config = { ...others, ports: port, ecv: readEcv(given.ecv) };
+  const { port, ...others } = read('', given, OPTIONS, ['ecv', 'overload']);
+  const ecv = readEcv(given.ecv);
+  const config = { ...others, ports: port, ecv, overload: readOverload(given.overload) };
   checkWorkers(config);
+  checkOverload(config);
   if (!config.listen) {
     checkWithoutListening(config, given.port);
     config.ports = [];

@@ -2,6 +2,8 @@
 
 // The protocol of a server.
 
+const { PASSES_ON } = require('../symbols');
+
 const isFunction = (value) => typeof value === 'function';
 
 // By their methods: to load `node:https` and `node:http2` for their classes costs each worker a
@@ -12,5 +14,10 @@ const isSecure = (server) => isFunction(server.setSecureContext);
 const isHttp2 = (server) => isFunction(server.updateSettings);
 /** Whether it is one of `node:http` or `node:https`. */
 const isHttp1 = (server) => isFunction(server.closeIdleConnections) && !isHttp2(server);
+/** Whether it, or the one to which it passes its connections on, is one of `node:http`. */
+const isPlainHttp1 = (listening) => {
+  const server = listening[PASSES_ON] ?? listening;
+  return isHttp1(server) && !isSecure(server);
+};
 
-module.exports = { isHttp1, isHttp2, isSecure };
+module.exports = { isHttp1, isHttp2, isPlainHttp1, isSecure };

@@ -193,6 +193,8 @@ class MasterRole {
         return cluster.emit('disable', { reason: told.reason, pid: told.pid ?? undefined });
       case 'enable':
         return cluster.emit('enable');
+      case 'overload':
+        return this.#overload(told);
       case 'validate':
         return onValidate(told, this.#config, this.#native);
       case 'visitor':
@@ -217,6 +219,11 @@ class MasterRole {
 
   #blocked({ pid, duration, ...told }) {
     this.#cluster.emit('blocked', pid, { duration, ...this.#executing(told) });
+  }
+
+  #overload({ active, shed, duration }) {
+    const time = active ? {} : { duration };
+    this.#cluster.emit('overload', { active, shed, ...time });
   }
 
   #died({ pid, code, signal, reason, executed }) {

@@ -64,8 +64,8 @@ class ListenHook {
     this.#tellReleased();
   }
 
-  serve({ id }) {
-    this.#session.serve(id);
+  serve(listener) {
+    this.#session.serve(listener);
   }
 
   /** A server closes. A worker that leaves keeps the address until another one serves there. */

@@ -12,6 +12,7 @@ const { describeUncaught, native, secondCluster } = require('../errors');
 const addon = require('../native');
 const { leaveWhenIdle, onProcessEnd, outliveMaster } = require('../node-internals');
 const { IdleMarks } = require('../http/idle-marks');
+const { isPlainHttp1 } = require('../http/server-kind');
 const { Traffic } = require('../http/traffic');
 const { CURRENT } = require('../symbols');
 const { Connections } = require('./connections');
@@ -146,8 +147,8 @@ class Session {
   }
 
   /** Serves a listener from now on; its connections come to `connections`. */
-  serve(listener) {
-    if (!native(() => this.#native.serve(listener))) this.#tryAgain();
+  serve({ id, server }) {
+    if (!native(() => this.#native.serve(id, isPlainHttp1(server)))) this.#tryAgain();
   }
 
   /** Lets no further connection of a listener in. */

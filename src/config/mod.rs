@@ -6,6 +6,7 @@
 
 mod network;
 mod options;
+mod overload;
 mod port;
 mod reader;
 mod rules;
@@ -17,6 +18,7 @@ mod workers;
 
 pub(crate) use network::network;
 pub use options::{Balance, Config, EcvOptions, Output};
+pub use overload::OverloadOptions;
 pub use port::{INHERITED, Port};
 pub use rules::{SECOND_INTERRUPT_AFTER, app_name, app_root};
 pub(crate) use workers::MAX_WORKERS;

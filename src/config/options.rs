@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::overload::{self, OverloadOptions};
 use super::port::Port;
 use super::reader::Reader;
 use super::workers::{MAX_WORKERS, bounds, parallelism};
@@ -97,6 +98,8 @@ pub struct Config {
     pub mem_threshold: Option<u64>,
     /// How connections are spread.
     pub balance: Balance,
+    /// From when on new connections are answered 503; `None`: never.
+    pub overload: Option<OverloadOptions>,
     /// Whether idle connections of a draining worker move to other workers.
     pub move_idle: bool,
     /// Whether requests that a worker had not begun to answer when it ended by an error, or by
@@ -185,6 +188,7 @@ impl Config {
                     ("kernel", Balance::LeastConnections),
                 ],
             )?,
+            overload: overload::read(&mut read)?,
             move_idle: read.boolean("moveIdle", true)?,
             retry: read.boolean("retry", false)?,
             start_timeout: read.duration("startTimeout", 1, 30_000)?,
@@ -209,6 +213,7 @@ impl Config {
                 got: config.blocked_after.to_string(),
             });
         }
+        config.check_overload()?;
         if !config.listen {
             config.check_without_listening(has_port)?;
         }
@@ -223,6 +228,19 @@ impl Config {
             });
         }
         Ok(config)
+    }
+
+    /// Checks that waiting connections can be seen: they wait in the accept queue only where
+    /// workers accept by themselves.
+    fn check_overload(&self) -> Result<()> {
+        if self.overload.is_none() || self.balance == Balance::LeastConnections {
+            return Ok(());
+        }
+        Err(ClusterError::OptionInvalid {
+            name: "overload".into(),
+            expected: "left out unless 'balance' is 'least-connections'".into(),
+            got: "it with another 'balance'".into(),
+        })
     }
 
     /// Checks what workers that do not listen need.

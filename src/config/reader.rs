@@ -129,7 +129,16 @@ impl<'a> Reader<'a> {
 
     /// Reads milliseconds.
     pub(super) fn duration(&mut self, name: &'static str, min: u64, default: u64) -> Result<u64> {
-        Ok(self.quantity(name, &MILLIS, min, MAX_DURATION)?.unwrap_or(default))
+        Ok(self.optional_duration(name, min)?.unwrap_or(default))
+    }
+
+    /// Reads milliseconds; `None`: not given.
+    pub(super) fn optional_duration(
+        &mut self,
+        name: &'static str,
+        min: u64,
+    ) -> Result<Option<u64>> {
+        self.quantity(name, &MILLIS, min, MAX_DURATION)
     }
 
     /// Reads a number of workers, up to `most`; `max` is what that function returns.

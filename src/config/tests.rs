@@ -125,6 +125,29 @@ fn a_wrong_option_is_named_with_what_was_expected_and_what_came() {
 }
 
 #[test]
+fn overload_is_off_unless_one_of_its_limits_is_given() {
+    let overload = |options| Config::from_json(&json!({ "overload": options })).unwrap().overload;
+    assert_eq!([overload(json!(null)), overload(json!(false))], [None, None]);
+    assert_eq!(Config::from_json(&json!({})).unwrap().overload, None);
+    let limits = |waiting, delay| Some(OverloadOptions { waiting, delay });
+    assert_eq!(overload(json!({ "waiting": 1 })), limits(Some(1), None));
+    assert_eq!(overload(json!({ "waiting": "64", "delay": "1s" })), limits(Some(64), Some(1_000)));
+    for nothing in [json!({}), json!(true), json!(5)] {
+        assert!(
+            error(json!({ "overload": nothing }))
+                .starts_with("option 'overload' must be an object with 'waiting', 'delay' or both")
+        );
+    }
+    assert!(error(json!({ "overload": { "delay": 19 } })).contains("'overload.delay' must be"));
+    assert!(error(json!({ "overload": { "waiting": 0 } })).contains("'overload.waiting' must be"));
+    assert_eq!(
+        error(json!({ "overload": { "delay": 100 }, "balance": "ip-hash" })),
+        "option 'overload' must be left out unless 'balance' is 'least-connections'; got it with \
+         another 'balance'"
+    );
+}
+
+#[test]
 fn a_long_wrong_value_is_shortened_in_the_message() {
     assert!(error(json!({ "cluster": "x".repeat(5000) })).len() < 200);
 }

@@ -21,6 +21,7 @@ use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, DispatcherEvent, Notify, Request};
 use crate::dispatcher::other_master::Relay;
+use crate::dispatcher::overload::{OverloadPolicy, Shedding};
 use crate::dispatcher::timing::{CLOSING_GRACE, LAST_RELAYS, RETRY};
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
@@ -45,6 +46,8 @@ pub(super) struct EventLoop {
     pub(super) departed: Vec<WorkerLink>,
     /// Connections of and for another master.
     pub(super) relay: Option<Relay>,
+    /// Where the option `overload` is on.
+    pub(super) shedding: Option<Shedding>,
     /// Room for connections that a worker gives back.
     pub(super) reserve: Reserve,
     pub(super) counts: Arc<Counts>,
@@ -59,6 +62,7 @@ impl EventLoop {
     pub(super) fn new(
         listeners: ListenerSet,
         policy: Balance,
+        overload: Option<OverloadPolicy>,
         wake: Arc<Waker>,
         requests: Receiver<Request>,
         notify: Notify,
@@ -76,6 +80,7 @@ impl EventLoop {
             workers: WorkerSet::new(policy),
             departed: Vec::new(),
             relay: None,
+            shedding: overload.map(Shedding::new),
             reserve,
             counts,
             now: os::now(),
@@ -134,8 +139,12 @@ impl EventLoop {
     fn on_event(&mut self, token: Token, flags: epoll::EventFlags) {
         match token {
             Token::Wake => self.read_requests(),
-            Token::Listener(socket) => self.accept_by(|set, now| set.accept(socket, now)),
+            Token::Listener(socket) => {
+                self.accept_by(|set, now| set.accept(socket, now));
+                self.gauge(socket);
+            }
             Token::Relay => self.read_relay(),
+            Token::Shed(number) => self.on_shed_event(number),
             Token::Worker(worker) => {
                 if flags.intersects(epoll::EventFlags::OUT) {
                     self.workers.change(worker, WorkerLink::unblock);
@@ -212,6 +221,7 @@ impl EventLoop {
         self.empty_departed();
         self.resume_reports();
         self.check_queues();
+        self.shed();
         if self.workers.due_at() <= self.now {
             self.poll_due();
         }
@@ -229,6 +239,8 @@ impl EventLoop {
             || self.relay_waits()
             || is_waiting();
         let retry = must_retry.then(|| self.now + RETRY);
-        [self.workers.next_poll(), retry, self.listeners.next_wake()].into_iter().flatten().min()
+        let shed = self.shedding.as_ref().and_then(Shedding::next_wake);
+        let times = [self.workers.next_poll(), retry, self.listeners.next_wake(), shed];
+        times.into_iter().flatten().min()
     }
 }

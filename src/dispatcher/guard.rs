@@ -1,8 +1,8 @@
 //! Sockets from which workers accept by themselves.
 //!
 //! The master has each of them, so that no queue dies with a worker, and guards it. What always
-//! holds: whatever goes wrong between the workers, nobody waits in such a queue for much longer than
-//! [`CHECK_AFTER`] while a worker answers that could take the connection.
+//! holds: whatever goes wrong between the workers, nobody waits in such a queue for much longer
+//! than [`CHECK_AFTER`] while a worker answers that could take the connection.
 //!
 //! A guarded socket is watched for one event: somebody came. After `CHECK_AFTER` the dispatcher
 //! checks whether somebody waits and no worker has had any connection since. If so, it kicks all
@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::listeners::{Finding, Interest};
+use crate::dispatcher::overload::Shedding;
 use crate::os;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{ListenerId, SharedSocket};
@@ -52,6 +53,9 @@ impl EventLoop {
                     if self.workers.acceptors(listener).any(WorkerLink::has_answered) {
                         tracing::warn!(listener, "no worker accepts; the master does");
                         self.accept_by(|set, now| set.accept_guarded(listener, now));
+                        if let Some(shedding) = &mut self.shedding {
+                            shedding.forget(listener);
+                        }
                     }
                 }
             }
@@ -65,7 +69,7 @@ impl EventLoop {
         listener: ListenerId,
     ) -> Option<(SharedSocket, OwnedFd)> {
         self.workers.get(worker).filter(|link| link.is_open())?;
-        self.listeners.share(listener)
+        self.listeners.share(listener, self.shedding.as_ref().and_then(Shedding::turn))
     }
 }
 

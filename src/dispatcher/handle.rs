@@ -9,6 +9,7 @@ use crate::config::Balance;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, Notify, Request};
+use crate::dispatcher::overload::OverloadPolicy;
 use crate::error::{ClusterError, Result};
 use crate::os::thread;
 use crate::os::waker::Waker;
@@ -26,8 +27,13 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Starts the thread, which accepts on `listeners` and on those that workers will ask for.
-    /// `notify` is called on that thread, and must not block.
-    pub fn start(listeners: ListenerSet, policy: Balance, notify: Notify) -> Result<Self> {
+    /// `overload`: the option, if it is on. `notify` is called on that thread, and must not block.
+    pub fn start(
+        listeners: ListenerSet,
+        policy: Balance,
+        overload: Option<OverloadPolicy>,
+        notify: Notify,
+    ) -> Result<Self> {
         let wake = Arc::new(Waker::new().map_err(ClusterError::system("eventfd"))?);
         // Bounded by what is sent, see `Request`.
         let (requests, inbox) = channel();
@@ -35,6 +41,7 @@ impl Dispatcher {
         let mut event_loop = EventLoop::new(
             listeners,
             policy,
+            overload,
             Arc::clone(&wake),
             inbox,
             notify,

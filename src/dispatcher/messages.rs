@@ -92,6 +92,8 @@ pub(crate) struct Counts {
     pub(crate) moved: AtomicU64,
     /// Requests that workers handed over when they ended, each with its connection.
     pub(crate) retried: AtomicU64,
+    /// Connections that were answered 503, as the option `overload` says.
+    pub(crate) shed: AtomicU64,
     /// Connections that wait for a worker now.
     pub(crate) waiting: AtomicU64,
 }

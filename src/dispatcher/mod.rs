@@ -20,6 +20,7 @@
 //! | `membership`, `reports` | workers come and go; what they say |
 //! | `unserved` | draining, and listeners that nobody serves any more |
 //! | `guard` | sockets from which workers accept by themselves |
+//! | `overload`, `shed` | connections that are answered 503, with the option `overload` |
 //! | `relay`, `other_master` | sockets and connections that two masters have, while one takes over |
 //! | `workers` | all workers, and every index over them |
 //! | `link` | one worker: its phase, load, outbox and inbox |
@@ -35,8 +36,10 @@ mod listeners;
 mod membership;
 mod messages;
 mod other_master;
+mod overload;
 mod relay;
 mod reports;
+mod shed;
 mod timing;
 mod token;
 mod unserved;
@@ -46,6 +49,7 @@ pub use handle::Dispatcher;
 pub use link::WorkerLink;
 pub use listeners::{LegacySocket, ListenerSet};
 pub use messages::{DispatcherEvent, Notify, Request};
+pub use overload::OverloadPolicy;
 
 #[cfg(test)]
 mod tests;

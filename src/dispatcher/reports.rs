@@ -83,8 +83,11 @@ impl EventLoop {
                     }
                 }
             }
-            Report::Serve { listener, accepts } => {
-                self.workers.change(worker, |link| link.serve(listener, accepts));
+            Report::Serve { listener, accepts, http1 } => {
+                self.workers.change(worker, |link| {
+                    link.serve(listener, accepts);
+                    link.set_http1(listener, http1);
+                });
                 self.notify_served(worker);
                 self.announce_settled();
             }

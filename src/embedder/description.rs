@@ -76,6 +76,16 @@ impl MasterEvent {
                 described("switch", Level::Warn, *pid, format!("out of rotation: {of}{reason}"))
             }
             Self::Enable => described("switch", Level::Info, None, "in rotation again".to_owned()),
+            Self::Overload { active: true, .. } => {
+                let message = "overload: connections that wait for too long are answered 503";
+                described("overload", Level::Warn, None, message.to_owned())
+            }
+            Self::Overload { active: false, shed, duration } => {
+                let message = format!(
+                    "the overload is over: {shed} connections were answered 503 in {duration} ms"
+                );
+                described("overload", Level::Info, None, message)
+            }
             Self::Warning { message } => described("warning", Level::Warn, None, message.clone()),
             Self::ReloadFailed { message } => {
                 described("reload", Level::Error, None, message.clone())

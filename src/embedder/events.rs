@@ -136,6 +136,16 @@ pub enum MasterEvent {
         /// What the monitor URI answered, if there is one.
         answered: Option<Answered>,
     },
+    /// Connections are answered 503, because they wait for longer than the option `overload`
+    /// allows; or no longer any are.
+    Overload {
+        /// Whether it begins; otherwise it is over.
+        active: bool,
+        /// How many were answered so since it began.
+        shed: u64,
+        /// Milliseconds from the first to the last of them, where it is over.
+        duration: u64,
+    },
     /// Something that the operator should know.
     Warning {
         /// The warning, in words.

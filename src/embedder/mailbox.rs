@@ -266,6 +266,7 @@ fn is_frequent(event: &MasterEvent) -> bool {
             | MasterEvent::Warning { .. }
             | MasterEvent::Disable { .. }
             | MasterEvent::Enable
+            | MasterEvent::Overload { .. }
             | MasterEvent::Validate { .. }
     )
 }

@@ -30,6 +30,7 @@ pub use health_check::HealthCheck;
 pub use monitor_uri::MonitorUri;
 pub(crate) use responder::{ClusterHealth, HealthResponder};
 pub use routes::Route;
+pub(crate) use routes::is_of_health_check;
 pub(crate) use switch::switch_by_command;
 pub use switch::{SwitchRequest, Switched};
 

@@ -39,6 +39,18 @@ impl Routes {
     }
 }
 
+/// Returns whether a request, by its method and target, is the health check's, or one by which it
+/// probes the app: for its path, whoever sends it.
+pub(crate) fn is_of_health_check(
+    config: &config::EcvOptions,
+) -> impl Fn(&str, &str) -> bool + use<> {
+    let routes = Routes::new(config);
+    let monitor = config.monitor.as_deref().map(|monitor| path_of(monitor).to_owned());
+    move |method, target| {
+        routes.find(method, target).is_some() || monitor.as_deref() == Some(path_of(target))
+    }
+}
+
 /// Returns the path of a request's target, which is a whole URL if a proxy sent it (RFC 9112,
 /// 3.2.2).
 fn path_of(target: &str) -> &str {
@@ -54,6 +66,19 @@ fn path_of(target: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_is_known_by_its_path() {
+        for monitor in ["/health?deep=1", "http://127.0.0.1:3000/health"] {
+            let options = serde_json::json!({ "ecv": { "monitor": monitor } });
+            let config = config::Config::from_json(&options).unwrap().ecv.unwrap();
+            let is_of_health_check = is_of_health_check(&config);
+            for target in ["/health?deep=1", "/health", "/ecv"] {
+                assert!(is_of_health_check("GET", target), "{monitor} {target}");
+            }
+            assert!(!is_of_health_check("GET", "/") && !is_of_health_check("POST", "/ecv"));
+        }
+    }
 
     fn routes(control: bool) -> Routes {
         let options = serde_json::json!({ "ecv": { "control": control } });

@@ -13,10 +13,10 @@ use super::systemd::Notifier;
 use super::takeover_state::Heirloom;
 use super::task::{self, Parts};
 use crate::config::{Config, MAX_WORKERS};
-use crate::dispatcher::{Dispatcher, DispatcherEvent};
+use crate::dispatcher::{Dispatcher, DispatcherEvent, OverloadPolicy};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
-use crate::health::HealthChecker;
+use crate::health::{HealthChecker, is_of_health_check};
 use crate::monitor::{MonitorListener, UserApp};
 use crate::os::origin::Origin;
 use crate::os::scoreboard::Scoreboard;
@@ -111,7 +111,8 @@ impl Master {
             }
             DispatcherEvent::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         };
-        let dispatcher = Dispatcher::start(listeners, config.balance, Box::new(pass_on))?;
+        let overload = overload(&config, &board);
+        let dispatcher = Dispatcher::start(listeners, config.balance, overload, Box::new(pass_on))?;
         let checker = config
             .ecv
             .as_ref()
@@ -202,6 +203,15 @@ fn claim(config: &Config, bequest: Option<&mut Bequest>) -> Result<PidDirectory>
     let adopted =
         passed.and_then(|(lock, control)| PidDirectory::adopt(&config.pids, lock, control));
     adopted.map_or_else(|| PidDirectory::claim(&config.pids), Ok)
+}
+
+/// The option `overload`, where it is on.
+fn overload(config: &Config, board: &Arc<Scoreboard>) -> Option<OverloadPolicy> {
+    let is_health_check = config.ecv.as_ref().map(is_of_health_check);
+    let is_health_check = move |method: &str, target: &str| {
+        is_health_check.as_ref().is_some_and(|is_health_check| is_health_check(method, target))
+    };
+    Some(OverloadPolicy::new(config.overload?, board.header(), is_health_check))
 }
 
 /// The option `blockedAfter`, where it is on.

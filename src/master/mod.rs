@@ -37,6 +37,7 @@ mod log_files;
 mod monitor_backend;
 mod node_ipc;
 mod notices;
+mod overload;
 mod replies;
 mod status;
 mod systemd;

@@ -1,5 +1,6 @@
 //! The state machine's notices: the events that the embedder gets, and replies that wait for them.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use super::task::Task;
 use crate::embedder::MasterEvent;
 use crate::error::ClusterError;
 use crate::monitor::format;
+use crate::os;
 use crate::os::scoreboard::Field;
 use crate::protocol::status::{LastExit, Time};
 use crate::protocol::worker::{Exit, WorkerId};
@@ -84,6 +86,14 @@ impl Task {
             Notice::Warning(message) => MasterEvent::Warning { message },
         };
         self.emit(event);
+    }
+
+    /// Looks whether connections are shed, and tells what has changed.
+    pub(super) fn look_for_overload(&mut self) {
+        let shed = self.parts.dispatcher.counts().shed.load(Ordering::Relaxed);
+        if let Some(event) = self.overload.look(shed, os::now(), os::wall()) {
+            self.emit(event);
+        }
     }
 
     /// Remembers the event, and passes it on to the embedder.

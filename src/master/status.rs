@@ -38,6 +38,7 @@ impl Task {
                 self.unavailable(),
                 problems.map(unhealthy).collect(),
             ),
+            overload: self.overload.status(),
             totals: self.totals(),
             slots,
             events: self.journal.after(0),
@@ -102,6 +103,7 @@ impl Task {
         totals.reclaimed = counts.reclaimed.load(Ordering::Relaxed);
         totals.moved = counts.moved.load(Ordering::Relaxed);
         totals.retried = counts.retried.load(Ordering::Relaxed);
+        totals.shed = counts.shed.load(Ordering::Relaxed);
         self.inherited.add_to(&mut totals, &Cause::WORDS);
         totals.waiting = counts.waiting.load(Ordering::Relaxed);
         totals

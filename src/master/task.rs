@@ -19,6 +19,7 @@ use super::inbox::{Inbox, Input, Inputs};
 use super::launch::Launch;
 use super::log_files::LogFiles;
 use super::monitor_backend::{Availability, MonitorBackend};
+use super::overload::OverloadState;
 use super::replies::WaitingReplies;
 use super::systemd::{self, Notifier};
 use super::takeover_state::{Heirloom, Takeover};
@@ -94,6 +95,7 @@ pub(super) struct Task {
     pub(super) looks: Looks,
     pub(super) replies: WaitingReplies,
     pub(super) executions: ExecutionResults,
+    pub(super) overload: OverloadState,
     /// Whether no new client is admitted any more.
     pub(super) is_closed: bool,
     /// Where the monitor's health check asks the app.
@@ -191,6 +193,7 @@ impl Task {
             looks: Looks::new(os::now()),
             replies: WaitingReplies::default(),
             executions: ExecutionResults::default(),
+            overload: OverloadState::default(),
             is_closed: false,
             probed: Changed::default(),
             pids_problem: Changed::default(),
@@ -259,6 +262,7 @@ impl Task {
         if self.parts.info.config.max_workers.is_some() && !is_handing_over {
             self.apply(Event::Autoscale);
         }
+        self.look_for_overload();
     }
 
     /// Restores what somebody removed from the `pids` directory.

@@ -116,6 +116,7 @@ pub(super) fn status() -> Status {
             unavailable: None,
             unhealthy: vec![UnhealthyWorker { pid: 4001, reason: "status <500>".into() }],
         },
+        overload: None,
         totals: Totals {
             connections: 140,
             timed_out: 4,

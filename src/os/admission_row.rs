@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::scoreboard::{FIELDS, Field, Row, Scoreboard};
+use super::scoreboard::{COUNTERS, FIELDS, Field, Row, Scoreboard};
 use super::time::now as now_millis;
 
 /// The cells that JavaScript does not know, before the claim.
@@ -26,6 +26,7 @@ const SILENT: u64 = 3_000;
 
 /// How many listeners workers can accept from at the same time: each has a bit.
 pub const MAX_SHARED: u32 = u64::BITS;
+const _: () = assert!(MAX_SHARED as usize <= COUNTERS);
 
 /// How long a kick may stay unanswered, microseconds, before the worker counts as stuck: while it
 /// works, and while it should be woken by it.

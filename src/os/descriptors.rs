@@ -15,7 +15,7 @@ pub fn last(wanted: usize) -> usize {
 }
 
 /// Returns the limit of this process; an administrator may change it at any time.
-pub(super) fn limit() -> usize {
+pub fn limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize)
 }

@@ -5,6 +5,7 @@
 //! master only reads it, and clears it before a worker gets it. So reporting costs no system call,
 //! and the numbers outlive the worker. All numbers are doubles, because JavaScript writes doubles;
 //! each is read and written as a whole. Every process can write the header, and all see it at once.
+//! So can the counters of listeners, behind the rows.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -148,7 +149,8 @@ impl Scoreboard {
 
     /// Maps the master's, from the descriptor that a worker inherited.
     pub fn open(memory: OwnedFd) -> io::Result<Arc<Self>> {
-        let rows = (rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES).checked_sub(1);
+        let rows = rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES;
+        let rows = rows.checked_sub(1 + COUNTER_ROWS);
         Ok(Arc::new(Self::map(&memory, rows.ok_or(io::ErrorKind::InvalidData)?)?))
     }
 
@@ -195,20 +197,26 @@ impl Scoreboard {
         (self.cell(0, USED).load(Ordering::Relaxed) as usize).min(self.rows)
     }
 
-    /// Row 0 is the header, row 1 the first worker's.
+    /// Row 0 is the header, row 1 the first worker's. After the last worker's come the counters of
+    /// listeners.
     pub(super) fn cell(&self, row: usize, field: usize) -> &AtomicU64 {
-        debug_assert!(row <= self.rows && field < FIELDS);
-        // SAFETY: callers keep `row` within the rows and the header, and `field` below FIELDS, so
-        // that the cell lies in the mapping.
+        debug_assert!(row <= self.rows + COUNTER_ROWS && field < FIELDS);
+        // SAFETY: callers keep `row` within the header, the rows and the counters, and `field`
+        // below FIELDS, so that the cell lies in the mapping.
         let cell = unsafe { self.base.add(row * FIELDS + field) };
         // SAFETY: the mapping lives as long as `self`; the cell is aligned, and atomic.
         unsafe { cell.as_ref() }
     }
 }
 
-/// Returns the size of the header and `rows` rows, bytes.
+/// Counters of listeners, one for each that workers can share.
+pub const COUNTERS: usize = u64::BITS as usize;
+/// Rows that they occupy.
+const COUNTER_ROWS: usize = COUNTERS.div_ceil(FIELDS);
+
+/// Returns the size of the header, `rows` rows and the counters, bytes.
 fn length(rows: usize) -> usize {
-    (rows + 1) * ROW_BYTES
+    (1 + rows + COUNTER_ROWS) * ROW_BYTES
 }
 
 impl Drop for Scoreboard {
@@ -263,6 +271,14 @@ impl Header {
     /// Whether another master has the listening sockets too.
     pub fn are_sockets_lent(&self) -> bool {
         self.0.cell(0, LENT).load(Ordering::Acquire) != 0
+    }
+
+    /// Counts connections that a worker or the master has accepted from the listener with this
+    /// bit, where the option `overload` is on. It only rises.
+    pub fn accepted(&self, bit: u32) -> &AtomicU64 {
+        let counter = bit as usize % COUNTERS;
+        let (row, field) = (counter / FIELDS, counter % FIELDS);
+        self.0.cell(1 + self.0.rows + row, field)
     }
 
     /// Returns its address, for JavaScript: `ROW_BYTES` bytes that stay mapped while this `Header`

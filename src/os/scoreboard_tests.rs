@@ -32,6 +32,21 @@ fn a_switch_is_seen_by_all_and_keeps_its_time_when_it_is_repeated() {
 }
 
 #[test]
+fn each_shared_listener_has_a_counter_of_its_own() {
+    let board = Scoreboard::create(2).unwrap();
+    let other = Scoreboard::open(board.memory().unwrap().try_clone_to_owned().unwrap()).unwrap();
+    let count = |board: &Arc<Scoreboard>, bit| board.header().accepted(bit).load(Ordering::Relaxed);
+    for bit in 0..COUNTERS as u32 {
+        let number = u64::from(bit) + 1;
+        other.header().accepted(bit).fetch_add(number, Ordering::Relaxed);
+    }
+    assert!((0..COUNTERS as u32).all(|bit| count(&board, bit) == u64::from(bit) + 1));
+    board.row(1).unwrap().clear();
+    assert_eq!(board.row(1).unwrap().count(Field::Taken), 0);
+    assert_eq!((count(&other, 0), board.header().leaving()), (1, None));
+}
+
+#[test]
 fn only_one_at_a_time_takes_from_a_channel() {
     let board = Scoreboard::create(2).unwrap();
     let other = Scoreboard::open(board.memory().unwrap().try_clone_to_owned().unwrap()).unwrap();

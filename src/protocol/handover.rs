@@ -187,6 +187,7 @@ pub(crate) struct CarriedTotals {
     reclaimed: u64,
     moved: u64,
     retried: u64,
+    shed: u64,
     deaths: BTreeMap<String, u64>,
     reloads: u64,
     reloads_failed: u64,
@@ -207,6 +208,7 @@ impl From<&Totals> for CarriedTotals {
             reclaimed: totals.reclaimed,
             moved: totals.moved,
             retried: totals.retried,
+            shed: totals.shed,
             deaths: totals
                 .deaths
                 .iter()
@@ -234,6 +236,7 @@ impl CarriedTotals {
         totals.reclaimed = totals.reclaimed.saturating_add(self.reclaimed);
         totals.moved = totals.moved.saturating_add(self.moved);
         totals.retried = totals.retried.saturating_add(self.retried);
+        totals.shed = totals.shed.saturating_add(self.shed);
         totals.reloads = totals.reloads.saturating_add(self.reloads);
         totals.reloads_failed = totals.reloads_failed.saturating_add(self.reloads_failed);
         totals.scaled_up = totals.scaled_up.saturating_add(self.scaled_up);

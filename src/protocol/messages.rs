@@ -94,6 +94,10 @@ pub struct SharedSocket {
     pub bit: u32,
     /// Whether it was inherited: it goes on listening when the cluster is gone.
     pub inherited: bool,
+    /// Where the option `overload` is on: how long a turn of the event loop should take at most,
+    /// milliseconds, and connections that are accepted have to be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<u64>,
 }
 
 /// Address of a TCP listener as Node shows it.
@@ -125,6 +129,9 @@ pub enum Report {
         /// Whether it accepts by itself. If not, send it connections.
         #[serde(default)]
         accepts: bool,
+        /// Whether its server speaks HTTP/1 without TLS.
+        #[serde(default)]
+        http1: bool,
     },
     /// The worker serves this listener no more.
     Unserve {

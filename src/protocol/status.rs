@@ -51,6 +51,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// What the health check answers to load balancers.
     pub ecv: EcvStatus,
+    /// The overload that there is, with the option `overload`. `None`: there is none.
+    pub overload: Option<OverloadStatus>,
     /// Counters since the master's start, including workers that have exited.
     pub totals: Totals,
     /// The slots that should have a worker; empty with `cluster: false`.
@@ -137,7 +139,7 @@ pub struct EventRecord {
     /// When it happened.
     pub time: Time,
     /// `start`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`, `switch`,
-    /// `upgrade` or `warning`.
+    /// `overload`, `upgrade` or `warning`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// How much it matters.
@@ -318,6 +320,15 @@ pub struct UnhealthyWorker {
     pub reason: String,
 }
 
+/// An overload: connections are answered 503, as the option `overload` says.
+#[derive(Debug, Clone, Serialize)]
+pub struct OverloadStatus {
+    /// When it began.
+    pub since: Time,
+    /// How many connections were answered so since then.
+    pub shed: u64,
+}
+
 /// Counters since the master's start.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -336,6 +347,8 @@ pub struct Totals {
     pub moved: u64,
     /// Requests that workers handed over when they ended, for another one to answer.
     pub retried: u64,
+    /// Connections that were answered 503, as the option `overload` says.
+    pub shed: u64,
     /// Connections that wait in the dispatcher.
     pub waiting: u64,
     /// Workers that ended, by the reason that `died` gives.

@@ -72,8 +72,8 @@ impl MasterLink {
     /// Reports from which listeners this worker accepts by itself, if that has changed.
     fn report_acceptance(&mut self) -> Result<()> {
         let changes = self.acceptor.borrow_mut().take_changes();
-        for (listener, accepts) in changes {
-            self.report(&Report::Serve { listener, accepts })?;
+        for report in changes {
+            self.report(&report)?;
         }
         Ok(())
     }

@@ -244,10 +244,11 @@ impl MasterLink {
     }
 
     /// Serves a listener from now on: by accepting from its socket, or by what the master sends.
-    pub fn serve(&mut self, listener: ListenerId) -> Result<bool> {
+    /// `http1`: whether its server speaks HTTP/1 without TLS.
+    pub fn serve(&mut self, listener: ListenerId, http1: bool) -> Result<bool> {
         self.row.admission().set_serving(true);
-        let accepts = self.acceptor.borrow_mut().serve(listener);
-        self.report(&Report::Serve { listener, accepts })
+        let accepts = self.acceptor.borrow_mut().serve(listener, http1);
+        self.report(&Report::Serve { listener, accepts, http1 })
     }
 
     /// Accepts nothing more from a listener. The master does not know.

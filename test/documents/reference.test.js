@@ -59,12 +59,14 @@ function members(name) {
   return matches(body, /^ {4}(?:readonly )?(\w+)\??:/gm);
 }
 
-/** What `src/config/options.rs` reads. */
+/** What `src/config/` reads. */
 function options() {
   const [main, ecv] = read('src', 'config', 'options.rs').split(/^fn ecv\b/m);
+  const overload = read('src', 'config', 'overload.rs');
   const asked = /\bread\s*\.\s*\w+\(\s*"(\w+)"/g;
   const nested = matches(ecv, asked).filter((name) => name !== 'ecv');
-  return { top: [...matches(main, asked), 'ecv'], ecv: nested };
+  const top = [...matches(main, asked), 'ecv', 'overload'];
+  return { top, ecv: nested, overload: matches(overload, asked) };
 }
 
 /** What `lib/` emits on the user's cluster. */
@@ -75,10 +77,12 @@ function events() {
 
 describe('the reference', () => {
   it('lists every option, and no other', () => {
-    const { top, ecv } = options();
+    const { top, ...parents } = options();
+    const nested = Object.entries(parents).flatMap(([parent, all]) =>
+      all.map((name) => `${parent}.${name}`));
     assertSame(
       names(table('options', 'option', 'default')),
-      [...top, ...ecv.map((name) => `ecv.${name}`)],
+      [...top, ...nested],
       'options table',
     );
   });
@@ -90,7 +94,9 @@ describe('the reference', () => {
     let compared = 0;
     for (const [name, shown] of table('options', 'option', 'default')) {
       const key = name.replaceAll('`', '');
-      const actual = key.split('.').reduce((value, part) => value[part], defaults);
+      // What is off has no options of its own.
+      const inside = (value, part) => (value === null ? null : value[part]);
+      const actual = key.split('.').reduce(inside, defaults);
       const [, literal] = shown.match(/^`(.*)`$/) ?? [];
       if (literal) {
         compared += 1;
@@ -166,9 +172,10 @@ describe('the reference', () => {
 
 describe('index.d.ts', () => {
   it('has every option and every event, and no other', () => {
-    const { top, ecv } = options();
+    const { top, ecv, overload } = options();
     assertSame(members('Options'), top, 'Options');
     assertSame(members('EcvOptions'), ecv, 'EcvOptions');
+    assertSame(members('OverloadOptions'), overload, 'OverloadOptions');
     assertSame(members('Events'), events(), 'Events');
   });
 

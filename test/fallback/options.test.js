@@ -38,6 +38,10 @@ describe('options without the addon', () => {
         { allow: [] }, { allow: ['10.0.0.0/8', '::1', 'fd00::/8'] }, { allow: ['10.0.0.0/33'] },
         { allow: ['nobody'] }, { allow: '10.0.0.1' }, { allow: ['::1%lo'] }, { allow: ['1.2.3'] },
       ],
+      overload: [
+        false, null, true, 5, {}, [], { waiting: 1 }, { waiting: 0 }, { waiting: '64' }, { foo: 1 },
+        { delay: 20 }, { delay: 19 }, { delay: '1s' }, { waiting: 5, delay: 100 }, { delay: null },
+      ],
       timeout: [
         0, -1, 2147483647, 2147483648, '5000', 'soon', '90s', ' 1.5 S ', '2h', '0s', '0.5ms', '30d',
         '1 s s', '.5s', '1.s', '1e3s', '-1s', '5M', '5parsecs', '1constructor', '+5s', 's', [],
@@ -73,6 +77,8 @@ describe('options without the addon', () => {
       {}, [], null, 'text', fun, { nope: 1 }, { zzz: 1, aaa: 1 },
       { cluster: false, port: 'systemd:x' }, { listen: false, port: 80 },
       { noWorkers: 4, maxWorkers: 3 }, { noWorkers: 4, maxWorkers: 4 },
+      { overload: { delay: 100 }, balance: 'ip-hash' },
+      { overload: { delay: 100 }, balance: 'kernel' },
       { listen: false, port: null }, { listen: false, minReadyTime: 30_000 },
       { listen: false, minReadyTime: 5, startTimeout: 6, cluster: false },
     ];

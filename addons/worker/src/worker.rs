@@ -88,10 +88,11 @@ impl NativeWorker {
     }
 
     /// Serves a listener from now on, by accepting from its socket or by what the master sends.
+    /// `http1`: whether its server speaks HTTP/1 without TLS.
     /// Returns `false` if the report of it waits for room, as `report` does.
     #[napi]
-    pub fn serve(&mut self, listener: u32) -> napi::Result<bool> {
-        self.link.serve(listener).map_err(fail)
+    pub fn serve(&mut self, listener: u32, http1: bool) -> napi::Result<bool> {
+        self.link.serve(listener, http1).map_err(fail)
     }
 
     /// Accepts nothing more from a listener. The master does not know: report it.

@@ -148,7 +148,8 @@ mod tests {
 
     /// Options without a flag: the script and its arguments, and what is not needed or needs
     /// JavaScript.
-    const WITHOUT: &[&str] = &["cluster", "exec", "args", "heartbeatInterval", "ecv.validator"];
+    const WITHOUT: &[&str] =
+        &["cluster", "exec", "args", "heartbeatInterval", "ecv.validator", "overload"];
 
     fn defaults() -> Map<String, Value> {
         let Value::Object(mut defaults) =
@@ -160,6 +161,10 @@ mod tests {
         defaults.insert("port".to_owned(), port);
         if let Some(Value::Object(ecv)) = defaults.get("ecv").cloned() {
             defaults.extend(ecv.into_iter().map(|(name, value)| (format!("ecv.{name}"), value)));
+        }
+        // Off unless one of them is given.
+        for limit in ["overload.waiting", "overload.delay"] {
+            defaults.insert(limit.to_owned(), Value::Null);
         }
         defaults
     }

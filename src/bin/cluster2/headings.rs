@@ -10,6 +10,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
         &["connThreshold", "uptimeThreshold", "maxHeartbeatDelay", "blockedAfter", "giveUpAfter"],
     ),
     ("Connections", &["port", "host", "balance", "timeout", "moveIdle", "retry"]),
+    ("Connections", &["overload.waiting", "overload.delay"]),
     ("Reloads and the end", &["startTimeout", "minReadyTime", "shutdownTimeout", "shutdownDelay"]),
     (
         "Health check",

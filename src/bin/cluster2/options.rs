@@ -188,6 +188,22 @@ pub const OPTIONS: &[Flag] = &[
         "Recycle a worker with so much resident memory, bytes or such as 300M",
     ),
     flag(
+        "overload.waiting",
+        "overload-waiting",
+        Kind::Value,
+        "N",
+        "Answer new HTTP/1 connections 503 while more than so many wait to be accepted; by default \
+        never",
+    ),
+    flag(
+        "overload.delay",
+        "overload-delay",
+        Kind::Value,
+        "TIME",
+        "Answer an HTTP/1 connection 503 that has waited for so long to be accepted; by default \
+        none",
+    ),
+    flag(
         "moveIdle",
         "no-move-idle",
         Kind::Switch(false),

@@ -77,6 +77,7 @@ fn summary(status: &Value) -> String {
     lines.extend(upgrade(&master["upgrade"]));
     let (style, words) = rotation(&status["ecv"], is_leaving);
     lines.push(format!("health check {style}{words}{style:#}"));
+    lines.extend(overload(&status["overload"]));
     let listening: Vec<&str> =
         master["listening"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let nowhere = if listening.is_empty() { "nowhere".to_owned() } else { listening.join(", ") };
@@ -129,6 +130,13 @@ fn upgrade(upgrade: &Value) -> Option<String> {
         _ => String::new(),
     };
     Some(format!("upgrade: master {}: {state}{far}", number("pid")))
+}
+
+/// Describes an overload that there is.
+fn overload(overload: &Value) -> Option<String> {
+    let overload = overload.as_object()?;
+    let (time, shed) = (since(&overload["since"]), number(&overload["shed"]));
+    Some(format!("{RED}OVERLOAD for {time}{RED:#}: {shed} connections were answered 503"))
 }
 
 fn so_far(totals: &Value) -> String {

@@ -26,8 +26,23 @@ impl WorkerLink {
         }
     }
 
+    /// Whether its server of `listener` speaks HTTP/1 without TLS.
+    pub(in crate::dispatcher) fn set_http1(&mut self, listener: ListenerId, http1: bool) {
+        if http1 {
+            self.http1.insert(listener);
+        } else {
+            self.http1.remove(&listener);
+        }
+    }
+
+    /// Whether its server of `listener` speaks HTTP/1 without TLS.
+    pub(in crate::dispatcher) fn speaks_http1(&self, listener: ListenerId) -> bool {
+        self.http1.contains(&listener)
+    }
+
     /// From now on it gets no connections of `listener`.
     pub(in crate::dispatcher) fn unserve(&mut self, listener: ListenerId) {
+        self.http1.remove(&listener);
         self.claims.remove(&listener);
         self.serves.remove(&listener);
         self.accepts.remove(&listener);

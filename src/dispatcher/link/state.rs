@@ -98,6 +98,8 @@ pub struct WorkerLink {
     pub(super) serves: BTreeSet<ListenerId>,
     /// Of those, the ones where it accepts by itself.
     pub(super) accepts: BTreeSet<ListenerId>,
+    /// Likewise, the ones whose server speaks HTTP/1 without TLS.
+    pub(super) http1: BTreeSet<ListenerId>,
     pub(super) reports: Reports,
     /// The beginning of a report that is longer than a frame.
     pub(super) parts: Vec<u8>,
@@ -140,6 +142,7 @@ impl WorkerLink {
             claims: BTreeSet::new(),
             serves: BTreeSet::new(),
             accepts: BTreeSet::new(),
+            http1: BTreeSet::new(),
             reports: Reports::Read,
             parts: Vec::new(),
             starved: false,

@@ -7,9 +7,25 @@ use crate::dispatcher::connection::Connection;
 use crate::dispatcher::listeners::entry::Entry;
 use crate::dispatcher::listeners::set::ListenerSet;
 use crate::dispatcher::listeners::watch::Finding;
+use crate::os::accept_queue;
 use crate::os::address::Address;
 use crate::os::admission_row::MAX_SHARED;
 use crate::protocol::{ListenerId, SharedSocket};
+
+/// The state of an accept queue.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::dispatcher) struct QueueState {
+    /// The socket's bit on the scoreboard.
+    pub(in crate::dispatcher) bit: u32,
+    /// How many connections wait.
+    pub(in crate::dispatcher) waiting: u64,
+    /// Whether epoll will report the next one that comes.
+    pub(in crate::dispatcher) is_heard: bool,
+    /// Whether another master accepts from it too.
+    pub(in crate::dispatcher) is_lent: bool,
+    /// Until when descriptors are lacking, if they are.
+    pub(in crate::dispatcher) paused_until: Option<Millis>,
+}
 
 impl ListenerSet {
     /// Lets workers accept by themselves from TCP sockets.
@@ -23,10 +39,11 @@ impl ListenerSet {
     }
 
     /// Returns a descriptor of a listener's socket for a worker. `None`: it is not shared, or there
-    /// can be no more, and the dispatcher accepts for that worker.
+    /// can be no more, and the dispatcher accepts for that worker. `turn` as in [`SharedSocket`].
     pub(in crate::dispatcher) fn share(
         &mut self,
         listener: ListenerId,
+        turn: Option<Millis>,
     ) -> Option<(SharedSocket, OwnedFd)> {
         let shares = self.shares && self.is_admitting();
         let used = self.entries.values().filter_map(|entry| entry.bit);
@@ -44,7 +61,8 @@ impl ListenerSet {
         });
         let socket = socket.ok()?;
         entry.bit = Some(bit);
-        Some((SharedSocket { bit, inherited: entry.listener.is_of_service_manager() }, socket))
+        let inherited = entry.listener.is_of_service_manager();
+        Some((SharedSocket { bit, inherited, turn }, socket))
     }
 
     /// Checks the guarded sockets for which it is time. `progress` returns how many connections the
@@ -59,6 +77,20 @@ impl ListenerSet {
             Some((*id, entry.watch.take_due(now, || progress(*id), waits)?))
         };
         self.entries.iter_mut().filter_map(check).collect()
+    }
+
+    /// Returns the state of the accept queue of a guarded socket. `None`: it is not for this master
+    /// to do anything with it now.
+    pub(in crate::dispatcher) fn queue(&self, listener: ListenerId) -> Option<QueueState> {
+        let entry = self.entries.get(&listener)?;
+        let is_left_alone = !self.is_admitting() || entry.is_left || entry.closes_at.is_some();
+        (!is_left_alone).then_some(QueueState {
+            bit: entry.bit?,
+            waiting: accept_queue::waiting(&entry.listener),
+            is_heard: entry.watch.is_armed(),
+            is_lent: self.lent,
+            paused_until: entry.paused_until,
+        })
     }
 
     /// Accepts the next connection of a guarded socket.

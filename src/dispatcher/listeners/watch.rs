@@ -110,6 +110,11 @@ impl Watch {
         matches!(self.state, WatchState::Accept)
     }
 
+    /// Whether epoll will report the next one that comes to a guarded socket.
+    pub(super) fn is_armed(&self) -> bool {
+        matches!(self.state, WatchState::Armed(_))
+    }
+
     /// When to check.
     pub(super) fn due(&self) -> Option<Millis> {
         if let WatchState::Due(_, at) = self.state { Some(at) } else { None }

@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -15,13 +16,13 @@ use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Order, Report, SharedSocket};
 
 /// A worker that accepts by itself.
-struct Acceptor {
-    played: Played,
+pub(super) struct Acceptor {
+    pub(super) played: Played,
     socket: TcpListener,
 }
 
 impl Still {
-    fn acceptor(&mut self, id: u32) -> Acceptor {
+    pub(super) fn acceptor(&mut self, id: u32) -> Acceptor {
         let played = self.attach(id, id);
         played.report(&Report::Bind { seq: 1, wanted: wanted() });
         self.settle();
@@ -30,7 +31,7 @@ impl Still {
                 order,
                 MasterFrame::Order(Order::Bound {
                     listener: LISTENER,
-                    shared: Some(SharedSocket { bit: 0, inherited: false }),
+                    shared: Some(SharedSocket { bit: 0, inherited: false, .. }),
                     ..
                 })
             )
@@ -39,7 +40,7 @@ impl Still {
             .find(|(order, _)| is_bound(order))
             .expect("the answer");
         let [socket] = <[TcpStream; 1]>::try_from(fds).expect("a socket");
-        played.report(&Report::Serve { listener: LISTENER, accepts: true });
+        played.report(&Report::Serve { listener: LISTENER, accepts: true, http1: true });
         played.ready();
         played.row.admission().set_accepts(1);
         self.settle();
@@ -54,9 +55,16 @@ impl Still {
 
 impl Acceptor {
     /// Accepts what waits.
-    fn accept(&self) -> Vec<TcpStream> {
-        let accepted: Vec<TcpStream> =
-            std::iter::from_fn(|| self.socket.accept().ok()).map(|(stream, _)| stream).collect();
+    pub(super) fn accept(&self) -> Vec<TcpStream> {
+        self.accept_some(usize::MAX)
+    }
+
+    /// Accepts what waits, up to so many.
+    pub(super) fn accept_some(&self, most: usize) -> Vec<TcpStream> {
+        let all = std::iter::from_fn(|| self.socket.accept().ok()).map(|(stream, _)| stream);
+        let accepted: Vec<TcpStream> = all.take(most).collect();
+        let counter = self.played.row.board().header();
+        counter.accepted(0).fetch_add(accepted.len() as u64, Ordering::Relaxed);
         self.played.row.add(Field::ConnectionsTotal, accepted.len() as f64);
         self.played.row.admission().answer_kick();
         accepted
@@ -151,7 +159,7 @@ fn a_queue_outlives_its_workers() {
 fn a_worker_that_accepts_no_more_by_itself_gets_connections_from_the_master() {
     let mut stage = Still::sharing();
     let worker = stage.acceptor(1);
-    worker.played.report(&Report::Serve { listener: LISTENER, accepts: false });
+    worker.played.report(&Report::Serve { listener: LISTENER, accepts: false, http1: false });
     let mut clients = stage.clients(10);
     stage.settle();
     answered(worker.played.take_now(), &mut clients);

@@ -5,6 +5,7 @@ mod cost;
 mod departure;
 mod guard;
 mod load;
+mod overload;
 mod played;
 mod relay;
 mod reports;

@@ -77,7 +77,7 @@ impl Played {
     }
 
     pub(super) fn serve(&self, listener: u32) {
-        self.report(&Report::Serve { listener, accepts: false });
+        self.report(&Report::Serve { listener, accepts: false, http1: false });
     }
 
     pub(super) fn ready(&self) {

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 
 use crate::clock::Millis;
-use crate::config::Balance;
+use crate::config::{Balance, OverloadOptions};
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{DispatcherEvent, Request};
+use crate::dispatcher::overload::OverloadPolicy;
 use crate::dispatcher::tests::played::{LISTENER, Played, connect, listener_set, play, wanted};
 use crate::dispatcher::timing::RETRY;
 use crate::os::scoreboard::Scoreboard;
@@ -46,7 +47,27 @@ impl Still {
         Self::of(ListenerSet::default().with_sharing(), Balance::LeastConnections)
     }
 
+    /// As `sharing`, with the option `overload`. Requests for `/ecv` are of the health check.
+    pub(super) fn shedding(limits: OverloadOptions) -> Self {
+        let (listeners, policy) =
+            (ListenerSet::default().with_sharing(), Balance::LeastConnections);
+        Self::with(listeners, policy, |board| {
+            let is_health_check = |_: &str, target: &str| target == "/ecv";
+            Some(OverloadPolicy::new(limits, board.header(), is_health_check))
+        })
+    }
+
     pub(super) fn of(listeners: ListenerSet, policy: Balance) -> Self {
+        Self::with(listeners, policy, |_| None)
+    }
+
+    fn with(
+        listeners: ListenerSet,
+        policy: Balance,
+        overload: impl FnOnce(&Arc<Scoreboard>) -> Option<OverloadPolicy>,
+    ) -> Self {
+        let board = Scoreboard::create(8).unwrap();
+        let overload = overload(&board);
         let (listeners, port) = listener_set(listeners);
         let wake = Arc::new(Waker::new().unwrap());
         let (requests, inbox) = channel();
@@ -54,13 +75,14 @@ impl Still {
         let notify =
             Box::new(move |worker, event| sender.send((worker, event)).unwrap_or_default());
         let event_loop =
-            EventLoop::new(listeners, policy, wake, inbox, notify, Arc::default()).unwrap();
+            EventLoop::new(listeners, policy, overload, wake, inbox, notify, Arc::default())
+                .unwrap();
         Self {
             clock: Rc::new(Cell::new(event_loop.now)),
             event_loop,
             requests,
             events,
-            board: Scoreboard::create(8).unwrap(),
+            board,
             port,
             polled: Vec::with_capacity(256),
         }
@@ -216,6 +238,10 @@ impl Still {
 
     pub(super) fn handed(&self) -> u64 {
         self.event_loop.counts.handed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn shed(&self) -> u64 {
+        self.event_loop.counts.shed.load(Ordering::Relaxed)
     }
 
     pub(super) fn reclaimed(&self) -> u64 {

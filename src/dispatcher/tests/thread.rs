@@ -32,7 +32,7 @@ fn stage(policy: Balance) -> Stage {
     let notify: Notify =
         Box::new(move |worker, event| sender.send((worker, event)).unwrap_or_default());
     Stage {
-        dispatcher: Dispatcher::start(listeners, policy, notify).unwrap(),
+        dispatcher: Dispatcher::start(listeners, policy, None, notify).unwrap(),
         board: Scoreboard::create(8).unwrap(),
         events,
         port,
@@ -99,7 +99,7 @@ fn a_dispatcher_that_fails_ends_the_process() {
     let output = os::descriptors::alone::apart(name, || {
         let (listeners, _) = listener_set(ListenerSet::default());
         let fail: Notify = Box::new(|_, _| panic!("on purpose"));
-        let dispatcher = Dispatcher::start(listeners, Balance::RoundRobin, fail).unwrap();
+        let dispatcher = Dispatcher::start(listeners, Balance::RoundRobin, None, fail).unwrap();
         let (played, link) = play(&Scoreboard::create(2).unwrap(), 1, 1);
         dispatcher.send(Request::Attach(Box::new(link)));
         played.report(&Report::Reopened);

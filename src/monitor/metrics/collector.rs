@@ -110,9 +110,16 @@ impl FamilyEncoder<'_> {
                 "Requests that went to another worker when theirs ended",
                 totals.retried,
             ),
+            (
+                "connections_shed",
+                "Connections that were answered 503 because they waited for too long",
+                totals.shed,
+            ),
         ] {
             self.counter(name, help, None, value as f64)?;
         }
+        let is_overloaded = f64::from(status.overload.is_some());
+        self.gauge("overloaded", "Whether connections are answered 503", None, is_overloaded)?;
         self.gauge(
             "connections_waiting",
             "Connections that wait in the dispatcher",

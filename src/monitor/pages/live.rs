@@ -72,7 +72,7 @@ impl<'a> LiveView<'a> {
             as_of: utc(Time(SystemTime::now())),
             notes: notes(status),
             charts: charts(history),
-            totals: totals(&status.totals),
+            totals: totals(&status.totals, status.overload.is_some()),
             rows: WorkerRow::all(status, history),
             events: status.events.iter().rev().map(Event::new).collect(),
         }
@@ -193,7 +193,7 @@ fn charts(history: &History) -> [Chart; 4] {
     ]
 }
 
-fn totals(totals: &Totals) -> Vec<Total> {
+fn totals(totals: &Totals, is_overloaded: bool) -> Vec<Total> {
     let average = totals.drains.total.checked_div(totals.drains.count);
     let plain = |name: &str, value: String| Total {
         name: name.to_owned(),
@@ -228,6 +228,15 @@ fn totals(totals: &Totals) -> Vec<Total> {
             count(totals.reclaimed),
             "Connections taken back from workers that died, or did not take them in time.",
         ),
+        Total {
+            is_bad: is_overloaded,
+            ..explained(
+                "Shed",
+                count(totals.shed),
+                "Connections that were answered 503, because they waited for too long to be \
+                 accepted (option overload).",
+            )
+        },
         plain("Waiting now", count(totals.waiting)),
         plain("Reloads", count(totals.reloads)),
         Total {

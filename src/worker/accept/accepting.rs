@@ -3,24 +3,21 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::state::{Acceptor, PATIENCE, Proof, RETRY, Served};
+use super::state::{AT_ONCE, Acceptor, PATIENCE, Proof, RETRY, Served};
 use crate::os;
 use crate::os::accept_queue;
 use crate::os::scoreboard::Field;
+use crate::os::uv;
 use crate::protocol::ListenerId;
-
-/// The most connections that one look takes from all queues. More wait in the kernel, where they
-/// cost nothing: a worker that first accepts dozens and then reads from each has them all in the
-/// caches and in what the collector copies, which cost 5 % of the processor time. And a worker that
-/// gets stuck has fewer that it has not read.
-const AT_ONCE: usize = 4;
 
 impl Acceptor {
     /// Accepts what is this worker's from all queues. Returns whether there was something.
     pub(super) fn look(&mut self) -> bool {
         let before = self.accepted.len();
+        self.begin_turn();
         for index in 0..self.served.len() {
             if !self.is_short {
                 self.look_at(index);
@@ -32,16 +29,22 @@ impl Acceptor {
     fn look_at(&mut self, index: usize) {
         let Served { listener, shared, socket, .. } = &self.served[index];
         let (listener, bit, socket) = (*listener, shared.bit, Arc::clone(socket));
+        let counts = shared.turn.is_some();
         let waiting = accept_queue::waiting(&*socket);
         if waiting == 0 {
             return;
         }
         let now = os::now_micros();
-        let room = AT_ONCE.saturating_sub(self.accepted.len()) as u64;
+        let room = self.room();
         let share = self.peers.share(bit, waiting, now);
         for _ in 0..share.min(room) {
             match accept_queue::accept(&*socket) {
-                Ok(connection) => self.take_in((connection, listener)),
+                Ok(connection) => {
+                    if counts {
+                        self.count_accepted(bit);
+                    }
+                    self.take_in((connection, listener));
+                }
                 Err(error) if accept_queue::is_shortage(&error) => return self.run_short(),
                 // Another worker was faster, or the client has gone.
                 Err(_) => return,
@@ -65,6 +68,27 @@ impl Acceptor {
             self.peers.kick(other, now);
             self.unwatch(index);
             self.look_again_after(PATIENCE);
+        }
+    }
+
+    /// A look begins.
+    fn begin_turn(&mut self) {
+        let (Some(pacing), Some(on_loop)) = (&mut self.pacing, &self.on_loop) else { return };
+        let turn = self.row.turns().load(Ordering::Relaxed);
+        pacing.begin(turn, os::now_micros(), uv::idle_time(on_loop.event_loop));
+    }
+
+    /// Returns how many connections this look may still accept.
+    fn room(&self) -> u64 {
+        let room = AT_ONCE.saturating_sub(self.accepted.len()) as u64;
+        self.pacing.as_ref().map_or(room, |pacing| room.min(pacing.left()))
+    }
+
+    /// Counts a connection that was accepted from the listener with this bit.
+    fn count_accepted(&mut self, bit: u32) {
+        self.row.board().header().accepted(bit).fetch_add(1, Ordering::Relaxed);
+        if let Some(pacing) = &mut self.pacing {
+            pacing.accepted();
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
+use super::pacing::Pacing;
 use super::sockets::SharedSockets;
-use super::state::{Acceptor, PATIENCE, Proof, Served};
+use super::state::{AT_ONCE, Acceptor, PATIENCE, Proof, Served};
 use crate::os::channel::MAX_FDS;
-use crate::protocol::{ListenerId, Order, SharedSocket};
+use crate::protocol::{ListenerId, Order, Report, SharedSocket};
 
 impl Acceptor {
     /// The sockets, for the orphan watch.
@@ -19,8 +20,8 @@ impl Acceptor {
         self.sockets.insert(listener, shared, socket);
     }
 
-    /// Keeps what came with an order. Without a descriptor for the socket, the master hands over its
-    /// connections.
+    /// Keeps what came with an order. Without a descriptor for the socket, the master hands over
+    /// its connections.
     pub(in crate::worker) fn keep(&mut self, order: &Order, fds: Vec<OwnedFd>) {
         match order {
             Order::Bound { listener, shared: Some(shared), .. } => {
@@ -34,9 +35,10 @@ impl Acceptor {
         }
     }
 
-    /// Accepts from a listener from now on. Returns `false` if its socket is not shared, or this
-    /// event loop cannot watch it: the master hands over its connections.
-    pub(in crate::worker) fn serve(&mut self, listener: ListenerId) -> bool {
+    /// Accepts from a listener from now on. `http1`: whether its server speaks HTTP/1 without TLS.
+    /// Returns `false` if its socket is not shared, or this event loop cannot watch it: the master
+    /// hands over its connections.
+    pub(in crate::worker) fn serve(&mut self, listener: ListenerId, http1: bool) -> bool {
         if matches!(self.proof, Proof::Failed) {
             return false;
         }
@@ -44,7 +46,10 @@ impl Acceptor {
         let Some((shared, socket)) = self.sockets.get(listener).filter(|_| is_new) else {
             return !is_new;
         };
-        self.served.push(Served { listener, shared, socket, is_watched: false });
+        if let Some(turn) = shared.turn.filter(|_| http1) {
+            self.pacing.get_or_insert_with(|| Pacing::new(turn, AT_ONCE as u64));
+        }
+        self.served.push(Served { listener, http1, shared, socket, is_watched: false });
         if matches!(self.proof, Proof::Awaited(..)) {
             self.look_again_after(PATIENCE);
         }
@@ -87,12 +92,17 @@ impl Acceptor {
         self.accepted.drain(..self.accepted.len().min(MAX_FDS)).collect()
     }
 
-    /// Returns what the master does not know yet: whether this worker accepts from a listener.
-    pub(in crate::worker) fn take_changes(&mut self) -> Vec<(ListenerId, bool)> {
+    /// Returns the reports of what the master does not know yet: whether this worker accepts from
+    /// a listener.
+    pub(in crate::worker) fn take_changes(&mut self) -> Vec<Report> {
         if !std::mem::take(&mut self.has_changed) {
             return Vec::new();
         }
         let accepts = self.accepts();
-        self.served.iter().map(|served| (served.listener, accepts)).collect()
+        let report = |served: &Served| {
+            let Served { listener, http1, .. } = *served;
+            Report::Serve { listener, accepts, http1 }
+        };
+        self.served.iter().map(report).collect()
     }
 }

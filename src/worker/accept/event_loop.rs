@@ -50,7 +50,7 @@ impl Acceptor {
         epoll.add(&proof, false)?;
         let mut acceptor = this.borrow_mut();
         acceptor.proof = Proof::Awaited(proof, 0);
-        acceptor.on_loop = Some(OnLoop { epoll, timer });
+        acceptor.on_loop = Some(OnLoop { event_loop, epoll, timer });
         Ok(())
     }
 }

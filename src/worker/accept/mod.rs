@@ -14,6 +14,8 @@
 //! - A worker that is stuck takes nothing: what it has not accepted stays with the others. One that
 //!   leaves a kick unanswered is not waited for.
 //! - A connection counts for the load as soon as it is accepted.
+//! - Where the option `overload` is on, a turn of the event loop accepts no more than it is
+//!   expected to answer in a short time; see `pacing`.
 //! - A socket is off the event loop's epoll before its descriptor is closed here.
 //!
 //! The master watches that the queues move; see the dispatcher's `guard`.
@@ -23,6 +25,7 @@ mod acceptor;
 mod event_loop;
 #[cfg(test)]
 mod model;
+mod pacing;
 mod peers;
 mod sockets;
 mod state;
