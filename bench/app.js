@@ -22,11 +22,19 @@ function block(end) {
   while (now() < end);
 }
 
+// What costs processor time, however much of it others take meanwhile. It is loaded only then: the
+// other scenarios measure memory.
+function work(rounds) {
+  require('node:crypto').pbkdf2Sync('password', 'salt', rounds, 32, 'sha256');
+}
+
 // What only the benchmark's own client asks for. The header is set only where a client asks for it:
 // it must cost nothing on `/`.
 function special(req, res) {
   if (req.url === '/pid') return res.setHeader('x-bench', workerId());
   if (req.url === '/throw') throw new Error('thrown by the benchmark');
+  const [, rounds] = /^\/work\/(\d+)$/.exec(req.url) ?? [];
+  if (rounds) return work(Number(rounds));
   const [, ms] = /^\/block\/(\d+)$/.exec(req.url) ?? [];
   if (!ms) return;
   const began = now();

@@ -59,17 +59,21 @@ class Clients {
   #asked = 0;
   #everyMs;
   #onAnswer;
+  #path;
 
   // `blocking`: one of `every` requests blocks its worker for `ms`; their latencies are not among those recorded.
+  // `path`: what all others ask for.
   // `everyMs`: each client asks once in this time, instead of again and again.
   // `onAnswer`: called with the time of each request and of its answer, by performance.now().
   constructor(port, options = {}) {
-    const { blocking = { every: Infinity }, everyMs = 0, onAnswer = () => {} } = options;
+    const { blocking = { every: Infinity }, everyMs = 0, path = '/' } = options;
+    const { onAnswer = () => {} } = options;
     setMaxListeners(0, this.#stop.signal); // each client's pause listens to it
     this.#port = port;
     this.#blocking = blocking;
     this.#everyMs = everyMs;
     this.#onAnswer = onAnswer;
+    this.#path = path;
   }
 
   start({ keepAlive = 0, oneShot = 0 }) {
@@ -119,7 +123,7 @@ class Clients {
   async #ask(connection, last) {
     const blocks = ++this.#asked % this.#blocking.every === 0;
     const begin = performance.now();
-    await connection.ask(blocks ? `/block/${this.#blocking.ms}` : '/', { last });
+    await connection.ask(blocks ? `/block/${this.#blocking.ms}` : this.#path, { last });
     const end = performance.now();
     const ms = end - begin;
     this.#onAnswer(begin, end);

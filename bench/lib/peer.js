@@ -31,6 +31,7 @@ const PEERS = {
   cluster2: { label: 'cluster2-rs', isOurs: true },
   'cluster2-retry': { label: 'cluster2-rs, retry', isOurs: true },
   'cluster2-elastic': { label: 'cluster2-rs, maxWorkers', processes: 1, isOurs: true },
+  'cluster2-overload': { label: 'cluster2-rs, overload', isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
@@ -42,7 +43,9 @@ const PEERS = {
 };
 
 /** The peers that serve with their default settings. */
-const OTHERS = ['cluster2-retry', 'cluster2-elastic', 'pm2-graceful', 'bare'];
+const OTHERS = [
+  'cluster2-retry', 'cluster2-elastic', 'cluster2-overload', 'pm2-graceful', 'bare',
+];
 const SERVERS = Object.keys(PEERS).filter((peer) => !OTHERS.includes(peer));
 /** Those of them with several workers. */
 const CLUSTERS = SERVERS.filter((peer) => peer !== 'single');

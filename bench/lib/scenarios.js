@@ -8,6 +8,7 @@ const SCENARIOS = {
   ...require('../scenarios/rates'),
   ...require('../scenarios/blocking'),
   ...require('../scenarios/blocked'),
+  ...require('../scenarios/overload'),
   ...require('../scenarios/changes'),
   ...require('../scenarios/spread'),
   ...require('../scenarios/resources'),

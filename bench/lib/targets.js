@@ -46,6 +46,18 @@ const TARGETS = [
     'one worker blocked, behind nginx, requests sent meanwhile over 250 ms',
     'blockedNginxLate', '<=', 0,
   ),
+  target(
+    'three times the load, answered ÷ peak, with overload',
+    'overloadServed', '>=', 0.95, { of: 'cluster2-overload' },
+  ),
+  target(
+    'three times the load, p99 of those answered, with overload.delay 100, ms',
+    'overloadP99', '<=', 200, { of: 'cluster2-overload' },
+  ),
+  target(
+    'three times the load, requests lost, with overload',
+    'overloadLost', '<=', 0, { of: 'cluster2-overload' },
+  ),
   target('keep-alive clients that an exception makes reconnect while idle', 'crashEnded', '<=', 0),
   target(
     'requests in flight that an exception loses, with retry',

@@ -3,6 +3,8 @@
 const Cluster = require(process.env.CLUSTER2_RS ?? '../..');
 const server = require('../app')();
 
+const delay = process.env.OVERLOAD_DELAY;
+
 const cluster = new Cluster({
   port: Number(process.env.PORT),
   noWorkers: Number(process.env.WORKERS),
@@ -11,6 +13,7 @@ const cluster = new Cluster({
   monPort: 0,
   balance: process.env.BALANCE,
   retry: process.env.RETRY === 'yes',
+  overload: delay ? { delay } : undefined,
 });
 
 cluster.listen((cb) => cb(server));
