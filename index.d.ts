@@ -300,6 +300,14 @@ declare namespace Cluster {
      */
     maxWorkers?: Numeric | 'max' | null | undefined;
     /**
+     * Workers beyond these, 0 to 64, that have run the script up to its `listen()` and wait there.
+     * When a worker ends or is recycled, one of them serves within milliseconds, and another one is
+     * started. What the script does before it listens has happened in a spare, too: it has its
+     * timers and its connections to databases. Must be 0 with `listen: false`.
+     * @default 0
+     */
+    spares?: Numeric | null | undefined;
+    /**
      * Directory of pid files and the control socket; made if missing. Relative to the working
      * directory.
      * @default 'pids'
@@ -592,15 +600,18 @@ declare namespace Cluster {
   }
 
   export interface WorkerStatus extends WorkerStats {
-    /** Its place, from 0; a replacement takes over the place. */
+    /** Its place, from 0. A replacement takes over the place, unless it was a spare. */
     slot: number;
     /** Which process in that place it is, from 1. */
     generation: number;
-    /** `stuck`: ready, but its event loop has not turned for a second or more. */
-    state: 'starting' | 'ready' | 'stuck' | 'draining' | 'killed';
     /**
-     * For how long the event loop of a ready or draining worker has not turned, milliseconds;
-     * `null` while it turns.
+     * `spare`: its script has run, and waits in its `listen()`. `stuck`: ready, but its event loop
+     * has not turned for a second or more.
+     */
+    state: 'starting' | 'spare' | 'ready' | 'stuck' | 'draining' | 'killed';
+    /**
+     * For how long the event loop of a ready, spare or draining worker has not turned,
+     * milliseconds; `null` while it turns.
      */
     stuckFor: number | null;
     /** ISO 8601. */
@@ -689,10 +700,12 @@ declare namespace Cluster {
       /** With release and machine, `Linux 6.1.0 x86_64`. */
       os: string;
       state: 'running' | 'leaving';
-      /** How many workers there should be; 0 with `cluster: false`. */
+      /** How many workers there should be that serve; 0 with `cluster: false`. */
       target: number;
       /** How that number follows the work, with `maxWorkers`; `null` without. */
       scaling: ScalingStatus | null;
+      /** How many spares there should be. */
+      spares: number;
       /**
        * Progress of a reload; `again`: another one follows, which was asked for meanwhile. `null`:
        * no reload runs.
@@ -863,12 +876,13 @@ declare namespace Cluster {
     code: number | null;
     signal: NodeJS.Signals | 'SIGRT' | null;
     /**
-     * `crash`: by itself; `start-timeout`: it did not listen within `startTimeout`; `leave`: it got
+     * `crash`: by itself; `start-timeout`: it did not listen within `startTimeout`; `spare`: one of
+     * these, or `unresponsive`, of a spare, which served nobody; `leave`: it got
      * a SIGTERM of its own, or a SIGINT that its script handles; `recycle`: it passed a threshold;
      * `unresponsive`: its event loop was stuck; `reload`, `scale`, `shutdown`, `stop`: the method
      * of that name, or a signal that means the same.
      */
-    reason: 'crash' | 'start-timeout' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop' | 'upgrade';
+    reason: 'crash' | 'start-timeout' | 'spare' | 'leave' | 'reload' | 'recycle' | 'unresponsive' | 'scale' | 'shutdown' | 'stop' | 'upgrade';
     /** With `unresponsive`: as in the event of that name. */
     stack?: Execution['stack'];
     /** With `unresponsive`: as in the event of that name. */
@@ -888,6 +902,10 @@ declare namespace Cluster {
   export interface Events {
     /** Master: a worker process was started. */
     forked: [pid: number];
+    /** Master: a spare has run its script up to its `listen()`, and waits there. */
+    spare: [pid: number];
+    /** Master: a spare is told to listen. Worker: this one is, and it was a spare. */
+    activated: [pid: number];
     /** Master: a worker listens. */
     listening: [pid: number];
     /** Master: a worker is gone, for any reason. */

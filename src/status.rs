@@ -80,6 +80,7 @@ impl ClusterInfo {
             state: if is_running { "running" } else { "leaving" },
             target,
             scaling: None,
+            spares: 0,
             reload: None,
             upgrade: None,
             listening,

@@ -32,6 +32,8 @@ const PEERS = {
   'cluster2-retry': { label: 'cluster2-rs, retry', isOurs: true },
   'cluster2-elastic': { label: 'cluster2-rs, maxWorkers', processes: 1, isOurs: true },
   'cluster2-overload': { label: 'cluster2-rs, overload', isOurs: true },
+  'cluster2-spares': { label: 'cluster2-rs, spares', isOurs: true },
+  'cluster2-spares-slow': { label: 'cluster2-rs, spares, 2 s to start', isOurs: true },
   'node-cluster': { label: 'node:cluster (default)' },
   'node-cluster-none': { label: 'node:cluster SCHED_NONE' },
   reuseport: { label: 'bare processes, SO_REUSEPORT' },
@@ -44,7 +46,8 @@ const PEERS = {
 
 /** The peers that serve with their default settings. */
 const OTHERS = [
-  'cluster2-retry', 'cluster2-elastic', 'cluster2-overload', 'pm2-graceful', 'bare',
+  'cluster2-retry', 'cluster2-spares', 'cluster2-spares-slow', 'cluster2-elastic',
+  'cluster2-overload', 'pm2-graceful', 'bare',
 ];
 const SERVERS = Object.keys(PEERS).filter((peer) => !OTHERS.includes(peer));
 /** Those of them with several workers. */
@@ -89,6 +92,7 @@ function assertRunning(running) {
 // Waits until `count` workers answer, of which none is in `gone`. Returns their ids (see app.js).
 async function answering(running, options = {}) {
   const { gone = new Set(), count = running.processes, deadlineMs = ANSWER_DEADLINE_MS } = options;
+  const { everyMs = LOOK_EVERY_MS } = options;
   const inquiry = new Inquiry(running.port);
   const found = () => [...inquiry.workers].filter((pid) => !gone.has(pid) && isAlive(pid));
   try {
@@ -97,7 +101,7 @@ async function answering(running, options = {}) {
       // While nobody has started yet, one question is enough, and takes little of the machine from those who start.
       inquiry.ask(gone.size + inquiry.workers.size === 0 ? 1 : QUESTIONS_A_WORKER * running.processes);
       return found().length >= count && new Set(found());
-    }, LOOK_EVERY_MS);
+    }, everyMs);
   } finally {
     inquiry.end();
   }

@@ -14,6 +14,8 @@ const cluster = new Cluster({
   balance: process.env.BALANCE,
   retry: process.env.RETRY === 'yes',
   overload: delay ? { delay } : undefined,
+  spares: Number(process.env.SPARES ?? 0),
 });
 
-cluster.listen((cb) => cb(server));
+// An app that takes so long until it can listen.
+cluster.listen((cb) => setTimeout(cb, Number(process.env.APP_START_MS ?? 0), server));

@@ -19,6 +19,9 @@ const IDLE = 200;
 // Often enough that a wait which grows with each death shows.
 const KILLS = 16;
 const DEADLINE_MS = 20_000;
+const KILL_EVERY_MS = 1000;
+/** A spare takes a few milliseconds. */
+const SPARE_LOOK_MS = 1;
 /** A worker that dies takes tens of ms. Few clients should have a request on its way meanwhile. */
 const CRASH = { keepAlive: 64, everyMs: 250 };
 /** Long enough for every peer to replace a worker. */
@@ -81,7 +84,7 @@ async function upgrades(peer) {
 
 // The times from a SIGKILL until all workers answer again, that is until a new one does: under load it may well be
 // the only one that gets new connections.
-async function kills(peer, count = KILLS) {
+async function kills(peer, count = KILLS, everyMs = undefined) {
   const times = [];
   const workers = [...peer.workers];
   for (let i = 0; i < count; i++) {
@@ -89,15 +92,44 @@ async function kills(peer, count = KILLS) {
     const begin = performance.now();
     // Whose clients are how many depends on their ages: always the older one, or luck decides what a kill costs.
     signal(workers.shift(), 'SIGKILL');
-    workers.push(...await answering(peer, { gone: before, count: 1 }));
+    workers.push(...await answering(peer, { gone: before, count: 1, everyMs }));
     times.push(performance.now() - begin);
   }
+  peer.workers = new Set(workers);
   return timed(times);
 }
 
 // Each worker once: who dies often within seconds may be made to wait for its replacement.
 async function replacement(peer) {
   return { replacementMs: peer.name === 'single' ? peer.startMs : (await kills(peer, peer.workers.size)).ms };
+}
+
+// As many spares wait as there should be.
+async function sparesWait(peer) {
+  const { Cluster } = require(packageFolder());
+  const cluster = new Cluster({ pids: path.join(peer.dir, 'pids') });
+  await until('all spares wait', DEADLINE_MS, async () => {
+    const { workers, master } = await cluster.status();
+    return workers.filter(({ state }) => state === 'spare').length === master.spares;
+  });
+}
+
+async function replacementBySpare(peer) {
+  await sparesWait(peer);
+  return { spareMs: (await kills(peer, peer.workers.size, SPARE_LOOK_MS)).ms };
+}
+
+// As often as the pool can follow: for each second of the app's start it takes a spare.
+async function killsInTurn(peer) {
+  await sparesWait(peer);
+  const times = [];
+  for (let i = 0; i < KILLS; i++) {
+    const begin = performance.now();
+    times.push((await kills(peer, 1, SPARE_LOOK_MS)).ms);
+    await pause(KILL_EVERY_MS - (performance.now() - begin));
+  }
+  const { ms, longest } = timed(times);
+  return { inTurnMs: ms, inTurnLongest: longest };
 }
 
 // One crash: where nobody replaces a worker, there could not be another.
@@ -228,6 +260,25 @@ module.exports = {
     run: replacement,
     metrics: {
       replacementMs: { ...time('SIGKILL until all answer again; of one process: its start'), plot: 'Replacement of a killed worker' },
+    },
+  },
+  'replacement-spare': {
+    title: 'replacement of a killed worker by a spare, without load',
+    peers: ['cluster2-spares', 'cluster2-spares-slow'],
+    fewer: true,
+    seconds: () => 6,
+    run: replacementBySpare,
+    metrics: { spareMs: time('SIGKILL until all answer again') },
+  },
+  'kills-in-turn': {
+    title: `a worker is killed each second, ${KILLS} times; an app that takes 2 s to start`,
+    peers: ['cluster2-spares-slow'],
+    fewer: true,
+    seconds: () => KILLS + 5,
+    run: killsInTurn,
+    metrics: {
+      inTurnMs: time('SIGKILL until all answer again'),
+      inTurnLongest: time('the longest of these'),
     },
   },
 };

@@ -11,6 +11,7 @@ const { INHERITED, isObject, isText, show } = values;
 /** The longest duration that a Node timer takes, milliseconds. */
 const MAX_DURATION = 0x7fffffff;
 const MAX_WORKERS = 1024;
+const MAX_SPARES = 64;
 const PORT = 'a port (0 to 65535), the path of a unix socket';
 
 const invalid = (name, expected, got) =>
@@ -123,6 +124,7 @@ const OPTIONS = {
   host: [text, '0.0.0.0'],
   noWorkers: [workers, null],
   maxWorkers: [workers, null],
+  spares: [number(0, MAX_SPARES), 0],
   pids: [text, 'pids'],
   logs: [text, 'logs'],
   output: [oneOf('inherit', 'prefix', 'files'), 'inherit'],
@@ -232,9 +234,13 @@ function checkOverload({ overload, balance }) {
 }
 
 /** What workers that do not listen need. */
-function checkWithoutListening({ minReadyTime, startTimeout }, port) {
+function checkWithoutListening({ minReadyTime, spares, startTimeout }, port) {
   if (port !== undefined && port !== null) {
     throw invalid('port', "left out where 'listen' is false", 'a port');
+  }
+  if (spares > 0) {
+    const expected = "0 where 'listen' is false: a spare waits in its listen()";
+    throw invalid('spares', expected, spares);
   }
   if (minReadyTime < startTimeout) return;
   const expected = "less than startTimeout where 'listen' is false: by then a worker is ready";

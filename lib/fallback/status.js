@@ -35,6 +35,7 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
       state: isLeaving ? 'leaving' : 'running',
       target: 0,
       scaling: null,
+      spares: 0,
       reload: null,
       upgrade: null,
       listening: listening.map(place),

@@ -159,6 +159,10 @@ class MasterRole {
     switch (told.type) {
       case 'forked':
         return cluster.emit('forked', told.pid);
+      case 'spare':
+        return cluster.emit('spare', told.pid);
+      case 'activated':
+        return cluster.emit('activated', told.pid);
       case 'listening':
         this.#onListening();
         return cluster.emit('listening', told.pid);

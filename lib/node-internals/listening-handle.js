@@ -18,6 +18,8 @@ class ListeningHandle {
   #started;
   #onClose;
   #isClosed = false;
+  #isHeld = false;
+  #heldMode = 0;
   #context = new AsyncResource('TCPSERVERWRAP', { requireManualDestroy: true });
 
   /**
@@ -33,6 +35,22 @@ class ListeningHandle {
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
     if (!address) this.getsockname = undefined;
     else this.fchmod = undefined;
+  }
+
+  /** It has no socket whose rights could be widened, until `move`. */
+  hold() {
+    this.#isHeld = true;
+  }
+
+  /**
+   * It is at that address now, as for the constructor, and of the same kind. Returns 0, or the
+   * error number of `fchmod`.
+   */
+  move({ address, path }) {
+    this.#address = address;
+    this.#path = path;
+    this.#isHeld = false;
+    return this.#heldMode && this.fchmod(this.#heldMode);
   }
 
   /** The kind of handle of its connections. */
@@ -72,6 +90,10 @@ class ListeningHandle {
 
   /** Widens the rights to a unix socket. Returns 0, or the error number of Node. */
   fchmod(mode) {
+    if (this.#isHeld) {
+      this.#heldMode = mode;
+      return 0;
+    }
     const bits = (mode & UV_READABLE ? 0o444 : 0) | (mode & UV_WRITABLE ? 0o222 : 0);
     try {
       fs.chmodSync(this.#path, fs.statSync(this.#path).mode | bits);

@@ -61,6 +61,15 @@ class ListenCall {
     return this.#server._listeningId === this.#id;
   }
 
+  /**
+   * Lets the server have its handle, and so its address, but not listen yet: `finish` goes on from
+   * there. In Node it is in that state from `listen()` to the next tick.
+   */
+  hold(handle) {
+    handle.hold();
+    this.#server._handle = handle;
+  }
+
   /** Lets the server listen as far as its script sees, for good. */
   neverListen() {
     this.#server._handle = silentHandle(this.#query);

@@ -7,7 +7,8 @@
 // server has its handle, and so its address, when `listen()` returns; errors are Node's own
 // (`listen EADDRINUSE: …`, in the next tick); and when `close()` returns, no further connection is
 // let in. Only where the master does not answer in time does the handle come later, as it does with
-// node:cluster.
+// node:cluster. In a spare, `listen()` takes until it is activated: the server has its handle and
+// its address, but listens only then.
 
 const os = require('node:os');
 const { isInherited, kernelPath } = require('../http/endpoint');
@@ -28,25 +29,72 @@ class ListenHook {
    */
   #released = new Set();
   #zeros = 0;
+  /** The calls of a spare that wait until it is activated; `undefined`: it is none. */
+  #held;
 
   constructor(session) {
     this.#session = session;
   }
 
   install() {
+    if (this.#session.identity.spare) this.#held = [];
     onListen((call) => this.#listen(call));
   }
 
   #listen(call) {
     this.#session.onListen(call.server, call.path ?? call.port);
-    const bind = { type: 'bind', seq: ++this.#seq, wanted: this.#wanted(call) };
-    const answer = this.#session.ask(bind);
-    if (answer) return this.#answered(call, answer, false);
-    this.#pending.set(bind.seq, (late) => {
-      if (call.isCurrent) this.#answered(call, late, true);
-      else this.#decline(late);
+    const wanted = this.#wanted(call);
+    this.#bind(wanted, (answer, isLate) => {
+      if (isLate && !call.isCurrent) this.#decline(answer);
+      else if (this.#held && answer.type === 'bound') this.#hold(call, wanted, answer, isLate);
+      else this.#answered(call, answer, isLate);
     });
+  }
+
+  /** Calls `answered` with the master's answer: before this returns, or late. */
+  #bind(wanted, answered) {
+    const bind = { type: 'bind', seq: ++this.#seq, wanted };
+    const answer = this.#session.ask(bind);
+    if (answer) return answered(answer, false);
+    this.#pending.set(bind.seq, (late) => answered(late, true));
     this.#session.report(bind);
+  }
+
+  #hold(call, wanted, answer, isLate) {
+    const listener = this.#listenerFor(call.server, answer);
+    if (!listener) return this.#answered(call, answer, isLate);
+    if (isInherited(call.path)) call.showPath(answer.path ?? undefined);
+    call.hold(listener.handle);
+    this.#held.push({ call, wanted, listener });
+    this.#session.spare.onHeld();
+  }
+
+  /** This spare is one no longer: what waits listens, if its server was not closed meanwhile. */
+  activate() {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const one of held) {
+      if (!one.listener.isOpen) continue;
+      // Perhaps it is another socket by now, or cannot be bound any more.
+      this.#bind(one.wanted, (answer) => {
+        if (one.listener.isOpen) this.#resume(one, answer);
+        else this.#decline(answer);
+      });
+    }
+  }
+
+  #resume({ call, listener }, answer) {
+    const { listeners } = this.#session;
+    if (listeners.get(listener.id) === listener) listeners.delete(listener.id);
+    const isTaken = listeners.get(answer.listener)?.isOpen;
+    if (answer.type !== 'bound' || isTaken) {
+      return listener.enter(() => this.#answered(call, answer, true));
+    }
+    const error = listener.move(answer);
+    listeners.set(listener.id, listener);
+    if (error) listener.handle.close();
+    const handle = error ? failingHandle(error) : listener.handle;
+    listener.enter(() => call.finish(handle, { isIPv6: isIPv6(answer), isLate: false }));
   }
 
   #wanted({ path, address, port, backlog, isV6Only }) {
@@ -96,17 +144,14 @@ class ListenHook {
 
   // As Node does with its primary's answer, except that the server has an address and not `null`.
   #answered(call, answer, isLate) {
-    const { errno, address: bound, path } = answer;
+    const { errno, path } = answer;
     // The cluster leaves, and the order to leave comes to this worker too: no error, it never
     // listens.
     if (errno === ECANCELED) return call.neverListen();
     const handle = this.#handleFor(call.server, answer);
     // Asked for by its name, `server.address()` returns where it is all the same.
     if (isInherited(call.path)) call.showPath(path ?? undefined);
-    // Of all addresses Node tries those of IPv6 first, and learns from `listen` that they are in
-    // use.
-    const isIPv6 = bound ? bound.family === 'IPv6' : errno === undefined || errno === EADDRINUSE;
-    return call.finish(handle, { isIPv6, isLate });
+    return call.finish(handle, { isIPv6: isIPv6(answer), isLate });
   }
 
   #decline(answer) {
@@ -119,11 +164,21 @@ class ListenHook {
     const refused = (errno) => failingHandle(-errno, () => this.#session.onClosed(server));
     // libuv reports a missing path as one without rights, for the sake of Windows.
     if (order.type === 'bindFailed') return refused(order.errno === ENOENT ? EACCES : order.errno);
-    if (this.#session.listeners.get(order.listener)?.isOpen) return refused(EADDRINUSE);
+    return this.#listenerFor(server, order)?.handle ?? refused(EADDRINUSE);
+  }
+
+  /** `undefined`: another server listens there. */
+  #listenerFor(server, order) {
+    if (this.#session.listeners.get(order.listener)?.isOpen) return undefined;
     const listener = new Listener(this, server, order);
     this.#session.listeners.set(listener.id, listener);
-    return listener.handle;
+    return listener;
   }
+}
+
+// Of all addresses Node tries those of IPv6 first, and learns from `listen` that they are in use.
+function isIPv6({ address, errno }) {
+  return address ? address.family === 'IPv6' : errno === undefined || errno === EADDRINUSE;
 }
 
 module.exports = { ListenHook };

@@ -23,6 +23,15 @@ class Listener {
     this.handle = new ListeningHandle(where, () => hook.serve(this), () => hook.release(this));
   }
 
+  /**
+   * The master has bound it again, perhaps elsewhere. The argument is as for the constructor.
+   * Returns 0, or an error number of Node.
+   */
+  move({ listener, address, path }) {
+    this.id = listener;
+    return this.handle.move({ address, path });
+  }
+
   /** Whether its server has not closed it. */
   get isOpen() {
     return this.handle.isOpen;

@@ -21,6 +21,7 @@ const { GiveBack } = require('./give-back');
 const { LastLines, linesOfError } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
+const { Spare } = require('./spare');
 const { Task } = require('./task');
 
 const { TakeResult } = addon;
@@ -59,6 +60,7 @@ class Session {
   #plain;
   /** If this worker does not listen. */
   task;
+  spare = new Spare(this);
 
   constructor(identity) {
     this.identity = identity;
@@ -172,6 +174,7 @@ class Session {
   claim() {
     if (this.#isClaimed) throw secondCluster();
     this.#isClaimed = true;
+    this.spare.claim();
     this.#stay();
     this.#plain?.stop();
     this.#plain = undefined;
@@ -209,8 +212,7 @@ class Session {
       if (taken === TakeResult.Orphaned) this.departure.orphan();
       else if (taken === TakeResult.Starved) return this.#tryAgain();
       else if (taken === TakeResult.Order) this.#obeyNext();
-      // Do not look for more: the event loop calls again if there are. That would cost each batch a
-      // call.
+      // To look for more would cost each batch a call; the event loop calls if there are.
       else return this.connections.take(this.#batch, taken);
     }
   }
@@ -250,6 +252,8 @@ class Session {
         return this.departure.start(order);
       case 'leave':
         return this.departure.allow();
+      case 'activate':
+        return this.spare.activate(() => this.#hook.activate());
       case 'beat':
         return;
       case 'inspect':

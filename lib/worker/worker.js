@@ -42,6 +42,7 @@ class WorkerRole {
     const emit = (signal) => this.#cluster.emit(signal, { pid: process.pid, type: 'worker' });
     this.#session.departure.onSignals(emit);
     process.on('message', (message) => this.#cluster.emit('message', process.ppid, message));
+    this.#session.spare.onActivated(() => this.#cluster.emit('activated', process.pid));
     beat(this.#cluster, this.#config, () => this.#session.counters.snapshot());
     if (this.#session.task) return this.#work(create, callback);
     let apps;
@@ -50,6 +51,7 @@ class WorkerRole {
     const check = this.#session.healthCheck(this.#config);
     apps.forEach((app) => check.guard(app));
     this.#session.departure.tellEarly(apps.map(({ server }) => server));
+    this.#session.spare.onApp();
     const servers = await serve(apps, resolveHost(this.#config.host));
     this.#session.ready(servers);
     callback?.(app, monApp);

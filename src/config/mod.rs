@@ -17,6 +17,7 @@ mod values;
 mod workers;
 
 pub(crate) use network::network;
+pub(crate) use options::MAX_SPARES;
 pub use options::{Balance, Config, EcvOptions, Output};
 pub use overload::OverloadOptions;
 pub use port::{INHERITED, Port};

@@ -12,6 +12,9 @@ use super::reader::Reader;
 use super::workers::{MAX_WORKERS, bounds, parallelism};
 use crate::error::{ClusterError, Result};
 
+/// The most spares one cluster may have, besides its workers.
+pub(crate) const MAX_SPARES: u32 = 64;
+
 /// How the dispatcher chooses a worker for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -74,6 +77,8 @@ pub struct Config {
     pub no_workers: u32,
     /// The most workers, from `no_workers` to 1024. `None`: their number is fixed.
     pub max_workers: Option<u32>,
+    /// Workers beyond these whose script has run, and that listen once another one ends.
+    pub spares: u32,
     /// Directory of pid files and the control socket.
     pub pids: PathBuf,
     /// Directory of logs that the monitor shows, and of workers' output if it goes to files.
@@ -159,6 +164,7 @@ impl Config {
             host: read.text("host", "0.0.0.0")?,
             no_workers,
             max_workers,
+            spares: read.number("spares", 0, MAX_SPARES.into())?.unwrap_or(0) as u32,
             pids: read.path("pids")?.unwrap_or_else(|| "pids".into()),
             logs: read.path("logs")?.unwrap_or_else(|| "logs".into()),
             output: read.one_of(
@@ -251,6 +257,10 @@ impl Config {
         if has_port {
             let expected = "left out where 'listen' is false";
             return invalid("port", expected, "a port".into());
+        }
+        if self.spares > 0 {
+            let expected = "0 where 'listen' is false: a spare waits in its listen()";
+            return invalid("spares", expected, self.spares.to_string());
         }
         if self.min_ready_time >= self.start_timeout {
             let expected = "less than startTimeout where 'listen' is false: by then a worker is \

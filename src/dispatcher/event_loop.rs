@@ -165,6 +165,9 @@ impl EventLoop {
                     self.detach(worker);
                     (self.notify)(worker, DispatcherEvent::Gone(exit));
                 }
+                Request::Activate(worker) => {
+                    self.workers.change(worker, WorkerLink::activate);
+                }
                 Request::Announce(worker) => self.announce_idle(worker),
                 Request::Inspect(worker, inspection) => {
                     let order = Order::Inspect(inspection);

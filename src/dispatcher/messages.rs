@@ -25,6 +25,8 @@ pub enum Request {
     /// Removes a worker that is gone; what it did not take goes to others. Answered with
     /// `DispatcherEvent::Gone`, after its last reports.
     Detach(WorkerId, Exit),
+    /// Has a spare listen.
+    Activate(WorkerId),
     /// Counts a worker as ready that does not listen, and passes that on as its report.
     Announce(WorkerId),
     /// Has a worker look inside itself. One is under way of each worker.

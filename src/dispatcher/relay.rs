@@ -11,6 +11,7 @@ use rustix::event::epoll;
 
 use crate::dispatcher::connection::Connection;
 use crate::dispatcher::event_loop::EventLoop;
+use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::other_master::Relay;
 use crate::dispatcher::timing::CLOSING_GRACE;
 use crate::dispatcher::token::Token;
@@ -173,7 +174,8 @@ impl EventLoop {
 
     /// The former master's numbers of the listeners that a worker serves here.
     pub(super) fn adopted(&self) -> Vec<ListenerId> {
-        let is_served = |listener| self.workers.iter().any(|link| link.claims(listener));
+        let serves = |link: &WorkerLink, listener| !link.is_spare() && link.claims(listener);
+        let is_served = |listener| self.workers.iter().any(|link| serves(link, listener));
         let keys = self.listeners.keys().into_iter();
         keys.filter(|(listener, _)| is_served(*listener)).map(|(_, key)| key).collect()
     }

@@ -75,7 +75,12 @@ impl EventLoop {
     fn on_report(&mut self, worker: WorkerId, report: Report, asker: Option<&Channel>) {
         match report {
             Report::Bind { seq, wanted } => {
-                let (answer, socket) = self.bind(worker, seq, &wanted);
+                let is_spare = self.workers.get(worker).is_some_and(WorkerLink::is_spare);
+                let (answer, socket) = if is_spare {
+                    (self.try_bind(worker, seq, &wanted), None)
+                } else {
+                    self.bind(worker, seq, &wanted)
+                };
                 match asker {
                     Some(asker) => reply(asker, &answer, socket),
                     None => {
@@ -110,7 +115,13 @@ impl EventLoop {
             Report::Drained => {
                 self.workers.change(worker, WorkerLink::ask_to_leave);
             }
-            report @ Report::Ready { settled: false, .. }
+            Report::Waiting { .. }
+                if !self.workers.get(worker).is_some_and(WorkerLink::is_spare) =>
+            {
+                // It was activated meanwhile.
+            }
+            report
+            @ (Report::Ready { settled: false, .. } | Report::Waiting { settled: false })
                 if !self.workers.get(worker).is_some_and(WorkerLink::is_ready) =>
             {
                 let until = self.now + SETTLE_WITHIN;
@@ -136,6 +147,27 @@ impl EventLoop {
             }
             Err(errno) => (Order::BindFailed { seq, errno }, None),
         }
+    }
+
+    /// Answers a spare: whether it could listen, and where. It gets no socket, and a listener that
+    /// nobody has yet is not kept, since nobody would serve it.
+    fn try_bind(&mut self, worker: WorkerId, seq: u32, wanted: &Wanted) -> Order {
+        let open = self.listeners.open();
+        let workers = &self.workers;
+        let claimed = |listener| workers.iter().any(|link| link.claims(listener));
+        let listener = match self.listeners.bind(wanted, claimed) {
+            Ok(listener) => listener,
+            Err(errno) => return Order::BindFailed { seq, errno },
+        };
+        self.assign_rescued();
+        let (address, path) = self.listeners.address(listener);
+        if open.contains(&listener) {
+            self.workers.change(worker, |link| link.claim(listener));
+            self.announce_settled();
+        } else {
+            self.listeners.release(listener);
+        }
+        Order::Bound { seq, listener, address, path, shared: None }
     }
 
     /// Passes on what a worker serves now.
@@ -190,8 +222,10 @@ impl EventLoop {
             .collect();
         for worker in deferred {
             let take = |link: &mut WorkerLink| link.take_deferred(&expected, self.now);
-            if let Some(ready) = self.workers.change(worker, take).flatten() {
-                self.announce(worker, ready);
+            match self.workers.change(worker, take).flatten() {
+                Some(waiting @ Report::Waiting { .. }) => self.pass_on(worker, waiting),
+                Some(ready) => self.announce(worker, ready),
+                None => {}
             }
         }
     }

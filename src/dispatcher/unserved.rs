@@ -1,12 +1,13 @@
 //! Draining, and listeners that nobody serves any more.
 //!
 //! What always holds: a listener is kept as long as a worker may come that serves it: one that is
-//! starting, or the replacement of one that leaves by itself or died. Once that is ruled out, or a
-//! worker that goes on closed it itself, it is given up at once, whatever other workers do. Where
-//! draining workers still have connections of it, it is *retired*: nobody new gets in, and what is
-//! in the queue, or comes back from a worker, goes to them. Their order says to keep such
-//! connections until they end. Without such a worker nobody is left to answer, and the connection
-//! is closed. A retired listener never comes back under its number, unless it was inherited.
+//! starting, or the replacement of one that leaves by itself or died. A spare is none: it asks for
+//! its listeners again when it is activated. Once that is ruled out, or a worker that goes on closed
+//! it itself, it is given up at once, whatever other workers do. Where draining workers still have
+//! connections of it, it is *retired*: nobody new gets in, and what is in the queue, or comes back
+//! from a worker, goes to them. Their order says to keep such connections until they end. Without
+//! such a worker nobody is left to answer, and the connection is closed. A retired listener never
+//! comes back under its number, unless it was inherited.
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
@@ -49,7 +50,8 @@ impl EventLoop {
     /// A worker closed a listener. One that goes on means it, and does not wait for what others
     /// will do; but what the cluster was started for stays until all workers are there.
     pub(super) fn unserve(&mut self, worker: WorkerId, listener: ListenerId) {
-        let goes_on = self.workers.get(worker).is_some_and(WorkerLink::is_open);
+        let goes_on =
+            self.workers.get(worker).is_some_and(|link| link.is_open() && !link.is_spare());
         self.workers.change(worker, |link| link.unserve(listener));
         self.notify_served(worker);
         let is_over = goes_on
@@ -77,16 +79,20 @@ impl EventLoop {
         self.listeners.is_admitting() && (is_retired() || !self.listeners.is_open(listener))
     }
 
-    /// Whether a worker that does not drain serves it, or is about to.
+    /// Whether a worker that does not drain serves it, or is about to. A spare asks again.
     fn is_claimed(&self, listener: ListenerId) -> bool {
-        self.workers.iter().any(|link| link.is_open() && link.claims(listener))
+        let goes_on = |link: &WorkerLink| link.is_open() && !link.is_spare();
+        self.workers.iter().any(|link| goes_on(link) && link.claims(listener))
     }
 
     /// Whether there may be a worker soon that serves more than those that are there.
     fn may_another_come(&self) -> bool {
-        let open = || self.workers.iter().filter(|link| link.is_open());
-        let is_replaced = |gone: &WorkerLink| open().any(|link| link.slot() == gone.slot());
-        let mut leaving = self.workers.iter().filter(|link| link.leaves_by_itself());
+        let open = || self.workers.iter().filter(|link| link.is_open() && !link.is_spare());
+        // A spare in its slot means that another one serves for it.
+        let all_open = || self.workers.iter().filter(|link| link.is_open());
+        let is_replaced = |gone: &WorkerLink| all_open().any(|link| link.slot() == gone.slot());
+        let left = |link: &&WorkerLink| link.leaves_by_itself() && !link.is_spare();
+        let mut leaving = self.workers.iter().filter(left);
         open().next().is_none()
             || !open().all(WorkerLink::is_ready)
             || leaving.any(|link| !is_replaced(link))

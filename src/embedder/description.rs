@@ -24,6 +24,14 @@ impl MasterEvent {
             Self::Forked { pid } => {
                 described("start", Level::Info, Some(*pid), format!("worker {pid} was started"))
             }
+            Self::Spare { pid } => {
+                let message = format!("worker {pid} waits as a spare");
+                described("spare", Level::Info, Some(*pid), message)
+            }
+            Self::Activated { pid } => {
+                let message = format!("spare {pid} is activated");
+                described("spare", Level::Info, Some(*pid), message)
+            }
             Self::Listening { pid, addresses } => {
                 let at = addresses.join(", ");
                 let listening = if at.is_empty() { "" } else { ", listening on " };
@@ -118,8 +126,14 @@ impl MasterEvent {
             (_, Some(signal)) => (*signal).to_owned(),
             _ => "ended".to_owned(),
         };
-        let is_lost = is_crash(reason);
-        let level = if is_lost { Level::Error } else { Level::Info };
+        let is_spare = *reason == "spare";
+        let is_lost = is_crash(reason) || is_spare;
+        // Nobody was served by a spare.
+        let level = match is_lost {
+            true if is_spare => Level::Warn,
+            true => Level::Error,
+            false => Level::Info,
+        };
         let error = error.as_ref().filter(|_| is_lost);
         let error = error.map_or(String::new(), |error| format!(": {error}"));
         let executed = executed.as_deref().map(innermost);

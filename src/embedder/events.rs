@@ -18,6 +18,16 @@ pub enum MasterEvent {
         /// The worker's process id.
         pid: u32,
     },
+    /// The script of a spare has come to its `listen`, and waits.
+    Spare {
+        /// The worker's process id.
+        pid: u32,
+    },
+    /// A spare is told to listen.
+    Activated {
+        /// The worker's process id.
+        pid: u32,
+    },
     /// A worker is ready.
     Listening {
         /// The worker's process id.

@@ -75,8 +75,11 @@ impl Task {
 
     fn execute(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Spawn { worker, slot, generation } => {
-                return Some(self.start_worker(worker, slot, generation));
+            Action::Spawn { worker, slot, generation, spare } => {
+                return Some(self.start_worker(worker, slot, generation, spare));
+            }
+            Action::Activate { worker } => {
+                self.parts.dispatcher.send(Request::Activate(worker));
             }
             Action::Drain { worker } => {
                 if let Some(handle) = self.workers.get_mut(&worker) {
@@ -120,7 +123,7 @@ impl Task {
     }
 
     /// Starts a worker. Returns what came of it.
-    fn start_worker(&mut self, worker: WorkerId, slot: u32, generation: u32) -> Event {
+    fn start_worker(&mut self, worker: WorkerId, slot: u32, generation: u32, spare: bool) -> Event {
         let failed = |reason: String| Event::SpawnFailed { worker, reason };
         let output = match self.parts.logs.as_ref().map(|logs| logs.open(slot)).transpose() {
             Ok(output) => output,
@@ -131,7 +134,8 @@ impl Task {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
         let row_index = row.index();
-        let identity = self.identity(worker, slot, generation, row_index);
+        let identity =
+            WorkerIdentity { spare, ..self.identity(worker, slot, generation, row_index) };
         let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
         let written = output.and_then(|[_, err]| rustix::fs::fstat(err).ok());
@@ -148,7 +152,7 @@ impl Task {
             Ok((mut handle, link)) => {
                 handle.errors_before = written.map_or(0, |file| file.st_size.unsigned_abs());
                 let pid = handle.pid;
-                tracing::info!(pid, slot, generation, "a worker was started");
+                tracing::info!(pid, slot, generation, spare, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(link)));
                 parts.pids.add_worker(pid);
                 self.workers.insert(worker, handle);
@@ -169,6 +173,7 @@ impl Task {
             id: worker.0,
             slot,
             generation,
+            spare: false,
             row,
             orphan_limit: config.shutdown_timeout,
             beat: self.parts.supervisor.beat_interval(),

@@ -12,7 +12,7 @@ use super::monitor_backend::Availability;
 use super::systemd::Notifier;
 use super::takeover_state::Heirloom;
 use super::task::{self, Parts};
-use crate::config::{Config, MAX_WORKERS};
+use crate::config::{Config, MAX_SPARES, MAX_WORKERS};
 use crate::dispatcher::{Dispatcher, DispatcherEvent, OverloadPolicy};
 use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
@@ -90,7 +90,7 @@ impl Master {
             }
         };
         // Twice as many rows as workers: during a reload the old and the new live side by side.
-        let board = Scoreboard::create(2 * MAX_WORKERS as usize)
+        let board = Scoreboard::create(2 * (MAX_WORKERS + MAX_SPARES) as usize)
             .map_err(ClusterError::system("creating the scoreboard"))?;
         let is_disabled = bequest.as_ref().is_some_and(|bequest| bequest.legacy.disabled);
         board.header().switch(is_disabled, os::wall());
@@ -221,6 +221,7 @@ fn blocked_after(config: &Config) -> Option<u64> {
 
 fn limits(config: &Config) -> Limits {
     Limits {
+        spares: config.spares,
         start_timeout: config.start_timeout,
         min_ready_time: config.min_ready_time,
         shutdown_timeout: config.shutdown_timeout,

@@ -52,6 +52,7 @@ impl Task {
 
     fn on_report(&mut self, worker: WorkerId, report: Report) {
         match report {
+            Report::Waiting { .. } => self.apply(Event::Waiting { worker }),
             Report::Ready { places, .. } => self.on_ready(worker, places),
             Report::Leaving => self.apply(Event::Leaving { worker }),
             Report::Signal { signal } => {

@@ -17,6 +17,8 @@ const ENV: &str = "CLUSTER2_WORKER";
 
 /// The variable with the worker's slot, for the user's code.
 const SLOT: &str = "CLUSTER2_SLOT";
+/// The variable of a spare, until it is activated.
+const SPARE: &str = "CLUSTER2_SPARE";
 /// PM2's name for it, which configuration libraries read. A value that is given stays.
 const INSTANCE: &str = "NODE_APP_INSTANCE";
 
@@ -78,8 +80,9 @@ impl Launch {
         let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
         let args =
             std::iter::once(&self.program).chain(&self.flags).chain(&inspect).chain(&self.args);
-        let is_masters =
-            |name: &str| own.iter().any(|(own, _)| *own == name) || VARIABLES.contains(&name);
+        let is_own = |name: &str| name == SPARE || own.iter().any(|(own, _)| *own == name);
+        let is_masters = |name: &str| is_own(name) || VARIABLES.contains(&name);
+        let spare = identity.spare.then(|| (SPARE, "1".to_owned()));
         let instance =
             (!self.env.contains_key(INSTANCE)).then(|| (INSTANCE, identity.slot.to_string()));
         let inherited = self.env.iter().filter(|(name, _)| !is_masters(name));
@@ -88,7 +91,9 @@ impl Launch {
             program: c_string(&self.program)?,
             args: args.map(|arg| c_string(arg)).collect::<io::Result<_>>()?,
             env: inherited
-                .chain(own.iter().chain(&instance).map(|(name, value)| (*name, value)))
+                .chain(
+                    own.iter().chain(&instance).chain(&spare).map(|(name, value)| (*name, value)),
+                )
                 .map(|(name, value)| c_string(&format!("{name}={value}")))
                 .collect::<io::Result<_>>()?,
         })
@@ -108,6 +113,8 @@ pub(super) struct WorkerIdentity {
     pub(super) slot: u32,
     /// The nth worker of its slot.
     pub(super) generation: u32,
+    /// Whether its servers wait until it is activated.
+    pub(super) spare: bool,
     /// Its row on the scoreboard.
     pub(super) row: usize,
     /// How long it may go on without a master, milliseconds.

@@ -32,7 +32,7 @@ impl LogFiles {
             return Ok(None);
         }
         let logs = Self(std::path::absolute(directory).unwrap_or_else(|_| directory.clone()));
-        (0..config.no_workers).try_for_each(|slot| logs.open(slot).map(drop))?;
+        (0..config.no_workers + config.spares).try_for_each(|slot| logs.open(slot).map(drop))?;
         Ok(Some(logs))
     }
 

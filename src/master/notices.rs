@@ -19,6 +19,8 @@ impl Task {
     pub(super) fn announce(&mut self, notice: Notice) {
         let event = match notice {
             Notice::Forked { pid } => MasterEvent::Forked { pid },
+            Notice::Spare { pid } => MasterEvent::Spare { pid },
+            Notice::Activated { pid } => MasterEvent::Activated { pid },
             Notice::Listening { pid } => {
                 let handle = self.workers.values().find(|handle| handle.pid == pid);
                 let endpoints = handle.into_iter().flat_map(|handle| &handle.endpoints);

@@ -55,6 +55,7 @@ impl Task {
         let upgrade = self.upgrade_status().or_else(|| self.takeover_status());
         MasterStatus {
             scaling,
+            spares: supervisor.spares(),
             reload,
             upgrade,
             ..self.parts.info.master(is_running, target, self.listening(), &self.looks)
@@ -130,6 +131,7 @@ fn worker_status(
     let numbers = status::worker_numbers(handle.pid, &handle.row, &handle.looks, stuck_for);
     let state = match record.state {
         WorkerState::Starting { .. } => "starting",
+        WorkerState::Waiting { .. } => "spare",
         WorkerState::Ready { .. } => numbers.state,
         WorkerState::Draining { .. } => "draining",
         WorkerState::Killed { .. } => "killed",

@@ -108,7 +108,8 @@ impl WorkerHandle {
             .with_readiness(identity.ready_after.is_some());
         tasks.spawn(exit_watch::watch(incoming, watchable, ours, outgoing));
         let slot = identity.slot;
-        let link = WorkerLink::new(worker, slot, orders, channel, theirs, row.clone(), waker);
+        let link = WorkerLink::new(worker, slot, orders, channel, theirs, row.clone(), waker)
+            .as_spare(identity.spare);
         let handle = Self {
             pid,
             row,

@@ -53,6 +53,16 @@ pub fn state(state: &str, stuck_for: Option<u64>) -> String {
     if state == "stuck" { format!("stuck {time}") } else { format!("{state}, stuck {time}") }
 }
 
+/// Formats how many spares of `target` wait, to be put behind what is said of the workers.
+pub fn spares(waiting: usize, target: u64) -> String {
+    match (waiting as u64, target) {
+        (_, 0) => String::new(),
+        (1, 1) => ", with a spare".to_owned(),
+        (waiting, target) if waiting == target => format!(", with {target} spares"),
+        (waiting, target) => format!(", {waiting} of {target} spares wait"),
+    }
+}
+
 /// Formats a duration in its two largest units.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

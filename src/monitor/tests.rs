@@ -101,6 +101,7 @@ pub(super) fn status() -> Status {
             state: "running",
             target: 2,
             scaling: None,
+            spares: 0,
             reload: None,
             upgrade: None,
             listening: vec!["0.0.0.0:3000".into()],

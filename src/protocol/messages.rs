@@ -47,6 +47,8 @@ pub enum Order {
     },
     /// No connection is on its way to you: end.
     Leave,
+    /// You are a spare no longer: listen. Ask for each address again by `Bind`.
+    Activate,
     /// Do nothing: taking this order is the sign of life that the master asks for.
     Beat,
     /// Open your log files again, then report `Reopened`.
@@ -115,7 +117,7 @@ pub struct BoundAddress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Report {
-    /// A server wants to listen.
+    /// A server wants to listen. That of a spare wants to know whether it can, and where.
     Bind {
         /// Comes back in the answer.
         seq: u32,
@@ -137,6 +139,11 @@ pub enum Report {
     Unserve {
         /// The listener.
         listener: ListenerId,
+    },
+    /// The script of a spare has come to its `listen`, which waits for `Activate`.
+    Waiting {
+        /// `false` for a script that does not know us, because it may start further servers.
+        settled: bool,
     },
     /// All servers of the app listen. Sent again when further servers listen later.
     Ready {

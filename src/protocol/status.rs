@@ -138,7 +138,7 @@ pub struct EventRecord {
     pub seq: u64,
     /// When it happened.
     pub time: Time,
-    /// `start`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`, `switch`,
+    /// `start`, `spare`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`, `switch`,
     /// `overload`, `upgrade` or `warning`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -176,10 +176,12 @@ pub struct MasterStatus {
     pub os: String,
     /// `running` or `leaving`.
     pub state: &'static str,
-    /// How many workers there should be; 0 with `cluster: false`.
+    /// How many workers there should be that serve; 0 with `cluster: false`.
     pub target: u32,
     /// How that number follows the work. `None`: it does not.
     pub scaling: Option<ScalingStatus>,
+    /// How many spares there should be.
+    pub spares: u32,
     /// The reload under way.
     pub reload: Option<ReloadProgress>,
     /// The upgrade under way: another master takes over, or the former one still drains.
@@ -249,9 +251,10 @@ pub struct WorkerStatus {
     pub pid: u32,
     /// The nth worker of that slot, from 1.
     pub generation: u32,
-    /// `starting`, `ready`, `stuck`, `draining` or `killed`.
+    /// `starting`, `spare`, `ready`, `stuck`, `draining` or `killed`.
     pub state: &'static str,
-    /// For how long the event loop of a ready or draining worker has not turned, milliseconds.
+    /// For how long the event loop of a ready, spare or draining worker has not turned,
+    /// milliseconds.
     /// `None`: it turns.
     pub stuck_for: Option<u64>,
     /// When it was started.

@@ -12,17 +12,19 @@ use crate::supervision::worker::{Cause, WorkerState};
 impl Supervisor {
     /// Starts to drain a worker, and empties its slot.
     pub(super) fn drain(&mut self, id: WorkerId, cause: Cause, now: Millis) {
-        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_serving()) else {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_open()) else {
             return;
         };
-        let ready_for = worker.ready_for(now);
+        let (ready_for, is_spare) = (worker.settled_for(now), worker.is_spare);
         let pid = worker.pid.unwrap_or_default();
         let deadline = now + self.limits.shutdown_timeout;
         worker.state = WorkerState::Draining { cause, deadline };
         self.actions.push(Action::Drain { worker: id });
-        self.vacate(id, ready_for, now);
         if cause == Cause::Leave {
-            self.on_loss(id, &format!("worker {pid} left"), now);
+            self.vacate(id, ready_for, now);
+            self.on_loss(id, is_spare, &format!("worker {pid} left"), now);
+        } else {
+            self.release(id, now);
         }
     }
 
@@ -60,7 +62,9 @@ impl Supervisor {
                     self.notify(Notice::DrainTimedOut { worker: id, pid });
                     self.kill(id, cause);
                 }
-                WorkerState::Ready { .. } | WorkerState::Killed { .. } => {}
+                WorkerState::Waiting { .. }
+                | WorkerState::Ready { .. }
+                | WorkerState::Killed { .. } => {}
             }
         }
     }

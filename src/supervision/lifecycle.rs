@@ -27,41 +27,50 @@ impl Supervisor {
 
     pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
         if let Some(worker) = self.workers.remove(&id) {
-            self.slot_crashed(worker.slot);
+            if !worker.is_spare {
+                self.slot_crashed(worker.slot);
+            }
             self.notify(Notice::Warning(format!("cannot start a worker: {reason}")));
             self.vacate(id, None, now);
-            self.on_loss(id, &reason, now);
-            self.count_crash(reason, now);
+            self.on_loss(id, worker.is_spare, &reason, now);
+            self.count_crash(worker.is_spare, reason, now);
         }
     }
 
     pub(super) fn ready(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let (WorkerState::Starting { .. }, Some(pid)) = (worker.state, worker.pid) else { return };
+        let (WorkerState::Starting { .. }, Some(pid), false) =
+            (worker.state, worker.pid, worker.is_spare)
+        else {
+            return;
+        };
         worker.state = WorkerState::Ready { since: now };
         worker.beat = now;
         worker.last_lines.clear();
         self.crashes.end();
         self.notify(Notice::Listening { pid });
-        self.replacements.successor_ready(id, now);
+        self.replacements.successor_ready(id, Some(now));
     }
 
     pub(super) fn exited(&mut self, id: WorkerId, exit: Exit, now: Millis) {
         let Some(worker) = self.workers.remove(&id) else { return };
         let (cause, is_lost) = match worker.state {
-            WorkerState::Starting { .. } | WorkerState::Ready { .. } => (Cause::Crash, true),
+            WorkerState::Starting { .. }
+            | WorkerState::Waiting { .. }
+            | WorkerState::Ready { .. } => (Cause::Crash, true),
             WorkerState::Draining { cause, .. } => (cause, false),
             WorkerState::Killed { cause } => (cause, cause == Cause::StartTimeout),
         };
-        if cause.is_crash() {
+        // Clients do not notice the end of a spare.
+        let told = if worker.is_spare && cause.is_crash() { Cause::Spare } else { cause };
+        if told.is_crash() {
             self.slot_crashed(worker.slot);
         }
         if let Some(pid) = worker.pid {
             let last_words = worker.last_words();
-            self.notify(Notice::Died { worker: id, pid, exit, cause, last_words });
+            self.notify(Notice::Died { worker: id, pid, exit, cause: told, last_words });
         }
-        let ready_for = worker.ready_for(now);
-        self.vacate(id, ready_for, now);
+        self.vacate(id, worker.settled_for(now), now);
         if !is_lost {
             return;
         }
@@ -69,9 +78,9 @@ impl Supervisor {
             Cause::StartTimeout => "was not ready in time".into(),
             _ => exit.describe(),
         });
-        self.on_loss(id, &reason, now);
+        self.on_loss(id, worker.is_spare, &reason, now);
         let advice = advice(&worker, cause, exit, self.limits.start_timeout);
-        self.count_crash(reason + &advice, now);
+        self.count_crash(worker.is_spare, reason + &advice, now);
     }
 
     /// When to report that the first start is slow, if it was not: before its workers are killed,
@@ -106,11 +115,11 @@ impl Supervisor {
         )));
     }
 
-    /// Counts a crash, unless a worker is ready. Gives up after `give_up_after` of them; without
+    /// Counts a crash, unless a worker is ready or a spare crashed. Gives up after `give_up_after` of them; without
     /// that option only on the first start, after as many as there are slots. What still serves
     /// then drains, as in a shutdown.
-    fn count_crash(&mut self, reason: String, now: Millis) {
-        if !self.is_running() || self.ready_workers().next().is_some() {
+    fn count_crash(&mut self, is_spare: bool, reason: String, now: Millis) {
+        if is_spare || !self.is_running() || self.ready_workers().next().is_some() {
             return;
         }
         let count = self.crashes.add();

@@ -17,6 +17,8 @@ pub(crate) enum Event {
     Spawned { worker: WorkerId, pid: u32 },
     /// A `Spawn` failed; there is no process.
     SpawnFailed { worker: WorkerId, reason: String },
+    /// The script of a spare has come to its `listen`, and waits there.
+    Waiting { worker: WorkerId },
     /// A worker listens.
     Ready { worker: WorkerId },
     /// A worker began to drain by itself.
@@ -85,8 +87,10 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start a worker process, and answer with `Spawned` or `SpawnFailed`. `generation` counts the
-    /// workers of the slot, from 1.
-    Spawn { worker: WorkerId, slot: u32, generation: u32 },
+    /// workers of the slot, from 1. A `spare` waits in its `listen` until it is activated.
+    Spawn { worker: WorkerId, slot: u32, generation: u32, spare: bool },
+    /// Have a spare listen.
+    Activate { worker: WorkerId },
     /// Give the worker nothing more, and let it finish what it has.
     Drain { worker: WorkerId },
     /// Find out what the worker executes, and answer with `Executed`. `dying`: it is killed then.
@@ -108,6 +112,10 @@ pub(crate) enum Action {
 pub(crate) enum Notice {
     /// A worker process exists.
     Forked { pid: u32 },
+    /// A spare waits in its `listen`.
+    Spare { pid: u32 },
+    /// A spare is activated.
+    Activated { pid: u32 },
     /// A worker is ready.
     Listening { pid: u32 },
     /// A worker's process is gone.

@@ -6,12 +6,12 @@
 //!
 //! What always holds:
 //!
-//! - A slot is held by at most one starting or ready worker. A draining worker does not hold its
-//!   slot, and neither does a successor that is not ready yet.
+//! - A slot is held by at most one starting, waiting or ready worker. A draining worker does not
+//!   hold its slot, and neither does a successor that was started for it and is not ready yet.
 //! - Each worker is forked once. Once forked, it dies exactly once.
-//! - While running, every slot without a worker has a time at which it gets one. If no worker is
-//!   ready or starting, no slot waits because it lost a ready one; at most one of those skips its
-//!   wait at a time.
+//! - While running, every slot without a worker has a time at which it gets one; those of spares
+//!   once the first workers have started. If no worker is ready or starting, no slot waits because
+//!   it lost a ready one; at most one of those skips its wait at a time.
 //! - The number of workers stays between `noWorkers` and `maxWorkers`, and at most one step of it is
 //!   under way. A step up is made only where every slot has a ready worker and memory is left.
 //! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
@@ -39,6 +39,7 @@ mod scaling;
 mod shutdown;
 mod silence;
 mod slot;
+mod spares;
 mod supervisor;
 mod thresholds;
 mod upgrade;

@@ -9,24 +9,44 @@ use crate::supervision::worker::{WorkerRecord, WorkerState};
 
 impl Supervisor {
     /// Empties the slot that `id` holds, if any, and sets when it is refilled. `ready_for` is how
-    /// long the worker had been ready; `None` if it never was.
+    /// long the worker had been ready, or had waited as a spare; `None` if it never did.
     pub(super) fn vacate(&mut self, id: WorkerId, ready_for: Option<Millis>, now: Millis) {
         let jitter = self.random.u64(..);
-        let successor = self.replacements.current().filter(|current| current.old == id);
-        let mut slots = self.slots.iter_mut().enumerate();
-        let Some((index, slot)) = slots.find(|(_, slot)| slot.holder() == Some(id)) else {
-            return;
-        };
-        if let Some(successor) = successor {
-            // It is already on its way.
-            slot.occupancy = Occupancy::Held(successor.new);
-            return;
-        }
+        let Some(index) = self.empty_slot(id) else { return };
+        let backoff = &mut self.slots[index].backoff;
         let wait = match ready_for {
-            Some(ready_for) => slot.backoff.after_loss(ready_for, jitter),
-            None => slot.backoff.after_failed_start(jitter),
+            Some(ready_for) => backoff.after_loss(ready_for, jitter),
+            None => backoff.after_failed_start(jitter),
         };
-        slot.vacate((index < self.target).then_some(now + wait));
+        let refill_at = (index < self.places()).then_some(now + wait);
+        self.slots[index].vacate(refill_at);
+    }
+
+    /// As `vacate`, for a worker that is not wanted any more: its slot is refilled at once.
+    pub(super) fn release(&mut self, id: WorkerId, now: Millis) {
+        if let Some(index) = self.empty_slot(id) {
+            let refill_at = (index < self.places()).then_some(now);
+            self.slots[index].vacate(refill_at);
+        }
+    }
+
+    /// Returns the slot that `id` holds, if no successor takes it over.
+    fn empty_slot(&mut self, id: WorkerId) -> Option<usize> {
+        let index = self.slots.iter().position(|slot| slot.holder() == Some(id))?;
+        let successor = self.replacements.current().filter(|current| current.old == id);
+        // It is already on its way; unless it has a slot of its own, as a spare has.
+        match successor.filter(|current| !self.has_slot(current.new)) {
+            Some(current) => {
+                self.slots[index].occupancy = Occupancy::Held(current.new);
+                None
+            }
+            None => Some(index),
+        }
+    }
+
+    /// Whether a worker holds a slot.
+    pub(super) fn has_slot(&self, id: WorkerId) -> bool {
+        self.slots.iter().any(|slot| slot.holder() == Some(id))
     }
 
     /// Gives a worker to every slot whose time has come. While no worker is ready or starting, one
@@ -52,19 +72,22 @@ impl Supervisor {
     }
 
     fn fill(&mut self, index: usize, now: Millis) {
-        let worker = self.spawn(index, now);
+        let is_spare = self.serving_count() >= self.target;
+        let worker = self.spawn(index, is_spare, now);
         self.slots[index].occupancy = Occupancy::Held(worker);
     }
 
-    pub(super) fn spawn(&mut self, index: usize, now: Millis) -> WorkerId {
+    pub(super) fn spawn(&mut self, index: usize, is_spare: bool, now: Millis) -> WorkerId {
         self.last_id += 1;
         let id = WorkerId(self.last_id);
         self.slots[index].generation += 1;
         let (slot, generation) = (index as u32, self.slots[index].generation);
         let state = WorkerState::Starting { deadline: now + self.limits.start_timeout };
         let jitter = self.random.f64();
-        self.workers.insert(id, WorkerRecord::new(slot, generation, state, jitter));
-        self.actions.push(Action::Spawn { worker: id, slot, generation });
+        let worker =
+            WorkerRecord { is_spare, ..WorkerRecord::new(slot, generation, state, jitter) };
+        self.workers.insert(id, worker);
+        self.actions.push(Action::Spawn { worker: id, slot, generation, spare: is_spare });
         id
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! What always holds, besides what `replace` promises:
 //!
-//! - No worker drains for a reload before the first successor, the canary, has been ready for
-//!   `min_ready_time`.
+//! - Spares are replaced first. No worker that serves drains for a reload before the first successor
+//!   that serves, the canary, has been ready for `min_ready_time`.
 //! - No worker drains for a reload while one of its addresses is served by no worker of the new
 //!   code, unless addresses may change.
 //! - A reload is complete only when every slot has had a ready worker of the new code for
-//!   `min_ready_time`. If a worker of the new code ends before that, the reload fails, and workers
-//!   that were not replaced stay.
+//!   `min_ready_time`, or a spare of it that waits. If a worker of the new code ends before that,
+//!   the reload fails, and workers that were not replaced stay.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -18,7 +18,7 @@ use crate::protocol::worker::WorkerId;
 use crate::supervision::messages::Notice;
 use crate::supervision::replacements::{Progress, Round};
 use crate::supervision::supervisor::Supervisor;
-use crate::supervision::worker::WorkerState;
+use crate::supervision::worker::{WorkerRecord, WorkerState};
 
 impl Supervisor {
     /// Begins a reload, or requests a further round of the one that runs.
@@ -34,19 +34,22 @@ impl Supervisor {
         let last_old = WorkerId(self.last_id);
         self.end_waits(now);
         self.refill(now);
-        let (ready, starting): (VecDeque<_>, VecDeque<_>) = self
-            .holders()
-            .filter(|holder| *holder <= last_old)
-            .partition(|holder| self.ready_since(*holder).is_some());
-        // A ready worker first: the canary has to serve its addresses.
-        let queue = ready.into_iter().chain(starting).collect();
-        let total = self.target();
+        let is_spare = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.is_spare);
+        let (spares, serving): (Vec<_>, Vec<_>) =
+            self.holders().filter(|holder| *holder <= last_old).partition(is_spare);
+        let (ready, starting): (Vec<_>, Vec<_>) =
+            serving.into_iter().partition(|holder| self.ready_since(*holder).is_some());
+        // A spare first: it shows whether the new code starts. Then a ready worker: the canary has to
+        // serve its addresses.
+        let queue: VecDeque<_> = spares.into_iter().chain(ready).chain(starting).collect();
+        let total = self.places() as u32;
         self.replacements.begin_reload(Round { queue, total, last_old, addresses_may_change });
     }
 
     /// Makes all empty slots due: they keep no old worker that the new code could fail to replace.
     fn end_waits(&mut self, now: Millis) {
-        for slot in &mut self.slots[..self.target] {
+        let places = self.places();
+        for slot in &mut self.slots[..places] {
             if slot.refill_at().is_some() {
                 slot.vacate(Some(now));
             }
@@ -64,7 +67,9 @@ impl Supervisor {
             return;
         }
         let alive: BTreeSet<WorkerId> = self.holders().collect();
-        if let Some(old) = self.replacements.next_of_reload(&alive) {
+        if !self.awaits_spare()
+            && let Some(old) = self.replacements.next_of_reload(&alive)
+        {
             self.notify_progress(old);
             self.replace(old, now);
         }
@@ -94,8 +99,11 @@ impl Supervisor {
             return None;
         }
         let mut latest = 0;
-        for slot in &self.slots[..self.target] {
-            latest = latest.max(self.ready_since(slot.holder()?)?);
+        for slot in &self.slots[..self.places()] {
+            let holder = slot.holder()?;
+            if !self.workers.get(&holder).is_some_and(WorkerRecord::is_waiting) {
+                latest = latest.max(self.ready_since(holder)?);
+            }
         }
         Some(latest + self.limits.min_ready_time)
     }
@@ -119,7 +127,7 @@ impl Supervisor {
     /// Describes which slots run the new code, which the old, and which have no worker.
     fn describe_code(&self) -> String {
         let (mut new, mut old, mut none) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, slot) in self.slots[..self.target].iter().enumerate() {
+        for (number, slot) in self.slots[..self.places()].iter().enumerate() {
             // A worker without a process runs no code.
             let is_spawned =
                 |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.pid.is_some());

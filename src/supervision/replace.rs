@@ -1,4 +1,5 @@
-//! Replaces one living worker, for a reload or a recycle. The successor starts first.
+//! Replaces one living worker, for a reload or a recycle. The successor starts first; a spare that
+//! waits is one that has started already.
 //!
 //! What always holds: the old worker drains only after its successor is ready, and a successor
 //! that fails leaves the old worker in place. So a replacement never lowers capacity below the
@@ -15,11 +16,20 @@ use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::Cause;
 
 impl Supervisor {
-    /// Starts a successor beside `old`.
+    /// Starts a successor beside `old`, or activates a spare for it.
     pub(super) fn replace(&mut self, old: WorkerId, now: Millis) {
-        if let Some(slot) = self.workers.get(&old).map(|worker| worker.slot) {
-            let new = self.spawn(slot as usize, now);
-            self.replacements.begin(Replacement { slot, old, new, ready_at: None });
+        let Some(worker) = self.workers.get(&old) else { return };
+        let slot = worker.slot;
+        // One that was killed has its slot until it is gone, and others may serve for it.
+        let is_spare = match worker.is_open() {
+            true => worker.is_spare,
+            false => self.serving_count() >= self.target,
+        };
+        let spare = if is_spare { None } else { self.spare_for_replacement() };
+        let new = spare.unwrap_or_else(|| self.spawn(slot as usize, is_spare, now));
+        self.replacements.begin(Replacement { slot, old, new, ready_at: None });
+        if spare.is_some() {
+            self.activate(new, now);
         }
     }
 
@@ -29,19 +39,22 @@ impl Supervisor {
     }
 
     /// Lets a ready successor take over: the first one of a reload after its trial, others as soon
-    /// as they serve the addresses of the old worker.
+    /// as they serve the addresses of the old worker, and a spare as soon as it waits.
     pub(super) fn advance_replacement(&mut self, now: Millis) {
         let (Some(current), Some(ends)) = (self.replacements.current(), self.trial_ends_at())
         else {
             return;
         };
+        if self.workers.get(&current.new).is_some_and(|new| new.is_spare) {
+            return self.take_over(current, false, now);
+        }
         let is_over = ends <= now;
         if self.replacements.is_on_trial() && !is_over {
             return;
         }
         let missing = self.missing_addresses(&current);
         if missing.is_empty() {
-            self.take_over(current, now);
+            self.take_over(current, true, now);
         } else if is_over {
             let pid = self.workers.get(&current.new).and_then(|new| new.pid).unwrap_or_default();
             let addresses = missing.join(", ");
@@ -51,15 +64,17 @@ impl Supervisor {
                  reload({{ addresses: 'may change' }})"
             );
             self.drain(current.new, self.replacements.cause(), now);
-            self.on_loss(current.new, &reason, now);
+            self.on_loss(current.new, false, &reason, now);
         }
     }
 
-    /// Gives the slot to the successor, and drains the old worker.
-    fn take_over(&mut self, current: Replacement, now: Millis) {
+    /// Gives the slot to the successor, unless it has one, and drains the old worker.
+    fn take_over(&mut self, current: Replacement, proves: bool, now: Millis) {
         let cause = self.replacements.cause();
-        self.replacements.complete();
-        if let Some(slot) = self.slots.get_mut(current.slot as usize) {
+        self.replacements.complete(proves);
+        if !self.has_slot(current.new)
+            && let Some(slot) = self.slots.get_mut(current.slot as usize)
+        {
             slot.occupancy = Occupancy::Held(current.new);
         }
         self.drain(current.old, cause, now);
@@ -83,9 +98,11 @@ impl Supervisor {
     }
 
     /// Fails what depends on a worker that ended although nobody asked it to: its own replacement,
-    /// or the reload whose code it runs.
-    pub(super) fn on_loss(&mut self, id: WorkerId, reason: &str, now: Millis) {
-        self.latest_loss = Some(reason.to_owned());
+    /// or the reload whose code it runs. The loss of a spare is none of the service.
+    pub(super) fn on_loss(&mut self, id: WorkerId, is_spare: bool, reason: &str, now: Millis) {
+        if !is_spare {
+            self.latest_loss = Some(reason.to_owned());
+        }
         let is_successor = self.replacements.current().is_some_and(|current| current.new == id);
         if is_successor && !self.replacements.is_reloading() {
             self.replacements.fail_recycle(now);
@@ -97,22 +114,30 @@ impl Supervisor {
     }
 
     /// Abandons the replacement under way. The old worker stays if it lives; otherwise the
-    /// successor, which has its slot already, stays.
+    /// successor, which has a slot already, stays.
     pub(super) fn abandon_replacement(&mut self, now: Millis) {
         let Some(current) = self.replacements.current() else { return };
         let cause = self.replacements.cause();
         self.replacements.abandon();
-        if self.holder(current.slot) != Some(current.new) {
+        if self.has_slot(current.old) {
             self.drain(current.new, cause, now);
         }
     }
 
-    /// Abandons a replacement in a slot beyond `target`.
-    pub(super) fn cancel_replacement_beyond(&mut self, target: u32, now: Millis) {
-        if let Some(current) = self.replacements.current().filter(|current| current.slot >= target)
-        {
+    /// Abandons a replacement where one of the two has a slot beyond the first `places`. Where that
+    /// is only the successor, the old worker's turn comes again.
+    pub(super) fn cancel_replacement_beyond(&mut self, places: u32, now: Millis) {
+        let is_beyond =
+            |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slot >= places);
+        let current = self.replacements.current();
+        let Some(current) = current else { return };
+        if current.slot >= places {
             self.replacements.abandon();
-            self.drain(current.new, Cause::Scale, now);
+        } else if is_beyond(&current.new) {
+            self.replacements.postpone();
+        } else {
+            return;
         }
+        self.drain(current.new, Cause::Scale, now);
     }
 }

@@ -18,7 +18,8 @@ use crate::supervision::worker::Cause;
 /// How long no recycle is tried after one failed, milliseconds.
 const RETRY_RECYCLE: Millis = 30_000;
 
-/// One replacement: `new` is started beside `old`, to take over its slot.
+/// One replacement: `new` is started beside `old`, to take over its slot; or it was a spare, and
+/// keeps its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Replacement {
     pub(super) slot: u32,
@@ -146,15 +147,16 @@ impl Replacements {
         }
     }
 
-    /// Notes that the successor `worker`, if it is one, became ready at `now`.
-    pub(super) fn successor_ready(&mut self, worker: WorkerId, now: Millis) {
+    /// Notes that the successor `worker`, if it is one, became ready at `now`; or, with `None`, that
+    /// it was a spare and starts again.
+    pub(super) fn successor_ready(&mut self, worker: WorkerId, now: Option<Millis>) {
         let current = match &mut self.activity {
             Activity::Idle => None,
             Activity::Recycle(current) => Some(current),
             Activity::Reload { current, .. } => current.as_mut(),
         };
         if let Some(current) = current.filter(|current| current.new == worker) {
-            current.ready_at = Some(now);
+            current.ready_at = now;
         }
     }
 
@@ -183,11 +185,12 @@ impl Replacements {
         matches!(self.activity, Activity::Idle) && now >= self.no_recycle_before
     }
 
-    /// Ends the replacement under way: the successor has the slot.
-    pub(super) fn complete(&mut self) {
+    /// Ends the replacement under way: the successor has taken over. `proves`: it serves, so that the
+    /// code works.
+    pub(super) fn complete(&mut self, proves: bool) {
         if let Activity::Reload { current: Some(_), replaced, proven, .. } = &mut self.activity {
             *replaced += 1;
-            *proven = true;
+            *proven |= proves;
         }
         self.abandon();
     }
@@ -198,6 +201,14 @@ impl Replacements {
             Activity::Reload { current, .. } => *current = None,
             activity => *activity = Activity::Idle,
         }
+    }
+
+    /// Abandons the replacement under way. A reload replaces its old worker later.
+    pub(super) fn postpone(&mut self) {
+        if let Activity::Reload { round, current: Some(current), .. } = &mut self.activity {
+            round.queue.push_front(current.old);
+        }
+        self.abandon();
     }
 
     /// Abandons a recycle. The next one may begin after a pause.

@@ -53,10 +53,10 @@ impl Supervisor {
         }
     }
 
-    /// For how long the event loop of a ready or draining worker has shown no turn, if that is so
-    /// long that it has certainly not turned for [`STUCK_AFTER`].
+    /// For how long the event loop of a ready, waiting or draining worker has shown no turn, if that
+    /// is so long that it has certainly not turned for [`STUCK_AFTER`].
     pub(crate) fn stuck_for(&self, worker: &WorkerRecord) -> Option<Millis> {
-        let runs = matches!(worker.state, WorkerState::Ready { .. } | WorkerState::Draining { .. });
+        let runs = worker.is_settled() || matches!(worker.state, WorkerState::Draining { .. });
         let age = self.last_sample.1.saturating_sub(worker.beat);
         (runs && age >= self.limits.beat_interval + STUCK_AFTER).then_some(age)
     }
@@ -64,7 +64,9 @@ impl Supervisor {
     fn recycle_one(&mut self, readings: &[Reading], now: Millis) {
         for reading in readings {
             let Some(worker) = self.workers.get(&reading.worker) else { continue };
-            let (Some(uptime), Some(pid)) = (worker.ready_for(now), worker.pid) else { continue };
+            // A spare has no clients, but may have a leak.
+            let uptime = if worker.is_waiting() { Some(0) } else { worker.ready_for(now) };
+            let (Some(uptime), Some(pid)) = (uptime, worker.pid) else { continue };
             if self.holder(worker.slot) != Some(reading.worker) {
                 continue;
             }

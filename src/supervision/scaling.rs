@@ -60,15 +60,18 @@ impl Supervisor {
         }
         let (from, workers) = (before as u32, after as u32);
         self.notify(Notice::Scaled { before: from, workers, utilization });
+        let before = self.places();
         self.target = after;
+        let after = self.places();
         self.slots.resize_with(self.slots.len().max(after), Slot::default);
         self.slots[before.min(after)..after].iter_mut().for_each(|slot| slot.vacate(Some(now)));
         self.slots[after..].iter_mut().for_each(Slot::stop_waiting);
         let surplus: Vec<WorkerId> = self.slots[after..].iter().filter_map(Slot::holder).collect();
-        self.cancel_replacement_beyond(workers, now);
+        self.cancel_replacement_beyond(after as u32, now);
         for id in surplus {
             self.drain(id, Cause::Scale, now);
         }
+        self.drain_excess(now);
     }
 
     /// Remembers how busy and how large the workers are. Called before the sample's time is.
@@ -94,6 +97,7 @@ impl Supervisor {
             return;
         }
         let (load, are_all_ready) = (self.load(machine), self.are_all_ready());
+        let missing = self.missing_slot();
         let Some(autoscale) = &mut self.autoscale else { return };
         match autoscale.wish(&load, machine) {
             None => autoscale.rest(machine),
@@ -102,7 +106,9 @@ impl Supervisor {
                     WorkerState::Draining { cause, .. } | WorkerState::Killed { cause } => {
                         cause == Cause::Scale
                     }
-                    WorkerState::Starting { .. } | WorkerState::Ready { .. } => false,
+                    WorkerState::Starting { .. }
+                    | WorkerState::Waiting { .. }
+                    | WorkerState::Ready { .. } => false,
                 };
                 autoscale.rest(machine);
                 if !self.workers.values().any(is_leaving) {
@@ -113,8 +119,7 @@ impl Supervisor {
                 self.limited(Limit::Most, machine);
             }
             Some(Direction::Up) => {
-                let mut slots = self.slots[..self.target].iter();
-                if let Some(slot) = slots.position(|slot| slot.refill_at().is_some()) {
+                if let Some(slot) = missing {
                     self.limited(Limit::Crashes { slot: slot as u32 }, machine);
                 } else if are_all_ready {
                     autoscale.is_asking = true;
@@ -159,28 +164,33 @@ impl Supervisor {
         }
     }
 
+    /// Whether as many workers as should serve are ready.
     fn are_all_ready(&self) -> bool {
-        let is_ready = |slot: &Slot| {
-            slot.holder()
-                .and_then(|holder| self.workers.get(&holder))
-                .is_some_and(WorkerRecord::is_ready)
-        };
-        self.slots[..self.target].iter().all(is_ready)
+        self.serving_count() == self.target && self.serving_holders().all(WorkerRecord::is_ready)
+    }
+
+    /// A slot that waits for its next worker, if one is missing that should serve.
+    fn missing_slot(&self) -> Option<usize> {
+        let mut slots = self.slots[..self.places()].iter();
+        let waiting = slots.position(|slot| slot.refill_at().is_some());
+        waiting.filter(|_| self.serving_count() < self.target)
     }
 
     /// What the ready workers that hold slots do.
     fn load(&self, machine: Millis) -> Load {
         let mut load = Load { workers: self.target, demand: 0, measured: 0, is_complete: true };
-        for (index, slot) in self.slots[..self.target].iter().enumerate() {
-            let holder = slot.holder().and_then(|holder| self.workers.get(&holder));
-            let ready = holder.filter(|worker| worker.is_ready());
+        for worker in self.serving_holders() {
+            let ready = Some(worker).filter(|worker| worker.is_ready());
             let mean = ready.and_then(|worker| worker.utilization.mean(machine));
             load.demand += mean.unwrap_or_default();
             load.measured += usize::from(mean.is_some());
-            // The last slot is the one that goes. While its crashing workers wait, it does nothing.
-            let is_idle = index + 1 == self.target && slot.refill_at().is_some();
-            load.is_complete &= mean.is_some() || is_idle;
+            load.is_complete &= mean.is_some();
         }
+        // The last slot is the one that goes. While its crashing workers wait, it does nothing.
+        let last = self.slots[..self.places()].last();
+        let is_idle = last.is_some_and(|slot| slot.refill_at().is_some());
+        let missing = self.target.saturating_sub(self.serving_count());
+        load.is_complete &= missing <= usize::from(is_idle);
         load
     }
 

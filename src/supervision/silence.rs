@@ -13,9 +13,10 @@ use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::Cause;
 
 impl Supervisor {
-    /// Asks what a ready worker executes if its event loop has not turned for too long.
+    /// Asks what a ready worker, or a spare, executes if its event loop has not turned for too
+    /// long.
     pub(super) fn judge(&mut self, id: WorkerId, now: Millis) {
-        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_ready()) else {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_settled()) else {
             return;
         };
         let age = now.saturating_sub(worker.beat);
@@ -46,7 +47,7 @@ impl Supervisor {
     /// It is known what a worker executes, or it never will be.
     pub(super) fn executed(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(question) = worker.asked.take().filter(|_| worker.is_ready()) else { return };
+        let Some(question) = worker.asked.take().filter(|_| worker.is_settled()) else { return };
         let Some(pid) = worker.pid else { return };
         let age = now.saturating_sub(worker.beat);
         if question.reason == Reason::Blocked {
@@ -54,11 +55,11 @@ impl Supervisor {
             let duration = if worker.beat == question.beat { age } else { question.age };
             return self.notify(Notice::Blocked { worker: id, pid, duration });
         }
-        let ready_for = worker.ready_for(now);
+        let (ready_for, is_spare) = (worker.settled_for(now), worker.is_spare);
         self.notify(Notice::Unresponsive { worker: id, pid, age });
         self.kill(id, Cause::Unresponsive);
         self.vacate(id, ready_for, now);
-        self.on_loss(id, &format!("worker {pid} was stuck for {age} ms"), now);
+        self.on_loss(id, is_spare, &format!("worker {pid} was stuck for {age} ms"), now);
     }
 
     /// Goes on without the answers that are late.

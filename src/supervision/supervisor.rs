@@ -1,9 +1,9 @@
 //! The state machine: its state, how it takes events, and what others may ask it.
 //!
-//! `lifecycle` follows a worker from spawn to death, `refill` fills slots, `replace` and `reload`
-//! change workers, `samples` finds stuck and worn-out ones, `health` reports the cluster's health,
-//! `departure` ends workers, `shutdown` the cluster, `upgrade` hands it to another master, and
-//! `scaling` changes the number of slots.
+//! `lifecycle` follows a worker from spawn to death, `refill` fills slots, `spares` activates
+//! spares, `replace` and `reload` change workers, `samples` finds stuck and worn-out ones, `health`
+//! reports the cluster's health, `departure` ends workers, `shutdown` the cluster, `upgrade` hands
+//! it to another master, and `scaling` changes the number of workers.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,11 @@ use crate::supervision::slot::Slot;
 use crate::supervision::thresholds::Thresholds;
 use crate::supervision::worker::{Cause, WorkerRecord};
 
-/// The limits that supervision keeps, milliseconds.
+/// The limits that supervision keeps; times in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// How many spares there are, besides the workers that serve.
+    pub(crate) spares: u32,
     /// From spawn to ready.
     pub(crate) start_timeout: Millis,
     /// How long a worker of a reload has to be ready before its code counts as working.
@@ -66,10 +68,12 @@ pub(crate) struct Supervisor {
     pub(super) phase: Phase,
     pub(super) crashes: Crashes,
     pub(super) slots: Vec<Slot>,
-    /// How many of the slots have a worker, from the first.
+    /// How many workers serve. With the spares, so many slots have a worker, from the first.
     pub(super) target: usize,
     /// How `target` follows the work, if it does.
     pub(super) autoscale: Option<Autoscale>,
+    /// Whether spares may start: the first workers have.
+    pub(super) have_spares_begun: bool,
     pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) last_id: u32,
     pub(super) actions: Vec<Action>,
@@ -97,9 +101,10 @@ impl Supervisor {
             random: fastrand::Rng::with_seed(seed),
             phase: Phase::Idle,
             crashes: Crashes::default(),
-            slots: (0..workers).map(|_| Slot::default()).collect(),
+            slots: (0..workers + limits.spares).map(|_| Slot::default()).collect(),
             target: workers as usize,
             autoscale: limits.max_workers.map(|most| Autoscale::new(workers, most)),
+            have_spares_begun: false,
             workers: BTreeMap::new(),
             last_id: 0,
             actions: Vec::new(),
@@ -119,8 +124,10 @@ impl Supervisor {
         let now = self.clock.turn(machine);
         let is_masters_check = matches!(event, Event::MasterChecked { .. });
         self.dispatch(event, machine, now);
-        self.refill(now);
         self.advance_replacement(now);
+        self.activate_spares(now);
+        self.begin_spares(now);
+        self.refill(now);
         self.advance_reload(now);
         self.report_health(is_masters_check);
         self.finish();
@@ -134,6 +141,7 @@ impl Supervisor {
             Event::Start => self.start(now),
             Event::Spawned { worker, pid } => self.spawned(worker, pid),
             Event::SpawnFailed { worker, reason } => self.spawn_failed(worker, reason, now),
+            Event::Waiting { worker } => self.waiting(worker, now),
             Event::Ready { worker } => self.ready(worker, now),
             Event::Leaving { worker } => self.drain(worker, Cause::Leave, now),
             Event::Exited { worker, exit } => self.exited(worker, exit, now),
@@ -232,14 +240,14 @@ impl Supervisor {
         self.replacements.progress()
     }
 
-    /// How many workers there should be.
+    /// How many workers there should be that serve.
     pub(crate) fn target(&self) -> u32 {
         self.target as u32
     }
 
-    /// The slots that should have a worker.
+    /// The slots that should have a worker, or a spare.
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRecord> {
-        (0..self.target()).filter_map(|slot| self.slot(slot))
+        (0..self.places() as u32).filter_map(|slot| self.slot(slot))
     }
 
     pub(crate) fn slot(&self, number: u32) -> Option<SlotRecord> {
@@ -267,6 +275,6 @@ impl Supervisor {
 
     /// The workers that hold the slots.
     pub(super) fn holders(&self) -> impl Iterator<Item = WorkerId> {
-        self.slots[..self.target].iter().filter_map(Slot::holder)
+        self.slots[..self.places()].iter().filter_map(Slot::holder)
     }
 }

@@ -7,6 +7,7 @@
 //! nobody stops admitting: the sockets are the other master's.
 
 use crate::clock::Millis;
+use crate::protocol::worker::WorkerId;
 use crate::supervision::messages::Outcome;
 use crate::supervision::phase::Phase;
 use crate::supervision::slot::Slot;
@@ -22,7 +23,8 @@ impl Supervisor {
         self.last_id = last_id.saturating_add(SPARE_IDS);
         if let Some(autoscale) = &self.autoscale {
             self.target = autoscale.bound(workers as usize);
-            self.slots.resize_with(self.target, Slot::default);
+            let places = self.places();
+            self.slots.resize_with(places, Slot::default);
         }
         self.slots.resize_with(self.slots.len().max(generations.len()), Slot::default);
         for (slot, generation) in self.slots.iter_mut().zip(generations) {
@@ -36,13 +38,15 @@ impl Supervisor {
     }
 
     /// Returns when all workers will have been ready for `min_ready_time`, on the machine's clock.
-    /// `None`: not all are ready.
+    /// `None`: not all are ready. Spares do not count.
     pub(crate) fn settles_at(&self) -> Option<Millis> {
-        let mut latest = 0;
-        for slot in &self.slots[..self.target] {
-            latest = latest.max(self.ready_since(slot.holder()?)?);
+        let (mut latest, mut ready) = (0, 0);
+        let is_spare = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.is_spare);
+        for holder in self.holders().filter(|holder| !is_spare(holder)) {
+            latest = latest.max(self.ready_since(holder)?);
+            ready += 1;
         }
-        Some(self.clock.on_machine(latest + self.limits.min_ready_time))
+        (ready >= self.target).then(|| self.clock.on_machine(latest + self.limits.min_ready_time))
     }
 
     pub(super) fn hand_over(&mut self, now: Millis) {
@@ -58,7 +62,8 @@ impl Supervisor {
     pub(super) fn take_back(&mut self, now: Millis) {
         if self.phase == (Phase::ShuttingDown { outcome: Outcome::HandedOver }) {
             self.phase = Phase::Running;
-            self.slots[..self.target].iter_mut().for_each(|slot| slot.vacate(Some(now)));
+            let places = self.places();
+            self.slots[..places].iter_mut().for_each(|slot| slot.vacate(Some(now)));
         }
     }
 }

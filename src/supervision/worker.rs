@@ -14,6 +14,8 @@ pub(crate) enum Cause {
     Crash,
     /// It was not ready within `startTimeout`.
     StartTimeout,
+    /// It was a spare, and nobody asked it to end.
+    Spare,
     /// It asked to leave, for example after a SIGTERM of its own.
     Leave,
     /// A reload replaced it.
@@ -43,6 +45,7 @@ impl Cause {
         match self {
             Self::Crash => "crash",
             Self::StartTimeout => "start-timeout",
+            Self::Spare => "spare",
             Self::Leave => "leave",
             Self::Reload => "reload",
             Self::Recycle => "recycle",
@@ -55,9 +58,10 @@ impl Cause {
     }
 
     /// The words of all causes.
-    pub(crate) const WORDS: [&'static str; 10] = [
+    pub(crate) const WORDS: [&'static str; 11] = [
         Self::Crash.word(),
         Self::StartTimeout.word(),
+        Self::Spare.word(),
         Self::Leave.word(),
         Self::Reload.word(),
         Self::Recycle.word(),
@@ -69,11 +73,14 @@ impl Cause {
     ];
 }
 
-/// Where a worker is in its life. It only moves down this list.
+/// Where a worker is in its life. It only moves down this list, except that a spare starts again
+/// when it is activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerState {
     /// Not ready yet. It is killed at `deadline`.
     Starting { deadline: Millis },
+    /// A spare: its script has come to its `listen` at `since`, and waits there.
+    Waiting { since: Millis },
     /// Its app listens since `since`.
     Ready { since: Millis },
     /// It takes nothing new and finishes what it has. It is killed at `deadline`.
@@ -113,6 +120,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) generation: u32,
     /// `None` until it was spawned.
     pub(crate) pid: Option<u32>,
+    /// Whether it is a spare, and was not activated.
+    pub(crate) is_spare: bool,
     pub(crate) state: WorkerState,
     /// When its event loop last turned, as far as samples say.
     pub(super) beat: Millis,
@@ -141,6 +150,7 @@ impl WorkerRecord {
             slot,
             generation,
             pid: None,
+            is_spare: false,
             state,
             beat: 0,
             asked: None,
@@ -163,15 +173,40 @@ impl WorkerRecord {
         matches!(self.state, WorkerState::Starting { .. })
     }
 
-    /// Whether it counts for its slot: it starts, or is ready.
+    /// Whether it is a spare whose script waits in its `listen`.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, WorkerState::Waiting { .. })
+    }
+
+    /// Whether nothing has ended it: it starts, waits or is ready.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_starting() || self.is_waiting() || self.is_ready()
+    }
+
+    /// Whether it counts as one of the workers that serve: it starts, or is ready, and is no spare.
     pub(super) fn is_serving(&self) -> bool {
-        self.is_starting() || self.is_ready()
+        self.is_open() && !self.is_spare
+    }
+
+    /// Whether its start is over: it is ready, or waits as a spare.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_ready() || self.is_waiting()
     }
 
     /// How long it has been ready; `None` if it is not.
     pub(super) fn ready_for(&self, now: Millis) -> Option<Millis> {
         match self.state {
             WorkerState::Ready { since } => Some(now.saturating_sub(since)),
+            _ => None,
+        }
+    }
+
+    /// How long it has been ready, or has waited as a spare; `None` if it does neither.
+    pub(super) fn settled_for(&self, now: Millis) -> Option<Millis> {
+        match self.state {
+            WorkerState::Ready { since } | WorkerState::Waiting { since } => {
+                Some(now.saturating_sub(since))
+            }
             _ => None,
         }
     }
@@ -211,7 +246,9 @@ impl WorkerRecord {
             WorkerState::Starting { deadline } | WorkerState::Draining { deadline, .. } => {
                 Some(deadline)
             }
-            WorkerState::Ready { .. } | WorkerState::Killed { .. } => None,
+            WorkerState::Waiting { .. }
+            | WorkerState::Ready { .. }
+            | WorkerState::Killed { .. } => None,
         }
     }
 }

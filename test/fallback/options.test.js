@@ -21,6 +21,7 @@ describe('options without the addon', () => {
       noWorkers: [1, '4', 0, 1024, 1025, 1.5, { $type: 'NaN' }, [], null, 'max', 'Max'],
       maxWorkers: [1, '4', 0, 1025, 1.5, [], null, 'Max'],
       name: ['shop', '', 7, null],
+      spares: [0, 2, '3', 64, 65, -1, 1.5],
       pids: ['x', ''],
       logs: ['x', 1],
       output: ['inherit', 'prefix', 'files', 'file'],
@@ -79,6 +80,7 @@ describe('options without the addon', () => {
       { noWorkers: 4, maxWorkers: 3 }, { noWorkers: 4, maxWorkers: 4 },
       { overload: { delay: 100 }, balance: 'ip-hash' },
       { overload: { delay: 100 }, balance: 'kernel' },
+      { listen: false, spares: 1 },
       { listen: false, port: null }, { listen: false, minReadyTime: 30_000 },
       { listen: false, minReadyTime: 5, startTimeout: 6, cluster: false },
     ];

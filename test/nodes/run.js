@@ -27,6 +27,7 @@ const TESTS = [
   /^fallback\/(process|start)$/,
   /^(errors\/last-lines|health\/check|lifecycle\/smoke|messages\/delivery|packaging\/native)$/,
   /^upgrade\/(load|variants)$/,
+  /^spares\//,
   /^hangs\/(seize|seize-past|seize-race|stack|undisturbed)$/,
 ];
 /**
@@ -37,7 +38,7 @@ const THOROUGH_ONLY = [
   /^continuity\/(blocked-master|container|deploy|descriptor-shortage|hang)$/,
   /^continuity\/(passed-connections|recycle|scale)$/,
   /^continuity\/(clients|crash|orphan|shutdown)$/,
-  /^upgrade\/variants$/,
+  /^(upgrade\/variants|spares\/activation)$/,
   /^(cli\/|fallback\/start$|servers\/untouched$|hangs\/(seize|seize-past|undisturbed)$)/,
 ];
 const THOROUGH = ['18', '26'];

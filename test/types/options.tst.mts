@@ -9,6 +9,7 @@ test('all are optional, and may be undefined or null', () => {
   expect(Cluster).type.toBeConstructableWith({
     port: process.env['PORT'],
     noWorkers: null,
+    spares: null,
     ecv: { token: process.env['TOKEN'] },
   });
 });
@@ -19,6 +20,7 @@ test('all options of the manual are valid', () => {
     port: 3000,
     host: '0.0.0.0',
     noWorkers: 2,
+    spares: '1',
     pids: 'pids',
     logs: 'logs',
     monPort: 3001,

@@ -190,23 +190,28 @@ impl Progress for ReloadProgress {
                 "a reload is under way; all workers are replaced once more after it".to_owned(),
             );
         }
-        let is_ready = |worker: &&Value| worker["state"] == "ready" || worker["state"] == "stuck";
-        let ready = workers(status).filter(is_ready);
-        let ready =
-            ready.filter_map(|worker| Some((worker["slot"].as_u64()?, worker["pid"].as_u64()?)));
+        let settled = |worker: &Value| match worker["state"].as_str()? {
+            "ready" | "stuck" => Some("is ready"),
+            "spare" => Some("waits as a spare"),
+            _ => None,
+        };
+        let settled = workers(status).filter_map(|worker| {
+            Some((worker["slot"].as_u64()?, (worker["pid"].as_u64()?, settled(worker)?)))
+        });
         let mut holders = BTreeMap::new();
         // The old worker is ready too until it drains. It comes first: until then it has the slot.
-        for (slot, pid) in ready {
-            holders.entry(slot).or_insert(pid);
+        for (slot, holder) in settled {
+            holders.entry(slot).or_insert(holder);
         }
-        for (slot, pid) in holders {
+        for (slot, (pid, state)) in holders {
             if let Some(old) = self.holders.insert(slot, pid).filter(|old| *old != pid) {
                 if !self.done.insert(slot) {
                     self.done = [slot].into();
                 }
-                let (done, total) = (self.done.len(), &status["master"]["target"]);
+                let count = |name: &str| status["master"][name].as_u64().unwrap_or_default();
+                let (done, total) = (self.done.len(), count("target") + count("spares"));
                 lines.push(format!(
-                    "slot {slot}: worker {pid} is ready in place of {old} ({done} of {total})"
+                    "slot {slot}: worker {pid} {state} in place of {old} ({done} of {total})"
                 ));
             }
         }

@@ -4,10 +4,17 @@ use super::options::Flag;
 
 /// The headings of `start`, and the options below each.
 const HEADINGS: &[(&str, &[&str])] = &[
-    ("Workers", &["noWorkers", "maxWorkers", "listen", "execArgv", "env", "cwd", "memThreshold"]),
+    ("Workers", &["noWorkers", "maxWorkers", "spares", "listen", "execArgv", "env", "cwd"]),
     (
         "Workers",
-        &["connThreshold", "uptimeThreshold", "maxHeartbeatDelay", "blockedAfter", "giveUpAfter"],
+        &[
+            "memThreshold",
+            "connThreshold",
+            "uptimeThreshold",
+            "maxHeartbeatDelay",
+            "blockedAfter",
+            "giveUpAfter",
+        ],
     ),
     ("Connections", &["port", "host", "balance", "timeout", "moveIdle", "retry"]),
     ("Connections", &["overload.waiting", "overload.delay"]),

@@ -19,6 +19,7 @@ const VARIABLES: &[(&str, &str)] = &[
 /// Variables that workers get.
 const OF_WORKERS: &[(&str, &str)] = &[
     ("CLUSTER2_SLOT", "The number of the worker's place, from 0."),
+    ("CLUSTER2_SPARE", "1 in a spare, until it is activated."),
     ("NODE_APP_INSTANCE", "The same, unless it is set already."),
     ("PORT", "The port, if --port names a single one."),
 ];

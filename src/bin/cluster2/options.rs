@@ -72,6 +72,14 @@ pub const OPTIONS: &[Flag] = &[
         are and how much memory is left; by default always --workers",
     ),
     flag(
+        "spares",
+        "spares",
+        Kind::Value,
+        "N",
+        "Workers beyond these that have run the script up to its listen() and wait: one serves within \
+        milliseconds where a worker ends [default: 0]",
+    ),
+    flag(
         "name",
         "name",
         Kind::Value,

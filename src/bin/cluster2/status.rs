@@ -161,12 +161,15 @@ fn state(status: &Value, is_leaving: bool) -> (Style, String) {
     let workers = status["workers"].as_array().into_iter().flatten();
     let ready = workers.filter(|worker| worker["state"] == "ready").count() as u64;
     let target = status["master"]["target"].as_u64().unwrap_or_default();
+    let workers = status["workers"].as_array().into_iter().flatten();
+    let spares = workers.filter(|worker| worker["state"] == "spare").count();
+    let spares = format::spares(spares, status["master"]["spares"].as_u64().unwrap_or_default());
     match ready {
         _ if is_leaving => (YELLOW, "leaving, the cluster is shutting down".to_owned()),
         0 => (RED, format!("NO WORKER IS READY, of {target}")),
         _ if ready < target => (YELLOW, format!("{ready} of {target} workers are ready")),
-        1 if target == 1 => (GREEN, "its worker is ready".to_owned()),
-        _ => (GREEN, format!("all {target} workers are ready")),
+        1 if target == 1 => (GREEN, format!("its worker is ready{spares}")),
+        _ => (GREEN, format!("all {target} workers are ready{spares}")),
     }
 }
 

@@ -63,6 +63,7 @@ fn row(worker: &Value, before: Before<'_>) -> Vec<Cell> {
     let color = match state {
         _ if stuck_for.is_some() => RED,
         "ready" => GREEN,
+        "spare" => PLAIN,
         "killed" => RED,
         _ => YELLOW,
     };

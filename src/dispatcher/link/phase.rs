@@ -9,8 +9,8 @@ const MAX_RETIRED: usize = 1_000;
 
 /// Readiness.
 impl WorkerLink {
-    /// Keeps the report that it is ready back, until it serves all that is expected or, at the
-    /// latest, `until`.
+    /// Keeps the report that it is ready, or waits as a spare, back until it serves all that is
+    /// expected or, at the latest, `until`.
     pub(in crate::dispatcher) fn defer_ready(&mut self, report: Report, until: Millis) {
         let until = self.deferred_until().unwrap_or(until);
         self.readiness = Readiness::Deferred { report, until };
@@ -20,20 +20,36 @@ impl WorkerLink {
         if let Readiness::Deferred { until, .. } = self.readiness { Some(until) } else { None }
     }
 
-    /// Returns the deferred report, if it serves all that is `expected` by now or if it is time.
+    /// Returns the deferred report, if it serves all that is `expected` by now or if it is time. A
+    /// spare only has to know of it.
     pub(in crate::dispatcher) fn take_deferred(
         &mut self,
         expected: &[ListenerId],
         now: Millis,
     ) -> Option<Report> {
         let until = self.deferred_until()?;
-        let serves_all = expected.iter().all(|listener| self.serves.contains(listener));
+        let served = if self.is_spare { &self.claims } else { &self.serves };
+        let serves_all = expected.iter().all(|listener| served.contains(listener));
         if !serves_all && until > now {
             return None;
         }
         match std::mem::replace(&mut self.readiness, Readiness::Starting) {
             Readiness::Deferred { report, .. } => Some(report),
             _ => None,
+        }
+    }
+
+    /// Whether its servers wait until it is activated.
+    pub(in crate::dispatcher) fn is_spare(&self) -> bool {
+        self.is_spare
+    }
+
+    /// Has a spare listen: from now on it is a worker that starts.
+    pub(in crate::dispatcher) fn activate(&mut self) {
+        if std::mem::take(&mut self.is_spare) {
+            self.claims.clear();
+            self.readiness = Readiness::Starting;
+            self.order(&Order::Activate);
         }
     }
 

@@ -10,7 +10,7 @@ impl WorkerLink {
         self.claims.insert(listener);
     }
 
-    /// Whether it serves `listener`, or is about to.
+    /// Whether it serves `listener`, or is about to; a spare, whether it would.
     pub(in crate::dispatcher) fn claims(&self, listener: ListenerId) -> bool {
         self.claims.contains(&listener)
     }

@@ -82,6 +82,8 @@ pub struct WorkerLink {
     pub(super) unsent_wakers: BTreeMap<u32, OwnedFd>,
     pub(super) phase: LinkPhase,
     pub(super) readiness: Readiness,
+    /// Its servers wait until it is activated.
+    pub(super) is_spare: bool,
     pub(super) leaves_by_itself: bool,
     pub(super) ledger: Ledger,
     /// Orders that are still to be sent, with a socket, if one belongs to it.
@@ -93,7 +95,7 @@ pub struct WorkerLink {
     /// plenty.
     pub(super) room: Option<u64>,
     pub(super) stall: Option<Stall>,
-    /// Listeners that it knows of, served or not yet.
+    /// Listeners that it knows of, served or not yet. Those of a spare keep none open.
     pub(super) claims: BTreeSet<ListenerId>,
     pub(super) serves: BTreeSet<ListenerId>,
     /// Of those, the ones where it accepts by itself.
@@ -132,6 +134,7 @@ impl WorkerLink {
             unsent_wakers: BTreeMap::new(),
             phase: LinkPhase::Open,
             readiness: Readiness::Starting,
+            is_spare: false,
             leaves_by_itself: false,
             ledger: Ledger::default(),
             unsent_orders: VecDeque::new(),
@@ -148,6 +151,11 @@ impl WorkerLink {
             starved: false,
             quota: Quota::new(MAX_UNREAD),
         }
+    }
+
+    /// The same as a spare, if it `is_spare`: one that serves nothing until it is activated.
+    pub fn as_spare(self, is_spare: bool) -> Self {
+        Self { is_spare, ..self }
     }
 
     pub(in crate::dispatcher) fn id(&self) -> WorkerId {

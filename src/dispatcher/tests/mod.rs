@@ -9,6 +9,7 @@ mod overload;
 mod played;
 mod relay;
 mod reports;
+mod spares;
 mod still;
 mod thread;
 mod unserved;

@@ -115,6 +115,13 @@ impl Still {
         Played { clock: Some(Rc::clone(&self.clock)), ..played }
     }
 
+    /// A spare.
+    pub(super) fn attach_spare(&mut self, id: u32, slot: u32) -> Played {
+        let (played, link) = play(&self.board, id, slot);
+        self.event_loop.attach(link.as_spare(true));
+        Played { clock: Some(Rc::clone(&self.clock)), ..played }
+    }
+
     /// A worker that serves and is ready.
     pub(super) fn worker(&mut self, id: u32) -> Played {
         let played = self.attach(id, id);

@@ -14,7 +14,7 @@ use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Report, Wanted, frame};
 
-fn is_bound(port: u16) -> bool {
+pub(super) fn is_bound(port: u16) -> bool {
     std::net::TcpListener::bind(("127.0.0.1", port)).is_err()
 }
 

@@ -18,7 +18,7 @@ use crate::protocol::status::{BUCKETS, Durations, SlotStatus, Status, WorkerStat
 /// The beginning of every metric's name.
 const PREFIX: &str = "cluster2";
 /// The states of a worker.
-const STATES: [&str; 6] = ["starting", "ready", "stuck", "draining", "killed", "waiting"];
+const STATES: [&str; 7] = ["starting", "spare", "ready", "stuck", "draining", "killed", "waiting"];
 
 /// Returns the metrics of `status`.
 pub(super) fn text(status: Status) -> Result<String, fmt::Error> {
@@ -75,6 +75,11 @@ impl FamilyEncoder<'_> {
         )?;
         let ready = status.workers.iter().filter(|worker| worker.state == "ready").count();
         self.gauge("workers_ready", "How many workers are ready", None, ready as f64)?;
+        let help = "How many spares there should be";
+        self.gauge("spares_target", help, None, f64::from(master.spares))?;
+        let spares = status.workers.iter().filter(|worker| worker.state == "spare").count();
+        let help = "How many spares wait to be activated";
+        self.gauge("spares_waiting", help, None, spares as f64)?;
         let reload = f64::from(u32::from(master.reload.is_some()));
         self.gauge("reload_running", "Whether a reload is under way", None, reload)?;
         let disabled = u32::from(status.ecv.disabled);
@@ -352,6 +357,8 @@ mod tests {
     fn prometheus_reads_these_series() {
         let mut status = status();
         status.master.node = "v\"24\"\\\n".into();
+        status.master.spares = 2;
+        status.workers.push(worker(2, "spare"));
         status.totals.drains.add(300);
         status.totals.drains.add(90_000);
         let text = text(status).unwrap();
@@ -367,6 +374,9 @@ mod tests {
             r#"cluster2_worker_crashes_total{slot="0"} 1"#,
             r#"cluster2_worker_event_loop_utilization_ratio{slot="0"} 0.25"#,
             "cluster2_workers_ready 1.0",
+            "cluster2_spares_target 2.0",
+            "cluster2_spares_waiting 1.0",
+            r#"cluster2_worker_state{slot="2",state="spare"} 1"#,
             r#"cluster2_worker_cpu_seconds_total{slot="0"} 1.234"#,
             r#"cluster2_worker_event_loop_delay_seconds{slot="0"} 0.0015"#,
             r#"cluster2_drain_duration_seconds_bucket{le="0.5"} 1"#,

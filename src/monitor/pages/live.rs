@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use askama::Template;
 
 use super::rows::WorkerRow;
-use crate::monitor::format::{age, amount, bytes, count, millis, short_wait, utc};
+use crate::monitor::format::{self, age, amount, bytes, count, millis, short_wait, utc};
 use crate::monitor::history::History;
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
 use crate::protocol::status::{EventRecord, SlotStatus, Status, Time, Totals, is_crash};
@@ -98,15 +98,17 @@ fn verdict(status: &Status) -> (&'static str, String) {
     let is_ready = |state: &str| state == "ready";
     let ready = status.workers.iter().filter(|worker| is_ready(worker.state)).count() as u64;
     let target = u64::from(status.master.target);
+    let spares = status.workers.iter().filter(|worker| worker.state == "spare").count();
+    let spares = format::spares(spares, status.master.spares.into());
     match (ready, target) {
         _ if status.master.state == "leaving" => ("warn", "Shutting down".into()),
         // One process, which is its own worker.
         (0, 0) => ("bad", "Stuck".into()),
         (_, 0) => ("good", "Serving".into()),
         (0, _) => ("bad", "No worker is ready".into()),
-        (1, 1) => ("good", "Its worker is ready".into()),
+        (1, 1) => ("good", format!("Its worker is ready{spares}")),
         _ if ready < target => ("warn", format!("{ready} of {target} workers are ready")),
-        _ => ("good", format!("All {target} workers are ready")),
+        _ => ("good", format!("All {target} workers are ready{spares}")),
     }
 }
 

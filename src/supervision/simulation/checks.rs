@@ -6,8 +6,9 @@ use super::world::{LIMITS, World};
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::backoff::LOSS_CAP;
+use crate::supervision::replacements::Replacement;
 use crate::supervision::worker::Cause;
-use crate::supervision::{Action, Notice, WorkerState};
+use crate::supervision::{Action, Notice, WorkerRecord, WorkerState};
 
 impl World {
     pub(super) fn check(&self) {
@@ -16,11 +17,11 @@ impl World {
         for (id, worker) in self.supervisor.workers() {
             if self.supervisor.holder(worker.slot) == Some(id) {
                 assert!(held.insert(worker.slot), "slot {} is held twice", worker.slot);
-            } else if worker.is_serving() {
+            } else if worker.is_open() {
                 successors += 1;
             }
-            let waits =
-                !matches!(worker.state, WorkerState::Ready { .. } | WorkerState::Killed { .. });
+            let is_killed = matches!(worker.state, WorkerState::Killed { .. });
+            let waits = !worker.is_settled() && !is_killed;
             assert_eq!(worker.deadline().is_some(), waits, "{id:?} waits without a deadline");
             let exists = self.alive.contains_key(&id) || self.unanswered.contains(&id);
             assert!(exists, "{id:?} is believed alive but is gone");
@@ -35,6 +36,7 @@ impl World {
             let target = self.supervisor.target();
             assert!((least..=most).contains(&target), "{target} of {least} to {most} workers");
         }
+        self.check_spares();
         assert!(successors <= 1, "{successors} replacements at the same time");
         if self.supervisor.is_running() && held.len() < self.supervisor.target() as usize {
             let killed = self
@@ -78,17 +80,23 @@ impl World {
         assert!(skipped == 0 || serving == 1, "{skipped} slots did not wait, {serving} serve");
     }
 
-    /// An old worker drains for a replacement only after a ready one has its slot.
+    /// An old worker drains for a replacement only after a ready one has taken over.
     pub(super) fn check_replaced(&self, worker: WorkerId) {
         let Some(old) = self.supervisor.worker(worker) else { return };
         if let WorkerState::Draining { cause: Cause::Reload | Cause::Recycle, .. } = old.state {
-            // An abandoned successor, whose slot still has the old worker.
-            if self.supervisor.holder(old.slot).is_some_and(|holder| holder < worker) {
+            let Some(Replacement { old, new, .. }) = self.replacement else {
+                panic!("{worker:?} drains for no replacement");
+            };
+            // An abandoned successor.
+            if worker == new {
                 return;
             }
-            let holder =
-                self.supervisor.holder(old.slot).and_then(|holder| self.supervisor.worker(holder));
-            assert!(holder.is_some_and(|w| w.is_ready()), "capacity fell for a replacement");
+            assert_eq!(worker, old, "it drains for the replacement of another one");
+            let is_spare = self.supervisor.worker(old).is_some_and(|old| old.is_spare);
+            // The successor of a spare may be activated at once.
+            let is_fit = |new: &WorkerRecord| if is_spare { new.is_open() } else { new.is_ready() };
+            let new = self.supervisor.worker(new);
+            assert!(new.is_some_and(is_fit), "capacity fell for a replacement");
         }
     }
 
@@ -126,10 +134,8 @@ impl World {
         if workers < before {
             return;
         }
-        for slot in 0..before {
-            let holder = self.supervisor.holder(slot).and_then(|id| self.supervisor.worker(id));
-            assert!(holder.is_some_and(|w| w.is_ready()), "a step while slot {slot} is not ready");
-        }
+        let ready = self.supervisor.ready_workers().count();
+        assert!(ready >= before as usize, "a step while only {ready} of {before} are ready");
         let (largest, available) = self.memory;
         assert!(available.is_none_or(|bytes| bytes >= 2 * largest), "a step that does not fit");
     }
@@ -166,6 +172,8 @@ impl World {
             }
             Notice::Scaled { .. }
             | Notice::NotScaled { .. }
+            | Notice::Spare { .. }
+            | Notice::Activated { .. }
             | Notice::DrainTimedOut { .. }
             | Notice::Warning(_)
             | Notice::Reloading { .. }

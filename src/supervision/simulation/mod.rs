@@ -7,6 +7,7 @@
 mod checks;
 mod load;
 mod round;
+mod spares;
 mod steps;
 mod world;
 
@@ -31,8 +32,10 @@ fn run(seed: u64, step: fn(&mut World)) {
         assert_eq!(
             ready,
             world.supervisor.target() as usize,
-            "at rest, every slot has a ready worker"
+            "at rest, as many workers serve as should"
         );
+        let spares = world.supervisor.workers().filter(|(_, w)| w.is_waiting()).count();
+        assert_eq!(spares, world.supervisor.spares() as usize, "at rest, every spare waits");
         assert_eq!(world.reloads.0, world.reloads.1, "at rest, no reload is left");
         world.send(Event::Shutdown);
         world.settle();

@@ -52,6 +52,7 @@ impl World {
     pub(super) fn check_reloaded(&mut self, id: WorkerId) {
         let Some(old) = self.supervisor.worker(id) else { return };
         let is_old = id.0 <= self.round.last_old
+            && !old.is_spare
             && matches!(old.state, WorkerState::Draining { cause: Cause::Reload, .. });
         if !is_old {
             return;
@@ -78,7 +79,9 @@ impl World {
         for id in self.supervisor.holders() {
             assert!(id.0 > self.round.last_old, "complete, and an old worker is left");
             assert!(
-                self.supervisor.worker(id).is_some_and(|worker| self.has_lived(worker)),
+                self.supervisor
+                    .worker(id)
+                    .is_some_and(|worker| worker.is_waiting() || self.has_lived(worker)),
                 "complete too early"
             );
         }

@@ -20,7 +20,7 @@ impl World {
                 let success = self.random.u32(0..20) > 0;
                 self.answer_spawn(index, success);
             }
-            300..=549 => self.send(Event::Ready { worker }),
+            300..=549 => self.get_ready(worker),
             550..=649 if self.alive.contains_key(&worker) => self.exit(worker),
             650..=699 => self.send(Event::Leaving { worker }),
             700..=749 => {
@@ -57,13 +57,19 @@ impl World {
         let to = self.now + self.random.u64(0..60);
         self.advance(to);
         let worker = self.some_worker();
-        let is_ready = self.supervisor.worker(worker).is_some_and(WorkerRecord::is_ready);
+        let is_ready = self.supervisor.worker(worker).is_some_and(WorkerRecord::is_settled);
         match self.random.u32(0..10) {
             _ if !self.unanswered.is_empty() => self.answer_spawn(0, true),
             0..=6 if is_ready => self.exit(worker),
-            0..=6 => self.send(Event::Ready { worker }),
+            0..=6 => self.get_ready(worker),
             _ => self.tick(),
         }
+    }
+
+    /// The script of a worker comes to its `listen`.
+    fn get_ready(&mut self, worker: WorkerId) {
+        let is_spare = self.supervisor.worker(worker).is_some_and(|worker| worker.is_spare);
+        self.send(if is_spare { Event::Waiting { worker } } else { Event::Ready { worker } });
     }
 
     fn tick(&mut self) {
@@ -143,8 +149,8 @@ impl World {
             if !self.unanswered.is_empty() {
                 self.answer_spawn(0, true);
             } else if let Some(worker) = self.first(|w| w.is_starting()) {
-                self.send(Event::Ready { worker });
-            } else if let Some(worker) = self.first(|w| !w.is_serving()) {
+                self.get_ready(worker);
+            } else if let Some(worker) = self.first(|w| !w.is_open()) {
                 self.exit(worker);
             } else if let Some(at) = self.supervisor.next_tick() {
                 self.advance(at);

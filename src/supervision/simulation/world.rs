@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
+use crate::supervision::replacements::Replacement;
 use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::Cause;
 use crate::supervision::{Action, Event, Limits, Thresholds, WorkerRecord, WorkerState};
 
 pub(super) const LIMITS: Limits = Limits {
+    spares: 0,
     start_timeout: 1_000,
     min_ready_time: 400,
     shutdown_timeout: 2_000,
@@ -59,6 +61,10 @@ pub(super) struct World {
     pub(super) forked: BTreeSet<u32>,
     pub(super) listening: BTreeSet<u32>,
     pub(super) died: BTreeSet<u32>,
+    /// Spares that had the order to serve.
+    pub(super) activated: BTreeSet<WorkerId>,
+    /// The replacement under way before the latest event.
+    pub(super) replacement: Option<Replacement>,
     pub(super) is_ending: bool,
     pub(super) round: RequestedRound,
     pub(super) next_round: RequestedRound,
@@ -75,8 +81,9 @@ impl World {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut loads = fastrand::Rng::with_seed(seed.wrapping_add(1));
         let workers = random.u32(1..9);
+        let spares = random.u32(0..9).saturating_sub(5);
         let max_workers = loads.bool().then(|| workers + loads.u32(0..6));
-        let mut world = Self::with(seed, workers, Limits { max_workers, ..LIMITS });
+        let mut world = Self::with(seed, workers, Limits { max_workers, spares, ..LIMITS });
         (world.random, world.loads) = (random, loads);
         world
     }
@@ -97,6 +104,8 @@ impl World {
             forked: BTreeSet::new(),
             listening: BTreeSet::new(),
             died: BTreeSet::new(),
+            activated: BTreeSet::new(),
+            replacement: None,
             is_ending: false,
             round: RequestedRound::default(),
             next_round: RequestedRound::default(),
@@ -121,15 +130,18 @@ impl World {
                     worker.state == WorkerState::Killed { cause: Cause::StartTimeout }
                 };
                 self.round.lost |=
-                    self.is_loss(worker, |worker| worker.is_serving() || is_late(worker));
+                    self.is_loss(worker, |worker| worker.is_open() || is_late(worker));
             }
             Event::Leaving { worker } => {
-                self.round.lost |= self.is_loss(worker, WorkerRecord::is_serving)
+                self.round.lost |= self.is_loss(worker, WorkerRecord::is_open)
             }
             _ => {}
         }
         let (waiting, round) = (self.waits_after_loss(), self.supervisor.next_round());
+        let loss = self.expect_activation(&event);
+        self.replacement = self.supervisor.replacements.current();
         let actions = self.supervisor.on_event(event, self.now);
+        self.check_activations(loss, &actions);
         if self.supervisor.next_round() == round {
             self.check_skipped(&waiting, &actions);
         }
@@ -152,6 +164,9 @@ impl World {
                 assert!(!self.is_ending, "no spawn after the end began");
                 self.last_spawned = worker.0;
                 self.unanswered.push(worker);
+            }
+            Action::Activate { worker } => {
+                assert!(self.activated.insert(worker), "{worker:?} is activated twice");
             }
             Action::Ask { worker, .. } => {
                 assert!(self.alive.contains_key(&worker), "{worker:?} is asked but does not exist");

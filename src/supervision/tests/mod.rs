@@ -7,6 +7,7 @@ mod reload_failures;
 mod samples;
 mod scaling;
 mod shutdown;
+mod spares;
 mod upgrade;
 
 use crate::clock::{MAX_WAIT, Millis};
@@ -16,6 +17,7 @@ use crate::supervision::worker::{Cause, LastWords};
 use crate::supervision::{Action, Event, Limits, Notice, Reading, Thresholds};
 
 const LIMITS: Limits = Limits {
+    spares: 0,
     start_timeout: 1_000,
     min_ready_time: 0,
     shutdown_timeout: 2_000,
@@ -32,7 +34,7 @@ const ONE: WorkerId = WorkerId(1);
 const TWO: WorkerId = WorkerId(2);
 
 fn spawn(worker: u32, slot: u32, generation: u32) -> Action {
-    Action::Spawn { worker: WorkerId(worker), slot, generation }
+    Action::Spawn { worker: WorkerId(worker), slot, generation, spare: false }
 }
 
 /// The death of a worker of `running`, or of one with that pid.

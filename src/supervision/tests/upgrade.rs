@@ -40,7 +40,7 @@ fn an_heir_continues_the_numbers_and_settles_once_all_are_ready_for_long_enough(
     supervisor.continue_from(7, 5, &[3, 9]);
     let actions = supervisor.on_event(Event::Start, 0);
     let worker = WorkerId(10_008);
-    assert_eq!(actions, [Action::Spawn { worker, slot: 0, generation: 4 }]);
+    assert_eq!(actions, [Action::Spawn { worker, slot: 0, generation: 4, spare: false }]);
     supervisor.on_event(Event::Spawned { worker, pid: 1 }, 0);
     assert_eq!(supervisor.settles_at(), None);
     supervisor.on_event(Event::Ready { worker }, 50);
