@@ -93,7 +93,10 @@ const TARGETS = [
     'a load that doubles, until there is another worker, s',
     'elasticFollowed', '<=', 15, { of: 'cluster2-elastic' },
   ),
-  target('requests lost meanwhile', 'elasticLost', '<=', 0, { of: 'cluster2-elastic' }),
+  target(
+    'requests lost by changes of the number of workers',
+    'elasticLost', '<=', 0, { of: 'cluster2-elastic' },
+  ),
   target("health checks ÷ the app's own hello", 'ecvToHello', '>=', 1),
 ];
 

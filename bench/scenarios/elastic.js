@@ -9,7 +9,7 @@ const { packageFolder } = require('../lib/package');
 const { until } = require('../lib/poll');
 
 /** Each request blocks its worker for so long. Half of the load makes one worker busy for 40 %. */
-const BLOCKING = { every: 1, ms: 5 };
+const BLOCKING = { every: 1, ms: 4 };
 const HALF = { clients: 16, everyMs: 200 };
 /** A whole window of measurements, and a little more. */
 const SETTLED_MS = 13_000;

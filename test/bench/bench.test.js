@@ -128,7 +128,7 @@ describe('the numbers of the benchmark', () => {
   it('compare all peers that serve, unless a scenario is about less', () => {
     for (const name of ['one-shot', 'keep-alive', 'idle-connections', 'mixed', 'start'])
       assert.deepStrictEqual(SCENARIOS[name].peers, SERVERS, name);
-    const shared = Object.keys(SCENARIOS).filter((name) => !['ecv', 'upgrade'].includes(name));
+    const shared = Object.keys(SCENARIOS).filter((name) => !['ecv', 'upgrade', 'elastic'].includes(name));
     for (const name of shared)
       assert.ok(SCENARIOS[name].peers.includes('node-cluster-none'), name);
   });

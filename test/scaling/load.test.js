@@ -57,7 +57,7 @@ describe('maxWorkers', function () {
     const answers = [];
     const end = every(50, () => answers.push(request(server.port, '/')));
     await server.until('one is left', () => changes().length === 2, FOLLOWED);
-    await server.until('the other is gone', () => server.workers().length === 1);
+    await server.until('the other is gone', () => server.emitted('died').length === 1);
     end();
     assert.ok((await Promise.all(answers)).every(({ status }) => status === 200));
     const { from, to, reason } = changes()[1];
