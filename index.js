@@ -3,7 +3,6 @@
 const EventEmitter = require('node:events');
 const path = require('node:path');
 const { checkListenArguments } = require('./lib/app/create-app');
-const { executing } = require('./lib/cluster/executing');
 const { fail } = require('./lib/cluster/report');
 const { ClusterError, ClusterTypeError } = require('./lib/errors');
 const { missing } = require('./lib/native');
@@ -165,7 +164,11 @@ class Cluster extends EventEmitter {
    */
   stack(pid) {
     this.#checkWhole('stack(pid)', pid, 1);
-    const show = ({ stuckFor, ...told }) => ({ pid, stuckFor, ...executing(told, this.#config) });
+    const show = ({ stuckFor, ...told }) => {
+      // Required here, not above: with it come source maps, which no worker needs.
+      const { executing } = require('./lib/cluster/executing');
+      return { pid, stuckFor, ...executing(told, this.#config) };
+    };
     return this.#command({ command: 'stack', pid }).then(show);
   }
 

@@ -19,7 +19,7 @@ use crate::error::{ClusterError, Result};
 use crate::health::{self, ClusterHealth, HealthChecker, Problem};
 use crate::monitor::{Monitor, MonitorListener, Monitored, StatusSource, UserApp};
 use crate::os::scoreboard::{Field, Header, Row, Scoreboard};
-use crate::os::uv;
+use crate::os::{file_pages, uv};
 use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{STUCK_AFTER, Status, Time, Totals, UnhealthyWorker, WorkerStatus};
@@ -123,6 +123,7 @@ impl Single {
             };
             self.monitor = Some(Monitor::start(Arc::new(bound), monitored)?);
         }
+        file_pages::give_back_own();
         Ok(self.checker.clone())
     }
 

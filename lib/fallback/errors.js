@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * An error as the addon throws it (`addons/worker/src/convert.rs`), of which `lib/errors.js` makes
+ * An error as the addon throws it (`addons/shared/src/convert.rs`), of which `lib/errors.js` makes
  * the one for users.
  */
 function failure(code, message) {

@@ -7,7 +7,7 @@ const { endInOneWrite, keepsAlive } = require('../node-internals');
 /**
  * An answer of the addon, ready to be written.
  * @param {{ status: number, reason: string, headers: string[], body: string }} answer
- *   `NativeHealthAnswer` of `addons/worker/src/health.rs`; names and values of the headers in turn
+ *   `NativeHealthAnswer` of `addons/shared/src/health.rs`; names and values of the headers in turn
  */
 function toAnswer({ status, reason, headers, body }) {
   const connection = headers.indexOf('Connection') + 1;

@@ -10,7 +10,7 @@ const { now } = require('../clock');
 const internals = require('../node-internals');
 const { observe } = require('./server-events');
 
-/** Of each connection that is taken off the channel (`take` of `addons/worker/src/worker.rs`). */
+/** Of each connection that is taken off the channel (`take` of `addons/shared/src/worker.rs`). */
 const NUMBERS = 6;
 /** The stage of a connection (`Past` of `src/protocol/connections.rs`). */
 /**

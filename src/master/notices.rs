@@ -22,6 +22,7 @@ impl Task {
             Notice::Spare { pid } => MasterEvent::Spare { pid },
             Notice::Activated { pid } => MasterEvent::Activated { pid },
             Notice::Listening { pid } => {
+                self.has_started_worker = true;
                 let handle = self.workers.values().find(|handle| handle.pid == pid);
                 let endpoints = handle.into_iter().flat_map(|handle| &handle.endpoints);
                 let addresses = endpoints.map(|endpoint| endpoint.at.to_string()).collect();

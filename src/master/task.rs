@@ -35,6 +35,7 @@ use crate::health::HealthChecker;
 use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
 use crate::os::channel::Channel;
+use crate::os::file_pages;
 use crate::os::origin::Origin;
 use crate::os::process;
 use crate::os::scoreboard::Scoreboard;
@@ -102,6 +103,8 @@ pub(super) struct Task {
     pub(super) probed: Changed<Option<Endpoint>>,
     /// Why other processes cannot find this cluster in its directory, if they cannot.
     pids_problem: Changed<Option<String>>,
+    /// A worker became ready, so what only starts need may lie in memory.
+    pub(super) has_started_worker: bool,
     pub(super) outcome: Option<Outcome>,
     /// Ends with the cluster.
     pub(super) monitor: Option<Monitor>,
@@ -197,6 +200,7 @@ impl Task {
             is_closed: false,
             probed: Changed::default(),
             pids_problem: Changed::default(),
+            has_started_worker: false,
             outcome: None,
             monitor: None,
             upgrade: None,
@@ -222,6 +226,9 @@ impl Task {
             Wake::CheckPids => {
                 self.check_pids();
                 self.tell_heir_counts();
+                if std::mem::take(&mut self.has_started_worker) {
+                    file_pages::give_back_own();
+                }
             }
             Wake::SignOfLife => self.give_sign_of_life(),
         }

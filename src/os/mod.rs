@@ -15,7 +15,7 @@ pub mod channel;
 pub mod contained_files;
 pub(crate) mod descriptors;
 pub mod directory;
-mod file_pages;
+pub(crate) mod file_pages;
 pub mod handover;
 pub mod holder;
 pub mod holder_program;

@@ -20,6 +20,7 @@ use super::orphan_watch;
 use super::stuck_watch::StuckWatch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::os::file_pages;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::os::seize::Table;
 use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD, WAKER_FD};
@@ -240,7 +241,11 @@ impl MasterLink {
         let frames =
             parts::split(report).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
         self.unsent.extend(frames.map_err(ClusterError::system("reporting to the master"))?);
-        self.flush()
+        let sent = self.flush();
+        if matches!(report, Report::Ready { .. }) {
+            file_pages::give_back_own();
+        }
+        sent
     }
 
     /// Serves a listener from now on: by accepting from its socket, or by what the master sends.

@@ -11,6 +11,7 @@ const { ROOT, filesIn, relative } = require('../helpers/sources');
 const CRATES = {
   'src': 'cluster2_rs',
   'addons/main/src': 'cluster2_main_addon',
+  'addons/shared/src': 'cluster2_shared_addon',
   'addons/worker/src': 'cluster2_worker_addon',
 };
 
@@ -53,7 +54,8 @@ const MAY_USE = {
     'worker_logs',
     ...BASE,
   ],
-  'addons/worker': ['worker', 'worker_logs', 'health', 'log', ...BASE],
+  'addons/shared': ['worker', 'worker_logs', 'health', 'log', ...BASE],
+  'addons/worker': [],
   'addons/main': ['master', 'single', 'health', 'remote', 'embedder', 'log', ...BASE],
   bin: ['master', 'monitor', 'remote', 'embedder', 'status', 'log', ...BASE],
 };
@@ -241,7 +243,7 @@ describe('the rules of the house in Rust', () => {
     );
     assert.deepStrictEqual(
       elsewhere.map((source) => `${source.name}: ${unsafeLines(source).length}`),
-      ['addons/worker/src/callback.rs: 8', 'addons/worker/src/shared_memory.rs: 1'],
+      ['addons/shared/src/callback.rs: 8', 'addons/shared/src/shared_memory.rs: 1'],
     );
   });
 

@@ -9,6 +9,7 @@ const path = require('node:path');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { PLATFORM, ROOT, lay, removeFolders } = require('../helpers/installed');
+const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { assertServes } = require('../helpers/tarballs');
 
@@ -21,10 +22,28 @@ function addonsOf(pid) {
   return [MAIN, OWN].filter((name) => maps.includes(`/${name}`));
 }
 
+/** The mappings of a file in a process, with sizes in KB. */
+function mappingsOf(pid, name) {
+  const found = [];
+  for (const line of fs.readFileSync(`/proc/${pid}/smaps`, 'latin1').split('\n')) {
+    const [, begin, end, flags, file] =
+      line.match(/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)$/) ?? [];
+    if (begin) found.push({ flags, size: (parseInt(end, 16) - parseInt(begin, 16)) / 1024, file });
+    const [, key, size] = line.match(/^(\w+): +(\d+) kB$/) ?? [];
+    if (key) found.at(-1)[key] = Number(size);
+  }
+  return found.filter(({ file }) => path.basename(file) === name);
+}
+
+/** A size of all mappings of a file, KB. */
+const memoryOf = (pid, name, key) =>
+  mappingsOf(pid, name).reduce((sum, mapping) => sum + mapping[key], 0);
+
 describe('the addon of a worker', () => {
   afterEach(removeFolders);
 
-  const start = async (settings) => new Script('http.js', { port: await freePort(), ...settings }).ready();
+  const start = async (settings) =>
+    new Script('http.js', { port: await freePort(), ...settings }).ready();
 
   it('is its own, and the master has the main one', async () => {
     const script = await start();
@@ -52,6 +71,25 @@ describe('the addon of a worker', () => {
       assert.doesNotMatch(own, source);
     }
     assert.ok(own.length * 3 < main.length, `${own.length} of ${main.length} bytes`);
+  });
+
+  it('takes little memory of each worker', async () => {
+    const script = await start();
+    for (const pid of script.workers()) {
+      const own = memoryOf(pid, OWN, 'Anonymous');
+      assert.ok(own > 0 && own < 128, `the loader and we wrote to ${own} KB of it`);
+    }
+  });
+
+  it('leaves little of Node’s symbol tables in memory, which its loading needed', async function () {
+    const script = await start();
+    for (const pid of script.workers()) {
+      const [{ flags, size, Rss }] = mappingsOf(pid, path.basename(NODE));
+      // Not all builds of Node have them apart from their code.
+      if (flags !== 'r--p') return this.skip();
+      assert.ok(Rss < size / 2, `${Rss} of ${size} KB`);
+    }
+    return undefined;
   });
 
   it('may be missing: the main one has all of it', async () => {

@@ -10,7 +10,7 @@ use cluster2_rs::embedder::{Embedder, MasterEvent};
 use cluster2_rs::embedder::{Item, Mailbox};
 use cluster2_rs::os;
 use cluster2_rs::quota::Share;
-use cluster2_worker_addon::convert::print;
+use cluster2_shared_addon::convert::print;
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::value::RawValue;

@@ -8,7 +8,7 @@ use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
 use cluster2_rs::os::origin::Origin;
 use cluster2_rs::protocol::control::{Command, seal};
-use cluster2_worker_addon::convert::{fail, misuse, parse, print};
+use cluster2_shared_addon::convert::{fail, misuse, parse, print};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cluster2_rs::config::EcvOptions;
 use cluster2_rs::health::MonitorUri;
 use cluster2_rs::os::thread;
-use cluster2_worker_addon::convert::{misuse, parse};
+use cluster2_shared_addon::convert::{misuse, parse};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsDeferred};
 use napi_derive::napi;

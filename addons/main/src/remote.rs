@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::remote;
-use cluster2_worker_addon::convert::{fail, parse, print};
+use cluster2_shared_addon::convert::{fail, parse, print};
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;

@@ -1,7 +1,7 @@
 //! The terminal of a master in JavaScript: whether a SIGHUP means that it is gone.
 
 use cluster2_rs::os::terminal::{self, Terminal};
-use cluster2_worker_addon::convert::misuse;
+use cluster2_shared_addon::convert::misuse;
 use napi_derive::napi;
 
 /// This process's terminal, if it has one.

@@ -1,13 +1,7 @@
 //! The addon of a worker: what each worker needs, and nothing else, since every page of it counts
-//! once for each worker. Each class holds one object of another room; values cross as JSON.
+//! once for each worker.
 //!
-//! What always holds: neither tokio, hyper nor rustls are reachable from here, so the linker leaves
-//! them out (`test/packaging/worker-addon.test.js`). What needs them is in the main addon, which
-//! has all of this one too.
+//! What always holds: neither tokio, hyper nor TLS are reachable from its classes, so the linker
+//! leaves them out (`test/workers/addon.test.js`). What needs them is in the main addon.
 
-mod callback;
-pub mod convert;
-pub mod health;
-pub mod options;
-pub mod shared_memory;
-pub mod worker;
+pub use cluster2_shared_addon::*;
