@@ -4,6 +4,7 @@
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { ROOT } = require('./installed');
 
@@ -27,17 +28,16 @@ function previousCommit() {
 }
 
 /**
- * Builds and packs a commit in `target/previous`, unless it is there. Returns its tarball, with the
+ * Builds and packs a commit, unless `target/previous` has it. Returns its tarball, with the
  * binaries of this machine.
  */
 function packPrevious(commit) {
-  const folder = path.join(KEPT, commit);
   const tarball = path.join(KEPT, `${commit}.tgz`);
   if (fs.existsSync(tarball)) return tarball;
   fs.mkdirSync(KEPT, { recursive: true });
-  fs.rmSync(folder, { recursive: true, force: true });
-  git('worktree', 'prune');
-  git('worktree', 'add', '--detach', folder, commit);
+  // Not in this clone, of whose cargo workspace it is no part.
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-previous-'));
+  git('worktree', 'add', '--force', '--detach', folder, commit);
   try {
     fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
     const env = { ...process.env, CARGO_TARGET_DIR: path.join(KEPT, 'target') };
@@ -45,7 +45,7 @@ function packPrevious(commit) {
     execFileSync('npm', ['run', 'build', '--silent'], own);
     execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], own);
     const [packed] = fs.readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-    fs.renameSync(path.join(folder, packed), tarball);
+    fs.copyFileSync(path.join(folder, packed), tarball);
   } finally {
     git('worktree', 'remove', '--force', folder);
   }

@@ -10,6 +10,17 @@ const { Connection } = require('./client');
 const { childrenOf, isAlive } = require('./cluster');
 const { until } = require('./wait');
 
+const FIXTURES = path.join(__dirname, '..', 'fixtures');
+
+/** A server of the package that is installed beside it. */
+const INSTALLED_APP = `
+const Cluster = require('cluster2-rs');
+const { begin, server } = require(${JSON.stringify(path.join(FIXTURES, 'hammered-app'))});
+const options = { port: process.env.PORT, monPort: false, ...JSON.parse(process.env.OPTIONS) };
+require(${JSON.stringify(path.join(FIXTURES, 'events'))})(new Cluster({ noWorkers: 2, ...options }))
+  .listen((callback) => begin(() => callback(server)));
+`;
+
 /** The pid of the present master, as others find it. */
 function masterOf(script) {
   return Number(fs.readFileSync(path.join(script.pids, 'master.pid'), 'utf8'));
@@ -78,6 +89,7 @@ async function endAll(script) {
 }
 
 module.exports = {
+  INSTALLED_APP,
   childrenOf,
   descriptorsOf,
   endAll,

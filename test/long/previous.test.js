@@ -14,20 +14,14 @@ const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { packPrevious, previousCommit } = require('../helpers/previous');
 const { install, pack } = require('../helpers/tarballs');
-const { endAll, idleConnections, masterOf, upgrade } = require('../helpers/upgrades');
+const {
+  INSTALLED_APP, endAll, idleConnections, masterOf, upgrade,
+} = require('../helpers/upgrades');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
 /** How often each of the two takes over from the other one. */
 const TIMES = Number(process.env.CLUSTER2_UPGRADES ?? 5);
 
-/** A server of the installed package. */
-const APP = `
-const Cluster = require('cluster2-rs');
-const { begin, server } = require(${JSON.stringify(path.join(FIXTURES, 'hammered-app'))});
-const options = { port: process.env.PORT, monPort: false, ...JSON.parse(process.env.OPTIONS) };
-require(${JSON.stringify(path.join(FIXTURES, 'events'))})(new Cluster({ noWorkers: 2, ...options }))
-  .listen((callback) => begin(() => callback(server)));
-`;
 const PLAIN = path.join(FIXTURES, 'plain.js');
 
 describe(`an upgrade from ${previousCommit().slice(0, 7)}, as it was packed`, function () {
@@ -37,7 +31,8 @@ describe(`an upgrade from ${previousCommit().slice(0, 7)}, as it was packed`, fu
   before(() => {
     previous = install(packPrevious(previousCommit())).folder;
     present = install(pack(ROOT, emptyFolder()).tarball).folder;
-    for (const folder of [previous, present]) fs.writeFileSync(path.join(folder, 'app.js'), APP);
+    for (const folder of [previous, present])
+      fs.writeFileSync(path.join(folder, 'app.js'), INSTALLED_APP);
   });
   after(removeFolders);
 

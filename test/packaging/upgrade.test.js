@@ -12,18 +12,11 @@ const hammer = require('../helpers/hammer');
 const { PLATFORM, ROOT, lay, removeFolders } = require('../helpers/installed');
 const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
-const { endAll, idleConnections, masterOf, upgrade } = require('../helpers/upgrades');
+const {
+  INSTALLED_APP, endAll, idleConnections, masterOf, upgrade,
+} = require('../helpers/upgrades');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
-
-/** A server of the installed package. */
-const APP = `
-const Cluster = require('cluster2-rs');
-const { begin, server } = require(${JSON.stringify(path.join(FIXTURES, 'hammered-app'))});
-const options = { port: process.env.PORT, monPort: false, ...JSON.parse(process.env.OPTIONS) };
-require(${JSON.stringify(path.join(FIXTURES, 'events'))})(new Cluster({ noWorkers: 2, ...options }))
-  .listen((callback) => begin(() => callback(server)));
-`;
 
 function install() {
   const previous = process.env.CLUSTER2_PREVIOUS;
@@ -38,7 +31,7 @@ describe('an upgrade from an installed release', function () {
 
   it('to this clone, and back, costs nothing', async () => {
     const app = path.join(install(), 'upgrade-app.js');
-    fs.writeFileSync(app, APP);
+    fs.writeFileSync(app, INSTALLED_APP);
     const script = new Script(app, { port: await freePort(), env: { KEEP_ALIVE: '60000' } });
     await script.ready();
     const idle = await idleConnections(script.port, 20);
