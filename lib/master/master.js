@@ -45,7 +45,7 @@ class MasterRole {
   /** When the first signal to end came, milliseconds on the monotonic clock. */
   #interruptedAt;
   #terminal;
-  #heartbeat;
+  #endHeartbeat;
   #monitorApp;
   #onListening = () => {};
   #onEnd;
@@ -80,7 +80,7 @@ class MasterRole {
     const ports = apps?.flatMap((entry) => entry.ports) ?? this.#config.ports;
     native(() => this.#start(ports.map((port) => (isAbstract(port) ? kernelPath(port) : port))));
     process[MASTER] = true;
-    this.#heartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
+    this.#endHeartbeat = beat(this.#cluster, this.#config, () => this.#ask({ command: 'status' }));
     for (const [signal, handler] of Object.entries(this.#signals)) process.on(signal, handler);
     this.#terminal = new addon.NativeTerminal();
     this.#announce(created, callback);
@@ -259,7 +259,7 @@ class MasterRole {
   }
 
   #finished({ error, successor }) {
-    clearInterval(this.#heartbeat);
+    this.#endHeartbeat?.();
     // Another master goes on: nothing of this process may stay but its pid, by which others signal.
     if (successor) return this.#leave();
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);

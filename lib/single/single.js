@@ -45,7 +45,7 @@ class SingleRole {
   #traffic;
   #listeners = new ListenerSet(() => this.#native, (message) => warn(this.#cluster, message));
   #monitorApp;
-  #heartbeat;
+  #endHeartbeat;
   #beats;
   #idle;
   #drained;
@@ -120,7 +120,7 @@ class SingleRole {
     makeBeat();
     this.#beats = setInterval(makeBeat, BEAT).unref();
     this.#idle = new IdleTimeout(this.#traffic, this.#counters, this.#config.timeout);
-    this.#heartbeat = beat(this.#cluster, this.#config, () => this.#status());
+    this.#endHeartbeat = beat(this.#cluster, this.#config, () => this.#status());
   }
 
   // The monitor's port is bound before the app's: mistakes of the user show before any client is
@@ -232,7 +232,7 @@ class SingleRole {
   #leave() {
     this.#state = 'leaving';
     this.#native.leave();
-    clearInterval(this.#heartbeat);
+    this.#endHeartbeat?.();
     clearInterval(this.#beats);
     this.#idle.stop();
   }

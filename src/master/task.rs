@@ -263,7 +263,8 @@ impl Task {
         for handle in self.workers.values_mut() {
             handle.looks.take_row(&handle.row);
         }
-        let readings = self.workers.iter().map(|(id, handle)| handle.reading(*id)).collect();
+        let now = os::now();
+        let readings = self.workers.iter().map(|(id, handle)| handle.reading(*id, now)).collect();
         self.apply(Event::Sample { readings });
         let is_handing_over = self.upgrade.is_some() || self.is_on_trial();
         if self.parts.info.config.max_workers.is_some() && !is_handing_over {

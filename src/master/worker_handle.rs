@@ -16,6 +16,7 @@ use super::exit_watch;
 use super::inbox::Inputs;
 use super::launch::{Launch, WorkerIdentity};
 use super::node_ipc::Messages;
+use crate::clock::Millis;
 use crate::dispatcher::WorkerLink;
 use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
@@ -128,12 +129,12 @@ impl WorkerHandle {
     }
 
     /// Returns what its row says now; it is the worker `id`.
-    pub(super) fn reading(&self, id: WorkerId) -> Reading {
+    pub(super) fn reading(&self, id: WorkerId, now: Millis) -> Reading {
         let row = &self.row;
         let measured = Measured::from_number(row.get(Field::Measured));
         Reading {
             worker: id,
-            beat: row.count(Field::Beat),
+            beat: row.admission().last_turn(now),
             connections: row.count(Field::ConnectionsTotal),
             memory: row.count(Field::Rss),
             measured_at: measured.at,

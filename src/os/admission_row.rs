@@ -1,4 +1,4 @@
-//! What workers that accept from the same sockets know of each other: five more numbers in each
+//! What workers that accept from the same sockets know of each other: six more numbers in each
 //! row of the scoreboard.
 //!
 //! A worker that leaves connections to another one *kicks* it. What always holds: a kick is seen
@@ -16,13 +16,16 @@ const KICKED: usize = FIELDS - 2;
 const ACCEPTS: usize = FIELDS - 3;
 const STANDING: usize = FIELDS - 4;
 const TURNS: usize = FIELDS - 5;
+const CALM_UNTIL: usize = FIELDS - 6;
 
 /// What [`STANDING`] is: whether the worker takes connections, and whether its event loop is stuck.
 const SERVING: u64 = 1;
 const STUCK: u64 = 2;
 
-/// A worker whose last beat is older is not there, milliseconds: one beats each second.
+/// A worker whose event loop has not turned for longer is not there, milliseconds.
 const SILENT: u64 = 3_000;
+/// A beat that was announced is late after so long, milliseconds.
+const LATE: u64 = 1_000;
 
 /// How many listeners workers can accept from at the same time: each has a bit.
 pub const MAX_SHARED: u32 = u64::BITS;
@@ -42,6 +45,7 @@ pub struct AdmissionRow<'a> {
     load: &'a AtomicU64,
     standing: &'a AtomicU64,
     turns: &'a AtomicU64,
+    calm_until: &'a AtomicU64,
     beat: &'a AtomicU64,
 }
 
@@ -56,6 +60,7 @@ impl Scoreboard {
             load: cell(Field::ConnectionsActive as usize),
             standing: cell(STANDING),
             turns: cell(TURNS),
+            calm_until: cell(CALM_UNTIL),
             beat: cell(Field::Beat as usize),
         }
     }
@@ -106,9 +111,24 @@ impl AdmissionRow<'_> {
 
     /// Whether it takes connections, and its event loop turns.
     pub fn is_responsive(&self) -> bool {
-        let beat = f64::from_bits(self.beat.load(Ordering::Relaxed)).max(0.0) as u64;
+        let now = now_millis();
         self.standing.load(Ordering::Relaxed) == SERVING
-            && now_millis().saturating_sub(beat) < SILENT
+            && now.saturating_sub(self.last_turn(now)) < SILENT
+    }
+
+    /// Returns when its event loop last turned, as far as is known, milliseconds. One that waits for
+    /// events has nothing to turn for: that is `now`.
+    pub fn last_turn(&self, now: u64) -> u64 {
+        let beat = f64::from_bits(self.beat.load(Ordering::Relaxed)).max(0.0) as u64;
+        let is_calm = now < self.calm_until.load(Ordering::Relaxed).saturating_add(LATE);
+        let waits = is_calm && self.is_polling() && !self.is_stuck();
+        if waits { beat.max(now) } else { beat }
+    }
+
+    /// Announces that its event loop may wait without a beat until then, milliseconds; 0: it beats
+    /// as ever. Called by its JavaScript thread.
+    pub fn set_calm_until(&self, until: u64) {
+        self.calm_until.store(until, Ordering::Relaxed);
     }
 
     /// Returns how often its event loop has turned.
@@ -181,6 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn an_event_loop_that_waits_and_said_so_counts_as_turning_until_its_beat_is_late() {
+        let board = Scoreboard::create(1).unwrap();
+        let (row, shared) = (board.row(0).unwrap(), board.admission(0));
+        row.set(Field::Beat, 1_000.0);
+        shared.set_polling(true);
+        assert_eq!(shared.last_turn(2_000), 1_000, "it did not say so");
+        shared.set_calm_until(6_000);
+        for (now, turned) in [(2_000, 2_000), (6_999, 6_999), (7_000, 1_000)] {
+            assert_eq!(shared.last_turn(now), turned);
+        }
+        shared.set_polling(false);
+        assert_eq!(shared.last_turn(2_000), 1_000, "it does not wait");
+        shared.set_polling(true);
+        shared.set_serving(true);
+        shared.set_stuck(true);
+        assert_eq!(shared.last_turn(2_000), 1_000, "something waits for it");
+        shared.set_stuck(false);
+        row.set(Field::Beat, 9_000.0);
+        assert_eq!(shared.last_turn(2_000), 9_000, "an announced pause");
+    }
+
+    #[test]
     fn the_cells_are_its_own() {
         let board = Scoreboard::create(2).unwrap();
         let (row, next) = (board.row(0).unwrap(), board.row(1).unwrap());
@@ -196,6 +238,12 @@ mod tests {
         row.set(Field::Beat, now_millis() as f64);
         assert!(shared.is_responsive() && shared.set_stuck(true) && shared.is_stuck());
         assert!(!shared.is_responsive() && shared.set_stuck(false) && shared.is_responsive());
+        row.set(Field::Beat, 0.0);
+        shared.set_polling(true);
+        shared.set_calm_until(now_millis() + 60_000);
+        assert!(shared.is_responsive(), "it waits");
+        shared.set_polling(false);
+        assert!(!shared.is_responsive(), "it has something to do, and does not turn");
         shared.set_serving(false);
         assert!(!shared.set_stuck(true) && !shared.is_responsive() && !shared.is_stuck());
         row.set(Field::Beat, 0.0);

@@ -165,17 +165,6 @@ unsafe extern "C" fn on_event(raw: *mut c_void, status: c_int, _events: c_int) {
     }
 }
 
-/// Calls `beat` every `interval` as long as the process lives, without keeping the loop alive.
-/// `event_loop` as for [`Poll::start`].
-pub fn every(
-    event_loop: *mut c_void,
-    interval: Duration,
-    beat: impl FnMut() + 'static,
-) -> io::Result<()> {
-    let timer = Timer::new(event_loop, beat)?;
-    timer.start(interval, interval)
-}
-
 /// A timer. It does not keep the loop alive.
 pub struct Timer(Handle);
 
@@ -197,15 +186,9 @@ impl Timer {
 
     /// Calls the step once after `wait`.
     pub fn once(&self, wait: Duration) -> io::Result<()> {
-        self.start(wait, Duration::ZERO)
-    }
-
-    /// Calls the step after `wait`, and then every `interval`, unless that is 0.
-    fn start(&self, wait: Duration, interval: Duration) -> io::Result<()> {
         let Handle { api, raw } = self.0;
-        let [wait, interval] = [wait, interval].map(|time| time.as_millis() as u64);
         // SAFETY: the handle was initialised, and `on_time` gets it back.
-        check(unsafe { (api.timer_start)(raw, on_time, wait, interval) })
+        check(unsafe { (api.timer_start)(raw, on_time, wait.as_millis() as u64, 0) })
     }
 }
 

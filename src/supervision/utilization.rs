@@ -12,8 +12,9 @@ use crate::clock::Millis;
 pub(super) const WINDOW: Millis = 10_000;
 /// Measurements that are kept are at least so far apart, milliseconds.
 const APART: Millis = 900;
-/// A worker whose latest measurement is older measures nothing now, milliseconds.
-const STALE: Millis = 3_000;
+/// A worker whose latest measurement is older measures nothing now, milliseconds: an idle one does
+/// so each 5 s.
+const STALE: Millis = 7_000;
 
 /// One worker's measurements. All times are of the machine's clock.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +77,8 @@ mod tests {
         assert_eq!(steady(10, 300).mean(10_000), None);
         let utilization = steady(11, 300);
         assert_eq!(utilization.mean(11_500), Some(300));
-        assert_eq!(utilization.mean(14_000), Some(300));
-        assert_eq!(utilization.mean(14_001), None, "it is stuck");
+        assert_eq!(utilization.mean(18_000), Some(300));
+        assert_eq!(utilization.mean(18_001), None, "it is stuck");
     }
 
     #[test]

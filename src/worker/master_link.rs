@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::accept::Acceptor;
-use super::beats::Beats;
+use super::beat_timer::BeatTimer;
 use super::execution::Responder;
 use super::orphan_watch;
 use super::stuck_watch::StuckWatch;
@@ -158,12 +158,10 @@ impl MasterLink {
             .map_err(ClusterError::system("looking at the channel"))?;
         Acceptor::start(&self.acceptor, event_loop, notify)
             .map_err(ClusterError::system("preparing to accept"))?;
-        let mut beats = Beats::new(self.row.clone());
-        beats.beat(beat, uv::idle_time(event_loop));
-        uv::every(event_loop, beat, move || beats.beat(beat, uv::idle_time(event_loop)))
+        let beats = BeatTimer::start(event_loop, self.row.clone(), beat)
             .map_err(ClusterError::system("starting the beats"))?;
         let turns = self
-            .count_turns(event_loop)
+            .count_turns(event_loop, beats)
             .map_err(ClusterError::system("counting the turns of the event loop"))?;
         let respond = |channel| Responder::new(channel, event_loop, turns);
         let responder = self.execution.take().map(respond);
@@ -172,12 +170,18 @@ impl MasterLink {
         orphan_watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder, stuck)
     }
 
-    /// Counts the turns of the event loop in the row, for the watch and for other workers.
-    fn count_turns(&self, event_loop: *mut c_void) -> io::Result<&'static AtomicU64> {
+    /// Counts the turns of the event loop in the row, for the watch and for other workers. `beats`
+    /// follow them.
+    fn count_turns(
+        &self,
+        event_loop: *mut c_void,
+        beats: Rc<RefCell<BeatTimer>>,
+    ) -> io::Result<&'static AtomicU64> {
         let row: &'static Row = Box::leak(Box::new(self.row.clone()));
         let turns = row.turns();
-        uv::before_each_poll(event_loop, || {
+        uv::before_each_poll(event_loop, move || {
             turns.fetch_add(1, Ordering::Relaxed);
+            beats.borrow_mut().on_turn();
         })?;
         Ok(turns)
     }

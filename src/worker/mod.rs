@@ -8,6 +8,7 @@
 //! taken to another worker.
 
 mod accept;
+mod beat_timer;
 mod beats;
 mod execution;
 mod free_workers;

@@ -4,11 +4,15 @@
 // warnings.
 
 const assert = require('node:assert');
+const EventEmitter = require('node:events');
+const { once } = EventEmitter;
+const { beat } = require('../../lib/cluster/heartbeat');
 const { ask } = require('../helpers/ask');
 const { Connection } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { attempt } = require('../helpers/load');
 const { freePort } = require('../helpers/ports');
+const { elapse, within } = require('../helpers/wait');
 
 const start = async (options, file = 'commands.js') =>
   new Script(file, { port: await freePort(), options }).ready(options?.noWorkers);
@@ -149,6 +153,22 @@ describe('the event heartbeat', () => {
     assert.deepStrictEqual(connections, { active: 0, total: 0, timedOut: 0 });
     assert.deepStrictEqual(requests, { active: 0, total: 0 });
     assert.ok(eventLoopDelay >= 0 && rss > 1e6 && cpu > 0);
+  });
+
+  it('comes while it has a listener, whenever that is added', async () => {
+    const cluster = new EventEmitter();
+    let asked = 0;
+    const end = beat(cluster, { heartbeatInterval: 1 }, () => ({ asked: (asked += 1) }));
+    for (let round = 1; round <= 2; round += 1) {
+      await elapse(5, 'several beats, if there were any');
+      const before = asked;
+      const [stats] = await within('a heartbeat', once(cluster, 'heartbeat'));
+      assert.deepStrictEqual(stats, { asked: before + 1 }, 'nothing was asked without a listener');
+      await elapse(5, 'several beats, if there were any');
+      assert.strictEqual(asked, before + 1);
+    }
+    end();
+    assert.deepStrictEqual(cluster.eventNames(), []);
   });
 
   it('does not delay or break the end of a cluster', async () => {

@@ -58,6 +58,18 @@ describe('a worker whose event loop does not turn', () => {
     assert.strictEqual(status, 200, 'another worker serves the address');
   });
 
+  it('is stuck since then, also if it was idle before and beat seldom', async () => {
+    const script = await startServer({ options: { noWorkers: 1 } });
+    await elapse(2500, 'two beats without a turn between them');
+    const [began, done] = [performance.now(), request(script.port, '/block/b/2500')];
+    const stuckFor = async () => (await script.status()).workers[0].stuckFor;
+    const age = await script.until('it is stuck', stuckFor);
+    // What it had waited before was no longer than from one sample to the next.
+    const most = performance.now() - began + 1000;
+    assert.ok(age <= most + 250, `${age} of ${most}`);
+    await done;
+  });
+
   it('is ready again when it turns', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     const done = request(script.port, '/block/b/3500');
