@@ -23,7 +23,7 @@ class Arrivals {
     this.#request = `GET ${path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n`;
   }
 
-  // Those of the first `warmUpSeconds` are not counted.
+  // What is answered in the first `warmUpSeconds` is not counted.
   async run(perSecond, seconds, warmUpSeconds) {
     const begin = performance.now();
     const until = begin + (warmUpSeconds + seconds) * 1000;
@@ -46,7 +46,6 @@ class Arrivals {
 
   #send() {
     const begin = performance.now();
-    const counts = this.#counts;
     const socket = net.connect({ port: this.#port, host: '127.0.0.1' }).setEncoding('latin1');
     let answer = '';
     this.#open.add(socket);
@@ -54,8 +53,7 @@ class Arrivals {
     socket.on('data', (text) => (answer += text)).on('error', () => (answer = ''));
     socket.on('close', () => {
       this.#open.delete(socket);
-      // The others are of the time after the end.
-      if (!counts || !this.#counts) return;
+      if (!this.#counts) return;
       const [, status] = STATUS.exec(answer) ?? [];
       const outcome = { 200: 'served', 503: 'refused' }[status] ?? 'lost';
       this.counts[outcome] += 1;

@@ -7,7 +7,7 @@ const { WARM_UP_SECONDS } = require('../lib/load');
 const { setTimeout: pause } = require('node:timers/promises');
 
 /** About 10 ms of processor time, so that the clients take little of the machine beside it. */
-const WORK = '/work/20000';
+const WORK = '/work/50000';
 /** Enough that no worker is ever idle, and few enough that none waits for `overload.delay`. */
 const PEAK_CLIENTS = 8;
 const TIMES = 3;
