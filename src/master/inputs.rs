@@ -25,6 +25,7 @@ impl Task {
                 self.parts.dispatcher.send(Request::Announce(worker));
             }
             Input::Exited(worker, exit) => {
+                self.apply(Event::Ending { worker });
                 // Its last reports, such as why it ended, come before its end.
                 if !self.parts.dispatcher.send(Request::Detach(worker, exit)) {
                     self.on_gone(worker, exit);

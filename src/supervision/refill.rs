@@ -58,7 +58,13 @@ impl Supervisor {
             return;
         }
         for index in 0..self.slots.len() {
-            if self.slots[index].refill_at().is_some_and(|at| at <= now) {
+            if self.slots[index].refill_at().is_none_or(|at| at > now) {
+                continue;
+            }
+            let is_for_spare = self.serving_count() >= self.target;
+            if is_for_spare && self.no_spare_before > now {
+                self.slots[index].vacate(Some(self.no_spare_before));
+            } else {
                 self.fill(index, now);
             }
         }

@@ -20,8 +20,8 @@ impl Supervisor {
     pub(super) fn replace(&mut self, old: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get(&old) else { return };
         let slot = worker.slot;
-        // One that was killed has its slot until it is gone, and others may serve for it.
-        let is_spare = match worker.is_open() {
+        // One that ends has its slot until it is gone, and others may serve for it.
+        let is_spare = match worker.is_open() && !worker.is_ending {
             true => worker.is_spare,
             false => self.serving_count() >= self.target,
         };
@@ -45,7 +45,11 @@ impl Supervisor {
         else {
             return;
         };
-        if self.workers.get(&current.new).is_some_and(|new| new.is_spare) {
+        let new = self.workers.get(&current.new);
+        if new.is_some_and(|new| new.is_ending) {
+            return;
+        }
+        if new.is_some_and(|new| new.is_spare) {
             return self.take_over(current, false, now);
         }
         let is_over = ends <= now;

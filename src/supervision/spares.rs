@@ -9,6 +9,8 @@
 //!   replaced. While fewer do, no worker that exists stays a spare.
 //! - A spare is activated once, and never becomes one again.
 //! - The end of a spare is no crash: it counts for its slot's backoff alone.
+//! - A spare is activated as soon as the process before it is known to be gone. The start of the next
+//!   spare does not compete with it for a processor.
 
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
@@ -16,6 +18,9 @@ use crate::supervision::messages::{Action, Notice};
 use crate::supervision::slot::Slot;
 use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
+
+/// How much later than an activation the next spare starts, milliseconds.
+pub(super) const PAUSE: Millis = 50;
 
 impl Supervisor {
     /// How many slots have a worker: one that serves, or a spare.
@@ -62,10 +67,18 @@ impl Supervisor {
         self.replacements.successor_ready(id, Some(now));
     }
 
+    /// A worker's process is gone. What it said last may tell why, but a spare can serve already.
+    pub(super) fn ending(&mut self, id: WorkerId) {
+        if self.limits.spares > 0 {
+            self.update(id, |worker| worker.is_ending = true);
+        }
+    }
+
     /// Activates spares while fewer workers serve than should.
     pub(super) fn activate_spares(&mut self, now: Millis) {
         while self.is_running() && self.serving_count() < self.target {
             let Some(spare) = self.best_spare() else { return };
+            self.no_spare_before = now + PAUSE;
             self.activate(spare, now);
         }
     }
@@ -75,7 +88,7 @@ impl Supervisor {
         let spares = self.holders().filter_map(|id| Some((id, self.workers.get(&id)?)));
         let spares = spares.filter(|(_, worker)| worker.is_spare && worker.is_open());
         spares
-            .filter(|(_, worker)| worker.pid.is_some())
+            .filter(|(_, worker)| worker.pid.is_some() && !worker.is_ending)
             .min_by_key(|(id, worker)| {
                 (worker.is_starting(), self.stuck_for(worker).is_some(), *id)
             })
@@ -89,7 +102,9 @@ impl Supervisor {
         let is_fit = |id: &WorkerId| {
             let worker =
                 self.workers.get(id).filter(|_| !is_reload || self.replacements.is_new(*id));
-            worker.is_some_and(|worker| worker.is_waiting() && self.stuck_for(worker).is_none())
+            worker
+                .filter(|worker| worker.is_waiting() && !worker.is_ending)
+                .is_some_and(|worker| self.stuck_for(worker).is_none())
         };
         self.holders().filter(is_fit).min()
     }

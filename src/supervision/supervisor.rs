@@ -74,6 +74,8 @@ pub(crate) struct Supervisor {
     pub(super) autoscale: Option<Autoscale>,
     /// Whether spares may start: the first workers have.
     pub(super) have_spares_begun: bool,
+    /// Until then none starts.
+    pub(super) no_spare_before: Millis,
     pub(super) workers: BTreeMap<WorkerId, WorkerRecord>,
     pub(super) last_id: u32,
     pub(super) actions: Vec<Action>,
@@ -105,6 +107,7 @@ impl Supervisor {
             target: workers as usize,
             autoscale: limits.max_workers.map(|most| Autoscale::new(workers, most)),
             have_spares_begun: false,
+            no_spare_before: 0,
             workers: BTreeMap::new(),
             last_id: 0,
             actions: Vec::new(),
@@ -144,6 +147,7 @@ impl Supervisor {
             Event::Waiting { worker } => self.waiting(worker, now),
             Event::Ready { worker } => self.ready(worker, now),
             Event::Leaving { worker } => self.drain(worker, Cause::Leave, now),
+            Event::Ending { worker } => self.ending(worker),
             Event::Exited { worker, exit } => self.exited(worker, exit, now),
             Event::UncaughtError { worker, message } => {
                 self.update(worker, |worker| worker.uncaught_error = Some(message));

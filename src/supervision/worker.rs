@@ -122,6 +122,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) pid: Option<u32>,
     /// Whether it is a spare, and was not activated.
     pub(crate) is_spare: bool,
+    /// Its process is gone, and its last reports are still to come.
+    pub(super) is_ending: bool,
     pub(crate) state: WorkerState,
     /// When its event loop last turned, as far as samples say.
     pub(super) beat: Millis,
@@ -151,6 +153,7 @@ impl WorkerRecord {
             generation,
             pid: None,
             is_spare: false,
+            is_ending: false,
             state,
             beat: 0,
             asked: None,
@@ -185,7 +188,7 @@ impl WorkerRecord {
 
     /// Whether it counts as one of the workers that serve: it starts, or is ready, and is no spare.
     pub(super) fn is_serving(&self) -> bool {
-        self.is_open() && !self.is_spare
+        self.is_open() && !self.is_spare && !self.is_ending
     }
 
     /// Whether its start is over: it is ready, or waits as a spare.

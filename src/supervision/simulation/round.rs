@@ -53,6 +53,7 @@ impl World {
         let Some(old) = self.supervisor.worker(id) else { return };
         let is_old = id.0 <= self.round.last_old
             && !old.is_spare
+            && !old.is_ending
             && matches!(old.state, WorkerState::Draining { cause: Cause::Reload, .. });
         if !is_old {
             return;

@@ -34,13 +34,15 @@ impl World {
         let mut workers = self.supervisor.workers();
         workers.any(|(id, worker)| {
             let exists = worker.is_spare && worker.is_open() && worker.pid.is_some();
-            exists && self.supervisor.has_slot(id)
+            exists && !worker.is_ending && self.supervisor.has_slot(id)
         })
     }
 
     /// Whether an event is the loss of a worker that serves, for which there is a spare.
     pub(super) fn expect_activation(&self, event: &Event) -> bool {
-        let (Event::Exited { worker, .. } | Event::Leaving { worker }) = event else {
+        let (Event::Ending { worker } | Event::Exited { worker, .. } | Event::Leaving { worker }) =
+            event
+        else {
             return false;
         };
         let lost = self.supervisor.worker(*worker);

@@ -103,6 +103,9 @@ impl World {
     }
 
     pub(super) fn exit(&mut self, worker: WorkerId) {
+        if self.random.bool() {
+            self.send(Event::Ending { worker });
+        }
         self.alive.remove(&worker);
         let exit = if self.random.bool() {
             Exit::Code(self.random.i32(0..3))

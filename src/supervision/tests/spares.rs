@@ -3,6 +3,7 @@
 use super::{LIMITS, RELOAD, born, died_saying, drains, failure, pass, reading, spawn};
 use crate::clock::Millis;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::supervision::spares::PAUSE;
 use crate::supervision::worker::{Cause, LastWords};
 use crate::supervision::{Action, Event, Limits, Notice, Reading, Supervisor, WorkerState};
 
@@ -31,6 +32,7 @@ fn kill(supervisor: &mut Supervisor, id: u32, now: Millis) -> Vec<Action> {
         supervisor.on_event(Event::Exited { worker: WorkerId(id), exit: KILLED }, now);
     // Its death, of which other tests tell.
     actions.remove(0);
+    actions.extend(supervisor.on_event(Event::Tick, now + PAUSE));
     actions
 }
 
@@ -67,9 +69,21 @@ fn a_spare_is_activated_for_a_worker_that_dies_and_another_one_takes_the_free_sl
 }
 
 #[test]
+fn it_is_activated_before_the_last_reports_of_the_dead_are_read_and_has_the_processor_for_a_while()
+{
+    let mut supervisor = with_spares(2, 1);
+    assert_eq!(supervisor.on_event(Event::Ending { worker: WorkerId(1) }, 50), activated(3));
+    let exited = Event::Exited { worker: WorkerId(1), exit: KILLED };
+    assert_eq!(supervisor.on_event(exited, 52).len(), 1, "its death");
+    assert_eq!(supervisor.next_tick(), Some(50 + PAUSE));
+    assert_eq!(supervisor.on_event(Event::Tick, 50 + PAUSE), [spawn_spare(4, 0, 2)]);
+}
+
+#[test]
 fn one_that_leaves_is_replaced_while_it_drains() {
     let mut supervisor = with_spares(1, 1);
-    let actions = supervisor.on_event(Event::Leaving { worker: WorkerId(1) }, 50);
+    let mut actions = supervisor.on_event(Event::Leaving { worker: WorkerId(1) }, 50);
+    actions.extend(supervisor.on_event(Event::Tick, 50 + PAUSE));
     let expected =
         [&[Action::Drain { worker: WorkerId(1) }], &activated(2)[..], &[spawn_spare(3, 0, 2)]];
     assert_eq!(actions, expected.concat());
@@ -80,9 +94,9 @@ fn without_a_spare_that_waits_one_that_starts_is_told_to_serve() {
     let mut supervisor = with_spares(2, 1);
     kill(&mut supervisor, 1, 50);
     born(&mut supervisor, 4, false, 50);
-    let actions = kill(&mut supervisor, 2, 60);
+    let actions = kill(&mut supervisor, 2, 110);
     assert_eq!(actions, [&activated(4)[..], &[spawn_spare(5, 1, 2)]].concat());
-    let late = supervisor.on_event(Event::Waiting { worker: WorkerId(4) }, 61);
+    let late = supervisor.on_event(Event::Waiting { worker: WorkerId(4) }, 161);
     assert_eq!(late, [], "it is no spare any more");
 }
 
@@ -97,7 +111,7 @@ fn the_end_of_a_spare_is_no_crash_and_waits_longer_and_longer() {
         born(&mut supervisor, id, false, 50);
         kill(&mut supervisor, id, 50);
     }
-    assert!((125..=150).contains(&supervisor.deadline().unwrap_or_default()));
+    assert!((175..=200).contains(&supervisor.deadline().unwrap_or_default()));
     assert_eq!(supervisor.slot(1).unwrap().crashes, 0);
     assert_eq!(supervisor.take_loss(), None);
     assert!(supervisor.is_running());
@@ -147,7 +161,8 @@ fn a_spare_with_too_much_memory_is_recycled_and_a_worker_by_a_spare() {
 #[test]
 fn more_workers_are_spares_at_once_and_fewer_leave_as_many_spares() {
     let mut supervisor = with_spares(2, 1);
-    let actions = supervisor.on_event(Event::Scale { workers: 3 }, 10);
+    let mut actions = supervisor.on_event(Event::Scale { workers: 3 }, 10);
+    actions.extend(supervisor.on_event(Event::Tick, 10 + PAUSE));
     assert_eq!(actions[1..], [&activated(3)[..], &[spawn_spare(4, 3, 1)]].concat());
     supervisor.on_event(Event::Ready { worker: WorkerId(3) }, 10);
     started(&mut supervisor, 4, true, 10);
