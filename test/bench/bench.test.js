@@ -128,7 +128,8 @@ describe('the numbers of the benchmark', () => {
   it('compare all peers that serve, unless a scenario is about less', () => {
     for (const name of ['one-shot', 'keep-alive', 'idle-connections', 'mixed', 'start'])
       assert.deepStrictEqual(SCENARIOS[name].peers, SERVERS, name);
-    const shared = Object.keys(SCENARIOS).filter((name) => !['ecv', 'upgrade', 'elastic'].includes(name));
+    const own = ['ecv', 'upgrade', 'elastic', 'overload', 'replacement-spare', 'kills-in-turn'];
+    const shared = Object.keys(SCENARIOS).filter((name) => !own.includes(name));
     for (const name of shared)
       assert.ok(SCENARIOS[name].peers.includes('node-cluster-none'), name);
   });
