@@ -82,11 +82,11 @@ const TARGETS = [
   target('reconnects by upgrades', 'upgradeReconnects', '<=', 0),
   target(
     'memory of the master over bare node, RSS, MB',
-    'rss', '<=', 8, { to: 'bare', how: 'difference' },
+    'rss', '<=', 5, { to: 'bare', how: 'difference' },
   ),
   target(
     'memory of a worker over one process, RSS, MB',
-    'serverRss', '<=', 3, { to: 'single', how: 'difference' },
+    'serverRss', '<=', 2, { to: 'single', how: 'difference' },
   ),
   target('processor of an idle cluster of 16 workers, %', 'idleCpu', '<=', 0.5),
   target(

@@ -50,7 +50,7 @@ describe('the numbers of the benchmark', () => {
       'node-cluster': [50, 80, 50],
       reuseport: [100, 100, 100],
     }),
-    ...samplesOf('memory', 'rss', { cluster2: [50, 51, 52], bare: [42, 42, 50] }),
+    ...samplesOf('memory', 'rss', { cluster2: [46, 47, 48], bare: [42, 42, 50] }),
   ];
   const rowOf = (peer) =>
     summarize(SAMPLES).find((row) => row.metric === 'oneShot' && row.peer === peer);
