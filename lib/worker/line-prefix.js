@@ -24,8 +24,6 @@ class Lines {
   change(chunk, encoding) {
     if (typeof chunk === 'string' && !BINARY.test(encoding)) return this.#changeText(chunk);
     if (typeof chunk === 'string') return this.#changeBytes(Buffer.from(chunk, encoding));
-    // Anything else is refused by the stream.
-    if (!(chunk instanceof Uint8Array)) return chunk;
     return this.#changeBytes(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
   }
 

@@ -18,7 +18,7 @@ const { CURRENT } = require('../symbols');
 const { Connections } = require('./connections');
 const { Departure } = require('./departure');
 const { GiveBack } = require('./give-back');
-const { LastLines, linesOfError } = require('./last-lines');
+const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
 const { Spare } = require('./spare');
@@ -46,7 +46,7 @@ class Session {
   /** How it ends. */
   departure;
   connections = new Connections(this);
-  #lastLines = new LastLines((lines) => this.report({ type: 'lastLines', lines }));
+  #lastLines;
   #isClaimed = false;
   #wasReady = false;
   /** Keeps the process going while its channel is open. */
@@ -68,6 +68,7 @@ class Session {
     this.back = new GiveBack(this.#native, () => this.#tryAgain());
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());
+    this.#lastLines = new LastLines(this.#native.lastText());
     this.traffic = new Traffic(this.counters);
     this.departure = new Departure(this);
     if (!identity.retry) return;
@@ -81,7 +82,7 @@ class Session {
       this.#reportUncaught(error);
       expectEnd();
     });
-    // Before the last lines, which hold what the script wrote.
+    // Before the last lines, which are what the script wrote.
     if (this.identity.output === 'prefix') prefix(this.identity);
     this.#lastLines.start();
     if (this.identity.cwd) process.chdir(this.identity.cwd);
@@ -165,7 +166,6 @@ class Session {
 
   /** Reports that all servers of the app listen. Not `settled`: others may follow. */
   ready(servers, { settled = true } = {}) {
-    this.#lastLines.end();
     this.#wasReady = true;
     this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
@@ -236,7 +236,8 @@ class Session {
   #reportUncaught(error) {
     try {
       this.report({ type: 'lastWords', words: describeUncaught(error) });
-      if (this.#wasReady) this.report({ type: 'lastLines', lines: linesOfError(error) });
+      // Before, the reason of a failed start has the error, and the lines before it.
+      if (this.#wasReady) this.#lastLines.addError(error);
     } catch {
       // The error itself is what matters, and Node prints it.
     }

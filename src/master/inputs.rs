@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::inbox::Input;
+use super::last_lines;
 use super::task::Task;
+use super::worker_handle::WorkerHandle;
 use crate::dispatcher::Request;
 use crate::embedder::MasterEvent;
 use crate::os;
@@ -11,7 +13,7 @@ use crate::protocol::Report;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Endpoint, EndpointAddress};
 use crate::status;
-use crate::supervision::{Event, LastWords, WorkerRecord};
+use crate::supervision::{Event, LastWords};
 
 impl Task {
     pub(super) fn on_input(&mut self, input: Input) {
@@ -65,7 +67,6 @@ impl Task {
             Report::LastWords { words } => {
                 self.apply(Event::UncaughtError { worker, message: words });
             }
-            Report::LastLines { lines } => self.apply(Event::LastLines { worker, lines }),
             Report::Checked { problem } => self.apply(Event::Checked { worker, problem }),
             Report::Switched { disabled, by } => self.on_switched(disabled, by),
             Report::Warning { message } => self.warn(message),
@@ -108,7 +109,7 @@ impl Task {
                 self.past.drains.add(os::now().saturating_sub(since));
             }
             self.free_rows.insert(handle.row.index());
-            self.read_last_lines(worker, handle.errors_before);
+            self.read_last_lines(worker, &handle);
         }
         self.replies.reopened(worker);
         self.replies.inspected(worker, Some("it has ended"));
@@ -116,14 +117,18 @@ impl Task {
         self.apply(Event::Exited { worker, exit });
     }
 
-    /// Reads what a worker that is gone wrote last, if it wrote into a file.
-    fn read_last_lines(&mut self, worker: WorkerId, size: u64) {
-        let known = self.parts.supervisor.worker(worker).map(WorkerRecord::last_words);
-        let unknown = known.filter(|words| words.lines.is_empty());
-        if let (Some(LastWords { slot, .. }), Some(logs)) = (unknown, &self.parts.logs) {
-            let lines = logs.last_lines(slot, size);
-            self.apply(Event::LastLines { worker, lines });
+    /// Finds what a worker that is gone wrote last to standard error. Its file has also what Node,
+    /// V8 and addons wrote; but an uncaught error is told apart from the lines before it.
+    fn read_last_lines(&mut self, worker: WorkerId, handle: &WorkerHandle) {
+        let Some(record) = self.parts.supervisor.worker(worker) else { return };
+        let LastWords { slot, error, .. } = record.last_words();
+        let file = self.parts.logs.as_ref().filter(|_| error.is_none());
+        let mut lines =
+            file.map(|logs| logs.last_lines(slot, handle.errors_before)).unwrap_or_default();
+        if lines.is_empty() {
+            lines = last_lines::of(&handle.row.last_text());
         }
+        self.apply(Event::LastLines { worker, lines });
     }
 
     pub(super) fn warn(&mut self, message: String) {

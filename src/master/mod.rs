@@ -31,6 +31,7 @@ mod heir_process;
 mod inbox;
 mod inputs;
 mod inspector;
+mod last_lines;
 mod launch;
 mod legacy;
 mod log_files;

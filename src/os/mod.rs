@@ -19,6 +19,7 @@ pub(crate) mod file_pages;
 pub mod handover;
 pub mod holder;
 pub mod holder_program;
+pub(crate) mod last_text;
 pub(crate) mod listener;
 pub(crate) mod loop_epoll;
 pub(crate) mod memory;

@@ -5,7 +5,8 @@
 //! master only reads it, and clears it before a worker gets it. So reporting costs no system call,
 //! and the numbers outlive the worker. All numbers are doubles, because JavaScript writes doubles;
 //! each is read and written as a whole. Every process can write the header, and all see it at once.
-//! So can the counters of listeners, behind the rows.
+//! So can the counters of listeners, behind the rows. After these comes what each worker wrote
+//! last (`last_text`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +21,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 pub const FIELDS: usize = 24;
 /// Bytes in a row.
 pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
+/// Bytes for what each worker wrote last; see `last_text`.
+pub const TEXT_BYTES: usize = 2_048;
 
 /// The numbers of a row. `lib/http/counters.js` knows the order; a test compares the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,9 +152,10 @@ impl Scoreboard {
 
     /// Maps the master's, from the descriptor that a worker inherited.
     pub fn open(memory: OwnedFd) -> io::Result<Arc<Self>> {
-        let rows = rustix::fs::fstat(&memory)?.st_size as usize / ROW_BYTES;
-        let rows = rows.checked_sub(1 + COUNTER_ROWS);
-        Ok(Arc::new(Self::map(&memory, rows.ok_or(io::ErrorKind::InvalidData)?)?))
+        const FIXED: usize = (1 + COUNTER_ROWS) * ROW_BYTES;
+        let bytes = (rustix::fs::fstat(&memory)?.st_size as usize).checked_sub(FIXED);
+        let rows = bytes.ok_or(io::ErrorKind::InvalidData)? / (ROW_BYTES + TEXT_BYTES);
+        Ok(Arc::new(Self::map(&memory, rows)?))
     }
 
     fn map(memory: &OwnedFd, rows: usize) -> io::Result<Self> {
@@ -207,6 +211,17 @@ impl Scoreboard {
         // SAFETY: the mapping lives as long as `self`; the cell is aligned, and atomic.
         unsafe { cell.as_ref() }
     }
+
+    /// Returns the cells of what the worker of row `index` wrote last.
+    fn text(&self, index: usize) -> &[AtomicU64] {
+        const CELLS: usize = TEXT_BYTES / size_of::<AtomicU64>();
+        debug_assert!(index < self.rows);
+        let first = (1 + self.rows + COUNTER_ROWS) * FIELDS + index * CELLS;
+        // SAFETY: callers keep `index` within the rows, whose texts end the mapping.
+        let start = unsafe { self.base.add(first) };
+        // SAFETY: the mapping lives as long as `self`; the cells are aligned, and atomic.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), CELLS) }
+    }
 }
 
 /// Counters of listeners, one for each that workers can share.
@@ -214,9 +229,9 @@ pub const COUNTERS: usize = u64::BITS as usize;
 /// Rows that they occupy.
 const COUNTER_ROWS: usize = COUNTERS.div_ceil(FIELDS);
 
-/// Returns the size of the header, `rows` rows and the counters, bytes.
+/// Returns the size of the header, `rows` rows, the counters and the texts, bytes.
 fn length(rows: usize) -> usize {
-    (1 + rows + COUNTER_ROWS) * ROW_BYTES
+    (1 + rows + COUNTER_ROWS) * ROW_BYTES + rows * TEXT_BYTES
 }
 
 impl Drop for Scoreboard {
@@ -306,6 +321,11 @@ impl Row {
         self.board.cell(self.index + 1, field)
     }
 
+    /// Returns the cells of what it wrote last.
+    pub(super) fn text(&self) -> &[AtomicU64] {
+        self.board.text(self.index)
+    }
+
     /// Returns the scoreboard that it belongs to.
     pub fn board(&self) -> &Arc<Scoreboard> {
         &self.board
@@ -343,6 +363,7 @@ impl Row {
     /// Zeroes the row before a worker gets it.
     pub fn clear(&self) {
         (0..FIELDS).for_each(|field| self.cell(field).store(0, Ordering::Relaxed));
+        self.text().iter().take(1).for_each(|kept| kept.store(0, Ordering::Relaxed));
         self.board.cell(0, USED).fetch_max(self.index as u64 + 1, Ordering::Relaxed);
     }
 

@@ -190,12 +190,6 @@ pub enum Report {
         /// The message.
         message: String,
     },
-    /// The last lines that the worker wrote to standard error before it is ready. Replaces the
-    /// lines of earlier reports.
-    LastLines {
-        /// The oldest first.
-        lines: Vec<String>,
-    },
     /// The worker received a signal.
     Signal {
         /// Its name, `SIGTERM`.

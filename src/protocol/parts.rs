@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_long_report_goes_in_several_frames_and_one_that_is_too_long_in_none() {
-        let of = |length| Report::LastLines { lines: vec!["x".repeat(length)] };
+        let of = |length| Report::Warning { message: "x".repeat(length) };
         for length in [1, MAX_BYTES - 100, MAX_BYTES, 5 * MAX_BYTES, MAX_REPORT - 100] {
             let frames = split(&of(length)).unwrap();
             assert!(frames.iter().all(|frame| (2..=MAX_BYTES).contains(&frame.len())));

@@ -46,7 +46,6 @@ impl Supervisor {
         };
         worker.state = WorkerState::Ready { since: now };
         worker.beat = now;
-        worker.last_lines.clear();
         self.crashes.end();
         self.notify(Notice::Listening { pid });
         self.replacements.successor_ready(id, Some(now));

@@ -35,8 +35,8 @@ pub(crate) enum Event {
     MasterChecked { problem: Option<String> },
     /// Someone switched the health check off or on; `by` says who, in words.
     Switched { disabled: bool, by: String },
-    /// The last lines on standard error of a worker that is not ready yet, or is about to end,
-    /// oldest first. They replace those of an earlier event.
+    /// The last lines on standard error of a worker that has ended, oldest first. Comes before its
+    /// exit.
     LastLines { worker: WorkerId, lines: Vec<String> },
     /// The numbers of all living workers, read at intervals of [`Supervisor::sample_interval`].
     ///

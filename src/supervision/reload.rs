@@ -152,8 +152,8 @@ impl Supervisor {
 
 fn describe_slots(new: &[String], old: &[String], none: &[String]) -> String {
     match (new, old, none) {
-        ([], _, []) => return "all slots run the old code".to_owned(),
-        (_, [], []) => return "all slots run the new code".to_owned(),
+        ([], [_, _, ..], []) => return "all slots run the old code".to_owned(),
+        ([_, _, ..], [], []) => return "all slots run the new code".to_owned(),
         ([], [], _) => return "no slot has a worker until one of the new code is ready".to_owned(),
         _ => {}
     }

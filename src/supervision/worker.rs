@@ -141,7 +141,7 @@ pub(crate) struct WorkerRecord {
     pub(super) jitter: f64,
     /// The error that it did not catch, in words.
     pub(super) uncaught_error: Option<String>,
-    /// Its last lines on standard error before it was ready, or before its end.
+    /// Its last lines on standard error, once it has ended.
     pub(super) last_lines: Vec<String>,
 }
 

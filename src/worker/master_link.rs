@@ -234,10 +234,7 @@ impl MasterLink {
     /// report or the next [`Self::catch_up`]. If too many wait, a report that is only for people is
     /// logged instead.
     pub fn report(&mut self, report: &Report) -> Result<bool> {
-        let is_news = matches!(
-            report,
-            Report::Warning { .. } | Report::Signal { .. } | Report::LastLines { .. }
-        );
+        let is_news = matches!(report, Report::Warning { .. } | Report::Signal { .. });
         if is_news && self.unsent.len() >= MAX_UNSENT {
             tracing::error!(?report, "the master does not keep up; this is not reported");
             return Ok(false);

@@ -168,15 +168,15 @@ mod tests {
     #[test]
     fn a_question_comes_after_earlier_reports_even_if_the_channel_was_full() {
         let (mut worker, master) = worker();
-        let lines = vec!["x".repeat(8_000)];
+        let message = "x".repeat(8_000);
         let mut reported = 1;
-        while worker.report(&Report::LastLines { lines: lines.clone() }).unwrap() {
+        while worker.report(&Report::Warning { message: message.clone() }).unwrap() {
             reported += 1;
         }
         let plays = std::thread::spawn(move || {
             for _ in 0..reported {
                 let (report, _) = received(&master);
-                assert!(matches!(report, WorkerFrame::Report(Report::LastLines { .. })));
+                assert!(matches!(report, WorkerFrame::Report(Report::Warning { .. })));
             }
             let (question, asker) = received(&master);
             assert_eq!(question, WorkerFrame::Question(UNSERVE));

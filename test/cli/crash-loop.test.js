@@ -96,8 +96,9 @@ describe('a crash loop', () => {
     });
     assert.strictEqual(lastExit.error, 'Error: the database is gone');
     assert.deepStrictEqual([lastExit.code, lastExit.reason], [1, 'crash']);
-    assert.strictEqual(lastExit.lines[0], 'Error: the database is gone');
-    assert.match(lastExit.lines[1], /^ +at .*app\.js:3:\d+\)$/);
+    const [before, error, place] = lastExit.lines;
+    assert.deepStrictEqual([before, error], ['connecting', 'Error: the database is gone']);
+    assert.match(place, /^ +at .*app\.js:3:\d+\)$/);
     const exits = (await script.status()).events.filter(({ type }) => type === 'exit');
     const { level, slot, message } = exits.at(-1);
     assert.deepStrictEqual([level, slot], ['error', 0]);

@@ -1,13 +1,18 @@
 'use strict';
 
-// The reason of a failed start contains the last lines that the worker wrote to standard error,
-// which themselves are not changed.
+// The reason of a worker's end contains the last lines that it wrote to standard error, which
+// themselves are not changed.
 
 const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
 const { ask } = require('../helpers/ask');
+const { cluster2 } = require('../helpers/cli');
 const { Script } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { change, startServer } = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
+const { until } = require('../helpers/wait');
 
 const WROTE = '; its last lines on stderr: ';
 /** Code that writes numbered lines forever, `size` bytes at a time. */
@@ -140,7 +145,7 @@ describe('the reason of a failed reload', () => {
     const { reason } = await reloadWith(code);
     const [, lines] = reason.split(WROTE);
     assert.ok(lines.endsWith('\u{1f600}red tab'), lines.slice(-50));
-    assert.ok(lines.length <= 1000);
+    assert.ok([...lines].length <= 1000);
   });
 });
 
@@ -152,7 +157,7 @@ describe('the reason of a failed first start', () => {
       'if (require("cluster").isWorker) { console.error("no licence"); process.exit(9); }',
     );
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-    const [message] = script.errors.split('\n').slice(-2);
+    const [message] = script.untimed.split('\n').slice(-2);
     const reason =
       /worker \d+ exited with code 9; its last lines on stderr: no licence \(CLUSTER2_ERR_START_FAILED\)$/;
     assert.match(message, /^cluster2: no worker became ready: /);
@@ -160,7 +165,7 @@ describe('the reason of a failed first start', () => {
   });
 });
 
-describe('standard error of a starting worker', () => {
+describe('standard error of a worker', () => {
   const say =
     'const say = (...event) => console.log(`event ${JSON.stringify({ from: process.pid, event })}`);';
   const heard = (script, name) =>
@@ -211,29 +216,82 @@ describe('standard error of a starting worker', () => {
     await script.until('it is written', () => script.errors === 'one\ntwo\n');
   });
 
-  it('is restored when the worker is ready, even if the app has wrapped it', async () => {
+  it('shows nothing of ours, and the app may wrap it', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, `${say}
       const { stderr } = process;
-      const isOurs = () => Object.hasOwn(stderr, 'write');
-      const before = isOurs();
-      const timer = setInterval(() => isOurs() || (clearInterval(timer), say('left alone', { before })), 5);`,
-    );
-    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await script.until('nothing of ours is there', () => heard(script, 'left alone'));
-    assert.deepStrictEqual(heard(script, 'left alone'), { before: true });
-    change(script, `${say}
-      const { stderr } = process;
-      const write = stderr.write;
+      const { write } = stderr;
+      const ours = ['write', 'end', 'emit'].filter((name) => Object.hasOwn(stderr, name));
+      const seen = Object.keys(stderr).filter((name) => /write/i.test(name));
       const wrapped = (...args) => write.apply(stderr, args);
       stderr.write = wrapped;
-      exports.load = (server) => server.on('request', () => say('wrapped', { still: stderr.write === wrapped, returned: stderr.write('late\\n') }));`,
+      exports.load = (server) => server.on('request', () => say('wrapped', { still: stderr.write === wrapped, returned: stderr.write('late\\n'), ours, seen }));`,
     );
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     await script.until('an answer', () =>
       fetch(`http://127.0.0.1:${script.port}/now/a/0`).then(() => heard(script, 'wrapped')),
     );
-    assert.deepStrictEqual(heard(script, 'wrapped'), { still: true, returned: true });
+    assert.deepStrictEqual(heard(script, 'wrapped'), {
+      still: true, returned: true, ours: [], seen: [],
+    });
     await script.until('it is written', () => script.errors.includes('late\n'));
+  });
+});
+
+// However it ends, and whatever standard error is: it stays what it was.
+describe('the last lines of a worker that was ready', () => {
+  let folder;
+  beforeEach(() => (folder = emptyFolder()));
+  afterEach(removeFolders);
+
+  const SERVES = "require('http').createServer((_, r) => r.end()).listen(process.env.PORT);";
+  const LATER = (code) => `${SERVES} setTimeout(() => { ${code} }, 100);`;
+
+  /** Runs a cluster in whose first slot `code` runs, and returns how its last worker ended. */
+  async function exitOf(code, { flags = [], ...settings } = {}) {
+    const file = path.join(folder, 'app.js');
+    fs.writeFileSync(file, LATER(code));
+    const cli = ['--workers', '1', '--mon-port', 'off', ...flags];
+    const script = new Script(file, { port: await freePort(), cli, cwd: folder, ...settings });
+    const slot = await until('it crashed', async () => {
+      const [first] = (await script.status().catch(() => undefined))?.slots ?? [];
+      return first?.crashes > 0 && first;
+    });
+    return { script, ...slot.lastExit };
+  }
+
+  it('are known after exit(), a signal, and an event loop that is stuck', async () => {
+    const say = 'console.error("connecting"); console.error("no %s", "answer");';
+    for (const [end, how] of [
+      ['process.exit(3);', { code: 3, signal: null }],
+      ['process.kill(process.pid, "SIGKILL");', { code: null, signal: 'SIGKILL' }],
+      ['process.abort();', { code: null, signal: 'SIGABRT' }],
+      ['for (;;);', { code: null, signal: 'SIGKILL' }],
+    ]) {
+      const flags = end.startsWith('for') ? ['--max-heartbeat-delay', '1s'] : [];
+      const { script, code, signal, lines } = await exitOf(`${say} ${end}`, { flags });
+      assert.deepStrictEqual({ code, signal, lines }, { ...how, lines: ['connecting', 'no answer'] });
+      await script.cleanUp();
+    }
+  });
+
+  it('are known of a terminal, a pipe and a file, which stay what they are', async () => {
+    const code = 'const { isTTY, constructor } = process.stderr; console.error(isTTY, constructor.name); process.exit(4);';
+    for (const [command, line] of [
+      ['exec script -qec "$0 $*" /dev/null', 'true WriteStream'],
+      ['exec "$0" "$@"', 'undefined Socket'],
+      ['exec "$0" "$@" 2>errors.log', 'undefined SyncWriteStream'],
+    ]) {
+      const { script, lines } = await exitOf(code, { through: ['sh', '-c', command] });
+      assert.deepStrictEqual(lines, [line]);
+      await script.cleanUp();
+    }
+  });
+
+  it('are shown by status, before the uncaught error', async () => {
+    const { lines } = await exitOf('console.error("connecting"); throw new Error("no answer");');
+    assert.deepStrictEqual(lines.slice(0, 2), ['connecting', 'Error: no answer']);
+    const { stdout } = cluster2(folder, 'status');
+    assert.match(stdout, /^ {4}\| connecting\n {4}\| {5}at .*app\.js:1:\d+\)$/m);
   });
 });

@@ -4,7 +4,7 @@
 
 #![expect(unsafe_code, reason = "Node-API cannot know how long the memory stays mapped")]
 
-use cluster2_rs::os::scoreboard::{Header, ROW_BYTES, Row};
+use cluster2_rs::os::scoreboard::{Header, ROW_BYTES, Row, TEXT_BYTES};
 use cluster2_rs::os::seize::{TABLE_BYTES, Table};
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
@@ -12,6 +12,11 @@ use napi::bindgen_prelude::ArrayBuffer;
 /// Returns a row.
 pub fn row<'env>(env: &'env Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
     shared(env, row.address(), ROW_BYTES, row.clone())
+}
+
+/// Returns what belongs to a row for what its worker writes last.
+pub(crate) fn last_text<'env>(env: &'env Env, row: &Row) -> napi::Result<ArrayBuffer<'env>> {
+    shared(env, row.text_address(), TEXT_BYTES, row.clone())
 }
 
 /// Returns the header.
@@ -35,6 +40,7 @@ fn shared<T: 'static>(
     owner: T,
 ) -> napi::Result<ArrayBuffer<'_>> {
     // SAFETY: the callers in this file pass memory that stays mapped until the finalizer drops
-    // `owner`. All accesses are atomic; JavaScript's are whole, aligned doubles.
+    // `owner`. All accesses are atomic; JavaScript's are whole, aligned doubles, or the bytes of a
+    // text, which is read once its worker is gone.
     unsafe { ArrayBuffer::from_external(env, address, length, owner, |_, owner| drop(owner)) }
 }

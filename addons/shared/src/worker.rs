@@ -238,6 +238,13 @@ impl NativeWorker {
         shared_memory::row(env, self.link.row())
     }
 
+    /// Returns where to keep what is written to standard error, as the shared memory itself: a
+    /// double, how many bytes were ever kept, and a ring of bytes with the last ones.
+    #[napi]
+    pub fn last_text<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        shared_memory::last_text(env, self.link.row())
+    }
+
     /// Returns the health check; see `NativeHealthCheck::new`.
     #[napi]
     pub fn health_check(&self, config: String) -> napi::Result<NativeHealthCheck> {

@@ -35,14 +35,14 @@ fn warning(number: u32) -> Report {
 fn a_report_longer_than_a_frame_is_read_and_what_comes_with_it_too() {
     let (mut still, [worker]) = Still::with_ready(Balance::RoundRobin);
     let _ = still.events();
-    let sent = vec!["x".repeat(10 * MAX_BYTES)];
+    let sent = "x".repeat(10 * MAX_BYTES);
     for _ in 0..2 {
-        still.report(&worker, &Report::LastLines { lines: sent.clone() });
+        still.report(&worker, &Report::Warning { message: sent.clone() });
         still.report(&worker, &Report::Leaving);
-        let (_, DispatcherEvent::Report(Report::LastLines { lines }, _)) = still.event() else {
-            panic!("the lines")
+        let (_, DispatcherEvent::Report(Report::Warning { message }, _)) = still.event() else {
+            panic!("the warning")
         };
-        assert_eq!(lines, sent);
+        assert_eq!(message, sent);
         assert!(matches!(still.event().1, DispatcherEvent::Report(Report::Leaving, _)));
     }
 }

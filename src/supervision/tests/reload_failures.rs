@@ -17,7 +17,7 @@ fn a_further_round_follows_a_reload_that_failed_and_none_follows_a_shutdown() {
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit: Exit::Code(1) }, 13);
     assert_eq!(
         actions[1],
-        reload_failed(1, "worker 102 exited with code 1; all slots run the old code")
+        reload_failed(1, "worker 102 exited with code 1; slot 0 runs the old code")
     );
     assert!(supervisor.is_reloading());
     supervisor.on_event(RELOAD, 14);
@@ -177,30 +177,15 @@ fn the_last_lines_of_a_worker_are_part_of_the_reason_of_a_failed_start() {
     let mut supervisor = running(1);
     supervisor.on_event(RELOAD, 10);
     born(&mut supervisor, 2, false, 10);
-    let wrote = |lines: &[&str]| Event::LastLines {
-        worker: TWO,
-        lines: lines.iter().map(ToString::to_string).collect(),
-    };
-    supervisor.on_event(wrote(&["connecting"]), 11);
-    supervisor.on_event(wrote(&["connecting", "no database"]), 12);
+    let lines = vec!["connecting".to_owned(), "no database".to_owned()];
+    supervisor.on_event(Event::LastLines { worker: TWO, lines: lines.clone() }, 12);
     let exit = Exit::Code(3);
     let reason = "worker 102 exited with code 3; its last lines on stderr: \
-                  connecting | no database; all slots run the old code";
+                  connecting | no database; slot 0 runs the old code";
     let actions = supervisor.on_event(Event::Exited { worker: TWO, exit }, 13);
-    let lines = vec!["connecting".into(), "no database".into()];
     let last_words = LastWords { slot: 0, error: None, lines };
     let death = died_saying(102, exit, Cause::Crash, last_words);
     assert_eq!(actions, [death, reload_failed(1, reason)]);
     let slot = supervisor.slot(0).unwrap();
     assert_eq!((slot.crashes, slot.restarts, slot.refill_at), (1, 1, None));
-}
-
-#[test]
-fn lines_that_a_worker_wrote_before_it_was_ready_are_dropped_then() {
-    let mut supervisor = running(1);
-    supervisor.on_event(RELOAD, 10);
-    born(&mut supervisor, 2, false, 10);
-    supervisor.on_event(Event::LastLines { worker: TWO, lines: vec!["warming up".into()] }, 11);
-    supervisor.on_event(Event::Ready { worker: TWO }, 12);
-    assert_eq!(supervisor.worker(TWO).map(|worker| worker.last_lines.len()), Some(0));
 }
