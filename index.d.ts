@@ -657,8 +657,8 @@ declare namespace Cluster {
     /** The error that it did not catch, in words. */
     error: string | null;
     /**
-     * Its last lines on standard error, as far as they are known, oldest first: those of a worker
-     * that was not ready, and with `output: 'files'` those of any.
+     * Its last lines on standard error, at most 10, oldest first: what it wrote to `process.stderr`,
+     * and with `output: 'files'` the end of its file, whatever wrote there.
      */
     lines: string[];
   }
@@ -764,7 +764,7 @@ declare namespace Cluster {
       /** Connections that wait for a worker now. */
       waiting: number;
       /** Workers that ended, by the reason of their `died`. */
-      deaths: { [reason in Death['reason']]?: number };
+      exits: { [reason in Death['reason']]?: number };
       reloads: number;
       reloadsFailed: number;
       /** How often the number of workers grew, and fell. */

@@ -34,6 +34,7 @@ mod changed;
 mod clock;
 pub mod config;
 mod connection_limit;
+pub mod counts;
 pub mod dispatcher;
 pub mod embedder;
 pub mod error;

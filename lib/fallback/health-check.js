@@ -76,7 +76,8 @@ class HealthCheck {
     const { count } = this.#refused;
     this.#refused = { count: 0, warnedAt: at };
     const from = client === '' ? 'somebody who was gone' : (client ?? 'a unix socket');
-    const what = `${count} requests to switch the health check were refused`;
+    const requests = count === 1 ? '1 request' : `${count} requests`;
+    const what = `refused ${requests} to switch the health check`;
     return `${what}, the last one with ${status}, from ${from}`;
   }
 }

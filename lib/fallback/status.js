@@ -60,7 +60,7 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
     totals: {
       connections: connections.total, timedOut: connections.timedOut, requests: requests.total,
       handed: 0, reclaimed: 0, moved: 0, retried: 0, shed: 0, waiting: 0,
-      deaths: {}, reloads: 0, reloadsFailed: 0, scaledUp: 0, scaledDown: 0,
+      exits: {}, reloads: 0, reloadsFailed: 0, scaledUp: 0, scaledDown: 0,
       drains: { count: 0, total: 0 },
     },
     slots: [],

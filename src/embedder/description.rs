@@ -1,6 +1,7 @@
 //! Describes the events of a cluster in words, for the journal and the master's own lines.
 
 use super::events::{ExecutionReport, MasterEvent};
+use crate::counts::counted;
 use crate::protocol::status::{Level, is_crash};
 
 /// An event in words.
@@ -50,7 +51,7 @@ impl MasterEvent {
             }
             Self::Reload { replaced, again } => {
                 let next = if *again { "; once more, as was asked for meanwhile" } else { "" };
-                let message = format!("reload: all {replaced} workers are new{next}");
+                let message = format!("reload: {}{next}", all_are_new(u64::from(*replaced)));
                 described("reload", Level::Info, None, message)
             }
             Self::Scale { from, to, utilization, .. } => {
@@ -158,6 +159,14 @@ fn innermost(report: &ExecutionReport) -> String {
             format!("executing {}", frame.to_string().trim_start().trim_start_matches("at "))
         }
         None => executing_lines(report),
+    }
+}
+
+/// Describes the result of a reload of `replaced` workers.
+pub fn all_are_new(replaced: u64) -> String {
+    match replaced {
+        1 => "its worker is new".to_owned(),
+        _ => format!("all {} are new", counted(replaced, "worker")),
     }
 }
 

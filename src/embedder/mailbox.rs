@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use super::events::MasterEvent;
 use crate::clock::Millis;
+use crate::counts::counted;
 use crate::quota::Share;
 
 /// Bytes of messages in one batch, after which JavaScript's event loop turns.
@@ -243,8 +244,8 @@ impl Waiting {
         self.turns.clear();
         if count > 0 {
             batch.push(warning(format!(
-                "the cluster ended before the master's script took the last {count} messages of \
-                 workers"
+                "the cluster ended before the master's script took the last {} of workers",
+                counted(count as u64, "message")
             )));
         }
     }

@@ -8,7 +8,7 @@ mod events;
 mod journal;
 mod mailbox;
 
-pub use description::executing_lines;
+pub use description::{all_are_new, executing_lines};
 pub use events::{Answered, Embedder, ExecutionReport, Failure, MasterEvent};
 pub(crate) use journal::Journal;
 pub(crate) use mailbox::MESSAGE_OVERHEAD;

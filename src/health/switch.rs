@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::answer::HealthAnswer;
 use super::guard::{Client, Refusal};
 use crate::config::Config;
+use crate::counts::counted;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::scoreboard::Header;
@@ -57,8 +58,8 @@ impl Refusals {
         let count = self.unreported.swap(0, Ordering::Relaxed);
         let status = refusal.status();
         Some(format!(
-            "{count} requests to switch the health check were refused, the last one with \
-             {status}, from {client}"
+            "refused {} to switch the health check, the last one with {status}, from {client}",
+            counted(count, "request")
         ))
     }
 }

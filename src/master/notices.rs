@@ -31,7 +31,7 @@ impl Task {
             Notice::Died { worker, pid, exit, cause, last_words } => {
                 let executed = self.executions.forget(worker);
                 let executed = executed.filter(|_| cause == Cause::Unresponsive).map(Box::new);
-                *self.past.deaths.entry(cause.word()).or_default() += 1;
+                *self.past.exits.entry(cause.word()).or_default() += 1;
                 let (code, signal) = match exit {
                     Exit::Code(code) => (Some(code), None),
                     Exit::Signal(signal) => (None, Some(signal)),

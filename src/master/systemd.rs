@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::changed::Changed;
+use crate::counts::counted;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::supervision::Supervisor;
@@ -56,12 +57,13 @@ impl From<&Supervisor> for View {
 
 impl View {
     fn words(&self) -> String {
-        let Self { ready, target, living, .. } = self;
+        let Self { ready, living, .. } = self;
+        let target = counted(u64::from(self.target), "worker");
         match (self.leaving, self.reloading) {
             (true, _) if *living == 1 => "leaving: 1 worker finishes what it has".into(),
             (true, _) => format!("leaving: {living} workers finish what they have"),
-            (false, true) => format!("reloading: {ready} of {target} workers ready"),
-            (false, false) => format!("{ready} of {target} workers ready"),
+            (false, true) => format!("reloading: {ready} of {target} ready"),
+            (false, false) => format!("{ready} of {target} ready"),
         }
     }
 }

@@ -2,20 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+pub use crate::counts::count;
 use crate::protocol::status::Time;
-
-/// Formats a count, with commas between thousands.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// Formats a measured number, with one decimal below ten.
 pub fn amount(number: f64) -> String {

@@ -97,7 +97,7 @@ fn a_cluster_without_a_ready_worker_says_so_first_and_why() {
             "<li class=\"mark verdict bad\">No worker is ready</li>",
             "<progress max=\"4\" value=\"1\"",
             "1 of 4 new, once more after that",
-            "<b>Upgrade</b> master 77 starts, 1 of 4 workers are ready",
+            "<b>Upgrade</b> master 77 starts, 1 of 4 workers ready",
             "Slot 0 waits: its next worker starts in 29s. 7 crashes so far; worker 4000 ended",
             "(crash, exit code 1): Error: &#60;no&#62; database<pre>connecting\n</pre>",
             "<span class=\"state waiting\">waiting 29s</span>",

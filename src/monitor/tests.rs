@@ -122,7 +122,7 @@ pub(super) fn status() -> Status {
             connections: 140,
             timed_out: 4,
             requests: 1000,
-            deaths: [("crash", 1), ("recycle", 2)].into(),
+            exits: [("crash", 1), ("recycle", 2)].into(),
             ..Totals::default()
         },
         slots: vec![slot(0, "ready"), slot(1, "draining")],

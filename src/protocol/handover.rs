@@ -188,7 +188,9 @@ pub(crate) struct CarriedTotals {
     moved: u64,
     retried: u64,
     shed: u64,
-    deaths: BTreeMap<String, u64>,
+    /// By the name that the first builds know.
+    #[serde(rename = "deaths")]
+    exits: BTreeMap<String, u64>,
     reloads: u64,
     reloads_failed: u64,
     scaled_up: u64,
@@ -209,11 +211,7 @@ impl From<&Totals> for CarriedTotals {
             moved: totals.moved,
             retried: totals.retried,
             shed: totals.shed,
-            deaths: totals
-                .deaths
-                .iter()
-                .map(|(word, count)| ((*word).to_owned(), *count))
-                .collect(),
+            exits: totals.exits.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
             reloads: totals.reloads,
             reloads_failed: totals.reloads_failed,
             scaled_up: totals.scaled_up,
@@ -226,7 +224,7 @@ impl From<&Totals> for CarriedTotals {
 }
 
 impl CarriedTotals {
-    /// Adds them to the totals of another master. `words`: the reasons of deaths that are known
+    /// Adds them to the totals of another master. `words`: the reasons of exits that are known
     /// here; others are left out.
     pub(crate) fn add_to(&self, totals: &mut Totals, words: &[&'static str]) {
         totals.connections = totals.connections.saturating_add(self.connections);
@@ -242,8 +240,8 @@ impl CarriedTotals {
         totals.scaled_up = totals.scaled_up.saturating_add(self.scaled_up);
         totals.scaled_down = totals.scaled_down.saturating_add(self.scaled_down);
         for word in words {
-            if let Some(count) = self.deaths.get(*word) {
-                let known = totals.deaths.entry(word).or_default();
+            if let Some(count) = self.exits.get(*word) {
+                let known = totals.exits.entry(word).or_default();
                 *known = known.saturating_add(*count);
             }
         }
@@ -335,10 +333,10 @@ mod tests {
     #[test]
     fn totals_go_on_where_the_predecessor_stopped() {
         let mut past = Totals { requests: 5, reloads: 1, ..Totals::default() };
-        past.deaths.insert("crash", 2);
+        past.exits.insert("crash", 2);
         past.drains.add(300);
         let mut carried = CarriedTotals::from(&past);
-        carried.deaths.insert("moonlight".into(), 9);
+        carried.exits.insert("moonlight".into(), 9);
         let packet = print(&ToHeir::Counted { totals: carried, workers: 2 });
         let Some(ToHeir::Counted { totals: carried, .. }) = to_heir(&packet, 0) else {
             panic!("a message");
@@ -347,7 +345,7 @@ mod tests {
         totals.drains.add(300);
         carried.add_to(&mut totals, &["crash", "reload"]);
         assert_eq!((totals.requests, totals.reloads), (12, 1));
-        assert_eq!(totals.deaths.into_iter().collect::<Vec<_>>(), [("crash", 2)]);
+        assert_eq!(totals.exits.into_iter().collect::<Vec<_>>(), [("crash", 2)]);
         assert_eq!((totals.drains.count, totals.drains.buckets[1]), (2, 2));
     }
 }

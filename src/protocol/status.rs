@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::scaling::ScalingStatus;
+use crate::counts::counted;
 
 /// A point in time. Shown in ISO 8601, UTC, with milliseconds, as `Date.prototype.toISOString`
 /// does.
@@ -229,10 +230,12 @@ pub struct UpgradeStatus {
 impl UpgradeStatus {
     /// Describes how far it is.
     pub fn describe(&self) -> String {
-        let Self { pid, state, ready, target, draining, .. } = self;
+        let Self { pid, state, ready, .. } = self;
+        let [target, draining] =
+            [self.target, self.draining].map(|workers| counted(u64::from(workers), "worker"));
         match *state {
-            "starting" => format!("master {pid} starts, {ready} of {target} workers are ready"),
-            "draining" => format!("master {pid} drains, {draining} workers are left"),
+            "starting" => format!("master {pid} starts, {ready} of {target} ready"),
+            "draining" => format!("master {pid} drains, {draining} left"),
             state => format!("master {pid}: {state}"),
         }
     }
@@ -355,7 +358,7 @@ pub struct Totals {
     /// Connections that wait in the dispatcher.
     pub waiting: u64,
     /// Workers that ended, by the reason that `died` gives.
-    pub deaths: BTreeMap<&'static str, u64>,
+    pub exits: BTreeMap<&'static str, u64>,
     /// Reloads that replaced all workers.
     pub reloads: u64,
     /// Reloads that failed.

@@ -79,14 +79,14 @@ describe('a method called in another process', () => {
     assert.ok(
       status.workers.every(({ rss, cpu, restarts }) => rss > 1e6 && cpu > 0 && restarts === 0),
     );
-    const { connections, timedOut, requests, handed, deaths } = status.totals;
-    const counted = { connections, timedOut, requests, handed, deaths };
+    const { connections, timedOut, requests, handed, exits } = status.totals;
+    const counted = { connections, timedOut, requests, handed, exits };
     assert.deepStrictEqual(counted, {
       connections: 1,
       timedOut: 0,
       requests: 1,
       handed: 0,
-      deaths: {},
+      exits: {},
     });
   });
 

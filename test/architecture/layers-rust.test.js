@@ -16,17 +16,18 @@ const CRATES = {
 };
 
 /** What each room may use. The rooms below come first. */
-const BASE = ['error', 'changed', 'clock', 'config', 'quota', 'protocol', 'os'];
+const BASE = ['error', 'changed', 'clock', 'config', 'counts', 'quota', 'protocol', 'os'];
 const MAY_USE = {
   error: [],
   changed: [],
   single_flight: [],
   clock: [],
+  counts: [],
   quota: [],
   connection_limit: [],
   log: [],
   config: ['error'],
-  protocol: ['error'],
+  protocol: ['error', 'counts'],
   os: ['error'],
   balancing: ['clock', 'config', 'protocol'],
   supervision: ['clock', 'config', 'protocol'],

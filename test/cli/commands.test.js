@@ -113,7 +113,7 @@ describe('the commands', () => {
     );
     script.kill('SIGHUP');
     await script.until('a reload is under way', () => script.errors.includes('reload 1 of 2'));
-    assert.match(cluster2(script.cwd, 'status').stdout, /^reload: 0 of 2 workers are new$/m);
+    assert.match(cluster2(script.cwd, 'status').stdout, /^reload: 0 of 2 workers replaced$/m);
     const { stdout, stderr } = cluster2(script.cwd, 'reload');
     assert.strictEqual(stdout, 'all 2 workers are new\n');
     assert.match(

@@ -102,7 +102,7 @@ describe('switching the health check', () => {
     );
     assert.match(
       warnings[0],
-      /1 requests to switch the health check were refused, the last one with 401, from 127\.0\.0\.1/,
+      /refused 1 request to switch the health check, the last one with 401, from 127\.0\.0\.1/,
     );
   });
 

@@ -35,7 +35,7 @@ describe('the metrics of the monitor', function () {
     const { status, headers, body } = await request(monPort, '/metrics');
     assert.strictEqual(status, 200);
     assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
-    assert.match(body, /^cluster2_worker_deaths_total\{reason="crash"\} 1$/m);
+    assert.match(body, /^cluster2_worker_exits_total\{reason="crash"\} 1$/m);
     assert.strictEqual(run(promtool, ['check', 'metrics'], body), '');
   });
 
@@ -65,7 +65,7 @@ describe('the metrics of the monitor', function () {
     assert.ok((await query('sum(cluster2_worker_resident_memory_bytes)')) > 1e7);
     assert.strictEqual(await query('sum(cluster2_worker_state{state="ready"})'), 2);
     process.kill(script.workers()[0], 'SIGKILL');
-    await reaches('cluster2_worker_deaths_total{reason="crash"}', 1);
+    await reaches('cluster2_worker_exits_total{reason="crash"}', 1);
     assert.strictEqual(
       await query('cluster2_requests_total'),
       30,

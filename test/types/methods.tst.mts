@@ -27,8 +27,8 @@ test('running tells whether there is a status', async () => {
   if (status.running) {
     expect(status.master.monitor).type.toBe<string | null>();
     expect(status.workers).type.toBe<Cluster.WorkerStatus[]>();
-    expect(status.totals.deaths['start-timeout']).type.toBe<number | undefined>();
-    expect(status.totals.deaths).type.not.toHaveProperty('boredom');
+    expect(status.totals.exits['start-timeout']).type.toBe<number | undefined>();
+    expect(status.totals.exits).type.not.toHaveProperty('boredom');
   }
 });
 

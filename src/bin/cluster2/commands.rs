@@ -6,6 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::ArgMatches;
+use cluster2_rs::counts::counted;
+use cluster2_rs::embedder::all_are_new;
 use cluster2_rs::protocol::control::{Command, UpgradeRequest};
 use cluster2_rs::remote;
 use serde_json::Value;
@@ -72,7 +74,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
         };
     }
     match name {
-        "reload" => format!("all {} are new", counted(&answer["replaced"], "worker")),
+        "reload" => all_are_new(number(&answer["replaced"])),
         "upgrade" => {
             let closed: Vec<_> = answer["closed"]
                 .as_array()
@@ -89,7 +91,9 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
         "scale" => scaled(answer),
         "disable" => "out of rotation: the health check answers DISABLED".to_owned(),
         "enable" => "in rotation: the health check answers what it finds".to_owned(),
-        "reopen-logs" => format!("{} workers have opened their log files again", answer["workers"]),
+        "reopen-logs" => {
+            format!("log files opened again by {}", counted(number(&answer["workers"]), "worker"))
+        }
         "shutdown" if matches.get_flag("wait") => {
             format!("the cluster of master {} has ended", answer["pid"])
         }
@@ -103,7 +107,7 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
 
 /// Describes the answer to `scale`. Where the number follows the work, it is about the least.
 fn scaled(answer: &Value) -> String {
-    let workers = counted(&answer["workers"], "worker");
+    let workers = counted(number(&answer["workers"]), "worker");
     let before = &answer["before"];
     match (&answer["now"], &answer["max"]) {
         (Value::Number(now), Value::Number(max)) => {
@@ -111,6 +115,10 @@ fn scaled(answer: &Value) -> String {
         }
         _ => format!("from {before} to {workers}"),
     }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
 }
 
 /// Asks the master that holds the directory `pids`.
@@ -161,11 +169,6 @@ pub fn ask_meanwhile(
             }
         }
     }
-}
-
-/// Returns `1 worker`, `2 workers`.
-pub fn counted(number: &Value, thing: &str) -> String {
-    format!("{number} {thing}{}", if *number == 1 { "" } else { "s" })
 }
 
 fn workers(status: &Value) -> impl Iterator<Item = &Value> {
@@ -241,7 +244,10 @@ impl UpgradeProgress {
             "called off" => format!("master {pid} is called off"),
             _ if *left == 0 => return None,
             // It is the new one that says this.
-            _ => format!("master {own} took over; {} of the old one left", counted(left, "worker")),
+            _ => format!(
+                "master {own} took over; {} of the old one left",
+                counted(number(left), "worker")
+            ),
         })
     }
 }
@@ -279,9 +285,9 @@ impl Progress for ShutdownProgress {
             workers(status).filter_map(|worker| worker["connections"]["active"].as_u64()).sum();
         let line = format!(
             "{} left, with {} and {}",
-            counted(&left.into(), "worker"),
-            counted(&requests.into(), "request"),
-            counted(&connections.into(), "connection")
+            counted(left as u64, "worker"),
+            counted(requests, "request"),
+            counted(connections, "connection")
         );
         if line == self.last {
             return Vec::new();

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cluster2_rs::counts::counted;
 use cluster2_rs::embedder::{Embedder, Failure, MasterEvent};
 use cluster2_rs::os::thread;
 use cluster2_rs::protocol::status::EventRecord;
@@ -48,7 +49,8 @@ impl Console {
                 let count = missing.swap(0, Ordering::Relaxed);
                 if count > 0 {
                     let text = format!(
-                        "{count} lines are missing after this one: they were not taken in time"
+                        "after this line {} missing, not taken in time",
+                        counted(count, "line")
                     );
                     write_line(format, &Line::warning(text));
                 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use cluster2_rs::counts::counted;
 use cluster2_rs::protocol::control::Command;
 use serde_json::Value;
 
@@ -48,7 +49,7 @@ impl Shown {
             let seq = event["seq"].as_u64().unwrap_or_default();
             let missing = seq.saturating_sub(self.last + 1);
             if self.last > 0 && missing > 0 {
-                super::line::note(&format!("{missing} events are missing here"));
+                super::line::note(&format!("missing here: {}", counted(missing, "event")));
             }
             print(describe(event).as_bytes())?;
             self.last = seq;

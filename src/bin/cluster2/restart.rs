@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{fs, io, iter};
 
 use clap::ArgMatches;
+use cluster2_rs::counts::counted;
 use cluster2_rs::os::handover;
 use cluster2_rs::os::origin::{CALLED_AS, Origin, working_directory_by_symlink};
 use cluster2_rs::protocol::control::Command;
@@ -142,7 +143,7 @@ fn await_ready(pids: &Path, pid: u64, before: Option<&str>) -> Result<String, Fa
             let workers = status["workers"].as_array().map_or(&[][..], Vec::as_slice);
             let ready = workers.iter().filter(|worker| worker["state"] == "ready").count();
             if status["master"]["target"].as_u64() == Some(ready as u64) {
-                return Ok(commands::counted(&ready.into(), "worker"));
+                return Ok(counted(ready as u64, "worker"));
             }
         }
         std::thread::sleep(POLL_EVERY);

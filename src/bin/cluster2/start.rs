@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use cluster2_rs::config::{Config, Output, Port, SECOND_INTERRUPT_AFTER};
+use cluster2_rs::counts::counted;
 use cluster2_rs::embedder::Failure;
 use cluster2_rs::error::ClusterError;
 use cluster2_rs::log;
@@ -108,10 +109,9 @@ fn restart_obstacle(config: &Config) -> Option<&'static str> {
 
 fn greeting(config: &Config) -> String {
     let workers = match config.max_workers {
-        Some(most) => format!("{} to {most}", config.no_workers),
-        None => config.no_workers.to_string(),
+        Some(most) => format!("{} to {most} workers", config.no_workers),
+        None => counted(u64::from(config.no_workers), "worker"),
     };
-    let plural = if workers == "1" { "" } else { "s" };
     let script = config.exec.as_deref().unwrap_or_default();
     let monitor = match &config.mon_port {
         Some(Port::Tcp(port @ 1..)) => {
@@ -120,7 +120,7 @@ fn greeting(config: &Config) -> String {
         _ => String::new(),
     };
     format!(
-        "{workers} worker{plural} of {script}, master {}, in {}{monitor}",
+        "{workers} of {script}, master {}, in {}{monitor}",
         std::process::id(),
         config.pids.display()
     )

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::ArgMatches;
+use cluster2_rs::counts::counted;
 use cluster2_rs::monitor::format;
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::protocol::scaling::ScalingStatus;
@@ -115,21 +116,21 @@ fn scaling(scaling: &Value) -> Option<String> {
 fn reload(reload: &Value) -> Option<String> {
     let reload = reload.as_object()?;
     let again = if reload["again"] == true { "; once more after that" } else { "" };
-    let (replaced, total) = (&reload["replaced"], &reload["total"]);
-    Some(format!("reload: {replaced} of {total} workers are new{again}"))
+    let total = counted(reload["total"].as_u64().unwrap_or_default(), "worker");
+    Some(format!("reload: {} of {total} replaced{again}", reload["replaced"]))
 }
 
 /// Describes an upgrade that runs.
 fn upgrade(upgrade: &Value) -> Option<String> {
     let upgrade = upgrade.as_object()?;
-    let number = |name: &str| upgrade[name].to_string();
+    let workers = |name: &str| counted(upgrade[name].as_u64().unwrap_or_default(), "worker");
     let state = upgrade["state"].as_str().unwrap_or_default();
     let far = match state {
-        "starting" => format!(", {} of {} workers are ready", number("ready"), number("target")),
-        "draining" => format!(", {} workers are left", number("draining")),
+        "starting" => format!(", {} of {} ready", upgrade["ready"], workers("target")),
+        "draining" => format!(", {} left", workers("draining")),
         _ => String::new(),
     };
-    Some(format!("upgrade: master {}: {state}{far}", number("pid")))
+    Some(format!("upgrade: master {}: {state}{far}", upgrade["pid"]))
 }
 
 /// Describes an overload that there is.
@@ -144,15 +145,14 @@ fn so_far(totals: &Value) -> String {
     let reloads = count("reloads") + count("reloadsFailed");
     let total = |name: &str| number(&totals[name]);
     format!(
-        "so far {} connections ({} moved, {} timed out, {} waiting), {} requests; {} of {} \
-         reloads failed",
-        total("connections"),
+        "so far {} ({} moved, {} timed out, {} waiting), {}; {} of {} failed",
+        counted(count("connections"), "connection"),
         total("moved"),
         total("timedOut"),
         total("waiting"),
-        total("requests"),
+        counted(count("requests"), "request"),
         total("reloadsFailed"),
-        format::count(reloads),
+        counted(reloads, "reload"),
     )
 }
 

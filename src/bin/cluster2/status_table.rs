@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use anstyle::{AnsiColor, Style};
+use cluster2_rs::counts::counted;
 use cluster2_rs::monitor::format;
 use cluster2_rs::protocol::status::is_crash;
 use serde_json::Value;
@@ -23,8 +24,14 @@ const TITLES: &[&str] = &[
 ];
 /// For how long the crash of a slot that serves again is described.
 const RECENT: Duration = Duration::from_secs(60);
+/// Slots that are described; workers of a script that is broken all end for the same reason.
+const TROUBLES: usize = 4;
 /// Last lines of a worker that are shown.
 const LINES: usize = 3;
+/// What is shown where none are known: Node's own messages, and those of addons, are seen only
+/// where standard error is a file of the worker.
+const NO_LINES: &str =
+    "\n    (its script wrote nothing to stderr; what Node itself wrote is there)";
 
 /// Returns the workers by slot, and the slots that wait for one.
 pub fn table(status: &Value, before: Before<'_>) -> String {
@@ -41,11 +48,16 @@ pub fn table(status: &Value, before: Before<'_>) -> String {
     table.text()
 }
 
-/// Returns what is wrong with workers, a paragraph for each slot.
+/// Returns what is wrong with workers, a paragraph for each of some slots.
 pub fn troubles(status: &Value) -> String {
     let slots = list(&status["slots"]);
     let troubled = slots.filter(|slot| slot["state"] == "waiting" || crashed_lately(slot));
-    let texts: Vec<String> = troubled.map(trouble).chain(stuck(status)).collect();
+    let mut texts: Vec<String> = stuck(status).chain(troubled.map(trouble)).collect();
+    let more = texts.len().saturating_sub(TROUBLES);
+    if more > 0 {
+        texts.truncate(TROUBLES);
+        texts.push(format!("and {}: see `status --json`", counted(more as u64, "more slot")));
+    }
     if texts.is_empty() { String::new() } else { format!("\n{}\n", texts.join("\n")) }
 }
 
@@ -122,7 +134,7 @@ fn trouble(slot: &Value) -> String {
         text.push_str(&format!("waiting, the next worker starts {wait}; "));
     }
     let crashes = slot["crashes"].as_u64().unwrap_or_default();
-    text.push_str(&format!("{crashes} crash{}", if crashes == 1 { "" } else { "es" }));
+    text.push_str(&counted(crashes, "crash"));
     let exit = &slot["lastExit"];
     if !exit.is_object() {
         return text;
@@ -139,10 +151,23 @@ fn trouble(slot: &Value) -> String {
     }
     let mut text = wrap(&text.replace('\u{a0}', " "));
     let lines: Vec<&str> = list(&exit["lines"]).filter_map(Value::as_str).collect();
-    for line in &lines[lines.len().saturating_sub(LINES)..] {
+    if lines.is_empty() && exit["error"].is_null() {
+        text.push_str(NO_LINES);
+    }
+    for line in shown(&lines, exit["error"].as_str()) {
         text.push_str(&format!("\n    | {}", printable(line)));
     }
     text
+}
+
+/// Returns the lines that say most: the last ones; or around an error, which is shown by itself,
+/// the last one before it and the first ones of its stack.
+fn shown<'a>(lines: &[&'a str], error: Option<&str>) -> Vec<&'a str> {
+    let Some(at) = lines.iter().position(|line| Some(*line) == error) else {
+        return lines[lines.len().saturating_sub(LINES)..].to_vec();
+    };
+    let (before, stack) = (&lines[..at], &lines[at + 1..]);
+    before.iter().rev().take(1).chain(stack.iter().take(LINES - 1)).copied().collect()
 }
 
 /// Workers that are stuck while they leave: their state in the table is another one.
@@ -192,6 +217,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn only_some_of_many_slots_that_crash_are_described() {
+        let exit = json!({ "at": jiff::Timestamp::now().to_string(), "reason": "crash", "code": 1,
+            "pid": 7, "error": null, "lines": [] });
+        let slot = |number| {
+            json!({ "slot": number, "state": "waiting", "crashes": 1,
+            "nextStart": exit["at"], "lastExit": exit })
+        };
+        let text = |slots: u32| {
+            troubles(&json!({ "slots": (0..slots).map(slot).collect::<Vec<_>>(), "workers": [] }))
+        };
+        assert_eq!(text(0), "");
+        assert_eq!((text(4).matches("slot ").count(), text(4).contains("more slot")), (4, false));
+        assert!(text(4).contains("(its script wrote nothing to stderr"));
+        assert!(text(5).ends_with("\nand 1 more slot: see `status --json`\n"), "{}", text(5));
+        assert!(text(64).ends_with("\nand 60 more slots: see `status --json`\n"));
+    }
+
+    #[test]
+    fn the_place_of_an_error_is_shown_rather_than_the_end_of_its_stack() {
+        let lines = ["a", "b", "Error: c", "at d", "at e", "at f"];
+        assert_eq!(shown(&lines, Some("Error: c")), ["b", "at d", "at e"]);
+        assert_eq!(shown(&lines[2..], Some("Error: c")), ["at d", "at e"]);
+        assert_eq!(shown(&lines, None), ["at d", "at e", "at f"]);
+        assert_eq!(shown(&lines[..1], Some("x")), ["a"]);
+    }
 
     #[test]
     fn the_table_fits_into_80_columns_with_the_widest_values() {

@@ -132,11 +132,11 @@ impl FamilyEncoder<'_> {
             totals.waiting as f64,
         )?;
         self.family(
-            "worker_deaths",
+            "worker_exits",
             "Workers that ended, by reason",
             MetricType::Counter,
             |metric| {
-                totals.deaths.iter().try_for_each(|(reason, count)| {
+                totals.exits.iter().try_for_each(|(reason, count)| {
                     ConstCounter::new(*count).encode(metric.encode_family(&[("reason", *reason)])?)
                 })
             },
@@ -366,7 +366,7 @@ mod tests {
             r#"cluster2_build_info{version="0.1.0",node="v\"24\"\\\n"} 1"#,
             "cluster2_start_time_seconds 1337359770.0",
             "cluster2_requests_total 1000.0",
-            r#"cluster2_worker_deaths_total{reason="recycle"} 2"#,
+            r#"cluster2_worker_exits_total{reason="recycle"} 2"#,
             r#"cluster2_reloads_total{outcome="failed"} 0"#,
             r#"cluster2_worker_state{slot="1",state="draining"} 1"#,
             r#"cluster2_worker_state{slot="1",state="ready"} 0"#,

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use askama::Template;
 
 use super::rows::WorkerRow;
+use crate::counts::counted;
 use crate::monitor::format::{self, age, amount, bytes, count, millis, short_wait, utc};
 use crate::monitor::history::History;
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
@@ -27,6 +28,9 @@ pub(crate) struct LiveView<'a> {
     rows: Vec<WorkerRow>,
     events: Vec<Event<'a>>,
 }
+
+/// Notes that are shown; workers of a script that is broken all end for the same reason.
+const NOTES: usize = 4;
 
 /// Something that is wrong.
 struct Note<'a> {
@@ -118,8 +122,7 @@ fn health_check(status: &Status) -> (&'static str, String) {
         (true, ..) => ("off", format!("disabled since {}", utc(ecv.since))),
         (false, Some(reason), _) => ("bad", reason.clone()),
         (false, None, 0) => ("good", "available".into()),
-        (false, None, 1) => ("bad", "1 worker unhealthy".into()),
-        (false, None, several) => ("bad", format!("{several} workers unhealthy")),
+        (false, None, some) => ("bad", format!("{} unhealthy", counted(some as u64, "worker"))),
     }
 }
 
@@ -129,7 +132,14 @@ fn notes(status: &Status) -> Vec<Note<'_>> {
         lines: &[],
     });
     let waiting = status.slots.iter().filter(|slot| slot.state == "waiting").map(waiting);
-    unhealthy.chain(waiting).collect()
+    let mut notes: Vec<_> = unhealthy.chain(waiting).collect();
+    let more = notes.len().saturating_sub(NOTES);
+    if more > 0 {
+        notes.truncate(NOTES);
+        let text = format!("And {}, as the table shows", counted(more as u64, "more worker"));
+        notes.push(Note { text, lines: &[] });
+    }
+    notes
 }
 
 /// Describes a slot that waits for its next worker.
@@ -137,9 +147,9 @@ fn waiting(slot: &SlotStatus) -> Note<'_> {
     let now = SystemTime::now();
     let wait = slot.next_start.and_then(|at| at.0.duration_since(now).ok()).unwrap_or_default();
     let (number, crashes) = (slot.slot, slot.crashes);
-    let plural = if crashes == 1 { "" } else { "es" };
+    let crashes = counted(u64::from(crashes), "crash");
     let mut text = format!(
-        "Slot {number} waits: its next worker starts {}. {crashes} crash{plural} so far",
+        "Slot {number} waits: its next worker starts {}. {crashes} so far",
         short_wait(wait)
     );
     let Some(exit) = &slot.last_exit else { return Note { text, lines: &[] } };
@@ -151,6 +161,8 @@ fn waiting(slot: &SlotStatus) -> Note<'_> {
     text.push_str(&format!("; worker {} ended {ago} ago ({}, {how})", exit.pid, exit.reason));
     if let Some(error) = &exit.error {
         text.push_str(&format!(": {error}"));
+    } else if exit.lines.is_empty() {
+        text.push_str("; its script wrote nothing to stderr, what Node itself wrote is there");
     }
     Note { text, lines: &exit.lines }
 }
@@ -247,9 +259,9 @@ fn totals(totals: &Totals, is_overloaded: bool) -> Vec<Total> {
         },
         plain("Drains", count(totals.drains.count)),
         plain("Average drain", average.map_or("–".into(), |average| millis(average as f64))),
-        plain("Exits", count(totals.deaths.values().sum())),
+        plain("Exits", count(totals.exits.values().sum())),
     ];
-    all.extend(totals.deaths.iter().map(|(reason, exits)| Total {
+    all.extend(totals.exits.iter().map(|(reason, exits)| Total {
         is_bad: is_crash(reason),
         ..plain(&format!("Exits: {reason}"), count(*exits))
     }));
