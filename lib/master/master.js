@@ -10,7 +10,7 @@ const { about } = require('../cluster/about');
 const { AddonEvents } = require('../cluster/addon-events');
 const { executing } = require('../cluster/executing');
 const { beat } = require('../cluster/heartbeat');
-const { fail, warn } = require('../cluster/report');
+const { fail, print, warn } = require('../cluster/report');
 const { create: createError, native, secondCluster } = require('../errors');
 const { isAbstract, kernelPath } = require('../http/endpoint');
 const { onValidate } = require('../http/validator');
@@ -32,7 +32,7 @@ const passOn = (signal) => addon.passOnSignal(constants.signals[signal]);
 /** Becomes the program that keeps this pid, where one is needed. Otherwise this process ends. */
 function becomeHolder() {
   const problem = addon.becomeHolder();
-  if (problem) process.stderr.write(`cluster2: this process cannot stay: ${problem}\n`);
+  if (problem) print(`this process cannot stay: ${problem}`);
 }
 
 class MasterRole {

@@ -203,11 +203,27 @@ describe('the event warning', () => {
   it('is printed if it has no listener', async () => {
     const script = new Script('never-ready.js', { port: await freePort() });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-    const [warning, failure] = script.errors.split('\n');
+    const [warning, failure] = script.untimed.split('\n');
     assert.match(
       warning,
       /^cluster2: warning: worker \d+ was not ready within 200 ms; it is killed$/,
     );
     assert.match(failure, /^cluster2: no worker became ready: .*\(CLUSTER2_ERR_START_FAILED\)$/);
+  });
+
+  it('is printed with the time, unless a terminal or journald shows it', async () => {
+    const journal = 'JOURNAL_STREAM="$(stat -Lc %d:%i /dev/stderr)" exec "$0" "$@"';
+    for (const [command, stream, time] of [
+      ['exec "$0" "$@"', 'errors', '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z '],
+      [journal, 'errors', ''],
+      ['exec script -qec "$0 $*" /dev/null', 'output', ''],
+    ]) {
+      const through = ['sh', '-c', command];
+      const script = new Script('never-ready.js', { port: await freePort(), through });
+      await script.ended();
+      const lines = script[stream].split(/\r?\n/).filter((line) => line.includes('cluster2: '));
+      assert.strictEqual(lines.length, 2, script[stream]);
+      for (const line of lines) assert.match(line, new RegExp(`^${time}cluster2: `));
+    }
   });
 });

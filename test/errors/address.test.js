@@ -25,7 +25,7 @@ const run = (port, { listener = false, ...settings } = {}) =>
 /** Checks the end of a failed start: exactly this line, no worker, no file. */
 async function fails(script, line) {
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-  assert.strictEqual(script.errors, `${line}\n`);
+  assert.strictEqual(script.untimed, `${line}\n`);
   assert.deepStrictEqual(script.emitted('forked'), []);
   const left = fs.existsSync(script.pids) ? fs.readdirSync(script.pids) : [];
   assert.deepStrictEqual(left, [], 'files are left');
@@ -139,7 +139,7 @@ describe('an address that cannot be used', () => {
     const script = run(await freePort(), { options: { host: 'no-such-host.invalid' } });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     assert.match(
-      script.errors,
+      script.untimed,
       /^cluster2: host 'no-such-host.invalid' cannot be resolved: .*\(CLUSTER2_ERR_HOST_UNKNOWN\)\n$/,
     );
   });

@@ -28,7 +28,7 @@ async function fails(script) {
   assert.deepStrictEqual(script.workers(), []);
   const left = fs.existsSync(script.pids) ? fs.readdirSync(script.pids) : [];
   assert.deepStrictEqual(left, [], 'files are left');
-  return script.errors;
+  return script.untimed;
 }
 
 describe('listen() with invalid arguments throws before anything happens', () => {

@@ -32,7 +32,7 @@ describe('a pids directory without permission (needs root, to become another use
     const script = await start();
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const line = `cluster2: cannot write ${script.pids}: Permission denied (os error 13) (option 'pids')`;
-    assert.strictEqual(script.errors, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
+    assert.strictEqual(script.untimed, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
     assert.deepStrictEqual(script.emitted('forked'), []);
   });
 
@@ -41,7 +41,7 @@ describe('a pids directory without permission (needs root, to become another use
     const script = await start();
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     const line = `cluster2: cannot write ${script.pids}/master.lock: Permission denied (os error 13) (option 'pids')`;
-    assert.strictEqual(script.errors, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
+    assert.strictEqual(script.untimed, `${line} (CLUSTER2_ERR_PIDS_UNWRITABLE)\n`);
   });
 
   it('is named if it cannot be read; no call says that no cluster runs', async () => {

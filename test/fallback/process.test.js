@@ -43,7 +43,7 @@ describe('without the addon', () => {
     const script = await start({ env: { QUIET: '1' } });
     assert.strictEqual((await request(script.port)).body, 'hello');
     assert.strictEqual(script.output, 'listens false false\n');
-    const [line, ...rest] = script.errors.trimEnd().split('\n');
+    const [line, ...rest] = script.untimed.trimEnd().split('\n');
     assert.deepStrictEqual(rest, []);
     assert.match(line.slice('cluster2: warning: '.length), EXPLAINED);
     assert.ok(line.startsWith('cluster2: warning: '));
@@ -210,7 +210,7 @@ describe('without the addon', () => {
         env: { ...withoutAddon(), QUIET: '1' },
       });
       assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
-      assert.match(script.errors, new RegExp(`^cluster2: [^\\n]*\\(${code}\\)$`, 'm'));
+      assert.match(script.untimed, new RegExp(`^cluster2: [^\\n]*\\(${code}\\)$`, 'm'));
       return script.errors;
     };
     await failing({}, 'CLUSTER2_ERR_PORT_IN_USE');

@@ -100,6 +100,11 @@ class Script {
     running.add(this);
   }
 
+  /** Standard error, without the times of the master's own lines. */
+  get untimed() {
+    return this.errors.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z (?=cluster2: )/gm, '');
+  }
+
   get pid() {
     return this.#child.pid;
   }

@@ -211,7 +211,7 @@ describe('a unix socket', () => {
     const late = new Script('ports.js', { options: { port: file } });
     assert.deepStrictEqual(await late.ended(), { code: 255, signal: null });
     assert.strictEqual(
-      late.errors,
+      late.untimed,
       `cluster2: address ${file} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`,
     );
     await bothAnswer(owner, file);

@@ -34,7 +34,7 @@ async function fails(prepare) {
     cwd: prepare(),
   });
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null }, script.output);
-  return script.errors;
+  return script.untimed;
 }
 
 describe("output: 'inherit'", () => {

@@ -177,7 +177,7 @@ describe('a single process that cannot listen', () => {
     const script = new Script('single-shutdown.js', { options: { port } });
     assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
     assert.strictEqual(
-      script.errors,
+      script.untimed,
       `cluster2: address 0.0.0.0:${port} is already in use (CLUSTER2_ERR_PORT_IN_USE)\n`,
     );
   });
