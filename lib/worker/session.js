@@ -8,11 +8,12 @@ const { now } = require('../clock');
 const { Counters } = require('../http/counters');
 const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
-const { describeUncaught, native, secondCluster } = require('../errors');
+const { native, secondCluster } = require('../errors');
 const addon = require('../native');
 const { leaveWhenIdle, onProcessEnd, outliveMaster } = require('../node-internals');
 const { IdleMarks } = require('../http/idle-marks');
 const { isPlainHttp1 } = require('../http/server-kind');
+const { isTakenAddress } = require('../plain/taken-address');
 const { Traffic } = require('../http/traffic');
 const { CURRENT } = require('../symbols');
 const { Connections } = require('./connections');
@@ -23,6 +24,7 @@ const { ListenHook } = require('./listen-hook');
 const { prefix } = require('./line-prefix');
 const { Spare } = require('./spare');
 const { Task } = require('./task');
+const { reportUncaught } = require('./uncaught');
 
 const { TakeResult } = addon;
 
@@ -79,8 +81,10 @@ class Session {
   start() {
     const expectEnd = onProcessEnd(() => this.#leaveAtOnce());
     process.on('uncaughtExceptionMonitor', (error) => {
-      this.#reportUncaught(error);
+      reportUncaught(this, error, this.#wasReady ? this.#lastLines : undefined);
       expectEnd();
+      // The master says it in one line.
+      if (this.#plain && !this.#wasReady && isTakenAddress(error)) process.exit(1);
     });
     // Before the last lines, which are what the script wrote.
     if (this.identity.output === 'prefix') prefix(this.identity);
@@ -202,7 +206,7 @@ class Session {
   failed(error) {
     // Printing the error now only repeats it.
     this.#lastLines.end();
-    this.#reportUncaught(error);
+    reportUncaught(this, error);
   }
 
   #takeAll() {
@@ -229,17 +233,6 @@ class Session {
       if (message) this.report({ type: 'warning', message });
     } catch {
       // How the process ends is the script's matter: an error here must not change it.
-    }
-  }
-
-  /** Reports why this process is about to end, for a start that waits for it. */
-  #reportUncaught(error) {
-    try {
-      this.report({ type: 'lastWords', words: describeUncaught(error) });
-      // Before, the reason of a failed start has the error, and the lines before it.
-      if (this.#wasReady) this.#lastLines.addError(error);
-    } catch {
-      // The error itself is what matters, and Node prints it.
     }
   }
 

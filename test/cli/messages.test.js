@@ -23,8 +23,9 @@ describe('a start that fails says what to do', () => {
     fs.writeFileSync(path.join(folder, 'app.js'), code);
     const begin = performance.now();
     const { status, stderr } = cluster2(folder, 'start', 'app.js', '--workers', '1', ...flags);
-    const last = stderr.trim().split('\n').at(-1).replace(/^\S+Z cluster2: /, '');
-    return { status, last, took: performance.now() - begin };
+    const lines = stderr.trim().split('\n');
+    const last = lines.at(-1).replace(/^\S+Z cluster2: /, '');
+    return { status, last, lines, took: performance.now() - begin };
   }
 
   it('about a taken port of the monitor', async () => {
@@ -62,11 +63,15 @@ describe('a start that fails says what to do', () => {
     const server = net.createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address();
-    const { status, last } = start(
-      `require('node:http').createServer().listen(${port}, '127.0.0.1');`, '--mon-port', 'off',
+    const listens = `require('node:http').createServer().listen(${port}, '127.0.0.1');`;
+    const { status, last, lines } = start(listens, '--mon-port', 'off');
+    const monitored = start(
+      `process.on('uncaughtExceptionMonitor', () => {}); ${listens}`, '--mon-port', 'off',
     );
     server.close();
     assert.strictEqual(status, 255);
+    assert.ok(lines.every((line) => /^\S+Z cluster2: /.test(line)), 'Node prints no stack');
+    assert.ok(monitored.lines.includes('Node.js ' + process.version), 'unless somebody listens');
     assert.match(
       last,
       /^no worker became ready: worker \d+ exited with code 1: Error: listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\. Another process listens there: `ss -ltnp` shows which \(CLUSTER2_ERR_START_FAILED\)$/,
