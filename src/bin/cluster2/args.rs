@@ -186,7 +186,7 @@ fn profile() -> Command {
 }
 
 fn environment() -> Command {
-    on_running("env", "Shows the environment of a worker: names, and values on demand").args([
+    on_running("env", "Shows a worker's environment: names, and values on demand").args([
         Arg::new("pid")
             .value_name("PID")
             .required(true)
@@ -198,7 +198,7 @@ fn environment() -> Command {
 }
 
 fn restart() -> Command {
-    on_running("restart", "Ends the cluster gracefully and starts it again, in the same process")
+    on_running("restart", "Ends the cluster gracefully, and starts it again")
         .arg(named_app())
         .long_about(
             "Ends the cluster gracefully and starts it again, in the same process: for what a \
@@ -208,7 +208,7 @@ fn restart() -> Command {
 }
 
 fn reload() -> Command {
-    on_running("reload", "Replaces all workers, one after another, without losing a request")
+    on_running("reload", "Replaces all workers, one after another; loses no request")
         .arg(named_app())
         .long_about(
             "Replaces all workers, one after another, without losing a request. It fails, and the \
@@ -223,7 +223,7 @@ fn reload() -> Command {
 }
 
 fn upgrade() -> Command {
-    on_running("upgrade", "Has another master take over, without losing a request or a connection")
+    on_running("upgrade", "Has another master take over; loses no request")
         .long_about(
             "Has another master take over, without losing a request or a connection: for another \
             version of Node, of cluster2-rs or of the master's own script, and for other options. \
@@ -266,7 +266,8 @@ fn logs() -> Command {
 
 fn ecv() -> Command {
     Command::new("ecv")
-        .about("Takes the cluster out of the load balancer's rotation, or back into it")
+        .about("Takes the cluster out of rotation, or back into it")
+        .long_about("Takes the cluster out of the load balancer's rotation, or back into it.")
         .arg_required_else_help(true)
         .subcommand_required(true)
         .subcommand(on_running("disable", "The health check answers DISABLED"))
@@ -278,7 +279,8 @@ pub fn command() -> Command {
     let command = commands();
     let overview = help::overview(&command);
     command
-        .help_template("{about-section}{usage-heading} {usage}\n\n{after-help}")
+        .term_width(80)
+        .help_template(format!("{ABOUT}\n\n{{usage-heading}} {{usage}}{{after-help}}"))
         .after_help(overview)
 }
 
@@ -318,13 +320,20 @@ fn commands() -> Command {
         .subcommand(environment())
         .subcommand(upgrade())
         .subcommand(profile())
-        .subcommand(inspecting(
-            "heap",
-            "Writes all objects of a worker, as .heapsnapshot; it stands still meanwhile",
-        ))
+        .subcommand(
+            inspecting("heap", "Writes a worker's objects, as .heapsnapshot; it stands still")
+                .long_about(
+                    "Writes all objects of a worker, as .heapsnapshot. The worker stands still \
+                    meanwhile, and needs about as much memory again; the other workers go on.",
+                ),
+        )
         .subcommand(
             Command::new("import")
-                .about("Prints a PM2 file as cluster2.json, and says what it cannot translate")
+                .about("Prints a file of PM2 as cluster2.json")
+                .long_about(
+                    "Prints a file of PM2 as cluster2.json, and says on standard error what it \
+                    cannot translate.",
+                )
                 .arg(
                     Arg::new("file")
                         .value_name("FILE")
@@ -344,21 +353,18 @@ fn commands() -> Command {
             ),
         )
         .subcommand(
-            on_running(
-                "shutdown",
-                "Ends the cluster gracefully: every request that has begun is answered",
-            )
-            .arg(named_app())
-            .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
+            on_running("shutdown", "Ends the cluster gracefully: begun requests are answered")
+                .arg(named_app())
+                .arg(switch("wait", "wait", 'w', "Until all workers are gone")),
         )
         .subcommand(
             on_running("stop", "Ends the cluster at once; requests under way are lost")
                 .arg(named_app()),
         )
         .subcommand(logs())
-        .subcommand(on_running(
-            "reopen-logs",
-            "Has workers open their log files again, after these were moved away",
+        .subcommand(on_running("reopen-logs", "Has workers open their log files again").long_about(
+            "Has workers open their log files again, after these were moved away. It ends \
+                when all have done it.",
         ))
         .subcommand(ecv())
         .subcommand(

@@ -1,8 +1,8 @@
-//! What `cluster2 --help` shows: the commands under headings, and the exit codes.
+//! What `cluster2 --help` shows: the commands in groups, and the exit codes.
 
 use clap::Command;
 
-/// The exit codes, as help and manual page show them.
+/// The exit codes, as manual pages show them.
 pub const EXIT_CODES: &str = "Exit codes:
   0    done
   1    it failed; the reason is on standard error
@@ -21,8 +21,13 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Look", &["status", "events", "logs", "stack", "env", "profile", "heap"]),
     ("Other", &["completions", "man", "help"]),
 ];
-/// How wide the names of commands are.
-const WIDTH: usize = 12;
+/// The end, in lines of at most 80 columns.
+const END: &str = "
+Options: --config FILE, --app NAME, -h or --help, -V or --version
+Flags count before variables, these before cluster2.json, that before defaults.
+Exit codes: 0 done, 1 failed, 2 bad option, 3 not running, 70 bug, 255 no start";
+/// How wide the titles of groups are, and the names of commands.
+const WIDTHS: [usize; 2] = [7, 11];
 
 /// The heading of commands that are in no group.
 const MORE: &str = "More";
@@ -38,14 +43,15 @@ pub fn overview(command: &Command) -> String {
         command.get_subcommands().map(Command::get_name).filter(|name| !grouped(name)).collect();
     let groups = GROUPS.iter().map(|(title, names)| (*title, *names));
     let groups = groups.chain((!others.is_empty()).then_some((MORE, others.as_slice())));
-    let mut text = String::from("Commands:\n");
+    let [left, middle] = WIDTHS;
+    let mut text = String::new();
     for (title, names) in groups {
-        text.push_str(&format!(" {title}\n"));
-        for name in names {
+        let titles = std::iter::once(title).chain(std::iter::repeat(""));
+        for (title, name) in titles.zip(names) {
             if let Some(about) = about(name) {
-                text.push_str(&format!("  {name:WIDTH$} {about}\n"));
+                text.push_str(&format!("{title:left$}{name:middle$} {about}\n"));
             }
         }
     }
-    text + "\nOptions: --config FILE, --app NAME, -h or --help, -V or --version\n\n" + EXIT_CODES
+    text + END
 }
