@@ -74,12 +74,15 @@ describe('several apps in one file', () => {
     parent.kill();
     assert.deepStrictEqual(await ended(), [0, null], errors);
     assert.ok(!masters.some(isAlive));
+    const lines = errors.trimEnd().split('\n');
+    assert.ok(lines.every((line) => /^\d{4}-\S+Z cluster2: /.test(line)), errors);
+    assert.match(lines[0], /Z cluster2: 2 apps, parent \d+: api, jobs$/);
   });
 
   it('take commands for one, or for all in turn', async () => {
     await start();
     assert.strictEqual(run('reload', 'api').stdout, 'all 2 workers are new\n');
-    assert.strictEqual(run('reload').stdout, 'api:\nall 2 workers are new\njobs:\nall 1 worker are new\n');
+    assert.strictEqual(run('reload').stdout, 'api:\nall 2 workers are new\njobs:\nits worker is new\n');
     assert.match(run('restart', 'jobs').stdout, /^restarted: 1 worker of master \d+ ready$/m);
     assert.match(run('scale', '3', '--app', 'jobs').stdout, /from 1 to 3 workers/);
     assert.match(run('status').stdout, /^api:\n[^]*^jobs:\n/m);

@@ -75,6 +75,33 @@ describe('cluster2 logs', () => {
     }
   });
 
+  it('--follow begins with the lines that are there, in the order of their times', async () => {
+    write('logs/one.log', '2026-01-31T12:00:02Z b\n    at b.js:1\n2026-01-31T12:00:04Z d\n');
+    write('logs/worker-0.out.log', '{"time":1769860801000,"msg":"a"}\n{"time":1769860803000,"msg":"c"}\n');
+    write('logs/worker-0.err.log', 'without a time\nbegun');
+    const follow = spawn(CLI, ['logs', '--follow'], { cwd: folder });
+    try {
+      let seen = '';
+      follow.stdout.on('data', (text) => (seen += text));
+      const there = [
+        '0 out   | {"time":1769860801000,"msg":"a"}',
+        'one.log | 2026-01-31T12:00:02Z b',
+        'one.log |     at b.js:1',
+        '0 out   | {"time":1769860803000,"msg":"c"}',
+        'one.log | 2026-01-31T12:00:04Z d',
+        '0 err   | without a time',
+      ];
+      await until('all is there', () => seen === `${there.join('\n')}\n`).catch((error) => {
+        throw new Error(`${error.message}\n${seen}`);
+      });
+      fs.appendFileSync(path.join(folder, 'logs/worker-0.err.log'), ' and ended\n');
+      await until('the rest comes', () => seen.endsWith('\n0 err   | begun and ended\n'));
+    } finally {
+      follow.kill();
+      await new Promise((resolve) => follow.on('close', resolve));
+    }
+  });
+
   it('leaves out rotated and compressed files, unless they are named', () => {
     write('logs/one.log-20260131', 'rotated\n');
     write('logs/one.log.3.zst', 'compressed');

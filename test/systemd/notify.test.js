@@ -3,12 +3,15 @@
 // Messages to a service manager over its notify socket, which a program of the test reads.
 
 const assert = require('node:assert');
-const { spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const Cluster = require('../..');
 const { ask } = require('../helpers/ask');
 const { request } = require('../helpers/client');
-const { Script } = require('../helpers/cluster');
+const { CLI, Script, childrenOf } = require('../helpers/cluster');
+const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { callInMaster, change, startServer } = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
 const { Tool, need } = require('../helpers/tools');
@@ -155,6 +158,67 @@ describe('the service manager', () => {
         fs.readFileSync(`/proc/${pid}/environ`, 'utf8'),
         /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/,
       );
+    }
+  });
+
+  it('gets the same from the parent of several apps, for all of them', async () => {
+    const { socket, lines, heard } = await manager();
+    const server = "require('http').createServer().listen(process.env.PORT);";
+    const later = `const wait = () => require('fs').existsSync('go') ? start() : setTimeout(wait, 20);
+      const start = () => { ${server} }; wait();`;
+    const folder = emptyFolder();
+    const write = (name, text) => fs.writeFileSync(path.join(folder, name), text);
+    write('server.js', server);
+    write('later.js', later);
+    const env = async () => ({ PORT: await freePort() });
+    const apps = {
+      api: { exec: 'server.js', env: await env() }, late: { exec: 'later.js', env: await env() },
+    };
+    const common = { noWorkers: 1, minReadyTime: 50, monPort: false };
+    write('cluster2.json', JSON.stringify({ ...common, apps }));
+    const parent = spawn(CLI, ['start'], {
+      cwd: folder, stdio: 'ignore',
+      env: { ...process.env, NOTIFY_SOCKET: socket, WATCHDOG_USEC: '400000' },
+    });
+    const ended = once(parent, 'exit');
+    const status = (name) => new Cluster({ pids: path.join(folder, 'pids', name) }).status();
+    const isReady = async (name) =>
+      (await status(name)).workers?.some(({ state }) => state === 'ready');
+    try {
+      await until('one app is ready', () => isReady('api'));
+      await elapse(300, 'READY would be sent in that time');
+      assert.deepStrictEqual(lines(), []);
+      write('go', '');
+      await heard('READY=1');
+      assert.ok(await isReady('late'));
+      assert.deepStrictEqual(lines().slice(0, 3), [
+        'READY=1', `MAINPID=${parent.pid}`, 'STATUS=all apps are ready',
+      ]);
+      const signs = () => lines().filter((line) => line === 'WATCHDOG=1').length;
+      await until('signs of life come', () => signs() > 1);
+      const { pid } = (await status('late')).master;
+      assert.doesNotMatch(fs.readFileSync(`/proc/${pid}/environ`, 'utf8'), /NOTIFY_S|WATCHDOG_/);
+      process.kill(pid, 'SIGSTOP');
+      await elapse(300, 'what was asked before is answered');
+      const stopped = signs();
+      await elapse(1500, 'the parent waits for the stopped master, and asks again');
+      assert.strictEqual(signs(), stopped);
+      process.kill(pid, 'SIGCONT');
+      await until('signs of life come again', () => signs() > stopped + 1);
+      parent.kill();
+      await heard('STOPPING=1');
+      assert.deepStrictEqual(await ended, [0, null]);
+    } finally {
+      const masters = childrenOf(parent.pid);
+      for (const one of [parent.pid, ...masters, ...masters.flatMap(childrenOf)]) {
+        try {
+          process.kill(one, 'SIGKILL');
+        } catch {
+          // Gone.
+        }
+      }
+      await ended;
+      removeFolders();
     }
   });
 

@@ -76,6 +76,30 @@ describe('cluster2 unit', () => {
     verify('api.service', 'api.socket');
   });
 
+  it('prints one for the parent of several apps, as for one of them', () => {
+    const api = { exec: 'server.js', noWorkers: 1, shutdownTimeout: '90s' };
+    const jobs = { exec: 'jobs.js', listen: false, startTimeout: '2m' };
+    const file = (apps) =>
+      fs.writeFileSync(path.join(folder, 'cluster2.json'), JSON.stringify({ apps }));
+    file({ api, jobs });
+    const text = write('shop.service', 'unit', '--unit', 'shop');
+    verify('shop.service');
+    assert.match(text, /^Description=api, jobs by cluster2$/m);
+    assert.match(text, /^ExecStart=\/\S+\/bin\/cluster2 start --node=\/\S+$/m);
+    // The longest of all apps, and a margin.
+    assert.match(text, /^TimeoutStartSec=130$/m);
+    assert.match(text, /^TimeoutStopSec=100$/m);
+    const one = write('jobs.service', 'unit', 'jobs', '--unit', 'jobs');
+    verify('jobs.service');
+    assert.match(one, /^Description=jobs\.js by cluster2$/m);
+    assert.match(one, /^ExecStart=\/\S+\/bin\/cluster2 start --node=\/\S+ jobs$/m);
+    assert.match(cluster2(folder, 'unit', '--socket').stderr, /^cluster2: which app\? A socket unit/);
+    file({ api: { ...api, port: 'systemd:api' }, jobs });
+    assert.match(cluster2(folder, 'unit').stderr, /app api takes a socket of systemd, .*unit api/);
+    file({ api, bad: {} });
+    assert.match(cluster2(folder, 'unit').stderr, /which script of app bad\? /);
+  });
+
   it('keeps the options that come from variables, but no token', () => {
     process.env.CLUSTER2_WORKERS = '3';
     process.env.CLUSTER2_ECV_TOKEN = 'secret';

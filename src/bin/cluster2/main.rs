@@ -22,12 +22,14 @@ mod import;
 mod inspect;
 mod launch;
 mod line;
+mod line_time;
 mod log_file;
 mod logs;
 mod man;
 mod merged_logs;
 mod options;
 mod parent;
+mod past_lines;
 mod restart;
 mod settings;
 mod stack;
@@ -137,14 +139,14 @@ fn run(matches: &ArgMatches) -> Result<(), Failed> {
         // Errors of the file are found where it matters.
         let names = settings::unnamed_apps(of_command).unwrap_or_default();
         if !names.is_empty() {
-            return run_for_all(command, &names);
+            return run_for_all(command, of_command, &names);
         }
     }
     run_one(matches)
 }
 
 /// Runs a command for each app in turn, or starts all of them. Fails as the last one that fails.
-fn run_for_all(command: &str, names: &[String]) -> Result<(), Failed> {
+fn run_for_all(command: &str, matches: &ArgMatches, names: &[String]) -> Result<(), Failed> {
     let of = |name: &String| args::command().get_matches_from(apps::command_line(name));
     if command == "start" {
         let mut pids = Vec::new();
@@ -153,7 +155,8 @@ fn run_for_all(command: &str, names: &[String]) -> Result<(), Failed> {
                 pids.push(settings::read(matches)?.pids);
             }
         }
-        return parent::start_all(names, pids);
+        let format = line::Format::of(matches.get_one("format").map(String::as_str));
+        return parent::start_all(names, pids, format).map_err(|failed| failed.written_to(format));
     }
     let mut failed = None;
     for name in names {

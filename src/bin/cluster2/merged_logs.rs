@@ -2,8 +2,8 @@
 //! with the name of its file before it.
 //!
 //! What always holds: a line is printed whole, and lines of one file in their order. Lines of
-//! several files come in the order in which they were seen to be written; those that were there
-//! before come first, file by file.
+//! several files come in the order in which they were seen to be written. Those that were there
+//! before come first, in the order of their times (`past_lines`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use cluster2_rs::monitor::{Follower, chunk_channel};
 use tokio::sync::mpsc;
 
 use super::log_file::open;
+use super::past_lines::{PastLines, merge};
 use super::{Failed, copy, print};
 
 /// The colours of files, in turn.
@@ -30,9 +31,17 @@ const LONGEST: usize = 64 * 1024;
 /// Prints the last `lines` of each file, and what is added, until it is ended.
 pub async fn follow(root: &Path, names: Vec<PathBuf>, lines: u64) -> Result<(), Failed> {
     let mut merger = Merger::new(&names);
+    let mut starts = Vec::new();
+    let mut past = Vec::new();
+    for name in &names {
+        let (file, start) = open(root, name, lines)?;
+        let (lines, end) = PastLines::read(file.try_clone()?, start)?;
+        past.push(lines);
+        starts.push((file, end));
+    }
+    merge(&mut past, |number, line| merger.add(&names[number], line))?;
     let (all, mut pieces) = mpsc::channel(1);
-    for name in names {
-        let (file, start) = open(root, &name, lines)?;
+    for (name, (file, start)) in names.into_iter().zip(starts) {
         let (sender, mut received) = chunk_channel();
         tokio::spawn(Follower::new(root.to_owned(), name.clone(), file, start).run(sender));
         let all = all.clone();

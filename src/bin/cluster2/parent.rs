@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cluster2_rs::counts::counted;
 use cluster2_rs::master::SERVICE_VARIABLES;
 use cluster2_rs::os::{process, thread};
 use cluster2_rs::remote;
@@ -22,7 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::line::note;
+use super::line::{Format, Line, write_line};
 use super::{Failed, apps};
 
 /// The first wait before an app is started again, and the longest.
@@ -36,8 +37,8 @@ const READY_EVERY: Duration = Duration::from_millis(200);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// What the threads share.
-#[derive(Default)]
 struct Shared {
+    format: Format,
     is_ending: AtomicBool,
     /// The masters that run.
     masters: Mutex<Vec<Arc<OwnedFd>>>,
@@ -46,6 +47,20 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(format: Format) -> Self {
+        Self {
+            format,
+            is_ending: AtomicBool::default(),
+            masters: Mutex::default(),
+            ends: Mutex::default(),
+        }
+    }
+
+    /// Writes a line of the parent.
+    fn note(&self, text: String) {
+        write_line(self.format, &Line::note(text));
+    }
+
     fn masters(&self) -> std::sync::MutexGuard<'_, Vec<Arc<OwnedFd>>> {
         self.masters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,14 +88,15 @@ impl Shared {
 }
 
 /// Runs all apps until none is left. `pids`: their directories. Fails if one has failed at last.
-pub fn start_all(names: &[String], pids: Vec<PathBuf>) -> Result<(), Failed> {
+pub fn start_all(names: &[String], pids: Vec<PathBuf>, format: Format) -> Result<(), Failed> {
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2, SIGCHLD])
         .map_err(cannot)?;
     let handle = signals.handle();
-    let shared = Arc::<Shared>::default();
-    note(&format!("{} apps, parent {}: {}", names.len(), std::process::id(), names.join(", ")));
+    let shared = Arc::new(Shared::new(format));
+    let apps = counted(names.len() as u64, "app");
+    shared.note(format!("{apps}, parent {}: {}", std::process::id(), names.join(", ")));
     let threads: Vec<JoinHandle<()>> =
         names.iter().map(|name| keep(name, &shared)).collect::<Result<_, _>>().map_err(cannot)?;
     notify_when_ready(pids, &shared).map_err(cannot)?;
@@ -119,7 +135,7 @@ fn keep(name: &str, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             let begun = Instant::now();
             let status = run(&name, &shared);
             if let Err(error) = &status {
-                note(&format!("app {name}: cannot start: {error}"));
+                shared.note(format!("app {name}: cannot start: {error}"));
             }
             let status = status.ok();
             if shared.is_ending() || status.is_some_and(|status| status.success()) {
@@ -130,7 +146,7 @@ fn keep(name: &str, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             }
             let how = status.map_or("a failure".to_owned(), |status| status.to_string());
             let seconds = wait.as_secs();
-            note(&format!("app {name} ended with {how}; it is started again in {seconds} s"));
+            shared.note(format!("app {name} ended with {how}; it is started again in {seconds} s"));
             if !shared.pause(wait) {
                 break status;
             }
@@ -175,7 +191,10 @@ fn notify_when_ready(pids: Vec<PathBuf>, shared: &Arc<Shared>) -> std::io::Resul
         None => SocketAddr::from_pathname(name)?,
     };
     let socket = UnixDatagram::unbound()?;
-    let limit = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let is_ours = std::env::var_os("WATCHDOG_PID").is_none()
+        || number("WATCHDOG_PID") == Some(std::process::id().into());
+    let limit = number("WATCHDOG_USEC").filter(|limit| is_ours && *limit > 0);
     let tick = limit.map_or(LONGEST_WAIT, |limit| Duration::from_micros(limit / 2));
     let shared = Arc::clone(shared);
     let send = move |message: &str| {
@@ -197,7 +216,7 @@ fn notify_when_ready(pids: Vec<PathBuf>, shared: &Arc<Shared>) -> std::io::Resul
             // One that was ended by a command does not count.
             let running = shared.masters().len();
             let answers = pids.iter().filter(|pids| remote::glance(pids).is_some()).count();
-            if answers >= running {
+            if limit.is_some() && answers >= running {
                 send("WATCHDOG=1");
             }
         }

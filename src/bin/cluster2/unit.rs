@@ -1,5 +1,5 @@
 //! `cluster2 unit`: a systemd unit that starts this cluster as `start` with the same command line
-//! does, and a socket unit for its ports.
+//! does, or the parent of several apps; and a socket unit for the ports of one.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,18 @@ use clap::parser::ValueSource;
 use cluster2_rs::config::{Config, Port};
 
 use super::launch::node;
-use super::{Failed, flags, print, settings};
+use super::{Failed, apps, args, flags, print, settings};
 
 /// Seconds that systemd waits longer than the cluster itself does.
 const MARGIN: u64 = 10;
 /// Seconds within which systemd expects a sign of life.
 const WATCHDOG: u64 = 30;
+const ONE_SOCKET_UNIT: &str =
+    "which app? A socket unit is for one: cluster2 unit --socket --app NAME --port PORT";
 
 /// Runs the command.
 pub fn unit(matches: &ArgMatches) -> Result<(), Failed> {
-    let config = settings::read(matches)?;
+    let apps = App::all(matches)?;
     let directory = settings::logical(Path::new(""));
     let default = directory.file_name().map(|name| name.to_string_lossy().into_owned());
     let named = matches.get_one::<String>("unit").cloned();
@@ -29,32 +31,89 @@ pub fn unit(matches: &ArgMatches) -> Result<(), Failed> {
             "--unit must be a name of letters, digits, '-', '_' and '.'; got {name}"
         )));
     }
-    let text = match matches.get_flag("socket") {
-        true => socket(&name, &config)?,
-        false => service(&name, &config, matches, &directory)?,
+    let text = match (matches.get_flag("socket"), &apps[..]) {
+        (false, apps) => service(&name, apps, matches, &directory)?,
+        (true, [app]) => socket(&name, &app.config)?,
+        (true, _) => return Err(Failed::usage(ONE_SOCKET_UNIT)),
     };
     print(text.as_bytes())
 }
 
+/// What a unit starts.
+struct App {
+    /// Its name among several.
+    name: Option<String>,
+    config: Config,
+}
+
+impl App {
+    /// Returns the app of this command line, or all of a file of several if none is named.
+    fn all(matches: &ArgMatches) -> Result<Vec<Self>, Failed> {
+        let names = settings::unnamed_apps(matches)?;
+        if names.is_empty() {
+            return Ok(vec![Self { name: None, config: settings::read(matches)? }]);
+        }
+        let of = |name: String| {
+            let matches = args::command().get_matches_from(apps::command_line(&name));
+            let (_, matches) = matches.subcommand().ok_or_else(|| Failed::usage("no command"))?;
+            Ok(Self { config: settings::read(matches)?, name: Some(name) })
+        };
+        names.into_iter().map(of).collect()
+    }
+
+    /// Returns what people call it. Fails if it cannot be started by a unit.
+    fn title(&self) -> Result<&str, Failed> {
+        let Some(script) = self.config.exec.as_deref() else {
+            let name = self.name.as_ref().map(|name| format!(" of app {name}")).unwrap_or_default();
+            return Err(Failed::usage(format!(
+                "which script{name}? Name it after `unit`, or as `exec` in the configuration file"
+            )));
+        };
+        match &self.name {
+            Some(name) if self.inherits() => Err(Failed::usage(format!(
+                "app {name} takes a socket of systemd, which the parent of several apps does not \
+                 pass on: `cluster2 unit {name}` prints a unit for it alone"
+            ))),
+            Some(name) => Ok(name),
+            None => Ok(script),
+        }
+    }
+
+    /// Whether systemd opens its ports.
+    fn inherits(&self) -> bool {
+        self.config.ports.iter().any(Port::is_inherited)
+    }
+}
+
 fn service(
     name: &str,
-    config: &Config,
+    apps: &[App],
     matches: &ArgMatches,
     directory: &Path,
 ) -> Result<String, Failed> {
-    let Some(script) = config.exec.as_deref() else {
-        return Err(Failed::usage(
-            "which script? Name it after `unit`, or as `exec` in the configuration file",
-        ));
-    };
-    let inherits = config.ports.iter().any(Port::is_inherited);
-    let sockets = match inherits {
+    let titles = apps.iter().map(App::title).collect::<Result<Vec<_>, _>>()?;
+    let sockets = match apps.iter().any(App::inherits) {
         true => format!("Requires={name}.socket\nAfter={name}.socket\n"),
         false => String::new(),
     };
-    let seconds = |millis: u64| millis.div_ceil(1_000) + MARGIN;
-    let start = seconds(config.start_timeout);
-    let stop = seconds(config.shutdown_delay + config.shutdown_timeout);
+    let longest = |millis: fn(&Config) -> u64| {
+        let longest = apps.iter().map(|app| millis(&app.config)).max().unwrap_or_default();
+        longest.div_ceil(1_000) + MARGIN
+    };
+    let start = longest(|config| config.start_timeout);
+    let stop = longest(|config| config.shutdown_delay + config.shutdown_timeout);
+    let ready = match apps.len() {
+        1 => "READY=1 comes with the first worker that is ready.",
+        _ => "READY=1 comes when each app has a worker that is ready.",
+    };
+    let watched = match apps.len() {
+        1 => "The master's threads give a sign of life; the master replaces workers that hang.",
+        _ => "The parent gives a sign of life while all masters answer.",
+    };
+    let told = match apps.len() {
+        1 => "SIGTERM to the master only, which ends its workers.",
+        _ => "SIGTERM to the parent only, which passes it on to the masters.",
+    };
     Ok(format!(
         "# /etc/systemd/system/{name}.service
 [Unit]
@@ -62,15 +121,15 @@ Description={}
 After=network.target
 {sockets}
 [Service]
-# READY=1 comes with the first worker that is ready.
+# {ready}
 Type=notify
 User={}
 WorkingDirectory={}
 {}ExecStart={}
 ExecReload=/bin/kill -HUP $MAINPID
-# The master's threads give a sign of life; the master replaces workers that hang.
+# {watched}
 WatchdogSec={WATCHDOG}
-# SIGTERM to the master only, which ends its workers.
+# {told}
 KillMode=mixed
 TimeoutStartSec={start}
 TimeoutStopSec={stop}
@@ -79,7 +138,7 @@ Restart=on-failure
 [Install]
 WantedBy=multi-user.target
 ",
-        quoted_setting(&format!("{script} by cluster2")),
+        quoted_setting(&format!("{} by cluster2", titles.join(", "))),
         user(),
         quoted_setting(&directory.to_string_lossy()),
         variables(),
