@@ -42,7 +42,7 @@ describe('the definition of arguments generates', () => {
     assert.deepStrictEqual(few.match(/--[a-z]+/g), ['--config', '--app', '--help']);
     const short = cluster2(folder, 'start', '-h').stdout;
     const shown = short.split('\n');
-    assert.ok(shown.length <= 51, `${shown.length} lines`);
+    assert.ok(shown.length <= 53, `${shown.length} lines`);
     for (const line of [...shown, ...all.split('\n')]) assert.ok(line.length <= 80, line);
     assert.match(short, /--workers/);
     assert.doesNotMatch(short, /--blocked-after/);

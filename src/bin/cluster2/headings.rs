@@ -36,7 +36,6 @@ const COMMON: &[&str] = &[
     "monPort",
     "memThreshold",
     "shutdownTimeout",
-    "maxHeartbeatDelay",
     "env",
 ];
 
