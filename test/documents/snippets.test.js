@@ -235,7 +235,7 @@ describe('what the documentation shows', function () {
         return Object.fromEntries(
           Object.entries(value)
             .sort()
-            .map(([key, inner]) => [key, key === 'deaths' ? 'counts' : shape(inner)]),
+            .map(([key, inner]) => [key, key === 'exits' ? 'counts' : shape(inner)]),
         );
       };
       const told = await until('all is measured', async () => {
