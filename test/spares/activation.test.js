@@ -55,7 +55,7 @@ describe('a spare', () => {
     assert.notStrictEqual(another, spare);
     const { slots, totals, events } = await script.status();
     assert.deepStrictEqual(slots.map(({ crashes }) => crashes), [0, 0, 0]);
-    assert.deepStrictEqual(totals.deaths, { spare: 1 });
+    assert.deepStrictEqual(totals.exits, { spare: 1 });
     const told = events.find(({ type }) => type === 'exit');
     assert.deepStrictEqual([told.level, told.slot], ['warn', 2]);
   });

@@ -108,7 +108,7 @@ describe('an upgrade under load', function () {
     });
     const { totals } = await script.status();
     assert.ok(totals.requests >= report.ok, `${totals.requests} of ${report.ok} are counted`);
-    assert.strictEqual(totals.deaths.upgrade, 2 * TIMES);
+    assert.strictEqual(totals.exits.upgrade, 2 * TIMES);
     await endAll(script);
   });
 
