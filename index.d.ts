@@ -74,7 +74,7 @@ declare class Cluster extends EventEmitter {
    * last lines if it does not become ready; the old one then goes on.
    * @throws {Cluster.ArgumentError} `CLUSTER2_ERR_ARGUMENT_INVALID`
    */
-  upgrade(options?: Cluster.UpgradeOptions): Promise<{ pid: number; closed: string[] }>;
+  upgrade(options?: Cluster.UpgradeOptions): Promise<Cluster.Upgraded>;
 
   /**
    * Has all workers open their log files again (`output: 'files'`), after a rotation. Resolves when
@@ -540,6 +540,15 @@ declare namespace Cluster {
     headers: Record<string, string>,
     body: string,
   ) => unknown;
+
+  export interface Upgraded {
+    /** The new master. */
+    pid: number;
+    /** Addresses that none of its workers serves. */
+    closed: string[];
+    /** What was wrong although it was done: memory may not have been enough. */
+    warning?: string;
+  }
 
   export interface UpgradeOptions {
     /** A program in place of the one that started the master; searched in `PATH`. */

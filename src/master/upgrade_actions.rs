@@ -104,7 +104,7 @@ impl Task {
     }
 
     fn finish_upgrade(&mut self, result: std::result::Result<(), String>) {
-        let Some(Upgrade { reply, stage: Stage::Running(running), .. }) = self.upgrade.take()
+        let Some(Upgrade { reply, warning, stage: Stage::Running(running) }) = self.upgrade.take()
         else {
             return;
         };
@@ -123,6 +123,7 @@ impl Task {
         }
         let closed = places.into_iter().map(|(_, place)| place).collect();
         let has_ended = heir.has_ended;
-        self.farewell = Some(Farewell { pid: heir.pid, has_ended, closed, link, reply });
+        let pid = heir.pid;
+        self.farewell = Some(Farewell { pid, has_ended, closed, warning, link, reply });
     }
 }

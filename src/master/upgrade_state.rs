@@ -32,6 +32,8 @@ pub(super) struct Farewell {
     pub(super) has_ended: bool,
     /// Addresses that its workers do not serve.
     pub(super) closed: Vec<String>,
+    /// What was wrong with it, though it was done.
+    pub(super) warning: Option<String>,
     pub(super) link: HandoverLink,
     pub(super) reply: Option<Reply>,
 }
@@ -44,7 +46,11 @@ impl Farewell {
         self.link.send(print(&ToHeir::Done), None);
         let _ = tokio::time::timeout(LAST_WORDS, self.link.flush()).await;
         if let Some(reply) = self.reply {
-            reply(Ok(json!({ "pid": self.pid, "closed": self.closed })));
+            let mut answer = json!({ "pid": self.pid, "closed": self.closed });
+            if let Some(warning) = self.warning {
+                answer["warning"] = warning.into();
+            }
+            reply(Ok(answer));
         }
     }
 }

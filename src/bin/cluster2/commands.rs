@@ -31,11 +31,14 @@ pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
                 &mut ReloadProgress::default(),
             )?
         }
-        "upgrade" => ask_with_progress(
-            &pids,
-            Command::Upgrade(upgrade_request(matches)),
-            &mut UpgradeProgress::default(),
-        )?,
+        "upgrade" => {
+            let mut progress = UpgradeProgress::default();
+            let request = Command::Upgrade(upgrade_request(matches));
+            let answer = ask_with_progress(&pids, request, &mut progress)?;
+            // An upgrade may be done before its progress was seen.
+            progress.warning(&answer).iter().for_each(|text| line::note(text));
+            answer
+        }
         "shutdown" if matches.get_flag("wait") => ask_with_progress(
             &pids,
             Command::Shutdown { wait: true },
@@ -231,6 +234,13 @@ struct UpgradeProgress {
 }
 
 impl UpgradeProgress {
+    /// Returns the warning of an upgrade the first time it is there.
+    fn warning(&mut self, upgrade: &Value) -> Option<String> {
+        let warning = upgrade["warning"].as_str().filter(|_| !self.has_warned)?;
+        self.has_warned = true;
+        Some(format!("warning: {warning}"))
+    }
+
     fn line(&mut self, status: &Value) -> Option<String> {
         let upgrade = &status["master"]["upgrade"];
         let pid = upgrade["pid"].as_u64()?;
@@ -261,9 +271,8 @@ impl Progress for UpgradeProgress {
             return Vec::new();
         }
         self.last.clone_from(&line);
-        let warning = status["master"]["upgrade"]["warning"].as_str();
-        let warning = warning.filter(|_| !std::mem::replace(&mut self.has_warned, true));
-        warning.map(|text| format!("warning: {text}")).into_iter().chain([line]).collect()
+        let warning = self.warning(&status["master"]["upgrade"]);
+        warning.into_iter().chain([line]).collect()
     }
 }
 
