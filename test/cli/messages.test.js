@@ -9,6 +9,7 @@ const path = require('node:path');
 const { once } = require('node:events');
 const { cluster2 } = require('../helpers/cli');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
+const { VERSION } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 
 const FAILED = ' (CLUSTER2_ERR_START_FAILED)';
@@ -71,7 +72,7 @@ describe('a start that fails says what to do', () => {
     server.close();
     assert.strictEqual(status, 255);
     assert.ok(lines.every((line) => /^\S+Z cluster2: /.test(line)), 'Node prints no stack');
-    assert.ok(monitored.lines.includes('Node.js ' + process.version), 'unless somebody listens');
+    assert.ok(monitored.lines.includes('Node.js ' + VERSION), 'unless somebody listens');
     assert.match(
       last,
       /^no worker became ready: worker \d+ exited with code 1: Error: listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\. Another process listens there: `ss -ltnp` shows which \(CLUSTER2_ERR_START_FAILED\)$/,
