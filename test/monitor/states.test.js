@@ -1,4 +1,3 @@
-/* global getComputedStyle */
 'use strict';
 
 // What the monitor's page looks like when something is wrong, in a real browser.
@@ -38,7 +37,7 @@ describe('the monitor in a browser, when something is wrong', function () {
     assert.match(row.State, /^waiting \d+s$/);
     assert.strictEqual(row.Pid, '–');
     const color = (selector) =>
-      page.locator(selector).first().evaluate((place) => getComputedStyle(place).color);
+      page.evaluate(`getComputedStyle(document.querySelector("${selector}")).color`);
     assert.strictEqual(await color('[data-name=Crashes]'), await color('.verdict'));
     assert.notStrictEqual(await color('[data-name=Restarts]'), await color('.verdict'));
     const events = await page.locator('.events li').allInnerTexts();
