@@ -66,7 +66,7 @@ describe('a fleet behind HAProxy', function () {
 
   before(function () {
     [haproxy] = need(this, 'haproxy', 'ip', 'nsenter');
-    const link = ['ip', 'link', 'add', 'a', 'type', 'veth', 'peer', 'name', 'b'];
+    const link = ['ip', 'link', 'add', 'name', 'c2a', 'type', 'veth', 'peer', 'name', 'c2b'];
     if (!can('unshare', '--net', ...link)) this.skip();
   });
 
