@@ -92,15 +92,16 @@ impl Shedding {
         let mut shed = Shed::default();
         let mut finding = Finding::More;
         for accepted in 0..SHED_AT_ONCE {
-            if let Some(found) = self.look(listener, listeners, now) {
-                let has_shed = found == Finding::Bearable && accepted > 0;
-                finding = if has_shed { Finding::Shed } else { found };
-                break;
-            }
+            let bit = match self.look(listener, listeners, now) {
+                Ok(bit) => bit,
+                Err(found) => {
+                    let has_shed = found == Finding::Bearable && accepted > 0;
+                    finding = if has_shed { Finding::Shed } else { found };
+                    break;
+                }
+            };
             let Some(connection) = listeners.accept_guarded(listener, now) else { continue };
-            if let Some(queue) = listeners.queue(listener) {
-                self.policy.header.accepted(queue.bit).fetch_add(1, Ordering::Relaxed);
-            }
+            self.policy.header.accepted(bit).fetch_add(1, Ordering::Relaxed);
             let passes = self.policy.passes(may_pass);
             shed.add(self.refusals.add(connection, epoll, now, passes));
         }
@@ -108,28 +109,29 @@ impl Shedding {
         shed
     }
 
-    /// Looks at the queue of a listener. Returns `None` if its oldest connection is too much.
+    /// Looks at the queue of a listener. Returns the socket's bit on the scoreboard if its oldest
+    /// connection is too much.
     fn look(
         &mut self,
         listener: ListenerId,
         listeners: &ListenerSet,
         now: Millis,
-    ) -> Option<Finding> {
-        let Some(queue) = listeners.queue(listener) else { return Some(Finding::Still) };
+    ) -> Result<u32, Finding> {
+        let queue = listeners.queue(listener).ok_or(Finding::Still)?;
         if let Some(until) = queue.paused_until.filter(|until| *until > now) {
             self.refusals.make_room();
-            return Some(Finding::Short { until });
+            return Err(Finding::Short { until });
         }
-        let Some(backlog) = self.gauges.backlog(listener) else { return Some(Finding::Still) };
+        let backlog = self.gauges.backlog(listener).ok_or(Finding::Still)?;
         if queue.is_lent {
             backlog.forget();
         }
         let accepted = self.policy.header.accepted(queue.bit).load(Ordering::Relaxed);
         if backlog.excess(now, accepted, queue.waiting) > 0 {
-            return None;
+            return Ok(queue.bit);
         }
         let is_still = queue.waiting == 0 && queue.is_heard;
-        Some(if is_still { Finding::Still } else { Finding::Bearable })
+        Err(if is_still { Finding::Still } else { Finding::Bearable })
     }
 
     /// Epoll has reported something of the connection with this number. `may_pass` returns, for its
