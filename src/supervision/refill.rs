@@ -18,16 +18,20 @@ impl Supervisor {
             Some(ready_for) => backoff.after_loss(ready_for, jitter),
             None => backoff.after_failed_start(jitter),
         };
-        let refill_at = (index < self.places()).then_some(now + wait);
-        self.slots[index].vacate(refill_at);
+        self.refill_slot_at(index, now + wait);
     }
 
     /// As `vacate`, for a worker that is not wanted any more: its slot is refilled at once.
     pub(super) fn release(&mut self, id: WorkerId, now: Millis) {
         if let Some(index) = self.empty_slot(id) {
-            let refill_at = (index < self.places()).then_some(now);
-            self.slots[index].vacate(refill_at);
+            self.refill_slot_at(index, now);
         }
+    }
+
+    /// Sets when an empty slot gets its next worker, if there should be one.
+    fn refill_slot_at(&mut self, index: usize, at: Millis) {
+        let at = (index < self.places()).then_some(at);
+        self.slots[index].vacate(at);
     }
 
     /// Returns the slot that `id` holds, if no successor takes it over.
@@ -65,7 +69,7 @@ impl Supervisor {
             if is_for_spare && self.no_spare_before > now {
                 self.slots[index].vacate(Some(self.no_spare_before));
             } else {
-                self.fill(index, now);
+                self.fill(index, is_for_spare, now);
             }
         }
         if self.workers.values().any(WorkerRecord::is_serving) {
@@ -73,12 +77,11 @@ impl Supervisor {
         }
         let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.waits_after_loss());
         if let Some((index, _)) = slots.min_by_key(|(_, slot)| slot.refill_at()) {
-            self.fill(index, now);
+            self.fill(index, false, now);
         }
     }
 
-    fn fill(&mut self, index: usize, now: Millis) {
-        let is_spare = self.serving_count() >= self.target;
+    fn fill(&mut self, index: usize, is_spare: bool, now: Millis) {
         let worker = self.spawn(index, is_spare, now);
         self.slots[index].occupancy = Occupancy::Held(worker);
     }
