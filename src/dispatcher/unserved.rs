@@ -50,8 +50,7 @@ impl EventLoop {
     /// A worker closed a listener. One that goes on means it, and does not wait for what others
     /// will do; but what the cluster was started for stays until all workers are there.
     pub(super) fn unserve(&mut self, worker: WorkerId, listener: ListenerId) {
-        let goes_on =
-            self.workers.get(worker).is_some_and(|link| link.is_open() && !link.is_spare());
+        let goes_on = self.workers.get(worker).is_some_and(WorkerLink::goes_on);
         self.workers.change(worker, |link| link.unserve(listener));
         self.notify_served(worker);
         let is_over = goes_on
@@ -81,13 +80,12 @@ impl EventLoop {
 
     /// Whether a worker that does not drain serves it, or is about to. A spare asks again.
     fn is_claimed(&self, listener: ListenerId) -> bool {
-        let goes_on = |link: &WorkerLink| link.is_open() && !link.is_spare();
-        self.workers.iter().any(|link| goes_on(link) && link.claims(listener))
+        self.workers.iter().any(|link| link.goes_on() && link.claims(listener))
     }
 
     /// Whether there may be a worker soon that serves more than those that are there.
     fn may_another_come(&self) -> bool {
-        let open = || self.workers.iter().filter(|link| link.is_open() && !link.is_spare());
+        let open = || self.workers.iter().filter(|link| link.goes_on());
         // A spare in its slot means that another one serves for it.
         let all_open = || self.workers.iter().filter(|link| link.is_open());
         let is_replaced = |gone: &WorkerLink| all_open().any(|link| link.slot() == gone.slot());

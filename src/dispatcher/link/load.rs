@@ -34,8 +34,7 @@ impl WorkerLink {
 
     /// Whether it is a good choice for connections that another worker cannot take.
     pub(in crate::dispatcher) fn is_free(&self) -> bool {
-        self.is_open()
-            && !self.is_spare
+        self.goes_on()
             && !self.is_stalled()
             && self.on_the_way() < MAX_UNTAKEN / 2
             && self.room_left() > 0

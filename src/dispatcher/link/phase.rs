@@ -69,6 +69,11 @@ impl WorkerLink {
         self.phase == LinkPhase::Open
     }
 
+    /// Whether it serves or will: it does not drain, and waits for no activation.
+    pub(in crate::dispatcher) fn goes_on(&self) -> bool {
+        self.is_open() && !self.is_spare
+    }
+
     /// It begins to leave, and nothing has replaced it yet.
     pub(in crate::dispatcher) fn leave_by_itself(&mut self) {
         self.leaves_by_itself = true;
