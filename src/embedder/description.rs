@@ -127,15 +127,13 @@ impl MasterEvent {
             (_, Some(signal)) => (*signal).to_owned(),
             _ => "ended".to_owned(),
         };
-        let is_spare = *reason == "spare";
-        let is_lost = is_crash(reason) || is_spare;
-        // Nobody was served by a spare.
-        let level = match is_lost {
-            true if is_spare => Level::Warn,
-            true => Level::Error,
-            false => Level::Info,
+        let level = match *reason {
+            // Nobody was served by it.
+            "spare" => Level::Warn,
+            reason if is_crash(reason) => Level::Error,
+            _ => Level::Info,
         };
-        let error = error.as_ref().filter(|_| is_lost);
+        let error = error.as_ref().filter(|_| level != Level::Info);
         let error = error.map_or(String::new(), |error| format!(": {error}"));
         let executed = executed.as_deref().map(innermost);
         let executed = executed.map_or(String::new(), |executed| format!("; it was {executed}"));
