@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// Which beat is the next.
 #[derive(Debug)]
-struct Pace {
+struct Schedule {
     interval: Duration,
     /// Whether only a turn ends the pause, or its time.
     is_calm: bool,
@@ -36,7 +36,7 @@ struct Pace {
     is_timers: bool,
 }
 
-impl Pace {
+impl Schedule {
     fn new(interval: Duration) -> Self {
         Self { interval, is_calm: false, has_turned: true, is_timers: false }
     }
@@ -63,7 +63,7 @@ impl Pace {
 pub(super) struct BeatTimer {
     row: Row,
     beats: Beats,
-    pace: Pace,
+    schedule: Schedule,
     event_loop: *mut c_void,
     timer: Option<Timer>,
 }
@@ -76,8 +76,8 @@ impl BeatTimer {
         row: Row,
         interval: Duration,
     ) -> io::Result<Rc<RefCell<Self>>> {
-        let (beats, pace) = (Beats::new(row.clone()), Pace::new(interval));
-        let this = Rc::new(RefCell::new(Self { row, beats, pace, event_loop, timer: None }));
+        let (beats, schedule) = (Beats::new(row.clone()), Schedule::new(interval));
+        let this = Rc::new(RefCell::new(Self { row, beats, schedule, event_loop, timer: None }));
         let timed = Rc::clone(&this);
         let timer = Timer::new(event_loop, move || timed.borrow_mut().on_time())?;
         this.borrow_mut().timer = Some(timer);
@@ -86,18 +86,18 @@ impl BeatTimer {
     }
 
     fn on_time(&mut self) {
-        let next = self.pace.passed();
+        let next = self.schedule.passed();
         self.beat(next);
-        if self.pace.is_calm {
+        if self.schedule.is_calm {
             self.row.admission().set_calm_until(os::now() + next.as_millis() as u64);
         }
     }
 
     /// The event loop is about to wait.
     pub(super) fn on_turn(&mut self) {
-        if self.pace.turned() {
+        if self.schedule.turned() {
             self.row.admission().set_calm_until(0);
-            self.beat(self.pace.interval);
+            self.beat(self.schedule.interval);
         }
     }
 
@@ -116,38 +116,38 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(1);
 
     /// The timer's time passes, and the event loop turns for that.
-    fn pass(pace: &mut Pace) -> Duration {
-        let next = pace.passed();
-        assert!(!pace.turned(), "that is no sign of work");
+    fn pass(schedule: &mut Schedule) -> Duration {
+        let next = schedule.passed();
+        assert!(!schedule.turned(), "that is no sign of work");
         next
     }
 
     #[test]
     fn an_event_loop_that_only_waits_beats_seldom_and_with_its_first_turn() {
-        let mut pace = Pace::new(INTERVAL);
-        assert_eq!(pass(&mut pace), INTERVAL);
-        assert_eq!(pass(&mut pace), CALM);
-        assert_eq!(pass(&mut pace), CALM);
-        assert!(pace.turned(), "the first turn after the pause");
-        assert!(!pace.turned());
-        assert_eq!(pass(&mut pace), INTERVAL, "it has turned");
-        assert_eq!(pass(&mut pace), CALM);
+        let mut schedule = Schedule::new(INTERVAL);
+        assert_eq!(pass(&mut schedule), INTERVAL);
+        assert_eq!(pass(&mut schedule), CALM);
+        assert_eq!(pass(&mut schedule), CALM);
+        assert!(schedule.turned(), "the first turn after the pause");
+        assert!(!schedule.turned());
+        assert_eq!(pass(&mut schedule), INTERVAL, "it has turned");
+        assert_eq!(pass(&mut schedule), CALM);
     }
 
     #[test]
     fn one_that_turns_beats_at_each_interval() {
-        let mut pace = Pace::new(INTERVAL);
+        let mut schedule = Schedule::new(INTERVAL);
         for _ in 0..3 {
-            assert_eq!(pass(&mut pace), INTERVAL);
-            assert!(!pace.turned() && !pace.turned());
+            assert_eq!(pass(&mut schedule), INTERVAL);
+            assert!(!schedule.turned() && !schedule.turned());
         }
     }
 
     #[test]
     fn a_short_interval_is_kept() {
-        let mut pace = Pace::new(INTERVAL / 2);
+        let mut schedule = Schedule::new(INTERVAL / 2);
         for _ in 0..3 {
-            assert_eq!(pass(&mut pace), INTERVAL / 2);
+            assert_eq!(pass(&mut schedule), INTERVAL / 2);
         }
     }
 }
