@@ -114,9 +114,9 @@ impl Supervisor {
         )));
     }
 
-    /// Counts a crash, unless a worker is ready or a spare crashed. Gives up after `give_up_after` of them; without
-    /// that option only on the first start, after as many as there are slots. What still serves
-    /// then drains, as in a shutdown.
+    /// Counts a crash, unless a worker is ready or a spare crashed. Gives up after `give_up_after` of
+    /// them; without that option only on the first start, after as many as there are slots. What
+    /// still serves then drains, as in a shutdown.
     fn count_crash(&mut self, is_spare: bool, reason: String, now: Millis) {
         if is_spare || !self.is_running() || self.ready_workers().next().is_some() {
             return;

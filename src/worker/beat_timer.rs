@@ -1,8 +1,9 @@
 //! When a worker beats: each `interval` while its event loop turns, and each [`CALM`] while it only
 //! waits.
 //!
-//! An event loop that waits is not stuck: it says on the scoreboard that it waits, and until when it
-//! may go without a beat (`AdmissionRow::last_turn`). To wake it for each beat was most of what an idle worker cost.
+//! An event loop that waits is not stuck: it says on the scoreboard that it waits, and until when
+//! it may go without a beat (`AdmissionRow::last_turn`). To wake it for each beat was most of what
+//! an idle worker cost.
 //!
 //! What always holds: the first turn after a pause beats, and from then on the next beat is at most
 //! `interval` away.

@@ -7,8 +7,8 @@ use crate::protocol::status::WorkerStatus;
 /// The worker of each slot that has one.
 pub(super) type Holders<'a> = BTreeMap<u32, &'a WorkerStatus>;
 
-/// Returns the worker that holds each slot: the newest that is ready, a spare or stuck, else the newest that
-/// starts, else the newest that leaves.
+/// Returns the worker that holds each slot: the newest that is ready, a spare or stuck, else the
+/// newest that starts, else the newest that leaves.
 pub(super) fn holders(workers: &[WorkerStatus]) -> Holders<'_> {
     let rank = |worker: &WorkerStatus| match worker.state {
         "ready" | "spare" | "stuck" => (2, worker.generation),
