@@ -112,6 +112,8 @@ describe('reload() under load', () => {
     );
     change(script, held('third'));
     await Promise.all([callInMaster(script, 'reload'), callInMaster(script, 'reload')]);
+    // The worker answers once it has sent the call, which the master may not have read yet.
+    await script.until('the master has both', () => script.emitted('message').length === 2);
     const { reload } = (await script.status()).master;
     assert.deepStrictEqual([reload?.again, reload?.total], [true, 2]);
     fs.writeFileSync(path.join(script.cwd, 'go'), '');
