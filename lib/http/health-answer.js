@@ -2,7 +2,13 @@
 
 // Writes what the addon answers to a request of the health check.
 
-const { endInOneWrite, keepsAlive } = require('../node-internals');
+const {
+  endInOneWrite,
+  headOf,
+  isPlain,
+  keepsAlive,
+  repeatHead,
+} = require('../node-internals');
 
 /**
  * An answer of the addon, ready to be written.
@@ -16,19 +22,28 @@ function toAnswer({ status, reason, headers, body }) {
   const chunk = `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
   // Of plain ASCII, Node need not find out how long it is as UTF-8.
   const encoding = size === body.length ? 'latin1' : 'utf8';
-  return { status, reason, headers, closing, body, chunk, encoding };
+  return { status, reason, headers, closing, body, chunk, encoding, head: undefined };
 }
 
 /**
  * Answers an HTTP/1 request. Node reads the rest of the request after that, and adds nothing but
  * the header that the manual shows too: `Transfer-Encoding: chunked`.
  */
-function write(request, response, { status, reason, headers, closing, body, chunk, encoding }) {
+function write(request, response, answer) {
   if (response.destroyed) return;
   response.sendDate = false;
+  writeHead(request, response, answer);
+  endInOneWrite(response, answer.body, answer.chunk, answer.encoding);
+}
+
+// The head of most answers is the one that Node made for the answer before.
+function writeHead(request, response, answer) {
+  const { status, reason, headers, closing } = answer;
   const isKept = keepsAlive(response) && request.httpVersion !== '1.0';
+  const isUsual = isKept && request.method === 'GET' && isPlain(response);
+  if (isUsual && answer.head) return repeatHead(response, answer);
   response.writeHead(status, reason, isKept ? headers : closing);
-  endInOneWrite(response, body, chunk, encoding);
+  if (isUsual && keepsAlive(response)) answer.head = headOf(response);
 }
 
 /** Answers an HTTP/2 request. */
