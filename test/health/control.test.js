@@ -95,6 +95,7 @@ describe('switching the health check', () => {
       204,
     );
     assert.strictEqual(await check(script.port), 400);
+    await script.until('it is reported', () => script.emitted('warning').length > 0);
     const warnings = script.emitted('warning').map(([{ message }]) => message);
     assert.ok(
       warnings.length >= 1 && warnings.length <= 2,

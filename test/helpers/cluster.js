@@ -92,8 +92,9 @@ class Script {
       detached,
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
-    this.#child.stdout.on('data', (text) => (this.output += text));
-    this.#child.stderr.on('data', (text) => (this.errors += text));
+    // Decoded as a stream: a character may come in two parts.
+    this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.output += text));
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.errors += text));
     this.#ended = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => resolve({ code, signal }));
     });
@@ -125,7 +126,9 @@ class Script {
    * processes.
    */
   events({ allProcesses = false } = {}) {
-    const lines = this.output.split('\n').filter((line) => line.startsWith('event '));
+    // The last line may not be there as a whole yet.
+    const whole = this.output.split('\n').slice(0, -1);
+    const lines = whole.filter((line) => line.startsWith('event '));
     const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
     const master = this.#container ? 1 : this.pid;
     return all.filter(({ from }) => allProcesses || from === master).map(({ event }) => event);
