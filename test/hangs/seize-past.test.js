@@ -35,6 +35,9 @@ describe('a connection that is taken from a stuck worker', () => {
     const reload = new Cluster({ pids: script.pids }).reload();
     assert.ok((await answers).answers.length > 0);
     await reload;
+    // The last one is told to leave a moment after that.
+    await script.until('the old workers are gone', () =>
+      !script.workers().some((pid) => old.includes(pid)));
     const left = await Promise.all(connections.map((connection) => ask(connection)));
     assert.deepStrictEqual(left.filter(({ pid }) => old.includes(pid)), []);
     assert.deepStrictEqual(connections.filter(({ closed, error }) => closed || error), []);

@@ -9,10 +9,16 @@ const { Connection } = require('../helpers/client');
 const {
   GET, N, ask, assertKept, assertServed, clients, closeAll, during, start,
 } = require('../helpers/stuck');
-const { elapse, until } = require('../helpers/wait');
+const { until } = require('../helpers/wait');
 
 /** What nobody may wait behind a block of 1.5 s, milliseconds. */
 const LIMIT = 750;
+
+/** How many connections all workers have. */
+async function active(script) {
+  const { workers } = await script.status();
+  return workers.reduce((sum, { connections }) => sum + connections.active, 0);
+}
 
 describe('idle connections of a worker that is stuck', () => {
   const ways = {
@@ -40,7 +46,7 @@ describe('idle connections of a worker that is stuck', () => {
     const used = await clients(script);
     const unused = Array.from({ length: N }, () => new Connection(script.port));
     await Promise.all(unused.map(({ socket }) => new Promise((r) => socket.once('connect', r))));
-    await elapse(100, 'they are accepted');
+    await until('they are accepted', async () => (await active(script)) === 2 * N);
     const halves = { first: GET.slice(0, 9), rest: GET.slice(9) };
     const result = await during([...used, ...unused], halves);
     assertServed(result);
@@ -85,10 +91,7 @@ describe('idle connections of a worker that is stuck', () => {
     assert.ok(slow.length <= 1, `${slow.length} waited`);
     assert.ok(!fs.existsSync(BLOCK), 'one was blocked');
     // The blocked worker learns after its answer which ones it has no more.
-    await until('all are open once', async () => {
-      const { workers } = await script.status();
-      return workers.reduce((sum, { connections: { active } }) => sum + active, 0) === N;
-    });
+    await until('all are open once', async () => (await active(script)) === N);
     closeAll(all);
   });
 });

@@ -10,7 +10,7 @@ const Cluster = require('../..');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
-const { elapse } = require('../helpers/wait');
+const { elapse, until } = require('../helpers/wait');
 
 async function start(options = {}, settings = {}) {
   const script = new Script('checked-work.js', { port: await freePort(), options, ...settings });
@@ -47,7 +47,11 @@ describe('to show what a worker executes', () => {
   it('wakes no idle worker', async () => {
     const { script } = await start();
     const [pid] = script.workers();
-    await elapse(500, 'the start is over');
+    await until('the start is over', async () => {
+      const { main } = wakes(pid);
+      await elapse(500, 'a worker that starts would be woken');
+      return wakes(pid).main - main <= 1;
+    });
     const before = wakes(pid);
     await elapse(3000, 'three beats');
     const after = wakes(pid);
@@ -79,6 +83,7 @@ describe('to show what a worker executes', () => {
       }
     };
     await askUntil(ends(), cluster, script);
+    await script.until('all ends are reported', () => script.emitted('died').length >= 6);
     const died = script.emitted('died').map(([, { code, signal }]) => code ?? signal);
     assert.deepStrictEqual(died, Array(6).fill(7));
   });
