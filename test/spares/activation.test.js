@@ -39,9 +39,10 @@ describe('a spare', () => {
     const slotOf = (pid) => workers.find((worker) => worker.pid === pid).slot;
     assert.deepStrictEqual([slotOf(spare), slotOf(now.spares[0]), slots.length], [2, 0, 3]);
     assert.deepStrictEqual([master.target, master.spares], [2, 1]);
-    const told = script.events({ allProcesses: true });
-    const inWorker = told.filter(([name, pid]) => name === 'activated' && pid === spare);
-    assert.strictEqual(inWorker.length, 2, 'the worker hears it too');
+    const told = () => script.events({ allProcesses: true });
+    const inWorker = () => told().filter(([name, pid]) => name === 'activated' && pid === spare);
+    await script.until('the worker hears it too', () => inWorker().length >= 2);
+    assert.strictEqual(inWorker().length, 2);
   });
 
   it('that ends is no crash of the service, and is replaced', async () => {

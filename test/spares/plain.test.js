@@ -15,7 +15,8 @@ const start = (settings) =>
 
 /** What that worker has told, by name. */
 const toldBy = (script, pid) => {
-  const lines = script.output.split('\n').filter((line) => line.startsWith('event '));
+  const whole = script.output.split('\n').slice(0, -1);
+  const lines = whole.filter((line) => line.startsWith('event '));
   const all = lines.map((line) => JSON.parse(line.slice('event '.length)));
   return Object.fromEntries(
     all.filter(({ from }) => from === pid).map(({ event: [name, told] }) => [name, told]),
@@ -27,6 +28,7 @@ describe('a plain script in a spare', () => {
     const script = await start();
     const { ready, spares: [spare] } = await settled(script);
     const { port } = script;
+    await script.until('it has told all', () => Object.keys(toldBy(script, spare)).length >= 4);
     const told = toldBy(script, spare);
     assert.deepStrictEqual(told, {
       called: { spare: '1', port, slot: '2', listening: true },
@@ -36,6 +38,8 @@ describe('a plain script in a spare', () => {
     });
     process.kill(ready[0], 'SIGKILL');
     await serves(script, spare);
+    await script.until('it has told the rest', () =>
+      Object.keys(toldBy(script, spare)).length >= 7);
     const { random } = toldBy(script, ready[1]);
     assert.deepStrictEqual(toldBy(script, spare), {
       ...told,

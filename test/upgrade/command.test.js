@@ -7,11 +7,12 @@ const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { promisify } = require('node:util');
-const { request } = require('../helpers/client');
+const { Connection } = require('../helpers/client');
 const { CLI, canContain } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { change, startServer } = require('../helpers/hammered');
 const { endAll, masterOf, told } = require('../helpers/upgrades');
+const { until } = require('../helpers/wait');
 
 const run = promisify(execFile);
 
@@ -38,11 +39,18 @@ describe('cluster2 upgrade', function () {
 
   it('shows the workers that are left, while they drain', async () => {
     const script = await startServer();
-    const slow = request(script.port, '/late/a/1500');
-    const { code, stderr } = await command(script);
-    assert.strictEqual(code, 0);
-    assert.match(stderr, new RegExp(`master ${masterOf(script)} took over; 1 worker of the old`));
-    assert.strictEqual((await slow).status, 200);
+    const slow = new Connection(script.port);
+    slow.socket.write('POST /now/a/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234');
+    await until('it is asked', async () =>
+      (await script.status()).workers.some(({ requests }) => requests.active > 0));
+    const asked = run(CLI, ['upgrade'], { cwd: script.cwd });
+    let said = '';
+    asked.child.stderr.on('data', (text) => (said += text));
+    await until('it is shown', () =>
+      new RegExp(`master ${masterOf(script)} took over; 1 worker of the old`).test(said));
+    await slow.say('56789', 'a 10 ');
+    await asked;
+    slow.socket.destroy();
     await endAll(script);
   });
 
@@ -59,6 +67,7 @@ describe('cluster2 upgrade', function () {
     assert.strictEqual(code, 0, 'it is done all the same');
     const warning = /until the old workers have drained, .* take \d+ MB, and 20 MB are available/;
     assert.match(stderr, warning);
+    await until('it is an event too', () => told(script, 'warning').length > 0);
     assert.match(told(script, 'warning')[0][0].message, warning);
     await endAll(script);
     removeFolders();

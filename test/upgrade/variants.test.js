@@ -64,11 +64,17 @@ describe('an upgrade to something else', function () {
     const cluster = new Cluster({ pids: script.pids });
     const upgraded = cluster.upgrade({ env: withOptions({ port: [first, second] }) });
     await until('the third master takes over', () => told(script, 'takeover').length === 3);
-    await leaving.say('GET /now/b/0 HTTP/1.1\r\nHost: x\r\n\r\n', 'Connection: close');
+    // Its worker is told a moment later.
+    await until('an answer asks to leave', async () => {
+      leaving.received = '';
+      await leaving.say('GET /now/b/0 HTTP/1.1\r\nHost: x\r\n\r\n', '\r\n\r\nb ');
+      return leaving.received.includes('Connection: close');
+    });
     const { closed } = await upgraded;
     assert.deepStrictEqual(closed.map((place) => Number(place.split(':').at(-1))), [third]);
     const warning = `no worker of the new master serves ${closed}, which closes`;
-    assert.ok(told(script, 'warning').some(([{ message }]) => message === warning));
+    await until('it is reported', () =>
+      told(script, 'warning').some(([{ message }]) => message === warning));
     await assert.rejects(request(third, '/now/a/0'), { code: 'ECONNREFUSED' });
     await endAll(script);
   });
