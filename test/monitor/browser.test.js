@@ -177,9 +177,11 @@ describe('the monitor in a browser', function () {
   it('shows the same numbers without JavaScript', async () => {
     const { monPort, address, browser } = await begin();
     const page = await open(browser, address, { javaScriptEnabled: false });
-    const { workers } = await status(monPort);
-    const expected = workers.map(({ pid, crashes, state, connections, restarts }) =>
-      [pid, crashes, state, connections.total, restarts].map(String));
+    const expected = async () => {
+      const { workers } = await status(monPort);
+      return workers.map(({ pid, crashes, state, connections, restarts }) =>
+        [pid, crashes, state, connections.total, restarts].map(String));
+    };
     // The page shows samples, one every 2 s.
     await until('the snapshot says the same', async () => {
       await page.reload();
@@ -190,7 +192,8 @@ describe('the monitor in a browser', function () {
         row.Accepted,
         row.Restarts,
       ]);
-      return (await requests(page)) === 5 && JSON.stringify(shown) === JSON.stringify(expected);
+      const isSame = JSON.stringify(shown) === JSON.stringify(await expected());
+      return (await requests(page)) === 5 && isSame;
     });
     assert.strictEqual(await page.locator('#sign').innerText(), 'Snapshot');
     assert.strictEqual(await page.locator('#pause').isVisible(), false);

@@ -1,3 +1,4 @@
+/* global document, getComputedStyle */
 'use strict';
 
 // What the monitor's page looks like when something is wrong, in a real browser.
@@ -6,9 +7,33 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { closeAll, open } = require('../helpers/browser');
-const { begin, rows } = require('../helpers/monitor-page');
+const { begin } = require('../helpers/monitor-page');
 const { need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
+
+/**
+ * Returns what the page shows of a cluster of one worker, all at one moment: each update puts in
+ * other elements. It runs in the page.
+ */
+function look() {
+  const find = (selector) => document.querySelector(selector);
+  const color = (selector) => getComputedStyle(find(selector)).color;
+  const cells = [...document.querySelectorAll('.workers tbody tr td')];
+  return {
+    isBad: find('.verdict.bad') !== null,
+    verdict: find('.verdict').innerText,
+    notes: find('.notes')?.innerText,
+    lastLines: find('.notes pre')?.innerText,
+    cells: Object.fromEntries(
+      cells.map((cell) => [cell.dataset.name ?? 'State', cell.innerText.trim()]),
+    ),
+    colors: {
+      verdict: color('.verdict'),
+      Crashes: color('[data-name=Crashes]'),
+      Restarts: color('[data-name=Restarts]'),
+    },
+  };
+}
 
 describe('the monitor in a browser, when something is wrong', function () {
   this.timeout(60_000);
@@ -27,19 +52,19 @@ describe('the monitor in a browser, when something is wrong', function () {
     await until('it is ready', async () => (await verdict()) === 'Its worker is ready');
     fs.writeFileSync(path.join(script.cwd, 'fails'), '');
     process.kill(script.workers()[0], 'SIGKILL');
-    await until(
-      'it is said', async () => (await page.locator('.verdict.bad').count()) > 0, 20_000,
+    const shown = await until(
+      'it is said that it waits', async () => {
+        const seen = await page.evaluate(look);
+        return seen.isBad && /^waiting/.test(seen.cells.State) && seen;
+      }, 20_000,
     );
-    assert.strictEqual(await verdict(), 'No worker is ready');
-    assert.match(await page.locator('.notes').innerText(), /^Slot 0 waits: its next worker starts (now|in \d+s)\. \d+ crash/);
-    assert.match(await page.locator('.notes pre').innerText(), /no licence/);
-    const [row] = await rows(page);
-    assert.match(row.State, /^waiting \d+s$/);
-    assert.strictEqual(row.Pid, '–');
-    const color = (selector) =>
-      page.evaluate(`getComputedStyle(document.querySelector("${selector}")).color`);
-    assert.strictEqual(await color('[data-name=Crashes]'), await color('.verdict'));
-    assert.notStrictEqual(await color('[data-name=Restarts]'), await color('.verdict'));
+    assert.strictEqual(shown.verdict, 'No worker is ready');
+    assert.match(shown.notes, /^Slot 0 waits: its next worker starts (now|in \d+s)\. \d+ crash/);
+    assert.match(shown.lastLines, /no licence/);
+    assert.match(shown.cells.State, /^waiting \d+s$/);
+    assert.strictEqual(shown.cells.Pid, '–');
+    assert.strictEqual(shown.colors.Crashes, shown.colors.verdict);
+    assert.notStrictEqual(shown.colors.Restarts, shown.colors.verdict);
     const events = await page.locator('.events li').allInnerTexts();
     assert.ok(events.some((text) => /exit\s.*\sworker \d+ is gone \(crash,/s.test(text)), events[0]);
     assert.deepStrictEqual(page.troubles, []);
@@ -51,8 +76,11 @@ describe('the monitor in a browser, when something is wrong', function () {
     for (const name of ['Handed', 'Moved', 'Reclaimed']) {
       const term = page.locator('dt', { hasText: name }).first();
       assert.strictEqual(await term.locator('[role=tooltip]').isVisible(), false);
-      await term.focus();
-      assert.strictEqual(await term.locator('[role=tooltip]').isVisible(), true, name);
+      // An update may come between the two, and puts in another element.
+      await until(`the focus shows what ${name} is`, async () => {
+        await term.focus();
+        return term.locator('[role=tooltip]').isVisible();
+      });
     }
     await page.locator('dt', { hasText: 'Handed' }).first().hover();
     assert.match(await page.locator('[role=tooltip]').first().innerText(), /^Connections that/);
@@ -73,7 +101,7 @@ describe('the monitor in a browser, when something is wrong', function () {
       return Number(text.match(/^Disconnected for (\d+) s$/)?.[1]);
     };
     const first = await until('it is said', async () => (await seconds()) + 1);
-    assert.ok((await opacity()) < 1);
+    await until('it is dim', async () => (await opacity()) < 1);
     await until('they are counted', async () => (await seconds()) > first, 10_000);
   });
 
@@ -87,12 +115,14 @@ describe('the monitor in a browser, when something is wrong', function () {
     await until('it is there', async () => (await text()) === 'one\ntwo\n');
     fs.appendFileSync(file, '<b>three</b>\n');
     await until('it is followed', async () => (await text()).endsWith('<b>three</b>\n'));
-    assert.strictEqual(await page.locator('#sign').innerText(), 'Following');
+    const says = (word) =>
+      until(`it says ${word}`, async () => (await page.locator('#sign').innerText()) === word);
+    await says('Following');
     assert.strictEqual(await page.locator('nav a').count(), 5);
     await page.locator('#pause').click();
-    assert.strictEqual(await page.locator('#sign').innerText(), 'Paused');
+    await says('Paused');
     await page.locator('#pause').click();
-    await until('it goes on', async () => (await page.locator('#sign').innerText()) === 'Following');
+    await says('Following');
     assert.deepStrictEqual(page.troubles, []);
   });
 });
