@@ -57,7 +57,7 @@ describe('a master that is process 1 of a container', () => {
     await held.say('GET /slow/held/60000 HTTP/1.1\r\nHost: test\r\n\r\n', 'held');
     script.kill();
     await held.isClosed();
-    await assertCleanEnd(script, 3000);
+    await assertCleanEnd(script);
     assert.match(
       script
         .emitted('warning')

@@ -48,6 +48,7 @@ async function killUnder(load, script) {
   const victim = await someWorker(script.port);
   const held = killHolding(victim);
   await script.until('another one is there', () => script.emitted('listening').length === 3);
+  await script.until('the death is reported', () => script.emitted('died').length > 0);
   await load.answered(200);
   return { victim, held, report: await load.stop() };
 }
@@ -73,6 +74,7 @@ describe('a worker that dies', () => {
       );
     }
     const report = await load.stop();
+    await script.until('all deaths are reported', () => deadOf(script).length >= 10);
     assert.strictEqual(deadOf(script).length, 10);
     assertOnlyTakenFailed(report, log, deadOf(script));
     assert.ok(report.ok > 1000);
@@ -140,6 +142,7 @@ describe('a worker that dies', () => {
     await script.until('another one is there', () => script.emitted('listening').length === 3);
     await load.answered(100);
     const report = await load.stop();
+    await script.until('the death is reported', () => script.emitted('died').length > 0);
     const [[pid, death]] = script.emitted('died');
     assert.ok(before.has(pid));
     assert.deepStrictEqual(death, { code: 3, signal: null, reason: 'crash' });

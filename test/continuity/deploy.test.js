@@ -11,7 +11,9 @@ const { ask } = require('../helpers/ask');
 const { cluster2, startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { CLI, Script } = require('../helpers/cluster');
-const { answerOf, callInMaster, change, startServer, versionOf } = require('../helpers/hammered');
+const {
+  answerOf, callInMaster, change, newVersionOf, startServer,
+} = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
 
 const FAILED = 'CLUSTER2_ERR_RELOAD_FAILED';
@@ -97,7 +99,7 @@ describe('a reload to code that listens on other addresses', () => {
     assert.strictEqual(await answers(extra), true);
     await callInMaster(script, 'reload', { addresses: 'may change' });
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 2 } });
-    assert.strictEqual(await versionOf(script.port), 'third');
+    assert.strictEqual(await newVersionOf(script), 'third');
     assert.deepStrictEqual((await script.status()).master.listening, both.slice(0, 1));
   });
 

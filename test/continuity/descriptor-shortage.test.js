@@ -79,7 +79,8 @@ describe('a master without a free descriptor', () => {
     clients.forEach((connection, index) => ask(connection, `again${index}`));
     const again = () =>
       clients.every(({ received }, index) => received.includes(`again${index} `));
-    await script.until('all are answered while it is', again, 3000);
+    await script.until('all are answered', again);
+    assert.strictEqual(block.received, '', 'all that while it was blocked');
     clients.forEach(({ socket }) => socket.destroy());
     limit(script.pid, 1024);
     block.socket.destroy();

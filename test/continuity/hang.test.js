@@ -6,9 +6,12 @@
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
 const { Connection, request } = require('../helpers/client');
-const { isAlive } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
-const { Log, assertCleanEnd, change, startServer } = require('../helpers/hammered');
+const {
+  Log, assertCleanEnd, change, startServer, stopClock,
+} = require('../helpers/hammered');
+const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 
 /**
@@ -169,11 +172,18 @@ describe('SIGSTOP for a while', () => {
   });
 
   it('to the master, over startTimeout: a replacement ready in time takes over', async () => {
-    const script = await start({ noWorkers: 1, startTimeout: 1500 });
-    change(script, 'exports.begin = (go) => setTimeout(go, 500);');
+    const options = { noWorkers: 1, startTimeout: 1500 };
+    const script = new Script('hammered.js', { port: await freePort(), options });
+    const say = 'if (require("cluster").isWorker) console.log("begins");';
+    change(script, `exports.begin = (go) => { ${say} go(); };`);
+    const begins = () => script.output.match(/^begins$/gm)?.length;
+    await stopClock(script, 1, 'the first worker begins', () => begins() === 1);
+    await script.ready(1);
     const reloaded = ask(script.cwd, 'reload');
-    await script.until('the replacement starts', () => script.emitted('forked').length === 2);
-    await stopFor(2000, script.pid);
+    await stopClock(script, 2, 'the replacement has begun, and the time is over', async () => {
+      await elapse(2000, 'more than startTimeout');
+      return begins() === 2;
+    });
     assert.deepStrictEqual((await reloaded).ok, { replaced: 1 });
     assert.deepStrictEqual(script.emitted('warning'), []);
   });

@@ -25,16 +25,19 @@ async function start({ moveIdle, cli }) {
 }
 
 /**
- * Returns the responses to the first request of a connection, and to one after `leave(script)` told
- * all workers to leave.
+ * Returns the answer to the request of a connection that shows that `leave(script)` told its worker
+ * to leave: the worker learns that a moment after the caller, and answers as before until then.
  */
-async function over(script, leave) {
+async function over(script, leave, isOther) {
   const connection = new Connection(script.port);
   const [old] = script.workers();
   await connection.say(get('/first'), ' at ');
-  connection.received = '';
   await leave(script);
-  await connection.say(get('/second'), ' at ');
+  await script.until('an answer is another one', async () => {
+    connection.received = '';
+    await connection.say(get('/second'), ' at ');
+    return isOther(connection.received, old);
+  });
   return { connection, old, answer: connection.received };
 }
 
@@ -51,7 +54,8 @@ describe('with moveIdle: false', () => {
     for (const [what, leave] of Object.entries({ reload, 'SIGTERM to its worker': terminate })) {
       it(`a ${what} lets ${cli ? 'a plain script' : 'an app'} answer once more`, async () => {
         const script = await start({ moveIdle: false, cli });
-        const { connection, old, answer } = await over(script, leave);
+        const asksToLeave = (text) => /Connection: close/.test(text);
+        const { connection, old, answer } = await over(script, leave, asksToLeave);
         assert.ok(answer.includes(`/first at ${old}`), answer);
         assert.match(answer, /Connection: close/);
         await connection.isClosed();
@@ -73,7 +77,8 @@ describe('with moveIdle: false', () => {
 describe('with moveIdle: true', () => {
   it('a reload moves an idle connection, without the state of its socket', async () => {
     const script = await start({ moveIdle: true });
-    const { old, answer } = await over(script, reload);
+    const isMoved = (text, old) => !text.includes(String(old));
+    const { old, answer } = await over(script, reload, isMoved);
     assert.ok(answer.includes('/second at ') && !answer.includes(String(old)), answer);
     assert.doesNotMatch(answer, /Connection: close/);
   });

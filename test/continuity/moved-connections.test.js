@@ -18,8 +18,8 @@ const { elapse, until } = require('../helpers/wait');
 const WAIT = 1200;
 /** The tolerance for the times of the ends, in milliseconds. */
 const ALIKE = 600;
-/** Longer than it takes to move the connections, in milliseconds. */
-const LONG = 4000;
+/** Longer than it takes to move the connections on a busy machine, in milliseconds. */
+const LONG = 5500;
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const get = (path) => GET.replace('/ ', `${path} `);
 
@@ -43,7 +43,8 @@ const outwaits = (connect) => connect().isClosed();
 
 /** A scenario: the connection outlasts the timeouts of a request, and is answered. */
 const mayWait = (set) => ({
-  set: { headersTimeout: 300, requestTimeout: 400, ...set },
+  // Shorter than the wait, and long enough for a request on a busy machine.
+  set: { headersTimeout: 900, requestTimeout: 1000, ...set },
   async run(connect, moves) {
     const connection = connect();
     await answered(connection);
@@ -135,7 +136,7 @@ const SCENARIOS = {
       const connection = connect();
       await answered(connection);
       await moves();
-      await answered(connection, get('/slow?5000'), 'slow');
+      await answered(connection, get('/slow?6500'), 'slow');
       return text(connection);
     },
   },
@@ -150,7 +151,7 @@ const SCENARIOS = {
         GET.replace('Host', 'Upgrade: echo\r\nConnection: Upgrade\r\nHost'),
         '101',
       );
-      await answered(other, get('/slow?5000'), 'slow');
+      await answered(other, get('/slow?6500'), 'slow');
       await answered(connection, 'still here', 'still here');
       return text(connection);
     },

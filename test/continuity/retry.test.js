@@ -64,6 +64,7 @@ describe('with retry: true', () => {
         others.every((other) => other.closed || isAnswered(other)));
       assert.strictEqual(others.filter(isAnswered).length, 50);
       assert.deepStrictEqual([begun(script, how).length, new Set(begun(script, how)).size], [2, 2]);
+      await script.until('both ends are reported', () => script.emitted('died').length >= 2);
       assert.strictEqual(script.emitted('died').length, 2);
       for (const { received } of others)
         assert.strictEqual(received.match(/HTTP\/1\.1 200 /g).length, 1);
@@ -87,10 +88,8 @@ describe('with retry: true', () => {
     const url = '/changed?a=%20b&c';
     const lines = 'Cookie: a=1\r\nX-Name: caf\xe9\r\nCookie: b=2\r\nContent-Length: 0\r\n';
     for (const method of ['GET', 'HEAD', 'OPTIONS']) {
-      const connection = new Connection(script.port);
       const text = `${method} ${url} HTTP/1.1\r\nHost: a\r\n${lines}\r\n`;
-      connection.socket.write(text, 'latin1');
-      await hasBegun(script, '/changed');
+      const connection = await send(script, Buffer.from(text, 'latin1'), '/changed');
       const pid = await endWorker(script);
       await connection.hears(method === 'HEAD' ? '\r\n\r\n' : ' end');
       const [first, second] = begun(script, '/changed').slice(-2);
@@ -206,7 +205,8 @@ describe('with retry: true', () => {
     await send(script, get(`/throw?pid=${pid}`), '/throw');
     connection.socket.destroy();
     await script.until('a worker notices', () => script.output.match(/^aborted \d+ \/never$/m));
-    assert.strictEqual((await script.status()).workers[0].requests.active, 0);
+    await script.until('it is not active any more', async () =>
+      (await script.status()).workers[0].requests.active === 0);
   });
 
   it('counts and tells them, without queries', async () => {

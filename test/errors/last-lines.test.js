@@ -10,7 +10,7 @@ const { ask } = require('../helpers/ask');
 const { cluster2 } = require('../helpers/cli');
 const { Script } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
-const { change, startServer } = require('../helpers/hammered');
+const { change, startServer, stopClock } = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
@@ -39,29 +39,18 @@ async function reloadWith(code, running) {
   return { reason: error.message.slice(0, -LEFT.length), script };
 }
 
-/**
- * Stops the master, and with it the clock of its deadlines, from the fork of the `nth` worker until
- * the workers have written `text`. On a busy machine Node takes longer to start than a short
- * `startTimeout` allows.
- */
-async function stopClock(script, nth, text) {
-  await script.until('it is forked', () => script.emitted('forked').length >= nth);
-  script.kill('SIGSTOP');
-  try {
-    await script.until('it has written', () => script.errors.includes(text));
-  } finally {
-    script.kill('SIGCONT');
-  }
-}
+/** Stops the clock of the master from the fork of the `nth` worker until workers wrote `text`. */
+const stopUntil = (script, nth, text) =>
+  stopClock(script, nth, 'it has written', () => script.errors.includes(text));
 
 /** Returns the reason of a reload whose first worker writes `text`, and is not ready in time. */
 async function lateReloadWith(code, text) {
   const settings = { port: await freePort(), options: { startTimeout: 1500 } };
   const script = new Script('hammered.js', settings);
   change(script, 'console.error("starting");');
-  await stopClock(script, 2, 'starting\nstarting\n');
+  await stopUntil(script, 2, 'starting\nstarting\n');
   await script.ready(2);
-  const [{ reason }] = await Promise.all([reloadWith(code, script), stopClock(script, 3, text)]);
+  const [{ reason }] = await Promise.all([reloadWith(code, script), stopUntil(script, 3, text)]);
   return reason;
 }
 
@@ -78,6 +67,8 @@ describe('the reason of a failed reload', () => {
       'the lines are where they belong',
       () => script.errors === 'connecting to db:5432\nno answer\n',
     );
+    await script.until('its end is reported', () =>
+      script.emitted('died').length > 0 && script.emitted('warning').length > 0);
     const [, death] = script.emitted('died')[0];
     assert.deepStrictEqual(death, { code: 3, signal: null, reason: 'crash' });
     assert.strictEqual(script.emitted('warning').at(-1)[0].message, reason + LEFT);

@@ -13,14 +13,14 @@ const NOTHING = '0 da39a3ee5e6b4b0d3255bfef95601890afd80709';
 /**
  * Loads a server with one kind of client until `count` requests ended. Returns the problems found.
  */
-async function hit(server, kind, enough) {
+async function hit(server, kind, enough, deadline) {
   const sockets = new Set();
   server.on('connection', (socket) => sockets.add(socket.on('error', () => {})));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const load = hammer.start(server.address().port, {
     clients: { [kind]: 1 },
     think: 1,
-    deadline: 300,
+    deadline,
   });
   while (Object.values(load.counts).reduce((sum, count) => sum + count) < enough)
     await new Promise(setImmediate);
@@ -57,6 +57,7 @@ describe('the hammer', () => {
           raw(() => {}),
           'keepAlive',
           1,
+          300,
         )
       ).timeout >= 1,
     );
@@ -91,7 +92,8 @@ describe('the hammer', () => {
       good(request, response);
     });
     const found = await hit(impolite, 'keepAlive', 20);
-    assert.ok(found.dropped + (found.empty ?? 0) + (found.reset ?? 0) > 0, JSON.stringify(found));
+    const { dropped = 0, empty = 0, reset = 0 } = found;
+    assert.ok(dropped + empty + reset > 0, JSON.stringify(found));
   });
 
   it('sees reconnects and losses with Node’s agent, which does not retry', async () => {

@@ -43,6 +43,15 @@ async function versionOf(port) {
   return (await request(port, '/now/version/0')).body.split(' ').at(-2);
 }
 
+/**
+ * Returns the version that answers after a reload, once the old workers are gone: they are told to
+ * leave a moment after its end.
+ */
+async function newVersionOf(script) {
+  await script.until('the old workers are gone', () => script.workers().length === 2);
+  return versionOf(script.port);
+}
+
 /** Returns the pid of a worker that answers. */
 async function someWorker(port) {
   return Number((await request(port, '/now/who/0')).body.split(' ').at(-1));
@@ -84,6 +93,21 @@ async function assertCleanEnd(script, deadline) {
   assert.strictEqual(script.errors, '');
 }
 
+/**
+ * Stops the master, and with it the clock of its deadlines, from the fork of the `nth` worker until
+ * `isDone()`. On a busy machine Node takes longer to start than a short `startTimeout` allows.
+ * @param {string} what the condition, for the error message
+ */
+async function stopClock(script, nth, what, isDone) {
+  await script.until('it is forked', () => script.emitted('forked').length >= nth);
+  script.kill('SIGSTOP');
+  try {
+    await script.until(what, isDone);
+  } finally {
+    script.kill('SIGCONT');
+  }
+}
+
 /** Returns the processor time of a process, in milliseconds. */
 function cpuOf(pid) {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').pop().split(' ');
@@ -97,7 +121,9 @@ module.exports = {
   callInMaster,
   change,
   cpuOf,
+  newVersionOf,
   someWorker,
   startServer,
+  stopClock,
   versionOf,
 };
