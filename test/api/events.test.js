@@ -22,8 +22,10 @@ const start = async (options, file = 'commands.js') =>
  */
 async function provoke(script, command) {
   const before = script.emitted('listening').length;
+  const died = script.emitted('died').length;
   await attempt({ port: script.port, path: `/worker?${JSON.stringify(command)}` });
   await script.until('a replacement listens', () => script.emitted('listening').length > before);
+  await script.until('the death is reported', () => script.emitted('died').length > died);
 }
 
 const deaths = (script) => script.emitted('died').map(([, end]) => end);
@@ -43,6 +45,7 @@ describe('the events of a worker’s life', () => {
 
   it('include the callback of listen(), once, when the first worker listens', async () => {
     const script = await start();
+    await script.until('it was called', () => script.emitted('called back').length > 0);
     const names = script.events().map(([name]) => name);
     assert.strictEqual(names.filter((name) => name === 'called back').length, 1);
     assert.ok(names.indexOf('called back') > names.indexOf('listening'), String(names));

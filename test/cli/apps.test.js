@@ -60,7 +60,7 @@ describe('several apps in one file', () => {
     await until('all are ready', () => ready('api') === 2 && ready('jobs') === 1, 20_000);
   }
   const ended = () =>
-    within('the parent ends', parent.exitCode === null ? once(parent, 'exit') : [parent.exitCode, null]);
+    within('the parent ends', parent.exitCode === null ? once(parent, 'close') : [parent.exitCode, null]);
 
   it('run under one parent, each with its directory and its monitor, until it is told to end', async () => {
     await start();

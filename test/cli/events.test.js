@@ -12,7 +12,8 @@ const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { until, within } = require('../helpers/wait');
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-const jsonLines = (text) => text.trim().split('\n').map((line) => JSON.parse(line));
+/** The objects of the lines that are there as a whole. */
+const jsonLines = (text) => text.split('\n').slice(0, -1).map((line) => JSON.parse(line));
 
 describe('cluster2 events', () => {
   it('prints what happened, with time, type and slot, as `status()` has it', async () => {
@@ -20,8 +21,12 @@ describe('cluster2 events', () => {
     const [pid] = script.workers();
     process.kill(pid, 'SIGKILL');
     await script.ready(3);
-    for (const command of [['reload'], ['ecv', 'disable'], ['ecv', 'enable']])
+    for (const command of [['reload'], ['ecv', 'disable'], ['ecv', 'enable']]) {
       assert.strictEqual(cluster2(script.cwd, ...command).status, 0);
+      // Ends of old workers come at any time after a reload.
+      await script.until('all ends are reported', async () =>
+        (await script.status()).events.filter(({ type }) => type === 'exit').length === 3);
+    }
     const { events } = await script.status();
     const all = jsonLines(cluster2(script.cwd, 'events', '--json').stdout);
     assert.deepStrictEqual(all, events);

@@ -52,7 +52,10 @@ describe('a look inside a worker', () => {
     const script = await startPlain({ flags: ['--max-heartbeat-delay', '1s'] });
     const text = 'globalThis.kept = Array.from({ length: 700_000 }, (_, at) => ({ at }));';
     fs.writeFileSync(path.join(script.cwd, 'app.js'), text);
+    const old = script.workers();
     assert.strictEqual(cluster2(script.cwd, 'reload').status, 0);
+    const areGone = () => !script.workers().some((pid) => old.includes(pid));
+    await script.until('the old workers are gone', areGone);
     const [pid] = script.workers();
     const begun = performance.now();
     await ask(script, 'heap', String(pid), '--file', 'h');

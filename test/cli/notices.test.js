@@ -27,6 +27,6 @@ describe('cluster2 start prints a notice', () => {
     fs.writeFileSync(path.join(script.cwd, 'cluster2.json'), '{ "noWorkers": 3 }');
     cluster2(script.cwd, 'reload');
     await script.until('it is reported', () => noted() === 1);
-    assert.strictEqual(script.workers().length, 2);
+    await script.until('there are two workers', () => script.workers().length === 2);
   });
 });

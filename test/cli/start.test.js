@@ -12,7 +12,7 @@ const { cluster2, startPlain, statusOf } = require('../helpers/cli');
 const { answersOfAll, request } = require('../helpers/client');
 const { CLI, Script, canContain, childrenOf, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
-const { change, versionOf } = require('../helpers/hammered');
+const { change, newVersionOf } = require('../helpers/hammered');
 const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
 
@@ -58,7 +58,7 @@ describe('cluster2 start', () => {
       stderr,
       /^(cluster2: slot [01]: worker \d+ is ready in place of \d+ \([12] of 2\)\n){2}$/,
     );
-    assert.strictEqual(await versionOf(script.port), 'second');
+    assert.strictEqual(await newVersionOf(script), 'second');
     script.kill('SIGHUP');
     await script.until(
       'a second reload is complete',
@@ -66,6 +66,7 @@ describe('cluster2 start', () => {
     );
     await load.answered(100);
     hammer.assertClean(await load.stop());
+    await script.until('the old workers are gone', () => script.workers().length === 2);
     const generations = statusOf(script.cwd).workers.map(({ generation }) => generation);
     assert.deepStrictEqual(generations, [3, 3]);
   });

@@ -67,7 +67,7 @@ describe("output: 'prefix'", () => {
     const [pid] = script.workers();
     await script.until(
       'all is written',
-      () => script.errors.includes('called') && script.output.includes('no end\n'),
+      () => script.errors.includes('called\n') && script.output.includes('no end\n'),
     );
     const prefix = `[0 ${pid}] `;
     const lines = script.output.split('\n').filter((line) => !line.startsWith('event '));

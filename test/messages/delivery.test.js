@@ -68,9 +68,11 @@ describe('messages', () => {
       script.emitted('got').some(([message]) => message === 'last'),
     );
     assert.deepStrictEqual(script.emitted('got').flat(), [LIMIT, LIMIT, 'between', LIMIT, 'last']);
-    const warnings = script.emitted('warning').map(([{ message }]) => message);
     // Node wraps a message with a handle.
     const sizes = [`${LIMIT + 1}`, `${40 * 1024 * 1024}`, '\\d+'];
+    const areTold = () => script.emitted('warning').length >= sizes.length;
+    await script.until('the others are reported', areTold);
+    const warnings = script.emitted('warning').map(([{ message }]) => message);
     assert.strictEqual(warnings.length, sizes.length);
     for (const [index, size] of sizes.entries()) {
       assert.match(

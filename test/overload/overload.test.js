@@ -80,7 +80,7 @@ describe('with the option overload', () => {
   it('health checks are answered by the worker, and the youngest wait', async () => {
     const options = { ecv: { monitor: '/alive' } };
     const script = await serve({ waiting: 2 }, { options });
-    await block(script, 300);
+    await block(script, 1000);
     const checks = await ask(script.port, 2, CHECK);
     const probes = await ask(script.port, 2, GET.replace('/', '/alive'));
     const old = await ask(script.port, 3, GET);

@@ -71,11 +71,13 @@ describe('the event close in a plain script', () => {
     await load.stop();
     load.assertOnly('ok');
     await script.until('the old workers are gone', () => !old.some(isAlive));
-    for (const pid of old)
+    for (const pid of old) {
+      await untilSaid(script, pid, 'exit');
       assert.deepStrictEqual(
         wordsOf(script, pid).filter((word) => word !== 'got'),
         ['close', 'exit'],
       );
+    }
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
   });

@@ -59,7 +59,8 @@ describe('the idle time-out', () => {
     await silent.isClosed();
     assert.ok(silent.ended && spoke.ended, 'politely');
     await timedOut(2);
-    assert.strictEqual((await status()).workers[0].connections.active, 0);
+    await until('none is active', async () =>
+      (await status()).workers[0].connections.active === 0);
   });
 
   it('ends an idle HTTP connection before, between and within requests', async () => {
@@ -159,10 +160,12 @@ describe('the idle time-out', () => {
     const silent = connect('http');
     await until('it is there', async () => (await status()).workers[0].connections.active === 1);
     await until('half of its time is over', () => performance.now() - begun > limit / 2);
+    // If its time began again when it is moved, it would end after that.
+    const most = performance.now() - begun + limit;
     await new Cluster({ pids: script.pids }).reload();
     await silent.isClosed();
     const took = performance.now() - begun;
-    assert.ok(took > limit - 100 && took < limit * 1.3, `it was closed after ${took} ms`);
+    assert.ok(took > limit - 100 && took < most, `it was closed after ${took} of ${most} ms`);
   });
 
   it('does not end an upgraded connection, such as a WebSocket', async () => {
@@ -225,7 +228,7 @@ describe('a connection that the idle time-out looks at', () => {
     const [busy, silent] = [connect(), connect()];
     await until('both are there', () => sockets.length === 2);
     const before = sockets.map((socket) => Reflect.ownKeys(socket));
-    const idle = new IdleTimeout(traffic, counters, 100);
+    const idle = new IdleTimeout(traffic, counters, 400);
     const stop = every(10, () => busy.write('.'));
     await within('the end of the silent one', once(silent, 'close'));
     stop();

@@ -79,7 +79,7 @@ describe('shutdown() of a single process', () => {
     });
     await script.until('both listen', () => script.output === 'listens\nlistens\n');
     script.kill();
-    assert.deepStrictEqual(await script.ended(5000), { code: 0, signal: null });
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
   it('before the app listens keeps it from listening, whatever it waits for', async () => {

@@ -17,7 +17,8 @@ const start = async (settings) =>
  * }`.
  */
 const debuggers = (script) => {
-  const lines = script.output.split('\n').filter((line) => line.startsWith('event '));
+  const whole = script.output.split('\n').slice(0, -1);
+  const lines = whole.filter((line) => line.startsWith('event '));
   const told = lines
     .map((line) => JSON.parse(line.slice('event '.length)))
     .filter(({ event }) => event[0] === 'debugger');

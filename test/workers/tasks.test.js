@@ -71,6 +71,7 @@ describe('a worker that does not listen', () => {
     const workers = script.workers();
     script.kill('SIGKILL');
     await until('the orphans are gone', () => !workers.some(isAlive));
+    await script.until('both have finished', () => said(script, 'done').length >= 2);
     assert.deepStrictEqual(said(script, 'done').length, 2);
   });
 
@@ -83,6 +84,7 @@ describe('a worker that does not listen', () => {
     await script.ready(5);
     assert.match(cluster2(script.cwd, 'scale', '-2').stdout, /from 3 to 1 worker\n/);
     await until('two are gone', () => script.workers().length === 1);
+    await script.until('all have finished', () => said(script, 'done').length >= 4);
     assert.strictEqual(said(script, 'done').length, 4);
   });
 
