@@ -122,6 +122,44 @@ describe('several apps in one file', () => {
     assert.match(stderr, /option 'nope' is unknown/);
     assert.strictEqual(fs.existsSync(path.join(folder, 'pids')), false);
   });
+
+  it('are left alone by a command with a mistyped name', async () => {
+    await start();
+    for (const command of ['stop', 'shutdown', 'reload', 'restart', 'status', 'start', 'check']) {
+      const { status: code, stderr } = run(command, 'apii');
+      assert.strictEqual(code, 2, command);
+      assert.match(stderr, /^cluster2: cluster2\.json has no app apii; the apps are: api, jobs$/m);
+    }
+    assert.deepStrictEqual([ready('api'), ready('jobs')], [2, 1]);
+    write('cluster2.json', '{}');
+    assert.match(run('stop', 'api', '--pids', 'pids/api').stdout, /are gone/); // Its place is named.
+    const { status: code, stderr } = run('stop', 'jobs');
+    assert.strictEqual(code, 2);
+    assert.match(stderr, /there is no app jobs: cluster2\.json .*leave the name out/);
+  });
+
+  it('with a name that leaves the directory, or with no script, start nothing', () => {
+    const failure = (apps, command = 'start') => {
+      write('cluster2.json', JSON.stringify({ apps }));
+      const { status: code, stderr } = run(command);
+      assert.strictEqual(code, 2, stderr);
+      assert.strictEqual(fs.existsSync(path.join(folder, 'pids')), false);
+      return stderr;
+    };
+    const app = { exec: 'server.js' };
+    for (const name of ['../../x', '.', '', '--port', 'a/b', 'a\nb'])
+      assert.match(failure({ [name]: app }), /the name of an app must be that of a directory/);
+    assert.match(failure({ a: app, b: { exec: 'no.js' } }), /app b: there is no script .*no\.js/);
+    for (const command of ['start', 'check']) {
+      const equal = (options) => {
+        const both = { ...app, ...options };
+        return failure({ a: both, b: both }, command);
+      };
+      assert.match(equal({ pids: 'p' }), /apps a and b both have the directory .*p \(option 'pids'\)/);
+      assert.match(equal({ port: ports[0] }), /both have port \d+ \(option 'port'\); give each its own/);
+      assert.match(equal({ monPort: ports[1] }), /both have port \d+ \(option 'monPort'\)/);
+    }
+  });
 });
 
 describe('cluster2 import', () => {

@@ -2,6 +2,8 @@
 //!
 //! Options beside `apps` count for all of them. What always holds: each app has directories of its
 //! own (`pids/<name>`, `logs/<name>`) and a port of its own for its monitor, unless it names some.
+//! A name is that of a directory below them. A word that stands for an app names one of the file:
+//! a mistyped `stop apii` never means all of them.
 
 use std::ffi::OsString;
 
@@ -30,12 +32,12 @@ pub fn choose(
             )));
         }
     };
-    let names = || apps.keys().cloned().collect::<Vec<_>>().join(", ");
+    let names: Vec<String> = apps.keys().cloned().collect();
     let Some(name) = name else {
-        return Err(Failed::usage(format!("which app? Name it by --app: {}", names())));
+        return Err(Failed::usage(format!("which app? Name it by --app: {}", names.join(", "))));
     };
-    let Some(index) = apps.keys().position(|known| known == name) else {
-        return Err(Failed::usage(format!("{file} has no app {name}; the apps are: {}", names())));
+    let Some(index) = names.iter().position(|known| known == name) else {
+        return Err(unknown(name, &names, file));
     };
     let Value::Object(own) = &apps[name] else {
         return Err(Failed::usage(format!("option 'apps.{name}' in {file} must be an object")));
@@ -67,6 +69,48 @@ pub fn by_place(matches: &ArgMatches, options: &Map<String, Value>) -> Option<St
     let first =
         |place: &&str| matches.try_get_many::<String>(place).ok().flatten()?.next().cloned();
     PLACES.iter().filter_map(first).find(|name| names.contains(name))
+}
+
+/// Fails if a name in the file cannot be that of a directory, or if the command line names an app
+/// that the file does not have.
+pub fn verify(
+    matches: &ArgMatches,
+    options: &Map<String, Value>,
+    file: &str,
+) -> Result<(), Failed> {
+    let names = all(options);
+    if let Some(bad) = names.iter().find(|name| !is_name(name)) {
+        return Err(Failed::usage(format!(
+            "option 'apps' in {file}: the name of an app must be that of a directory, without '/' \
+             and control characters, and begin with neither '-' nor '.'; got {bad:?}"
+        )));
+    }
+    let word = |place| matches.try_get_one::<String>(place).ok().flatten();
+    let is_known = |name: &String| match names.is_empty() {
+        false => names.contains(name),
+        true => options.get("name").and_then(Value::as_str) == Some(name),
+    };
+    // Where there is one app only, `exec` is its script.
+    let exec = word("exec").filter(|_| !names.is_empty());
+    let given = word("app").or_else(|| word("named-app")).or(exec);
+    match given.filter(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) if names.is_empty() => Err(Failed::usage(format!(
+            "there is no app {name}: {file} of this directory does not exist, or is not of several \
+             apps; leave the name out"
+        ))),
+        Some(name) => Err(unknown(name, &names, file)),
+    }
+}
+
+fn unknown(name: &str, names: &[String], file: &str) -> Failed {
+    Failed::usage(format!("{file} has no app {name}; the apps are: {}", names.join(", ")))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(['-', '.'])
+        && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
 /// Returns the names of all apps in a file; none where it is of a single one.

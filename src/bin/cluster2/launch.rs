@@ -67,7 +67,8 @@ fn text(path: impl AsRef<Path>) -> Result<String, Failed> {
         .ok_or_else(|| Failed::usage(format!("{}: the path is not UTF-8", path.display())))
 }
 
-fn script(config: &Config) -> Result<PathBuf, Failed> {
+/// Returns the script. Fails if there is none.
+pub fn script(config: &Config) -> Result<PathBuf, Failed> {
     let Some(script) = &config.exec else {
         return Err(Failed::usage(
             "which script? Name it after `start`, or as `exec` in the configuration file",

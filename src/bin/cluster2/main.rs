@@ -9,6 +9,7 @@ mod apps;
 mod args;
 mod check;
 mod commands;
+mod conflicts;
 mod console;
 mod environment;
 mod events;
@@ -43,6 +44,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use cluster2_rs::config::Config;
 use cluster2_rs::error::ClusterError;
 
 /// Why a command failed: the exit code, and a text for the user.
@@ -66,6 +68,11 @@ impl Failed {
     /// The same with more text.
     pub fn with_more(self, text: &str) -> Self {
         Self { text: self.text + text, ..self }
+    }
+
+    /// The same, of one app of several.
+    fn of_app(self, name: &str) -> Self {
+        Self { text: format!("app {name}: {}", self.text), ..self }
     }
 
     /// The cluster could not start.
@@ -147,26 +154,50 @@ fn run(matches: &ArgMatches) -> Result<(), Failed> {
 
 /// Runs a command for each app in turn, or starts all of them. Fails as the last one that fails.
 fn run_for_all(command: &str, matches: &ArgMatches, names: &[String]) -> Result<(), Failed> {
-    let of = |name: &String| args::command().get_matches_from(apps::command_line(name));
     if command == "start" {
-        let mut pids = Vec::new();
-        for name in names {
-            if let Some((_, matches)) = of(name).subcommand() {
-                pids.push(settings::read(matches)?.pids);
-            }
+        let configs = configs_of(names)?;
+        for (name, config) in &configs {
+            launch::script(config).map_err(|failed| failed.of_app(name))?;
         }
+        separate(&configs)?;
+        let pids = configs.into_iter().map(|(_, config)| config.pids).collect();
         let format = line::Format::of(matches.get_one("format").map(String::as_str));
         return parent::start_all(names, pids, format).map_err(|failed| failed.written_to(format));
     }
     let mut failed = None;
     for name in names {
         print(format!("{name}:\n").as_bytes())?;
-        if let Err(error) = run_one(&of(name)) {
+        if let Err(error) = run_one(&matches_of(name)) {
             line::note(&format!("{name}: {}", error.text));
             failed = Some(Failed { text: String::new(), ..error });
         }
     }
-    failed.map_or(Ok(()), Err)
+    match failed {
+        Some(failed) => Err(failed),
+        None if command == "check" => separate(&configs_of(names)?),
+        None => Ok(()),
+    }
+}
+
+/// Fails if two apps cannot run beside each other.
+fn separate(apps: &[(String, Config)]) -> Result<(), Failed> {
+    conflicts::first(apps).map_or(Ok(()), |text| Err(Failed::usage(text)))
+}
+
+/// This command line for one app.
+fn matches_of(name: &str) -> ArgMatches {
+    args::command().get_matches_from(apps::command_line(name))
+}
+
+/// Returns the options of each app. Fails as the first that has a wrong one.
+fn configs_of(names: &[String]) -> Result<Vec<(String, Config)>, Failed> {
+    let of = |name: &String| {
+        let matches = matches_of(name);
+        let (_, matches) = matches.subcommand().ok_or_else(|| Failed::usage("no command"))?;
+        let config = settings::read(matches).map_err(|failed| failed.of_app(name))?;
+        Ok((name.clone(), config))
+    };
+    names.iter().map(of).collect()
 }
 
 fn run_one(matches: &ArgMatches) -> Result<(), Failed> {

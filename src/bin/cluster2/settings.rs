@@ -168,7 +168,14 @@ fn read_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>
     Ok((file, options))
 }
 
+/// As `read_file`, with all apps of the file.
 fn raw_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>), Failed> {
+    let (file, options) = parse_file(matches)?;
+    apps::verify(matches, &options, file.as_deref().unwrap_or(FILE))?;
+    Ok((file, options))
+}
+
+fn parse_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value>), Failed> {
     let named = matches.get_one::<String>("config");
     let name = named.map_or(FILE, String::as_str);
     let text = match fs::read_to_string(name) {
