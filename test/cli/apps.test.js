@@ -215,6 +215,29 @@ describe('cluster2 import', () => {
       assert.deepStrictEqual(JSON.parse(cluster2(folder, 'import', name).stdout), expected, name);
   });
 
+  it('keeps each app of a file, and all arguments and variables as PM2 has them', () => {
+    const node = { node_args: '--stack-size=900', interpreter_args: '--title=x' };
+    const env = { N: 1, ON: true, NOTHING: null };
+    const one = { name: 'a', script: 'a.js', args: `--x "b c" 'd'`, ...node, env };
+    write('pm2.json', JSON.stringify([one, { name: 'a', script: 'b.js' }, { name: '../c', script: 'npm' }]));
+    const { stdout, stderr } = cluster2(folder, 'import', 'pm2.json');
+    const { apps } = JSON.parse(stdout);
+    assert.deepStrictEqual(Object.keys(apps).sort(), ['a', 'a1', 'c']);
+    assert.deepStrictEqual(apps.a.args, ['--x', 'b c', 'd']);
+    assert.deepStrictEqual(apps.a.execArgv, ['--stack-size=900', '--title=x']);
+    assert.deepStrictEqual(apps.a.env, { N: '1', ON: 'true' });
+    assert.match(stderr, /a1: the name "a" is bad or taken/);
+    assert.match(stderr, /c: script npm is no file for Node/);
+    for (const bad of ['{}', '[null]', '{"apps":[{"name":"x"}]}']) {
+      write('bad.json', bad);
+      const { status, stdout: nothing, stderr: said } = cluster2(folder, 'import', 'bad.json');
+      assert.deepStrictEqual([status, nothing], [1, ''], bad);
+      assert.match(said, /app 1 of 1 must be an object with a `script`/);
+    }
+    write('slow.js', 'setInterval(() => {}, 1000); module.exports = { apps: [{ script: "x.js" }] };');
+    assert.strictEqual(cluster2(folder, 'import', 'slow.js').status, 0);
+  });
+
   it('names a file that is missing, or that Node cannot read', () => {
     const missing = cluster2(folder, 'import');
     assert.strictEqual(missing.status, 2);

@@ -18,27 +18,31 @@ const READ: &str = "
 const { pathToFileURL } = require('node:url');
 (async () => {
   const file = process.argv[1];
-  const load = () => import(pathToFileURL(file));
-  const { default: main, ...named } = /\\.json$/.test(file) ? require(file) : await load();
-  const found = main ?? named;
-  const config = typeof found === 'function' ? await found() : found;
-  const apps = Array.isArray(config) ? config : config.apps ?? [config];
-  console.log('\\n' + process.argv[2] + JSON.stringify([].concat(apps)));
+  const load = async () => {
+    const { default: main, ...named } = await import(pathToFileURL(file));
+    return main ?? named;
+  };
+  const found = /\\.json$/.test(file) ? require(file) : await load();
+  const config = await (typeof found === 'function' ? found() : found);
+  const apps = Array.isArray(config) ? config : config?.apps ?? [config];
+  const plain = (key, value) => (typeof value === 'bigint' ? String(value) : value);
+  console.log('\\n' + process.argv[2] + JSON.stringify([].concat(apps), plain));
+  process.exit(); // It may have started timers.
 })();";
 
 /// Keys with the same meaning, and ours.
 const SAME: &[(&str, &str)] = &[
     ("script", "exec"),
     ("cwd", "cwd"),
-    ("env", "env"),
     ("max_memory_restart", "memThreshold"),
     ("kill_timeout", "shutdownTimeout"),
     ("listen_timeout", "startTimeout"),
     ("max_restarts", "giveUpAfter"),
     ("name", "name"),
 ];
-/// Keys that need nothing here.
+/// Keys that need nothing here, or are translated apart.
 const NEEDLESS: &[&str] = &[
+    "env",
     "exec_mode",
     "instances",
     "args",
@@ -68,6 +72,11 @@ const INSTEAD: &[(&str, &str)] = &[
     ("min_uptime", "a worker counts as ready when it listens, or after minReadyTime"),
     ("restart_delay", "the wait before a restart grows by itself"),
     ("instance_var", "the number is in CLUSTER2_SLOT and NODE_APP_INSTANCE"),
+    ("increment_var", "all workers share the app's port"),
+    ("filter_env", "name what workers get in `env`, and start the cluster without the rest"),
+    ("pid_file", "the pid is in master.pid of the directory `pids`"),
+    ("disable_logs", "workers write where the master does, unless \"output\" is \"files\""),
+    ("env_file", "let Node read it, by `--exec-argv=--env-file=FILE`"),
     ("interpreter", "name Node by `--node PATH`; other programs are for systemd"),
     ("exec_interpreter", "name Node by `--node PATH`; other programs are for systemd"),
     ("uid", "use User= of the systemd unit"),
@@ -87,15 +96,31 @@ pub fn import(matches: &ArgMatches) -> Result<(), Failed> {
     let given = matches.get_one::<String>("file").map_or("ecosystem.config.js", String::as_str);
     let file = settings::logical(Path::new(given));
     if !file.is_file() {
-        return Err(Failed::usage(format!("there is no file {}", file.display())));
+        return Err(Failed::usage(format!(
+            "there is no file {}; name the file of PM2: cluster2 import FILE",
+            file.display()
+        )));
+    }
+    if file.extension().is_some_and(|kind| kind == "yml" || kind == "yaml") {
+        return Err(Failed::usage(format!(
+            "{}: Node reads no YAML; convert it to JSON first",
+            file.display()
+        )));
     }
     let apps = read(&file, matches)?;
     let mut translated = Map::new();
     for (index, app) in apps.iter().enumerate() {
-        let Value::Object(app) = app else { continue };
-        let name = app.get("name").and_then(Value::as_str).map(str::to_owned);
-        let name = name.unwrap_or_else(|| format!("app{index}"));
-        let mut notes = Vec::new();
+        let app = app.as_object().filter(|app| app.get("script").is_some_and(Value::is_string));
+        let Some(app) = app else {
+            return Err(Failed::new(format!(
+                "{}: app {} of {} must be an object with a `script`",
+                file.display(),
+                index + 1,
+                apps.len()
+            )));
+        };
+        let given = app.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let (name, mut notes) = named(given, index, &translated);
         translated.insert(name.clone(), translate(app, &mut notes).into());
         notes.iter().for_each(|text| note(&format!("{name}: {text}")));
     }
@@ -115,6 +140,22 @@ pub fn import(matches: &ArgMatches) -> Result<(), Failed> {
         (_, None) => return Err(Failed::new(format!("{} has no apps", file.display()))),
     };
     print(format!("{config:#}\n").as_bytes())
+}
+
+/// Returns a name that no app before has, and that a directory may have.
+fn named(given: Option<&str>, index: usize, taken: &Map<String, Value>) -> (String, Vec<String>) {
+    let is_bad = |c: char| c == '/' || c.is_control();
+    let mut name = match given {
+        Some(given) => given.replace(is_bad, "-").trim_start_matches(['-', '.']).to_owned(),
+        None => format!("app{index}"),
+    };
+    while name.is_empty() || taken.contains_key(&name) {
+        name = format!("{name}{index}");
+    }
+    let changed = given.filter(|given| *given != name);
+    let note = |given| format!("the name {given:?} is bad or taken; this is {name}");
+    let notes = changed.map(note).into_iter().collect();
+    (name, notes)
 }
 
 fn read(file: &Path, matches: &ArgMatches) -> Result<Vec<Value>, Failed> {
@@ -138,12 +179,25 @@ fn translate(app: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, V
         }
     }
     options.insert("noWorkers".to_owned(), workers(app, notes));
-    for (theirs, ours) in
-        [("args", "args"), ("node_args", "execArgv"), ("interpreter_args", "execArgv")]
+    for (ours, theirs) in
+        [("args", &["args"][..]), ("execArgv", &["node_args", "nodeArgs", "interpreter_args"])]
     {
-        if let Some(list) = app.get(theirs).and_then(list) {
-            options.insert(ours.to_owned(), list);
+        let all: Vec<Value> =
+            theirs.iter().filter_map(|key| app.get(*key)).flat_map(list).collect();
+        if !all.is_empty() {
+            options.insert(ours.to_owned(), all.into());
         }
+    }
+    if let Some(Value::Object(env)) = app.get("env") {
+        let values = env.iter().filter(|(_, value)| !value.is_null());
+        let env = values.map(|(name, value)| (name.clone(), json!(text(value))));
+        options.insert("env".to_owned(), env.collect::<Map<_, _>>().into());
+    }
+    if ["npm", "yarn", "pnpm", "npx", "bash", "sh"].iter().any(|name| app["script"] == *name) {
+        notes.push(format!(
+            "script {} is no file for Node: put the file that it runs in \"exec\"",
+            text(&app["script"])
+        ));
     }
     if let Some(port) = app.get("port").filter(|port| !port.is_null()) {
         options.entry("env").or_insert_with(|| json!({}))["PORT"] = json!(text(port));
@@ -153,7 +207,9 @@ fn translate(app: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, V
             SAME.iter().any(|(theirs, _)| theirs == key) || NEEDLESS.contains(&key.as_str());
         let instead = INSTEAD.iter().find(|(theirs, _)| theirs == key);
         if let Some((_, instead)) = instead {
-            let is_off = app[key] == false || (key == "autorestart" && app[key] == true);
+            let is_off = [json!(false), Value::Null].contains(&app[key])
+                || (key == "autorestart" && app[key] == true)
+                || (key.ends_with("interpreter") && app[key] == "node");
             if !is_off {
                 notes.push(format!("{key} is left out: {instead}"));
             }
@@ -194,14 +250,30 @@ fn workers(app: &Map<String, Value>, notes: &mut Vec<String>) -> Value {
     }
 }
 
-/// A list of arguments, which may be one text.
-fn list(value: &Value) -> Option<Value> {
+/// A list of arguments, which may be one text: words with quotes around what belongs together.
+fn list(value: &Value) -> Vec<Value> {
     match value {
-        Value::String(text) if text.trim().is_empty() => None,
-        Value::String(text) => Some(text.split_whitespace().collect()),
-        Value::Array(_) => Some(value.clone()),
-        _ => None,
+        Value::Array(list) => list.iter().map(|word| json!(text(word))).collect(),
+        Value::String(text) => words(text).into_iter().map(Value::String).collect(),
+        _ => Vec::new(),
     }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 fn text(value: &Value) -> String {
