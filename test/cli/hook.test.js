@@ -6,6 +6,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { startPlain, statusOf } = require('../helpers/cli');
+const { isAlive } = require('../helpers/cluster');
 
 /** Starts a cluster with such a hook. Returns the script, and what the hook has written. */
 async function start(command, settings) {
@@ -46,6 +47,16 @@ describe('--on-event', () => {
     for (const [index, line] of lines().entries())
       assert.strictEqual(line, index % 2 === 0 ? 'begin' : 'end');
     assert.match(script.errors, /--on-event, for '\w+': the command ended with exit status: 7/);
+  });
+
+  it('is killed with all that it started when it outlives the cluster by 5 s', async () => {
+    const { script, lines } = await start('sleep 300 & echo $! >> hooked; wait');
+    await script.until('one runs', () => lines().length === 1);
+    script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
+    assert.deepStrictEqual(lines().map(Number).filter(isAlive), []);
+    assert.strictEqual(lines().length, 1); // None is begun after that.
+    assert.match(script.errors, /the command took longer than 5 s and was killed/);
   });
 
   it('gets nothing that belongs to the master', async () => {

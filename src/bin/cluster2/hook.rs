@@ -2,12 +2,14 @@
 //!
 //! A thread of its own runs the commands. What always holds: one runs at a time, in the order of
 //! the events; none takes longer than [`WITHIN`]; no more than [`WAITING`] events wait, and those
-//! that are left out are counted in the next one; and nothing of the cluster waits for any of it.
+//! that are left out are counted in the next one; nothing of the cluster waits for any of it; and
+//! no command outlives a cluster that ends by itself.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,8 @@ const WAITING: usize = 256;
 const WITHIN: Duration = Duration::from_secs(30);
 /// How long the commands of the last events may take, when the cluster has ended.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
+/// How long it takes at most to kill the one that still runs then.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
 /// How often a command is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
@@ -33,13 +37,15 @@ pub struct Hook {
 }
 
 /// Waits for the commands of the last events.
-pub struct Handled(Option<Receiver<()>>);
+pub struct Handled(Option<(Receiver<()>, Arc<AtomicBool>)>);
 
 impl Handled {
-    /// Waits until all commands have ended, but not long.
+    /// Waits until all commands have ended, but not long. Then the one that runs is killed.
     pub fn wait(self) {
-        if let Some(done) = self.0 {
-            let _ = done.recv_timeout(LAST_WITHIN);
+        let Some((done, is_over)) = self.0 else { return };
+        if done.recv_timeout(LAST_WITHIN).is_err() {
+            is_over.store(true, Ordering::Relaxed);
+            let _ = done.recv_timeout(KILLED_WITHIN);
         }
     }
 }
@@ -52,17 +58,22 @@ pub fn open(
     let Some(command) = command else { return Ok((None, Handled(None))) };
     let (events, waiting) = sync_channel::<(&'static str, Value)>(WAITING);
     let (done, handled) = sync_channel(1);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
     thread::start("hook", move || {
         for (kind, event) in waiting {
-            if let Err(problem) = run(&command, kind, &event) {
+            if let Err(problem) = run(&command, kind, &event, &over) {
                 note(format!("--on-event, for '{kind}': {problem}"));
+            }
+            if over.load(Ordering::Relaxed) {
+                break;
             }
         }
         drop(note);
         // Nobody may wait for it.
         let _ = done.send(());
     })?;
-    Ok((Some(Hook { events, missed: AtomicU64::new(0) }), Handled(Some(handled))))
+    Ok((Some(Hook { events, missed: AtomicU64::new(0) }), Handled(Some((handled, is_over)))))
 }
 
 impl Hook {
@@ -80,7 +91,7 @@ impl Hook {
 }
 
 /// Runs the command for one event. Fails with what is wrong with it, in words.
-fn run(command: &str, kind: &str, event: &Value) -> Result<(), String> {
+fn run(command: &str, kind: &str, event: &Value, is_over: &AtomicBool) -> Result<(), String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).env("CLUSTER2_EVENT", kind).stdin(Stdio::piped());
     for name in SERVICE_VARIABLES {
@@ -93,20 +104,21 @@ fn run(command: &str, kind: &str, event: &Value) -> Result<(), String> {
         // A pipe holds much more than an event. The command may not read it.
         let _ = writeln!(input, "{event}");
     }
-    match await_end(&mut child) {
+    match await_end(&mut child, is_over) {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) => Err(format!("the command ended with {status}")),
         Ok(None) => {
             end(&mut child);
-            Err(format!("the command took longer than {} s and was killed", WITHIN.as_secs()))
+            let limit = if is_over.load(Ordering::Relaxed) { LAST_WITHIN } else { WITHIN };
+            Err(format!("the command took longer than {} s and was killed", limit.as_secs()))
         }
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn await_end(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+fn await_end(child: &mut Child, is_over: &AtomicBool) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
-    while begun.elapsed() < WITHIN {
+    while begun.elapsed() < WITHIN && !is_over.load(Ordering::Relaxed) {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
