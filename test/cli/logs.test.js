@@ -132,6 +132,7 @@ describe('cluster2 logs', () => {
         stderr.startsWith(`cluster2: cannot read the log ${folder}/logs/${name}: `),
         stderr,
       );
+      assert.match(stderr, /there is no such file in .*\/logs; `cluster2 logs --list` shows all$/m);
     }
     assert.match(
       cluster2(folder, 'logs', '--logs', 'none').stderr,

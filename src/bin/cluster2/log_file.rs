@@ -16,6 +16,14 @@ pub fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64)
         io::Result::Ok((file, start))
     };
     opened().map_err(|error| {
-        Failed::new(format!("cannot read the log {}: {error}", root.join(name).display()))
+        // So it is also for what lies elsewhere, and is not opened.
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => format!(
+                "there is no such file in {}; `cluster2 logs --list` shows all",
+                root.display()
+            ),
+            _ => error.to_string(),
+        };
+        Failed::new(format!("cannot read the log {}: {why}", root.join(name).display()))
     })
 }
