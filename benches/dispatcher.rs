@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use cluster2_rs::balancing::{Balancer, LoadSnapshot};
 use cluster2_rs::config::Balance;
-use cluster2_rs::dispatcher::{Dispatcher, DispatcherEvent, ListenerSet, Request, WorkerLink};
+use cluster2_rs::dispatcher::{Dispatcher, DispatcherEvent, Request, WorkerLink};
+use cluster2_rs::listeners::ListenerSet;
 use cluster2_rs::os::channel::Channel;
 use cluster2_rs::os::channel::MAX_BYTES;
 use cluster2_rs::os::scoreboard::Field;

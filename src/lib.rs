@@ -21,6 +21,7 @@
 //! | `addons/`, `bin/cluster2` | crates of their own: the addons for JavaScript; the command line |
 //! | `master`, `single` | a cluster's supervising process; one process without workers |
 //! | `dispatcher`, `worker` | the accepting thread; a worker's end of the channel |
+//! | `overload`, `listeners` | connections that are answered 503; the listening sockets |
 //! | `monitor`, `health`, `remote` | web pages and metrics; the health check; other processes |
 //! | `supervision`, `balancing`, `handover` | decisions, without I/O, clock or threads |
 //! | `embedder` | the events of a cluster, and who gets them |
@@ -33,6 +34,7 @@ pub mod balancing;
 mod changed;
 mod clock;
 pub mod config;
+mod connection;
 mod connection_limit;
 pub mod counts;
 pub mod dispatcher;
@@ -40,10 +42,12 @@ pub mod embedder;
 pub mod error;
 mod handover;
 pub mod health;
+pub mod listeners;
 pub mod log;
 pub mod master;
 pub mod monitor;
 pub mod os;
+pub mod overload;
 pub mod protocol;
 pub mod quota;
 pub mod remote;

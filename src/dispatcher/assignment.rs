@@ -1,7 +1,7 @@
 //! The way of a connection: to a worker, or into a wait queue; and back from a worker that does not
 //! take it.
 
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::messages::Counts;

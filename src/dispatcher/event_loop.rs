@@ -16,20 +16,20 @@ use tokio::sync::oneshot;
 
 use crate::clock::Millis;
 use crate::config::Balance;
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
-use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, DispatcherEvent, Notify, Request};
 use crate::dispatcher::other_master::Relay;
-use crate::dispatcher::overload::{OverloadPolicy, Shedding};
-use crate::dispatcher::timing::{CLOSING_GRACE, LAST_RELAYS, RETRY};
+use crate::dispatcher::timing::{LAST_RELAYS, RETRY};
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
+use crate::listeners::ListenerSet;
 use crate::os;
 use crate::os::channel::MAX_FDS;
 use crate::os::reserve::Reserve;
 use crate::os::thread;
 use crate::os::waker::Waker;
+use crate::overload::{OverloadPolicy, Shedding};
 use crate::protocol::Order;
 
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
@@ -80,7 +80,8 @@ impl EventLoop {
             workers: WorkerSet::new(policy),
             departed: Vec::new(),
             relay: None,
-            shedding: overload.map(Shedding::new),
+            shedding: overload
+                .map(|policy| Shedding::new(policy, |number| Token::Shed(number).data())),
             reserve,
             counts,
             now: os::now(),
@@ -206,7 +207,7 @@ impl EventLoop {
     }
 
     fn stop_admitting(&mut self, done: oneshot::Sender<()>) {
-        let queued = self.listeners.stop_admitting(self.now + CLOSING_GRACE);
+        let queued = self.listeners.stop_admitting(self.now);
         self.workers.admit_draining_everywhere();
         for connection in queued {
             self.assign(connection, None);

@@ -2,7 +2,7 @@
 //!
 //! The master has each of them, so that no queue dies with a worker, and guards it. What always
 //! holds: whatever goes wrong between the workers, nobody waits in such a queue for much longer
-//! than [`CHECK_AFTER`] while a worker answers that could take the connection.
+//! than [`CHECK_AFTER`](crate::listeners::CHECK_AFTER) while a worker answers that could take the connection.
 //!
 //! A guarded socket is watched for one event: somebody came. After `CHECK_AFTER` the dispatcher
 //! checks whether somebody waits and no worker has had any connection since. If so, it kicks all
@@ -13,9 +13,10 @@ use std::os::fd::OwnedFd;
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
-use crate::dispatcher::listeners::{Finding, Interest};
-use crate::dispatcher::overload::Shedding;
+use crate::dispatcher::token::Token;
+use crate::listeners::{Finding, Interest};
 use crate::os;
+use crate::overload::Shedding;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{ListenerId, SharedSocket};
 
@@ -34,7 +35,8 @@ impl EventLoop {
             }
         };
         let progress = |listener| progress(workers.acceptors(listener));
-        self.listeners.watch(&self.epoll, self.now, interest, progress);
+        let token = |listener| Token::Listener(listener).data();
+        self.listeners.watch(&self.epoll, self.now, token, interest, progress);
     }
 
     /// Checks the queues to which somebody came.

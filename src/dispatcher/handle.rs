@@ -7,12 +7,12 @@ use std::thread::JoinHandle;
 
 use crate::config::Balance;
 use crate::dispatcher::event_loop::EventLoop;
-use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{Counts, Notify, Request};
-use crate::dispatcher::overload::OverloadPolicy;
 use crate::error::{ClusterError, Result};
+use crate::listeners::ListenerSet;
 use crate::os::thread;
 use crate::os::waker::Waker;
+use crate::overload::OverloadPolicy;
 
 /// A running dispatcher. Dropped, it closes everything and ends.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
-use crate::dispatcher::listeners::LegacySocket;
+use crate::listeners::LegacySocket;
 use crate::os::channel::Channel;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{EndpointAddress, Inspection, ListenerId, Report};

@@ -1,4 +1,4 @@
-//! The dispatcher: the listening sockets, and connections on their way to a worker.
+//! The dispatcher: connections on their way from the listening sockets to a worker.
 //!
 //! Runs in the master, on a thread of its own: one epoll loop, which never waits for anybody.
 //! It owns the listening sockets and the master's end of each worker's channel.
@@ -20,23 +20,19 @@
 //! | `membership`, `reports` | workers come and go; what they say |
 //! | `unserved` | draining, and listeners that nobody serves any more |
 //! | `guard` | sockets from which workers accept by themselves |
-//! | `overload`, `shed` | connections that are answered 503, with the option `overload` |
+//! | `shed` | connections that are answered 503; see `crate::overload` |
 //! | `relay`, `other_master` | sockets and connections that two masters have, while one takes over |
 //! | `workers` | all workers, and every index over them |
 //! | `link` | one worker: its phase, load, outbox and inbox |
-//! | `listeners` | the listening sockets |
 
 mod assignment;
-mod connection;
 mod event_loop;
 mod guard;
 mod handle;
 mod link;
-mod listeners;
 mod membership;
 mod messages;
 mod other_master;
-mod overload;
 mod relay;
 mod reports;
 mod shed;
@@ -47,9 +43,7 @@ mod workers;
 
 pub use handle::Dispatcher;
 pub use link::WorkerLink;
-pub use listeners::{LegacySocket, ListenerSet};
 pub use messages::{DispatcherEvent, Notify, Request};
-pub use overload::OverloadPolicy;
 
 #[cfg(test)]
 mod tests;

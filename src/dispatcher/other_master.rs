@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
-use crate::dispatcher::connection::{Connection, send_first};
+use crate::connection::{Connection, send_first};
 use crate::os::channel::Channel;
 use crate::protocol::ListenerId;
 

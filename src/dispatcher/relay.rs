@@ -9,11 +9,10 @@ use std::io;
 
 use rustix::event::epoll;
 
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
 use crate::dispatcher::other_master::Relay;
-use crate::dispatcher::timing::CLOSING_GRACE;
 use crate::dispatcher::token::Token;
 use crate::os::channel::{Channel, MAX_BYTES, is_full};
 use crate::protocol::ListenerId;
@@ -50,19 +49,8 @@ impl EventLoop {
         for listener in self.listeners.open() {
             if adopted.is_some_and(|adopted| !adopted.contains(&listener)) {
                 self.listeners.keep(listener);
-                self.close_unadopted(listener);
-            }
-        }
-    }
-
-    /// Lets nobody new in by a listener that the heir does not serve. Workers that are about to
-    /// drain get what is left of it.
-    fn close_unadopted(&mut self, listener: ListenerId) {
-        if !self.workers.iter().any(|link| link.may_take(listener, true)) {
-            self.listeners.release(listener);
-        } else if self.workers.retire(listener) {
-            for connection in self.listeners.retire(listener, self.now + CLOSING_GRACE) {
-                self.assign(connection, None);
+                // The workers, which are about to drain, get what is left of it.
+                self.give_up(listener);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::messages::Counts;
-use crate::dispatcher::overload::Shed;
+use crate::overload::Shed;
 use crate::protocol::ListenerId;
 
 impl EventLoop {

@@ -4,11 +4,6 @@ use crate::clock::Millis;
 
 /// A connection that its worker did not take in this time goes to a free one.
 pub(super) const TAKE_WITHIN: Millis = 3;
-/// How long after somebody came to a guarded socket its queue is checked.
-pub(super) const CHECK_AFTER: Millis = 25;
-/// How long emptied queues are watched after their listener stopped admitting, for handshakes that
-/// were under way.
-pub(super) const CLOSING_GRACE: Millis = 100;
 /// How long a worker's readiness is deferred while it does not serve yet what the others serve.
 /// What takes longer counts as a change of the script.
 pub(super) const SETTLE_WITHIN: Millis = 5_000;

@@ -11,7 +11,6 @@
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
-use crate::dispatcher::timing::CLOSING_GRACE;
 use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;
 
@@ -98,7 +97,7 @@ impl EventLoop {
 
     /// Lets nobody new in by a listener. Returns whether it was retired by that: draining workers
     /// have what is left of it, and need their order again.
-    fn give_up(&mut self, listener: ListenerId) -> bool {
+    pub(super) fn give_up(&mut self, listener: ListenerId) -> bool {
         if !self.workers.iter().any(|link| link.may_take(listener, true)) {
             self.listeners.release(listener);
             return false;
@@ -106,7 +105,7 @@ impl EventLoop {
         if !self.workers.retire(listener) {
             return false;
         }
-        for connection in self.listeners.retire(listener, self.now + CLOSING_GRACE) {
+        for connection in self.listeners.retire(listener, self.now) {
             self.assign(connection, None);
         }
         true

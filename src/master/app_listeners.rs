@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{Balance, Config, INHERITED, Port};
-use crate::dispatcher::{LegacySocket, ListenerSet};
 use crate::error::Result;
+use crate::listeners::{LegacySocket, ListenerSet};
 use crate::os::address::resolve;
 use crate::protocol::Wanted;
 

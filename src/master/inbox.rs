@@ -23,7 +23,7 @@ use std::io;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::dispatcher::LegacySocket;
+use crate::listeners::LegacySocket;
 use crate::protocol::Report;
 use crate::protocol::control::Command;
 use crate::protocol::execution::Execution;

@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::dispatcher::LegacySocket;
 use crate::error::{ClusterError, Result};
+use crate::listeners::LegacySocket;
 use crate::os::activation::{self, Passed};
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::handover::{self, Inheritance};

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::state::{Reports, WorkerLink};
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::reserve::Reserve;

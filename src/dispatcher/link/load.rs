@@ -2,7 +2,7 @@
 
 use crate::balancing::{LoadSnapshot, Standing};
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::state::{LinkPhase, Stall, WorkerLink};
 use crate::dispatcher::timing::{RETRY, TAKE_WITHIN};
 use crate::os::scoreboard::Field;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::{Connection, send_first};
+use crate::connection::{Connection, send_first};
 use crate::dispatcher::link::state::{Blocked, WorkerLink};
 use crate::os::channel::{MAX_BYTES, MAX_FDS};
 use crate::protocol::{MAX_CONNECTIONS, Order, frame};

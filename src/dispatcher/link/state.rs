@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use crate::balancing::Ledger;
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::os::channel::Channel;
 use crate::os::scoreboard::Row;
 use crate::os::waker::Waker;

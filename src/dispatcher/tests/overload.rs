@@ -7,10 +7,10 @@ use std::net::{Shutdown, TcpStream};
 use crate::clock::Millis;
 use crate::config::OverloadOptions;
 use crate::dispatcher::messages::Request;
-use crate::dispatcher::overload::PATIENCE;
 use crate::dispatcher::tests::guard::Acceptor;
 use crate::dispatcher::tests::played::LISTENER;
 use crate::dispatcher::tests::still::Still;
+use crate::overload::PATIENCE;
 use crate::protocol::Report;
 use crate::protocol::frame::MasterFrame;
 

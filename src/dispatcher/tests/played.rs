@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock::Millis;
 use crate::dispatcher::link::WorkerLink;
-use crate::dispatcher::listeners::ListenerSet;
+use crate::listeners::ListenerSet;
 use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::scoreboard::{Field, Row, Scoreboard};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config::Balance;
-use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, drain};
 use crate::dispatcher::tests::still::Still;
+use crate::listeners::ListenerSet;
 use crate::os::channel::Channel;
 use crate::protocol::worker::{Exit, WorkerId};
 

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use crate::config::Balance;
 use crate::dispatcher::handle::Dispatcher;
-use crate::dispatcher::listeners::ListenerSet;
 use crate::dispatcher::messages::{DispatcherEvent, Notify, Request};
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, connect, listener_set, play};
+use crate::listeners::ListenerSet;
 use crate::os;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;

@@ -8,7 +8,8 @@ use crate::dispatcher::tests::played::{
     LISTENER, Played, answered, connect, drain, is_closed, wanted,
 };
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::{CLOSING_GRACE, RETRY};
+use crate::dispatcher::timing::RETRY;
+use crate::listeners::CLOSING_GRACE;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use crate::balancing::LoadSnapshot;
 use crate::clock::Millis;
 use crate::config::Balance;
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::{Incoming, WorkerLink};
 use crate::dispatcher::timing::NEVER;
 use crate::dispatcher::workers::due::Due;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::balancing::{Balancer, LoadSnapshot};
 use crate::config::Balance;
-use crate::dispatcher::connection::Connection;
+use crate::connection::Connection;
 use crate::dispatcher::link::WorkerLink;
 use crate::protocol::ListenerId;
 use crate::protocol::worker::WorkerId;

@@ -1,6 +1,6 @@
 //! The listening sockets of the cluster, each bound once, whichever workers ask for it.
 //!
-//! Runs on the dispatcher's thread (except for the first binds, before there is one). A listener is
+//! Used on the dispatcher's thread, except for the first binds, before there is one. A listener is
 //! known by its number.
 //!
 //! What always holds: closing resets nobody. First nobody new gets in, then the queues are emptied,
@@ -19,4 +19,7 @@ mod watch;
 
 pub use legacy::LegacySocket;
 pub use set::ListenerSet;
-pub(super) use watch::{Finding, Interest};
+pub(crate) use watch::{CHECK_AFTER, Finding, Interest};
+
+#[cfg(test)]
+pub(crate) use closing::CLOSING_GRACE;

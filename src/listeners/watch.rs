@@ -10,11 +10,13 @@ use std::sync::Arc;
 use rustix::event::epoll;
 
 use crate::clock::Millis;
-use crate::dispatcher::timing::CHECK_AFTER;
+
+/// How long after somebody came to a guarded socket its queue is checked, milliseconds.
+pub(crate) const CHECK_AFTER: Millis = 25;
 
 /// What the dispatcher wants of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dispatcher) enum Interest {
+pub(crate) enum Interest {
     /// Nothing: connections wait in its queue.
     Off,
     /// To accept.
@@ -25,7 +27,7 @@ pub(in crate::dispatcher) enum Interest {
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dispatcher) enum Finding {
+pub(crate) enum Finding {
     /// Nobody waits, or workers have accepted.
     Moves,
     Stands,

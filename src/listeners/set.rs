@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustix::event::epoll::EventData;
+
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::entry::{Entry, bound_address};
-use crate::dispatcher::listeners::legacy::LegacySocket;
-use crate::dispatcher::listeners::watch::Interest;
-use crate::dispatcher::token::Token;
+use crate::connection::Connection;
+use crate::listeners::entry::{Entry, bound_address};
+use crate::listeners::legacy::LegacySocket;
+use crate::listeners::watch::Interest;
 use crate::os::address::Address;
 use crate::protocol::{BoundAddress, EndpointAddress, ListenerId};
 
@@ -60,7 +61,7 @@ impl ListenerSet {
     }
 
     /// Where a listener listens.
-    pub(in crate::dispatcher) fn endpoint(&self, id: ListenerId) -> Option<EndpointAddress> {
+    pub(crate) fn endpoint(&self, id: ListenerId) -> Option<EndpointAddress> {
         match self.entries.get(&id)?.listener.address() {
             Address::Unix(path) => Some(EndpointAddress::Unix { path: path.clone() }),
             Address::Tcp { host, port, .. } => {
@@ -70,38 +71,34 @@ impl ListenerSet {
     }
 
     /// The listeners that were bound before any worker asked for them.
-    pub(in crate::dispatcher) fn pinned(&self) -> impl Iterator<Item = ListenerId> {
+    pub(crate) fn pinned(&self) -> impl Iterator<Item = ListenerId> {
         self.entries.iter().filter(|(_, entry)| entry.pinned).map(|(id, _)| *id)
     }
 
     /// Whether it was bound before any worker asked for it.
-    pub(in crate::dispatcher) fn is_pinned(&self, listener: ListenerId) -> bool {
+    pub(crate) fn is_pinned(&self, listener: ListenerId) -> bool {
         self.entries.get(&listener).is_some_and(|entry| entry.pinned)
     }
 
     /// The listeners except those that are being closed.
-    pub(in crate::dispatcher) fn open(&self) -> Vec<ListenerId> {
+    pub(crate) fn open(&self) -> Vec<ListenerId> {
         let open = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
         open.map(|(id, _)| *id).collect()
     }
 
     /// Whether connections of it may come.
-    pub(in crate::dispatcher) fn is_open(&self, listener: ListenerId) -> bool {
+    pub(crate) fn is_open(&self, listener: ListenerId) -> bool {
         self.entries.get(&listener).is_some_and(|entry| entry.closes_at.is_none())
     }
 
     /// Records the modes of the files of unix sockets: workers set them.
-    pub(in crate::dispatcher) fn refresh_modes(&mut self) {
+    pub(crate) fn refresh_modes(&mut self) {
         self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode());
     }
 
     /// Accepts the next connection of one socket. Returns `None` where workers accept: that one is
     /// checked later.
-    pub(in crate::dispatcher) fn accept(
-        &mut self,
-        id: ListenerId,
-        now: Millis,
-    ) -> Option<Connection> {
+    pub(crate) fn accept(&mut self, id: ListenerId, now: Millis) -> Option<Connection> {
         let admits = self.is_admitting();
         let entry =
             self.entries.get_mut(&id).filter(|entry| admits || !entry.listener.is_inherited())?;
@@ -109,7 +106,7 @@ impl ListenerSet {
     }
 
     /// When `close_after_grace`, a paused listener or a guarded one has something to do.
-    pub(in crate::dispatcher) fn next_wake(&self) -> Option<Millis> {
+    pub(crate) fn next_wake(&self) -> Option<Millis> {
         if let Admission::Closing { until } = self.admission {
             return Some(until);
         }
@@ -118,12 +115,13 @@ impl ListenerSet {
         self.entries.values().flat_map(times).flatten().min()
     }
 
-    /// Has `epoll` watch each socket, by the `interest` in it. `progress` returns how many
-    /// connections the workers of a listener ever had.
-    pub(in crate::dispatcher) fn watch(
+    /// Has `epoll` watch each socket, by the `interest` in it. `token` returns what epoll then
+    /// reports, `progress` how many connections the workers of a listener ever had.
+    pub(crate) fn watch(
         &mut self,
         epoll: &Arc<OwnedFd>,
         now: Millis,
+        token: impl Fn(ListenerId) -> EventData,
         interest: impl Fn(ListenerId) -> Interest,
         progress: impl Fn(ListenerId) -> u64,
     ) {
@@ -134,7 +132,7 @@ impl ListenerSet {
             let is_left_alone = is_left_alone || entry.is_left;
             let is_off = is_left_alone || entry.paused_until.is_some() || entry.closes_at.is_some();
             let wanted = if is_off { Interest::Off } else { interest(*id) };
-            let token = Token::Listener(*id).data();
+            let token = token(*id);
             if let Err(error) =
                 entry.watch.set(&entry.listener, wanted, || progress(*id), epoll, token)
             {

@@ -3,10 +3,10 @@
 use std::os::fd::OwnedFd;
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::entry::Entry;
-use crate::dispatcher::listeners::set::ListenerSet;
-use crate::dispatcher::listeners::watch::Finding;
+use crate::connection::Connection;
+use crate::listeners::entry::Entry;
+use crate::listeners::set::ListenerSet;
+use crate::listeners::watch::Finding;
 use crate::os::accept_queue;
 use crate::os::address::Address;
 use crate::os::admission_row::MAX_SHARED;
@@ -14,17 +14,17 @@ use crate::protocol::{ListenerId, SharedSocket};
 
 /// The state of an accept queue.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::dispatcher) struct QueueState {
+pub(crate) struct QueueState {
     /// The socket's bit on the scoreboard.
-    pub(in crate::dispatcher) bit: u32,
+    pub(crate) bit: u32,
     /// How many connections wait.
-    pub(in crate::dispatcher) waiting: u64,
+    pub(crate) waiting: u64,
     /// Whether epoll will report the next one that comes.
-    pub(in crate::dispatcher) is_heard: bool,
+    pub(crate) is_heard: bool,
     /// Whether another master accepts from it too.
-    pub(in crate::dispatcher) is_lent: bool,
+    pub(crate) is_lent: bool,
     /// Until when descriptors are lacking, if they are.
-    pub(in crate::dispatcher) paused_until: Option<Millis>,
+    pub(crate) paused_until: Option<Millis>,
 }
 
 impl ListenerSet {
@@ -34,13 +34,13 @@ impl ListenerSet {
     }
 
     /// Whether workers accept by themselves from TCP sockets.
-    pub(in crate::dispatcher) fn are_shared(&self) -> bool {
+    pub(crate) fn are_shared(&self) -> bool {
         self.shares
     }
 
     /// Returns a descriptor of a listener's socket for a worker. `None`: it is not shared, or there
     /// can be no more, and the dispatcher accepts for that worker. `turn` as in [`SharedSocket`].
-    pub(in crate::dispatcher) fn share(
+    pub(crate) fn share(
         &mut self,
         listener: ListenerId,
         turn: Option<Millis>,
@@ -67,7 +67,7 @@ impl ListenerSet {
 
     /// Checks the guarded sockets for which it is time. `progress` returns how many connections the
     /// workers of a listener ever had.
-    pub(in crate::dispatcher) fn take_due(
+    pub(crate) fn take_due(
         &mut self,
         now: Millis,
         progress: impl Fn(ListenerId) -> u64,
@@ -81,7 +81,7 @@ impl ListenerSet {
 
     /// Returns the state of the accept queue of a guarded socket. `None`: it is not for this master
     /// to do anything with it now.
-    pub(in crate::dispatcher) fn queue(&self, listener: ListenerId) -> Option<QueueState> {
+    pub(crate) fn queue(&self, listener: ListenerId) -> Option<QueueState> {
         let entry = self.entries.get(&listener)?;
         let is_left_alone = !self.is_admitting() || entry.is_left || entry.closes_at.is_some();
         (!is_left_alone).then_some(QueueState {
@@ -94,7 +94,7 @@ impl ListenerSet {
     }
 
     /// Accepts the next connection of a guarded socket.
-    pub(in crate::dispatcher) fn accept_guarded(
+    pub(crate) fn accept_guarded(
         &mut self,
         listener: ListenerId,
         now: Millis,

@@ -3,12 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use rustix::event::epoll::EventData;
+
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::ListenerSet;
-use crate::dispatcher::overload::gauges::{Finding, Gauges};
-use crate::dispatcher::overload::policy::OverloadPolicy;
-use crate::dispatcher::overload::refusals::{Outcome, Refusals};
+use crate::connection::Connection;
+use crate::listeners::ListenerSet;
+use crate::overload::gauges::{Finding, Gauges};
+use crate::overload::policy::OverloadPolicy;
+use crate::overload::refusals::{Outcome, Refusals};
 use crate::protocol::ListenerId;
 
 /// A turn of a worker's event loop should take at most this part of the delay: what it accepts in
@@ -19,11 +21,11 @@ const SHED_AT_ONCE: usize = 64;
 
 /// What came of the connections that were looked at.
 #[derive(Debug, Default)]
-pub(in crate::dispatcher) struct Shed {
+pub(crate) struct Shed {
     /// How many were answered.
-    pub(in crate::dispatcher) answered: usize,
+    pub(crate) answered: usize,
     /// Those that have to go to a worker.
-    pub(in crate::dispatcher) health_checks: Vec<Connection>,
+    pub(crate) health_checks: Vec<Connection>,
 }
 
 impl Shed {
@@ -37,51 +39,52 @@ impl Shed {
 }
 
 #[derive(Debug)]
-pub(in crate::dispatcher) struct Shedding {
+pub(crate) struct Shedding {
     policy: OverloadPolicy,
     gauges: Gauges,
     refusals: Refusals,
 }
 
 impl Shedding {
-    pub(in crate::dispatcher) fn new(policy: OverloadPolicy) -> Self {
-        Self { gauges: Gauges::new(policy.limits), policy, refusals: Refusals::new() }
+    /// `token` returns what epoll reports of the shed connection with a number; see `on_event`.
+    pub(crate) fn new(policy: OverloadPolicy, token: fn(u64) -> EventData) -> Self {
+        Self { gauges: Gauges::new(policy.limits), policy, refusals: Refusals::new(token) }
     }
 
     /// Returns how long a turn of a worker's event loop should take at most, milliseconds. `None`:
     /// as long as it likes, since it does not matter for how long connections wait.
-    pub(in crate::dispatcher) fn turn(&self) -> Option<Millis> {
+    pub(crate) fn turn(&self) -> Option<Millis> {
         self.policy.limits.delay.map(|delay| (delay / TURNS).max(1))
     }
 
     /// Somebody came to a listener.
-    pub(in crate::dispatcher) fn begin(&mut self, listener: ListenerId, now: Millis) {
+    pub(crate) fn begin(&mut self, listener: ListenerId, now: Millis) {
         self.gauges.begin(listener, now);
     }
 
     /// Connections were accepted from a listener that nobody counted.
-    pub(in crate::dispatcher) fn forget(&mut self, listener: ListenerId) {
+    pub(crate) fn forget(&mut self, listener: ListenerId) {
         self.gauges.forget(listener);
     }
 
     /// Looks at the queue of a listener no more.
-    pub(in crate::dispatcher) fn end(&mut self, listener: ListenerId) {
+    pub(crate) fn end(&mut self, listener: ListenerId) {
         self.gauges.end(listener);
     }
 
     /// The listeners whose queue has to be looked at.
-    pub(in crate::dispatcher) fn due(&self, now: Millis) -> Vec<ListenerId> {
+    pub(crate) fn due(&self, now: Millis) -> Vec<ListenerId> {
         self.gauges.due(now)
     }
 
     /// When there is something to do.
-    pub(in crate::dispatcher) fn next_wake(&self) -> Option<Millis> {
+    pub(crate) fn next_wake(&self) -> Option<Millis> {
         [self.gauges.next_look(), self.refusals.next_expiry()].into_iter().flatten().min()
     }
 
     /// Looks at the queue of a listener, and sheds what is too much. `may_pass`: whether a worker
     /// has room for a health check; otherwise it is shed too.
-    pub(in crate::dispatcher) fn shed(
+    pub(crate) fn shed(
         &mut self,
         listener: ListenerId,
         listeners: &mut ListenerSet,
@@ -136,7 +139,7 @@ impl Shedding {
 
     /// Epoll has reported something of the connection with this number. `may_pass` returns, for its
     /// listener, what it is in `shed`.
-    pub(in crate::dispatcher) fn on_event(
+    pub(crate) fn on_event(
         &mut self,
         number: u64,
         epoll: &OwnedFd,
@@ -152,12 +155,12 @@ impl Shedding {
 
     /// How many connections were accepted to be shed, and are still open.
     #[cfg(test)]
-    pub(in crate::dispatcher) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.refusals.len()
     }
 
     /// Does what it is time for with connections that were accepted to be shed.
-    pub(in crate::dispatcher) fn expire(&mut self, epoll: &OwnedFd, now: Millis) -> Shed {
+    pub(crate) fn expire(&mut self, epoll: &OwnedFd, now: Millis) -> Shed {
         Shed { answered: self.refusals.expire(epoll, now), health_checks: Vec::new() }
     }
 }

@@ -6,19 +6,18 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::overload::request::{Sent, peek};
-use crate::dispatcher::token::Token;
+use crate::connection::Connection;
 use crate::os::descriptors;
+use crate::overload::request::{Sent, peek};
 use crate::protocol::ListenerId;
 
 /// How long a client may take to send its request line, and then to close, milliseconds.
-pub(in crate::dispatcher) const PATIENCE: Millis = 2_000;
+pub(crate) const PATIENCE: Millis = 2_000;
 /// The most connections, where descriptors allow it.
 const MOST: usize = 1024;
 /// The part of this process's descriptors that they may have.
@@ -53,15 +52,18 @@ pub(super) struct Refusals {
     all: BTreeMap<u64, (Refused, Millis)>,
     next: u64,
     most: usize,
+    /// What epoll reports of the connection with a number.
+    token: fn(u64) -> EventData,
     /// Room for what is read and ignored.
     buffer: Box<[u8]>,
 }
 
 impl Refusals {
-    pub(super) fn new() -> Self {
+    /// `token` returns what epoll reports of the connection with a number.
+    pub(super) fn new(token: fn(u64) -> EventData) -> Self {
         let most = (descriptors::limit() / PART).clamp(1, MOST);
         let buffer = vec![0; READ_AT_ONCE].into_boxed_slice();
-        Self { all: BTreeMap::new(), next: 0, most, buffer }
+        Self { all: BTreeMap::new(), next: 0, most, token, buffer }
     }
 
     /// Takes a connection that was accepted to be shed. `passes` says, by its method and target,
@@ -176,7 +178,7 @@ impl Refusals {
             Refused::Asking(connection) => (connection.fd.as_fd(), EventFlags::ET),
             Refused::Answered(socket) => (socket.as_fd(), EventFlags::empty()),
         };
-        let token = Token::Shed(number).data();
+        let token = (self.token)(number);
         match epoll::add(epoll, socket, token, flags | EventFlags::IN | EventFlags::RDHUP) {
             Ok(()) => drop(self.all.insert(number, (refused, now + PATIENCE))),
             Err(error) => tracing::warn!(%error, "cannot watch a connection that is shed"),
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_oldest_is_answered_and_closed() {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut refusals = Refusals { most: 2, ..Refusals::new() };
+        let mut refusals = Refusals { most: 2, ..Refusals::new(EventData::new_u64) };
         let mut add = |sent| {
             let (client, connection) = accepted(sent);
             refusals.add(connection, &epoll, 0, |_, _| false);
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn one_that_is_passed_on_is_not_watched_any_more() {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut refusals = Refusals::new();
+        let mut refusals = Refusals::new(EventData::new_u64);
         let (mut client, connection) = accepted(b"");
         let passes = |_: &str, target: &str| target == "/ecv";
         let outcome = refusals.add(connection, &epoll, 0, passes);

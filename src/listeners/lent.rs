@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::dispatcher::listeners::legacy::LegacySocket;
-use crate::dispatcher::listeners::set::ListenerSet;
+use crate::listeners::legacy::LegacySocket;
+use crate::listeners::set::ListenerSet;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::protocol::{ListenerId, Wanted};
@@ -48,19 +48,19 @@ impl ListenerSet {
     }
 
     /// The listeners that came from a former master, each with its number there.
-    pub(in crate::dispatcher) fn keys(&self) -> Vec<(ListenerId, ListenerId)> {
+    pub(crate) fn keys(&self) -> Vec<(ListenerId, ListenerId)> {
         let keys = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
         keys.filter_map(|(id, entry)| Some((*id, entry.key?))).collect()
     }
 
     /// Returns the listener that has this number at the former master.
-    pub(in crate::dispatcher) fn by_key(&self, key: ListenerId) -> Option<ListenerId> {
+    pub(crate) fn by_key(&self, key: ListenerId) -> Option<ListenerId> {
         self.entries.iter().find(|(_, entry)| entry.key == Some(key)).map(|(id, _)| *id)
     }
 
     /// This master has taken over: closes sockets that nobody asked for. `alone`: the others are this
     /// one's alone. Until then the former master may go on with them.
-    pub(in crate::dispatcher) fn own(&mut self, alone: bool) {
+    pub(crate) fn own(&mut self, alone: bool) {
         self.legacy.clear();
         if !alone {
             return;
@@ -86,7 +86,7 @@ impl ListenerSet {
 /// The predecessor's part.
 impl ListenerSet {
     /// Sets whether another master has all sockets too.
-    pub(in crate::dispatcher) fn lend(&mut self, lent: bool) {
+    pub(crate) fn lend(&mut self, lent: bool) {
         if !lent {
             return self.take_back();
         }
@@ -95,7 +95,7 @@ impl ListenerSet {
     }
 
     /// Returns copies of all sockets that admit.
-    pub(in crate::dispatcher) fn copies(&self) -> io::Result<Vec<LegacySocket>> {
+    pub(crate) fn copies(&self) -> io::Result<Vec<LegacySocket>> {
         let open = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
         open.map(|(id, entry)| {
             Ok(LegacySocket {
@@ -109,14 +109,14 @@ impl ListenerSet {
     }
 
     /// From now on the other master alone accepts from `listener`.
-    pub(in crate::dispatcher) fn leave(&mut self, listener: ListenerId) {
+    pub(crate) fn leave(&mut self, listener: ListenerId) {
         if let Some(entry) = self.entries.get_mut(&listener) {
             entry.is_left = true;
         }
     }
 
     /// The other master has no part in `listener`.
-    pub(in crate::dispatcher) fn keep(&mut self, listener: ListenerId) {
+    pub(crate) fn keep(&mut self, listener: ListenerId) {
         if let Some(entry) = self.entries.get_mut(&listener) {
             entry.listener.set_lent(false);
         }

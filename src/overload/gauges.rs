@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::balancing::Backlog;
 use crate::clock::Millis;
 use crate::config::OverloadOptions;
-use crate::dispatcher::timing::CHECK_AFTER;
+use crate::listeners::CHECK_AFTER;
 use crate::protocol::ListenerId;
 
 /// The shortest interval, milliseconds; also the one while connections are shed: the queue must not

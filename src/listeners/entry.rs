@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use rustix::io::Errno;
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::watch::Watch;
+use crate::connection::Connection;
+use crate::listeners::watch::Watch;
 use crate::os::accept_queue::is_shortage;
 use crate::os::address::Address;
 use crate::os::listener::Listener;

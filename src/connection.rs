@@ -11,19 +11,19 @@ use crate::protocol::{Origin, frame};
 
 /// An accepted connection that no worker has taken yet.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) fd: OwnedFd,
+pub(crate) struct Connection {
+    pub(crate) fd: OwnedFd,
     /// Where it came in, and what it has behind it.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// The client's address, on TCP.
-    pub(super) client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// The request on it that its last worker did not answer.
-    pub(super) request: Option<Box<[u8]>>,
+    pub(crate) request: Option<Box<[u8]>>,
 }
 
 impl Connection {
     /// The connections of one frame that came off a channel.
-    pub(super) fn from_frame(
+    pub(crate) fn from_frame(
         fds: Vec<OwnedFd>,
         origins: Vec<Origin>,
     ) -> impl Iterator<Item = Self> {
@@ -31,7 +31,7 @@ impl Connection {
     }
 
     /// The connection of a frame with a request.
-    pub(super) fn with_request(
+    pub(crate) fn with_request(
         fds: Vec<OwnedFd>,
         origin: Origin,
         request: Box<[u8]>,
@@ -47,7 +47,7 @@ impl Connection {
 
 /// Sends the first connections of `outbox` together, or one with a request alone, and only then
 /// takes them out. `told`: the origin that the other end is told. Returns how many; 0: none is left.
-pub(super) fn send_first(
+pub(crate) fn send_first(
     channel: &Channel,
     outbox: &mut VecDeque<Connection>,
     told: impl Fn(Origin) -> Origin,

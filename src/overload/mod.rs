@@ -1,7 +1,7 @@
 //! The option `overload`: connections that wait for too long are *shed*, which is to answer them
-//! 503 here, instead of leaving them to a worker.
+//! 503 in the master, instead of leaving them to a worker.
 //!
-//! Runs on the dispatcher's thread, without JavaScript. It looks at the accept queues from which
+//! Used on the dispatcher's thread, without JavaScript. It looks at the accept queues from which
 //! workers accept by themselves, and accepts those connections that `balancing::Backlog` calls too
 //! many: the oldest. What is left waits for the workers as ever.
 //!
@@ -29,7 +29,7 @@ mod request;
 mod shedding;
 
 pub use policy::OverloadPolicy;
-pub(super) use shedding::{Shed, Shedding};
+pub(crate) use shedding::{Shed, Shedding};
 
 #[cfg(test)]
-pub(super) use refusals::PATIENCE;
+pub(crate) use refusals::PATIENCE;

@@ -1,26 +1,30 @@
 //! Closing without resetting anybody; see the room's text.
 
 use crate::clock::Millis;
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::entry::Entry;
-use crate::dispatcher::listeners::set::{Admission, ListenerSet};
+use crate::connection::Connection;
+use crate::listeners::entry::Entry;
+use crate::listeners::set::{Admission, ListenerSet};
 use crate::protocol::ListenerId;
+
+/// How long emptied queues are watched after their listener stopped admitting, for handshakes that
+/// were under way, milliseconds.
+pub(crate) const CLOSING_GRACE: Millis = 100;
 
 /// All listeners.
 impl ListenerSet {
-    /// Lets nobody new in, and returns the connections in the queues. The sockets stay until
-    /// `grace_ends`.
-    pub(in crate::dispatcher) fn stop_admitting(&mut self, grace_ends: Millis) -> Vec<Connection> {
+    /// Lets nobody new in, and returns the connections in the queues. The sockets stay for
+    /// `CLOSING_GRACE`.
+    pub(crate) fn stop_admitting(&mut self, now: Millis) -> Vec<Connection> {
         if !self.is_admitting() {
             return Vec::new();
         }
-        self.admission = Admission::Closing { until: grace_ends };
+        self.admission = Admission::Closing { until: now + CLOSING_GRACE };
         self.entries.values().for_each(Entry::refuse_new);
         self.empty_queues(0)
     }
 
     /// Closes sockets whose grace is over, and returns the connections that came in meanwhile.
-    pub(in crate::dispatcher) fn close_after_grace(&mut self, now: Millis) -> Vec<Connection> {
+    pub(crate) fn close_after_grace(&mut self, now: Millis) -> Vec<Connection> {
         match self.admission {
             Admission::Closing { until } if until <= now => {
                 let last = self.empty_queues(now);
@@ -40,13 +44,13 @@ impl ListenerSet {
     }
 
     /// Whether new clients get in.
-    pub(in crate::dispatcher) fn is_admitting(&self) -> bool {
+    pub(crate) fn is_admitting(&self) -> bool {
         matches!(self.admission, Admission::Open)
     }
 
     /// Whether nobody new gets in by a listener or by any, but connections may still come out of
     /// the queues.
-    pub(in crate::dispatcher) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         matches!(self.admission, Admission::Closing { .. })
             || self.entries.values().any(Entry::is_closing)
     }
@@ -56,7 +60,7 @@ impl ListenerSet {
 impl ListenerSet {
     /// Closes a listener. An inherited one stays, unwatched, until a worker asks for it: closing
     /// our descriptor would not end its watch, since others have it too.
-    pub(in crate::dispatcher) fn release(&mut self, listener: ListenerId) {
+    pub(crate) fn release(&mut self, listener: ListenerId) {
         let Some(entry) = self.entries.get_mut(&listener) else { return };
         entry.closes_at = Some(0);
         if !entry.listener.is_inherited() {
@@ -65,14 +69,10 @@ impl ListenerSet {
     }
 
     /// Lets nobody new in by one listener, and returns the connections in its queue. The sockets
-    /// stay until `grace_ends`.
-    pub(in crate::dispatcher) fn retire(
-        &mut self,
-        listener: ListenerId,
-        grace_ends: Millis,
-    ) -> Vec<Connection> {
+    /// stay for `CLOSING_GRACE`.
+    pub(crate) fn retire(&mut self, listener: ListenerId, now: Millis) -> Vec<Connection> {
         let Some(entry) = self.entries.get_mut(&listener) else { return Vec::new() };
-        entry.closes_at = Some(grace_ends);
+        entry.closes_at = Some(now + CLOSING_GRACE);
         entry.refuse_new();
         entry.empty(0)
     }

@@ -4,11 +4,11 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::dispatcher::connection::Connection;
-use crate::dispatcher::listeners::entry::{Entry, address, backlog, show};
-use crate::dispatcher::listeners::inherited;
-use crate::dispatcher::listeners::set::ListenerSet;
+use crate::connection::Connection;
 use crate::error::{ClusterError, Result};
+use crate::listeners::entry::{Entry, address, backlog, show};
+use crate::listeners::inherited;
+use crate::listeners::set::ListenerSet;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::os::socket_file::FileState;
@@ -57,7 +57,7 @@ impl ListenerSet {
 
     /// Binds again the unix sockets whose file somebody has removed: a worker at its end, as a
     /// server does that is alone.
-    pub(in crate::dispatcher) fn bind_removed(&mut self) {
+    pub(crate) fn bind_removed(&mut self) {
         for listener in self.open() {
             if let Err(error) = self.bind_lost(listener, |file| file == FileState::Gone) {
                 let address =
@@ -147,7 +147,7 @@ impl ListenerSet {
     }
 
     /// Takes the connections in the queues of sockets that had to go.
-    pub(in crate::dispatcher) fn take_rescued(&mut self) -> Vec<Connection> {
+    pub(crate) fn take_rescued(&mut self) -> Vec<Connection> {
         std::mem::take(&mut self.rescued)
     }
 }
