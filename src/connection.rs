@@ -22,26 +22,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The connections of one frame that came off a channel.
+    /// The connections of one frame that came off a channel. Only one that came alone has a
+    /// `request`.
     pub(crate) fn from_frame(
         fds: Vec<OwnedFd>,
         origins: Vec<Origin>,
+        mut request: Option<Box<[u8]>>,
     ) -> impl Iterator<Item = Self> {
-        fds.into_iter().zip(origins).map(|(fd, origin)| Self::back(fd, origin, None))
-    }
-
-    /// The connection of a frame with a request.
-    pub(crate) fn with_request(
-        fds: Vec<OwnedFd>,
-        origin: Origin,
-        request: Box<[u8]>,
-    ) -> Option<Self> {
-        fds.into_iter().next().map(|fd| Self::back(fd, origin, Some(request)))
-    }
-
-    fn back(fd: OwnedFd, origin: Origin, request: Option<Box<[u8]>>) -> Self {
-        let client = listener::client_of(&fd);
-        Self { fd, origin, client, request }
+        fds.into_iter().zip(origins).map(move |(fd, origin)| {
+            let client = listener::client_of(&fd);
+            Self { fd, origin, client, request: request.take() }
+        })
     }
 }
 

@@ -10,15 +10,17 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: (u8, &[u8])| {
     let (descriptors, bytes) = input;
     let descriptors = usize::from(descriptors) % (MAX_CONNECTIONS + 2);
-    if let Ok(MasterFrame::Connections(origins)) = frame::from_master(bytes, descriptors) {
+    if let Ok(MasterFrame::Connections(origins, None)) = frame::from_master(bytes, descriptors) {
         assert_eq!(origins.len(), descriptors);
         if descriptors <= MAX_CONNECTIONS {
             assert_eq!(&*frame::connections(origins.into_iter()), bytes);
         }
     }
-    if let Ok(MasterFrame::Request(origin, request)) = frame::from_master(bytes, descriptors) {
-        assert_eq!(descriptors, 1);
-        assert_eq!(frame::request(origin, &request), bytes);
+    if let Ok(MasterFrame::Connections(origins, Some(request))) =
+        frame::from_master(bytes, descriptors)
+    {
+        assert_eq!((origins.len(), descriptors), (1, 1));
+        assert_eq!(frame::request(origins[0], &request), bytes);
     }
     if let Ok(MasterFrame::Order(order)) = frame::from_master(bytes, descriptors) {
         let again = frame::from_master(&frame::order(&order), 0);

@@ -111,19 +111,12 @@ impl EventLoop {
             match relay.channel.receive(&mut buffer) {
                 Ok(Some(received)) => {
                     let frame = frame::from_worker(received.bytes, received.fds.len());
-                    let connections = match frame {
-                        Ok(WorkerFrame::Connections(origins)) => {
-                            Connection::from_frame(received.fds, origins).collect()
-                        }
-                        Ok(WorkerFrame::Request(origin, request)) => {
-                            Vec::from_iter(Connection::with_request(received.fds, origin, request))
-                        }
-                        _ => {
-                            tracing::error!("what another master sent makes no sense");
-                            continue;
-                        }
+                    let Ok(WorkerFrame::Connections(origins, request)) = frame else {
+                        tracing::error!("what another master sent makes no sense");
+                        continue;
                     };
-                    connections.into_iter().for_each(|connection| self.take_over(connection));
+                    Connection::from_frame(received.fds, origins, request)
+                        .for_each(|connection| self.take_over(connection));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {

@@ -68,8 +68,7 @@ pub fn encode_request(origin: Origin, request: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Reads such a frame, which came with `fds` descriptors. `None` for any other frame.
-pub(super) fn decode_request(frame: &[u8], fds: usize) -> Option<(Origin, Box<[u8]>)> {
+fn decode_request(frame: &[u8], fds: usize) -> Option<(Origin, Box<[u8]>)> {
     let (origin, request) = frame.strip_prefix(&[REQUEST])?.split_first_chunk::<ORIGIN>()?;
     let (numbers, _) = origin.as_chunks::<4>();
     let (origins, _) = numbers.as_chunks::<5>();
@@ -93,13 +92,17 @@ pub fn encode(origins: impl Iterator<Item = Origin>) -> ConnectionsFrame {
     frame
 }
 
-/// Reads such a frame, which came with `fds` descriptors. `None` for any other frame.
-pub(super) fn decode(frame: &[u8], fds: usize) -> Option<Vec<Origin>> {
+/// Reads either frame, which came with `fds` descriptors: the origin of each connection, and the
+/// request of one that came alone with it. `None` for any other frame.
+pub(super) fn decode(frame: &[u8], fds: usize) -> Option<(Vec<Origin>, Option<Box<[u8]>>)> {
+    if let Some((origin, request)) = decode_request(frame, fds) {
+        return Some((vec![origin], Some(request)));
+    }
     let numbers =
         frame.strip_prefix(&[CONNECTIONS]).filter(|numbers| numbers.len() == fds * ORIGIN)?;
     let (numbers, _) = numbers.as_chunks::<4>();
     let (origins, _) = numbers.as_chunks::<5>();
-    Some(origins.iter().map(decode_origin).collect())
+    Some((origins.iter().map(decode_origin).collect(), None))
 }
 
 fn numbers(Origin { listener, past }: Origin) -> [u32; 5] {

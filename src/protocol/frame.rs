@@ -1,9 +1,9 @@
 //! One message between master and worker is one frame.
 //!
 //! The first byte says what a frame holds. Connections travel on the channel, as a list of their
-//! origins beside as many descriptors; one with a request travels alone. Orders and reports are JSON, and travel on a socket pair of
-//! their own: they never wait behind connections for which descriptors are lacking. The answer to
-//! `Bind` may carry the listening socket.
+//! origins beside as many descriptors; one with a request travels alone. Orders and reports are
+//! JSON, and travel on a socket pair of their own: they never wait behind connections for which
+//! descriptors are lacking. The answer to `Bind` may carry the listening socket.
 //!
 //! A *question* is a report whose answer the worker waits for. It carries one end of a socket pair,
 //! on which the master sends the order that answers. All other messages of the master stay where
@@ -29,10 +29,9 @@ pub const MAX_REQUEST: usize = MAX_BYTES - 1 - connections::ORIGIN;
 /// The content of a frame from the master.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MasterFrame {
-    /// One for each descriptor that came along.
-    Connections(Vec<Origin>),
-    /// The one that came along, and the request that its last worker did not answer.
-    Request(Origin, Box<[u8]>),
+    /// The origin of each descriptor that came along. If it is only one, perhaps also the request
+    /// that its last worker did not answer.
+    Connections(Vec<Origin>, Option<Box<[u8]>>),
     /// What the worker should do.
     Order(Order),
 }
@@ -41,9 +40,7 @@ pub enum MasterFrame {
 #[derive(Debug, PartialEq, Eq)]
 pub enum WorkerFrame {
     /// Connections it gives back, as in [`MasterFrame::Connections`].
-    Connections(Vec<Origin>),
-    /// A connection that it gives back with its request, as in [`MasterFrame::Request`].
-    Request(Origin, Box<[u8]>),
+    Connections(Vec<Origin>, Option<Box<[u8]>>),
     /// What happened in the worker.
     Report(Report),
     /// A report that is answered on the descriptor beside it.
@@ -83,11 +80,8 @@ fn json(kind: u8, message: &impl Serialize) -> Vec<u8> {
 /// Reads a frame from the master that came with `fds` descriptors.
 pub fn from_master(frame: &[u8], fds: usize) -> Result<MasterFrame, Malformed> {
     let malformed = Malformed { length: frame.len(), fds };
-    if let Some(origins) = connections::decode(frame, fds) {
-        return Ok(MasterFrame::Connections(origins));
-    }
-    if let Some((origin, request)) = connections::decode_request(frame, fds) {
-        return Ok(MasterFrame::Request(origin, request));
+    if let Some((origins, request)) = connections::decode(frame, fds) {
+        return Ok(MasterFrame::Connections(origins, request));
     }
     let most = |order: &Order| match order {
         Order::Bound { .. } => 1,
@@ -101,11 +95,8 @@ pub fn from_master(frame: &[u8], fds: usize) -> Result<MasterFrame, Malformed> {
 /// Reads a frame from a worker that came with `fds` descriptors.
 pub fn from_worker(frame: &[u8], fds: usize) -> Result<WorkerFrame, Malformed> {
     let malformed = Malformed { length: frame.len(), fds };
-    if let Some(origins) = connections::decode(frame, fds) {
-        return Ok(WorkerFrame::Connections(origins));
-    }
-    if let Some((origin, request)) = connections::decode_request(frame, fds) {
-        return Ok(WorkerFrame::Request(origin, request));
+    if let Some((origins, request)) = connections::decode(frame, fds) {
+        return Ok(WorkerFrame::Connections(origins, request));
     }
     let read = match fds {
         0 => read_json(JSON, frame).map(WorkerFrame::Report),
@@ -131,12 +122,18 @@ mod tests {
         let origins = [(7, Past::default()), (0, past), (u32::MAX, past)];
         let origins = origins.map(|(listener, past)| Origin { listener, past });
         let frame = connections(origins.into_iter());
-        assert_eq!(from_master(&frame, 3).unwrap(), MasterFrame::Connections(origins.to_vec()));
+        assert_eq!(
+            from_master(&frame, 3).unwrap(),
+            MasterFrame::Connections(origins.to_vec(), None)
+        );
         let alone = request(origins[1], b"GET / HTTP/1.1\r\n\r\n");
         let bytes: Box<[u8]> = b"GET / HTTP/1.1\r\n\r\n".as_slice().into();
-        let expected = MasterFrame::Request(origins[1], bytes.clone());
+        let expected = MasterFrame::Connections(vec![origins[1]], Some(bytes.clone()));
         assert_eq!(from_master(&alone, 1).unwrap(), expected);
-        assert_eq!(from_worker(&alone, 1).unwrap(), WorkerFrame::Request(origins[1], bytes));
+        assert_eq!(
+            from_worker(&alone, 1).unwrap(),
+            WorkerFrame::Connections(vec![origins[1]], Some(bytes))
+        );
         assert_eq!(request(origins[0], &[0; MAX_REQUEST]).len(), MAX_BYTES);
         let order = Order::BindFailed { seq: 3, errno: 98 };
         assert_eq!(from_master(&super::order(&order), 0).unwrap(), MasterFrame::Order(order));

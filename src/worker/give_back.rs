@@ -155,7 +155,7 @@ mod tests {
         let mut all = Vec::new();
         while let Ok(Some(received)) = master.receive(&mut buffer) {
             let frame = frame::from_worker(received.bytes, received.fds.len()).unwrap();
-            let WorkerFrame::Connections(origins) = frame else { panic!("{frame:?}") };
+            let WorkerFrame::Connections(origins, None) = frame else { panic!("{frame:?}") };
             all.extend(origins.iter().map(|origin| origin.past.since));
         }
         all
@@ -220,7 +220,7 @@ mod tests {
         let mut buffer = [0; MAX_BYTES];
         let received = master.receive(&mut buffer).unwrap().unwrap();
         let frame = frame::from_worker(received.bytes, received.fds.len()).unwrap();
-        assert_eq!(frame, WorkerFrame::Request(origin, longest.as_slice().into()));
+        assert_eq!(frame, WorkerFrame::Connections(vec![origin], Some(longest.as_slice().into())));
         assert!(master.receive(&mut buffer).is_err(), "and nothing else was sent");
         while give(number, &longest).unwrap() {}
     }

@@ -96,7 +96,7 @@ impl MasterLink {
                     self.acceptor.borrow_mut().keep(&order, received.fds);
                     Ok(Some(order))
                 }
-                Ok(MasterFrame::Connections(_) | MasterFrame::Request(..)) => {
+                Ok(MasterFrame::Connections(..)) => {
                     Err(unreadable(io::ErrorKind::InvalidData.into()))
                 }
                 Err(error) => Err(unreadable(io::Error::other(error))),
@@ -142,10 +142,10 @@ impl MasterLink {
         };
         let fds = received.fds;
         let origins = match frame::from_master(received.bytes, fds.len()) {
-            Ok(MasterFrame::Connections(origins)) => origins,
-            Ok(MasterFrame::Request(origin, request)) => {
-                self.request = Some(request);
-                vec![origin]
+            Ok(MasterFrame::Connections(origins, None)) => origins,
+            Ok(MasterFrame::Connections(origins, request)) => {
+                self.request = request;
+                origins
             }
             Ok(MasterFrame::Order(_)) => {
                 return Err(unreadable(io::ErrorKind::InvalidData.into()));

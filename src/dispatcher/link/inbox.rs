@@ -72,12 +72,9 @@ impl WorkerLink {
                 let asker = fds.into_iter().next().map(Channel::from)?;
                 Some(Incoming::Question(report, asker))
             }
-            Ok(WorkerFrame::Connections(origins)) => {
-                Some(Incoming::Connections(Connection::from_frame(fds, origins).collect()))
-            }
-            Ok(WorkerFrame::Request(origin, request)) => {
-                let connection = Connection::with_request(fds, origin, request);
-                Some(Incoming::Connections(connection.into_iter().collect()))
+            Ok(WorkerFrame::Connections(origins, request)) => {
+                let connections = Connection::from_frame(fds, origins, request);
+                Some(Incoming::Connections(connections.collect()))
             }
             Err(error) => {
                 tracing::error!(%error, worker = self.id.0, "a worker's report makes no sense");
@@ -99,13 +96,9 @@ impl WorkerLink {
                 Ok(Some(received)) => {
                     let count = received.fds.len();
                     match frame::from_master(received.bytes, count) {
-                        Ok(MasterFrame::Connections(origins)) => {
+                        Ok(MasterFrame::Connections(origins, request)) => {
                             self.ledger.read_back(count as u32);
-                            connections.extend(Connection::from_frame(received.fds, origins));
-                        }
-                        Ok(MasterFrame::Request(origin, request)) => {
-                            self.ledger.read_back(count as u32);
-                            let back = Connection::with_request(received.fds, origin, request);
+                            let back = Connection::from_frame(received.fds, origins, request);
                             connections.extend(back);
                         }
                         Ok(MasterFrame::Order(_)) => {

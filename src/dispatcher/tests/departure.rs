@@ -57,7 +57,7 @@ fn a_request_goes_with_its_connection_until_a_worker_takes_it() {
     let requests: Vec<_> = messages
         .iter()
         .filter_map(|message| match message {
-            MasterFrame::Request(_, request) => Some(&**request),
+            MasterFrame::Connections(_, request) => request.as_deref(),
             _ => None,
         })
         .collect();

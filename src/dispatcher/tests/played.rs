@@ -154,7 +154,8 @@ impl Played {
     /// Takes the connections that are there.
     pub(super) fn take_now(&self) -> Vec<TcpStream> {
         let all = std::iter::from_fn(|| self.next_now());
-        let connections = all.filter(|(frame, _)| matches!(frame, MasterFrame::Connections(_)));
+        let connections =
+            all.filter(|(frame, _)| matches!(frame, MasterFrame::Connections(_, None)));
         connections.flat_map(|(_, streams)| streams).collect()
     }
 
