@@ -98,7 +98,7 @@ fn links(workers: u32) -> Links {
     let mut all = Links { links: BTreeMap::new(), rows: Vec::new(), _ends: Vec::new() };
     for id in 1..=workers {
         let (mut link, row, theirs, their_orders) = link(&board, id);
-        link.serve(LISTENER, false);
+        link.serve(LISTENER, false, false);
         all.links.insert(WorkerId(id), link);
         all.rows.push(row);
         all._ends.push([theirs, their_orders]);

@@ -17,10 +17,9 @@ use tokio::sync::oneshot;
 use crate::clock::Millis;
 use crate::config::Balance;
 use crate::connection::Connection;
-use crate::dispatcher::link::WorkerLink;
+use crate::dispatcher::link::{RETRY, WorkerLink};
 use crate::dispatcher::messages::{Counts, DispatcherEvent, Notify, Request};
 use crate::dispatcher::other_master::Relay;
-use crate::dispatcher::timing::{LAST_RELAYS, RETRY};
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
 use crate::listeners::ListenerSet;
@@ -32,6 +31,8 @@ use crate::os::waker::Waker;
 use crate::overload::{OverloadPolicy, Shedding};
 use crate::protocol::Order;
 
+/// How long the last connections for another master may take to be sent, milliseconds.
+const LAST_RELAYS: Millis = 2_000;
 /// Connections accepted from one socket in one turn, so that none of them starves the others.
 const ACCEPTED_AT_ONCE: usize = 64;
 
@@ -226,7 +227,7 @@ impl EventLoop {
         self.resume_reports();
         self.check_queues();
         self.shed();
-        if self.workers.due_at() <= self.now {
+        if self.workers.next_poll().is_some_and(|at| at <= self.now) {
             self.poll_due();
         }
         self.assign_waiting();

@@ -36,7 +36,6 @@ mod other_master;
 mod relay;
 mod reports;
 mod shed;
-mod timing;
 mod token;
 mod unserved;
 mod workers;

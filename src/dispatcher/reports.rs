@@ -2,14 +2,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::clock::Millis;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::{Incoming, WorkerLink};
 use crate::dispatcher::messages::DispatcherEvent;
-use crate::dispatcher::timing::SETTLE_WITHIN;
 use crate::os::channel::Channel;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{ListenerId, Order, Report, Wanted, frame};
 
+/// How long a worker's readiness is deferred while it does not serve yet what the others serve,
+/// milliseconds. What takes longer counts as a change of the script.
+pub(super) const SETTLE_WITHIN: Millis = 5_000;
 /// Frames read from one worker at once, so that it does not starve the others.
 const READ_AT_ONCE: usize = 64;
 
@@ -89,10 +92,7 @@ impl EventLoop {
                 }
             }
             Report::Serve { listener, accepts, http1 } => {
-                self.workers.change(worker, |link| {
-                    link.serve(listener, accepts);
-                    link.set_http1(listener, http1);
-                });
+                self.workers.change(worker, |link| link.serve(listener, accepts, http1));
                 self.notify_served(worker);
                 self.announce_settled();
             }

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::protocol::{ListenerId, Wanted};
 
@@ -19,9 +20,14 @@ pub struct LegacySocket {
 }
 
 impl LegacySocket {
+    /// Returns where it listens, if that can be found out.
+    pub(super) fn address(&self) -> Option<Address> {
+        let copy = self.socket.try_clone().and_then(|fd| Listener::adopt(fd, true, 0)).ok()?;
+        Some(copy.address().clone())
+    }
+
     /// Returns where it listens, in words.
     pub(crate) fn place(&self) -> String {
-        let copy = self.socket.try_clone().and_then(|fd| Listener::adopt(fd, true, 0));
-        copy.map_or_else(|_| "an unknown address".to_owned(), |copy| copy.address().to_string())
+        self.address().map_or_else(|| "an unknown address".to_owned(), |found| found.to_string())
     }
 }

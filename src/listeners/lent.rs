@@ -31,10 +31,8 @@ impl ListenerSet {
         let same = |legacy: &LegacySocket| {
             Wanted { backlog: legacy.wanted.backlog, ..wanted.clone() } == legacy.wanted
         };
-        let serves = |legacy: &LegacySocket| {
-            let copy = legacy.socket.try_clone().and_then(|fd| Listener::adopt(fd, true, 0));
-            copy.is_ok_and(|listener| listener.address().serves(address))
-        };
+        let serves =
+            |legacy: &LegacySocket| legacy.address().is_some_and(|found| found.serves(address));
         let place = self.legacy.iter().position(same);
         let Some(place) = place.or_else(|| self.legacy.iter().position(serves)) else {
             return Ok(None);
@@ -62,10 +60,9 @@ impl ListenerSet {
     /// one's alone. Until then the former master may go on with them.
     pub(crate) fn own(&mut self, alone: bool) {
         self.legacy.clear();
-        if !alone {
-            return;
+        if alone {
+            self.take_back();
         }
-        self.take_back();
     }
 
     /// From now on no other master has the sockets. What that one did to them is undone, and what

@@ -4,10 +4,14 @@ use crate::balancing::{LoadSnapshot, Standing};
 use crate::clock::Millis;
 use crate::connection::Connection;
 use crate::dispatcher::link::state::{LinkPhase, Stall, WorkerLink};
-use crate::dispatcher::timing::{RETRY, TAKE_WITHIN};
 use crate::os::scoreboard::Field;
 use crate::protocol::Order;
 
+/// A connection that its worker did not take in this time goes to a free one, milliseconds.
+pub(in crate::dispatcher) const TAKE_WITHIN: Millis = 3;
+/// Retry interval for what epoll does not report, such as connections that wait while every worker
+/// is full, milliseconds.
+pub(in crate::dispatcher) const RETRY: Millis = 3;
 /// Connections on the way to one worker. More wait where every worker can still get them.
 const MAX_UNTAKEN: usize = 128;
 

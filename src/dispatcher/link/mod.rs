@@ -13,4 +13,8 @@ mod state;
 mod watch;
 
 pub(super) use inbox::Incoming;
+pub(super) use load::RETRY;
 pub use state::WorkerLink;
+
+#[cfg(test)]
+pub(super) use load::TAKE_WITHIN;

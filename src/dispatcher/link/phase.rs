@@ -28,8 +28,10 @@ impl WorkerLink {
         now: Millis,
     ) -> Option<Report> {
         let until = self.deferred_until()?;
-        let served = if self.is_spare { &self.claims } else { &self.serves };
-        let serves_all = expected.iter().all(|listener| served.contains(listener));
+        let has = |listener| {
+            self.claims.get(listener).is_some_and(|serving| self.is_spare || serving.is_some())
+        };
+        let serves_all = expected.iter().all(has);
         if !serves_all && until > now {
             return None;
         }
@@ -47,7 +49,7 @@ impl WorkerLink {
     /// Has a spare listen: from now on it is a worker that starts.
     pub(in crate::dispatcher) fn activate(&mut self) {
         if std::mem::take(&mut self.is_spare) {
-            self.claims.clear();
+            self.claims.retain(|_, serving| serving.is_some());
             self.readiness = Readiness::Starting;
             self.order(&Order::Activate);
         }

@@ -1,55 +1,42 @@
 //! Which listeners a worker serves.
 
-use crate::dispatcher::link::state::{LinkPhase, WorkerLink};
+use crate::dispatcher::link::state::{LinkPhase, Serving, WorkerLink};
 use crate::os::scoreboard::Field;
 use crate::protocol::ListenerId;
 
 impl WorkerLink {
     /// It knows of `listener`, and is about to serve it.
     pub(in crate::dispatcher) fn claim(&mut self, listener: ListenerId) {
-        self.claims.insert(listener);
+        self.claims.entry(listener).or_insert(None);
     }
 
     /// Whether it serves `listener`, or is about to; a spare, whether it would.
     pub(in crate::dispatcher) fn claims(&self, listener: ListenerId) -> bool {
-        self.claims.contains(&listener)
+        self.claims.contains_key(&listener)
     }
 
-    /// From now on it gets connections of `listener`; if it `accepts`, by itself.
-    pub fn serve(&mut self, listener: ListenerId, accepts: bool) {
-        self.claims.insert(listener);
-        self.serves.insert(listener);
-        if accepts {
-            self.accepts.insert(listener);
-        } else {
-            self.accepts.remove(&listener);
-        }
+    /// From now on it gets connections of `listener`; if it `accepts`, by itself. `http1`: whether
+    /// its server speaks HTTP/1 without TLS.
+    pub fn serve(&mut self, listener: ListenerId, accepts: bool, http1: bool) {
+        self.claims.insert(listener, Some(Serving { accepts, http1 }));
     }
 
-    /// Whether its server of `listener` speaks HTTP/1 without TLS.
-    pub(in crate::dispatcher) fn set_http1(&mut self, listener: ListenerId, http1: bool) {
-        if http1 {
-            self.http1.insert(listener);
-        } else {
-            self.http1.remove(&listener);
-        }
+    fn serving(&self, listener: ListenerId) -> Option<&Serving> {
+        self.claims.get(&listener)?.as_ref()
     }
 
     /// Whether its server of `listener` speaks HTTP/1 without TLS.
     pub(in crate::dispatcher) fn speaks_http1(&self, listener: ListenerId) -> bool {
-        self.http1.contains(&listener)
+        self.serving(listener).is_some_and(|serving| serving.http1)
     }
 
     /// From now on it gets no connections of `listener`.
     pub(in crate::dispatcher) fn unserve(&mut self, listener: ListenerId) {
-        self.http1.remove(&listener);
         self.claims.remove(&listener);
-        self.serves.remove(&listener);
-        self.accepts.remove(&listener);
     }
 
     pub(in crate::dispatcher) fn serves(&self) -> impl Iterator<Item = ListenerId> {
-        self.serves.iter().copied()
+        self.claims.iter().filter(|(_, serving)| serving.is_some()).map(|(listener, _)| *listener)
     }
 
     /// Whether it may be given connections of `listener`. A draining worker may only where
@@ -60,13 +47,17 @@ impl WorkerLink {
             LinkPhase::Draining | LinkPhase::AskedToLeave => draining,
             LinkPhase::Left => false,
         };
-        may && self.serves.contains(&listener)
+        may && self.serving(listener).is_some()
     }
 
     /// The listeners from which it accepts by itself. A draining worker does not.
     pub(in crate::dispatcher) fn accepts(&self) -> impl Iterator<Item = ListenerId> {
-        let open = if self.is_open() { Some(&self.accepts) } else { None };
-        open.into_iter().flatten().copied()
+        let open = if self.is_open() { Some(&self.claims) } else { None };
+        let accepts = |serving: &Option<Serving>| serving.is_some_and(|serving| serving.accepts);
+        open.into_iter()
+            .flatten()
+            .filter(move |(_, serving)| accepts(serving))
+            .map(|(listener, _)| *listener)
     }
 
     /// Has it look at the queues of shared sockets. `now`: microseconds on the monotonic clock.
@@ -83,7 +74,7 @@ impl WorkerLink {
 
     /// Its process has ended: other workers do not count on it any more.
     pub(in crate::dispatcher) fn stop_accepting(&mut self) {
-        self.accepts.clear();
+        self.claims.values_mut().flatten().for_each(|serving| serving.accepts = false);
         self.row.admission().set_accepts(0);
     }
 

@@ -1,6 +1,6 @@
 //! What the dispatcher knows of one worker.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::balancing::Ledger;
@@ -64,6 +64,15 @@ pub(super) struct Stall {
     pub(super) progress: u64,
 }
 
+/// How it serves a listener.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Serving {
+    /// Whether it accepts by itself.
+    pub(super) accepts: bool,
+    /// Whether its server speaks HTTP/1 without TLS.
+    pub(super) http1: bool,
+}
+
 /// The dispatcher's end of one worker.
 #[derive(Debug)]
 pub struct WorkerLink {
@@ -95,13 +104,8 @@ pub struct WorkerLink {
     /// plenty.
     pub(super) room: Option<u64>,
     pub(super) stall: Option<Stall>,
-    /// Listeners that it knows of, served or not yet. Those of a spare keep none open.
-    pub(super) claims: BTreeSet<ListenerId>,
-    pub(super) serves: BTreeSet<ListenerId>,
-    /// Of those, the ones where it accepts by itself.
-    pub(super) accepts: BTreeSet<ListenerId>,
-    /// Likewise, the ones whose server speaks HTTP/1 without TLS.
-    pub(super) http1: BTreeSet<ListenerId>,
+    /// Listeners that it knows of. `None`: not served yet. Those of a spare keep none open.
+    pub(super) claims: BTreeMap<ListenerId, Option<Serving>>,
     pub(super) reports: Reports,
     /// The beginning of a report that is longer than a frame.
     pub(super) parts: Vec<u8>,
@@ -142,10 +146,7 @@ impl WorkerLink {
             blocked: Blocked::default(),
             room: None,
             stall: None,
-            claims: BTreeSet::new(),
-            serves: BTreeSet::new(),
-            accepts: BTreeSet::new(),
-            http1: BTreeSet::new(),
+            claims: BTreeMap::new(),
             reports: Reports::Read,
             parts: Vec::new(),
             starved: false,

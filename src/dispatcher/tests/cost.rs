@@ -1,9 +1,9 @@
 //! What a connection costs, and what an idle worker.
 
 use crate::config::Balance;
+use crate::dispatcher::link::TAKE_WITHIN;
 use crate::dispatcher::tests::played::Played;
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::TAKE_WITHIN;
 use crate::protocol::worker::WorkerId;
 
 fn all_taken_by(workers: &[Played]) -> usize {

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use crate::config::Balance;
+use crate::dispatcher::link::RETRY;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, answered, drain};
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::RETRY;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Report};

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
+use crate::dispatcher::link::RETRY;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, wanted};
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::RETRY;
 use crate::listeners::{CHECK_AFTER, CLOSING_GRACE};
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::MasterFrame;

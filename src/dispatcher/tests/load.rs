@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use crate::config::Balance;
+use crate::dispatcher::link::{RETRY, TAKE_WITHIN};
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, is_closed};
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::{RETRY, TAKE_WITHIN};
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;

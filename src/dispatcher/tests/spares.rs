@@ -2,10 +2,10 @@
 
 use crate::config::Balance;
 use crate::dispatcher::messages::{DispatcherEvent, Request};
+use crate::dispatcher::reports::SETTLE_WITHIN;
 use crate::dispatcher::tests::played::{Played, answered, wanted};
 use crate::dispatcher::tests::still::Still;
 use crate::dispatcher::tests::unserved::is_bound;
-use crate::dispatcher::timing::SETTLE_WITHIN;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Report, Wanted};

@@ -3,12 +3,12 @@
 use std::os::fd::AsFd;
 
 use crate::config::Balance;
+use crate::dispatcher::link::RETRY;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{
     LISTENER, Played, answered, connect, drain, is_closed, wanted,
 };
 use crate::dispatcher::tests::still::Still;
-use crate::dispatcher::timing::RETRY;
 use crate::listeners::CLOSING_GRACE;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::protocol::frame::MasterFrame;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::Balance;
-use crate::dispatcher::link::WorkerLink;
+use crate::dispatcher::link::{RETRY, WorkerLink};
 use crate::dispatcher::tests::played::{LISTENER, Played, play};
-use crate::dispatcher::timing::{NEVER, RETRY};
 use crate::dispatcher::workers::WorkerSet;
 use crate::os::scoreboard::Scoreboard;
 use crate::protocol::Order;
@@ -19,7 +18,7 @@ fn serving() -> (WorkerSet, Played, Arc<Scoreboard>) {
     let (played, link) = play(&board, 1, 0);
     let mut workers = WorkerSet::new(Balance::LeastConnections);
     workers.insert(link, false);
-    workers.change(ONE, |link| link.serve(LISTENER, false));
+    workers.change(ONE, |link| link.serve(LISTENER, false, false));
     workers.reschedule_due(0, false);
     (workers, played, board)
 }
@@ -32,7 +31,7 @@ fn has_room(workers: &WorkerSet) -> bool {
 fn a_change_puts_a_worker_into_the_queues_that_it_may_take_and_the_lists_that_wait_for_it() {
     let (mut workers, _played, _board) = serving();
     assert!(has_room(&workers));
-    assert_eq!((workers.unsent(), workers.due(), workers.due_at()), (&[][..], &[][..], NEVER));
+    assert_eq!((workers.unsent(), workers.due(), workers.next_poll()), (&[][..], &[][..], None));
 
     workers.change(ONE, |link| link.set_room(Some(0)));
     assert!(!has_room(&workers));
@@ -44,11 +43,15 @@ fn a_change_puts_a_worker_into_the_queues_that_it_may_take_and_the_lists_that_wa
 
     workers.change(ONE, WorkerLink::ask_to_leave);
     assert!(!has_room(&workers));
-    assert_eq!((workers.due(), workers.due_at()), (&[ONE][..], 0), "polled in this very turn");
+    assert_eq!(
+        (workers.due(), workers.next_poll()),
+        (&[ONE][..], Some(0)),
+        "polled in this very turn"
+    );
     workers.reschedule_due(7, false);
-    assert_eq!((workers.due(), workers.due_at()), (&[ONE][..], 7 + RETRY));
+    assert_eq!((workers.due(), workers.next_poll()), (&[ONE][..], Some(7 + RETRY)));
     workers.reschedule_due(7, true);
-    assert_eq!((workers.due(), workers.due_at()), (&[][..], NEVER), "it may leave");
+    assert_eq!((workers.due(), workers.next_poll()), (&[][..], None), "it may leave");
 }
 
 #[test]

@@ -1,44 +1,38 @@
 //! Workers that have to be polled again, and when.
 
 use crate::clock::Millis;
-use crate::dispatcher::timing::NEVER;
 use crate::dispatcher::workers::list::WorkerList;
 use crate::protocol::worker::WorkerId;
 
 /// Workers for which it will be time for something, and the time of the first one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Due {
     workers: WorkerList,
-    at: Millis,
+    at: Option<Millis>,
 }
 
 impl Due {
-    pub(super) fn new() -> Self {
-        Self { workers: WorkerList::default(), at: NEVER }
-    }
-
     /// Has a worker polled at `at`, if there is something to wait for.
     pub(super) fn schedule(&mut self, worker: WorkerId, at: Option<Millis>) {
         if let Some(at) = at {
             self.workers.insert(worker);
-            self.at = self.at.min(at);
+            self.at = Some(self.at.map_or(at, |first| first.min(at)));
         }
     }
 
     /// Has all of them polled in this turn.
     pub(super) fn hasten(&mut self) {
-        self.at = 0;
+        self.at = Some(0);
     }
 
     /// Asks for each worker when to poll it next. `None` takes it off the list.
     pub(super) fn reschedule(&mut self, mut next: impl FnMut(WorkerId) -> Option<Millis>) {
-        let mut first = NEVER;
+        self.at = None;
         self.workers.retain(|worker| {
             let at = next(worker);
-            first = first.min(at.unwrap_or(NEVER));
+            self.at = [self.at, at].into_iter().flatten().min();
             at.is_some()
         });
-        self.at = first;
     }
 
     pub(super) fn remove(&mut self, worker: WorkerId) {
@@ -49,8 +43,8 @@ impl Due {
         self.workers.as_slice()
     }
 
-    /// When to poll them; `NEVER` if there is nothing to wait for.
-    pub(super) fn at(&self) -> Millis {
+    /// When to poll them. `None`: there is nothing to wait for.
+    pub(super) fn at(&self) -> Option<Millis> {
         self.at
     }
 }

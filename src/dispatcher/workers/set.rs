@@ -8,7 +8,6 @@ use crate::clock::Millis;
 use crate::config::Balance;
 use crate::connection::Connection;
 use crate::dispatcher::link::{Incoming, WorkerLink};
-use crate::dispatcher::timing::NEVER;
 use crate::dispatcher::workers::due::Due;
 use crate::dispatcher::workers::list::WorkerList;
 use crate::dispatcher::workers::wait_queues::WaitQueues;
@@ -37,7 +36,7 @@ impl WorkerSet {
             links: BTreeMap::new(),
             queues: WaitQueues::new(policy),
             unsent: WorkerList::default(),
-            due: Due::new(),
+            due: Due::default(),
             paused: WorkerList::default(),
             accepting: BTreeSet::new(),
         }
@@ -257,13 +256,9 @@ impl WorkerSet {
         self.due.workers()
     }
 
-    pub(in crate::dispatcher) fn due_at(&self) -> Millis {
-        self.due.at()
-    }
-
-    /// `due_at`, unless there is nothing to wait for.
+    /// When to poll them. `None`: there is nothing to wait for.
     pub(in crate::dispatcher) fn next_poll(&self) -> Option<Millis> {
-        Some(self.due.at()).filter(|at| *at != NEVER)
+        self.due.at()
     }
 
     /// The workers whose reports are not read. They are taken off the list; a worker that stays
