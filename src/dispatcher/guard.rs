@@ -2,7 +2,8 @@
 //!
 //! The master has each of them, so that no queue dies with a worker, and guards it. What always
 //! holds: whatever goes wrong between the workers, nobody waits in such a queue for much longer
-//! than [`CHECK_AFTER`](crate::listeners::CHECK_AFTER) while a worker answers that could take the connection.
+//! than [`CHECK_AFTER`](crate::listeners::CHECK_AFTER) while a worker answers that could take the
+//! connection.
 //!
 //! A guarded socket is watched for one event: somebody came. After `CHECK_AFTER` the dispatcher
 //! checks whether somebody waits and no worker has had any connection since. If so, it kicks all
