@@ -10,6 +10,8 @@ const ABOUT: &str = "Runs a Node.js server as supervised workers that share its 
 const MORE: &str = "Options are taken from flags, then from environment variables, then from the \
  configuration file, then from the defaults. \
 The file is a JSON object with the options of `new Cluster(options)`, by their names.";
+const SHORT: &str =
+    "All options: cluster2 start --help. Most have a variable, as CLUSTER2_WORKERS.";
 
 /// The argument of `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,8 @@ fn start() -> Command {
              replaces all workers; SIGUSR2 opens their log files again with --output files, and \
              else ends it gracefully.",
         )
+        .after_help(SHORT)
+        .after_long_help(MORE)
 }
 
 /// The script, its arguments and all options, as `start` takes them.
@@ -96,7 +100,7 @@ fn with_options(command: Command) -> Command {
             Arg::new("exec")
                 .value_name("SCRIPT")
                 .value_hint(ValueHint::FilePath)
-                .help("The script, as node takes it; by default `exec` of the configuration file"),
+                .help("The script, as node takes it [default: exec of the file]"),
         )
         .arg(
             Arg::new("args")

@@ -17,7 +17,7 @@ impl Flag {
 
     /// The definition of the flag and its variable.
     pub fn arg(&self) -> Arg {
-        let arg = Arg::new(self.option).long(self.flag).help(self.help).hide_env_values(true);
+        let arg = Arg::new(self.option).long(self.flag).hide_env_values(true);
         let arg = match self.kind {
             Kind::Switch(_) => {
                 arg.action(ArgAction::SetTrue).value_parser(FalseyValueParser::new())
@@ -34,10 +34,21 @@ impl Flag {
             values => arg.value_parser(Hinted(values)).hide_possible_values(true),
         };
         let arg = if self.value == "DIR" { arg.value_hint(ValueHint::DirPath) } else { arg };
-        let arg = arg.help_heading(self.heading()).hide_short_help(!self.is_common());
+        let arg = arg.help_heading(self.heading());
+        let Some(line) = self.short_help() else {
+            let arg = arg.help(self.help).hide_short_help(true);
+            return match self.variable() {
+                Some(variable) => arg.env(variable),
+                None => arg,
+            };
+        };
+        // clap would name the variable in the short help too, which fits a screen only without.
         match self.variable() {
-            Some(variable) => arg.env(variable),
-            None => arg,
+            Some(variable) => {
+                let long = format!("{}\n\n[env: {variable}]", self.help);
+                arg.help(line).long_help(long).env(variable).hide_env(true)
+            }
+            None => arg.help(line).long_help(self.help),
         }
     }
 

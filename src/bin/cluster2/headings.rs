@@ -26,17 +26,21 @@ const HEADINGS: &[(&str, &[&str])] = &[
     ("Monitor and output", &["name", "pids", "logs", "output", "monPort", "monHost", "monPath"]),
 ];
 
-/// What `-h` shows.
-const COMMON: &[&str] = &[
-    "noWorkers",
-    "maxWorkers",
-    "listen",
-    "port",
-    "output",
-    "monPort",
-    "memThreshold",
-    "shutdownTimeout",
-    "env",
+/// What `-h` shows, each in one line of 80 columns at most.
+const COMMON: &[(&str, &str)] = &[
+    ("noWorkers", "Number of workers [default: max, as many as CPUs]"),
+    ("maxWorkers", "Scale from --workers up to so many, by load"),
+    ("listen", "Workers do not listen, such as queue consumers"),
+    ("memThreshold", "Recycle a worker above this memory, such as 300M"),
+    ("execArgv", "A flag of Node's own for workers"),
+    ("env", "A variable added to the workers' environment"),
+    ("port", "TCP port or unix socket [default: what the script opens]"),
+    ("host", "Where --port is bound [default: all addresses]"),
+    ("startTimeout", "Kill a worker that starts slower [default: 30s]"),
+    ("shutdownTimeout", "Kill a worker that drains longer [default: 30s]"),
+    ("name", "What people call the cluster [default: its package]"),
+    ("output", "Workers' output: prefix, files [default: inherit]"),
+    ("monPort", "Where the monitor listens, or off [default: 3001]"),
 ];
 
 /// The values that completions offer.
@@ -54,9 +58,9 @@ impl Flag {
         HEADINGS.iter().find(|(_, options)| options.contains(&self.option)).map(|(name, _)| *name)
     }
 
-    /// Whether `-h` shows it.
-    pub fn is_common(&self) -> bool {
-        COMMON.contains(&self.option)
+    /// Its line in `-h`, if it is shown there.
+    pub fn short_help(&self) -> Option<&'static str> {
+        COMMON.iter().find(|(option, _)| *option == self.option).map(|(_, line)| *line)
     }
 
     /// Values that completions offer; others may be valid too.
@@ -79,7 +83,8 @@ mod tests {
         }
         let listed = HEADINGS.iter().flat_map(|(_, options)| *options);
         let valued = VALUES.iter().map(|(option, _)| option);
-        for name in listed.chain(COMMON).chain(valued) {
+        let common = COMMON.iter().map(|(option, _)| option);
+        for name in listed.chain(common).chain(valued) {
             assert!(all.iter().any(|flag| flag.option == *name), "{name}");
         }
     }
