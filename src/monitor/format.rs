@@ -7,7 +7,7 @@ use crate::protocol::status::Time;
 
 /// Formats a measured number, with one decimal below ten.
 pub fn amount(number: f64) -> String {
-    if number > 0.0 && number < 9.95 {
+    if (0.05..9.95).contains(&number) {
         format!("{number:.1}")
     } else {
         count(number.max(0.0).round() as u64)
@@ -27,6 +27,11 @@ pub fn bytes(bytes: f64) -> String {
         _ if size < 9.95 => format!("{size:.1}\u{a0}{}", UNITS[unit]),
         _ => format!("{size:.0}\u{a0}{}", UNITS[unit]),
     }
+}
+
+/// Formats bytes as `bytes`, for text that is no page: with a space that may break.
+pub fn plain_bytes(size: u64) -> String {
+    bytes(size as f64).replace('\u{a0}', " ")
 }
 
 /// Formats the time since `since`, in its two largest units.
@@ -75,7 +80,12 @@ pub fn short_duration(time: Duration) -> String {
     }
 }
 
-/// Formats how long something takes to begin: `in 4m12s`, `now`.
+/// Formats how long something takes to begin: `in 4 min 12 s`, `now`.
+pub fn wait_of(wait: Duration) -> String {
+    if wait.as_secs() == 0 { "now".to_owned() } else { format!("in {}", duration(wait)) }
+}
+
+/// Formats it in few characters: `in 4m12s`, `now`.
 pub fn short_wait(wait: Duration) -> String {
     if wait.as_secs() == 0 { "now".to_owned() } else { format!("in {}", short_duration(wait)) }
 }
@@ -121,7 +131,7 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [-1.0, 0.0, 0.04, 9.94, 9.96, 1234.5].map(amount),
-            ["0", "0", "0.0", "9.9", "10", "1,235"]
+            ["0", "0", "0", "9.9", "10", "1,235"]
         );
         let short =
             [0.0, 7.0, 7.25, 9_999.0, 12_345.0, 999_400.0, 1_234_567.0, 5e9].map(short_count);

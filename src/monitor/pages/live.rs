@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::rows::WorkerRow;
 use crate::counts::counted;
-use crate::monitor::format::{self, age, amount, bytes, count, millis, short_wait, utc};
+use crate::monitor::format::{self, age, amount, bytes, count, millis, utc, wait_of};
 use crate::monitor::history::History;
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
 use crate::protocol::status::{EventRecord, SlotStatus, Status, Time, Totals, is_crash};
@@ -148,10 +148,8 @@ fn waiting(slot: &SlotStatus) -> Note<'_> {
     let wait = slot.next_start.and_then(|at| at.0.duration_since(now).ok()).unwrap_or_default();
     let (number, crashes) = (slot.slot, slot.crashes);
     let crashes = counted(u64::from(crashes), "crash");
-    let mut text = format!(
-        "Slot {number} waits: its next worker starts {}. {crashes} so far",
-        short_wait(wait)
-    );
+    let mut text =
+        format!("Slot {number} waits: its next worker starts {}. {crashes} so far", wait_of(wait));
     let Some(exit) = &slot.last_exit else { return Note { text, lines: &[] } };
     let how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("exit code {code}"),

@@ -1,6 +1,6 @@
 //! The rows of the table of workers: one for each worker, and for each slot that waits for one.
 
-use crate::monitor::format::{age, amount, bytes, count, millis, short_duration, state};
+use crate::monitor::format::{age, amount, bytes, count, duration, millis, state};
 use crate::monitor::history::{History, WorkerHistory};
 use crate::monitor::series::round_up;
 use crate::protocol::status::{SlotStatus, Status, WorkerStatus, is_crash};
@@ -87,7 +87,7 @@ impl WorkerRow {
         let style = if crashed { "waiting" } else { "starting" };
         Self {
             slot: slot.slot,
-            state: format!("waiting {}", short_duration(wait.unwrap_or_default())),
+            state: format!("waiting {}", duration(wait.unwrap_or_default())),
             style,
             label: String::new(),
             line: String::new(),
