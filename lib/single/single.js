@@ -277,8 +277,10 @@ class SingleRole {
   #cut(drain) {
     const { size } = this.#traffic;
     const limit = this.#config.shutdownTimeout;
-    const what = `${size} connections did not finish within ${limit} ms`;
-    warn(this.#cluster, `${what} (shutdownTimeout); they were cut`);
+    const [what, fate] = size === 1
+      ? ['1 connection', 'it was cut']
+      : [`${size} connections`, 'they were cut'];
+    warn(this.#cluster, `${what} did not finish within ${limit} ms (shutdownTimeout); ${fate}`);
     drain.stop();
     this.#listeners.close();
     for (const socket of this.#traffic.sockets) socket.destroy();

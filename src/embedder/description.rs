@@ -59,7 +59,8 @@ impl MasterEvent {
                     Some(part) => format!("{:.0}% busy over 10 s", part * 100.0),
                     None => "as a command asked".to_owned(),
                 };
-                let message = format!("from {from} to {to} workers: {why}");
+                let workers = counted(u64::from(*to), "worker");
+                let message = format!("from {from} to {workers}: {why}");
                 described("scale", Level::Info, None, message)
             }
             Self::Recycle { pid, reason } => {
@@ -91,7 +92,8 @@ impl MasterEvent {
             }
             Self::Overload { active: false, shed, duration } => {
                 let message = format!(
-                    "the overload is over: {shed} connections were answered 503 in {duration} ms"
+                    "the overload is over, after {duration} ms: {} got a 503",
+                    counted(*shed, "connection"),
                 );
                 described("overload", Level::Info, None, message)
             }

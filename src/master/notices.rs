@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::task::Task;
+use crate::counts::counted;
 use crate::embedder::MasterEvent;
 use crate::error::ClusterError;
-use crate::monitor::format;
+use crate::monitor::format::{self, plain_bytes};
 use crate::os;
 use crate::os::scoreboard::Field;
 use crate::protocol::status::{LastExit, Time};
@@ -117,10 +118,11 @@ impl Task {
     fn drain_timed_out(&self, worker: WorkerId, pid: u32) -> String {
         let row = self.workers.get(&worker).map(|handle| &handle.row);
         let connections = row.map_or(0, |row| row.count(Field::ConnectionsActive));
+        let connections = counted(connections, "open connection");
         let limit = self.parts.info.config.shutdown_timeout;
         format!(
             "worker {pid} did not finish within {limit} ms (shutdownTimeout); it was killed with \
-             {connections} open connections"
+             {connections}"
         )
     }
 }
@@ -128,23 +130,25 @@ impl Task {
 /// Describes what keeps the number of workers from growing. `None`: `status` shows it, and nobody
 /// has to do anything.
 fn describe_limit(workers: u32, limit: Limit) -> Option<String> {
-    let bytes = |bytes: u64| format::bytes(bytes as f64).replace('\u{a0}', " ");
     let why = match limit {
         Limit::Most => return None,
         Limit::Memory { needed, available } => format!(
             "it needs {} of memory, with one that a reload starts beside it, and {} is available",
-            bytes(needed),
-            bytes(available)
+            plain_bytes(needed),
+            plain_bytes(available)
         ),
         Limit::Crashes { slot } => format!("the workers of slot {slot} do not stay"),
     };
-    Some(format!("there is work for more than {workers} workers, but no further one starts: {why}"))
+    let workers = counted(u64::from(workers), "worker");
+    Some(format!("there is work for more than {workers}, but no further one starts: {why}"))
 }
 
 /// Describes a limit that a worker passed, with units.
 fn describe_passed(Passed { threshold, value, limit }: Passed) -> String {
     let (name, [value, limit]) = match threshold {
-        Threshold::Connections => ("connThreshold", [value, limit].map(format::count)),
+        Threshold::Connections => {
+            ("connThreshold", [counted(value, "connection"), format::count(limit)])
+        }
         Threshold::Uptime => {
             let time = |millis| format::duration(Duration::from_millis(millis));
             ("uptimeThreshold", [value, limit].map(time))
@@ -153,8 +157,7 @@ fn describe_passed(Passed { threshold, value, limit }: Passed) -> String {
             ("memThreshold", [value, limit].map(|bytes| format::bytes(bytes as f64)))
         }
     };
-    let unit = if threshold == Threshold::Connections { " connections" } else { "" };
-    format!("{value}{unit}, above {limit} ({name})").replace('\u{a0}', " ")
+    format!("{value}, above {limit} ({name})").replace('\u{a0}', " ")
 }
 
 #[cfg(test)]

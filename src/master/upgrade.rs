@@ -18,6 +18,7 @@ use crate::embedder::MasterEvent;
 use crate::error::{ClusterError, Result};
 use crate::handover::Predecessor;
 use crate::listeners::LegacySocket;
+use crate::monitor::format::plain_bytes;
 use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
 use crate::os::scoreboard::Field;
@@ -84,10 +85,10 @@ impl Task {
     fn memory_warning(&self) -> Option<String> {
         let used = self.workers.values().map(|handle| handle.row.count(Field::Rss)).sum::<u64>();
         let available = memory::available().filter(|available| *available < used)?;
-        let [used, available] = [used, available].map(|bytes| bytes / 1_000_000);
+        let [used, available] = [used, available].map(plain_bytes);
         Some(format!(
             "until the old workers have drained, the new ones need as much memory again: the old \
-             ones take {used} MB, and {available} MB are available"
+             ones take {used}, and {available} is available"
         ))
     }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::counts::counted;
+
 /// The bounds of the number of workers, and what moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +36,8 @@ impl ScalingStatus {
             Some(_) => ", no more while one crashes",
             None => "",
         };
-        format!("{min} to {max} workers{busy}{limited}")
+        let max = counted(u64::from(*max), "worker");
+        format!("{min} to {max}{busy}{limited}")
     }
 }
 
@@ -46,6 +49,7 @@ mod tests {
     fn it_says_how_busy_the_workers_are_and_what_keeps_them_few() {
         let status = ScalingStatus { min: 1, max: 8, utilization: None, limited_by: None };
         assert_eq!(status.describe(), "1 to 8 workers");
+        assert_eq!(ScalingStatus { max: 1, ..status }.describe(), "1 to 1 worker");
         let status = ScalingStatus { utilization: Some(0.618), ..status };
         assert_eq!(status.describe(), "1 to 8 workers, 62% busy over 10 s");
         let limited = ScalingStatus::LIMITS.map(|limit| {

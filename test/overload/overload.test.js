@@ -64,7 +64,7 @@ describe('with the option overload', () => {
     assert.ok(Date.now() - Date.parse(overload.since) < 10_000);
     assert.match(events.find(({ type }) => type === 'overload').message, /answered 503/);
     const { stdout } = cluster2(script.cwd, 'status');
-    assert.match(stdout, /OVERLOAD for .*: 5 connections were answered 503/);
+    assert.match(stdout, /OVERLOAD for .*: 5 connections got a 503/);
     const { body } = await request(monPort, '/metrics');
     assert.match(body, /^cluster2_connections_shed_total 5\.0$/m);
     assert.match(body, /^cluster2_overloaded 1\.0$/m);

@@ -73,7 +73,7 @@ describe('shutdown() of a single process', () => {
     const [{ message }] = await warned;
     assert.strictEqual(
       message,
-      '1 connections did not finish within 200 ms (shutdownTimeout); they were cut',
+      '1 connection did not finish within 200 ms (shutdownTimeout); it was cut',
     );
   });
 

@@ -65,7 +65,7 @@ describe('cluster2 upgrade', function () {
     });
     const { code, stderr } = await command(script);
     assert.strictEqual(code, 0, 'it is done all the same');
-    const warning = /until the old workers have drained, .* take \d+ MB, and 20 MB are available/;
+    const warning = /until the old workers have drained, .* take \d+ MiB, and 20 MiB is available/;
     assert.match(stderr, warning);
     await until('it is an event too', () => told(script, 'warning').length > 0);
     assert.match(told(script, 'warning')[0][0].message, warning);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
-use cluster2_rs::monitor::format;
+use cluster2_rs::monitor::format::plain_bytes;
 use cluster2_rs::protocol::Inspection;
 use cluster2_rs::protocol::control::Command;
 
@@ -31,14 +31,14 @@ pub fn heap(matches: &ArgMatches) -> Result<(), Failed> {
     let (pid, path) = (pid(matches), path(matches, "heapsnapshot")?);
     note(&format!(
         "worker {pid} answers nothing until its snapshot is written, a second or more for each \
-        100 MB, and needs about as much memory again; the other workers go on"
+        100 MiB, and needs about as much memory again; the other workers go on"
     ));
     let inspection = Inspection::Heap { path: text(&path)? };
     run(matches, inspection, &path, |elapsed| {
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
         let what = match size {
             0 => "looking".to_owned(),
-            _ => format!("{} written", format::bytes(size as f64).replace('\u{a0}', " ")),
+            _ => format!("{} written", plain_bytes(size)),
         };
         format!("{what}, for {} s", elapsed.as_secs())
     })
@@ -73,6 +73,5 @@ fn run(
     let begun = Instant::now();
     commands::ask_meanwhile(&pids, command, SHOW_EVERY, || note(&progress(begun.elapsed())))?;
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    let size = format::bytes(size as f64).replace('\u{a0}', " ");
-    print(format!("{} ({size})\n", path.display()).as_bytes())
+    print(format!("{} ({})\n", path.display(), plain_bytes(size)).as_bytes())
 }

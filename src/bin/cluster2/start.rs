@@ -109,7 +109,9 @@ fn restart_obstacle(config: &Config) -> Option<&'static str> {
 
 fn greeting(config: &Config) -> String {
     let workers = match config.max_workers {
-        Some(most) => format!("{} to {most} workers", config.no_workers),
+        Some(most) => {
+            format!("{} to {}", config.no_workers, counted(u64::from(most), "worker"))
+        }
         None => counted(u64::from(config.no_workers), "worker"),
     };
     let script = config.exec.as_deref().unwrap_or_default();

@@ -136,8 +136,9 @@ fn upgrade(upgrade: &Value) -> Option<String> {
 /// Describes an overload that there is.
 fn overload(overload: &Value) -> Option<String> {
     let overload = overload.as_object()?;
-    let (time, shed) = (since(&overload["since"]), number(&overload["shed"]));
-    Some(format!("{RED}OVERLOAD for {time}{RED:#}: {shed} connections were answered 503"))
+    let shed = counted(overload["shed"].as_u64().unwrap_or_default(), "connection");
+    let time = since(&overload["since"]);
+    Some(format!("{RED}OVERLOAD for {time}{RED:#}: {shed} got a 503"))
 }
 
 fn so_far(totals: &Value) -> String {
