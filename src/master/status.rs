@@ -130,6 +130,7 @@ fn worker_status(
 ) -> WorkerStatus {
     let numbers = status::worker_numbers(handle.pid, &handle.row, &handle.looks, stuck_for);
     let state = match record.state {
+        WorkerState::Starting { .. } if stuck_for.is_some() => numbers.state,
         WorkerState::Starting { .. } => "starting",
         WorkerState::Waiting { .. } => "spare",
         WorkerState::Ready { .. } => numbers.state,

@@ -56,7 +56,7 @@ impl Supervisor {
     /// For how long the event loop of a ready, waiting or draining worker has shown no turn, if that
     /// is so long that it has certainly not turned for [`STUCK_AFTER`].
     pub(crate) fn stuck_for(&self, worker: &WorkerRecord) -> Option<Millis> {
-        let runs = worker.is_settled() || matches!(worker.state, WorkerState::Draining { .. });
+        let runs = worker.should_turn() || matches!(worker.state, WorkerState::Draining { .. });
         let age = self.last_sample.1.saturating_sub(worker.beat);
         (runs && age >= self.limits.beat_interval + STUCK_AFTER).then_some(age)
     }

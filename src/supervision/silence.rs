@@ -13,10 +13,10 @@ use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::Cause;
 
 impl Supervisor {
-    /// Asks what a ready worker, or a spare, executes if its event loop has not turned for too
-    /// long.
+    /// Asks what a worker executes if its start is over and its event loop has not turned for too
+    /// long. A spare that was activated has started before.
     pub(super) fn judge(&mut self, id: WorkerId, now: Millis) {
-        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_settled()) else {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.should_turn()) else {
             return;
         };
         let age = now.saturating_sub(worker.beat);
@@ -47,7 +47,7 @@ impl Supervisor {
     /// It is known what a worker executes, or it never will be.
     pub(super) fn executed(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(question) = worker.asked.take().filter(|_| worker.is_settled()) else { return };
+        let Some(question) = worker.asked.take().filter(|_| worker.should_turn()) else { return };
         let Some(pid) = worker.pid else { return };
         let age = now.saturating_sub(worker.beat);
         if question.reason == Reason::Blocked {

@@ -62,6 +62,7 @@ impl Supervisor {
             return;
         };
         worker.state = WorkerState::Waiting { since: now };
+        worker.has_waited = true;
         worker.beat = now;
         self.notify(Notice::Spare { pid });
         self.replacements.successor_ready(id, Some(now));

@@ -122,6 +122,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) pid: Option<u32>,
     /// Whether it is a spare, and was not activated.
     pub(crate) is_spare: bool,
+    /// It has waited as a spare.
+    pub(super) has_waited: bool,
     /// Its process is gone, and its last reports are still to come.
     pub(super) is_ending: bool,
     pub(crate) state: WorkerState,
@@ -153,6 +155,7 @@ impl WorkerRecord {
             generation,
             pid: None,
             is_spare: false,
+            has_waited: false,
             is_ending: false,
             state,
             beat: 0,
@@ -194,6 +197,12 @@ impl WorkerRecord {
     /// Whether its start is over: it is ready, or waits as a spare.
     pub(super) fn is_settled(&self) -> bool {
         self.is_ready() || self.is_waiting()
+    }
+
+    /// Whether its event loop should turn: its start is over, or it was activated after it had
+    /// waited.
+    pub(super) fn should_turn(&self) -> bool {
+        self.is_settled() || (self.is_starting() && self.has_waited)
     }
 
     /// How long it has been ready; `None` if it is not.

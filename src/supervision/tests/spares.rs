@@ -138,6 +138,25 @@ fn a_spare_that_hangs_is_killed_and_one_that_is_stuck_is_the_last_choice() {
 }
 
 #[test]
+fn a_spare_that_hung_before_it_was_activated_is_killed_as_unresponsive_and_not_as_a_slow_start() {
+    let mut supervisor = with_spares(1, 1);
+    supervisor.limits.start_timeout = 30_000;
+    assert_eq!(kill(&mut supervisor, 1, 500)[..2], activated(2));
+    born(&mut supervisor, 3, false, 550);
+    let silent = || Event::Sample { readings: vec![reading(WorkerId(2), 0, 0)] };
+    (3..13).for_each(|step| drop(supervisor.on_event(silent(), step * 250)));
+    assert_eq!(
+        supervisor.on_event(silent(), 3_001),
+        [Action::Ask { worker: WorkerId(2), dying: true }]
+    );
+    let actions = supervisor.on_event(Event::Executed { worker: WorkerId(2) }, 3_002);
+    let unresponsive = Notice::Unresponsive { worker: WorkerId(2), pid: 102, age: 3_002 };
+    let expected = [Action::Notify(unresponsive), Action::Kill { worker: WorkerId(2) }];
+    assert_eq!(actions[..2], expected);
+    assert_eq!(actions[2..4], activated(3));
+}
+
+#[test]
 fn a_spare_with_too_much_memory_is_recycled_and_a_worker_by_a_spare() {
     let mut supervisor = with_spares(1, 1);
     supervisor.limits.thresholds.memory = Some(1_000);
