@@ -1,7 +1,8 @@
 //! Connections that are shed, from when they were accepted until they are closed.
 //!
 //! What always holds: their number is bounded; the one with the lowest number is the one whose time
-//! is over first; and none is closed before its answer was written, unless its client is gone.
+//! is over first; none is closed before its answer was written, unless its client is gone; and each
+//! answer is counted once.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,10 +40,9 @@ enum Refused {
 /// What became of a connection.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Answered,
     /// It has to go to a worker.
     HealthCheck(Connection),
-    /// Its client has said nothing yet, or is gone.
+    /// It was answered, its client has said nothing yet, or is gone.
     Nothing,
 }
 
@@ -54,6 +54,8 @@ pub(super) struct Refusals {
     most: usize,
     /// What epoll reports of the connection with a number.
     token: fn(u64) -> EventData,
+    /// Answers that were written, and not counted yet.
+    answered: usize,
     /// Room for what is read and ignored.
     buffer: Box<[u8]>,
 }
@@ -63,7 +65,7 @@ impl Refusals {
     pub(super) fn new(token: fn(u64) -> EventData) -> Self {
         let most = (descriptors::limit() / PART).clamp(1, MOST);
         let buffer = vec![0; READ_AT_ONCE].into_boxed_slice();
-        Self { all: BTreeMap::new(), next: 0, most, token, buffer }
+        Self { all: BTreeMap::new(), next: 0, most, token, answered: 0, buffer }
     }
 
     /// Takes a connection that was accepted to be shed. `passes` says, by its method and target,
@@ -78,7 +80,10 @@ impl Refusals {
         match peek(&connection.fd, passes) {
             Sent::Ended => Outcome::Nothing,
             Sent::HealthCheck => Outcome::HealthCheck(connection),
-            Sent::Other => self.answer(connection.fd, epoll, now),
+            Sent::Other => {
+                self.answer(connection.fd, epoll, now);
+                Outcome::Nothing
+            }
             Sent::Nothing => {
                 self.keep(Refused::Asking(connection), epoll, now);
                 Outcome::Nothing
@@ -107,18 +112,20 @@ impl Refusals {
     }
 
     /// Answers those that have sent no request line in their time, and closes those whose client
-    /// has not closed in its time. Returns how many were answered.
-    pub(super) fn expire(&mut self, epoll: &OwnedFd, now: Millis) -> usize {
-        let mut answered = 0;
+    /// has not closed in its time.
+    pub(super) fn expire(&mut self, epoll: &OwnedFd, now: Millis) {
         while let Some((&number, _)) =
             self.all.first_key_value().filter(|(_, (_, until))| *until <= now)
         {
             if let Some(connection) = self.take_out(number, epoll) {
-                let outcome = self.answer(connection.fd, epoll, now);
-                answered += usize::from(matches!(outcome, Outcome::Answered));
+                self.answer(connection.fd, epoll, now);
             }
         }
-        answered
+    }
+
+    /// Returns how many answers were written since the last call.
+    pub(super) fn take_answered(&mut self) -> usize {
+        std::mem::take(&mut self.answered)
     }
 
     /// Closes all that were answered, because descriptors are lacking.
@@ -157,14 +164,23 @@ impl Refusals {
         }
     }
 
-    fn answer(&mut self, socket: OwnedFd, epoll: &OwnedFd, now: Millis) -> Outcome {
-        // What is not read would reset the connection when it is closed.
-        read_off(&socket, &mut self.buffer);
-        if !write_answer(&socket) {
-            return Outcome::Nothing;
+    fn answer(&mut self, socket: OwnedFd, epoll: &OwnedFd, now: Millis) {
+        if self.write_answer(&socket) {
+            self.keep(Refused::Answered(socket), epoll, now);
         }
-        self.keep(Refused::Answered(socket), epoll, now);
-        Outcome::Answered
+    }
+
+    /// Writes the answer, after which the client gets no more. Returns `false` if the client is
+    /// gone.
+    fn write_answer(&mut self, socket: &OwnedFd) -> bool {
+        // What is not read would reset the connection when it is closed.
+        read_off(socket, &mut self.buffer);
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        // Nothing was sent before, so that there is room for all of it.
+        let is_written = rustix::net::send(socket, ANSWER, flags).is_ok()
+            && rustix::net::shutdown(socket, Shutdown::Write).is_ok();
+        self.answered += usize::from(is_written);
+        is_written
     }
 
     fn keep(&mut self, refused: Refused, epoll: &OwnedFd, now: Millis) {
@@ -187,18 +203,9 @@ impl Refusals {
 
     fn drop_oldest(&mut self) {
         if let Some((_, (Refused::Asking(connection), _))) = self.all.pop_first() {
-            read_off(&connection.fd, &mut self.buffer);
-            write_answer(&connection.fd);
+            self.write_answer(&connection.fd);
         }
     }
-}
-
-/// Writes the answer, after which the client gets no more. Returns `false` if the client is gone.
-fn write_answer(socket: &OwnedFd) -> bool {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    // Nothing was sent before, so that there is room for all of it.
-    rustix::net::send(socket, ANSWER, flags).is_ok()
-        && rustix::net::shutdown(socket, Shutdown::Write).is_ok()
 }
 
 /// Reads what a client has sent, as far as it fits into `buffer`. Returns `false` if the client has
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_the_oldest_is_answered_and_closed() {
+    fn beyond_the_limit_the_oldest_is_answered_counted_and_closed() {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         let mut refusals = Refusals { most: 2, ..Refusals::new(EventData::new_u64) };
         let mut add = |sent| {
@@ -248,8 +255,9 @@ mod tests {
         assert_eq!(answer(silent), ANSWER);
         let (_fourth, _) = add(b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(answer(second), ANSWER);
+        assert_eq!(refusals.take_answered(), 4, "the one that had not asked counts too");
         refusals.make_room();
-        assert_eq!(refusals.all.len(), 0);
+        assert_eq!((refusals.all.len(), refusals.take_answered()), (0, 0));
     }
 
     #[test]

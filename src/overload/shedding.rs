@@ -31,7 +31,6 @@ pub(crate) struct Shed {
 impl Shed {
     fn add(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Answered => self.answered += 1,
             Outcome::HealthCheck(connection) => self.health_checks.push(connection),
             Outcome::Nothing => {}
         }
@@ -109,6 +108,7 @@ impl Shedding {
             shed.add(self.refusals.add(connection, epoll, now, passes));
         }
         self.gauges.looked(listener, now, finding);
+        shed.answered = self.refusals.take_answered();
         shed
     }
 
@@ -150,6 +150,7 @@ impl Shedding {
         let may_pass = self.refusals.listener(number).is_some_and(may_pass);
         let passes = self.policy.passes(may_pass);
         shed.add(self.refusals.on_event(number, epoll, now, passes));
+        shed.answered = self.refusals.take_answered();
         shed
     }
 
@@ -161,6 +162,7 @@ impl Shedding {
 
     /// Does what it is time for with connections that were accepted to be shed.
     pub(crate) fn expire(&mut self, epoll: &OwnedFd, now: Millis) -> Shed {
-        Shed { answered: self.refusals.expire(epoll, now), health_checks: Vec::new() }
+        self.refusals.expire(epoll, now);
+        Shed { answered: self.refusals.take_answered(), health_checks: Vec::new() }
     }
 }
