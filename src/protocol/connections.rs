@@ -92,9 +92,12 @@ pub fn encode(origins: impl Iterator<Item = Origin>) -> ConnectionsFrame {
     frame
 }
 
+/// The origins of the connections of a frame, and the request that came with the only one.
+pub(super) type Arrivals = (Vec<Origin>, Option<Box<[u8]>>);
+
 /// Reads either frame, which came with `fds` descriptors: the origin of each connection, and the
 /// request of one that came alone with it. `None` for any other frame.
-pub(super) fn decode(frame: &[u8], fds: usize) -> Option<(Vec<Origin>, Option<Box<[u8]>>)> {
+pub(super) fn decode(frame: &[u8], fds: usize) -> Option<Arrivals> {
     if let Some((origin, request)) = decode_request(frame, fds) {
         return Some((vec![origin], Some(request)));
     }
