@@ -190,7 +190,10 @@ impl EventLoop {
                 Request::GiveAway(adopted) => self.give_away(adopted.as_deref()),
                 Request::Keep { last } => self.keep_connections(last),
                 Request::ListAdopted(reply) => drop(reply.send(self.adopted())),
-                Request::Own { alone } => self.listeners.own(alone),
+                Request::Own { alone } => {
+                    self.listeners.own(alone);
+                    self.release_unserved();
+                }
                 Request::End => self.ends_at = Some(self.now + LAST_RELAYS),
             }
         }

@@ -34,6 +34,7 @@ impl EventLoop {
         }
         let mut has_retired = false;
         if !self.may_another_come() {
+            self.listeners.close_legacy();
             for listener in self.listeners.open() {
                 has_retired |= !self.is_claimed(listener) && self.give_up(listener);
             }

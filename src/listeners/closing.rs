@@ -19,6 +19,7 @@ impl ListenerSet {
             return Vec::new();
         }
         self.admission = Admission::Closing { until: now + CLOSING_GRACE };
+        self.legacy.clear();
         self.entries.values().for_each(Entry::refuse_new);
         self.empty_queues(0)
     }

@@ -2,7 +2,8 @@
 //!
 //! What always holds: nothing is done to such a socket that the other master would notice: as with
 //! those of a service manager, it is only accepted from, or left alone. The path of a unix socket
-//! belongs to the master that has the socket alone.
+//! belongs to the master that has the socket alone. As long as a worker of the heir may come that
+//! asks for a socket, the heir has it open, so that no client is refused if the former master dies.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -56,12 +57,20 @@ impl ListenerSet {
         self.entries.iter().find(|(_, entry)| entry.key == Some(key)).map(|(id, _)| *id)
     }
 
-    /// This master has taken over: closes sockets that nobody asked for. `alone`: the others are this
-    /// one's alone. Until then the former master may go on with them.
+    /// This master has taken over. `alone`: the sockets are this one's alone. Until then the former
+    /// master may go on with them.
     pub(crate) fn own(&mut self, alone: bool) {
-        self.legacy.clear();
+        self.has_taken_over = true;
         if alone {
             self.take_back();
+        }
+    }
+
+    /// Closes the former master's sockets that no worker has asked for, if this master has taken
+    /// over. Must be called once none will ask.
+    pub(crate) fn close_legacy(&mut self) {
+        if self.has_taken_over {
+            self.legacy.clear();
         }
     }
 

@@ -38,6 +38,8 @@ pub struct ListenerSet {
     pub(super) shares: bool,
     /// Sockets of a former master that nobody has asked for yet.
     pub(super) legacy: Vec<LegacySocket>,
+    /// Whether this master has taken over, so that such sockets need not be kept for the former one.
+    pub(super) has_taken_over: bool,
     /// Whether another master has all sockets too.
     pub(super) lent: bool,
     /// Connections of listeners that had to go, for those that took their place.

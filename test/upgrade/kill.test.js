@@ -4,7 +4,10 @@
 // connection is refused, and commands are answered.
 
 const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
 const Cluster = require('../..');
+const { startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { childrenOf, isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
@@ -72,6 +75,38 @@ describe('a master that is killed during an upgrade', function () {
       await assert.rejects(request(script.port, '/now/a/0'), { code: 'ECONNREFUSED' });
     });
   }
+
+  it('leaves the new one alone if it is the old one, before a worker of the new one listens', async () => {
+    // A plain script: nothing but its workers binds the port.
+    const script = await startPlain();
+    const old = childrenOf(script.pid);
+    change(
+      script,
+      `exports.begin = (go) =>
+        require('fs').existsSync('go') ? go() : setTimeout(exports.begin, 10, go);`,
+    );
+    const clients = load(script);
+    await clients.answered(30);
+    const cluster = new Cluster({ pids: script.pids });
+    const lost = assert.rejects(upgrade(script), { code: 'CLUSTER2_ERR_CONTROL' });
+    const heir = await until(
+      'there is a new one',
+      async () => (await cluster.status()).master.upgrade?.pid,
+    );
+    await until('its workers run', () => childrenOf(heir).length === 2);
+    script.kill('SIGKILL');
+    await lost;
+    await until('the old workers are gone', () => !old.some(isAlive));
+    // Nobody accepts, and nobody is refused.
+    const waits = request(script.port, '/now/a/0');
+    await until('the new one is master', () => masterOf(script) === heir);
+    fs.writeFileSync(path.join(script.cwd, 'go'), '');
+    assert.strictEqual((await waits).status, 200);
+    await clients.answered(30);
+    hammer.assertClean(await clients.stop(), ITS_OWN);
+    await cluster.shutdown({ wait: true });
+    await until('it has ended', () => !isAlive(heir));
+  });
 
   it('has the old one return if it is the new one, while the old one drains', async () => {
     const script = await startServer();
