@@ -46,6 +46,8 @@ const age = orNone(quantity('seconds', 0, Number.MAX_SAFE_INTEGER));
 const size = orNone(quantity('bytes', 0, Number.MAX_SAFE_INTEGER));
 const boolean = checked('true or false', (value) => typeof value === 'boolean');
 const text = checked('a text that is not empty', isText);
+const line = checked('a text in one line, not empty', (value) =>
+  isText(value) && !/\p{Cc}/u.test(value));
 const urlPath = checked("a path that begins with '/'", (value) =>
   isText(value) && value.startsWith('/'));
 const oneOf = (...choices) =>
@@ -119,7 +121,7 @@ const workers = kind(`a whole number from 1 to ${MAX_WORKERS}, or 'max'`, (value
 const OPTIONS = {
   cluster: [boolean, true],
   listen: [boolean, true],
-  name: [text, null],
+  name: [line, null],
   port: [ports, [3000]],
   host: [text, '0.0.0.0'],
   noWorkers: [workers, null],

@@ -159,7 +159,7 @@ impl Config {
         let mut config = Self {
             cluster: read.boolean("cluster", true)?,
             listen: read.boolean("listen", true)?,
-            name: read.optional_text("name")?,
+            name: read.line("name")?,
             ports: read.ports("port", Port::Tcp(3000))?,
             host: read.text("host", "0.0.0.0")?,
             no_workers,

@@ -168,6 +168,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Returns a text that is shown in one line.
+    pub(super) fn line(&mut self, name: &'static str) -> Result<Option<String>> {
+        let is_line = |text: &str| is_text(text) && !text.contains(char::is_control);
+        match self.raw(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if is_line(text) => Ok(Some(text.clone())),
+            Some(other) => self.wrong(name, "a text in one line, not empty", other),
+        }
+    }
+
     pub(super) fn text(&mut self, name: &'static str, default: &str) -> Result<String> {
         Ok(self.optional_text(name)?.unwrap_or_else(|| default.into()))
     }

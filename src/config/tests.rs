@@ -88,6 +88,10 @@ fn a_wrong_option_is_named_with_what_was_expected_and_what_came() {
         "option 'port' must be a port (0 to 65535), the path of a unix socket, or a list of them; \
          got 70000"
     );
+    assert_eq!(
+        error(json!({ "name": "a\nb" })),
+        r#"option 'name' must be a text in one line, not empty; got "a\nb""#
+    );
     assert!(error(json!({ "port": [] })).starts_with("option 'port' must be"));
     assert!(error(json!({ "port": "a\0b" })).starts_with("option 'port' must be"));
     assert!(error(json!({ "monPort": "\0app" })).starts_with("option 'monPort' must be"));

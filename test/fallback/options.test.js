@@ -20,7 +20,7 @@ describe('options without the addon', () => {
       host: ['localhost', '', 1, 'a\0b'],
       noWorkers: [1, '4', 0, 1024, 1025, 1.5, { $type: 'NaN' }, [], null, 'max', 'Max'],
       maxWorkers: [1, '4', 0, 1025, 1.5, [], null, 'Max'],
-      name: ['shop', '', 7, null],
+      name: ['shop', '', 'a\nb', 7, null],
       spares: [0, 2, '3', 64, 65, -1, 1.5],
       pids: ['x', ''],
       logs: ['x', 1],
