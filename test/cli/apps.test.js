@@ -115,6 +115,36 @@ describe('several apps in one file', () => {
     assert.strictEqual((await ended())[0], 0, errors);
   });
 
+  it('that have failed stay away once a command ends them, and `status` says what is to come', async () => {
+    await start();
+    // The second wait is 2 s.
+    for (const seconds of [1, 2]) {
+      await until('it is ready', () => ready('jobs') === 1);
+      process.kill(status('jobs').master.pid, 'SIGKILL');
+      await until('it waits', () => errors.includes(`it is started again in ${seconds} s`));
+    }
+    const shown = run('status', 'jobs');
+    assert.deepStrictEqual([shown.status, /; its parent starts it again\n$/.test(shown.stderr)], [3, true]);
+    const stopped = run('stop', 'jobs');
+    assert.deepStrictEqual(
+      [stopped.status, stopped.stdout], [0, 'it had failed, and is not started again\n'],
+    );
+    await until('the parent knows', () =>
+      errors.includes('app jobs is not started again: a command ended it'));
+    assert.match(run('status', 'jobs').stderr, /no cluster is running in \S+\n$/);
+    assert.strictEqual(run('stop', 'api').status, 0);
+    assert.deepStrictEqual(await ended(), [0, null], errors);
+  });
+
+  it('are refused by another parent while they run', async () => {
+    await start();
+    const { status: code, stderr } = run('start');
+    assert.strictEqual(code, 255);
+    assert.match(stderr, /app api runs already, with master \d+; nothing was started/);
+    parent.kill();
+    assert.deepStrictEqual(await ended(), [0, null]);
+  });
+
   it('with a wrong option start nothing', () => {
     write('cluster2.json', JSON.stringify({ apps: { api: { exec: 'server.js' }, bad: { nope: 1 } } }));
     const { status: code, stderr } = run('start');

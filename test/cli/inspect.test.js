@@ -25,7 +25,7 @@ describe('a look inside a worker', () => {
     const { stdout, stderr } = await ask(
       script, 'profile', String(pid), '--seconds', '2', '--file', 'p.cpuprofile',
     ).finally(stop);
-    assert.match(stderr, /worker \d+ is a little slower for 2 s\ncluster2: 1 of 2 s\n/);
+    assert.match(stderr, /asking worker \d+ for 2 s, in which it is a little slower\ncluster2: 1 of 2 s\n/);
     assert.match(stdout, new RegExp(`^${script.cwd}/p\\.cpuprofile \\(\\d+.*B\\)\n$`));
     const profile = json(script, 'p.cpuprofile');
     assert.ok(profile.nodes.some(({ callFrame }) => callFrame.functionName === 'block'));
@@ -33,6 +33,16 @@ describe('a look inside a worker', () => {
     const mode = fs.statSync(path.join(script.cwd, 'p.cpuprofile')).mode & 0o777;
     assert.strictEqual(mode, 0o600);
     assert.ok(script.workers().includes(pid));
+  });
+
+  it('profile of a worker that is stuck says so, and how to see what it executes', async () => {
+    const script = await startPlain();
+    const blocked = request(script.port, '/block/x/4500');
+    const [, pid] = await script.until('it is blocked', () =>
+      script.output.match(/"blocking",(\d+)/));
+    const { stderr } = await ask(script, 'profile', pid, '--seconds', '1');
+    assert.match(stderr, new RegExp(`worker ${pid} is busy, .* for 4 s: 'cluster2 stack ${pid}'`));
+    assert.strictEqual((await blocked).status, 200);
   });
 
   it('heap writes all its objects, warns of the pause, and the worker goes on', async () => {

@@ -29,7 +29,12 @@ impl Scale {
         } else {
             text.parse().map(Self::To)
         };
-        parsed.map_err(|_| "expected a whole number, as 4, +1 or -1".to_owned())
+        match parsed {
+            Ok(Self::To(0)) => {
+                Err("expected at least 1 worker; 'cluster2 shutdown' ends all".to_owned())
+            }
+            other => other.map_err(|_| "expected a whole number, as 4, +1 or -1".to_owned()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use cluster2_rs::remote;
 use serde_json::Value;
 
 use super::args::Scale;
-use super::{Failed, line, print, settings};
+use super::{Failed, line, planned_start, print, settings};
 
 /// How often progress is polled.
 const POLL_EVERY: Duration = Duration::from_millis(200);
@@ -71,10 +71,7 @@ fn upgrade_request(matches: &ArgMatches) -> UpgradeRequest {
 
 fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) -> String {
     if answer["running"] == false {
-        return match answer["reason"].as_str() {
-            Some(reason) => format!("nothing to end: {reason}"),
-            None => format!("no cluster is running in {}", pids.display()),
-        };
+        return nothing_to_end(answer["reason"].as_str(), pids);
     }
     match name {
         "reload" => all_are_new(number(&answer["replaced"])),
@@ -105,6 +102,15 @@ fn result_line(name: &str, matches: &ArgMatches, answer: &Value, pids: &Path) ->
             answer["pid"]
         ),
         _ => format!("master {} and its workers are gone", answer["pid"]),
+    }
+}
+
+/// Ends an app that does not run: its parent does not start it again.
+fn nothing_to_end(reason: Option<&str>, pids: &Path) -> String {
+    match reason {
+        _ if planned_start::call_off(pids) => "it had failed, and is not started again".to_owned(),
+        Some(reason) => format!("nothing to end: {reason}"),
+        None => format!("no cluster is running in {}", pids.display()),
     }
 }
 

@@ -14,15 +14,24 @@ use super::{Failed, commands, print, settings};
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
+/// A profile is written within so many seconds after it was taken, unless the worker is stuck.
+const GRACE: u64 = 2;
+
 /// Runs `profile`.
 pub fn profile(matches: &ArgMatches) -> Result<(), Failed> {
     let seconds = matches.get_one::<u32>("seconds").copied().unwrap_or_default();
     let (pid, path) = (pid(matches), path(matches, "cpuprofile")?);
-    note(&format!("worker {pid} is a little slower for {seconds} s"));
+    note(&format!("asking worker {pid} for {seconds} s, in which it is a little slower"));
     let inspection = Inspection::Profile { seconds, path: text(&path)? };
     run(matches, inspection, &path, |elapsed| {
-        let elapsed = elapsed.as_secs().min(seconds.into());
-        format!("{elapsed} of {seconds} s")
+        let elapsed = elapsed.as_secs();
+        if elapsed <= u64::from(seconds) + GRACE {
+            return format!("{} of {seconds} s", elapsed.min(seconds.into()));
+        }
+        format!(
+            "worker {pid} is busy, and has not answered for {elapsed} s: 'cluster2 stack {pid}' \
+             shows what it executes"
+        )
     })
 }
 

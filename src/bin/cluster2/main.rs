@@ -31,6 +31,7 @@ mod merged_logs;
 mod options;
 mod parent;
 mod past_lines;
+mod planned_start;
 mod restart;
 mod settings;
 mod stack;

@@ -2,13 +2,15 @@
 //!
 //! A thread for each app starts its master and waits for it. What always holds: an app that fails
 //! is started again, with a growing wait, until the parent is told to end; one that was ended by a
-//! command stays away; and the parent ends when no app is left.
+//! command stays away, also while it waits to be started again; and the parent ends when no app is
+//! left. An app that another parent runs is refused before any app starts.
 
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,7 @@ use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SI
 use signal_hook::iterator::Signals;
 
 use super::line::{Format, Line, write_line};
+use super::planned_start::PlannedStart;
 use super::{Failed, apps};
 
 /// The first wait before an app is started again, and the longest.
@@ -71,11 +74,16 @@ impl Shared {
 
     /// Waits. Returns `false` if the parent ends meanwhile.
     fn pause(&self, wait: Duration) -> bool {
+        self.pause_unless(wait, || false);
+        !self.is_ending()
+    }
+
+    /// Waits until the parent ends or `is_over`, for so long at most.
+    fn pause_unless(&self, wait: Duration, is_over: impl Fn() -> bool) {
         let due = Instant::now() + wait;
-        while Instant::now() < due && !self.is_ending() {
+        while Instant::now() < due && !self.is_ending() && !is_over() {
             std::thread::sleep(POLL_EVERY);
         }
-        !self.is_ending()
     }
 
     fn pass_on(&self, signal: i32) {
@@ -89,6 +97,7 @@ impl Shared {
 
 /// Runs all apps until none is left. `pids`: their directories. Fails if one has failed at last.
 pub fn start_all(names: &[String], pids: Vec<PathBuf>, format: Format) -> Result<(), Failed> {
+    refuse_running(names, &pids)?;
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR2, SIGCHLD])
@@ -97,8 +106,9 @@ pub fn start_all(names: &[String], pids: Vec<PathBuf>, format: Format) -> Result
     let shared = Arc::new(Shared::new(format));
     let apps = counted(names.len() as u64, "app");
     shared.note(format!("{apps}, parent {}: {}", std::process::id(), names.join(", ")));
-    let threads: Vec<JoinHandle<()>> =
-        names.iter().map(|name| keep(name, &shared)).collect::<Result<_, _>>().map_err(cannot)?;
+    let threads: std::io::Result<Vec<JoinHandle<()>>> =
+        names.iter().zip(&pids).map(|(name, pids)| keep(name, pids, &shared)).collect();
+    let threads = threads.map_err(cannot)?;
     notify_when_ready(pids, &shared).map_err(cannot)?;
     thread::start("apps", move || {
         threads.into_iter().for_each(|thread| drop(thread.join()));
@@ -126,9 +136,21 @@ pub fn start_all(names: &[String], pids: Vec<PathBuf>, format: Format) -> Result
     }
 }
 
+/// Fails if one of the apps runs already: its start would fail again and again.
+fn refuse_running(names: &[String], pids: &[PathBuf]) -> Result<(), Failed> {
+    let mut apps = names.iter().zip(pids);
+    let running = apps.find_map(|(name, pids)| Some((name, remote::glance(pids)?)));
+    let Some((name, status)) = running else { return Ok(()) };
+    let master = &status["master"]["pid"];
+    Err(Failed::start(format!(
+        "app {name} runs already, with master {master}; nothing was started. 'cluster2 stop {name}' \
+         or 'cluster2 shutdown {name}' ends it"
+    )))
+}
+
 /// Starts the thread that keeps one app running.
-fn keep(name: &str, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let (name, shared) = (name.to_owned(), Arc::clone(shared));
+fn keep(name: &str, pids: &Path, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let (name, pids, shared) = (name.to_owned(), pids.to_owned(), Arc::clone(shared));
     thread::start("app", move || {
         let mut wait = FIRST_WAIT;
         let end = loop {
@@ -147,13 +169,25 @@ fn keep(name: &str, shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             let how = status.map_or("a failure".to_owned(), |status| status.to_string());
             let seconds = wait.as_secs();
             shared.note(format!("app {name} ended with {how}; it is started again in {seconds} s"));
-            if !shared.pause(wait) {
+            if wait_for_start(&shared, wait, &pids).is_break() {
+                shared.note(format!("app {name} is not started again: a command ended it"));
+                break Some(ExitStatus::default());
+            }
+            if shared.is_ending() {
                 break status;
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         };
         shared.ends.lock().unwrap_or_else(PoisonError::into_inner).push(end);
     })
+}
+
+/// Waits before an app is started again. Breaks if a command calls the start off.
+fn wait_for_start(shared: &Shared, wait: Duration, pids: &Path) -> ControlFlow<()> {
+    let planned = PlannedStart::announce(pids);
+    let is_called_off = || planned.as_ref().is_some_and(PlannedStart::is_called_off);
+    shared.pause_unless(wait, is_called_off);
+    if is_called_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Runs one master to its end.

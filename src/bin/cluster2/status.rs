@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::line::printable;
 use super::status_table::{Before, number, since, table, troubles};
 use super::table::wrap;
-use super::{Failed, commands, print, settings};
+use super::{Failed, commands, planned_start, print, settings};
 
 /// Time between two statuses of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -53,9 +53,9 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
 
 fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
     let reason = status["reason"].as_str().map(str::to_owned);
-    Failed::not_running(
-        reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display())),
-    )
+    let reason = reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display()));
+    let next = if planned_start::is_announced(pids) { "; its parent starts it again" } else { "" };
+    Failed::not_running(format!("{reason}{next}"))
 }
 
 /// Returns a few lines about the cluster, a table of the workers, and what is wrong with them.
