@@ -12,7 +12,8 @@ const { livingPids } = require('../lib/processes');
 const MANY = 16;
 const MEMORY = { connectionsOfEach: 8, requestsOfEach: 500 };
 const SETTLE_DEADLINE_MS = 15_000;
-const SETTLE_SAMPLES = 8;
+/** In tenths of a second. What only the start of a master needed is given back within a second. */
+const SETTLE_SAMPLES = 25;
 /** So many times as long as it is measured, a cluster is left alone before. */
 const CALM = 3;
 
