@@ -59,9 +59,9 @@ describe('the monitor in a browser, when something is wrong', function () {
       }, 20_000,
     );
     assert.strictEqual(shown.verdict, 'No worker is ready');
-    assert.match(shown.notes, /^Slot 0 waits: its next worker starts (now|in \d+s)\. \d+ crash/);
+    assert.match(shown.notes, /^Slot 0 waits: its next worker starts (now|in \d+\ss)\. \d+ crash/);
     assert.match(shown.lastLines, /no licence/);
-    assert.match(shown.cells.State, /^waiting \d+s$/);
+    assert.match(shown.cells.State, /^waiting \d+\ss$/);
     assert.strictEqual(shown.cells.Pid, '–');
     assert.strictEqual(shown.colors.Crashes, shown.colors.verdict);
     assert.notStrictEqual(shown.colors.Restarts, shown.colors.verdict);
