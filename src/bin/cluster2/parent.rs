@@ -5,7 +5,6 @@
 //! command stays away, also while it waits to be started again; and the parent ends when no app is
 //! left. An app that another parent runs is refused before any app starts.
 
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -169,7 +168,7 @@ fn keep(name: &str, pids: &Path, shared: &Arc<Shared>) -> std::io::Result<JoinHa
             let how = status.map_or("a failure".to_owned(), |status| status.to_string());
             let seconds = wait.as_secs();
             shared.note(format!("app {name} ended with {how}; it is started again in {seconds} s"));
-            if wait_for_start(&shared, wait, &pids).is_break() {
+            if is_called_off_within(&shared, wait, &pids) {
                 shared.note(format!("app {name} is not started again: a command ended it"));
                 break Some(ExitStatus::default());
             }
@@ -182,12 +181,12 @@ fn keep(name: &str, pids: &Path, shared: &Arc<Shared>) -> std::io::Result<JoinHa
     })
 }
 
-/// Waits before an app is started again. Breaks if a command calls the start off.
-fn wait_for_start(shared: &Shared, wait: Duration, pids: &Path) -> ControlFlow<()> {
+/// Waits before an app is started again. Returns whether a command called the start off.
+fn is_called_off_within(shared: &Shared, wait: Duration, pids: &Path) -> bool {
     let planned = PlannedStart::announce(pids);
     let is_called_off = || planned.as_ref().is_some_and(PlannedStart::is_called_off);
     shared.pause_unless(wait, is_called_off);
-    if is_called_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    is_called_off()
 }
 
 /// Runs one master to its end.
