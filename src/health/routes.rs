@@ -40,7 +40,7 @@ impl Routes {
 }
 
 /// Returns whether a request, by its method and target, is the health check's, or one by which it
-/// probes the app: for its path, whoever sends it.
+/// probes the app: for its path, from any client.
 pub(crate) fn is_of_health_check(
     config: &config::EcvOptions,
 ) -> impl Fn(&str, &str) -> bool + use<> {
