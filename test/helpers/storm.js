@@ -1,9 +1,10 @@
 'use strict';
 
-// A storm: random faults at random moments on one cluster under load. Invariants, checked from
-// outside: within `CALM` milliseconds after the last fault the cluster is complete again; then
-// `status()` lists exactly the living children, and no child is a zombie; and each failed request
-// was on a connection that a dead worker had taken.
+// A storm: random faults at random moments on one cluster under load; the seed also says whether
+// it has spares and `maxWorkers`. Invariants, checked from outside: within `CALM` milliseconds of
+// the last fault the cluster is complete again, with its spares; then `status()` lists exactly the
+// living children, and no child is a zombie; and each failed request was on a connection that a
+// dead worker had taken.
 
 const assert = require('node:assert');
 const { execFile } = require('node:child_process');
@@ -22,6 +23,8 @@ const run = promisify(execFile);
 /** How long the cluster may take to be complete again, in milliseconds. */
 const CALM = 20_000;
 const MOST_WORKERS = 5;
+/** How many more there may be where the number follows the work. */
+const MOST_FOR_WORK = 7;
 const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 6, slow: 2, late: 2, upload: 1, pipelined: 1 };
 
 /** Returns a generator of numbers from 0 to 1 with a seed (mulberry32). */
@@ -36,13 +39,12 @@ function random(seed) {
 }
 
 class Storm {
-  /**
-   * The faults so far, for the message of a failure: `[milliseconds since the start, fault, …]`.
-   */
+  /** The faults so far, for the message of a failure: `[milliseconds since start, fault, …]`. */
   done = [];
   #script;
   #random;
   #began = performance.now();
+  /** How many workers were asked for; the least of them if the number follows the work. */
   #workers = 3;
   #log = new Log();
   /** Ports of clients whose connections a worker held that was killed or stopped. */
@@ -55,6 +57,11 @@ class Storm {
   constructor(seed) {
     this.seed = seed;
     this.#random = random(seed);
+    this.cluster = {
+      spares: Math.max(0, this.#between(-1, 2)),
+      maxWorkers: this.#between(0, 1) ? MOST_FOR_WORK : undefined,
+    };
+    if (this.cluster.maxWorkers) this.#faults.work = () => this.#work(this.#between(5000, 15_000));
   }
 
   async start(options = {}) {
@@ -62,6 +69,7 @@ class Storm {
       noWorkers: this.#workers,
       maxHeartbeatDelay: 3000,
       shutdownTimeout: 8000,
+      ...this.cluster,
       ...options,
     };
     this.#script = await startServer({ options: all, env: { LOG: this.#log.file } });
@@ -134,6 +142,17 @@ class Storm {
     this.#later(request(this.#script.port, path).catch(() => {}));
   }
 
+  // Work for several workers, long enough for their number to follow.
+  #work(time) {
+    const end = performance.now() + time;
+    const compute = async () => {
+      while (performance.now() < end) {
+        await request(this.#script.port, '/block/storm/40').catch(() => sleep(20));
+      }
+    };
+    for (let client = 0; client < 4; client++) this.#later(compute());
+  }
+
   // Limits the worker to a few more open files than it has, and restores the limit later.
   #starve(pid, time) {
     const limit = (soft) =>
@@ -187,16 +206,22 @@ class Storm {
   async #look() {
     const text = await this.#ask('status', '--json');
     if (text === undefined) return 'no status';
-    const { workers } = JSON.parse(text);
+    const { workers, master } = JSON.parse(text);
     const named = workers.map(({ pid }) => pid);
     const children = childrenOf(this.#script.pid);
     const unknown = children.filter((pid) => !named.includes(pid));
     const gone = named.filter((pid) => !isAlive(pid));
-    const ready = workers.filter(({ state }) => state === 'ready').length;
+    const [ready, spares] = ['ready', 'spare'].map(
+      (state) => workers.filter((worker) => worker.state === state).length,
+    );
+    const { spares: wanted, maxWorkers: most = this.#workers } = this.cluster;
     if (gone.length > 0) return `status names ${gone}, which do not live`;
     if (unknown.length > 0) return `${unknown} live, or are zombies, and status does not name them`;
-    if (ready !== this.#workers || workers.length !== ready) {
-      return `${workers.length} workers, ${ready} of them ready; ${this.#workers} were asked for`;
+    if (master.target < this.#workers || master.target > most) {
+      return `${master.target} should serve; ${this.#workers} to ${most} were asked for`;
+    }
+    if (ready !== master.target || spares !== wanted || workers.length !== ready + spares) {
+      return `${workers.length} workers, ${ready} ready, ${spares} spares; ${master.target} and ${wanted} were asked for`;
     }
     return undefined;
   }
@@ -230,7 +255,8 @@ class Storm {
     const lines = this.done.slice(-60).map((fault) => fault.join(' '));
     const warnings = output.split('\n').filter((line) => line.includes('"warning"')).slice(-20);
     return [
-      `storm of the seed ${this.seed} (CLUSTER2_STORM_SEED=${this.seed} repeats it): ${error.message}`,
+      `storm of the seed ${this.seed} (CLUSTER2_STORM_SEED=${this.seed} repeats it) on a cluster ` +
+        `with ${JSON.stringify(this.cluster)}: ${error.message}`,
       ...['--- faults', ...lines, '--- deaths', ...deaths, '--- warnings', ...warnings],
       ...['--- errors', errors.slice(-4000)],
     ].join('\n');
@@ -238,6 +264,9 @@ class Storm {
 
   get counts() {
     return {
+      seed: this.seed,
+      ...this.cluster,
+      scaled: this.#script.emitted('scale').length,
       faults: this.done.length,
       failedReloads: this.#failedReloads,
       deaths: this.#script.emitted('died').length,
