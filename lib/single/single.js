@@ -26,6 +26,7 @@ const addon = require('../native-main');
 const { showsConnections } = require('../node-internals');
 const { Traffic } = require('../http/traffic');
 const { onValidate } = require('../http/validator');
+const { Deadline } = require('./deadline');
 const { checkPorts, listenError, withoutWorkers } = require('./errors');
 const { ListenerSet } = require('./listeners');
 
@@ -256,12 +257,12 @@ class SingleRole {
       let isShut = false;
       const drain = new Drain(this.#traffic, () => {
         if (!isShut || this.#traffic.size > 0) return;
-        clearTimeout(deadline);
+        deadline.clear();
         drain.stop();
         this.#ended();
         resolve();
       });
-      const deadline = setTimeout(() => this.#cut(drain), this.#config.shutdownTimeout);
+      const deadline = new Deadline(this.#config.shutdownTimeout, () => this.#cut(drain));
       this.#leave();
       drain.start();
       // Not before the script's own handlers of a signal, which may close servers.

@@ -13,7 +13,7 @@ const { Connection, request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
 const { GET, listening, patient, refused, start, stopAll } = require('../helpers/single');
-const { until, within } = require('../helpers/wait');
+const { elapse, until, within } = require('../helpers/wait');
 
 describe('shutdown() of a single process', () => {
   afterEach(stopAll);
@@ -75,6 +75,23 @@ describe('shutdown() of a single process', () => {
       message,
       '1 connection did not finish within 200 ms (shutdownTimeout); it was cut',
     );
+  });
+
+  it('cuts nothing for time in which the process was stopped', async () => {
+    const options = { cluster: false, shutdownTimeout: 2000 };
+    const script = new Script('http.js', { port: await freePort(), options });
+    const client = new Connection(await listening(script));
+    await client.say(`${GET}GET / HTTP/1.1\r\nHo`, 'hello');
+    script.kill('SIGTERM');
+    await script.until('it drains', () => script.emitted('SIGTERM').length === 1);
+    script.kill('SIGSTOP');
+    await elapse(2500, 'its deadline would pass');
+    script.kill('SIGCONT');
+    await elapse(300, 'it would be cut');
+    client.received = '';
+    await client.say('st: localhost\r\n\r\n', 'hello');
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    assert.deepStrictEqual(script.emitted('warning'), []);
   });
 
   it('is the effect of SIGTERM and SIGINT, which are emitted as events', async () => {
