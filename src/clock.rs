@@ -19,8 +19,8 @@ pub(crate) type Millis = u64;
 pub(crate) const MAX_WAIT: Millis = 250;
 /// A turn that is late by less is on time, milliseconds: timers are not exact.
 const GRAIN: Millis = 20;
-/// How long the clock stands still after a gap, but never longer than the gap, milliseconds. Less
-/// than `MAX_WAIT`.
+/// How long the clock stands still after a gap, milliseconds, but never longer than the gap or half
+/// of the wait before it.
 const SETTLE: Millis = MAX_WAIT / 2;
 
 /// Counts only the time in which the process ran.
@@ -31,6 +31,8 @@ pub(crate) struct Clock {
     now: Millis,
     /// By when the next turn was promised, on the machine's clock.
     due: Option<Millis>,
+    /// Within what time it was promised.
+    promised: Millis,
 }
 
 impl Clock {
@@ -38,7 +40,7 @@ impl Clock {
     pub(crate) fn turn(&mut self, machine: Millis) -> Millis {
         let late = self.due.map_or(0, |due| machine.saturating_sub(due));
         if late > GRAIN {
-            self.lost += late + late.min(SETTLE);
+            self.lost += late + late.min(SETTLE).min(self.promised / 2);
         }
         self.now = self.now.max(machine.saturating_sub(self.lost));
         self.now
@@ -52,12 +54,13 @@ impl Clock {
 
     /// Ends the turn of `machine`, and promises the next one within `wait`.
     pub(crate) fn wait(&mut self, machine: Millis, wait: Millis) {
-        self.due = Some(machine + wait);
+        self.due = Some(machine.saturating_add(wait));
+        self.promised = wait;
     }
 
     /// Returns the time on the machine's clock at which it is `at`, if no time is lost before.
     pub(crate) fn on_machine(&self, at: Millis) -> Millis {
-        at + self.lost
+        at.saturating_add(self.lost)
     }
 
     /// By when the next turn was promised, on the machine's clock.
@@ -109,5 +112,22 @@ mod tests {
         turn(&mut clock, 0);
         let last = (1..=100).map(|n| turn(&mut clock, n * 10_000)).last();
         assert!(last >= Some(99 * MAX_WAIT / 2), "{last:?}");
+    }
+
+    #[test]
+    fn a_process_that_is_always_late_for_its_last_short_waits_still_ends_them() {
+        for (wait, late) in [(1, 21), (5, 30), (50, 130), (120, 10_000)] {
+            let mut clock = Clock::default();
+            let mut machine = 1_000;
+            let begun = clock.turn(machine);
+            clock.wait(machine, wait);
+            let turns = (1..=100).find(|_| {
+                machine += wait + late;
+                let now = clock.turn(machine);
+                clock.wait(machine, wait);
+                now >= begun + wait
+            });
+            assert!(matches!(turns, Some(1 | 2)), "{wait}, late by {late}: {turns:?}");
+        }
     }
 }
