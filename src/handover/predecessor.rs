@@ -1,6 +1,6 @@
 //! The part of the master that is replaced.
 
-use crate::clock::Millis;
+use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::protocol::ListenerId;
 use crate::protocol::handover::{FromHeir, PROTOCOL, ToHeir};
 use crate::protocol::worker::Exit;
@@ -106,23 +106,30 @@ pub(crate) struct Predecessor {
     /// How long a drain takes at most.
     drain_within: Millis,
     timeout: Millis,
+    /// All times here are of this clock: an upgrade misses no deadline while it is stopped.
+    clock: Clock,
     actions: Vec<PredecessorAction>,
 }
 
 impl Predecessor {
-    /// `heir`, a process, was started at `now`, and has to be ready within `timeout`. `drain_within`: how long
-    /// its workers may take for what they have, if it is called off.
-    pub(crate) fn begin(heir: u32, now: Millis, timeout: Millis, drain_within: Millis) -> Self {
-        let state = State::Starting { until: now.saturating_add(timeout) };
-        Self { state, heir, has_heard: false, drain_within, timeout, actions: Vec::new() }
+    /// `heir`, a process, was started at `machine` on the machine's monotonic clock, and has to be
+    /// ready within `timeout`. `drain_within`: how long its workers may take for what they have, if
+    /// it is called off.
+    pub(crate) fn begin(heir: u32, machine: Millis, timeout: Millis, drain_within: Millis) -> Self {
+        let mut clock = Clock::default();
+        let state = State::Starting { until: clock.turn(machine).saturating_add(timeout) };
+        clock.wait(machine, MAX_WAIT);
+        let actions = Vec::new();
+        Self { state, heir, has_heard: false, drain_within, timeout, clock, actions }
     }
 
-    /// Takes one event at `now`. Returns what to do, in order.
+    /// Takes one event, at `machine` on the machine's clock. Returns what to do, in order.
     pub(crate) fn on_event(
         &mut self,
         event: PredecessorEvent,
-        now: Millis,
+        machine: Millis,
     ) -> Vec<PredecessorAction> {
+        let now = self.clock.turn(machine);
         match event {
             PredecessorEvent::Message(message) => self.on_message(message, now),
             PredecessorEvent::Closed => self.on_closed(now),
@@ -137,11 +144,19 @@ impl Predecessor {
             PredecessorEvent::Tick => self.on_tick(now),
             PredecessorEvent::Cancel { .. } | PredecessorEvent::Drained => {}
         }
+        self.clock.wait(machine, if self.until().is_some() { MAX_WAIT } else { Millis::MAX });
         std::mem::take(&mut self.actions)
     }
 
-    /// When to send `Tick`.
-    pub(crate) fn deadline(&self) -> Option<Millis> {
+    /// When to send `Tick`, on the machine's clock. With a deadline that is soon and often, so that
+    /// the clock notices when this master stands still.
+    pub(crate) fn next_tick(&self) -> Option<Millis> {
+        let at = self.clock.on_machine(self.until()?);
+        Some(self.clock.due().map_or(at, |due| at.min(due)))
+    }
+
+    /// The deadline of the present state, on our clock.
+    pub(super) fn until(&self) -> Option<Millis> {
         match &self.state {
             State::Starting { until } | State::TakingOver { until, .. } => Some(*until),
             State::CalledOff { next: Force::Nothing, .. } => None,
@@ -270,7 +285,7 @@ impl Predecessor {
     }
 
     fn on_tick(&mut self, now: Millis) {
-        if self.deadline().is_none_or(|until| until > now) {
+        if self.until().is_none_or(|until| until > now) {
             return;
         }
         match &mut self.state {

@@ -124,7 +124,7 @@ impl Task {
     }
 
     pub(super) fn upgrade_deadline(&self) -> Option<u64> {
-        self.running()?.machine.deadline()
+        self.running()?.machine.next_tick()
     }
 
     pub(super) fn upgrade_status(&self) -> Option<UpgradeStatus> {

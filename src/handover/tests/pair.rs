@@ -25,6 +25,18 @@ fn hear(predecessor: &mut Predecessor, message: FromHeir) -> Vec<PredecessorActi
     predecessor.on_event(PredecessorEvent::Message(message), 10)
 }
 
+/// Lets the time pass from `from` to `to`, with the ticks that are asked for. Returns what is done
+/// meanwhile.
+fn pass(predecessor: &mut Predecessor, from: u64, to: u64) -> Vec<PredecessorAction> {
+    let mut now = from;
+    let mut actions = Vec::new();
+    while let Some(at) = predecessor.next_tick().filter(|at| *at <= to) {
+        now = now.max(at);
+        actions.extend(predecessor.on_event(PredecessorEvent::Tick, now));
+    }
+    actions
+}
+
 fn stepped_down() -> Predecessor {
     let mut predecessor = begun();
     hear(&mut predecessor, hello());
@@ -83,7 +95,7 @@ fn an_heir_that_goes_silent_is_reported_by_its_end() {
     let mut predecessor = begun();
     hear(&mut predecessor, hello());
     assert_eq!(predecessor.on_event(PredecessorEvent::Closed, 20), []);
-    assert_eq!(predecessor.deadline(), Some(5_020), "it ends at once, or is told to");
+    assert_eq!(predecessor.until(), Some(5_020), "it ends at once, or is told to");
     let actions = predecessor.on_event(exited(&[]), 30);
     let reason = "the new master exited with code 1".to_owned();
     assert_eq!(actions, [PredecessorAction::Reclaim, PredecessorAction::Finish(Err(reason))]);
@@ -92,15 +104,15 @@ fn an_heir_that_goes_silent_is_reported_by_its_end() {
 #[test]
 fn an_heir_that_never_spoke_is_terminated_and_killed() {
     let mut predecessor = begun();
-    assert_eq!(predecessor.on_event(PredecessorEvent::Tick, TIMEOUT - 1), []);
+    assert_eq!(pass(&mut predecessor, 0, TIMEOUT - 1), []);
     assert_eq!(
-        predecessor.on_event(PredecessorEvent::Tick, TIMEOUT),
+        pass(&mut predecessor, TIMEOUT - 1, TIMEOUT),
         [PredecessorAction::Send(GIVE_UP), PredecessorAction::Terminate]
     );
-    assert_eq!(predecessor.on_event(PredecessorEvent::Tick, TIMEOUT + 4_999), []);
-    let kill = predecessor.on_event(PredecessorEvent::Tick, TIMEOUT + 5_000);
+    assert_eq!(pass(&mut predecessor, TIMEOUT, TIMEOUT + 4_999), []);
+    let kill = pass(&mut predecessor, TIMEOUT + 4_999, TIMEOUT + 5_000);
     assert_eq!(kill, [PredecessorAction::Kill]);
-    assert_eq!(predecessor.deadline(), None, "only the kernel's word is left to come");
+    assert_eq!(predecessor.until(), None, "only the kernel's word is left to come");
     let exit = Some(Exit::Signal("SIGKILL"));
     let exit = PredecessorEvent::Exited { exit, lines: Vec::new() };
     let reason = "the new master was not ready within 60 s".to_owned();
@@ -108,6 +120,30 @@ fn an_heir_that_never_spoke_is_terminated_and_killed() {
         predecessor.on_event(exit, TIMEOUT + 5_010),
         [PredecessorAction::Reclaim, PredecessorAction::Finish(Err(reason))]
     );
+}
+
+#[test]
+fn an_upgrade_that_was_stopped_with_its_heir_goes_on_where_it_was() {
+    let mut predecessor = begun();
+    hear(&mut predecessor, hello());
+    // The machine is stopped for two minutes, first while the heir starts.
+    assert_eq!(predecessor.on_event(PredecessorEvent::Tick, 120_010), []);
+    let ready = PredecessorEvent::Message(FromHeir::Ready { adopted: vec![1] });
+    let actions = predecessor.on_event(ready, 120_200);
+    assert_eq!(actions, [PredecessorAction::Send(ToHeir::TakeOver)]);
+    assert_eq!(predecessor.on_event(PredecessorEvent::Tick, 240_200), [], "then as it takes over");
+    let step = predecessor.on_event(PredecessorEvent::Message(took_over()), 240_300);
+    assert_eq!(step.len(), 3, "{step:?}");
+}
+
+#[test]
+fn an_heir_that_is_called_off_and_was_stopped_has_time_to_drain() {
+    let mut predecessor = begun();
+    hear(&mut predecessor, hello());
+    hear(&mut predecessor, FromHeir::Refused { reason: "no".into() });
+    assert_eq!(predecessor.on_event(PredecessorEvent::Tick, 120_000), []);
+    let left = pass(&mut predecessor, 120_000, 120_000 + DRAIN + 5_000);
+    assert_eq!(left, [PredecessorAction::Terminate]);
 }
 
 #[test]
@@ -120,10 +156,9 @@ fn an_heir_that_spoke_has_time_to_give_its_connections_back() {
             predecessor
                 .on_event(PredecessorEvent::Cancel { reason: "it ends".into(), abrupt: false }, 10);
         }
-        assert_eq!(predecessor.deadline(), Some(10 + DRAIN + 5_000));
         let at = 10 + DRAIN + 5_000;
-        let first = predecessor.on_event(PredecessorEvent::Tick, at);
-        assert_eq!(first, [PredecessorAction::Terminate]);
+        assert_eq!(pass(&mut predecessor, 10, at - 1), []);
+        assert_eq!(pass(&mut predecessor, at - 1, at), [PredecessorAction::Terminate]);
     }
 }
 

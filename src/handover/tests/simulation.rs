@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
+use crate::clock::MAX_WAIT;
 use crate::handover::{
     Heir, HeirAction, HeirEvent, Predecessor, PredecessorAction, PredecessorEvent,
 };
@@ -196,8 +197,10 @@ impl World {
             if !self.new.serves && !self.heir.is_on_trial() && self.from_heir.is_empty() {
                 self.kill_heir();
             }
-            self.now += 20_000;
-            self.tell_old(PredecessorEvent::Tick);
+            for _ in 0..8 {
+                self.now += MAX_WAIT;
+                self.tell_old(PredecessorEvent::Tick);
+            }
             if self.predecessor.has_stepped_down() && self.new.is_dead == self.has_told.0 {
                 self.tell_old(PredecessorEvent::Drained);
             }
