@@ -11,6 +11,8 @@ const VERSIONS = ['1.0', '1.1'];
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const URL = /^[\x21-\x7e]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** How many headers Node keeps unless its server says otherwise (lib/_http_common.js). */
+const KEPT = 1000;
 /** A header that says that there is more of the request than its head. */
 const hasMore = (name, value) =>
   name === 'transfer-encoding' || name === 'expect' || (name === 'content-length' && value !== '0');
@@ -18,9 +20,13 @@ const hasMore = (name, value) =>
 /**
  * @param {{ method: string, url: string }} begun as they came: an app may change those of a request
  * @param {{ httpVersion: string, rawHeaders: string[] }} request
+ * @param {{ maxHeadersCount: number | null | undefined }} server its own. As many headers as it
+ *   keeps may not be all: one of those that are missing may tell of a body
  * @returns {Buffer | undefined} undefined: it may not be repeated, or has a body
  */
-function headOf({ method, url }, { httpVersion, rawHeaders }) {
+function headOf({ method, url }, { httpVersion, rawHeaders }, { maxHeadersCount }) {
+  const kept = typeof maxHeadersCount === 'number' ? maxHeadersCount : KEPT;
+  if (kept > 0 && rawHeaders.length >= 2 * kept) return undefined;
   if (!METHODS.includes(method) || !VERSIONS.includes(httpVersion) || !URL.test(url))
     return undefined;
   const lines = [`${method} ${url} HTTP/${httpVersion}`];

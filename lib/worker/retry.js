@@ -107,7 +107,7 @@ class Retry {
 function bytesOf({ stream, state: { begun, last: response } }, isWhole) {
   if (response.headersSent || response.writableEnded) return undefined;
   if (stream.bytesWritten !== begun.bytesWritten) return undefined;
-  const bytes = headOf(begun, response.req);
+  const bytes = headOf(begun, response.req, serverOf(stream));
   if (isWhole && response.req.complete) return bytes;
   // The parser is at the end of its head, where the app has thrown.
   const isAlone = begun.length === bytes?.length && stream.bytesRead === begun.bytesRead;
