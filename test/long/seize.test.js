@@ -14,17 +14,16 @@ const ROOT = path.join(__dirname, '..', '..');
 const TARGET = path.join(ROOT, 'target', 'chaos');
 const TIME = Number(process.env.CLUSTER2_LONG_RACE ?? 60) * 1000;
 
-/** Builds the addon, and returns a folder with it and with all that is JavaScript. */
+/** Builds the addons, and returns a folder with them and with all that is JavaScript. */
 function build() {
-  const crate = ['--release', '--lib', '--target-dir', TARGET];
-  const chaos = ['--', '--cfg', 'cluster2_chaos'];
-  execFileSync('cargo', ['rustc', '--quiet', ...crate, ...chaos], { cwd: ROOT, stdio: 'inherit' });
-  const [folder, library] = [path.join(TARGET, 'package'), 'release/libcluster2_rs.so'];
-  const addon = fs.readdirSync(ROOT).find((file) => /^cluster2-rs\..*\.node$/.test(file));
+  const folder = path.join(TARGET, 'package');
   fs.rmSync(folder, { recursive: true, force: true });
   for (const name of ['index.js', 'package.json', 'lib'])
     fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
-  fs.copyFileSync(path.join(TARGET, library), path.join(folder, addon));
+  const RUSTFLAGS = `${process.env.RUSTFLAGS ?? ''} --cfg cluster2_chaos`;
+  const env = { ...process.env, RUSTFLAGS, CARGO_TARGET_DIR: TARGET };
+  const script = `require('./scripts/build').build({ outputDir: ${JSON.stringify(folder)} })`;
+  execFileSync(process.execPath, ['-e', script], { cwd: ROOT, env, stdio: 'inherit' });
   return folder;
 }
 
