@@ -148,7 +148,7 @@ describe('with retry: true', () => {
     };
     await Promise.all([...clients, ending()]);
     assert.ok(asked > 500, `${asked} requests`);
-  });
+  }).timeout(60_000);
 
   it('leaves all others to their clients', async () => {
     const post = (more, body = '') => `POST /never HTTP/1.1\r\nHost: a\r\n${more}\r\n${body}`;
