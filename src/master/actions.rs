@@ -14,7 +14,7 @@ use crate::config::Balance;
 use crate::dispatcher::Request;
 use crate::handover::PredecessorEvent;
 use crate::health::Problem;
-use crate::os::thread::Guard;
+use crate::os::thread;
 use crate::os::{self, memory};
 use crate::protocol::worker::WorkerId;
 use crate::supervision::{Action, Event, Outcome, Phase};
@@ -114,8 +114,7 @@ impl Task {
         let (done, closed) = oneshot::channel();
         self.parts.dispatcher.send(Request::StopAdmitting(done));
         let inputs = self.parts.inputs.clone();
-        tokio::spawn(async move {
-            let _guard = Guard("closing to new clients");
+        thread::task("closing to new clients", async move {
             // An error means that the dispatcher has ended, and its sockets with it: also closed.
             let _ = closed.await;
             inputs.send(Input::Closed);

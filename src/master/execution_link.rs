@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::inbox::{Input, Inputs};
 use crate::os::channel::{Channel, MAX_BYTES};
-use crate::os::thread::Guard;
+use crate::os::thread;
 use crate::protocol::execution::{Execution, ExecutionAnswer, ExecutionRequest};
 use crate::protocol::worker::WorkerId;
 use crate::supervision::STACK_WITHIN;
@@ -40,7 +40,7 @@ impl ExecutionLink {
         // A datagram socket of tokio reads whole messages, as this one has them.
         let socket = UnixDatagram::from_std(StdDatagram::from(OwnedFd::from(channel)))?;
         let (questions, asked) = mpsc::channel(1);
-        tokio::spawn(ask(worker, socket, asked, inputs));
+        thread::task("asking what a worker executes", ask(worker, socket, asked, inputs));
         Ok(Self { questions, is_open: false })
     }
 
@@ -65,7 +65,6 @@ async fn ask(
     mut questions: mpsc::Receiver<bool>,
     inputs: Inputs,
 ) {
-    let _guard = Guard("asking what a worker executes");
     let mut id = 0;
     while let Some(dying) = questions.recv().await {
         id += 1;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::os::channel::{Channel, MAX_BYTES, is_full};
-use crate::os::thread::Guard;
+use crate::os::thread;
 
 /// How long to wait for room before it is tried again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -61,9 +61,11 @@ impl HandoverLink {
         let (sender, outgoing) = mpsc::unbounded_channel();
         let readable = channel.watchable()?;
         let writable = channel.watchable()?;
-        let reading = tokio::spawn(receive(Arc::clone(&channel), readable, read)).abort_handle();
+        let receiving = receive(Arc::clone(&channel), readable, read);
+        let reading = thread::task("listening to another master", receiving).abort_handle();
         let waiting = Arc::<AtomicUsize>::default();
-        tokio::spawn(send(channel, writable, outgoing, Arc::clone(&waiting)));
+        let sending = send(channel, writable, outgoing, Arc::clone(&waiting));
+        thread::task("speaking to another master", sending);
         Ok(Self { outgoing: sender, waiting, reading })
     }
 
@@ -89,7 +91,6 @@ impl HandoverLink {
 }
 
 async fn receive(channel: Arc<Channel>, fd: AsyncFd<OwnedFd>, read: impl Fn(Option<&[u8]>)) {
-    let _guard = Guard("listening to another master");
     let mut buffer = Box::new([0; MAX_BYTES]);
     loop {
         let Ok(mut ready) = fd.readable().await else { return read(None) };
@@ -110,7 +111,6 @@ async fn send(
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
     waiting: Arc<AtomicUsize>,
 ) {
-    let _guard = Guard("speaking to another master");
     while let Some(next) = outgoing.recv().await {
         match next {
             Outgoing::Message(message, passed) => {

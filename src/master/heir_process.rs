@@ -62,7 +62,7 @@ impl HeirProcess {
             tracing::warn!(%error, "the last lines of the new master will not be known");
         }
         let pid = child.pid;
-        tokio::spawn(async move {
+        thread::task("waiting for the new master's end", async move {
             let exit = match adopted {
                 true => exit_watch::gone(&watchable).await,
                 false => Some(exit_watch::exited(&watchable).await),

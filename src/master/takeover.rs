@@ -13,7 +13,7 @@ use super::task::Task;
 use crate::dispatcher::Request;
 use crate::embedder::MasterEvent;
 use crate::handover::{Heir, HeirAction, HeirEvent};
-use crate::os;
+use crate::os::{self, thread};
 use crate::protocol::handover::{FromHeir, print, shorten, to_heir};
 use crate::protocol::status::UpgradeStatus;
 use crate::supervision::Event;
@@ -92,7 +92,7 @@ impl Task {
             let (reply, adopted) = oneshot::channel();
             self.parts.dispatcher.send(Request::ListAdopted(reply));
             let inputs = self.parts.inputs.clone();
-            tokio::spawn(async move {
+            thread::task("listing what is served", async move {
                 // An error means that the dispatcher has ended, and this cluster with it.
                 if let Ok(adopted) = adopted.await {
                     inputs.send(Input::Adopted(adopted));

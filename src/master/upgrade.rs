@@ -22,7 +22,7 @@ use crate::monitor::format::plain_bytes;
 use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
 use crate::os::scoreboard::Field;
-use crate::os::{self, activation, holder, memory};
+use crate::os::{self, activation, holder, memory, thread};
 use crate::protocol::control::UpgradeRequest;
 use crate::protocol::handover::{
     CarriedTotals, Item, Legacy, PROTOCOL, ToHeir, from_heir, print, shorten,
@@ -46,7 +46,7 @@ impl Task {
                 let (copied, copies) = oneshot::channel();
                 self.parts.dispatcher.send(Request::CopySockets(copied));
                 let inputs = self.parts.inputs.clone();
-                tokio::spawn(async move {
+                thread::task("copying the sockets", async move {
                     let gone = || Err(io::ErrorKind::BrokenPipe.into());
                     inputs.send(Input::SocketsCopied(copies.await.unwrap_or_else(|_| gone())));
                 });

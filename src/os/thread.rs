@@ -26,6 +26,17 @@ pub fn start(
     })
 }
 
+/// Starts a guarded task on the present runtime, which would catch its panic.
+pub fn task<F>(name: &'static str, body: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(async move {
+        let _guard = Guard(name);
+        body.await
+    })
+}
+
 /// Ends the process, because the thread or task `name` cannot go on.
 pub fn fail(name: &str, why: impl Display) -> ! {
     let line = format!(
@@ -38,8 +49,7 @@ pub fn fail(name: &str, why: impl Display) -> ! {
     process::end_now(FAILED)
 }
 
-/// Ends the process if a panic drops it. A thread holds it, or a task whose panic the runtime would
-/// catch.
+/// Ends the process if a panic drops it. A thread holds it, or a task.
 #[derive(Debug)]
 pub struct Guard(pub &'static str);
 
@@ -74,12 +84,11 @@ mod tests {
         let output = apart("os::thread::tests::a_task_that_panics_ends_the_process_too", || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
-                let task = tokio::spawn(async {
-                    let _guard = Guard("a task");
+                let panics = task("a task", async {
                     tokio::task::yield_now().await;
                     panic!("on purpose");
                 });
-                let _ = task.await;
+                let _ = panics.await;
             });
             unreachable!("the process has ended");
         });

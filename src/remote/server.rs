@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::http;
 use crate::connection_limit::{ConnectionLimit, Permit};
 use crate::error::{ClusterError, Result};
+use crate::os::thread;
 use crate::protocol::control::Command;
 
 /// Clients at the same time. A further one takes the place of the longest silent one.
@@ -49,8 +50,8 @@ impl ControlServer {
         let limit = ConnectionLimit::new(MAX_CLIENTS);
         let shared = Shared { limit, clients: Arc::default(), execute };
         let accepting = match socket {
-            Some(socket) => tokio::spawn(accept(socket, shared.clone())),
-            None => tokio::spawn(std::future::ready(())),
+            Some(socket) => serving(socket, &shared),
+            None => thread::task("no control socket", std::future::ready(())),
         };
         Self { accepting, shared }
     }
@@ -63,7 +64,7 @@ impl ControlServer {
     /// Serves `socket` instead of the one before.
     pub(crate) fn renew(&mut self, socket: BoundListener) {
         self.accepting.abort();
-        self.accepting = tokio::spawn(accept(socket, self.shared.clone()));
+        self.accepting = serving(socket, &self.shared);
     }
 
     /// Stops accepting, and writes the last answers.
@@ -77,6 +78,10 @@ impl ControlServer {
         })
         .await;
     }
+}
+
+fn serving(socket: BoundListener, shared: &Shared) -> JoinHandle<()> {
+    thread::task("serving the control socket", accept(socket, shared.clone()))
 }
 
 async fn accept(socket: BoundListener, shared: Shared) {

@@ -3,9 +3,9 @@
 // The direction of dependencies and the rules of the house in Rust, read off the sources.
 
 const assert = require('node:assert');
-const fs = require('node:fs');
 const path = require('node:path');
-const { ROOT, filesIn, relative } = require('../helpers/sources');
+const { readRust, withoutTests } = require('../helpers/rust');
+const { ROOT, filesIn } = require('../helpers/sources');
 
 /** The crates: where their sources lie, and how code names them. */
 const CRATES = {
@@ -68,24 +68,6 @@ const MAY_USE = {
 
 /** Rooms that decide, and leave it to others to act. */
 const PURE = ['balancing', 'clock', 'handover', 'supervision'];
-
-/** A Rust source as lines, comments and texts emptied; `raw` as they are. */
-function readRust(file) {
-  const raw = fs.readFileSync(file, 'utf8').split('\n');
-  const code = raw.map((line) => line.replace(/"(\\.|[^"\\])*"/g, '""').replace(/\/\/.*$/, ''));
-  return { file, name: relative(file), raw, code };
-}
-
-/** The part that is no test: a test module is the last thing in its file. */
-function withoutTests(source) {
-  const isTestFile = /(^|\/)(tests|simulation|[a-z_]+_tests)(\/\w+)?\.rs$/.test(source.name);
-  const tests = source.code.findIndex(
-    (line, index) =>
-      line.trim() === '#[cfg(test)]' && /^\s*(#\[|(pub )?mod )/.test(source.code[index + 1]),
-  );
-  if (isTestFile) return [];
-  return tests < 0 ? source.code : source.code.slice(0, tests);
-}
 
 const rust = Object.keys(CRATES).flatMap((folder) =>
   filesIn(path.join(ROOT, folder), '.rs').map(readRust));
@@ -280,20 +262,5 @@ describe('the rules of the house in Rust', () => {
       ),
     );
     assert.deepStrictEqual(found, []);
-  });
-
-  it('each thread is guarded: one that panics ends the process', () => {
-    const bare = /\bthread::(Builder|spawn)\b/;
-    const found = rust.filter((source) => withoutTests(source).some((line) => bare.test(line)));
-    // `commands.rs`: of a command that asks another process, and ends with the answer.
-    assert.deepStrictEqual(found.map(({ name }) => name), ['src/bin/cluster2/commands.rs']);
-    const thread = rust.find(({ name }) => name === 'src/os/thread.rs');
-    assert.match(thread.code.join('\n'), /Builder::new\(\)[^;]*\{\s*let _guard = Guard\(name\);/);
-  });
-
-  it('nothing panics on purpose, but in tests', () => {
-    const panics = /\b(panic|todo|unimplemented|unreachable)!\(/;
-    const found = rust.filter((source) => withoutTests(source).some((line) => panics.test(line)));
-    assert.deepStrictEqual(found.map(({ name }) => name), []);
   });
 });
