@@ -117,6 +117,14 @@ describe('cluster2 unit', () => {
   it('needs a script, a name that systemd takes, and ports for a socket', () => {
     assert.match(cluster2(folder, 'unit').stderr, /which script\? Name it after `unit`/);
     assert.match(cluster2(folder, 'unit', 'server.js', '--unit', 'a b').stderr, /--unit must be/);
+    for (const [name, unit] of [['my app', 'my-app'], ['.app', 'app'], ['店', 'app']]) {
+      const cwd = path.join(folder, name);
+      fs.mkdirSync(cwd);
+      const { status, stdout, stderr } = cluster2(cwd, 'unit', 'server.js');
+      assert.strictEqual(status, 0, stderr);
+      assert.ok(stdout.startsWith(`# /etc/systemd/system/${unit}.service\n`), stdout);
+      assert.ok(stdout.includes(`\nWorkingDirectory=${cwd}\n`), stdout);
+    }
     assert.match(cluster2(folder, 'unit', '--socket').stderr, /which ports does systemd open\?/);
   });
 });

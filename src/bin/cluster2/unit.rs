@@ -22,11 +22,9 @@ const ONE_SOCKET_UNIT: &str =
 pub fn unit(matches: &ArgMatches) -> Result<(), Failed> {
     let apps = App::all(matches)?;
     let directory = settings::logical(Path::new(""));
-    let default = directory.file_name().map(|name| name.to_string_lossy().into_owned());
     let named = matches.get_one::<String>("unit").cloned();
-    let name = named.or(default).unwrap_or_else(|| "app".to_owned());
-    let is_good = |c: char| c.is_ascii_alphanumeric() || ":-_.\\".contains(c);
-    if name.is_empty() || !name.chars().all(is_good) {
+    let name = named.unwrap_or_else(|| name_of(&directory));
+    if name.is_empty() || !name.chars().all(is_of_name) {
         return Err(Failed::usage(format!(
             "--unit must be a name of letters, digits, '-', '_' and '.'; got {name}"
         )));
@@ -37,6 +35,18 @@ pub fn unit(matches: &ArgMatches) -> Result<(), Failed> {
         (true, _) => return Err(Failed::usage(ONE_SOCKET_UNIT)),
     };
     print(text.as_bytes())
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || ":-_.\\".contains(c)
+}
+
+/// Returns the name of the unit of a directory: its own, as far as a unit can have it.
+fn name_of(directory: &Path) -> String {
+    let own = directory.file_name().unwrap_or_default().to_string_lossy();
+    let name = own.replace(|c| !is_of_name(c), "-");
+    let name = name.trim_matches(['-', '.']);
+    if name.is_empty() { "app".to_owned() } else { name.to_owned() }
 }
 
 /// What a unit starts.
