@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use clap::ArgMatches;
 use serde_json::{Map, Value, json};
 
-use super::Failed;
+use super::{Failed, app_name};
 
 /// The monitor's port of the first app; the others follow.
 const FIRST_MONITOR: u64 = 3001;
@@ -79,7 +79,7 @@ pub fn verify(
     file: &str,
 ) -> Result<(), Failed> {
     let names = all(options);
-    if let Some(bad) = names.iter().find(|name| !is_name(name)) {
+    if let Some(bad) = names.iter().find(|name| !app_name::is_valid(name)) {
         return Err(Failed::usage(format!(
             "option 'apps' in {file}: the name of an app must be that of a directory, without '/' \
              and control characters, and begin with neither '-' nor '.'; got {bad:?}"
@@ -105,12 +105,6 @@ pub fn verify(
 
 fn unknown(name: &str, names: &[String], file: &str) -> Failed {
     Failed::usage(format!("{file} has no app {name}; the apps are: {}", names.join(", ")))
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(['-', '.'])
-        && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
 /// Returns the names of all apps in a file; none where it is of a single one.

@@ -349,6 +349,13 @@ fn commands() -> Command {
                         .value_hint(ValueHint::FilePath)
                         .help("PM2's file [default: ecosystem.config.js]"),
                 )
+                .arg(
+                    Arg::new("timeout")
+                        .long("timeout")
+                        .value_name("SECONDS")
+                        .value_parser(value_parser!(u64).range(1..=86_400))
+                        .help("How long the file may take [default: 30]"),
+                )
                 .arg(node_arg()),
         )
         .subcommand(

@@ -5,6 +5,7 @@
 //! before the script (`lib/preload.js`). All other commands but `logs` ask the master that holds
 //! the `pids` directory.
 
+mod app_name;
 mod apps;
 mod args;
 mod check;
@@ -32,6 +33,7 @@ mod options;
 mod parent;
 mod past_lines;
 mod planned_start;
+mod pm2;
 mod restart;
 mod settings;
 mod stack;
