@@ -64,6 +64,15 @@ describe('options of the command line', () => {
     refused(start(['server.js']), /^cluster2: cluster2\.json: option 'workers' is unknown/);
     write('cluster2.json', '[');
     refused(start(['server.js']), /^cluster2: the configuration file cluster2\.json is not valid JSON: /);
+    for (const [text, key, at] of [
+      ['{"apps":{"api":{"exec":"a.js"},\n"api":{"exec":"b.js"}}}', 'api', 'line 2 column 5'],
+      ['{"port":1,"port":2}', 'port', 'line 1 column 16'],
+      ['{"env":{"A":"1","A":"2"}}', 'A', 'line 1 column 19'],
+    ]) {
+      write('cluster2.json', text);
+      const message = `the configuration file cluster2.json: the key "${key}" is there twice at ${at}`;
+      refused(start(['server.js']), new RegExp(`^cluster2: ${message}\\n$`));
+    }
     write('cluster2.json', []);
     refused(
       start(['server.js']),

@@ -41,6 +41,7 @@ mod start;
 mod status;
 mod status_table;
 mod table;
+mod unique_keys;
 mod unit;
 
 use std::io::{self, Write};

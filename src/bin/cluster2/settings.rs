@@ -9,7 +9,7 @@ use cluster2_rs::error::ClusterError;
 use cluster2_rs::os::origin::working_directory_by_symlink;
 use serde_json::{Map, Value};
 
-use super::{Failed, apps, flags};
+use super::{Failed, apps, flags, unique_keys};
 
 /// The configuration file in the working directory, unless another one is named.
 const FILE: &str = "cluster2.json";
@@ -189,10 +189,13 @@ fn parse_file(matches: &ArgMatches) -> Result<(Option<String>, Map<String, Value
             )));
         }
     };
-    match serde_json::from_str(&text) {
+    match unique_keys::parse(&text) {
         Ok(Value::Object(options)) => Ok((Some(name.to_owned()), options)),
         Ok(_) => {
             Err(Failed::usage(format!("the configuration file {name} must hold a JSON object")))
+        }
+        Err(error) if error.is_data() => {
+            Err(Failed::usage(format!("the configuration file {name}: {error}")))
         }
         Err(error) => {
             Err(Failed::usage(format!("the configuration file {name} is not valid JSON: {error}")))
