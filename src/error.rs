@@ -155,15 +155,24 @@ pub enum ClusterError {
     },
     /// No cluster runs where one is needed.
     #[error(
-        "{} {pids}{}",
-        if *is_missing { "there is no directory" } else { "no cluster is running in" },
-        if *is_missing { " (option 'pids')" } else { "" }
+        "{} {pids}",
+        if *is_missing { "there is no directory" } else { "no cluster is running in" }
     )]
     NotRunning {
         /// The `pids` directory of the request.
         pids: PathBuf,
         /// Whether the directory does not even exist.
         is_missing: bool,
+    },
+    /// A number of workers that a cluster cannot have.
+    #[error("cannot scale {asked}: there must be 1 to {most} workers{why}")]
+    ScaleInvalid {
+        /// What was asked for, in words.
+        asked: String,
+        /// The most workers.
+        most: u32,
+        /// Which option says so; empty if none does.
+        why: &'static str,
     },
     /// A pid that is not one of the cluster's workers.
     #[error("pid {pid} is not a worker of this cluster")]
@@ -229,7 +238,7 @@ impl ClusterError {
         let code = match self {
             Self::Remote { code, .. } => return code,
             Self::OptionUnknown { .. } => ErrorCode::OptionUnknown,
-            Self::OptionInvalid { .. } => ErrorCode::OptionInvalid,
+            Self::OptionInvalid { .. } | Self::ScaleInvalid { .. } => ErrorCode::OptionInvalid,
             Self::HostUnknown { .. } => ErrorCode::HostUnknown,
             Self::PortInUse { .. } | Self::MonitorPortInUse { .. } => ErrorCode::PortInUse,
             Self::PortDenied { .. } => ErrorCode::PortDenied,
@@ -275,7 +284,12 @@ impl ClusterError {
                 ": by the monitor of another cluster? --mon-port takes another port, and --mon-port \
                  off (monPort: false) none"
             }
-            Self::PidsUnwritable { .. } | Self::PidsUnreadable { .. } => " (option 'pids')",
+            Self::PidsUnwritable { .. }
+            | Self::PidsUnreadable { .. }
+            | Self::NotRunning { is_missing: true, .. } => " (option 'pids')",
+            Self::NotRunning { .. } => {
+                "; --pids (option 'pids') names the directory of one that runs elsewhere"
+            }
             Self::LogsUnwritable { .. } => " (option 'logs', for output: 'files')",
             _ => "",
         }

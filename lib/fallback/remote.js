@@ -12,7 +12,6 @@ const LOCK = 'master.lock';
 /** Commands for which a cluster that does not run is an answer. */
 const QUIET = ['stop', 'shutdown', 'status'];
 
-
 /**
  * Answers a command to the cluster of `pids`.
  * @param {string} command as JSON
@@ -26,7 +25,8 @@ async function ask(pids, command, missing) {
   }
   const isMissing = !fs.existsSync(pids);
   const nowhere = `there is no directory ${pids} (option 'pids')`;
-  const message = isMissing ? nowhere : `no cluster is running in ${pids}`;
+  const elsewhere = "; --pids (option 'pids') names the directory of one that runs elsewhere";
+  const message = isMissing ? nowhere : `no cluster is running in ${pids}${elsewhere}`;
   if (!QUIET.includes(name)) throw failure('CLUSTER2_ERR_NOT_RUNNING', message);
   return JSON.stringify({ running: false, ...(isMissing && { reason: message }) });
 }

@@ -60,10 +60,13 @@ impl Task {
             Command::Stack { pid } => self.show_executions(pid, reply),
             Command::Inspect { pid, inspection } => self.inspect(pid, inspection, reply),
             Command::ReopenLogs => self.reopen_logs(reply),
-            Command::Scale { workers } => reply(self.scale(workers.into())),
+            Command::Scale { workers } => {
+                reply(self.scale(workers.into(), || format!("to {workers}")))
+            }
             Command::ScaleBy { by } => {
-                let workers = i64::from(self.least_workers());
-                reply(self.scale(workers.saturating_add(by.into())));
+                let now = self.least_workers();
+                let asked = || format!("by {by} from {now}");
+                reply(self.scale(i64::from(now).saturating_add(by.into()), asked));
             }
             Command::Send { pid, message } => {
                 reply(one_line(message).and_then(|message| self.send(pid, &message)))
@@ -174,18 +177,15 @@ impl Task {
         supervisor.scaling().map_or(supervisor.target(), |scaling| scaling.least)
     }
 
-    fn scale(&mut self, workers: i64) -> Result<Value> {
+    /// `asked`: how the number was asked for, in words.
+    fn scale(&mut self, workers: i64, asked: impl Fn() -> String) -> Result<Value> {
         let (most, why) = match self.parts.info.config.max_workers {
-            Some(most) => (most, " (maxWorkers)"),
+            Some(most) => (most, " (option 'maxWorkers')"),
             None => (MAX_WORKERS, ""),
         };
         let wanted = u32::try_from(workers).ok().filter(|wanted| (1..=most).contains(wanted));
         let Some(workers) = wanted else {
-            return Err(ClusterError::OptionInvalid {
-                name: "workers".into(),
-                expected: format!("a whole number from 1 to {most}{why}"),
-                got: workers.to_string(),
-            });
+            return Err(ClusterError::ScaleInvalid { asked: asked(), most, why });
         };
         if !self.parts.supervisor.is_running() {
             return Err(ClusterError::WrongState { command: "scale", state: "shutting down" });

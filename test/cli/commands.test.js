@@ -57,9 +57,11 @@ describe('the commands', () => {
     assert.strictEqual(cluster2(script.cwd, 'scale', '+2').stdout, 'from 2 to 4 workers\n');
     assert.strictEqual(cluster2(script.cwd, 'scale', '-1').stdout, 'from 4 to 3 workers\n');
     assert.strictEqual(statusOf(script.cwd).master.target, 3);
-    const { status, stderr } = cluster2(script.cwd, 'scale', '-3');
-    assert.strictEqual(status, 1);
-    assert.match(stderr, /must be a whole number from 1 to 1024; got 0/);
+    for (const [given, asked] of [['-3', 'by -3 from 3'], ['-50', 'by -50 from 3'], ['5000', 'to 5000']]) {
+      const { status, stderr } = cluster2(script.cwd, 'scale', given);
+      const limits = 'there must be 1 to 1024 workers (CLUSTER2_ERR_OPTION_INVALID)';
+      assert.deepStrictEqual([status, stderr], [2, `cluster2: cannot scale ${asked}: ${limits}\n`]);
+    }
     for (const nonsense of ['+', '-', '+-1', '1.5', '--1', 'two'])
       assert.strictEqual(cluster2(script.cwd, 'scale', nonsense).status, 2, nonsense);
     assert.strictEqual(statusOf(script.cwd).master.target, 3);
@@ -141,7 +143,7 @@ describe('the commands', () => {
   it('without a cluster, stop and shutdown succeed, and all others exit with 3', () => {
     for (const reason of [
       `there is no directory ${folder}/pids (option 'pids')`,
-      `no cluster is running in ${folder}/pids`,
+      `no cluster is running in ${folder}/pids; --pids (option 'pids') names the directory of one that runs elsewhere`,
     ]) {
       for (const args of [
         ['status'],
@@ -149,6 +151,7 @@ describe('the commands', () => {
         ['reload'],
         ['scale', '2'],
         ['ecv', 'enable'],
+        ['env', '1'],
         ['reopen-logs'],
       ]) {
         const { stderr, ...rest } = cluster2(folder, ...args);

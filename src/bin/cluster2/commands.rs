@@ -13,7 +13,7 @@ use cluster2_rs::remote;
 use serde_json::Value;
 
 use super::args::Scale;
-use super::{Failed, line, planned_start, print, settings};
+use super::{Failed, line, not_running, planned_start, print, settings};
 
 /// How often progress is polled.
 const POLL_EVERY: Duration = Duration::from_millis(200);
@@ -110,7 +110,7 @@ fn nothing_to_end(reason: Option<&str>, pids: &Path) -> String {
     match reason {
         _ if planned_start::call_off(pids) => "it had failed, and is not started again".to_owned(),
         Some(reason) => format!("nothing to end: {reason}"),
-        None => format!("no cluster is running in {}", pids.display()),
+        None => not_running(pids).message(),
     }
 }
 

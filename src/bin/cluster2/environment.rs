@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use cluster2_rs::protocol::control::Command;
 
 use super::line::printable;
-use super::{Failed, commands, print, settings};
+use super::{Failed, commands, not_running, print, settings};
 
 /// What makes a process a worker; its script does not see these.
 const OURS: [&str; 4] =
@@ -20,7 +20,10 @@ pub fn environment(matches: &ArgMatches) -> Result<(), Failed> {
     let pid = matches.get_one::<u32>("pid").copied().unwrap_or_default();
     let status = commands::ask(&pids, &Command::Status)?;
     if status["running"] != true {
-        return Err(Failed::not_running(format!("no cluster is running in {}", pids.display())));
+        return Err(match status["reason"].as_str() {
+            Some(reason) => Failed::not_running(reason),
+            None => not_running(&pids).into(),
+        });
     }
     let mut workers = status["workers"].as_array().into_iter().flatten();
     if !workers.any(|worker| worker["pid"] == pid) {

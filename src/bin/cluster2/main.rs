@@ -45,11 +45,12 @@ mod unique_keys;
 mod unit;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 use cluster2_rs::config::Config;
-use cluster2_rs::error::ClusterError;
+use cluster2_rs::error::{ClusterError, ErrorCode};
 
 /// Why a command failed: the exit code, and a text for the user.
 #[derive(Debug)]
@@ -110,12 +111,19 @@ impl Failed {
 
 impl From<ClusterError> for Failed {
     fn from(error: ClusterError) -> Self {
-        let text = format!("{} ({})", error.message(), error.code());
-        match error {
-            ClusterError::NotRunning { .. } => Self::not_running(text),
-            _ => Self::new(text),
-        }
+        let code = match error {
+            ClusterError::NotRunning { .. } => 3,
+            // Of an argument: the master knows how many workers there may be.
+            _ if error.code() == ErrorCode::OptionInvalid.as_str() => 2,
+            _ => 1,
+        };
+        Self { code, text: format!("{} ({})", error.message(), error.code()) }
     }
+}
+
+/// The error where no cluster runs in the directory `pids`, for commands that such an answer has.
+pub fn not_running(pids: &Path) -> ClusterError {
+    ClusterError::NotRunning { pids: pids.into(), is_missing: false }
 }
 
 impl From<io::Error> for Failed {

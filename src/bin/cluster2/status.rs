@@ -3,6 +3,7 @@
 //! What always holds: the first line says whether the cluster serves, in red if no worker is ready;
 //! and the table is no wider than 80 columns.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -51,11 +52,14 @@ pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
     }
 }
 
-fn not_running(pids: &std::path::Path, status: &Value) -> Failed {
-    let reason = status["reason"].as_str().map(str::to_owned);
-    let reason = reason.unwrap_or_else(|| format!("no cluster is running in {}", pids.display()));
-    let next = if planned_start::is_announced(pids) { "; its parent starts it again" } else { "" };
-    Failed::not_running(format!("{reason}{next}"))
+fn not_running(pids: &Path, status: &Value) -> Failed {
+    let error = super::not_running(pids);
+    let text = match status["reason"].as_str() {
+        _ if planned_start::is_announced(pids) => format!("{error}; its parent starts it again"),
+        Some(reason) => reason.to_owned(),
+        None => error.message(),
+    };
+    Failed::not_running(text)
 }
 
 /// Returns a few lines about the cluster, a table of the workers, and what is wrong with them.
