@@ -9,7 +9,9 @@ use serde_json::Value;
 
 fuzz_target!(|line: &str| {
     match node::read(line) {
-        NodeLine::Message(message) => assert_eq!(message.get(), line.trim_matches([' ', '\t', '\r', '\n'])),
+        NodeLine::Message(message) => {
+            assert_eq!(message.get(), line.trim_matches([' ', '\t', '\r', '\n']))
+        }
         NodeLine::MessageWithHandle { answer, .. } | NodeLine::Internal(Some(answer)) => {
             assert!(!answer.contains('\n'));
             assert!(serde_json::from_str::<Value>(&answer).is_ok());

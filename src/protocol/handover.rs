@@ -16,9 +16,9 @@ use super::messages::{ListenerId, Wanted};
 use super::status::Totals;
 
 /// The version of the conversation. Two masters of another one do not understand each other.
-pub(crate) const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 1;
 /// Slots in [`Legacy`], and sockets of one predecessor; more than a cluster has.
-pub(crate) const MOST: usize = 4_096;
+pub const MOST: usize = 4_096;
 /// Characters of a reason that one master gives the other.
 const MAX_TEXT: usize = 2_000;
 
@@ -29,7 +29,7 @@ fn assumed() -> bool {
 /// From the predecessor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
-pub(crate) enum ToHeir {
+pub enum ToHeir {
     /// The first message.
     Legacy(Box<Legacy>),
     /// A socket or file, whose descriptor comes along.
@@ -73,7 +73,7 @@ pub(crate) enum ToHeir {
 /// From the heir.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
-pub(crate) enum FromHeir {
+pub enum FromHeir {
     /// The first message: it has begun.
     Hello {
         /// Its [`PROTOCOL`].
@@ -128,7 +128,7 @@ pub(crate) enum FromHeir {
 /// What the predecessor has besides sockets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Legacy {
+pub struct Legacy {
     /// Its [`PROTOCOL`].
     pub(crate) protocol: u32,
     /// Its version of cluster2-rs.
@@ -150,7 +150,7 @@ pub(crate) struct Legacy {
 /// Something whose descriptor is passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
-pub(crate) enum Item {
+pub enum Item {
     /// A listening socket of the app.
     Listener {
         /// The predecessor's number.
@@ -179,7 +179,7 @@ pub(crate) enum Item {
 /// [`Totals`] on their way to another master.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct CarriedTotals {
+pub struct CarriedTotals {
     connections: u64,
     timed_out: u64,
     requests: u64,
@@ -226,7 +226,7 @@ impl From<&Totals> for CarriedTotals {
 impl CarriedTotals {
     /// Adds them to the totals of another master. `words`: the reasons of exits that are known
     /// here; others are left out.
-    pub(crate) fn add_to(&self, totals: &mut Totals, words: &[&'static str]) {
+    pub fn add_to(&self, totals: &mut Totals, words: &[&'static str]) {
         totals.connections = totals.connections.saturating_add(self.connections);
         totals.timed_out = totals.timed_out.saturating_add(self.timed_out);
         totals.requests = totals.requests.saturating_add(self.requests);
@@ -255,18 +255,18 @@ impl CarriedTotals {
 }
 
 /// Returns the packet of a message. Texts in it were shortened by [`shorten`], so that it fits.
-pub(crate) fn print(message: &impl Serialize) -> Vec<u8> {
+pub fn print(message: &impl Serialize) -> Vec<u8> {
     // Writing plain structs to memory cannot fail; nobody would read an empty packet.
     serde_json::to_vec(message).unwrap_or_default()
 }
 
 /// Returns `text` at a length that fits into a message.
-pub(crate) fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
 /// Reads a message that came with `fds` descriptors. `None`: it makes no sense.
-pub(crate) fn to_heir(packet: &[u8], fds: usize) -> Option<ToHeir> {
+pub fn to_heir(packet: &[u8], fds: usize) -> Option<ToHeir> {
     let message: ToHeir = serde_json::from_slice(packet).ok()?;
     let most = usize::from(matches!(message, ToHeir::Item(_) | ToHeir::Unknown));
     let is_long = |legacy: &Legacy| legacy.generations.len().max(legacy.rows.len()) > MOST;
@@ -275,7 +275,7 @@ pub(crate) fn to_heir(packet: &[u8], fds: usize) -> Option<ToHeir> {
 }
 
 /// As [`to_heir`], for the other direction. No message of an heir has a descriptor.
-pub(crate) fn from_heir(packet: &[u8]) -> Option<FromHeir> {
+pub fn from_heir(packet: &[u8]) -> Option<FromHeir> {
     serde_json::from_slice(packet).ok()
 }
 
