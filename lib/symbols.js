@@ -8,6 +8,8 @@ module.exports = {
   CURRENT: Symbol.for('cluster2-rs.session'),
   /** On `process`, in a master: whether its cluster runs. */
   MASTER: Symbol.for('cluster2-rs.master'),
+  /** On `process`: how many `Cluster`s without workers listen. */
+  SINGLE: Symbol.for('cluster2-rs.single'),
   /** On a signal handler: it is ours, not the script's. */
   OUR_HANDLER: Symbol.for('cluster2-rs.signal-handler'),
   /** On a server that only passes its connections on: the server that gets them. */

@@ -18,7 +18,7 @@ const addon = require('../native-main');
 const { passToNode } = require('./node-cluster-message');
 const { PRELOAD } = require('../paths');
 const remote = require('../remote');
-const { MASTER } = require('../symbols');
+const { MASTER, SINGLE } = require('../symbols');
 
 /**
  * How long the master's script may go on after the cluster has ended, milliseconds: something else
@@ -57,7 +57,7 @@ class MasterRole {
   };
 
   constructor(cluster, config) {
-    if (process[MASTER]) throw secondCluster();
+    if (process[MASTER] || process[SINGLE]) throw secondCluster();
     this.#cluster = cluster;
     this.#config = config;
     // Only if there are files to rotate: in other cases, such as under nodemon, this signal has to

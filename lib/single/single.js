@@ -17,13 +17,14 @@ const { Counters } = require('../http/counters');
 const { Drain } = require('../http/drain');
 const { endpointOf } = require('../http/endpoint');
 const { HealthCheck } = require('../http/health-check');
-const { native } = require('../errors');
+const { native, secondCluster } = require('../errors');
 const remote = require('../remote');
 const { ours, scriptHandles } = require('../cluster/script-signals');
 const { IdleTimeout } = require('../http/idle-timeout');
 const { MonitorApp } = require('../app/monitor-app');
 const addon = require('../native-main');
 const { showsConnections } = require('../node-internals');
+const { CURRENT, MASTER, SINGLE } = require('../symbols');
 const { Traffic } = require('../http/traffic');
 const { onValidate } = require('../http/validator');
 const { Deadline } = require('./deadline');
@@ -66,7 +67,10 @@ class SingleRole {
     SIGTERM: ours(() => this.#onSignal('SIGTERM')),
   };
 
+  /** Fails beside a cluster with workers: these run the whole script too. */
   constructor(cluster, config) {
+    if (process[MASTER] || process[CURRENT]?.isClaimed) throw secondCluster();
+    process[SINGLE] = (process[SINGLE] ?? 0) + 1;
     this.#cluster = cluster;
     this.#config = config;
   }
@@ -222,6 +226,7 @@ class SingleRole {
   #ended() {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
+    process[SINGLE]--;
     for (const [signal, handler] of Object.entries(this.#signals)) process.off(signal, handler);
     this.#traffic?.close();
     this.#native?.end();

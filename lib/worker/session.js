@@ -15,7 +15,7 @@ const { IdleMarks } = require('../http/idle-marks');
 const { isPlainHttp1 } = require('../http/server-kind');
 const { isTakenAddress } = require('../plain/taken-address');
 const { Traffic } = require('../http/traffic');
-const { CURRENT } = require('../symbols');
+const { CURRENT, SINGLE } = require('../symbols');
 const { Connections } = require('./connections');
 const { Departure } = require('./departure');
 const { GiveBack } = require('./give-back');
@@ -174,9 +174,14 @@ class Session {
     this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
 
+  /** Whether a `Cluster` of the script listens. */
+  get isClaimed() {
+    return this.#isClaimed;
+  }
+
   /** The script has a `Cluster` of its own, whose options count. */
   claim() {
-    if (this.#isClaimed) throw secondCluster();
+    if (this.#isClaimed || process[SINGLE]) throw secondCluster();
     this.#isClaimed = true;
     this.spare.claim();
     this.#stay();

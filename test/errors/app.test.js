@@ -172,6 +172,18 @@ describe('listen() twice', () => {
     assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'nothing of the second was begun');
   });
 
+  it('with and without workers in one script throws too, in both orders', async () => {
+    for (const [options, times] of [[[{}, { cluster: false }], 3], [[{ cluster: false }, {}], 1]]) {
+      const script = new Script('two-clusters.js', { port: await freePort(), options: { options } });
+      await script.until('the first serves', async () =>
+        (await request(script.port).catch(() => ({}))).body === 'the first');
+      await script.until('all have thrown', () =>
+        script.events({ allProcesses: true }).filter(([name]) => name === 'thrown').length === times);
+      script.kill();
+      assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+    }
+  });
+
   it('on one Cluster throws, and the cluster goes on', async () => {
     const script = await new Script('listen-twice.js', { port: await freePort() }).ready();
     const [[error]] = script.emitted('thrown');
