@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::os::scoreboard::Row;
 
 /// The turns of an event loop after which it is known that a whole turn was short.
-const WHOLE: u64 = 2;
+pub(super) const WHOLE: u64 = 2;
 
 /// Looks at the other workers.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::accept::Acceptor;
@@ -18,6 +18,7 @@ use super::beat_timer::BeatTimer;
 use super::execution::Responder;
 use super::orphan_watch;
 use super::stuck_watch::StuckWatch;
+use super::turns::Turns;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::file_pages;
@@ -177,13 +178,13 @@ impl MasterLink {
         event_loop: *mut c_void,
         beats: Rc<RefCell<BeatTimer>>,
     ) -> io::Result<&'static AtomicU64> {
-        let row: &'static Row = Box::leak(Box::new(self.row.clone()));
-        let turns = row.turns();
+        let mut turns = Turns::new(self.row.clone());
+        let count = turns.count();
         uv::before_each_poll(event_loop, move || {
-            turns.fetch_add(1, Ordering::Relaxed);
+            turns.turn();
             beats.borrow_mut().on_turn();
         })?;
-        Ok(turns)
+        Ok(count)
     }
 
     fn watch_stuck(

@@ -19,6 +19,7 @@ mod orphan_watch;
 mod question;
 mod signal;
 mod stuck_watch;
+mod turns;
 
 pub(crate) use beats::Beats;
 pub use execution::{disable as disable_execution, enable as enable_execution};

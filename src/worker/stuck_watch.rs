@@ -31,7 +31,7 @@ use crate::protocol::{Origin, Past, frame};
 /// An event loop that leaves something waiting for so long is stuck.
 const STUCK_AFTER: Duration = Duration::from_millis(25);
 /// How often the watch looks while it is.
-const TICK: Duration = Duration::from_millis(if CHAOS { 1 } else { 5 });
+const TICK: Duration = Duration::from_millis(if CHAOS { 1 } else { 2 });
 /// From then on a stuck event loop gives away also what others just gave to it.
 const LONG: Duration = Duration::from_millis(100);
 /// After so long without an answer an order is taken back: the thread does not run.
