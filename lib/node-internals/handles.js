@@ -57,18 +57,20 @@ function changeOwner(listening, owner) {
 
 /**
  * Calls `called` when somebody closes a server that listens now, before Node emits anything:
- * `net.Server#close` closes the handle after it has added its callback as a listener.
+ * `net.Server#close` closes the handle after it has added its callback as a listener. Returns
+ * `false` if it does not listen.
  */
 function onHandleClose(server, called) {
   const handle = server._handle;
   // Bun has none.
-  if (!handle) return;
+  if (!handle) return false;
   const { close } = handle;
   handle.close = function (...args) {
     handle.close = close;
     called();
     return close.apply(this, args);
   };
+  return true;
 }
 
 /**

@@ -62,6 +62,11 @@ class ListeningHandle {
     return !this.#isClosed;
   }
 
+  /** Whether it listens, or has listened, on that port or path. */
+  isAt({ port, path }) {
+    return path === undefined ? this.#address?.port === port : this.#path === path;
+  }
+
   /**
    * Calls `enter` with `args` in the asynchronous context in which the server listens
    * (`AsyncLocalStorage`).

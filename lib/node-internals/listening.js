@@ -53,6 +53,11 @@ class ListenCall {
     return (this.#query.flags & UV_TCP_IPV6ONLY) !== 0;
   }
 
+  /** Whether the server was told not to keep its process alive. */
+  get isUnrefed() {
+    return Boolean(this.#server._unref);
+  }
+
   /**
    * Whether the server still waits for this handle: it was neither closed, nor told to listen
    * again.
@@ -68,6 +73,14 @@ class ListenCall {
   hold(handle) {
     handle.hold();
     this.#server._handle = handle;
+  }
+
+  /** Has Node bind the address, for this process alone. */
+  bindAlone() {
+    const { address, port, addressType, backlog, fd, flags } = this.#query;
+    // Without a handle, Node makes one itself.
+    this.#server._handle = null;
+    this.#server._listen2(address, port, addressType, backlog, fd, flags);
   }
 
   /** Lets the server listen as far as its script sees, for good. */

@@ -9,10 +9,15 @@
 // let in. Only where the master does not answer in time does the handle come later, as it does with
 // node:cluster. In a spare, `listen()` takes until it is activated: the server has its handle and
 // its address, but listens only then.
+//
+// Workers share an address that each of them asks for. What only this process can mean is bound by
+// Node, for this process alone: a port 0 of a server that does not keep its process alive, as one
+// does that looks for a free port; a port 0 once this worker is ready, since how many it asked for
+// then depends on its requests; and in a worker that leaves, what no other one serves.
 
 const os = require('node:os');
 const { isInherited, kernelPath } = require('../http/endpoint');
-const { failingHandle, onListen } = require('../node-internals');
+const { failingHandle, onHandleClose, onListen } = require('../node-internals');
 const { Listener } = require('./listener');
 
 const { EACCES, EADDRINUSE, ECANCELED, ENOENT } = os.constants.errno;
@@ -42,13 +47,22 @@ class ListenHook {
   }
 
   #listen(call) {
+    if (call.port === 0 && (call.isUnrefed || this.#session.wasReady)) return this.#bindAlone(call);
     this.#session.onListen(call.server, call.path ?? call.port);
     const wanted = this.#wanted(call);
-    this.#bind(wanted, (answer, isLate) => {
+    return this.#bind(wanted, (answer, isLate) => {
       if (isLate && !call.isCurrent) this.#decline(answer);
       else if (this.#held && answer.type === 'bound') this.#hold(call, wanted, answer, isLate);
       else this.#answered(call, answer, isLate);
     });
+  }
+
+  #bindAlone(call) {
+    const { traffic } = this.#session;
+    call.bindAlone();
+    traffic.watch(call.server);
+    if (!onHandleClose(call.server, () => traffic.forget(call.server)))
+      traffic.forget(call.server);
   }
 
   /** Calls `answered` with the master's answer: before this returns, or late. */
@@ -145,13 +159,23 @@ class ListenHook {
   // As Node does with its primary's answer, except that the server has an address and not `null`.
   #answered(call, answer, isLate) {
     const { errno, path } = answer;
-    // The cluster leaves, and the order to leave comes to this worker too: no error, it never
-    // listens.
-    if (errno === ECANCELED) return call.neverListen();
+    if (errno === ECANCELED) return this.#canceled(call);
     const handle = this.#handleFor(call.server, answer);
     // Asked for by its name, `server.address()` returns where it is all the same.
     if (isInherited(call.path)) call.showPath(path ?? undefined);
     return call.finish(handle, { isIPv6: isIPv6(answer), isLate });
+  }
+
+  // This worker leaves, or the order to leave is on its way. The app gets no error: it never
+  // listens. A server that is new goes on as in plain Node.
+  #canceled(call) {
+    const { listeners, wasReady } = this.#session;
+    const { port, path } = call;
+    const address = { port, path: path === undefined ? undefined : kernelPath(path) };
+    if (!wasReady || [...listeners.values()].some(({ handle }) => handle.isAt(address)))
+      return call.neverListen();
+    this.#session.onClosed(call.server);
+    return this.#bindAlone(call);
   }
 
   #decline(answer) {

@@ -50,7 +50,8 @@ class Session {
   connections = new Connections(this);
   #lastLines;
   #isClaimed = false;
-  #wasReady = false;
+  /** All servers of the app have listened. */
+  wasReady = false;
   /** Keeps the process going while its channel is open. */
   #stay = () => {};
   /** Connections on their way back to the master. */
@@ -81,10 +82,10 @@ class Session {
   start() {
     const expectEnd = onProcessEnd(() => this.#leaveAtOnce());
     process.on('uncaughtExceptionMonitor', (error) => {
-      reportUncaught(this, error, this.#wasReady ? this.#lastLines : undefined);
+      reportUncaught(this, error, this.wasReady ? this.#lastLines : undefined);
       expectEnd();
       // The master says it in one line.
-      if (this.#plain && !this.#wasReady && isTakenAddress(error)) process.exit(1);
+      if (this.#plain && !this.wasReady && isTakenAddress(error)) process.exit(1);
     });
     // Before the last lines, which are what the script wrote.
     if (this.identity.output === 'prefix') prefix(this.identity);
@@ -170,7 +171,7 @@ class Session {
 
   /** Reports that all servers of the app listen. Not `settled`: others may follow. */
   ready(servers, { settled = true } = {}) {
-    this.#wasReady = true;
+    this.wasReady = true;
     this.report({ type: 'ready', places: servers.map(endpointOf), settled });
   }
 

@@ -184,7 +184,10 @@ impl EventLoop {
                 }
                 Request::Ping(answered) => answered.store(true, Ordering::Relaxed),
                 Request::StopAdmitting(done) => self.stop_admitting(done),
-                Request::Lend(lent) => self.listeners.lend(lent),
+                Request::Lend(lent) => {
+                    self.listeners.lend(lent);
+                    self.assign_rescued();
+                }
                 Request::CopySockets(reply) => drop(reply.send(self.listeners.copies())),
                 Request::Relay { channel, is_heir } => self.open_relay(channel, is_heir),
                 Request::GiveAway(adopted) => self.give_away(adopted.as_deref()),
@@ -192,6 +195,7 @@ impl EventLoop {
                 Request::ListAdopted(reply) => drop(reply.send(self.adopted())),
                 Request::Own { alone } => {
                     self.listeners.own(alone);
+                    self.assign_rescued();
                     self.release_unserved();
                 }
                 Request::End => self.ends_at = Some(self.now + LAST_RELAYS),
@@ -226,6 +230,7 @@ impl EventLoop {
         for connection in self.listeners.close_after_grace(self.now) {
             self.assign(connection, None);
         }
+        self.look_at_files();
         self.empty_departed();
         self.resume_reports();
         self.check_queues();
@@ -234,6 +239,18 @@ impl EventLoop {
             self.poll_due();
         }
         self.assign_waiting();
+    }
+
+    fn look_at_files(&mut self) {
+        if self.listeners.has_files() {
+            self.listeners.look_at_files(self.is_leaving(), self.now);
+            self.assign_rescued();
+        }
+    }
+
+    /// Whether a worker is about to end.
+    fn is_leaving(&self) -> bool {
+        self.workers.iter().any(|link| !link.is_open())
     }
 
     /// When to turn again although nothing happens. `None`: never.
@@ -248,7 +265,9 @@ impl EventLoop {
             || is_waiting();
         let retry = must_retry.then(|| self.now + RETRY);
         let shed = self.shedding.as_ref().and_then(Shedding::next_wake);
-        let times = [self.workers.next_poll(), retry, self.listeners.next_wake(), shed];
+        let has_files = self.listeners.has_files();
+        let look = has_files.then(|| self.listeners.next_look(self.is_leaving())).flatten();
+        let times = [self.workers.next_poll(), retry, self.listeners.next_wake(), shed, look];
         times.into_iter().flatten().min()
     }
 }

@@ -53,6 +53,7 @@ impl EventLoop {
                 self.give_up(listener);
             }
         }
+        self.assign_rescued();
     }
 
     /// Returns the connection, unless it is the other master's.

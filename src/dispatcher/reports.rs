@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
+
 use crate::clock::Millis;
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::{Incoming, WorkerLink};
@@ -135,6 +137,12 @@ impl EventLoop {
 
     fn bind(&mut self, worker: WorkerId, seq: u32, wanted: &Wanted) -> (Order, Option<OwnedFd>) {
         let workers = &self.workers;
+        // Nobody would be let in: an address that only a leaving worker wants is its own matter.
+        let is_leaving = |link: &WorkerLink| !link.is_open() && link.is_ready();
+        if workers.get(worker).is_some_and(is_leaving) && !self.listeners.has(wanted) {
+            let errno = Errno::CANCELED.raw_os_error();
+            return (Order::BindFailed { seq, errno }, None);
+        }
         let claimed = |listener| workers.iter().any(|link| link.claims(listener));
         match self.listeners.bind(wanted, claimed) {
             Ok(listener) => {

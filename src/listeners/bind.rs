@@ -38,8 +38,7 @@ impl ListenerSet {
         claimed: impl Fn(ListenerId) -> bool,
     ) -> std::result::Result<ListenerId, i32> {
         let loose = self.loose;
-        let is_same =
-            |entry: &Entry| entry.is_wanted(wanted) || loose && entry.is_pinned_for_any(wanted);
+        let is_same = |entry: &Entry| is_same(entry, wanted, loose);
         self.close_retired(|entry| {
             is_same(entry) || wanted.port.is_some() && entry.port() == wanted.port
         });
@@ -55,38 +54,58 @@ impl ListenerSet {
         opened.map_err(|error| error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
     }
 
+    /// Whether a worker that asks for `wanted` gets a listener that exists and is not being closed.
+    pub(crate) fn has(&self, wanted: &Wanted) -> bool {
+        self.entries
+            .values()
+            .any(|entry| entry.closes_at.is_none() && is_same(entry, wanted, self.loose))
+    }
+
     /// Binds again the unix sockets whose file somebody has removed: a worker at its end, as a
     /// server does that is alone.
     pub(crate) fn bind_removed(&mut self) {
+        self.bind_all_lost(|file| file == FileState::Gone);
+    }
+
+    /// Binds again the unix sockets whose file is lost. Of each that cannot be, it warns once.
+    pub(super) fn bind_all_lost(&mut self, is_lost: impl Fn(FileState) -> bool) {
         for listener in self.open() {
-            if let Err(error) = self.bind_lost(listener, |file| file == FileState::Gone) {
-                let address =
-                    self.entries.get(&listener).map(|entry| entry.listener.address().to_string());
+            let Err(error) = self.bind_lost(listener, &is_lost) else { continue };
+            let Some(entry) = self.entries.get_mut(&listener) else { continue };
+            if !std::mem::replace(&mut entry.is_lost, true) {
                 tracing::warn!(
                     %error,
-                    address,
+                    address = %entry.listener.address(),
                     "the file of a unix socket is gone, and another one cannot be made"
                 );
             }
         }
     }
 
-    /// Replaces a socket whose file is lost; its queue is among the `take_rescued`.
+    /// Replaces a socket whose file is lost; its queue is among the `take_rescued`. Another master
+    /// that has the lost one too does not get the new one.
     fn bind_lost(&mut self, id: ListenerId, is_lost: impl Fn(FileState) -> bool) -> io::Result<()> {
         if !self.is_admitting() {
             return Ok(());
         }
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| {
-            !entry.listener.is_inherited() && entry.listener.file().is_some_and(is_lost)
-        }) else {
+        let Some(entry) = self
+            .entries
+            .get_mut(&id)
+            .filter(|entry| !entry.is_left && entry.listener.file().is_some_and(is_lost))
+        else {
             return Ok(());
         };
-        let again = entry.listener.bind_again(backlog(&entry.wanted))?;
+        let again = match entry.listener.bind_again(backlog(&entry.wanted)) {
+            // The other master was first. It lets go of it when this one leads.
+            Err(error) if self.lent && error.kind() == io::ErrorKind::AddrInUse => return Ok(()),
+            again => again?,
+        };
         tracing::info!(address = %again.address(), "bound again, since its file was removed");
-        self.rescued.extend(entry.empty(0));
+        // Nobody new comes to the lost one, whoever else has it.
+        self.rescued.extend(std::iter::from_fn(|| entry.accept(0)));
         // Where that fails, it was not watched any more.
         let _ = entry.watch.end(&entry.listener);
-        entry.listener = again;
+        (entry.listener, entry.is_lost) = (again, false);
         Ok(())
     }
 
@@ -124,7 +143,7 @@ impl ListenerSet {
         }
         let backlog = backlog(wanted);
         if let Some(id) = self.adopt(wanted, address, backlog)? {
-            return Ok(id);
+            return self.bind_lost(id, |file| file != FileState::Ours).map(|()| id);
         }
         let listener = match inherited::find(address).map_err(io::Error::other)? {
             Some(found) => match self.entries.iter().find(|(_, entry)| entry.is(&found)) {
@@ -150,4 +169,9 @@ impl ListenerSet {
     pub(crate) fn take_rescued(&mut self) -> Vec<Connection> {
         std::mem::take(&mut self.rescued)
     }
+}
+
+/// Whether a worker that asks for `wanted` means this one; `loose` as in [`ListenerSet`].
+fn is_same(entry: &Entry, wanted: &Wanted, loose: bool) -> bool {
+    entry.is_wanted(wanted) || loose && entry.is_pinned_for_any(wanted)
 }

@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) key: Option<ListenerId>,
     /// Another master accepts.
     pub(super) is_left: bool,
+    /// Its file was lost, and a warning said that there can be no other.
+    pub(super) is_lost: bool,
 }
 
 impl Entry {
@@ -52,6 +54,7 @@ impl Entry {
             closes_at: None,
             key: None,
             is_left: false,
+            is_lost: false,
         }
     }
 

@@ -4,21 +4,31 @@
 //! those of a service manager, it is only accepted from, or left alone. The path of a unix socket
 //! belongs to the master that has the socket alone. As long as a worker of the heir may come that
 //! asks for a socket, the heir has it open, so that no client is refused if the former master dies.
+//!
+//! A script that removes the file of its unix socket does so in a process of either master, which
+//! the other one does not see. So the master that leads looks whether it is there. The socket that
+//! it then binds is its own alone.
 
 use std::io;
 use std::os::fd::AsFd;
 
+use crate::clock::Millis;
 use crate::listeners::legacy::LegacySocket;
 use crate::listeners::set::ListenerSet;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
+use crate::os::socket_file::FileState;
 use crate::protocol::{ListenerId, Wanted};
+
+/// How often the files of unix sockets are looked at, where another process may remove them
+/// unnoticed, milliseconds.
+const LOOK: Millis = 20;
 
 /// The heir's part.
 impl ListenerSet {
     /// Takes these sockets when they are asked for, instead of binding others.
     pub fn with_legacy(self, legacy: Vec<LegacySocket>) -> Self {
-        Self { legacy, lent: true, ..self }
+        Self { legacy, lent: true, is_led: true, ..self }
     }
 
     /// Enters the former master's socket for `wanted`, if there is one: the one that was asked for
@@ -60,7 +70,7 @@ impl ListenerSet {
     /// This master has taken over. `alone`: the sockets are this one's alone. Until then the former
     /// master may go on with them.
     pub(crate) fn own(&mut self, alone: bool) {
-        self.has_taken_over = true;
+        self.is_led = false;
         if alone {
             self.take_back();
         }
@@ -69,7 +79,7 @@ impl ListenerSet {
     /// Closes the former master's sockets that no worker has asked for, if this master has taken
     /// over. Must be called once none will ask.
     pub(crate) fn close_legacy(&mut self) {
-        if self.has_taken_over {
+        if !self.is_led {
             self.legacy.clear();
         }
     }
@@ -86,6 +96,30 @@ impl ListenerSet {
                 entry.refuse_new();
             }
         }
+        self.bind_all_lost(|file| file != FileState::Ours);
+    }
+}
+
+/// The files of unix sockets.
+impl ListenerSet {
+    /// Binds again what was removed, if it is time. `leaving`: whether a worker is about to end,
+    /// whose script may remove the file long before.
+    pub(crate) fn look_at_files(&mut self, leaving: bool, now: Millis) {
+        if self.next_look(leaving).is_some_and(|at| at <= now) {
+            self.looked_at = now;
+            self.bind_removed();
+        }
+    }
+
+    /// When to look again. `None`: nobody removes a file unnoticed.
+    pub(crate) fn next_look(&self, leaving: bool) -> Option<Millis> {
+        let is_due = if self.lent { !self.is_led } else { leaving };
+        is_due.then_some(self.looked_at + LOOK)
+    }
+
+    /// Whether there are sockets with files.
+    pub(crate) fn has_files(&self) -> bool {
+        self.entries.values().any(|entry| entry.listener.has_file())
     }
 }
 
@@ -114,11 +148,13 @@ impl ListenerSet {
         .collect()
     }
 
-    /// From now on the other master alone accepts from `listener`.
+    /// From now on the other master alone accepts from `listener`. A socket that this master has
+    /// bound since it gave copies away lets nobody new in; its queue is among the `take_rescued`.
     pub(crate) fn leave(&mut self, listener: ListenerId) {
-        if let Some(entry) = self.entries.get_mut(&listener) {
-            entry.is_left = true;
-        }
+        let Some(entry) = self.entries.get_mut(&listener) else { return };
+        entry.is_left = true;
+        entry.refuse_new();
+        self.rescued.extend(entry.empty(0));
     }
 
     /// The other master has no part in `listener`.

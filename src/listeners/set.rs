@@ -38,12 +38,14 @@ pub struct ListenerSet {
     pub(super) shares: bool,
     /// Sockets of a former master that nobody has asked for yet.
     pub(super) legacy: Vec<LegacySocket>,
-    /// Whether this master has taken over, so that such sockets need not be kept for the former one.
-    pub(super) has_taken_over: bool,
+    /// Whether the former master has not handed over yet: it leads, and such sockets are kept for it.
+    pub(super) is_led: bool,
     /// Whether another master has all sockets too.
     pub(super) lent: bool,
     /// Connections of listeners that had to go, for those that took their place.
     pub(super) rescued: Vec<Connection>,
+    /// When the files of unix sockets were last looked at.
+    pub(super) looked_at: Millis,
 }
 
 impl ListenerSet {

@@ -135,6 +135,7 @@ impl Listener {
         (adopted.inherited, adopted.lent) = (inherited, true);
         if !inherited {
             adopted.socket.listen(backlog)?;
+            adopted.find_file();
         }
         Ok(adopted)
     }
@@ -151,16 +152,32 @@ impl Listener {
                 // It fails where there is no filter.
                 let _ = self.socket.detach_filter();
             }
-            Address::Unix(path) if self.file.is_none() && !path::is_abstract(path) => {
-                self.file = SocketFile::of(path).ok();
-            }
+            Address::Unix(_) if self.file.is_none() => self.find_file(),
             Address::Tcp { .. } | Address::Unix(_) => {}
         }
     }
 
-    /// Returns the state of its file, if it is a unix socket that has one.
+    /// Looks for the file of a socket that another master has bound.
+    fn find_file(&mut self) {
+        self.file = self.path().and_then(|path| SocketFile::of(path).ok());
+    }
+
+    /// The path of a unix socket that has one.
+    fn path(&self) -> Option<&Path> {
+        match &self.address {
+            Address::Unix(path) if !path::is_abstract(path) => Some(path),
+            Address::Unix(_) | Address::Tcp { .. } => None,
+        }
+    }
+
+    /// Whether it is a unix socket with a file that is not a service manager's.
+    pub fn has_file(&self) -> bool {
+        self.path().is_some() && !self.inherited
+    }
+
+    /// Returns the state of its file, if it has one.
     pub fn file(&self) -> Option<FileState> {
-        self.file.as_ref().map(SocketFile::state)
+        self.has_file().then(|| self.file.as_ref().map_or(FileState::Gone, SocketFile::state))
     }
 
     /// Binds another socket on the path of this one, whose file is lost, with the permissions that

@@ -8,16 +8,20 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ask } = require('../helpers/ask');
 const { answersOfAll, request } = require('../helpers/client');
-const { Script } = require('../helpers/cluster');
+const { Script, isAlive } = require('../helpers/cluster');
 const { MAJOR, NODE } = require('../helpers/node');
+const { endAll, upgrade } = require('../helpers/upgrades');
 const { until } = require('../helpers/wait');
 
 const WAYS = {
-  'the command line': { cli: ['--workers', '2', '--mon-port', 'off'] },
+  'the command line': { cli: ['--mon-port', 'off'] },
   'a Cluster': { env: { API: 'yes' } },
 };
-const start = (SOCKET, HOW, { env, ...settings }) =>
-  new Script('unix-socket.js', { ...settings, env: { ...env, SOCKET, HOW } }).ready();
+const start = (SOCKET, HOW, { cli, env }, workers = 2) =>
+  new Script('unix-socket.js', {
+    cli: cli && ['--workers', String(workers), ...cli],
+    env: { ...env, SOCKET, HOW, WORKERS: String(workers) },
+  }).ready(workers);
 /**
  * Returns the answer to a client on the Node under test: each Node interprets abstract names in its
  * own way.
@@ -52,6 +56,29 @@ for (const [where, settings] of Object.entries(WAYS)) {
         assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
         assert.ok(!fs.existsSync(file));
       });
+    }
+
+    for (const how of ['before', 'exit']) {
+      const when = how === 'exit' ? 'at its exit' : 'before it listens';
+      it(`stays reachable over an upgrade if the script removes its file ${when}`, async () => {
+        // A second one could remove the file before the first has set its rights.
+        const script = await start('app.sock', how, settings, 1);
+        const file = path.join(script.cwd, 'app.sock');
+        const serving = async () => JSON.parse((await request(file)).body).pid;
+        const isServed = () => serving().then(() => true, () => false);
+        const old = script.workers();
+        const fails = { env: { FAILS: 'yes' } };
+        await assert.rejects(upgrade(script, fails), { code: 'CLUSTER2_ERR_UPGRADE_FAILED' });
+        await until('the old workers serve again', isServed);
+        assert.ok(old.includes(await serving()));
+        await upgrade(script, { env: { FAILS: '' } });
+        await until('the old workers are gone', () => !old.some(isAlive));
+        await until('the new workers serve', isServed);
+        assert.ok(!old.includes(await serving()));
+        assert.strictEqual(fs.statSync(file).mode & 0o777, 0o606);
+        await endAll(script);
+        assert.ok(!fs.existsSync(file));
+      }).timeout(60_000);
     }
 
     it('is shown with one path if the script names it relative to its directory', async () => {

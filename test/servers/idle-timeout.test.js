@@ -227,11 +227,21 @@ describe('a connection that the idle time-out looks at', () => {
     const connect = () => net.connect(server.address().port, '127.0.0.1').resume();
     const [busy, silent] = [connect(), connect()];
     await until('both are there', () => sockets.length === 2);
+    let destroyed = 0;
+    for (const socket of sockets) {
+      const { destroy } = socket;
+      // As tracers and connection pools do.
+      socket.destroy = function (...args) {
+        destroyed += 1;
+        return destroy.apply(this, args);
+      };
+    }
     const before = sockets.map((socket) => Reflect.ownKeys(socket));
     const idle = new IdleTimeout(traffic, counters, 400);
     const stop = every(10, () => busy.write('.'));
     await within('the end of the silent one', once(silent, 'close'));
     stop();
+    assert.ok(destroyed > 0, "by the app's own method");
     busy.destroy();
     idle.stop();
     traffic.close();

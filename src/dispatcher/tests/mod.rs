@@ -3,6 +3,7 @@
 
 mod cost;
 mod departure;
+mod files;
 mod guard;
 mod load;
 mod overload;

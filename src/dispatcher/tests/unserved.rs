@@ -137,3 +137,21 @@ fn a_retired_port_may_be_asked_for_again_at_once() {
     still.settle();
     answered(workers[1].take(1), std::slice::from_mut(&mut client));
 }
+
+#[test]
+fn a_leaving_worker_binds_what_only_it_asks_for_itself() {
+    let (mut still, [leaving, other]) = Still::with_ready(Balance::LeastConnections);
+    let (listener, _) = still.listen(&other, 1);
+    still.ask(Request::Drain(WorkerId(1)));
+    leaving.orders();
+    let mut ask = |index| {
+        leaving.report(&Report::Bind { seq: index, wanted: Wanted { index, ..wanted() } });
+        still.settle();
+        leaving.next_order()
+    };
+    let errno = rustix::io::Errno::CANCELED.raw_os_error();
+    assert_eq!(ask(7), Some(MasterFrame::Order(Order::BindFailed { seq: 7, errno })));
+    // What others serve stays theirs: its own server there gets nothing.
+    let Some(MasterFrame::Order(Order::Bound { listener: known, .. })) = ask(1) else { panic!() };
+    assert_eq!(known, listener);
+}
