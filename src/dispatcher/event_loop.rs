@@ -171,6 +171,9 @@ impl EventLoop {
                     self.workers.change(worker, WorkerLink::activate);
                 }
                 Request::Announce(worker) => self.announce_idle(worker),
+                Request::Beat(worker) => {
+                    self.workers.change(worker, |link| link.order_once(&Order::Beat));
+                }
                 Request::Inspect(worker, inspection) => {
                     let order = Order::Inspect(inspection);
                     self.workers.change(worker, |link| link.order(&order));

@@ -29,6 +29,8 @@ pub enum Request {
     Activate(WorkerId),
     /// Counts a worker as ready that does not listen, and passes that on as its report.
     Announce(WorkerId),
+    /// Has a worker show that its event loop turns, by a beat in its row.
+    Beat(WorkerId),
     /// Has a worker look inside itself. One is under way of each worker.
     Inspect(WorkerId, Inspection),
     /// Gives a worker nothing new, and has it finish what it has.

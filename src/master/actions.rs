@@ -88,6 +88,9 @@ impl Task {
                 self.parts.dispatcher.send(Request::Drain(worker));
             }
             Action::Ask { worker, dying } => self.ask_execution(worker, dying),
+            Action::AskToBeat { worker } => {
+                self.parts.dispatcher.send(Request::Beat(worker));
+            }
             Action::Kill { worker } => {
                 self.workers.get(&worker).into_iter().for_each(WorkerHandle::kill);
             }

@@ -10,13 +10,14 @@ use super::handover_link::HandoverLink;
 use super::inbox::{Input, PredecessorNews};
 use super::takeover_state::{Heirloom, Takeover};
 use super::task::Task;
+use crate::clock::MAX_WAIT;
 use crate::dispatcher::Request;
 use crate::embedder::MasterEvent;
 use crate::handover::{Heir, HeirAction, HeirEvent};
 use crate::os::{self, thread};
 use crate::protocol::handover::{FromHeir, print, shorten, to_heir};
 use crate::protocol::status::UpgradeStatus;
-use crate::supervision::Event;
+use crate::supervision::{Event, LOOK_AFTER};
 
 impl Task {
     /// Begins to take over. Must be called on the supervisor's runtime.
@@ -42,6 +43,7 @@ impl Task {
                     version: legacy.version,
                     predecessor: std::os::unix::process::parent_id(),
                     is_asked: false,
+                    look_at: None,
                     rows,
                     draining: 0,
                 });
@@ -83,9 +85,8 @@ impl Task {
         let ready = self.parts.supervisor.ready_workers().count() as u32;
         let target = self.parts.supervisor.target();
         self.advance_takeover(HeirEvent::Progress { ready, target });
-        let is_settled = self.parts.supervisor.settles_at().is_some_and(|at| at <= os::now());
-        if let Some(takeover) = &mut self.takeover
-            && is_settled
+        if self.are_all_settled()
+            && let Some(takeover) = &mut self.takeover
             && takeover.machine.is_starting()
             && !std::mem::replace(&mut takeover.is_asked, true)
         {
@@ -101,6 +102,36 @@ impl Task {
         }
     }
 
+    /// Whether all workers have been ready for long enough, and their event loops have turned
+    /// since. Asks them to show that, and looks again soon.
+    fn are_all_settled(&mut self) -> bool {
+        let now = os::now();
+        let is_over = self.parts.supervisor.settles_at().is_some_and(|at| at <= now);
+        let silent = self.parts.supervisor.silent_workers();
+        let Some(takeover) = &mut self.takeover else { return false };
+        if !is_over || silent.is_empty() {
+            takeover.look_at = None;
+            return is_over;
+        }
+        let wait = match takeover.look_at {
+            Some(at) if at > now => return false,
+            Some(_) => MAX_WAIT,
+            None => {
+                for worker in silent {
+                    self.parts.dispatcher.send(Request::Beat(worker));
+                }
+                LOOK_AFTER
+            }
+        };
+        takeover.look_at = Some(now + wait);
+        false
+    }
+
+    /// Whether the next deadline needs a sample before it.
+    pub(super) fn awaits_beats(&self) -> bool {
+        self.takeover.as_ref().is_some_and(|takeover| takeover.look_at.is_some())
+    }
+
     pub(super) fn on_adopted(&mut self, adopted: Vec<u32>) {
         self.advance_takeover(HeirEvent::Settled { adopted });
     }
@@ -109,7 +140,7 @@ impl Task {
     pub(super) fn takeover_deadline(&self) -> Option<u64> {
         let takeover = self.takeover.as_ref()?;
         let waits = takeover.machine.is_starting() && !takeover.is_asked;
-        waits.then(|| self.parts.supervisor.settles_at())?
+        waits.then(|| takeover.look_at.or_else(|| self.parts.supervisor.settles_at()))?
     }
 
     fn execute_takeover(&mut self, action: HeirAction) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::handover_link::HandoverLink;
 use super::legacy::Bequest;
+use crate::clock::Millis;
 use crate::dispatcher::{Dispatcher, Request};
 use crate::handover::Heir;
 use crate::os::channel::Channel;
@@ -20,6 +21,8 @@ pub(super) struct Takeover {
     pub(super) predecessor: u32,
     /// Whether the dispatcher was asked what was adopted.
     pub(super) is_asked: bool,
+    /// Workers were asked to show that their event loops turn; when to look next, if not all have.
+    pub(super) look_at: Option<Millis>,
     /// Rows of the scoreboard that are left to the predecessor's workers, whose debug ports follow
     /// from them.
     pub(super) rows: BTreeSet<usize>,

@@ -219,6 +219,9 @@ impl Task {
         match wake {
             Wake::Input(input) => self.on_input(input),
             Wake::Deadline => {
+                if self.parts.supervisor.awaits_beat() || self.awaits_beats() {
+                    self.sample();
+                }
                 self.apply(Event::Tick);
                 self.advance_upgrade(PredecessorEvent::Tick);
             }

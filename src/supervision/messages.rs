@@ -97,6 +97,8 @@ pub(crate) enum Action {
     Drain { worker: WorkerId },
     /// Find out what the worker executes, and answer with `Executed`. `dying`: it is killed then.
     Ask { worker: WorkerId, dying: bool },
+    /// Have the worker's event loop show that it turns: its next beat says so.
+    AskToBeat { worker: WorkerId },
     /// Send SIGKILL.
     Kill { worker: WorkerId },
     /// Find out how much memory is available, and answer with `MemoryMeasured`.

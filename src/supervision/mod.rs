@@ -42,6 +42,7 @@ mod slot;
 mod spares;
 mod supervisor;
 mod thresholds;
+mod turning;
 mod upgrade;
 mod utilization;
 mod worker;
@@ -55,6 +56,7 @@ pub(crate) use samples::beat_interval;
 pub(crate) use scaling::Scaling;
 pub(crate) use supervisor::{Limits, SlotRecord, Supervisor};
 pub(crate) use thresholds::{Passed, Threshold, Thresholds};
+pub(crate) use turning::LOOK_AFTER;
 pub(crate) use worker::{Cause, LastWords, WorkerRecord, WorkerState};
 
 #[cfg(test)]

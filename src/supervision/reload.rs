@@ -3,12 +3,13 @@
 //!
 //! What always holds, besides what `replace` promises:
 //!
-//! - Spares are replaced first. No worker that serves drains for a reload before the first successor
-//!   that serves, the canary, has been ready for `min_ready_time`.
+//! - Spares are replaced first. No worker that serves drains for a reload before the first
+//!   successor that serves, the canary, has been ready for `min_ready_time` and still turns its
+//!   event loop.
 //! - No worker drains for a reload while one of its addresses is served by no worker of the new
 //!   code, unless addresses may change.
 //! - A reload is complete only when every slot has had a ready worker of the new code for
-//!   `min_ready_time`, or a spare of it that waits. If a worker of the new code ends before that,
+//!   `min_ready_time`, whose event loop turns, or a spare of it that waits. If a worker of the new code ends before that,
 //!   the reload fails, and workers that were not replaced stay.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -73,7 +74,9 @@ impl Supervisor {
             self.notify_progress(old);
             self.replace(old, now);
         }
-        if self.reload_ends_at().is_some_and(|at| at <= now) {
+        if let Some(ends) = self.reload_ends_at().filter(|at| *at <= now)
+            && self.have_all_turned_since(ends, now)
+        {
             let round = self.replacements.round();
             let again = self.replacements.further_round().is_some();
             let replaced = self.replacements.end_reload();

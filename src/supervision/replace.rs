@@ -52,13 +52,15 @@ impl Supervisor {
         if new.is_some_and(|new| new.is_spare) {
             return self.take_over(current, false, now);
         }
-        let is_over = ends <= now;
-        if self.replacements.is_on_trial() && !is_over {
+        let (is_over, is_on_trial) = (ends <= now, self.replacements.is_on_trial());
+        if is_on_trial && !is_over {
             return;
         }
         let missing = self.missing_addresses(&current);
         if missing.is_empty() {
-            self.take_over(current, true, now);
+            if !is_on_trial || self.has_turned_since(current.new, ends, now) {
+                self.take_over(current, true, now);
+            }
         } else if is_over {
             let pid = self.workers.get(&current.new).and_then(|new| new.pid).unwrap_or_default();
             let addresses = missing.join(", ");

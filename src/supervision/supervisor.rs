@@ -90,6 +90,8 @@ pub(crate) struct Supervisor {
     pub(super) is_slow_known: bool,
     /// All times here are of this clock, except those in readings.
     pub(super) clock: Clock,
+    /// When to look whether new code has shown a turn of its event loop, if that is awaited.
+    pub(super) look_at: Option<Millis>,
     /// When the latest sample was taken, on the machine's clock and on ours.
     pub(super) last_sample: (Millis, Millis),
 }
@@ -117,6 +119,7 @@ impl Supervisor {
             master_problem: None,
             is_slow_known: false,
             clock: Clock::default(),
+            look_at: None,
             last_sample: (0, 0),
         }
     }
@@ -125,6 +128,7 @@ impl Supervisor {
     /// order. Ignores events about workers that are gone: they are races, not errors.
     pub(crate) fn on_event(&mut self, event: Event, machine: Millis) -> Vec<Action> {
         let now = self.clock.turn(machine);
+        self.look_at = None;
         let is_masters_check = matches!(event, Event::MasterChecked { .. });
         self.dispatch(event, machine, now);
         self.advance_replacement(now);
@@ -200,7 +204,8 @@ impl Supervisor {
     pub(super) fn deadline(&self) -> Option<Millis> {
         let workers = self.workers.values().filter_map(WorkerRecord::deadline);
         let refills = self.slots.iter().filter_map(Slot::refill_at);
-        let reload = self.trial_ends_at().into_iter().chain(self.reload_ends_at());
+        let ends = || self.trial_ends_at().into_iter().chain(self.reload_ends_at()).min();
+        let reload = self.look_at.or_else(ends);
         let asked = self.workers.values().filter_map(|worker| Some(worker.asked?.until));
         let others = self.phase.shutdown_at().into_iter().chain(self.slow_start_at());
         workers.chain(asked).chain(refills).chain(others).chain(reload).min()

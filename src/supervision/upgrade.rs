@@ -40,13 +40,18 @@ impl Supervisor {
     /// Returns when all workers will have been ready for `min_ready_time`, on the machine's clock.
     /// `None`: not all are ready. Spares do not count.
     pub(crate) fn settles_at(&self) -> Option<Millis> {
+        Some(self.clock.on_machine(self.settled_since()?))
+    }
+
+    /// The same on our clock.
+    pub(super) fn settled_since(&self) -> Option<Millis> {
         let (mut latest, mut ready) = (0, 0);
         let is_spare = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.is_spare);
         for holder in self.holders().filter(|holder| !is_spare(holder)) {
             latest = latest.max(self.ready_since(holder)?);
             ready += 1;
         }
-        (ready >= self.target).then(|| self.clock.on_machine(latest + self.limits.min_ready_time))
+        (ready >= self.target).then_some(latest + self.limits.min_ready_time)
     }
 
     pub(super) fn hand_over(&mut self, now: Millis) {

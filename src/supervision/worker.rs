@@ -129,6 +129,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) state: WorkerState,
     /// When its event loop last turned, as far as samples say.
     pub(super) beat: Millis,
+    /// When it was asked last to show that.
+    pub(super) asked_to_beat: Option<Millis>,
     /// Where it gets connections from the dispatcher; each is `host:port` or a path.
     pub(crate) addresses: BTreeSet<String>,
     /// What it executes was asked, and is not known yet.
@@ -159,6 +161,7 @@ impl WorkerRecord {
             is_ending: false,
             state,
             beat: 0,
+            asked_to_beat: None,
             asked: None,
             blocks: Blocks::default(),
             utilization: Utilization::default(),

@@ -26,6 +26,7 @@ describe('a reload to broken code', () => {
       /exited with code 1: Error: connection lost/,
     ],
     'ends after it listens': ['setTimeout(() => process.exit(4), 300)', /exited with code 4/],
+    'hangs after it listens': ['setTimeout(() => { for (;;); }, 300)', /was stuck for \d+ ms/],
     'leaves after it listens': [
       "setTimeout(() => process.kill(process.pid, 'SIGTERM'), 300)",
       /worker \d+ left/,
@@ -34,7 +35,8 @@ describe('a reload to broken code', () => {
 
   for (const [name, [breaks, reason]] of Object.entries(BREAKS)) {
     it(`that ${name}: the canary ends, and no worker drains`, async () => {
-      const script = await startServer({ options: { minReadyTime: 1000 } });
+      const options = { minReadyTime: 1000, maxHeartbeatDelay: 3000 };
+      const script = await startServer({ options });
       const old = script.workers().sort();
       change(script, `exports.begin = (go) => { go(); ${breaks}; };`);
       const { error } = await ask(script.cwd, 'reload');

@@ -46,6 +46,15 @@ const REASONS = {
     request: { timeout: 1500 },
     message: /not ready within 1.5 s/,
   },
+  'its workers hang once they listen': {
+    code: `exports.begin = (go) => {
+      go();
+      const hang = () => { for (const end = Date.now() + 6000; Date.now() < end;); };
+      if (require('cluster').isWorker) setTimeout(hang, 300);
+    };`,
+    request: { env: { OPTIONS: '{"minReadyTime": 1000}' }, timeout: 3000 },
+    message: /not ready within 3 s/,
+  },
   'it is behind a shell': {
     request: { command: '/bin/sh', args: ['-c', `"${NODE}" "${SCRIPT}"; exit 3`] },
     message: /a script has to start it with exec/,

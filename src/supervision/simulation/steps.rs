@@ -76,7 +76,24 @@ impl World {
         if let Some(at) = self.supervisor.next_tick() {
             self.advance(at);
         }
+        if self.supervisor.awaits_beat() && self.random.u32(0..3) > 0 {
+            self.show_life();
+        }
         self.send(Event::Tick);
+    }
+
+    /// The event loops of all workers turn.
+    fn show_life(&mut self) {
+        let readings = self.alive.keys().map(|worker| Reading {
+            worker: *worker,
+            beat: self.now,
+            connections: 0,
+            memory: self.memory.0,
+            measured_at: self.now,
+            utilization: None,
+        });
+        let readings = readings.collect();
+        self.send(Event::Sample { readings });
     }
 
     pub(super) fn advance(&mut self, to: Millis) {
@@ -157,6 +174,9 @@ impl World {
                 self.exit(worker);
             } else if let Some(at) = self.supervisor.next_tick() {
                 self.advance(at);
+                if self.supervisor.awaits_beat() {
+                    self.show_life();
+                }
                 self.send(Event::Tick);
             } else {
                 return;

@@ -168,7 +168,7 @@ impl World {
             Action::Activate { worker } => {
                 assert!(self.activated.insert(worker), "{worker:?} is activated twice");
             }
-            Action::Ask { worker, .. } => {
+            Action::Ask { worker, .. } | Action::AskToBeat { worker } => {
                 assert!(self.alive.contains_key(&worker), "{worker:?} is asked but does not exist");
             }
             Action::Drain { worker } | Action::Kill { worker } => {

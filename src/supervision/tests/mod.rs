@@ -118,6 +118,10 @@ fn serve(supervisor: &mut Supervisor, id: u32, addresses: &[&str], now: Millis) 
     supervisor.on_event(Event::Serves { worker: WorkerId(id), addresses }, now);
 }
 
+fn ask(id: u32) -> Action {
+    Action::AskToBeat { worker: WorkerId(id) }
+}
+
 fn drains(actions: &[Action]) -> Vec<u32> {
     let drained =
         |action: &Action| if let Action::Drain { worker } = action { Some(worker.0) } else { None };

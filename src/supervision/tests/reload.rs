@@ -1,6 +1,8 @@
 //! Reloads that succeed.
 
-use super::{ONE, RELOAD, TWO, born, died, drains, pass, reloaded, running, serve, serving, spawn};
+use super::{
+    ONE, RELOAD, TWO, ask, born, died, drains, pass, reloaded, running, serve, serving, spawn,
+};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::Cause;
 use crate::supervision::{Action, Event, Notice};
@@ -20,10 +22,12 @@ fn a_reload_replaces_one_slot_after_another_and_drains_the_old_only_when_the_new
     ];
     assert_eq!(supervisor.on_event(Event::Ready { worker: WorkerId(3) }, 20), next);
     let actions = born(&mut supervisor, 4, true, 30);
-    assert_eq!(actions[2..], [Action::Drain { worker: TWO }, reloaded(1, 2, false)]);
+    assert_eq!(actions[2..], [Action::Drain { worker: TWO }, ask(3)]);
+    let both = [3, 4].map(WorkerId);
+    assert_eq!(pass(&mut supervisor, 30, 55, &both), [reloaded(1, 2, false)]);
     let exit = Exit::Code(0);
     assert_eq!(
-        supervisor.on_event(Event::Exited { worker: ONE, exit }, 40),
+        supervisor.on_event(Event::Exited { worker: ONE, exit }, 60),
         [died(101, exit, Cause::Reload)]
     );
 }
@@ -55,7 +59,9 @@ fn no_worker_drains_before_the_canary_has_lived_and_the_reload_ends_when_the_las
     serve(&mut supervisor, 4, &["a"], 0);
     born(&mut supervisor, 4, true, 0);
     assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
-    assert_eq!(drains(&supervisor.on_event(Event::Tick, 500)), [1], "the trial is passed");
+    assert_eq!(supervisor.on_event(Event::Tick, 500), [ask(4)], "its event loop may hang");
+    let canary = [WorkerId(4)];
+    assert_eq!(drains(&pass(&mut supervisor, 500, 510, &canary)), [1], "the trial is passed");
     for id in [5, 6] {
         serve(&mut supervisor, id, &["a"], 510);
         assert_eq!(
@@ -65,7 +71,10 @@ fn no_worker_drains_before_the_canary_has_lived_and_the_reload_ends_when_the_las
         );
     }
     assert_eq!(pass(&mut supervisor, 510, 1_009, &[]), []);
-    assert_eq!(supervisor.on_event(Event::Tick, 1_010), [reloaded(1, 3, false)]);
+    assert_eq!(supervisor.on_event(Event::Tick, 1_010), [4, 5, 6].map(ask));
+    let all = [4, 5, 6].map(WorkerId);
+    assert_eq!(pass(&mut supervisor, 1_010, 1_035, &all[..2]), []);
+    assert_eq!(pass(&mut supervisor, 1_035, 1_036, &all), [reloaded(1, 3, false)]);
 }
 
 #[test]
@@ -75,7 +84,7 @@ fn an_address_that_only_one_worker_serves_may_go_to_another_new_one() {
     supervisor.on_event(RELOAD, 0);
     serve(&mut supervisor, 3, &["a", "admin"], 0);
     born(&mut supervisor, 3, true, 0);
-    pass(&mut supervisor, 0, 500, &[]);
+    pass(&mut supervisor, 0, 500, &[WorkerId(3)]);
     serve(&mut supervisor, 4, &["a"], 510);
     assert_eq!(drains(&born(&mut supervisor, 4, true, 510)), [2]);
 }
@@ -87,7 +96,7 @@ fn a_further_new_worker_has_as_much_time_as_the_canary_to_listen_everywhere() {
     supervisor.on_event(RELOAD, 0);
     serve(&mut supervisor, 3, &["a"], 0);
     born(&mut supervisor, 3, true, 0);
-    pass(&mut supervisor, 0, 500, &[]);
+    pass(&mut supervisor, 0, 500, &[WorkerId(3)]);
     serve(&mut supervisor, 4, &["a"], 510);
     assert!(drains(&born(&mut supervisor, 4, true, 510)).is_empty());
     let serves = |addresses: &[&str]| addresses.iter().map(ToString::to_string).collect();
@@ -107,10 +116,11 @@ fn a_reload_waits_for_slots_that_were_empty_and_fails_with_them() {
     assert!(actions.contains(&spawn(5, 1, 4)), "it need not wait any longer: {actions:?}");
     born(&mut supervisor, 6, true, 0);
     serve(&mut supervisor, 6, &["a"], 0);
-    assert_eq!(drains(&pass(&mut supervisor, 0, 500, &[])), [1]);
+    assert_eq!(drains(&pass(&mut supervisor, 0, 500, &[WorkerId(6)])), [1]);
     assert!(supervisor.is_reloading());
     born(&mut supervisor, 5, true, 600);
-    assert_eq!(pass(&mut supervisor, 600, 1_100, &[]), [reloaded(1, 2, false)]);
+    let both = [5, 6].map(WorkerId);
+    assert_eq!(pass(&mut supervisor, 600, 1_100, &both), [reloaded(1, 2, false)]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Reloads that fail, and their reasons.
 
 use super::{
-    ONE, RELOAD, TWO, born, died_saying, drains, failure, pass, reload_failed, running, serve,
-    serving, spawn,
+    ONE, RELOAD, TWO, ask, born, died_saying, drains, failure, pass, reading, reload_failed,
+    reloaded, running, serve, serving, spawn,
 };
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::{Cause, LastWords};
@@ -56,7 +56,7 @@ fn a_new_worker_that_ends_later_fails_the_reload_with_what_runs_where() {
     supervisor.on_event(RELOAD, 0);
     serve(&mut supervisor, 4, &["a"], 0);
     born(&mut supervisor, 4, true, 0);
-    pass(&mut supervisor, 0, 500, &[]);
+    pass(&mut supervisor, 0, 500, &[WorkerId(4)]);
     let actions =
         supervisor.on_event(Event::Exited { worker: WorkerId(4), exit: Exit::Code(1) }, 600);
     let reason = "worker 104 exited with code 1; slots 1, 2 run the old code, \
@@ -73,7 +73,7 @@ fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too()
     supervisor.on_event(RELOAD, 0);
     born(&mut supervisor, 3, true, 0);
     serve(&mut supervisor, 3, &["a"], 0);
-    pass(&mut supervisor, 0, 500, &[]);
+    pass(&mut supervisor, 0, 500, &[WorkerId(3)]);
     born(&mut supervisor, 4, true, 510);
     let actions =
         supervisor.on_event(Event::Exited { worker: WorkerId(3), exit: Exit::Code(1) }, 900);
@@ -84,6 +84,51 @@ fn a_new_worker_that_ends_after_the_last_one_was_replaced_fails_the_reload_too()
              slot 0 has no worker until one of the new code is ready"
         )
     );
+}
+
+#[test]
+fn a_canary_that_hangs_after_it_listens_replaces_no_worker_and_fails_the_reload() {
+    let mut supervisor = serving(2, &["a"]);
+    supervisor.on_event(RELOAD, 0);
+    serve(&mut supervisor, 3, &["a"], 0);
+    born(&mut supervisor, 3, true, 0);
+    assert_eq!(pass(&mut supervisor, 0, 3_000, &[ONE, TWO]), [ask(3)]);
+    let worker = WorkerId(3);
+    let sample = Event::Sample { readings: vec![reading(worker, 0, 0)] };
+    let asked = supervisor.on_event(sample, 3_250);
+    assert_eq!(asked, [Action::Ask { worker, dying: true }]);
+    let actions = supervisor.on_event(Event::Executed { worker }, 3_260);
+    let reason = "worker 103 was stuck for 3260 ms; all slots run the old code";
+    assert_eq!((failure(&actions), drains(&actions)), (Some(reason), vec![]));
+}
+
+#[test]
+fn a_later_worker_that_hangs_fails_the_reload_and_one_that_turns_again_does_not() {
+    for turns_again in [false, true] {
+        let mut supervisor = serving(2, &["a"]);
+        supervisor.on_event(RELOAD, 0);
+        for (id, now) in [(3, 0), (4, 510)] {
+            serve(&mut supervisor, id, &["a"], now);
+            born(&mut supervisor, id, true, now);
+            pass(&mut supervisor, now, now + 510, &[WorkerId(3)]);
+        }
+        for worker in [ONE, TWO] {
+            supervisor.on_event(Event::Exited { worker, exit: Exit::Code(0) }, 1_020);
+        }
+        let canary = [WorkerId(3)];
+        assert_eq!(pass(&mut supervisor, 1_020, 3_000, &canary), [], "it waits");
+        if turns_again {
+            let both = [3, 4].map(WorkerId);
+            assert_eq!(pass(&mut supervisor, 3_000, 3_010, &both), [reloaded(1, 2, false)]);
+            continue;
+        }
+        pass(&mut supervisor, 3_000, 3_500, &canary);
+        let worker = WorkerId(4);
+        let sample = Event::Sample { readings: vec![reading(worker, 510, 0)] };
+        supervisor.on_event(sample, 3_600);
+        let actions = supervisor.on_event(Event::Executed { worker }, 3_600);
+        assert!(failure(&actions).is_some_and(|why| why.contains("104 was stuck")), "{actions:?}");
+    }
 }
 
 #[test]
@@ -136,7 +181,7 @@ fn new_code_that_leaves_an_address_unserved_fails_the_reload_unless_that_is_allo
         serve(&mut supervisor, 3, &["b", "c"], 0);
         born(&mut supervisor, 3, true, 0);
         assert_eq!(pass(&mut supervisor, 0, 499, &[]), []);
-        let actions = supervisor.on_event(Event::Tick, 500);
+        let actions = pass(&mut supervisor, 499, 500, &[WorkerId(3)]);
         assert_eq!(drains(&actions), [if addresses_may_change { 1 } else { 3 }]);
         let reason = failure(&actions);
         assert_eq!(

@@ -201,7 +201,7 @@ fn a_reload_replaces_spares_first_and_then_workers_by_them() {
     assert!(actions.ends_with(&activated(4)), "the canary: {actions:?}");
     let actions = supervisor.on_event(Event::Ready { worker: WorkerId(4) }, 30);
     assert!(drains(&actions).is_empty());
-    let actions = supervisor.on_event(Event::Tick, 130);
+    let actions = pass(&mut supervisor, 129, 130, &[WorkerId(4)]);
     assert_eq!(drains(&actions), [1]);
     assert_eq!(actions.last(), Some(&spawn_spare(5, 0, 2)), "the next step waits for it");
     let actions = started(&mut supervisor, 5, true, 140);
@@ -209,7 +209,7 @@ fn a_reload_replaces_spares_first_and_then_workers_by_them() {
     let actions = supervisor.on_event(Event::Ready { worker: WorkerId(5) }, 150);
     assert_eq!(drains(&actions), [2]);
     started(&mut supervisor, 6, true, 160);
-    let actions = supervisor.on_event(Event::Tick, 250);
+    let actions = pass(&mut supervisor, 249, 250, &[4, 5].map(WorkerId));
     let done = Notice::Reloaded { round: 1, replaced: 3, again: false };
     assert_eq!(actions, [Action::Notify(done)]);
 }

@@ -1,6 +1,6 @@
 //! A master that hands over, or took over.
 
-use super::{LIMITS, ONE, TWO, died, running};
+use super::{LIMITS, ONE, TWO, died, reading, running};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::Cause;
 use crate::supervision::{Action, Event, Limits, Outcome, Supervisor};
@@ -45,6 +45,10 @@ fn an_heir_continues_the_numbers_and_settles_once_all_are_ready_for_long_enough(
     assert_eq!(supervisor.settles_at(), None);
     supervisor.on_event(Event::Ready { worker }, 50);
     assert_eq!(supervisor.settles_at(), Some(150));
+    assert_eq!(supervisor.silent_workers(), [worker], "its event loop may hang");
+    let readings = vec![reading(worker, 151, 0)];
+    supervisor.on_event(Event::Sample { readings }, 152);
+    assert_eq!(supervisor.silent_workers(), []);
     assert_eq!(supervisor.numbers(), (10_008, vec![4, 9]));
     assert_eq!(supervisor.take_loss(), None);
     supervisor.on_event(Event::Exited { worker, exit: Exit::Code(1) }, 60);
