@@ -9,6 +9,7 @@ module.exports = {
   ...require('./node-internals/connections'),
   ...require('./node-internals/handles'),
   ...require('./node-internals/http1-parser'),
+  ...require('./node-internals/http2-session'),
   ...require('./node-internals/idle-connections'),
   ...require('./node-internals/idle-marks'),
   ...require('./node-internals/listening'),

@@ -13,6 +13,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 const { now } = require('../clock');
+const { endAfterStreams } = require('../node-internals');
 const { emitLate } = require('./server-events');
 
 /** The head of a frame of 8 bytes and type 7 on stream 0, the highest stream id, NO_ERROR. */
@@ -58,6 +59,8 @@ class SessionDrain {
   }
 
   async start() {
+    // A client may close the session when it gets GOAWAY, and then Node ends it.
+    endAfterStreams(this.#session);
     await this.#quiet();
     await this.#announce();
     if (!this.#isOver) this.#session.goaway();

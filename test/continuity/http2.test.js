@@ -107,6 +107,18 @@ describe('a session of HTTP/2', () => {
     assert.strictEqual(wire.goaways.at(-1).last, 3);
   });
 
+  it('whose client closes it too still sends the ends of all streams, at the same time', async () => {
+    const script = await start('h2c');
+    const wire = connect(script.port);
+    const streams = Array.from({ length: 8 }, (_, index) => 2 * index + 1);
+    for (const stream of streams) wire.ask(stream, '/late/id/1500');
+    assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
+    await until('it is told to end', () => wire.goaways.length > 0);
+    wire.leave();
+    for (const stream of streams) assert.match(await wire.answer(stream), /^id/);
+    await until('it has ended', () => wire.isClosed);
+  });
+
   it('whose client leaves its side open does not keep the worker alive', async () => {
     const script = await start('h2c');
     const wire = connect(script.port, { allowHalfOpen: true });

@@ -78,6 +78,11 @@ class Http2Wire {
     this.#write(HEADERS, 0x5, stream, fields);
   }
 
+  /** Says that it will open no further stream, as clients do that got GOAWAY themselves. */
+  leave() {
+    this.#write(GOAWAY, 0, 0, Buffer.alloc(8));
+  }
+
   /** Waits for the body of the answer on a stream. */
   answer(stream) {
     return until(`stream ${stream} is answered`, () => this.bodies.get(stream));
