@@ -4,13 +4,13 @@
 // timer checks all connections now and then, while there are any; a timer for each connection,
 // started again with each request, would show on keep-alive. What always holds: a connection is
 // ended after `limit`, and at most a tenth of it, or 20 ms, later. Where the user's own code set a
-// time-out, on the server or the socket, and where HTTP was upgraded (WebSocket), theirs holds, not
-// ours. So does their `keepAliveTimeout` between two requests: clients and load balancers know it,
-// and rely on it.
+// time-out, on the server, the socket, a request or an HTTP/2 session, and where HTTP was upgraded
+// (WebSocket), theirs holds, not ours. So does their `keepAliveTimeout` between two requests:
+// clients and load balancers know it, and rely on it.
 
 const http = require('node:http');
 const { now } = require('../clock');
-const { serverOf } = require('../node-internals');
+const { carrierOf, serverOf } = require('../node-internals');
 
 const SHORTEST = 20;
 const LONGEST = 1000;
@@ -61,7 +61,9 @@ class IdleTimeout {
     }
     const at = now();
     const late = (stream) => this.#isLate(stream, at);
-    for (const socket of [...this.#traffic.others].filter(late)) this.#end(socket);
+    const lateOthers = [...this.#traffic.others].filter(late);
+    const patient = lateOthers.length > 0 ? this.#withPatientSession() : undefined;
+    for (const socket of lateOthers) if (!patient.has(socket)) this.#end(socket);
     const lateStreams = this.#traffic.streams.filter(late);
     if (lateStreams.length === 0) return;
     const speaking = this.#traffic.httpStreams();
@@ -70,17 +72,23 @@ class IdleTimeout {
     }
   }
 
-  // Node's default cannot be told from the same number set by the user, which is shorter than most
-  // limits anyway.
+  /** The connections whose HTTP/2 session has a time-out of the user's. */
+  #withPatientSession() {
+    const patient = this.#traffic.sessions.filter(({ session }) => session.timeout > 0);
+    return new Set(patient.map(({ socket }) => carrierOf(socket) ?? socket));
+  }
+
+  // `timeout` of an HTTP/1 stream is Node's own between two requests, where it is a
+  // `keepAliveTimeout`. Node's default of that cannot be told from the same number set by the user,
+  // which is shorter than most limits anyway.
   #isTheirs(stream) {
     const { timeout, keepAliveTimeout } = serverOf(stream) ?? {};
     if (timeout > 0) return true;
-    const isOwn = keepAliveTimeout !== undefined && keepAliveTimeout !== defaultKeepAliveTimeout();
-    return isOwn && this.#traffic.stateOf(stream)?.isKeptAlive;
+    if (!this.#traffic.stateOf(stream)?.isKeptAlive) return stream.timeout > 0;
+    return keepAliveTimeout !== undefined && keepAliveTimeout !== defaultKeepAliveTimeout();
   }
 
-  // `socket.timeout` of an HTTP connection is Node's own between two requests; of others it is the
-  // user's.
+  // `timeout` of a connection that does not speak HTTP/1 is the user's.
   #isLate(socket, at) {
     const moved = socket.bytesRead + socket.bytesWritten;
     let state = this.#seen.get(socket);

@@ -5,6 +5,7 @@
 
 const assert = require('node:assert');
 const { once } = require('node:events');
+const http2 = require('node:http2');
 const net = require('node:net');
 const tls = require('node:tls');
 const Cluster = require('../..');
@@ -15,7 +16,7 @@ const { selfSigned } = require('../helpers/certificate');
 const { Connection } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
-const { every, until, within } = require('../helpers/wait');
+const { elapse, every, until, within } = require('../helpers/wait');
 
 const TIMEOUT = 400;
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -26,7 +27,7 @@ const secure = selfSigned();
 async function serve(timeout, ...names) {
   const ports = {};
   for (const name of names) ports[name] = await freePort();
-  const env = { PORTS: JSON.stringify(ports), TLS: JSON.stringify(secure) };
+  const env = { PORTS: JSON.stringify(ports), SLOW: 3 * timeout, TLS: JSON.stringify(secure) };
   const script = await new Script('idle-timeout.js', { env, options: { timeout } }).ready(1);
   const connect = (name) => new Connection(ports[name]);
   const status = () => new Cluster({ pids: script.pids }).status();
@@ -151,6 +152,40 @@ describe('the idle time-out', () => {
       connection.received = '';
       await connection.say(GET, 'an answer');
     }
+  });
+
+  it("does not end a connection while its request has the user's own time-out", async () => {
+    const { connect, timedOut } = await serve(TIMEOUT, 'requestIsPatient');
+    const slow = GET.replace('/', '/none');
+    const without = [connect('requestIsPatient'), connect('requestIsPatient')];
+    await Promise.all([
+      ...['request', 'response', 'socket'].map((name) =>
+        connect('requestIsPatient').say(GET.replace('/', `/${name}`), 'an answer')),
+      ...without.map(async (connection) => {
+        connection.socket.write(slow);
+        await connection.isClosed();
+        assert.strictEqual(connection.received, '');
+      }),
+    ]);
+    await timedOut(5);
+  });
+
+  it("does not end an HTTP/2 session with the user's own time-out", async () => {
+    const names = ['sessions', 'sessionsArePatient', 'sessionsArePatientSecurely'];
+    const { ports, timedOut } = await serve(TIMEOUT, ...names);
+    const sessions = names.map((name) => {
+      const scheme = name.endsWith('Securely') ? 'https' : 'http';
+      return http2.connect(`${scheme}://localhost:${ports[name]}`, { family: 4, ca: secure.cert });
+    });
+    for (const session of sessions) {
+      const stream = session.request({ ':path': '/' }).resume();
+      await within('the answer', once(stream, 'close'));
+    }
+    await within('the end of the session without one', once(sessions[0], 'close'));
+    await elapse(TIMEOUT, 'an idle connection is ended by then');
+    assert.deepStrictEqual(sessions.map(({ destroyed }) => destroyed), [true, false, false]);
+    await timedOut(1);
+    sessions.forEach((session) => session.destroy());
   });
 
   it('continues when a connection is moved', async () => {
