@@ -4,6 +4,8 @@
 // connection is in one of `plain`, `wrapped` and `others`, whatever servers it passes through; and
 // `streams` are those that speak HTTP/1, through TLS where there is TLS.
 
+const net = require('node:net');
+const { Duplex } = require('node:stream');
 const { carrierOf, idleAmong, streamsOf } = require('../node-internals');
 const { Http1State } = require('./http1-state');
 const { LinkedSet } = require('./linked-set');
@@ -20,10 +22,15 @@ class ConnectionSets {
   /** All other connections, and the TLS streams on them that speak something else. */
   others = new LinkedSet(this.key);
   tunnels = new LinkedSet(this.key);
+  #listening;
   #onHttp1;
 
-  /** @param {(stream: net.Socket) => Http1State} onHttp1 makes what is kept of a stream */
-  constructor(onHttp1) {
+  /**
+   * @param {Set<net.Server>} listening the servers that listen
+   * @param {(stream: net.Socket) => Http1State} onHttp1 makes what is kept of a stream
+   */
+  constructor(listening, onHttp1) {
+    this.#listening = listening;
     this.#onHttp1 = onHttp1;
   }
 
@@ -90,6 +97,46 @@ class ConnectionSets {
     this.#add(this.#setFor(server, event), stream);
   }
 
+  /** Whether a stream that comes to a server as a connection is of a watched one. */
+  isOurs(server, stream) {
+    return this.has(stream) || this.isLayer(server, stream);
+  }
+
+  /**
+   * Whether such a stream lies on a connection: scripts put TLS on one by themselves, or a stream
+   * of their own, and give that to a server which does not listen.
+   */
+  isLayer(server, stream) {
+    if (this.has(stream)) return false;
+    if (this.#carrierOf(stream) !== undefined) return true;
+    const isOwn = stream instanceof Duplex && !(stream instanceof net.Socket);
+    return isOwn && isHttp1(server) && !this.#listening.has(server);
+  }
+
+  /** A server gets such a layer. */
+  addLayer(server, stream) {
+    this.#add(this.tunnels, stream);
+    if (isHttp1(server) && !isSecure(server)) this.#become(this.secure, stream);
+  }
+
+  #carrierOf(stream) {
+    const carrier = carrierOf(stream);
+    return carrier && this.has(carrier) ? carrier : undefined;
+  }
+
+  /**
+   * A request comes on a stream, or was answered. It may not be known yet to speak HTTP/1: some
+   * packages call Node's own listener of `connection`, and no server emits anything.
+   * @returns {Http1State | undefined} what is kept of it; `undefined`: it is not ours
+   */
+  discover(stream) {
+    const { set, state } = stream[this.key] ?? {};
+    if (set === undefined || state !== undefined) return state;
+    if (set === this.others || set === this.wrapped) this.#become(this.plain, stream);
+    else if (set === this.tunnels) this.#become(this.secure, stream);
+    return this.stateOf(stream);
+  }
+
   /** A server passed a connection on to this one, which may speak HTTP/1. */
   passOn(server, event, stream) {
     const { set: from } = stream[this.key];
@@ -129,8 +176,8 @@ class ConnectionSets {
   #become(set, stream) {
     stream[this.key].set.delete(stream);
     this.#add(set, stream);
-    const carrier = carrierOf(stream);
-    if (set !== this.secure || carrier?.[this.key]?.set !== this.others) return;
+    const carrier = this.#carrierOf(stream);
+    if (set !== this.secure || carrier?.[this.key].set !== this.others) return;
     this.#become(this.wrapped, carrier);
   }
 

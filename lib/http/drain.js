@@ -189,7 +189,8 @@ class Drain {
     this.move();
     for (const stream of this.#traffic.idleStreams()) {
       if (this.#isMovable(stream)) continue;
-      if (this.#seen.get(stream) === stream.bytesRead) stream.destroy();
+      const wasIdle = this.#seen.has(stream) && this.#seen.get(stream) === stream.bytesRead;
+      if (wasIdle) stream.destroy();
     }
     this.#remember();
     this.#askSending();

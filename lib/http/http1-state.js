@@ -3,6 +3,7 @@
 // The state of one HTTP/1 connection of this process. What always holds: `active` is the number of
 // its requests under way, in any order in which they are answered.
 
+const net = require('node:net');
 const { now } = require('../clock');
 const {
   deathsOf, hadRequests, pastOf, runOn, runOnWithRequest, silentSince, withDeaths,
@@ -20,7 +21,10 @@ class Http1State {
   last = undefined;
   /** How many bytes had been read of it when it came here, before any message. */
   fresh;
-  /** The listener by which it came, if it can be moved: not through TLS, whose state lives here. */
+  /**
+   * The listener by which it came, if it can be moved: not through TLS or a stream of the script's,
+   * whose state lives here.
+   */
   listener;
   /** Since when it was here and, if it was moved, silent; by `now()`. */
   since;
@@ -51,7 +55,8 @@ class Http1State {
    */
   constructor(stream, { listener, past, request } = {}) {
     this.fresh = hasBegun(stream) ? undefined : stream.bytesRead;
-    this.listener = stream.encrypted ? undefined : listener;
+    const hasState = stream.encrypted || !(stream instanceof net.Socket);
+    this.listener = hasState ? undefined : listener;
     this.since = past ? silentSince(past) : now();
     if (!past) return;
     this.hadRequests = hadRequests(past);

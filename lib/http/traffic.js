@@ -18,9 +18,9 @@ const { isHttp1, isHttp2 } = require('./server-kind');
 const { connectionsActive, connectionsTotal, polling, requestsActive, requestsTotal } = INDEX;
 
 class Traffic {
-  #sets = new ConnectionSets((stream) => this.#http1(stream));
   /** The servers that listen or are about to. */
   servers = new Set();
+  #sets = new ConnectionSets(this.servers, (stream) => this.#http1(stream));
   sent = new SentConnections(this);
   /** Marks idle connections (`IdleMarks`), where others may take them. */
   marks;
@@ -165,8 +165,8 @@ class Traffic {
 
   #watchRequests() {
     const row = this.#row;
-    const { key } = this.#sets;
-    this.#unwatchRequests = watchRequests((socket) => socket[key]?.state, {
+    const sets = this.#sets;
+    this.#unwatchRequests = watchRequests((socket) => sets.discover(socket), {
       onStart: (state, request, response, before) => {
         this.marks?.busy(state, request);
         this.#follower?.onResponse(response, before);
@@ -186,7 +186,7 @@ class Traffic {
   #before(server, event, first, emitted) {
     const isConnection = event === 'connection' || event === 'secureConnection';
     // A server that is given a connection of ours serves it, whether it listens or not.
-    if (isConnection && first && this.#sets.has(first)) this.#watched.add(server);
+    if (isConnection && first && this.#sets.isOurs(server, first)) this.#watched.add(server);
     if (!this.#watched.has(server)) return undefined;
     if (isConnection) {
       const isH1 = isHttp1(server) || (event === 'secureConnection' && first.alpnProtocol !== 'h2');
@@ -213,6 +213,9 @@ class Traffic {
       return this.#sets.passOn(server, event, stream);
     }
     onEnd(stream, this.#onClose);
+    if (event === 'connection' && this.#sets.isLayer(server, stream)) {
+      return this.#sets.addLayer(server, stream);
+    }
     if (event === 'connection' && !this.#isExpected) this.#count(1, 1);
     if (event === 'connection') {
       this.#isExpected = false;

@@ -25,7 +25,10 @@ const count = async (script, of) =>
   (await script.status()).workers.reduce((sum, worker) => sum + of(worker), 0);
 const active = ({ connections }) => connections.active;
 /** For each kind of other server, whether the client speaks TLS. */
-const KINDS = { sniffed: false, handed: false, sniffedTls: true, handedByTls: true };
+const KINDS = {
+  sniffed: false, handed: false, sniffedTls: true, handedByTls: true,
+  ownTls: true, ownStream: false, called: false,
+};
 
 describe('an HTTP server that gets connections of another server', () => {
   for (const [kind, secure] of Object.entries(KINDS)) {
