@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Problem;
+use super::problem::Problem;
 use super::health_check::HealthCheck;
 use super::monitor_uri::MonitorUri;
 use super::validator::Validator;

@@ -16,6 +16,7 @@ mod guard;
 mod health_check;
 mod monitor_uri;
 mod probe;
+mod problem;
 mod responder;
 mod routes;
 mod switch;
@@ -28,11 +29,9 @@ pub use checker::HealthChecker;
 pub use guard::Client;
 pub use health_check::HealthCheck;
 pub use monitor_uri::MonitorUri;
+pub use problem::Problem;
 pub(crate) use responder::{ClusterHealth, HealthResponder};
 pub use routes::Route;
 pub(crate) use routes::is_of_health_check;
 pub(crate) use switch::switch_by_command;
 pub use switch::{SwitchRequest, Switched};
-
-/// A problem that a check found, as text for people. `None`: the app is healthy.
-pub type Problem = Option<String>;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::{self, HeaderMap};
 
-use super::Problem;
+use super::problem::Problem;
 use super::answer::HealthAnswer;
 use super::checker::HealthChecker;
 use super::guard::Client;

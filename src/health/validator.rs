@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::embedder::{Answered, Embedder, MasterEvent};
 
 pub(super) struct Validator {

@@ -46,10 +46,10 @@ const INTERNAL = [
 
 const isOurs = (name) => name.startsWith('.');
 
-/** What a file requires, at once or later. */
+/** What a file requires or imports, at once or later. */
 function requiredBy(file) {
   const source = fs.readFileSync(file, 'utf8');
-  return [...source.matchAll(/\brequire\('([^']+)'\)/g)].map(([, name]) => name);
+  return [...source.matchAll(/\b(?:require|import)\('([^']+)'\)/g)].map(([, name]) => name);
 }
 
 /** The files of ours that a file requires. */

@@ -117,9 +117,14 @@ function importsOf(sources) {
     sources.map((source) => {
       const here = pathOf(source).split('::');
       const code = withoutTests(source).join('\n');
+      const path = '[\\w:]*(?:\\{[^;]*\\}(?=;))?';
+      const absolute = `(?<!\\bin )\\b(?:use\\s+)?((?:crate|super|self|cluster2_\\w+)::${path})`;
+      const ofChild = `\\buse\\s+(\\w+::${path})`;
       const trees = [
-        ...code.matchAll(/\b(?:use\s+)?((?:crate|super|self|cluster2_\w+)::[\w:]*(?:\{[^;]*\}(?=;))?)/g),
-      ].map(([, tree]) => tree);
+        ...[...code.matchAll(new RegExp(absolute, 'g'))].map(([, tree]) => tree),
+        // A facade names its own files without `self`; what is a crate's name is no file of ours.
+        ...[...code.matchAll(new RegExp(ofChild, 'g'))].map(([, tree]) => `self::${tree}`),
+      ];
       const named = trees
         .flatMap((tree) => expand(tree))
         .map((name) => {

@@ -29,7 +29,16 @@ function prose(file) {
   });
 }
 
-/** The words that a renamed thing had before. */
+/** The lines that are comments of source files, and the lines of `.d.ts` files, with their numbers. */
+function comments(file) {
+  const isComment = (line) => file.endsWith('.d.ts') || /^\s*(?:\/\/|\/?\*|#!? )/.test(line);
+  return read(file)
+    .split('\n')
+    .map((line, index) => ({ line, where: `${file}:${index + 1}` }))
+    .filter(({ line }) => isComment(line));
+}
+
+/** Words that are not used any more, and what is used instead. */
 const FORMER = {
   '(?:the|a|shut|whole) doors?': 'listener set; stop admitting, close to new clients',
   tournament: 'min-tree',
@@ -44,7 +53,18 @@ const FORMER = {
   crew: 'membership',
   'enrol(?:s|led)?': 'reindex',
   'last words': 'uncaught error',
+  'what was counted': 'a noun',
+  'that is none': 'an adjective: invalid',
+  'see the module.s text': 'what it is',
 };
+
+const SOURCES = execFileSync(
+  'git',
+  ['ls-files', 'addons', 'bench', 'benches', 'bin', 'lib', 'scripts', 'src', 'test', '*.d.ts'],
+  { cwd: ROOT, encoding: 'utf8' },
+)
+  .split('\n')
+  .filter((file) => /\.(rs|js|mjs|cjs|ts)$/.test(file) && !file.endsWith('form.test.js'));
 
 describe('the documents', () => {
   it('are found', () => assert.ok(FILES.length > 20 && FILES.includes('README.md'), FILES.join()));
@@ -57,8 +77,9 @@ describe('the documents', () => {
     assert.deepStrictEqual(long.map(({ where, line }) => `${where}: ${line.length}`), []);
   });
 
-  it('use the words of today', () => {
-    const lines = FILES.flatMap(prose).map(({ line, where }) => ({
+  it('use the words of today, and so do the comments of the sources', () => {
+    const all = [...FILES.flatMap(prose), ...SOURCES.flatMap(comments)];
+    const lines = all.map(({ line, where }) => ({
       where,
       line: line.replace(/`[^`]*`/g, ''),
     }));
@@ -106,6 +127,11 @@ describe('the documents', () => {
   describe('of the architecture', () => {
     const text = read('docs/internals/architecture.md');
     const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' }).split('\n');
+    it('has a list of at most 20 words, fewer than before the rooms', () => {
+      const [, words] = text.match(/## Words\n([^]*?)\n## /);
+      assert.ok(words.match(/^\| /gm).length - 2 <= 20);
+    });
+
     const named = (part) => [...part.matchAll(/`([\w./-]+\.(?:rs|js))`/g)].map(([, name]) => name);
 
     it('name files that exist', () => {
