@@ -609,9 +609,9 @@ declare namespace Cluster {
   }
 
   export interface WorkerStatus extends WorkerStats {
-    /** Its place, from 0. A replacement takes over the place, unless it was a spare. */
+    /** Its slot, from 0. A replacement takes over the slot, unless it was a spare. */
     slot: number;
-    /** Which process in that place it is, from 1. */
+    /** Which process of that slot it is, from 1. */
     generation: number;
     /**
      * `spare`: its script has run, and waits in its `listen()`. `stuck`: ready, but its event loop
@@ -632,13 +632,13 @@ declare namespace Cluster {
     eventLoopUtilization: number | null;
     /** Processor time in the last second or two, percent of one core. */
     cpuPercent: number;
-    /** How often the worker in that place was replaced, for whatever reason. */
+    /** How often the worker in that slot was replaced, for whatever reason. */
     restarts: number;
-    /** How many workers in that place ended although nobody asked them to. */
+    /** How many workers in that slot ended although nobody asked them to. */
     crashes: number;
   }
 
-  /** A place for one worker, from 0. */
+  /** A slot for one worker, from 0. */
   export interface SlotStatus {
     slot: number;
     /** That of its worker; `waiting`: for the next one. */
@@ -782,7 +782,7 @@ declare namespace Cluster {
       /** Drains that ended, and how long they took together, milliseconds. */
       drains: { count: number; total: number };
     };
-    /** The places that should have a worker; empty with `cluster: false`. */
+    /** The slots that should have a worker; empty with `cluster: false`. */
     slots: SlotStatus[];
     /** What happened last, oldest first; 100 at most. */
     events: EventRecord[];

@@ -164,10 +164,10 @@ class Cluster extends EventEmitter {
    */
   stack(pid) {
     this.#checkWhole('stack(pid)', pid, 1);
-    const show = ({ stuckFor, ...told }) => {
+    const show = ({ stuckFor, ...execution }) => {
       // Required here, not above: with it come source maps, which no worker needs.
       const { executing } = require('./lib/cluster/executing');
-      return { pid, stuckFor, ...executing(told, this.#config) };
+      return { pid, stuckFor, ...executing(execution, this.#config) };
     };
     return this.#command({ command: 'stack', pid }).then(show);
   }

@@ -16,7 +16,7 @@ const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 const progress = (text) => process.stderr.write(text);
 
-// The one place that cleans up after an end of any kind but SIGKILL.
+// The one place that cleans up after an end of any kind except SIGKILL.
 function cleanUpAtExit() {
   for (const [name, code] of Object.entries(SIGNALS)) process.on(name, () => process.exit(code));
   process.on('exit', () => {
@@ -39,7 +39,8 @@ function makePlan(options) {
   return steps;
 }
 
-// A failed measurement does not end the run: it is told, the others go on, the exit code is 1.
+// A failed measurement does not end the run: it is reported, the others go on, and the exit code is
+// 1.
 async function measure({ scenario, round, peer }, options, problems) {
   const onProblem = (text) => {
     problems.push({ scenario, round, peer, text });

@@ -182,7 +182,7 @@ fn stage(workers: u32) -> Stage {
             .send(&frame::report(&Report::Serve { listener, accepts: false, http1: false }), &[])
             .unwrap();
         their_orders
-            .send(&frame::report(&Report::Ready { places: Vec::new(), settled: true }), &[])
+            .send(&frame::report(&Report::Ready { endpoints: Vec::new(), settled: true }), &[])
             .unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(5)), Ok(WorkerId(id)));
         epoll::add(

@@ -106,7 +106,7 @@ function start(words, reason) {
 function run([command, ...words]) {
   const reason = `the command line for this machine (${process.platform}-${process.arch}) is missing`;
   const isRequired = !['', '0'].includes(process.env.CLUSTER2_REQUIRE_NATIVE ?? '');
-  // A missing package is a mistake of the installation; another system is none.
+  // A missing package is a mistake of the installation; another system is not.
   const isMistake = process.platform === 'linux';
   try {
     if (command !== 'start' || isRequired) throw new Failed(255, `${reason}: ${ADVICE}`);

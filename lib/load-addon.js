@@ -33,7 +33,7 @@ const fail = (message, cause) => {
 /** There is no addon: what stands in for it, or an error with the `advice`. */
 function missing(reason, { advice, cause }) {
   if (isRequired) fail(`${reason}. ${advice}`, cause);
-  // A missing package is a mistake of the installation; another system is none.
+  // A missing package is a mistake of the installation; another system is not.
   const isMistake = process.platform === 'linux';
   return require('./fallback/addon').standIn(isMistake ? `${reason}. ${advice}` : reason);
 }

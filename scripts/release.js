@@ -7,8 +7,8 @@
 //   npm run release                 all platforms
 //   npm run release -- --host       only this machine's own
 //
-// Nothing in the clone is changed. Ends with 1 if a platform could not be built; each is told with
-// what became of it.
+// Nothing in the clone is changed. Ends with 1 if a platform could not be built; each is
+// named with its outcome.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,9 +1,9 @@
 //! A clock that stands still while the process does.
 //!
-//! The supervisor's, in the master, and the orphan watch's, in a worker. A process that is stopped
-//! (SIGSTOP, a paused container, a suspended machine) or gets no processor misses what happens
-//! meanwhile, and so do the processes that it waits for where they are stopped with it. That time
-//! counts for no deadline. What always holds:
+//! The supervisor's, in the master, and that of the watch thread, in a worker. A process that is
+//! stopped (SIGSTOP, a paused container, a suspended machine) or gets no processor misses what
+//! happens meanwhile, and so do the processes that it waits for where they are stopped with it.
+//! That time counts for no deadline. What always holds:
 //!
 //! - The clock never goes back. A turn on time moves it by exactly the time that passed.
 //! - A late turn moves it no further than a turn on time would have. So all deadlines together are

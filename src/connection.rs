@@ -13,7 +13,7 @@ use crate::protocol::{Origin, frame};
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) fd: OwnedFd,
-    /// Where it came in, and what it has behind it.
+    /// Where it came in, and its past.
     pub(crate) origin: Origin,
     /// The client's address, on TCP.
     pub(crate) client: Option<IpAddr>,
@@ -37,16 +37,17 @@ impl Connection {
 }
 
 /// Sends the first connections of `outbox` together, or one with a request alone, and only then
-/// takes them out. `told`: the origin that the other end is told. Returns how many; 0: none is left.
+/// takes them out. `to_other`: returns the origin as the other end
+/// knows it. Returns how many were sent; 0: none is left.
 pub(crate) fn send_first(
     channel: &Channel,
     outbox: &mut VecDeque<Connection>,
-    told: impl Fn(Origin) -> Origin,
+    to_other: impl Fn(Origin) -> Origin,
 ) -> io::Result<usize> {
     let Some(first) = outbox.front() else { return Ok(0) };
     let mut fds = [first.fd.as_fd(); MAX_FDS];
     let count = if let Some(request) = &first.request {
-        channel.send(&frame::request(told(first.origin), request), &fds[..1])?;
+        channel.send(&frame::request(to_other(first.origin), request), &fds[..1])?;
         1
     } else {
         let alike = || outbox.iter().take_while(|connection| connection.request.is_none());
@@ -55,7 +56,7 @@ pub(crate) fn send_first(
             *fd = connection.fd.as_fd();
             count += 1;
         }
-        let origins = alike().take(count).map(|connection| told(connection.origin));
+        let origins = alike().take(count).map(|connection| to_other(connection.origin));
         channel.send(&frame::connections(origins), &fds[..count])?;
         count
     };

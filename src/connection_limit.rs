@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
     max: usize,
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
     /// A permit was dropped.
     released: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LimitState {
     connections: BTreeMap<u64, Connection>,
     /// Counts events, to tell which came first.
     sequence: u64,
@@ -35,7 +35,7 @@ struct Connection {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// `since` is a number of `State::sequence`.
+    /// `since` is a number of `LimitState::sequence`.
     Idle {
         since: u64,
     },
@@ -82,7 +82,7 @@ impl ConnectionLimit {
         }
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State) -> Permit {
+    fn permit(self: &Arc<Self>, state: &mut LimitState) -> Permit {
         let (id, evicted) = (state.next_in_sequence(), Arc::new(Notify::new()));
         state.has_waiter = false;
         let connection =
@@ -91,12 +91,12 @@ impl ConnectionLimit {
         Permit { limit: Arc::clone(self), id, evicted }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LimitState {
     fn next_in_sequence(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence

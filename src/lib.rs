@@ -4,13 +4,14 @@
 //! # Theory of operation
 //!
 //! The process in which `listen()` is called is the *master*. It binds the app's ports and starts
-//! *workers*: the same script again, one for each *slot*. The master's *dispatcher*, a thread,
-//! accepts connections and sends each one, as a file descriptor, to a worker over the worker's
-//! *channel*. The worker makes it a socket of its Node server. The dispatcher keeps a *ledger* of
-//! connections that it sent and that the worker has not taken yet, and can read these back: a
-//! worker's death, or an event loop that is stuck, costs no connection that the worker has not
-//! taken. Each worker writes how it is into its row of the *scoreboard*, shared memory that the
-//! master reads.
+//! *workers*: the same script again, one for each *slot*. Each worker writes how it is into its row
+//! of the *scoreboard*, shared memory of all these processes. Workers accept from the master's TCP
+//! sockets by themselves, each as many connections as fit its load. The master's *dispatcher*, a
+//! thread, guards these sockets. From unix sockets, and with another policy, it accepts itself, and
+//! sends each connection, as a file descriptor, to a worker over the worker's *channel*. It keeps a
+//! *ledger* of connections that it sent and that the worker has not taken yet, and can read these
+//! back. So a worker's death, or an event loop that is stuck, costs no connection that the worker
+//! has not taken.
 //!
 //! # Rooms
 //!
@@ -20,7 +21,7 @@
 //! | --- | --- |
 //! | `addons/`, `bin/cluster2` | crates of their own: the addons for JavaScript; the command line |
 //! | `master`, `single` | a cluster's supervising process; one process without workers |
-//! | `dispatcher`, `worker` | the accepting thread; a worker's end of the channel |
+//! | `dispatcher`, `worker` | the thread between sockets and workers; a worker process's end |
 //! | `overload`, `listeners` | connections that are answered 503; the listening sockets |
 //! | `monitor`, `health`, `remote` | web pages and metrics; the health check; other processes |
 //! | `supervision`, `balancing`, `handover` | decisions, without I/O, clock or threads |

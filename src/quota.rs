@@ -4,7 +4,7 @@
 //!
 //! - An entry holds its [`Share`] until the receiver has dealt with it.
 //! - A sender that has used up its quota waits, which passes the pressure on to its own senders,
-//!   or is told.
+//!   or gets an error.
 //! - A queue never holds more than the quota and one entry.
 
 use std::sync::Arc;

@@ -24,7 +24,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::control::switched_off_by;
 use crate::protocol::status::{STUCK_AFTER, Status, Time, Totals, UnhealthyWorker, WorkerStatus};
 use crate::status::{AppInfo, ClusterInfo};
-use crate::usage::Looks;
+use crate::usage::UsageSamples;
 use crate::worker::Beats;
 use crate::{os, status};
 
@@ -49,7 +49,7 @@ struct Process {
     endpoints: OnceLock<Vec<Endpoint>>,
     is_leaving: AtomicBool,
     health: Mutex<Health>,
-    looks: Mutex<Looks>,
+    usage: Mutex<UsageSamples>,
     /// What happened last.
     journal: Mutex<Journal>,
     embedder: Arc<dyn Embedder>,
@@ -83,7 +83,7 @@ impl Single {
             endpoints: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             health: Mutex::default(),
-            looks: Mutex::new(Looks::new(os::now())),
+            usage: Mutex::new(UsageSamples::new(os::now())),
             journal: Mutex::default(),
             embedder,
         });
@@ -136,7 +136,7 @@ impl Single {
     pub fn beat(&mut self, interval: Duration, event_loop: *mut c_void) {
         self.process.beat_interval.store(interval.as_millis() as u64, Ordering::Relaxed);
         self.beats.beat(interval, uv::idle_time(event_loop));
-        lock(&self.process.looks).take_row(&self.process.row);
+        lock(&self.process.usage).take_row(&self.process.row);
     }
 
     /// The row that JavaScript writes.
@@ -190,9 +190,9 @@ impl Process {
         let pid = std::process::id();
         let is_running = !self.is_leaving.load(Ordering::Relaxed);
         let started_at = Time(self.info.started_at);
-        let looks = *lock(&self.looks);
+        let usage = *lock(&self.usage);
         let stuck_for = self.stuck_for();
-        let numbers = status::worker_numbers(pid, &self.row, &looks, stuck_for);
+        let numbers = status::worker_numbers(pid, &self.row, &usage, stuck_for);
         let worker = WorkerStatus { started_at, ..numbers };
         let problem = lock(&self.health).problem.clone();
         let unhealthy = problem.map(|reason| UnhealthyWorker { pid, reason });
@@ -202,7 +202,7 @@ impl Process {
         let listening = endpoints.iter().map(|endpoint| endpoint.at.to_string()).collect();
         Status {
             running: true,
-            master: self.info.master(is_running, 0, listening, &looks),
+            master: self.info.master(is_running, 0, listening, &usage),
             workers: vec![worker],
             ecv: status::health(
                 &self.board.header(),

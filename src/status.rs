@@ -15,7 +15,7 @@ use crate::protocol::status::{
     ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Time, Totals, UnhealthyWorker,
     WorkerStatus,
 };
-use crate::usage::{Looks, utilization};
+use crate::usage::{UsageSamples, utilization};
 
 /// What an embedder knows of the app.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,7 +64,7 @@ impl ClusterInfo {
         is_running: bool,
         target: u32,
         listening: Vec<String>,
-        looks: &Looks,
+        samples: &UsageSamples,
     ) -> MasterStatus {
         let (rss, cpu) = process::usage();
         MasterStatus {
@@ -87,7 +87,7 @@ impl ClusterInfo {
             monitor: self.monitor.clone(),
             rss,
             cpu,
-            cpu_percent: looks.cpu_percent(os::now(), cpu),
+            cpu_percent: samples.cpu_percent(os::now(), cpu),
         }
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn add_counts(totals: &mut Totals, row: &Row) {
 pub(crate) fn worker_numbers(
     pid: u32,
     row: &Row,
-    looks: &Looks,
+    samples: &UsageSamples,
     stuck_for: Option<u64>,
 ) -> WorkerStatus {
     // Without a free descriptor, and while it ends: its own last word.
@@ -142,7 +142,7 @@ pub(crate) fn worker_numbers(
         event_loop_utilization: utilization(row, stuck_for.is_some()),
         rss: usage.rss,
         cpu: usage.cpu,
-        cpu_percent: looks.cpu_percent(os::now(), usage.cpu),
+        cpu_percent: samples.cpu_percent(os::now(), usage.cpu),
         restarts: 0,
         crashes: 0,
     }

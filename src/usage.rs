@@ -1,12 +1,12 @@
 //! Rates of what a process uses, from the numbers that it leaves in its row once a second.
 //!
-//! What always holds: a rate is that of the last second or two, whoever asks and however often; and
-//! a process that leaves no numbers any more, because its event loop is stuck, is not shown as
+//! What always holds: a rate is that of the last second or two, no matter who asks and how often;
+//! and a process that leaves no numbers any more, because its event loop is stuck, is not shown as
 //! idle.
 
 use crate::os::scoreboard::{Field, Measured, Row};
 
-/// Looks are at least so far apart, milliseconds.
+/// Samples are at least so far apart, milliseconds.
 const APART: u64 = 900;
 
 /// The processor time that a process had used at a moment, milliseconds.
@@ -16,14 +16,14 @@ struct Look {
     cpu: f64,
 }
 
-/// The last two looks at a process.
+/// The last two usage at a process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Looks {
+pub(crate) struct UsageSamples {
     before: Look,
     last: Look,
 }
 
-impl Looks {
+impl UsageSamples {
     /// Of a process that starts at `now`, on the monotonic clock.
     pub(crate) fn new(now: u64) -> Self {
         let start = Look { at: now, cpu: 0.0 };
@@ -43,7 +43,7 @@ impl Looks {
         }
     }
 
-    /// Returns the processor time since the look before the last one, percent of one core. The
+    /// Returns the processor time since the sample before the last one, percent of one core. The
     /// process has used `cpu` milliseconds at `now`.
     pub(crate) fn cpu_percent(&self, now: u64, cpu: f64) -> f64 {
         let passed = now.saturating_sub(self.before.at) as f64;
@@ -72,30 +72,30 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_seconds() {
         let row = Scoreboard::alone(1).unwrap().row(0).unwrap();
-        let mut looks = Looks::new(1_000);
-        looks.take_row(&row);
-        assert_eq!((looks.cpu_percent(1_000, 0.0), utilization(&row, false)), (0.0, None));
-        assert_eq!(looks.cpu_percent(1_500, 100.0), 20.0, "since the start");
+        let mut usage = UsageSamples::new(1_000);
+        usage.take_row(&row);
+        assert_eq!((usage.cpu_percent(1_000, 0.0), utilization(&row, false)), (0.0, None));
+        assert_eq!(usage.cpu_percent(1_500, 100.0), 20.0, "since the start");
         leave(&row, 2_000, 100.0, 0.5);
-        looks.take_row(&row);
+        usage.take_row(&row);
         leave(&row, 3_000, 600.0, 0.25);
-        looks.take_row(&row);
-        looks.take_row(&row);
+        usage.take_row(&row);
+        usage.take_row(&row);
         assert_eq!(utilization(&row, false), Some(0.25));
-        assert_eq!(looks.cpu_percent(3_000, 600.0), 50.0);
+        assert_eq!(usage.cpu_percent(3_000, 600.0), 50.0);
     }
 
     #[test]
     fn a_stuck_process_is_busy_although_it_leaves_no_numbers() {
         let row = Scoreboard::alone(1).unwrap().row(0).unwrap();
-        let mut looks = Looks::new(0);
+        let mut usage = UsageSamples::new(0);
         for second in [1_000, 2_000] {
             leave(&row, second, 10.0, 0.0);
-            looks.take_row(&row);
+            usage.take_row(&row);
         }
-        (0..5).for_each(|_| looks.take_row(&row));
+        (0..5).for_each(|_| usage.take_row(&row));
         assert_eq!(utilization(&row, true), Some(1.0));
-        assert_eq!(looks.cpu_percent(11_000, 10_010.0), 100.0);
-        assert_eq!(looks.cpu_percent(500, 0.0), 0.0);
+        assert_eq!(usage.cpu_percent(11_000, 10_010.0), 100.0);
+        assert_eq!(usage.cpu_percent(500, 0.0), 0.0);
     }
 }

@@ -67,7 +67,7 @@
       last = Date.now();
       show('live', 'Live');
       expect();
-      // Whoever is marking text must not lose it.
+      // A reader who is marking text must not lose it.
       if (document.getSelection().isCollapsed) put(data);
     };
     expect();

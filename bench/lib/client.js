@@ -1,11 +1,13 @@
 'use strict';
-// Questions of the benchmark itself: which workers answer, and how many connections each of them holds.
+// Questions of the benchmark itself: which workers answer, and how many connections each of them
+// holds.
 
 const { Connection } = require('./connection');
 
 const DEADLINE_MS = 2000;
 
-// Asks which workers answer, by a connection for each question. One that gets no answer holds up no other.
+// Asks which workers answer, by a connection for each question. One that gets no answer holds up no
+// other.
 class Inquiry {
   workers = new Set();
   #port;

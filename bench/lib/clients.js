@@ -1,6 +1,7 @@
 'use strict';
-// Clients that go on asking, for what wrk cannot tell: what a change of workers costs, and how long single kinds of
-// requests take. A request counts as lost when it was sent and its connection ended without the answer.
+// Clients that go on asking, for what wrk cannot tell: what a change of workers costs, and how long
+// single kinds of requests take. A request counts as lost when it was sent and its connection ended
+// without the answer.
 
 const { setMaxListeners } = require('node:events');
 const { createHistogram } = require('node:perf_hooks');
@@ -61,10 +62,10 @@ class Clients {
   #onAnswer;
   #path;
 
-  // `blocking`: one of `every` requests blocks its worker for `ms`; their latencies are not among those recorded.
-  // `path`: what all others ask for.
-  // `everyMs`: each client asks once in this time, instead of again and again.
-  // `onAnswer`: called with the time of each request and of its answer, by performance.now().
+  // `blocking`: one of `every` requests blocks its worker for `ms`; their latencies are not among
+  // those recorded. `path`: what all others ask for. `everyMs`: each client asks once in this time,
+  // instead of again and again. `onAnswer`: called with the time of each request and of its answer,
+  // by performance.now().
   constructor(port, options = {}) {
     const { blocking = { every: Infinity }, everyMs = 0, path = '/' } = options;
     const { onAnswer = () => {} } = options;

@@ -1,6 +1,6 @@
 'use strict';
-// A load, and what it costs the processes of the peer. Their processor time a request says more than the rate where the
-// load generator shares the cores: what it takes for itself is not in it.
+// A load, and what it costs the processes of the peer. Their processor time a request says more
+// than the rate where the load generator shares the cores: what it takes for itself is not in it.
 
 const wrk = require('./wrk');
 const { usage, used } = require('./proc');

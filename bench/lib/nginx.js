@@ -58,7 +58,7 @@ http {
 }
 `;
 
-/** Whether an answer came through nginx from the peer behind it. */
+/** Whether an answer came through nginx from its peer. */
 async function answers(port) {
   const connection = new Connection(port, START_DEADLINE_MS);
   const answered = await connection.ask('/', { last: true }).then(() => true, () => false);

@@ -1,5 +1,5 @@
 'use strict';
-// Packages that are no dependencies of this project: they are installed into a temporary folder,
+// Packages that this project does not depend on: they are installed into a temporary folder,
 // for one run of the benchmark.
 
 const fs = require('node:fs');

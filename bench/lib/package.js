@@ -10,7 +10,8 @@ const ROOT = path.join(__dirname, '..', '..');
 
 let installed;
 
-// Made for the first peer, and gone with the run. Not copied: the addon's pages are then those of every other user of it.
+// Made for the first peer, and gone with the run. Not copied: the addon's pages are then those of
+// every other user of it.
 function packageFolder() {
   if (installed) return installed;
   const folder = makeDirectory('cluster2-rs-');

@@ -98,7 +98,8 @@ async function answering(running, options = {}) {
   try {
     return await until(`${count} workers answer`, deadlineMs, () => {
       assertRunning(running);
-      // While nobody has started yet, one question is enough, and takes little of the machine from those who start.
+      // While nobody has started yet, one question is enough, and takes little of the machine from
+      // those who start.
       inquiry.ask(gone.size + inquiry.workers.size === 0 ? 1 : QUESTIONS_A_WORKER * running.processes);
       return found().length >= count && new Set(found());
     }, everyMs);

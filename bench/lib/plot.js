@@ -1,6 +1,6 @@
 'use strict';
-// The plot: how many times better or worse than one of them each peer is, a row for each metric that is plotted. Its
-// scale is logarithmic, so that twice and half are as far from the line.
+// The plot: how many times better or worse than one of them each peer is, a row for each metric
+// that is plotted. Its scale is logarithmic, so that twice and half are as far from the line.
 
 const { PEERS } = require('./peer');
 const { SCENARIOS } = require('./scenarios');

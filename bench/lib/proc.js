@@ -14,8 +14,8 @@ function memory(pid) {
   return { rss: megabytes('Rss'), pss: megabytes('Pss') };
 }
 
-// What each thread of these processes has used so far. The times of schedstat are nanoseconds; those of
-// /proc/PID/stat are steps of 10 ms, too coarse for what idles.
+// What each thread of these processes has used so far. The times of schedstat are nanoseconds;
+// those of /proc/PID/stat are steps of 10 ms, too coarse for what idles.
 function usage(pids) {
   const threads = new Map();
   for (const pid of pids) {

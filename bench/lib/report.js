@@ -72,7 +72,7 @@ function facts({ date, machine, versions, options }) {
   ].join('\n');
 }
 
-// The same trouble in each round is told once.
+// Reports the same problem of several rounds once.
 function problemLines(problems) {
   const places = new Map();
   for (const { scenario, peer, text } of problems) {

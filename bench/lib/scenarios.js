@@ -1,8 +1,9 @@
 'use strict';
-// What is measured. A scenario has a title, the peers that take part, about how many seconds one measurement takes
-// with start and stop, `run`, which gets a running peer and gives back its numbers by metric, and what these metrics
-// mean: `better` is 'more' or 'less', `ratio` says whether quotients of two peers mean something, and `plot` is its title in
-// the plot. Of what takes long and differs little there are `fewer` rounds, if nobody says how many.
+// What is measured. A scenario has a title, the peers that take part, about how many seconds one
+// measurement takes with start and stop, `run`, which gets a running peer and gives back its
+// numbers by metric, and what these metrics mean: `better` is 'more' or 'less', `ratio` says
+// whether quotients of two peers mean something, and `plot` is its title in the plot. Of what takes
+// long and differs little there are `fewer` rounds, if nobody says how many.
 
 const SCENARIOS = {
   ...require('../scenarios/rates'),

@@ -26,8 +26,9 @@ const COMBINE = {
   difference: (a, b) => a - b,
 };
 
-// The median over the rounds of what `how` makes of two peers: neighbours in time are compared, so that
-// a machine that gets slower in the middle of a run does not spoil it. null: nothing to compare.
+// The median over the rounds of what `how` makes of two peers: neighbours in time are compared, so
+// that a machine that gets slower in the middle of a run does not spoil it. null: nothing to
+// compare.
 function compare(samples, metric, peers, how) {
   const [ours, theirs] = peers.map((peer) => byRound(samples, metric, peer));
   const rounds = [...ours.keys()].filter((round) => theirs.has(round));

@@ -1,6 +1,6 @@
 'use strict';
-// PM2's cluster mode through its own API, with its daemon in this process. SIGHUP is `pm2 reload`. PM2_SCRIPT is the server that
-// it runs.
+// PM2's cluster mode through its own API, with its daemon in this process. SIGHUP is `pm2 reload`.
+// PM2_SCRIPT is the server that it runs.
 
 const path = require('node:path');
 const pm2 = require(process.env.PM2_MODULE);

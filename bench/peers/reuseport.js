@@ -1,6 +1,7 @@
 'use strict';
-// Processes that share nothing, each with an SO_REUSEPORT socket of its own, and that nobody supervises: the least that a
-// connection can cost. The socket comes from perl, since Node has `reusePort` from 23.1 on only.
+// Processes that share nothing, each with an SO_REUSEPORT socket of its own, and that nobody
+// supervises: the least that a connection can cost. The socket comes from perl, since Node has
+// `reusePort` from 23.1 on only.
 
 const path = require('node:path');
 const { spawn } = require('node:child_process');

@@ -38,7 +38,8 @@ async function mixed(peer, options, onProblem) {
   return { mixedP50: p50, mixedP90: p90, mixedP99: p99, mixedMax: max };
 }
 
-// Each client asks again at once: then all workers are stuck most of the time, and what counts is how the queue is shared.
+// Each client asks again at once: then all workers are stuck most of the time, and what counts is
+// how the queue is shared.
 async function mixedFull(peer, options, onProblem) {
   const { p50, p90, p99, max } = await mixedLoad(peer, options, 0, onProblem);
   return { fullP50: p50, fullP90: p90, fullP99: p99, fullMax: max };

@@ -43,7 +43,8 @@ async function underLoad(peer, change) {
 
 const timed = (times) => ({ ms: median(times), longest: Math.max(...times) });
 
-// The times of reloads. What an old worker does to its clients at its end is part of what it costs them.
+// The times of reloads. What an old worker does to its clients at its end is part of what it costs
+// them.
 async function reloads(peer) {
   const times = [];
   let { workers } = peer;
@@ -58,8 +59,8 @@ async function reloads(peer) {
   return timed(times);
 }
 
-// Another master takes over, and nothing is left of the old one's workers. Connections that are idle meanwhile ask
-// once more at the end.
+// Another master takes over, and nothing is left of the old one's workers. Connections that are
+// idle meanwhile ask once more at the end.
 async function upgrades(peer) {
   const idle = Array.from({ length: IDLE }, () => new Connection(peer.port));
   const { Cluster } = require(packageFolder());
@@ -82,15 +83,16 @@ async function upgrades(peer) {
   return timed(times);
 }
 
-// The times from a SIGKILL until all workers answer again, that is until a new one does: under load it may well be
-// the only one that gets new connections.
+// The times from a SIGKILL until all workers answer again, that is until a new one does: under load
+// it may well be the only one that gets new connections.
 async function kills(peer, count = KILLS, everyMs = undefined) {
   const times = [];
   const workers = [...peer.workers];
   for (let i = 0; i < count; i++) {
     const before = new Set(workers);
     const begin = performance.now();
-    // Whose clients are how many depends on their ages: always the older one, or luck decides what a kill costs.
+    // How many clients a worker has depends on its age: always kill the older one, or luck decides
+    // what a kill costs.
     signal(workers.shift(), 'SIGKILL');
     workers.push(...await answering(peer, { gone: before, count: 1, everyMs }));
     times.push(performance.now() - begin);
@@ -99,7 +101,7 @@ async function kills(peer, count = KILLS, everyMs = undefined) {
   return timed(times);
 }
 
-// Each worker once: who dies often within seconds may be made to wait for its replacement.
+// Each worker once: one that dies often within seconds may have to wait for its replacement.
 async function replacement(peer) {
   return { replacementMs: peer.name === 'single' ? peer.startMs : (await kills(peer, peer.workers.size)).ms };
 }

@@ -53,7 +53,8 @@ async function idleConnections(peer, options, onProblem) {
   }
 }
 
-// Health checks and the app's own answers of the same workers, in turn, so that both see the same machine.
+// Health checks and the app's own answers of the same workers, in turn, so that both see the same
+// machine.
 async function ecv(peer, options, onProblem) {
   const paths = { hello: '/', ecv: '/ecv' };
   const sums = { hello: { rate: 0, cpuMicros: 0 }, ecv: { rate: 0, cpuMicros: 0 } };

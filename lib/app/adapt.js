@@ -89,7 +89,7 @@ function entry(app, ports) {
   return { server, ports, ready: owner && (() => owner.ready(app)) };
 }
 
-// As the option `port` is read: digits are a number. `undefined`: it is none.
+// As the option `port` is read: digits are a number. `undefined`: it is not one.
 function portsOf(port) {
   try {
     return port === null || port === undefined ? undefined : normalize({ port }).ports;

@@ -18,7 +18,7 @@ class AddonEvents {
   /**
    * @param {() => string | null} take the next events as a JSON array; `null`: none, `wake` is
    *   called when there are some
-   * @param {(told: object) => void} tell
+   * @param {(event: object) => void} tell
    */
   constructor(take, tell) {
     this.#take = take;

@@ -12,7 +12,7 @@ function print({ function: name, file, line, column }) {
 
 /**
  * Follows source maps, where the workers do so.
- * @param {{ stack: ?string, frames: object[], waiting: ?object, heap: ?object, gc: ?object }} told
+ * @param {{ stack: ?string, frames: object[], waiting: ?object, heap: ?object, gc: ?object }} seen
  *   `ExecutionReport` of `src/embedder/events.rs`
  * @param {object} config the options
  */

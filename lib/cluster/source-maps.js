@@ -46,7 +46,7 @@ class Positions {
       try {
         found = load(script);
       } catch {
-        // A file that is gone, or is no map, changes nothing.
+        // A file that is gone, or is not a map, changes nothing.
       }
       this.#maps.set(script, found);
     }

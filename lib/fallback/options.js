@@ -17,7 +17,7 @@ const PORT = 'a port (0 to 65535), the path of a unix socket';
 const invalid = (name, expected, got) =>
   failure('CLUSTER2_ERR_OPTION_INVALID', `option '${name}' must be ${expected}; got ${got}`);
 
-/** A kind of value: what it is in words, and how it is read. `undefined`: it is none. */
+/** A kind of value: what it is in words, and how it is read. `undefined`: it is not one. */
 const kind = (expected, read) => ({ expected, read });
 /** A kind that the check `is` accepts as it is. */
 const checked = (expected, is) => kind(expected, (value) => (is(value) ? value : undefined));

@@ -13,8 +13,8 @@ const { failure } = require('./errors');
 const { Header } = require('./header');
 const { HealthCheck } = require('./health-check');
 const { Journal } = require('./journal');
-const { place, statusOf } = require('./status');
-const { Looks } = require('./usage');
+const { addressOf, statusOf } = require('./status');
+const { UsageSamples } = require('./usage');
 
 /**
  * How long a shutdown goes on accepting clients, milliseconds. JavaScript cannot refuse new ones.
@@ -30,7 +30,7 @@ class Single {
   #header = new Header();
   #counters = new Counters();
   #listening = [];
-  #looks = new Looks(now());
+  #usage = new UsageSamples(now());
   #journal = new Journal();
   #isLeaving = false;
   #problem;
@@ -89,7 +89,7 @@ class Single {
 
   serve(endpoints) {
     this.#listening = JSON.parse(endpoints);
-    const addresses = this.#listening.map(place);
+    const addresses = this.#listening.map(addressOf);
     this.#journal.add({ type: 'listening', pid: process.pid, addresses });
   }
 
@@ -131,7 +131,7 @@ class Single {
       cpu: (user + system) / 1e3,
     });
     const idle = performance.eventLoopUtilization?.().idle ?? 0;
-    this.#looks.take({ at, cpu: this.#counters.cpu, idle });
+    this.#usage.take({ at, cpu: this.#counters.cpu, idle });
     this.#nextBeat = at + interval;
   }
 
@@ -144,8 +144,8 @@ class Single {
       numbers: this.#counters.snapshot(),
       health: { isDisabled, since, problem: this.#problem },
       rates: {
-        cpuPercent: this.#looks.cpuPercent(now(), this.#counters.cpu),
-        eventLoopUtilization: this.#looks.utilization,
+        cpuPercent: this.#usage.cpuPercent(now(), this.#counters.cpu),
+        eventLoopUtilization: this.#usage.utilization,
       },
       events: this.#journal.records,
     }));

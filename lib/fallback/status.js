@@ -5,7 +5,7 @@
 const os = require('node:os');
 
 /** Where a server listens, `host:port` or a path, as `Endpoint` of `src/protocol/endpoint.rs`. */
-function place({ address, port, path }) {
+function addressOf({ address, port, path }) {
   if (path === undefined) return `${address.includes(':') ? `[${address}]` : address}:${port}`;
   return path.startsWith('\0') ? `@${path.slice(1).replace(/\0+$/, '')}` : path;
 }
@@ -38,7 +38,7 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
       spares: 0,
       reload: null,
       upgrade: null,
-      listening: listening.map(place),
+      listening: listening.map(addressOf),
       monitor: null,
       rss,
       cpu,
@@ -68,4 +68,4 @@ function statusOf({ info, isLeaving, listening, numbers, health, rates, events }
   };
 }
 
-module.exports = { place, statusOf };
+module.exports = { addressOf, statusOf };

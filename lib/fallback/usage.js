@@ -1,11 +1,11 @@
 'use strict';
 
-// Rates of what the process uses, as `Looks` of `src/usage.rs`.
+// Rates of what the process uses, as `UsageSamples` of `src/usage.rs`.
 
-/** Looks are at least so far apart, milliseconds. */
+/** Samples are at least so far apart, milliseconds. */
 const APART = 900;
 
-class Looks {
+class UsageSamples {
   #before;
   #last;
 
@@ -14,10 +14,10 @@ class Looks {
     this.#before = this.#last = { at: now, cpu: 0, idle: 0 };
   }
 
-  /** @param {{ at: number, cpu: number, idle: number }} look used so far, milliseconds */
-  take(look) {
-    if (look.at - this.#last.at < APART) return;
-    [this.#before, this.#last] = [this.#last, look];
+  /** @param {{ at: number, cpu: number, idle: number }} sample used so far, milliseconds */
+  take(sample) {
+    if (sample.at - this.#last.at < APART) return;
+    [this.#before, this.#last] = [this.#last, sample];
   }
 
   /** Percent of one core. */
@@ -35,4 +35,4 @@ class Looks {
   }
 }
 
-module.exports = { Looks };
+module.exports = { UsageSamples };

@@ -1,7 +1,7 @@
 'use strict';
 
 // Single values of the options, as `src/config/values.rs` and `src/config/network.rs` read them.
-// `undefined`: it is none.
+// `undefined`: it is not one.
 
 const net = require('node:net');
 

@@ -22,8 +22,8 @@ class CloseEvent {
     const listening = [...this.#early].filter((server) => server.listening);
     this.#early.clear();
     for (const server of listening) {
-      const told = server.rawListeners('close');
-      onHandleClose(server, () => remove(server, told));
+      const listeners = server.rawListeners('close');
+      onHandleClose(server, () => remove(server, listeners));
       server.emit('close');
     }
   }
@@ -38,9 +38,9 @@ class CloseEvent {
 
 // By hand: `removeListener` takes the last one of several that are the same, which may be the
 // callback of `close()`.
-function remove(server, told) {
+function remove(server, listeners) {
   const others = server.rawListeners('close');
-  for (const listener of told) {
+  for (const listener of listeners) {
     const at = others.indexOf(listener);
     if (at >= 0) others.splice(at, 1);
   }

@@ -80,12 +80,12 @@ class Drain {
   }
 
   #askSending() {
-    const told = (server, isOpen) => {
+    const onAnswer = (server, isOpen) => {
       if (isOpen) return;
       this.#sending.delete(server);
       this.check();
     };
-    for (const server of this.#traffic.sent.ask(told)) this.#sending.add(server);
+    for (const server of this.#traffic.sent.ask(onAnswer)) this.#sending.add(server);
   }
 
   #endSession(state) {
@@ -194,7 +194,9 @@ class Drain {
     }
     this.#remember();
     this.#askSending();
-    for (const [session, drain] of this.#sessions) if (drain.look()) this.#sessions.delete(session);
+    for (const [session, drain] of this.#sessions) {
+      if (drain.check()) this.#sessions.delete(session);
+    }
     this.check();
   }
 

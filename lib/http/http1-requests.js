@@ -10,12 +10,12 @@ const diagnostics = require('node:diagnostics_channel');
  * Watches requests until the returned function is called.
  * @param {(socket: net.Socket) => Http1State | undefined} stateOf what is kept of a connection;
  *   `undefined`: it is not ours
- * @param {object} told
- * @param {Function} told.onStart `(state, request, response, before)`: a request begins; `before`:
- *   the unfinished response before it on the same connection
- * @param {() => void} told.onFinish a response is finished
- * @param {(state: Http1State, finished: object) => void} told.onIdle after it, no other request of
- *   the connection is under way; with the message of Node's channel
+ * @param {object} listener
+ * @param {Function} listener.onStart `(state, request, response, before)`: a request begins;
+ *   `before`: the unfinished response before it on the same connection
+ * @param {() => void} listener.onFinish a response is finished
+ * @param {(state: Http1State, finished: object) => void} listener.onIdle after it, no other request
+ *   of the connection is under way; with the message of Node's channel
  * @returns {() => void}
  */
 function watchRequests(stateOf, { onStart, onFinish, onIdle }) {

@@ -11,7 +11,7 @@ const {
 
 /**
  * How many workers may end with a connection before none gets it again: while the listeners of its
- * server are told of it, before its request has begun, and while it is idle.
+ * server get it, before its request has begun, and while it is idle.
  */
 const MOST_DEATHS = { arriving: 1, asked: 2, idle: 10 };
 

@@ -147,7 +147,7 @@ class SessionDrain {
    * Checks the session now and then. A client that keeps its end open gets no more time.
    * @returns {boolean} whether the connection has ended
    */
-  look() {
+  check() {
     const { destroyed, writableFinished } = this.#socket;
     const isLeft = this.#session.destroyed && writableFinished && !destroyed;
     if (isLeft && this.#isLingering) this.#socket.destroy();

@@ -13,7 +13,7 @@ const { STAGE } = require('./moved-connection');
 
 /** Doubles for each descriptor (`src/os/seize/table.rs`, `Cell`). */
 const CELLS = 8;
-const [IDLE, BASE, STAGE_OF, TIMEOUT, REQUESTS, PLACE] = [0, 1, 2, 3, 4, 5];
+const [IDLE, BASE, STAGE_OF, TIMEOUT, REQUESTS, STATE] = [0, 1, 2, 3, 4, 5];
 const BUSY = -1;
 /** Another process has the connection, and under its number is a socket at its end. */
 const TAKEN = 2;
@@ -41,7 +41,7 @@ class IdleMarks {
     // Beyond the end of the table nothing is ever taken.
     if (line >= this.#cells.length) return true;
     this.#cells[line] = BUSY;
-    return this.#cells[line + PLACE] !== TAKEN;
+    return this.#cells[line + STATE] !== TAKEN;
   }
 
   /**
@@ -58,7 +58,7 @@ class IdleMarks {
     state.handle = handleOf(stream);
     state.line = line;
     // What has come begins its time-out again.
-    cells[line + STAGE_OF] = past ? past.stage % STAGE.TOLD : STAGE.UNUSED;
+    cells[line + STAGE_OF] = past ? past.stage % STAGE.TIMED_OUT : STAGE.UNUSED;
     if (!past) cells[line + TIMEOUT] = stream.timeout ?? 0;
     cells[line + IDLE] = base;
   }

@@ -22,7 +22,7 @@ class IdleTimeout {
   #timer;
   #cancel;
   /**
-   * How many bytes a connection had moved at the last look, and since when. Not a property of the
+   * How many bytes a connection had moved at the last check, and since when. Not a property of the
    * socket: it would come at any moment of its life, and V8 compiles all code that works on sockets
    * for each order of their properties.
    */
@@ -43,9 +43,9 @@ class IdleTimeout {
   #begin() {
     const interval = Math.min(LONGEST, Math.max(SHORTEST, this.#limit / 10));
     this.#cancel = this.#traffic.whenUsed(() => {
-      this.#timer = setInterval(() => this.#look(), interval).unref();
+      this.#timer = setInterval(() => this.#check(), interval).unref();
       // The first connection is idle from its arrival on.
-      this.#look();
+      this.#check();
     });
   }
 
@@ -54,7 +54,7 @@ class IdleTimeout {
     this.#cancel?.();
   }
 
-  #look() {
+  #check() {
     if (this.#traffic.size === 0) {
       clearInterval(this.#timer);
       return this.#begin();

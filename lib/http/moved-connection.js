@@ -16,10 +16,10 @@ const NUMBERS = 6;
 /**
  * Added to the stage of a connection whose time-out is over and was emitted, without traffic since.
  */
-const TOLD = 4;
+const TIMED_OUT = 4;
 /** Added for each worker that has ended with the connection since its last request was answered. */
 const DIED = 8;
-const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3, TOLD };
+const STAGE = { NEW: 0, UNUSED: 1, BETWEEN: 2, KEPT: 3, TIMED_OUT };
 /** The longest time of a timer of Node's, milliseconds. */
 const LONGEST = 0x7fffffff;
 
@@ -32,10 +32,10 @@ const LONGEST = 0x7fffffff;
  *   `src/protocol/connections.rs`
  */
 function pastOf(stream, { hadRequests: isUsed, since, requests }) {
-  const { timeout, passed, isTold } = internals.timeoutOf(stream);
+  const { timeout, passed, isTimedOut } = internals.timeoutOf(stream);
   const used = internals.serverOf(stream).keepAliveTimeout ? STAGE.KEPT : STAGE.BETWEEN;
   return {
-    stage: (isUsed ? used : STAGE.UNUSED) + (isTold ? TOLD : 0),
+    stage: (isUsed ? used : STAGE.UNUSED) + (isTimedOut ? TIMED_OUT : 0),
     since: toBits(isUsed ? now() - passed : since),
     timeout: Math.min(Math.ceil(timeout), LONGEST),
     requests,
@@ -64,9 +64,9 @@ const deathsOf = ({ stage }) => Math.floor(stage / DIED);
 function runOn(stream, { stage: bits, since, timeout, requests }) {
   if (stream.destroyed || !internals.speaksHttp1(stream)) return;
   const server = internals.serverOf(stream);
-  const [stage, isTold] = [bits % TOLD, (bits & TOLD) !== 0];
+  const [stage, isTimedOut] = [bits % TIMED_OUT, (bits & TIMED_OUT) !== 0];
   const at = fromBits(since);
-  internals.runTimeoutOn(stream, { timeout, passed: now() - at, isTold });
+  internals.runTimeoutOn(stream, { timeout, passed: now() - at, isTimedOut });
   if (stage === STAGE.UNUSED) return internals.dateBack(stream, at);
   internals.endMessage(stream);
   // Node gives a request other times than the wait for it, but does not know of a wait elsewhere.
@@ -102,7 +102,7 @@ function enterBeyondLimit(server, enter) {
 }
 
 /** Whether a moved connection ever had a request before. */
-const hadRequests = ({ stage }) => stage % TOLD > STAGE.UNUSED;
+const hadRequests = ({ stage }) => stage % TIMED_OUT > STAGE.UNUSED;
 
 /** Since when a moved connection had no traffic, by `now()`. */
 const silentSince = ({ since }) => fromBits(since);

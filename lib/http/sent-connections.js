@@ -20,7 +20,7 @@ class SentConnections {
   }
 
   /** A server got a connection. */
-  look(server) {
+  onConnection(server) {
     if (this.#timer === undefined && hasSent(server)) this.#later();
   }
 
@@ -39,15 +39,15 @@ class SentConnections {
 
   /**
    * Asks other processes for the connections that they were sent. A process that is gone has none.
-   * @param {(server: net.Server, isOpen: boolean) => void} told called later for each server that
-   *   has sent some
+   * @param {(server: net.Server, isOpen: boolean) => void} callback called later for each server
+   *   that has sent some
    * @returns {net.Server[]} those servers
    */
-  ask(told) {
+  ask(callback) {
     const servers = [...this.#traffic.servers].filter(hasSent);
     for (const server of servers) {
       const here = connectionsHere(server);
-      server.getConnections((error, count) => told(server, !error && count > here));
+      server.getConnections((error, count) => callback(server, !error && count > here));
     }
     return servers;
   }

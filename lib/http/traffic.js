@@ -54,7 +54,7 @@ class Traffic {
     this.#row = row;
     this.#unobserve = observe({
       before: (...emitted) => this.#before(...emitted),
-      after: (server, ...emitted) => (this.#after(server, ...emitted), this.sent.look(server)),
+      after: (...emitted) => (this.#after(...emitted), this.sent.onConnection(emitted[0])),
     });
     this.#onStreamEnd = function () {
       row[requestsActive] -= 1;

@@ -126,7 +126,7 @@ class MasterRole {
       holder: addon.commandLine,
     };
     const options = JSON.stringify({ ...this.#config, ports });
-    const events = new AddonEvents(() => master.take(), (told) => this.#told(told));
+    const events = new AddonEvents(() => master.take(), (event) => this.#onEvent(event));
     const how = JSON.stringify(launch);
     const master = new addon.NativeMaster(options, how, about(script), events.wake);
     this.#native = master;
@@ -154,58 +154,58 @@ class MasterRole {
     return ok;
   }
 
-  #told(told) {
+  #onEvent(event) {
     const cluster = this.#cluster;
-    switch (told.type) {
+    switch (event.type) {
       case 'forked':
-        return cluster.emit('forked', told.pid);
+        return cluster.emit('forked', event.pid);
       case 'spare':
-        return cluster.emit('spare', told.pid);
+        return cluster.emit('spare', event.pid);
       case 'activated':
-        return cluster.emit('activated', told.pid);
+        return cluster.emit('activated', event.pid);
       case 'listening':
         this.#onListening();
-        return cluster.emit('listening', told.pid);
+        return cluster.emit('listening', event.pid);
       case 'died':
-        return this.#died(told);
+        return this.#died(event);
       case 'signal':
-        return cluster.emit(told.signal, { pid: told.pid, type: 'worker' });
+        return cluster.emit(event.signal, { pid: event.pid, type: 'worker' });
       case 'message':
-        passToNode(cluster, told);
-        return cluster.emit('message', told.pid, told.message);
+        passToNode(cluster, event);
+        return cluster.emit('message', event.pid, event.message);
       case 'reloading':
-        return this.#reloading(told);
+        return this.#reloading(event);
       case 'reload':
-        return cluster.emit('reload', { replaced: told.replaced });
+        return cluster.emit('reload', { replaced: event.replaced });
       case 'scale':
-        return this.#scaled(told);
+        return this.#scaled(event);
       case 'recycle':
-        return cluster.emit('recycle', told.pid, { reason: told.reason });
+        return cluster.emit('recycle', event.pid, { reason: event.reason });
       case 'unresponsive':
-        return cluster.emit('unresponsive', told.pid, { age: told.age, ...this.#executing(told) });
+        return cluster.emit('unresponsive', event.pid, this.#stuck(event, { age: event.age }));
       case 'blocked':
-        return this.#blocked(told);
+        return cluster.emit('blocked', event.pid, this.#stuck(event, { duration: event.duration }));
       case 'upgrading':
-        return cluster.emit('upgrading', { pid: told.pid });
+        return cluster.emit('upgrading', { pid: event.pid });
       case 'upgrade':
-        return cluster.emit('upgrade', { pid: told.pid });
+        return cluster.emit('upgrade', { pid: event.pid });
       case 'takeover':
-        return cluster.emit('takeover', { pid: told.pid, version: told.version });
+        return cluster.emit('takeover', { pid: event.pid, version: event.version });
       case 'warning':
-        return warn(cluster, told.message);
+        return warn(cluster, event.message);
       case 'disable':
-        return cluster.emit('disable', { reason: told.reason, pid: told.pid ?? undefined });
+        return cluster.emit('disable', { reason: event.reason, pid: event.pid ?? undefined });
       case 'enable':
         return cluster.emit('enable');
       case 'overload':
-        return this.#overload(told);
+        return this.#overload(event);
       case 'validate':
-        return onValidate(told, this.#config, this.#native);
+        return onValidate(event, this.#config, this.#native);
       case 'visitor':
         this.#native?.visitorTaken();
-        return this.#monitorApp.take(told.fd);
+        return this.#monitorApp.take(event.fd);
       default:
-        return this.#finished(told);
+        return this.#finished(event);
     }
   }
 
@@ -217,12 +217,12 @@ class MasterRole {
     this.#cluster.emit('scale', { from, to, reason, utilization });
   }
 
-  #executing(told) {
-    return executing(told, this.#config);
+  #executing(event) {
+    return executing(event, this.#config);
   }
 
-  #blocked({ pid, duration, ...told }) {
-    this.#cluster.emit('blocked', pid, { duration, ...this.#executing(told) });
+  #stuck(event, time) {
+    return { ...time, ...this.#executing(event) };
   }
 
   #overload({ active, shed, duration }) {

@@ -18,7 +18,7 @@ class Sender {
 
   /**
    * As a worker's: true if the message is on its way. A worker that is gone meanwhile gets none,
-   * which is no error.
+   * which is not an error.
    */
   send(message) {
     this.#send(this.process.pid, message).catch(() => {});

@@ -86,7 +86,8 @@ class MessageEnds {
     parser[this.#begin] = onBegin;
   }
 
-  // What was read together is parsed. An error is no number, and then never is `#parsed`.
+  // What was read together is parsed. An error is not a number, and neither is `#parsed` from then
+  // on.
   #execute(result) {
     this.#parsed += typeof result === 'number' ? result : NaN;
     if (this.#request?.complete !== true || this.#parser[BEGUN]) return;

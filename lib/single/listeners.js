@@ -11,9 +11,7 @@ const { setImmediate: turn, setTimeout: sleep } = require('node:timers/promises'
 const { native } = require('../errors');
 const { closeListeningSocket, descriptorOf } = require('../node-internals');
 
-/**
- * For handshakes that are under way, as `DOOR_GRACE` of `src/dispatcher/event_loop`, milliseconds.
- */
+/** For handshakes under way, as `CLOSING_GRACE` of `src/listeners/closing.rs`, milliseconds. */
 const GRACE = 100;
 
 class ListenerSet {

@@ -110,8 +110,8 @@ class SingleRole {
         throw listenError(error);
       });
       if (!this.#isWanted) return this.#end();
-      const places = JSON.stringify(this.#listeners.servers.map(endpointOf));
-      native(() => this.#native.serve(places, this.#monitorApp !== undefined));
+      const endpoints = JSON.stringify(this.#listeners.servers.map(endpointOf));
+      native(() => this.#native.serve(endpoints, this.#monitorApp !== undefined));
     } catch (error) {
       this.#end();
       throw error;
@@ -132,7 +132,8 @@ class SingleRole {
   // served.
   #enter(apps) {
     const config = JSON.stringify(this.#config);
-    const events = new AddonEvents(() => this.#native?.take() ?? null, (told) => this.#told(told));
+    const take = () => this.#native?.take() ?? null;
+    const events = new AddonEvents(take, (event) => this.#onEvent(event));
     const make = () => new addon.NativeSingle(config, about(process.argv[1]), events.wake);
     this.#native = native(make);
     this.#counters = new Counters(this.#native.row());
@@ -149,19 +150,19 @@ class SingleRole {
     apps.forEach((app) => check.guard(app));
   }
 
-  #told(told) {
-    switch (told.type) {
+  #onEvent(event) {
+    switch (event.type) {
       case 'disable':
-        return this.#cluster.emit('disable', { reason: told.reason, pid: told.pid ?? undefined });
+        return this.#cluster.emit('disable', { reason: event.reason, pid: event.pid ?? undefined });
       case 'enable':
         return this.#cluster.emit('enable');
       case 'validate':
-        return onValidate(told, this.#config, this.#native);
+        return onValidate(event, this.#config, this.#native);
       case 'visitor':
         this.#native.visitorTaken();
-        return this.#monitorApp.take(told.fd);
+        return this.#monitorApp.take(event.fd);
       default:
-        return warn(this.#cluster, told.message);
+        return warn(this.#cluster, event.message);
     }
   }
 

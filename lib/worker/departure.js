@@ -58,7 +58,7 @@ class Departure {
    * @returns {() => void} ends it
    */
   onSignals(tell) {
-    const heard = (signal) => {
+    const onSignal = (signal) => {
       this.#session.report({ type: 'signal', signal });
       tell(signal);
       if (signal === 'SIGTERM' || this.#signals.areHandled) this.#leave();
@@ -66,7 +66,7 @@ class Departure {
       else if (this.#signals.hungUp) this.#drain.move(this.#session.back);
     };
     this.#signals?.stop();
-    const signals = new Signals(heard, () => this.#hasLeft && process.exit());
+    const signals = new Signals(onSignal, () => this.#hasLeft && process.exit());
     this.#signals = signals;
     return () => signals.stop();
   }
@@ -97,7 +97,7 @@ class Departure {
     return this.#drain.leftovers(this.#session.back);
   }
 
-  /** Those with one request under way, likewise: see `Drain`. */
+  /** Gives back those with one request under way: see `Drain`. */
   get busy() {
     return this.#drain.busy(this.#session.back);
   }

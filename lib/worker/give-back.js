@@ -37,7 +37,7 @@ class GiveBack {
 
   /**
    * Gives a connection back, now or as soon as there is room, and lets go of its descriptor.
-   * @param {object} [past] what it has behind it (`Past` of `src/protocol/connections.rs`), unless
+   * @param {object} [past] its past (`Past` of `src/protocol/connections.rs`), unless
    *   it is new
    * @param {Buffer} [request] the bytes of a request on it that another worker is to answer
    */

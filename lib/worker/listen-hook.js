@@ -34,7 +34,7 @@ class ListenHook {
    */
   #released = new Set();
   #zeros = 0;
-  /** The calls of a spare that wait until it is activated; `undefined`: it is none. */
+  /** The calls of a spare that wait until it is activated; `undefined`: it is not a spare. */
   #held;
 
   constructor(session) {

@@ -172,7 +172,7 @@ class Session {
   /** Reports that all servers of the app listen. Not `settled`: others may follow. */
   ready(servers, { settled = true } = {}) {
     this.wasReady = true;
-    this.report({ type: 'ready', places: servers.map(endpointOf), settled });
+    this.report({ type: 'ready', endpoints: servers.map(endpointOf), settled });
   }
 
   /** Whether a `Cluster` of the script listens. */

@@ -15,7 +15,7 @@ class Signals {
   #onOver;
   #handled = new Set();
   #hungUp = false;
-  #hear = ours((signal) => this.#heard(signal));
+  #listener = ours((signal) => this.#onSignal(signal));
 
   /**
    * @param {(signal: string) => void} tell called with each signal
@@ -24,7 +24,7 @@ class Signals {
   constructor(tell, onOver) {
     this.#tell = tell;
     this.#onOver = onOver;
-    for (const signal of SIGNALS) process.prependListener(signal, this.#hear);
+    for (const signal of SIGNALS) process.prependListener(signal, this.#listener);
   }
 
   /** Whether the script handles a signal by which it ends, and has not said that it is done. */
@@ -39,7 +39,7 @@ class Signals {
     return this.#hungUp;
   }
 
-  #heard(signal) {
+  #onSignal(signal) {
     const isHandled = ENDING.has(signal) && scriptHandles(signal);
     if (signal === 'SIGHUP') this.#hungUp ||= scriptHandles(signal);
     // Packages that clean up remove their handler, and send the signal once more.
@@ -51,7 +51,7 @@ class Signals {
   }
 
   stop() {
-    for (const signal of SIGNALS) process.off(signal, this.#hear);
+    for (const signal of SIGNALS) process.off(signal, this.#listener);
   }
 }
 

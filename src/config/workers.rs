@@ -5,8 +5,8 @@ use crate::error::{ClusterError, Result};
 /// The most workers one cluster may have; the scoreboard is sized for it.
 pub(crate) const MAX_WORKERS: u32 = 1024;
 
-/// Fills in the number of workers, and checks it against the most of them, if it follows their work.
-/// Then one worker is the least, unless the options say more.
+/// Fills in the number of workers, and checks it against the most of them, if it follows their
+/// work. Then one worker is the least, unless the options say more.
 pub(super) fn bounds(least: Option<u32>, most: Option<u32>) -> Result<(u32, Option<u32>)> {
     let least = least.unwrap_or_else(|| if most.is_some() { 1 } else { parallelism() });
     match most.filter(|most| *most < least) {

@@ -1,4 +1,4 @@
-//! The rest of the master's end of the dispatcher's thread.
+//! The handle of the dispatcher's thread: starts it, and sends it requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

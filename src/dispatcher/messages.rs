@@ -76,7 +76,7 @@ pub enum Request {
 pub enum DispatcherEvent {
     /// It reported something. The share is held until the receiver has dealt with the report.
     Report(Report, Option<Share>),
-    /// It now serves exactly these addresses. Holds a share likewise.
+    /// It now serves exactly these addresses. Holds a share as `Report` does.
     Serves(Vec<EndpointAddress>, Option<Share>),
     /// It is gone, and all of its reports were passed on.
     Gone(Exit),

@@ -33,8 +33,8 @@ impl EventLoop {
         self.relay = Some(Relay { channel, is_heir, given, outbox });
     }
 
-    /// Gives the other master what comes from now on: of the listeners that it adopted, or that came
-    /// from it. The predecessor closes the others, as their clients will find nobody there.
+    /// Gives the other master what comes from now on: of the listeners that it adopted, or that
+    /// came from it. The predecessor closes the others, as their clients will find nobody there.
     pub(super) fn give_away(&mut self, adopted: Option<&[ListenerId]>) {
         let keys: Vec<_> = match adopted {
             Some(adopted) => adopted.iter().map(|key| (*key, *key)).collect(),

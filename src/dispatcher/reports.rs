@@ -189,7 +189,7 @@ impl EventLoop {
     /// Announces a worker that does not listen, once.
     pub(super) fn announce_idle(&mut self, worker: WorkerId) {
         if self.workers.get(worker).is_some_and(|link| !link.is_ready()) {
-            self.announce(worker, Report::Ready { places: Vec::new(), settled: true });
+            self.announce(worker, Report::Ready { endpoints: Vec::new(), settled: true });
         }
     }
 

@@ -1,13 +1,13 @@
 //! Draining, and listeners that nobody serves any more.
 //!
 //! What always holds: a listener is kept as long as a worker may come that serves it: one that is
-//! starting, or the replacement of one that leaves by itself or died. A spare is none: it asks for
-//! its listeners again when it is activated. Once that is ruled out, or a worker that goes on closed
-//! it itself, it is given up at once, whatever other workers do. Where draining workers still have
-//! connections of it, it is *retired*: nobody new gets in, and what is in the queue, or comes back
-//! from a worker, goes to them. Their order says to keep such connections until they end. Without
-//! such a worker nobody is left to answer, and the connection is closed. A retired listener never
-//! comes back under its number, unless it was inherited.
+//! starting, or the replacement of one that leaves by itself or died. A spare does not count: it
+//! asks for its listeners again when it is activated. Once that is ruled out, or a worker that goes
+//! on closed it itself, it is given up at once, whatever other workers do. Where draining workers
+//! still have connections of it, it is *retired*: nobody new gets in, and what is in the queue, or
+//! comes back from a worker, goes to them. Their order says to keep such connections until they
+//! end. Without such a worker nobody is left to answer, and the connection is closed. A retired
+//! listener never comes back under its number, unless it was inherited.
 
 use crate::dispatcher::event_loop::EventLoop;
 use crate::dispatcher::link::WorkerLink;
@@ -26,8 +26,8 @@ impl EventLoop {
     }
 
     /// Gives up what nobody serves any more, once it is sure that nobody will. Returns whether all
-    /// draining workers were ordered to drain again. While another master takes over, it serves what
-    /// is left.
+    /// draining workers were ordered to drain again. While another master takes over, it serves
+    /// what is left.
     pub(super) fn release_unserved(&mut self) -> bool {
         if !self.listeners.is_admitting() || self.is_giving_away() {
             return false;

@@ -130,7 +130,7 @@ impl MasterEvent {
             _ => "ended".to_owned(),
         };
         let level = match *reason {
-            // Nobody was served by it.
+            // It served nobody.
             "spare" => Level::Warn,
             reason if is_crash(reason) => Level::Error,
             _ => Level::Info,

@@ -33,7 +33,6 @@ pub enum MasterEvent {
         /// The worker's process id.
         pid: u32,
         /// Where the app listens: `host:port`, or a path.
-        #[serde(rename = "places")]
         addresses: Vec<String>,
     },
     /// A worker's process has ended.
@@ -147,7 +146,7 @@ pub enum MasterEvent {
         answered: Option<Answered>,
     },
     /// Connections are answered 503, because they wait for longer than the option `overload`
-    /// allows; or no longer any are.
+    /// allows; or that is over.
     Overload {
         /// Whether it begins; otherwise it is over.
         active: bool,

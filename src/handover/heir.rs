@@ -17,8 +17,8 @@ pub(crate) enum HeirEvent {
     Ending,
     /// The predecessor said something.
     Message(ToHeir),
-    /// It is in charge, as `TakeCharge` asked. `monitor`, `pids`: it has the predecessor's monitor and
-    /// control socket too.
+    /// It is in charge, as `TakeCharge` asked. `monitor`, `pids`: it has the predecessor's monitor
+    /// and control socket too.
     InCharge { monitor: bool, pids: bool },
     /// The predecessor is gone.
     Closed,
@@ -33,7 +33,7 @@ pub(crate) enum HeirAction {
     TakeCharge,
     /// Leave commands to the predecessor again.
     StepBack,
-    /// It has taken over; the users are told. `alone`: the predecessor died.
+    /// It has taken over: tell the users. `alone`: the predecessor died.
     Own { alone: bool },
     /// Nobody goes on with the sockets after this master: it ends on purpose.
     OwnAlone,
@@ -50,7 +50,7 @@ pub(crate) enum HeirAction {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum HeirState {
     /// The workers start. `last`: how many were ready when that was last said.
     Starting { last: u32 },
     /// All are ready, and the predecessor knows.
@@ -66,7 +66,7 @@ enum State {
 /// One take-over, in the master that takes over.
 #[derive(Debug)]
 pub(crate) struct Heir {
-    state: State,
+    state: HeirState,
     /// Whether it ends on purpose, after it took charge.
     is_leaving: bool,
     actions: Vec<HeirAction>,
@@ -74,22 +74,22 @@ pub(crate) struct Heir {
 
 impl Heir {
     pub(crate) fn new() -> Self {
-        Self { state: State::Starting { last: 0 }, is_leaving: false, actions: Vec::new() }
+        Self { state: HeirState::Starting { last: 0 }, is_leaving: false, actions: Vec::new() }
     }
 
     /// Whether the predecessor may still call it off.
     pub(crate) fn is_on_trial(&self) -> bool {
-        matches!(self.state, State::Starting { .. } | State::Ready | State::InCharge)
+        matches!(self.state, HeirState::Starting { .. } | HeirState::Ready | HeirState::InCharge)
     }
 
     /// Whether its workers still have to prove themselves.
     pub(crate) fn is_starting(&self) -> bool {
-        matches!(self.state, State::Starting { .. })
+        matches!(self.state, HeirState::Starting { .. })
     }
 
     /// Whether it has taken over.
     pub(crate) fn is_owner(&self) -> bool {
-        self.state == State::Owner
+        self.state == HeirState::Owner
     }
 
     /// Takes one event. Returns what to do, in order.
@@ -98,17 +98,17 @@ impl Heir {
             HeirEvent::Progress { ready, target } => self.on_progress(ready, target),
             HeirEvent::Settled { adopted } if self.is_starting() => {
                 self.send(FromHeir::Ready { adopted });
-                self.state = State::Ready;
+                self.state = HeirState::Ready;
             }
             HeirEvent::Lost { reason }
-                if matches!(self.state, State::Starting { .. } | State::Ready) =>
+                if matches!(self.state, HeirState::Starting { .. } | HeirState::Ready) =>
             {
                 self.send(FromHeir::Refused { reason: shorten(&reason) });
                 self.give_up();
             }
             HeirEvent::Ending => self.on_ending(),
             HeirEvent::Message(message) => self.on_message(message),
-            HeirEvent::InCharge { monitor, pids } if self.state == State::InCharge => {
+            HeirEvent::InCharge { monitor, pids } if self.state == HeirState::InCharge => {
                 self.send(FromHeir::TookOver { monitor, pids });
             }
             HeirEvent::Closed => self.on_closed(),
@@ -118,7 +118,7 @@ impl Heir {
     }
 
     fn on_progress(&mut self, ready: u32, target: u32) {
-        if let State::Starting { last } = &mut self.state
+        if let HeirState::Starting { last } = &mut self.state
             && std::mem::replace(last, ready) != ready
         {
             self.send(FromHeir::Progress { ready, target });
@@ -127,34 +127,34 @@ impl Heir {
 
     fn on_ending(&mut self) {
         match self.state {
-            State::Starting { .. } | State::Ready => {
+            HeirState::Starting { .. } | HeirState::Ready => {
                 let reason = "the new master was told to end".to_owned();
                 self.send(FromHeir::Refused { reason });
                 self.give_up();
             }
             // The predecessor may have stepped down by now.
-            State::InCharge | State::Owner => {
+            HeirState::InCharge | HeirState::Owner => {
                 self.is_leaving = true;
                 self.send(FromHeir::Leaving);
                 self.own_alone();
             }
-            State::GivenUp => {}
+            HeirState::GivenUp => {}
         }
     }
 
     fn on_message(&mut self, message: ToHeir) {
         match (message, self.state) {
-            (ToHeir::TakeOver, State::Ready) => {
+            (ToHeir::TakeOver, HeirState::Ready) => {
                 self.actions.push(HeirAction::TakeCharge);
-                self.state = State::InCharge;
+                self.state = HeirState::InCharge;
             }
-            (ToHeir::Commit, State::InCharge) => self.own(false),
+            (ToHeir::Commit, HeirState::InCharge) => self.own(false),
             (ToHeir::GiveUp { ending: false, .. }, _) if self.is_on_trial() => self.give_up(),
             (ToHeir::GiveUp { abrupt, .. }, _) if self.is_on_trial() => {
                 self.step_back();
                 self.actions.push(HeirAction::End { abrupt });
             }
-            (ToHeir::GiveUp { abrupt: true, .. }, State::GivenUp) => {
+            (ToHeir::GiveUp { abrupt: true, .. }, HeirState::GivenUp) => {
                 self.actions.push(HeirAction::End { abrupt: true });
             }
             (ToHeir::Switched { disabled, by }, _) => {
@@ -163,31 +163,31 @@ impl Heir {
             (ToHeir::Counted { totals, workers }, _) => {
                 self.actions.push(HeirAction::Count { totals, workers });
             }
-            (ToHeir::Done, State::Owner) => self.actions.push(HeirAction::Forget),
+            (ToHeir::Done, HeirState::Owner) => self.actions.push(HeirAction::Forget),
             _ => {}
         }
     }
 
     fn on_closed(&mut self) {
         match self.state {
-            State::Starting { .. } | State::Ready => {
+            HeirState::Starting { .. } | HeirState::Ready => {
                 self.actions.push(HeirAction::TakeCharge);
                 self.own(true);
             }
-            State::InCharge => self.own(true),
-            State::Owner | State::GivenUp => {}
+            HeirState::InCharge => self.own(true),
+            HeirState::Owner | HeirState::GivenUp => {}
         }
         self.actions.push(HeirAction::Forget);
     }
 
     fn own(&mut self, alone: bool) {
-        self.state = State::Owner;
+        self.state = HeirState::Owner;
         self.actions.push(HeirAction::Own { alone });
         self.own_alone();
     }
 
     fn own_alone(&mut self) {
-        if self.is_leaving && self.state == State::Owner {
+        if self.is_leaving && self.state == HeirState::Owner {
             self.actions.push(HeirAction::OwnAlone);
         }
     }
@@ -198,10 +198,10 @@ impl Heir {
     }
 
     fn step_back(&mut self) {
-        if self.state == State::InCharge {
+        if self.state == HeirState::InCharge {
             self.actions.push(HeirAction::StepBack);
         }
-        self.state = State::GivenUp;
+        self.state = HeirState::GivenUp;
     }
 
     fn send(&mut self, message: FromHeir) {

@@ -17,8 +17,8 @@ pub(crate) enum PredecessorEvent {
     Message(FromHeir),
     /// The heir says nothing more.
     Closed,
-    /// The heir's process is gone. `exit`: how, if that is known. `lines`: what it wrote last, before
-    /// it could speak.
+    /// The heir's process is gone. `exit`: how, if that is known. `lines`: what it wrote last,
+    /// before it could speak.
     Exited { exit: Option<Exit>, lines: Vec<String> },
     /// This cluster is about to end. `abrupt`: at once, as by `stop()`.
     Cancel { reason: String, abrupt: bool },
@@ -54,7 +54,7 @@ pub(crate) enum PredecessorAction {
     Finish(Result<(), String>),
 }
 
-/// What users are told.
+/// The news for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// So many workers of the heir are ready.
@@ -64,7 +64,7 @@ pub(crate) enum Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+enum PredecessorState {
     /// The heir starts its workers.
     Starting {
         until: Millis,
@@ -98,7 +98,7 @@ enum Force {
 /// One upgrade, in the master that is replaced.
 #[derive(Debug)]
 pub(crate) struct Predecessor {
-    state: State,
+    state: PredecessorState,
     /// The process that was started.
     heir: u32,
     /// Whether the heir has said anything.
@@ -117,7 +117,8 @@ impl Predecessor {
     /// it is called off.
     pub(crate) fn begin(heir: u32, machine: Millis, timeout: Millis, drain_within: Millis) -> Self {
         let mut clock = Clock::default();
-        let state = State::Starting { until: clock.turn(machine).saturating_add(timeout) };
+        let state =
+            PredecessorState::Starting { until: clock.turn(machine).saturating_add(timeout) };
         clock.wait(machine, MAX_WAIT);
         let actions = Vec::new();
         Self { state, heir, has_heard: false, drain_within, timeout, clock, actions }
@@ -158,26 +159,28 @@ impl Predecessor {
     /// The deadline of the present state, on our clock.
     pub(super) fn until(&self) -> Option<Millis> {
         match &self.state {
-            State::Starting { until } | State::TakingOver { until, .. } => Some(*until),
-            State::CalledOff { next: Force::Nothing, .. } => None,
-            State::CalledOff { until, .. } => Some(*until),
-            State::SteppedDown { .. } | State::Over => None,
+            PredecessorState::Starting { until } | PredecessorState::TakingOver { until, .. } => {
+                Some(*until)
+            }
+            PredecessorState::CalledOff { next: Force::Nothing, .. } => None,
+            PredecessorState::CalledOff { until, .. } => Some(*until),
+            PredecessorState::SteppedDown { .. } | PredecessorState::Over => None,
         }
     }
 
     /// Whether the heir has everything, and this master's workers only drain.
     pub(crate) fn has_stepped_down(&self) -> bool {
-        matches!(self.state, State::SteppedDown { .. })
+        matches!(self.state, PredecessorState::SteppedDown { .. })
     }
 
     /// Whether the heir was told to end, and has not ended yet.
     pub(crate) fn is_called_off(&self) -> bool {
-        matches!(self.state, State::CalledOff { .. })
+        matches!(self.state, PredecessorState::CalledOff { .. })
     }
 
     #[cfg(test)]
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+        self.state == PredecessorState::Over
     }
 
     /// Whether the heir has said anything, so that it ends by itself if this master does.
@@ -188,21 +191,24 @@ impl Predecessor {
     /// Where it is, as a status shows it.
     pub(crate) fn word(&self) -> &'static str {
         match self.state {
-            State::Starting { .. } => "starting",
-            State::TakingOver { .. } => "taking over",
-            State::CalledOff { .. } => "called off",
-            State::SteppedDown { .. } | State::Over => "draining",
+            PredecessorState::Starting { .. } => "starting",
+            PredecessorState::TakingOver { .. } => "taking over",
+            PredecessorState::CalledOff { .. } => "called off",
+            PredecessorState::SteppedDown { .. } | PredecessorState::Over => "draining",
         }
     }
 
     fn may_be_undone(&self) -> bool {
-        matches!(self.state, State::Starting { .. } | State::TakingOver { .. })
+        matches!(
+            self.state,
+            PredecessorState::Starting { .. } | PredecessorState::TakingOver { .. }
+        )
     }
 
     fn on_message(&mut self, message: FromHeir, now: Millis) {
         self.has_heard = true;
         match (message, &mut self.state) {
-            (FromHeir::Hello { protocol, version, .. }, State::Starting { .. })
+            (FromHeir::Hello { protocol, version, .. }, PredecessorState::Starting { .. })
                 if protocol != PROTOCOL =>
             {
                 let reason = format!(
@@ -212,7 +218,7 @@ impl Predecessor {
                 self.call_off(reason, now);
             }
             // Its end would not be seen, and nobody would signal it.
-            (FromHeir::Hello { pid: pid @ 1.., .. }, State::Starting { .. })
+            (FromHeir::Hello { pid: pid @ 1.., .. }, PredecessorState::Starting { .. })
                 if pid != self.heir =>
             {
                 let reason = format!(
@@ -222,24 +228,31 @@ impl Predecessor {
                 );
                 self.call_off(reason, now);
             }
-            (FromHeir::Progress { ready, target }, State::Starting { .. }) => {
+            (FromHeir::Progress { ready, target }, PredecessorState::Starting { .. }) => {
                 self.actions.push(PredecessorAction::Announce(Step::Progress { ready, target }));
             }
-            (FromHeir::Ready { adopted }, State::Starting { .. }) => {
+            (FromHeir::Ready { adopted }, PredecessorState::Starting { .. }) => {
                 self.send(ToHeir::TakeOver);
-                self.state = State::TakingOver { adopted, until: now + TAKE_OVER_WITHIN };
+                self.state =
+                    PredecessorState::TakingOver { adopted, until: now + TAKE_OVER_WITHIN };
             }
-            (FromHeir::TookOver { monitor, pids }, State::TakingOver { adopted, .. }) => {
+            (
+                FromHeir::TookOver { monitor, pids },
+                PredecessorState::TakingOver { adopted, .. },
+            ) => {
                 let adopted = std::mem::take(adopted);
-                self.state = State::SteppedDown { leaving: false };
+                self.state = PredecessorState::SteppedDown { leaving: false };
                 self.actions.push(PredecessorAction::StepDown { adopted, monitor, pids });
                 self.send(ToHeir::Commit);
                 self.actions.push(PredecessorAction::Announce(Step::TookOver));
             }
-            (FromHeir::Refused { reason }, State::Starting { .. } | State::TakingOver { .. }) => {
+            (
+                FromHeir::Refused { reason },
+                PredecessorState::Starting { .. } | PredecessorState::TakingOver { .. },
+            ) => {
                 self.call_off(reason, now);
             }
-            (FromHeir::Leaving, State::SteppedDown { leaving }) => {
+            (FromHeir::Leaving, PredecessorState::SteppedDown { leaving }) => {
                 *leaving = true;
                 self.actions.push(PredecessorAction::Keep);
             }
@@ -250,7 +263,8 @@ impl Predecessor {
     fn on_closed(&mut self, now: Millis) {
         if self.may_be_undone() {
             let until = now + END_WITHIN;
-            self.state = State::CalledOff { reason: None, next: Force::Terminate, until };
+            self.state =
+                PredecessorState::CalledOff { reason: None, next: Force::Terminate, until };
         }
     }
 
@@ -258,29 +272,29 @@ impl Predecessor {
         let how = exit.map_or_else(|| "has ended".to_owned(), Exit::describe);
         let how = format!("the new master {how}{}", describe(lines));
         match &self.state {
-            State::Starting { .. } | State::TakingOver { .. } => {
+            PredecessorState::Starting { .. } | PredecessorState::TakingOver { .. } => {
                 self.actions.push(PredecessorAction::Reclaim);
                 self.finish(Err(how));
             }
-            State::CalledOff { reason: None, .. } => {
+            PredecessorState::CalledOff { reason: None, .. } => {
                 self.actions.push(PredecessorAction::Reclaim);
                 self.finish(Err(how));
             }
-            State::CalledOff { reason: Some(reason), .. } => {
+            PredecessorState::CalledOff { reason: Some(reason), .. } => {
                 let lines = if self.has_heard { String::new() } else { describe(lines) };
                 let reason = format!("{reason}{lines}");
                 self.actions.push(PredecessorAction::Reclaim);
                 self.finish(Err(reason));
             }
-            State::SteppedDown { leaving: false } => {
+            PredecessorState::SteppedDown { leaving: false } => {
                 self.actions.push(PredecessorAction::Reclaim);
                 self.actions.push(PredecessorAction::Return);
                 self.finish(Err(format!("{how}, and the old one runs again")));
             }
-            State::SteppedDown { leaving: true } => {
+            PredecessorState::SteppedDown { leaving: true } => {
                 self.actions.push(PredecessorAction::OutliveHeir);
             }
-            State::Over => {}
+            PredecessorState::Over => {}
         }
     }
 
@@ -289,16 +303,16 @@ impl Predecessor {
             return;
         }
         match &mut self.state {
-            State::Starting { .. } => {
+            PredecessorState::Starting { .. } => {
                 let seconds = self.timeout as f64 / 1_000.0;
                 self.call_off(format!("the new master was not ready within {seconds} s"), now);
             }
-            State::TakingOver { .. } => {
+            PredecessorState::TakingOver { .. } => {
                 let seconds = TAKE_OVER_WITHIN / 1_000;
                 let reason = format!("the new master did not take over within {seconds} s");
                 self.call_off(reason, now);
             }
-            State::CalledOff { next, until, .. } => {
+            PredecessorState::CalledOff { next, until, .. } => {
                 *until = now + END_WITHIN;
                 match std::mem::replace(next, Force::Nothing) {
                     Force::Terminate => {
@@ -309,7 +323,7 @@ impl Predecessor {
                     Force::Nothing => {}
                 }
             }
-            State::SteppedDown { .. } | State::Over => {}
+            PredecessorState::SteppedDown { .. } | PredecessorState::Over => {}
         }
     }
 
@@ -327,7 +341,7 @@ impl Predecessor {
             (Force::Kill, END_WITHIN)
         };
         let until = now.saturating_add(wait);
-        self.state = State::CalledOff { reason: Some(reason), next, until };
+        self.state = PredecessorState::CalledOff { reason: Some(reason), next, until };
     }
 
     fn send(&mut self, message: ToHeir) {
@@ -335,7 +349,7 @@ impl Predecessor {
     }
 
     fn finish(&mut self, result: Result<(), String>) {
-        self.state = State::Over;
+        self.state = PredecessorState::Over;
         self.actions.push(PredecessorAction::Finish(result));
     }
 }

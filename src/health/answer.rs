@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::guard::Refusal;
 
-/// What load balancers are told.
+/// The state that load balancers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Send clients: 200.

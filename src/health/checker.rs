@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::problem::Problem;
 use super::health_check::HealthCheck;
 use super::monitor_uri::MonitorUri;
+use super::problem::Problem;
 use super::validator::Validator;
 use crate::config;
 use crate::embedder::Embedder;

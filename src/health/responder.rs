@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::{self, HeaderMap};
 
-use super::problem::Problem;
 use super::answer::HealthAnswer;
 use super::checker::HealthChecker;
 use super::guard::Client;
+use super::problem::Problem;
 use super::routes::Route;
 use super::switch::SwitchRequest;
 use crate::changed::Changed;

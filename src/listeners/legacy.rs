@@ -27,7 +27,7 @@ impl LegacySocket {
     }
 
     /// Returns where it listens, in words.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         self.address().map_or_else(|| "an unknown address".to_owned(), |found| found.to_string())
     }
 }

@@ -38,7 +38,8 @@ pub struct ListenerSet {
     pub(super) shares: bool,
     /// Sockets of a former master that nobody has asked for yet.
     pub(super) legacy: Vec<LegacySocket>,
-    /// Whether the former master has not handed over yet: it leads, and such sockets are kept for it.
+    /// Whether the former master has not handed over yet: it leads, and such sockets are kept for
+    /// it.
     pub(super) is_led: bool,
     /// Whether another master has all sockets too.
     pub(super) lent: bool,

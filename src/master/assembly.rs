@@ -18,7 +18,7 @@ use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::{HealthChecker, is_of_health_check};
 use crate::monitor::{MonitorListener, UserApp};
-use crate::os::origin::Origin;
+use crate::os::origin::ProcessOrigin;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
 use crate::os::{self, handover, holder};
@@ -52,7 +52,7 @@ impl Master {
         config: Config,
         launch: Launch,
         app: AppInfo,
-        origin: Origin,
+        origin: ProcessOrigin,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Self> {
         let mut notifier = Notifier::from_env()?;

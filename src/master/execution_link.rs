@@ -1,9 +1,9 @@
 //! The master's end of one worker's answers to what it executes.
 //!
 //! One task for each worker, which asks and waits for the answer. What always holds: it reads only
-//! while a question is open, no more than [`MAX_MESSAGES`], and gives up after [`ANSWERED_WITHIN`]; so
-//! a worker that sends without being asked fills its own socket and nothing else. Each question has
-//! one result.
+//! while a question is open, no more than [`MAX_MESSAGES`], and gives up after [`ANSWERED_WITHIN`];
+//! so a worker that sends without being asked fills its own socket and nothing else. Each question
+//! has one result.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -12,7 +12,7 @@ use crate::protocol::execution::Execution;
 use crate::protocol::worker::WorkerId;
 use crate::remote::Reply;
 
-/// See the module's text.
+/// The results, and the commands that wait.
 #[derive(Default)]
 pub(super) struct ExecutionResults {
     /// Of workers that live, or whose death is not reported yet.

@@ -16,7 +16,8 @@ use crate::remote::Reply;
 use crate::supervision::Event;
 
 impl Task {
-    /// Asks what a worker executes; `dying`: it is killed then. The answer comes as `Input::Executed`.
+    /// Asks what a worker executes; `dying`: it is killed then. The answer comes as
+    /// `Input::Executed`.
     pub(super) fn ask_execution(&mut self, worker: WorkerId, dying: bool) {
         let Some(handle) = self.workers.get_mut(&worker) else { return };
         // The latest result may be an hour old.

@@ -69,7 +69,8 @@ impl HandoverLink {
         Ok(Self { outgoing: sender, waiting, reading })
     }
 
-    /// Sends a message, with a descriptor if one belongs to it. To a master that is gone it is lost.
+    /// Sends a message, with a descriptor if one belongs to it. To a master that is gone it is
+    /// lost.
     pub(super) fn send(&self, message: Vec<u8>, fd: Option<OwnedFd>) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _ = self.outgoing.send(Outgoing::Message(message, fd));

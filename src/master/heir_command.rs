@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::launch::Launch;
 use crate::os::handover::{HeirCommand, VARIABLE};
-use crate::os::origin::Origin;
+use crate::os::origin::ProcessOrigin;
 use crate::protocol::control::UpgradeRequest;
 
 /// Variables that are about this process, not about its heir.
@@ -22,7 +22,7 @@ const OTHER_DEBUG_PORT: &str = "--inspect-port=0";
 
 /// Returns the command that started this process, except for what `request` says.
 pub(super) fn heir_command(
-    origin: &Origin,
+    origin: &ProcessOrigin,
     launch: &Launch,
     request: UpgradeRequest,
 ) -> HeirCommand {
@@ -39,7 +39,7 @@ pub(super) fn heir_command(
     HeirCommand { args, env, cwd }
 }
 
-fn own_command(origin: &Origin, launch: &Launch) -> Vec<OsString> {
+fn own_command(origin: &ProcessOrigin, launch: &Launch) -> Vec<OsString> {
     let known: Vec<OsString> = launch.command.iter().map(OsString::from).collect();
     // A process that gave itself another title has lost its arguments.
     let mut pairs = known.iter().zip(&origin.args);
@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     /// Of `node` with these flags and `app.js`, in `/srv/current`.
-    fn started(flags: &[&str], env: &[(&str, &str)]) -> (Origin, Launch) {
+    fn started(flags: &[&str], env: &[(&str, &str)]) -> (ProcessOrigin, Launch) {
         let command: Vec<_> = [&["/bin/node"], flags, &["/srv/7/app.js"]].concat();
         let launch = serde_json::json!({
             "program": "", "flags": [], "args": [], "env": {}, "cwd": null,
             "command": command, "commandFlags": flags.len(),
         });
         let typed = [&["node"], flags, &["app.js"]].concat();
-        let origin = Origin {
+        let origin = ProcessOrigin {
             args: typed.into_iter().map(OsString::from).collect(),
             env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             cwd: "/srv/current".into(),

@@ -7,8 +7,8 @@
 //! wait from each sender than this.
 //!
 //! - The task of a worker: its exit and a warning that its last messages are lost (`exit_watch`),
-//!   once each; that it is ready, once, and warnings of messages that were too long, within the quota
-//!   of its messages (`node_ipc`).
+//!   once each; that it is ready, once, and warnings of messages that were too long, within the
+//!   quota of its messages (`node_ipc`).
 //! - The dispatcher: reports of a worker within the quota of its link, and its end, once.
 //! - The embedder: commands within a quota of bytes until they are answered; each signal once
 //!   (`assembly`).

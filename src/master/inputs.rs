@@ -56,7 +56,7 @@ impl Task {
     fn on_report(&mut self, worker: WorkerId, report: Report) {
         match report {
             Report::Waiting { .. } => self.apply(Event::Waiting { worker }),
-            Report::Ready { places, .. } => self.on_ready(worker, places),
+            Report::Ready { endpoints, .. } => self.on_ready(worker, endpoints),
             Report::Leaving => self.apply(Event::Leaving { worker }),
             Report::Signal { signal } => {
                 // Reports come before the end of their worker, so its handle is there.

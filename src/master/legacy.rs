@@ -25,8 +25,8 @@ pub(super) struct Bequest {
 }
 
 impl Bequest {
-    /// Takes what was passed on to this process. `Ok(None)`: it is no heir. Fails if it does not
-    /// understand its predecessor.
+    /// Takes what was passed on to this process. `Ok(None)`: it is not an heir. Fails if it does
+    /// not understand its predecessor.
     pub(super) fn receive() -> Result<Option<Self>> {
         let Some(inheritance) = handover::claim() else { return Ok(None) };
         let version = env!("CARGO_PKG_VERSION").to_owned();

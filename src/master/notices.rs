@@ -92,10 +92,10 @@ impl Task {
         self.emit(event);
     }
 
-    /// Looks whether connections are shed, and tells what has changed.
-    pub(super) fn look_for_overload(&mut self) {
+    /// Emits an event when an overload begins or is over.
+    pub(super) fn observe_overload(&mut self) {
         let shed = self.parts.dispatcher.counts().shed.load(Ordering::Relaxed);
-        if let Some(event) = self.overload.look(shed, os::now(), os::wall()) {
+        if let Some(event) = self.overload.observe(shed, os::now(), os::wall()) {
             self.emit(event);
         }
     }

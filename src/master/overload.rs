@@ -1,8 +1,8 @@
-//! Tells that connections are shed, and that no longer any are.
+//! Announces that connections are shed, and when that is over.
 //!
 //! What always holds: an overload begins with the first connection that is shed, and is over when
-//! none was for [`OVER_AFTER`]. So a begin and an end are told once in that time at most, however
-//! often the load comes and goes.
+//! none was for [`OVER_AFTER`]. So a begin and an end are announced once in that time at most,
+//! however often the load comes and goes.
 
 use crate::clock::Millis;
 use crate::embedder::MasterEvent;
@@ -14,7 +14,7 @@ const OVER_AFTER: Millis = 5_000;
 /// Whether there is an overload.
 #[derive(Debug, Default)]
 pub(super) struct OverloadState {
-    /// How many connections were shed by the last look.
+    /// How many connections were shed by the last call.
     seen: u64,
     current: Option<Overload>,
 }
@@ -26,14 +26,14 @@ struct Overload {
     since: Millis,
     /// How many had been shed before it.
     before: u64,
-    /// When a look last found that connections had been shed.
+    /// When a call last found that connections had been shed.
     last: Millis,
 }
 
 impl OverloadState {
-    /// Looks at how many connections were ever `shed`. Returns what has to be told. `wall`:
+    /// Takes how many connections were ever `shed`. Returns the event that is due. `wall`:
     /// milliseconds since 1970.
-    pub(super) fn look(&mut self, shed: u64, now: Millis, wall: u64) -> Option<MasterEvent> {
+    pub(super) fn observe(&mut self, shed: u64, now: Millis, wall: u64) -> Option<MasterEvent> {
         let before = std::mem::replace(&mut self.seen, shed);
         match &mut self.current {
             None if shed > before => {
@@ -68,22 +68,23 @@ mod tests {
     #[test]
     fn an_overload_begins_with_the_first_shed_connection_and_is_over_some_time_after_the_last() {
         let mut state = OverloadState::default();
-        let look = |state: &mut OverloadState, shed, now| match state.look(shed, now, now + 7) {
+        let observe = |state: &mut OverloadState, shed, now| match state.observe(shed, now, now + 7)
+        {
             Some(MasterEvent::Overload { active, shed, duration }) => {
                 Some((active, shed, duration))
             }
             other => other.map(|event| panic!("{event:?}")),
         };
-        assert_eq!(look(&mut state, 0, 1_000), None);
+        assert_eq!(observe(&mut state, 0, 1_000), None);
         assert!(state.status().is_none());
-        assert_eq!(look(&mut state, 3, 2_000), Some((true, 3, 0)));
-        assert_eq!(look(&mut state, 3, 3_000), None);
-        assert_eq!(look(&mut state, 10, 6_000), None);
-        assert_eq!(look(&mut state, 10, 6_000 + OVER_AFTER - 1), None);
+        assert_eq!(observe(&mut state, 3, 2_000), Some((true, 3, 0)));
+        assert_eq!(observe(&mut state, 3, 3_000), None);
+        assert_eq!(observe(&mut state, 10, 6_000), None);
+        assert_eq!(observe(&mut state, 10, 6_000 + OVER_AFTER - 1), None);
         let status = state.status().unwrap();
         assert_eq!((status.since.millis(), status.shed), (2_007, 10));
-        assert_eq!(look(&mut state, 10, 6_000 + OVER_AFTER), Some((false, 10, 4_000)));
+        assert_eq!(observe(&mut state, 10, 6_000 + OVER_AFTER), Some((false, 10, 4_000)));
         assert!(state.status().is_none());
-        assert_eq!(look(&mut state, 11, 60_000), Some((true, 1, 0)));
+        assert_eq!(observe(&mut state, 11, 60_000), Some((true, 1, 0)));
     }
 }

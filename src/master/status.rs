@@ -58,7 +58,7 @@ impl Task {
             spares: supervisor.spares(),
             reload,
             upgrade,
-            ..self.parts.info.master(is_running, target, self.listening(), &self.looks)
+            ..self.parts.info.master(is_running, target, self.listening(), &self.usage)
         }
     }
 
@@ -128,7 +128,7 @@ fn worker_status(
     stuck_for: Option<u64>,
     slot: SlotRecord,
 ) -> WorkerStatus {
-    let numbers = status::worker_numbers(handle.pid, &handle.row, &handle.looks, stuck_for);
+    let numbers = status::worker_numbers(handle.pid, &handle.row, &handle.usage, stuck_for);
     let state = match record.state {
         WorkerState::Starting { .. } if stuck_for.is_some() => numbers.state,
         WorkerState::Starting { .. } => "starting",

@@ -176,14 +176,15 @@ impl Notifier {
         self.is_draining = true;
     }
 
-    /// Sends that `pid` is the main process, and nothing from then on. Call it right before the end.
+    /// Sends that `pid` is the main process, and nothing from then on. Call it right before the
+    /// end.
     pub(super) fn hand_over(&mut self, pid: u32) {
         self.send(&format!("MAINPID={pid}"));
         self.is_muted = true;
     }
 
-    /// Sends that this is the main process, and everything else once more, unless it was sent all the
-    /// time.
+    /// Sends that this is the main process, and everything else once more, unless it was sent all
+    /// the time.
     pub(super) fn take_over(&mut self, supervisor: &Supervisor) {
         let was_draining = std::mem::take(&mut self.is_draining);
         if std::mem::take(&mut self.is_muted) || was_draining {
@@ -203,7 +204,7 @@ impl Notifier {
     }
 
     /// Sends that a restart in the same process was requested: the service goes on, and the next
-    /// cluster sends `READY=1`. Its end is no `STOPPING=1`.
+    /// cluster sends `READY=1`. Its end sends no `STOPPING=1`.
     pub(super) fn restart_asked(&mut self) {
         if self.ready && !self.reloading {
             self.send(&reloading_since_now());

@@ -1,5 +1,5 @@
-//! This master takes over from another one: what the state machine of `handover` decides is executed
-//! here.
+//! This master takes over from another one: what the state machine of `handover` decides is
+//! executed here.
 //!
 //! What always holds: until the commit, this master has workers that serve, and nothing else: the
 //! predecessor answers commands and the monitor, and is what the service manager knows.

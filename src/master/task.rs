@@ -36,7 +36,7 @@ use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
 use crate::os::channel::Channel;
 use crate::os::file_pages;
-use crate::os::origin::Origin;
+use crate::os::origin::ProcessOrigin;
 use crate::os::process;
 use crate::os::scoreboard::Scoreboard;
 use crate::protocol::Endpoint;
@@ -46,7 +46,7 @@ use crate::protocol::worker::WorkerId;
 use crate::remote::{ControlServer, PidDirectory};
 use crate::status::ClusterInfo;
 use crate::supervision::{Event, Outcome, Supervisor};
-use crate::usage::Looks;
+use crate::usage::UsageSamples;
 
 /// How often the files in the `pids` directory are checked.
 const CHECK_PIDS_EVERY: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ pub(super) struct Parts {
     pub(super) user_app: Arc<UserApp>,
     pub(super) notifier: Notifier,
     /// How this process was started.
-    pub(super) origin: Origin,
+    pub(super) origin: ProcessOrigin,
     /// Where to tell the holder of the first master's pid who is master.
     pub(super) holder: Option<Channel>,
 }
@@ -92,8 +92,8 @@ pub(super) struct Task {
     pub(super) last_exits: BTreeMap<u32, LastExit>,
     /// What happened last.
     pub(super) journal: Journal,
-    /// What the master itself uses.
-    pub(super) looks: Looks,
+    /// Samples of what the master itself uses.
+    pub(super) usage: UsageSamples,
     pub(super) replies: WaitingReplies,
     pub(super) executions: ExecutionResults,
     pub(super) overload: OverloadState,
@@ -193,7 +193,7 @@ impl Task {
             past: Totals::default(),
             last_exits: BTreeMap::new(),
             journal: Journal::default(),
-            looks: Looks::new(os::now()),
+            usage: UsageSamples::new(os::now()),
             replies: WaitingReplies::default(),
             executions: ExecutionResults::default(),
             overload: OverloadState::default(),
@@ -262,9 +262,9 @@ impl Task {
     }
 
     pub(super) fn sample(&mut self) {
-        self.looks.take_cpu(os::now(), process::processor_time());
+        self.usage.take_cpu(os::now(), process::processor_time());
         for handle in self.workers.values_mut() {
-            handle.looks.take_row(&handle.row);
+            handle.usage.take_row(&handle.row);
         }
         let now = os::now();
         let readings = self.workers.iter().map(|(id, handle)| handle.reading(*id, now)).collect();
@@ -273,7 +273,7 @@ impl Task {
         if self.parts.info.config.max_workers.is_some() && !is_handing_over {
             self.apply(Event::Autoscale);
         }
-        self.look_for_overload();
+        self.observe_overload();
     }
 
     /// Restores what somebody removed from the `pids` directory.

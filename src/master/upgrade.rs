@@ -93,8 +93,8 @@ impl Task {
     }
 
     /// Whether this process has to stay once another one is master: a container ends with its
-    /// process 1. Otherwise a service manager learns of the new one, and after an upgrade a holder is
-    /// there already.
+    /// process 1. Otherwise a service manager learns of the new one, and after an upgrade a holder
+    /// is there already.
     fn needs_holder(&self) -> bool {
         let is_first = std::process::id() == 1;
         self.parts.holder.is_none() && (is_first || !self.parts.notifier.is_on())
@@ -144,13 +144,13 @@ impl Task {
         let (connections, their_connections) = Channel::pair()?;
         let pair = self.needs_holder().then(Channel::pair).transpose()?;
         let (holder, their_holder) = pair.unzip();
-        let told = self.parts.holder.as_ref().or(their_holder.as_ref()).map(AsFd::as_fd);
-        let is_adopted = told.is_none();
+        let holder_end = self.parts.holder.as_ref().or(their_holder.as_ref()).map(AsFd::as_fd);
+        let is_adopted = holder_end.is_none();
         let heir = HeirProcess::start(
             command,
             &their_messages,
             &their_connections,
-            told,
+            holder_end,
             is_adopted,
             self.parts.inputs.clone(),
         )?;
@@ -169,13 +169,13 @@ impl Task {
             }
         };
         let link = HandoverLink::start(messages, read).inspect_err(|_| heir.kill())?;
-        let places = sockets.iter().map(|socket| (socket.key, socket.place())).collect();
+        let addresses = sockets.iter().map(|socket| (socket.key, socket.describe())).collect();
         self.pass_on(&link, sockets);
         self.parts.dispatcher.send(Request::Relay { channel: connections, is_heir: false });
         let config = &self.parts.info.config;
         let limit = config.shutdown_delay.saturating_add(config.shutdown_timeout);
         let machine = Predecessor::begin(heir.pid, os::now(), timeout, limit);
-        Ok(Running { machine, heir, link, ready: 0, target: 0, holder, places })
+        Ok(Running { machine, heir, link, ready: 0, target: 0, holder, addresses })
     }
 
     /// Sends all that this master has.

@@ -41,12 +41,12 @@ impl Task {
     /// The heir answers commands: this master's workers drain.
     fn step_down(&mut self, adopted: Vec<ListenerId>, has_monitor: bool, has_pids: bool) {
         let Some(running) = self.running_mut() else { return };
-        running.places.retain(|(key, _)| !adopted.contains(key));
-        let closed: Vec<_> = running.places.iter().map(|(_, place)| place.clone()).collect();
+        running.addresses.retain(|(key, _)| !adopted.contains(key));
+        let closed: Vec<_> = running.addresses.iter().map(|(_, address)| address.clone()).collect();
         let pid = running.heir.pid;
         if !closed.is_empty() {
-            let places = closed.join(", ");
-            self.warn(format!("no worker of the new master serves {places}, which closes"));
+            let addresses = closed.join(", ");
+            self.warn(format!("no worker of the new master serves {addresses}, which closes"));
         }
         let Some(running) = self.running() else { return };
         if let Some(holder) = &self.parts.holder
@@ -108,7 +108,7 @@ impl Task {
         else {
             return;
         };
-        let Running { heir, link, holder, places, .. } = *running;
+        let Running { heir, link, holder, addresses, .. } = *running;
         if let Err(reason) = result {
             // Where the process that was started had not become it, somebody may still listen.
             link.send(print(&ToHeir::GiveUp { ending: false, abrupt: false }), None);
@@ -121,7 +121,7 @@ impl Task {
                 self.parts.notifier.hand_over(heir.pid);
             }
         }
-        let closed = places.into_iter().map(|(_, place)| place).collect();
+        let closed = addresses.into_iter().map(|(_, address)| address).collect();
         let has_ended = heir.has_ended;
         let pid = heir.pid;
         self.farewell = Some(Farewell { pid, has_ended, closed, warning, link, reply });

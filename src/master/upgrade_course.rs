@@ -82,7 +82,8 @@ impl Task {
             .is_some_and(|running| running.machine.is_called_off() && running.machine.has_heard())
     }
 
-    /// This master ends: one that was started to take over, and has not said anything, goes with it.
+    /// This master ends: one that was started to take over, and has not said anything, goes with
+    /// it.
     pub(super) fn drop_unknown_heir(&self) {
         if let Some(running) = self.running().filter(|running| !running.machine.has_heard()) {
             running.heir.kill();
@@ -114,7 +115,7 @@ impl Task {
         }
     }
 
-    /// Tells the heir, once it has taken over, what was counted so far.
+    /// Sends the heir the totals so far, once it has taken over.
     pub(super) fn tell_heir_counts(&self) {
         if let Some(running) = self.running().filter(|running| running.machine.has_stepped_down()) {
             let totals = CarriedTotals::from(&self.totals());

@@ -74,5 +74,5 @@ pub(super) struct Running {
     pub(super) holder: Option<Channel>,
     /// Where this master listens, by the numbers of its listeners. Once it has stepped down, only
     /// what the heir does not serve.
-    pub(super) places: Vec<(ListenerId, String)>,
+    pub(super) addresses: Vec<(ListenerId, String)>,
 }

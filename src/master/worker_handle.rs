@@ -27,7 +27,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::worker::WorkerId;
 use crate::quota::{Quota, Share};
 use crate::supervision::Reading;
-use crate::usage::Looks;
+use crate::usage::UsageSamples;
 
 /// Bytes of messages that may wait for one worker to read them.
 const UNREAD_BYTES: usize = 4 * 1024 * 1024;
@@ -45,8 +45,8 @@ pub(super) struct WorkerHandle {
     pub(super) draining_since: Option<u64>,
     /// Bytes in its file of standard error when it started, if it writes into one.
     pub(super) errors_before: u64,
-    /// What it uses.
-    pub(super) looks: Looks,
+    /// Samples of what it uses.
+    pub(super) usage: UsageSamples,
     /// For what it executes.
     pub(super) execution: ExecutionLink,
     pidfd: Arc<OwnedFd>,
@@ -119,7 +119,7 @@ impl WorkerHandle {
             own_addresses: BTreeSet::new(),
             draining_since: None,
             errors_before: 0,
-            looks: Looks::new(crate::os::now()),
+            usage: UsageSamples::new(crate::os::now()),
             execution,
             pidfd,
             messages,

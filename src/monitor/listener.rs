@@ -32,8 +32,8 @@ pub(crate) struct MonitorListener {
 
 impl MonitorListener {
     /// Binds what `monPort` and `monHost` say. Returns `None` if the monitor is off. Fails as the
-    /// app's own ports do. If `legacy`, the monitor's socket of a former master, listens there, it is
-    /// taken instead.
+    /// app's own ports do. If `legacy`, the monitor's socket of a former master, listens there, it
+    /// is taken instead.
     pub(crate) fn bind(config: &Config, legacy: Option<OwnedFd>) -> Result<Option<Self>> {
         let address = match &config.mon_port {
             None => return Ok(None),

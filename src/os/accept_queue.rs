@@ -27,7 +27,7 @@ pub fn accept(socket: impl AsFd) -> io::Result<OwnedFd> {
     Ok(rustix::net::accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
 }
 
-/// Whether accepting failed for lack of descriptors or memory: nobody was taken off the queue.
+/// Whether accepting failed for lack of descriptors or memory: nobody left the queue.
 pub fn is_shortage(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))

@@ -116,8 +116,8 @@ impl AdmissionRow<'_> {
             && now.saturating_sub(self.last_turn(now)) < SILENT
     }
 
-    /// Returns when its event loop last turned, as far as is known, milliseconds. One that waits for
-    /// events has nothing to turn for: that is `now`.
+    /// Returns when its event loop last turned, as far as is known, milliseconds. One that waits
+    /// for events has nothing to turn for: that is `now`.
     pub fn last_turn(&self, now: u64) -> u64 {
         let beat = f64::from_bits(self.beat.load(Ordering::Relaxed)).max(0.0) as u64;
         let is_calm = now < self.calm_until.load(Ordering::Relaxed).saturating_add(LATE);

@@ -84,7 +84,7 @@ unsafe extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, context: *mut 
 }
 
 /// Whether the signal came at a system call instruction: before it, where the kernel restarts the
-/// call, or behind it, where the call failed with EINTR.
+/// call, or after it, where the call failed with EINTR.
 ///
 /// # Safety
 /// `context` is what the kernel passes to a handler with SA_SIGINFO.
@@ -95,7 +95,7 @@ unsafe fn is_at_call(context: *mut c_void) -> bool {
     let at = registers[libc::REG_RIP as usize] as *const [u8; 2];
     // SAFETY: the thread was about to execute this instruction, so that it is mapped.
     let next = unsafe { at.read_unaligned() };
-    // SAFETY: code lies before it: no mapping of code begins behind a system call.
+    // SAFETY: code lies before it: no mapping of code begins after a system call.
     let last = unsafe { at.wrapping_sub(1).read_unaligned() };
     const SYSCALL: [u8; 2] = [0x0f, 0x05];
     let is_interrupted =

@@ -185,7 +185,7 @@ impl Directory {
         let fd =
             rustix::fs::openat(&self.fd, name, flags | never_wait, Mode::from_raw_mode(0o640))?;
         if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::RegularFile {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
         // From now on it is an ordinary file, which blocks.
         rustix::fs::fcntl_setfl(&fd, OFlags::APPEND)?;
@@ -228,8 +228,8 @@ fn identify(stat: rustix::io::Result<rustix::fs::Stat>) -> io::Result<Option<Fil
     }
 }
 
-/// Replaces what is in a small file by one write. What is longer than the text is cut afterwards, and
-/// is empty lines until then.
+/// Replaces what is in a small file by one write. What is longer than the text is cut afterwards,
+/// and is empty lines until then.
 fn overwrite(fd: &OwnedFd, text: String) -> io::Result<()> {
     let length = text.len() as u64;
     let before = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0).min(1_024);

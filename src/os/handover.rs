@@ -56,9 +56,10 @@ pub struct HeirCommand {
     pub cwd: PathBuf,
 }
 
-/// Starts `command` with these ends. Returns its process, and what it writes to standard error until
-/// it is a master. `adopted`: it is no child of this process, but of who adopts orphans, as a service
-/// manager does: that one waits only for a main process that is its own child.
+/// Starts `command` with these ends. Returns its process, and what it writes to standard error
+/// until it is a master. `adopted`: it is not a child of this process, but of the process that
+/// adopts orphans, as a service manager does: that one waits only for a main process that is its
+/// own child.
 pub fn start(
     command: &HeirCommand,
     messages: &Channel,
@@ -128,18 +129,18 @@ pub fn start(
     Ok((Child { pid: child.id(), pidfd }, lines))
 }
 
-/// Starts it by a process in between, which stays until the pidfd is open: until then the heir has a
-/// parent that does not reap it, so that its number is its own.
+/// Starts it by a process in between, which stays until the pidfd is open: until then the heir has
+/// a parent that does not reap it, so that its number is its own.
 fn start_adopted(mut starting: Command) -> io::Result<Child> {
     let (mut pids, their_pids) = io::pipe()?;
-    let told = their_pids.as_raw_fd();
+    let report = their_pids.as_raw_fd();
     // Not `fork`, after which libuv closes descriptors whose numbers are the heir's by now.
     let fork = move || {
         // SAFETY: no memory is passed. This process has a single thread.
         match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
             -1 => Err(io::Error::last_os_error()),
             0 => Ok(()),
-            heir => stay_between(told, heir as libc::pid_t),
+            heir => stay_between(report, heir as libc::pid_t),
         }
     };
     // SAFETY: between fork and exec it only makes system calls, and allocates nothing.
@@ -159,12 +160,12 @@ fn start_adopted(mut starting: Command) -> io::Result<Child> {
 }
 
 /// Tells the pid of the heir, and waits to be killed.
-fn stay_between(told: RawFd, heir: libc::pid_t) -> ! {
+fn stay_between(report: RawFd, heir: libc::pid_t) -> ! {
     // Signals to its group are for other processes. It has handlers of the master until it ends.
     let _ = SigSet::all().thread_set_mask();
     let number = heir.to_ne_bytes();
     // SAFETY: the bytes live for the call.
-    unsafe { libc::write(told, number.as_ptr().cast(), number.len()) };
+    unsafe { libc::write(report, number.as_ptr().cast(), number.len()) };
     // SAFETY: nothing of this process uses its descriptors any more.
     unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
     loop {
@@ -193,7 +194,8 @@ static INHERITANCE: Mutex<Option<Inheritance>> = Mutex::new(None);
 static HELD_BY: OnceLock<Channel> = OnceLock::new();
 
 /// Takes over the descriptors of an heir, close-on-exec, and keeps them for [`claim`] and
-/// [`holder`]. Does nothing in any other process. Only the first call in a process may do something.
+/// [`holder`]. Does nothing in any other process. Only the first call in a process may do
+/// something.
 pub fn receive() {
     let mut place = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
     if place.is_some() || HELD_BY.get().is_some() {

@@ -3,9 +3,9 @@
 //! It passes signals on to the present master, reaps what it inherits, and ends as that master
 //! does. `holder` is how a master becomes it.
 //!
-//! What always holds: a master is only signalled by its pidfd, and a signal that comes after the end
-//! of one reaches the next one. While the program waits, it has less than 2 MB of memory, though its
-//! file is larger.
+//! What always holds: a master is only signalled by its pidfd, and a signal that comes after the
+//! end of one reaches the next one. While the program waits, it has less than 2 MB of memory,
+//! though its file is larger.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

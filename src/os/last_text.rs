@@ -4,7 +4,8 @@
 //! reads it when the worker is gone, however that ended. What always holds: nothing that a worker
 //! puts there makes the reader leave the ring.
 //!
-//! The first cell is a double: how many bytes were ever kept, of which the ring holds the last ones.
+//! The first cell is a double: how many bytes were ever kept, of which the ring holds the last
+//! ones.
 
 use std::sync::atomic::Ordering;
 

@@ -1,10 +1,10 @@
 //! Listening sockets of the master.
 //!
-//! Each is bound once, non-blocking and close-on-exec. Workers may accept from the same socket; what
-//! always holds: it stops listening when the master drops it, even if a worker still has it. The path of a unix
-//! socket belongs to the socket that listens on it: a path that answers is in use, one that does
-//! not is stale and replaced, and on close the path is removed only if it is still ours. If it was
-//! removed before, another socket can take its place.
+//! Each is bound once, non-blocking and close-on-exec. Workers may accept from the same socket;
+//! what always holds: it stops listening when the master drops it, even if a worker still has it.
+//! The path of a unix socket belongs to the socket that listens on it: a path that answers is in
+//! use, one that does not is stale and replaced, and on close the path is removed only if it is
+//! still ours. If it was removed before, another socket can take its place.
 //!
 //! A socket that was inherited from a service manager is shared with it: we only stop accepting, so
 //! that new clients wait in its queue for the next process, and its path is never ours. The same
@@ -98,7 +98,7 @@ impl Listener {
     pub fn inherit(fd: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(fd);
         let wrong =
-            || io::Error::new(io::ErrorKind::InvalidInput, "it is no listening stream socket");
+            || io::Error::new(io::ErrorKind::InvalidInput, "it is not a listening stream socket");
         if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
             return Err(wrong());
         }

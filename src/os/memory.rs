@@ -41,7 +41,7 @@ fn left_in(folder: &Path, [limit, usage, cache]: [&str; 3]) -> Option<u64> {
     Some(read(limit)?.saturating_sub(read(usage)?.saturating_sub(cache)))
 }
 
-/// The number behind a word at the begin of a line.
+/// The number behind a word at the beginning of a line.
 fn number_in(file: &Path, word: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let mut lines = text.lines().map(str::split_ascii_whitespace);

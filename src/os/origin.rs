@@ -1,7 +1,7 @@
 //! How this process was started: its command, its environment and its directory, as they were then.
 //!
-//! A script may have changed all three since. What `environ` of the kernel shows is what the process
-//! began with.
+//! A script may have changed all three since. What `environ` of the kernel shows is what the
+//! process began with.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,7 +15,7 @@ pub const CALLED_AS: &str = "CLUSTER2_CALLED_AS";
 
 /// How a process was started.
 #[derive(Debug, Clone, Default)]
-pub struct Origin {
+pub struct ProcessOrigin {
     /// The program as it was named, and its arguments.
     pub args: Vec<OsString>,
     /// The whole environment. `PWD` names the working directory if that has several names.
@@ -24,9 +24,9 @@ pub struct Origin {
     pub cwd: PathBuf,
 }
 
-impl Origin {
-    /// Reads it. Call it early: the working directory may change. A process that gave itself another
-    /// title has lost its arguments.
+impl ProcessOrigin {
+    /// Reads it. Call it early: the working directory may change. A process that gave itself
+    /// another title has lost its arguments.
     pub fn read() -> Self {
         let named = working_directory_by_symlink();
         let mut env: BTreeMap<_, _> = split(&read("environ")).filter_map(variable).collect();
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn this_process_is_found() {
-        let origin = Origin::read();
+        let origin = ProcessOrigin::read();
         assert_eq!(origin.args.len(), env::args_os().count());
         assert!(origin.env.contains_key(std::ffi::OsStr::new("PATH")));
         assert_eq!(origin.cwd.canonicalize().unwrap(), env::current_dir().unwrap());

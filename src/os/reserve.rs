@@ -23,8 +23,8 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Returns a reserve for `size` descriptors; where few are allowed at all, for none. `like`: any
-    /// descriptor, of which it holds copies.
+    /// Returns a reserve for `size` descriptors; where few are allowed at all, for none. `like`:
+    /// any descriptor, of which it holds copies.
     pub fn new(like: impl AsFd, size: usize) -> io::Result<Self> {
         let like = like.as_fd().try_clone_to_owned()?;
         let size = if descriptors::limit() < TIMES * size { 0 } else { size };

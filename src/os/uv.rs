@@ -16,11 +16,11 @@ use super::symbol::function;
 
 /// `UV_CHECK` of libuv's `uv_handle_type`.
 const CHECK: c_int = 2;
-/// `UV_POLL`, likewise.
+/// `UV_POLL` of the same.
 const POLL: c_int = 8;
-/// `UV_PREPARE`, likewise.
+/// `UV_PREPARE` of the same.
 const PREPARE: c_int = 9;
-/// `UV_TIMER`, likewise.
+/// `UV_TIMER` of the same.
 const TIMER: c_int = 13;
 /// `UV_READABLE`.
 const READABLE: c_int = 1;

@@ -1,4 +1,5 @@
-//! V8 from another thread: interrupts JavaScript, and reads its stack, heap and garbage collections.
+//! V8 from another thread: interrupts JavaScript, and reads its stack, heap and garbage
+//! collections.
 //!
 //! Node exports V8 to addons. Its functions are looked up by their mangled names, like libuv's in
 //! `uv.rs`: where one is missing, nothing here works, and nothing else is affected. What always

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-/// How much of a request is looked at, bytes. A request line that is longer is none of the health
-/// check.
+/// How much of a request is looked at, bytes. A request line that is longer is not one of the
+/// health check.
 const LOOKED_AT: usize = 1024;
 
 /// What a client has sent.

@@ -1,8 +1,8 @@
 //! What a worker's JavaScript thread executes: the master asks, the worker's watch thread answers.
 //!
 //! Both travel as JSON on a socket pair of their own, because a worker that is stuck reads no
-//! orders. An answer comes in one or two parts: what the watch sees from outside, if JavaScript does
-//! not let itself be interrupted at once, and then perhaps its stack.
+//! orders. An answer comes in one or two parts: what the watch sees from outside, if JavaScript
+//! does not let itself be interrupted at once, and then perhaps its stack.
 
 use serde::{Deserialize, Serialize};
 

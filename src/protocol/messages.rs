@@ -148,7 +148,7 @@ pub enum Report {
     /// All servers of the app listen. Sent again when further servers listen later.
     Ready {
         /// Where they listen.
-        places: Vec<Endpoint>,
+        endpoints: Vec<Endpoint>,
         /// `false` for a script that does not know us, because it may start further servers.
         settled: bool,
     },

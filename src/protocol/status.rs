@@ -65,7 +65,7 @@ pub struct Status {
 /// How many events are remembered.
 pub const EVENTS: usize = 100;
 
-/// The place of one worker.
+/// A slot, which one worker holds.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlotStatus {
@@ -139,8 +139,8 @@ pub struct EventRecord {
     pub seq: u64,
     /// When it happened.
     pub time: Time,
-    /// `start`, `spare`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`, `switch`,
-    /// `overload`, `upgrade` or `warning`.
+    /// `start`, `spare`, `ready`, `exit`, `reload`, `recycle`, `scale`, `stuck`, `blocked`,
+    /// `switch`, `overload`, `upgrade` or `warning`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// How much it matters.

@@ -93,9 +93,9 @@ impl PidDirectory {
         Ok(bound)
     }
 
-    /// Takes the directory at `path` over from another master, which passed its lock and its control
-    /// socket. Nobody is asked here before [`Self::take_charge`]. `None`: that master has another
-    /// directory.
+    /// Takes the directory at `path` over from another master, which passed its lock and its
+    /// control socket. Nobody is asked here before [`Self::take_charge`]. `None`: that master has
+    /// another directory.
     pub(crate) fn adopt(path: &Path, lock: OwnedFd, control: OwnedFd) -> Option<Self> {
         let directory = Directory::open(path).ok()?;
         let lock = directory.adopt_lock(LOCK, lock).ok()??;
@@ -117,8 +117,8 @@ impl PidDirectory {
         Ok((Directory::share_lock(&self.lock)?, control.try_clone()?))
     }
 
-    /// From now on commands come here. Returns the control socket, and why files still name the other
-    /// master, if they do: this process may have given up the right to write them.
+    /// From now on commands come here. Returns the control socket, and why files still name the
+    /// other master, if they do: this process may have given up the right to write them.
     pub(crate) fn take_charge(&mut self) -> (Result<UnixListener>, Option<ClusterError>) {
         let problem = self.name_own().err();
         self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
@@ -231,7 +231,7 @@ impl PidDirectory {
     }
 
     /// Writes missing files of workers again. A process that has given up the right to write them
-    /// is no failure.
+    /// is not a failure.
     pub(crate) fn restore_workers(&self) -> Result<()> {
         let has = |name: String| matches!(self.directory.file(&name), Ok(Some(_)) | Err(_));
         for pid in self.workers.iter().copied() {

@@ -1,7 +1,7 @@
 //! The health of the cluster: notices when it changes, however many workers are checked.
 //!
 //! What always holds: while the cluster runs, `Disabled` for a failed check and the next `Enabled`
-//! alternate. The problem of a worker that leaves goes with it, but that alone is no recovery:
+//! alternate. The problem of a worker that leaves goes with it, but that alone is not a recovery:
 //! `Enabled` follows only after a check, of a worker that serves now or by the master, found
 //! nothing wrong.
 

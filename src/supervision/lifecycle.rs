@@ -61,13 +61,13 @@ impl Supervisor {
             WorkerState::Killed { cause } => (cause, cause == Cause::StartTimeout),
         };
         // Clients do not notice the end of a spare.
-        let told = if worker.is_spare && cause.is_crash() { Cause::Spare } else { cause };
-        if told.is_crash() {
+        let shown = if worker.is_spare && cause.is_crash() { Cause::Spare } else { cause };
+        if shown.is_crash() {
             self.slot_crashed(worker.slot);
         }
         if let Some(pid) = worker.pid {
             let last_words = worker.last_words();
-            self.notify(Notice::Died { worker: id, pid, exit, cause: told, last_words });
+            self.notify(Notice::Died { worker: id, pid, exit, cause: shown, last_words });
         }
         self.vacate(id, worker.settled_for(now), now);
         if !is_lost {
@@ -114,8 +114,8 @@ impl Supervisor {
         )));
     }
 
-    /// Counts a crash, unless a worker is ready or a spare crashed. Gives up after `give_up_after` of
-    /// them; without that option only on the first start, after as many as there are slots. What
+    /// Counts a crash, unless a worker is ready or a spare crashed. Gives up after `give_up_after`
+    /// of them; without that option only on the first start, after as many as there are slots. What
     /// still serves then drains, as in a shutdown.
     fn count_crash(&mut self, is_spare: bool, reason: String, now: Millis) {
         if is_spare || !self.is_running() || self.ready_workers().next().is_some() {

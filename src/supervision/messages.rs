@@ -111,7 +111,7 @@ pub(crate) enum Action {
     Finish(Outcome),
 }
 
-/// What users are told.
+/// The news for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// A worker process exists.

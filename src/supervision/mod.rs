@@ -12,8 +12,8 @@
 //! - While running, every slot without a worker has a time at which it gets one; those of spares
 //!   once the first workers have started. If no worker is ready or starting, no slot waits because
 //!   it lost a ready one; at most one of those skips its wait at a time.
-//! - The number of workers stays between `noWorkers` and `maxWorkers`, and at most one step of it is
-//!   under way. A step up is made only where every slot has a ready worker and memory is left.
+//! - The number of workers stays between `noWorkers` and `maxWorkers`, and at most one step of it
+//!   is under way. A step up is made only where every slot has a ready worker and memory is left.
 //! - After `Shutdown` or `Stop` nothing is spawned, and `Finish` comes exactly once, when the last
 //!   worker is gone.
 //! - What a worker executes is asked at most once before its kill, which waits for the answer no

@@ -30,7 +30,7 @@ impl Supervisor {
 
     /// Sets when an empty slot gets its next worker, if there should be one.
     fn refill_slot_at(&mut self, index: usize, at: Millis) {
-        let at = (index < self.places()).then_some(at);
+        let at = (index < self.wanted_slots()).then_some(at);
         self.slots[index].vacate(at);
     }
 

@@ -9,8 +9,8 @@
 //! - No worker drains for a reload while one of its addresses is served by no worker of the new
 //!   code, unless addresses may change.
 //! - A reload is complete only when every slot has had a ready worker of the new code for
-//!   `min_ready_time`, whose event loop turns, or a spare of it that waits. If a worker of the new code ends before that,
-//!   the reload fails, and workers that were not replaced stay.
+//!   `min_ready_time`, whose event loop turns, or a spare of it that waits. If a worker of the new
+//!   code ends before that, the reload fails, and workers that were not replaced stay.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -40,17 +40,17 @@ impl Supervisor {
             self.holders().filter(|holder| *holder <= last_old).partition(is_spare);
         let (ready, starting): (Vec<_>, Vec<_>) =
             serving.into_iter().partition(|holder| self.ready_since(*holder).is_some());
-        // A spare first: it shows whether the new code starts. Then a ready worker: the canary has to
-        // serve its addresses.
+        // A spare first: it shows whether the new code starts. Then a ready worker: the canary has
+        // to serve its addresses.
         let queue: VecDeque<_> = spares.into_iter().chain(ready).chain(starting).collect();
-        let total = self.places() as u32;
+        let total = self.wanted_slots() as u32;
         self.replacements.begin_reload(Round { queue, total, last_old, addresses_may_change });
     }
 
     /// Makes all empty slots due: they keep no old worker that the new code could fail to replace.
     fn end_waits(&mut self, now: Millis) {
-        let places = self.places();
-        for slot in &mut self.slots[..places] {
+        let wanted = self.wanted_slots();
+        for slot in &mut self.slots[..wanted] {
             if slot.refill_at().is_some() {
                 slot.vacate(Some(now));
             }
@@ -102,7 +102,7 @@ impl Supervisor {
             return None;
         }
         let mut latest = 0;
-        for slot in &self.slots[..self.places()] {
+        for slot in &self.slots[..self.wanted_slots()] {
             let holder = slot.holder()?;
             if !self.workers.get(&holder).is_some_and(WorkerRecord::is_waiting) {
                 latest = latest.max(self.ready_since(holder)?);
@@ -130,7 +130,7 @@ impl Supervisor {
     /// Describes which slots run the new code, which the old, and which have no worker.
     fn describe_code(&self) -> String {
         let (mut new, mut old, mut none) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, slot) in self.slots[..self.places()].iter().enumerate() {
+        for (number, slot) in self.slots[..self.wanted_slots()].iter().enumerate() {
             // A worker without a process runs no code.
             let is_spawned =
                 |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.pid.is_some());

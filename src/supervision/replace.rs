@@ -104,7 +104,7 @@ impl Supervisor {
     }
 
     /// Fails what depends on a worker that ended although nobody asked it to: its own replacement,
-    /// or the reload whose code it runs. The loss of a spare is none of the service.
+    /// or the reload whose code it runs. The loss of a spare does not count as one of the service.
     pub(super) fn on_loss(&mut self, id: WorkerId, is_spare: bool, reason: &str, now: Millis) {
         if !is_spare {
             self.latest_loss = Some(reason.to_owned());
@@ -130,14 +130,14 @@ impl Supervisor {
         }
     }
 
-    /// Abandons a replacement where one of the two has a slot beyond the first `places`. Where that
+    /// Abandons a replacement where one of the two has a slot beyond the first `slots`. Where that
     /// is only the successor, the old worker's turn comes again.
-    pub(super) fn cancel_replacement_beyond(&mut self, places: u32, now: Millis) {
+    pub(super) fn cancel_replacement_beyond(&mut self, slots: u32, now: Millis) {
         let is_beyond =
-            |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slot >= places);
+            |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slot >= slots);
         let current = self.replacements.current();
         let Some(current) = current else { return };
-        if current.slot >= places {
+        if current.slot >= slots {
             self.replacements.abandon();
         } else if is_beyond(&current.new) {
             self.replacements.postpone();

@@ -147,8 +147,8 @@ impl Replacements {
         }
     }
 
-    /// Notes that the successor `worker`, if it is one, became ready at `now`; or, with `None`, that
-    /// it was a spare and starts again.
+    /// Notes that the successor `worker`, if it is one, became ready at `now`; or, with `None`,
+    /// that it was a spare and starts again.
     pub(super) fn successor_ready(&mut self, worker: WorkerId, now: Option<Millis>) {
         let current = match &mut self.activity {
             Activity::Idle => None,
@@ -185,8 +185,8 @@ impl Replacements {
         matches!(self.activity, Activity::Idle) && now >= self.no_recycle_before
     }
 
-    /// Ends the replacement under way: the successor has taken over. `proves`: it serves, so that the
-    /// code works.
+    /// Ends the replacement under way: the successor has taken over. `proves`: it serves, so that
+    /// the code works.
     pub(super) fn complete(&mut self, proves: bool) {
         if let Activity::Reload { current: Some(_), replaced, proven, .. } = &mut self.activity {
             *replaced += 1;

@@ -34,7 +34,7 @@ impl Supervisor {
             return;
         }
         for reading in readings {
-            self.judge(reading.worker, now);
+            self.check_silence(reading.worker, now);
         }
         if self.replacements.may_recycle(now) {
             self.recycle_one(readings, now);
@@ -53,8 +53,8 @@ impl Supervisor {
         }
     }
 
-    /// For how long the event loop of a ready, waiting or draining worker has shown no turn, if that
-    /// is so long that it has certainly not turned for [`STUCK_AFTER`].
+    /// For how long the event loop of a ready, waiting or draining worker has shown no turn, if
+    /// that is so long that it has certainly not turned for [`STUCK_AFTER`].
     pub(crate) fn stuck_for(&self, worker: &WorkerRecord) -> Option<Millis> {
         let runs = worker.should_turn() || matches!(worker.state, WorkerState::Draining { .. });
         let age = self.last_sample.1.saturating_sub(worker.beat);

@@ -60,9 +60,9 @@ impl Supervisor {
         }
         let (from, workers) = (before as u32, after as u32);
         self.notify(Notice::Scaled { before: from, workers, utilization });
-        let before = self.places();
+        let before = self.wanted_slots();
         self.target = after;
-        let after = self.places();
+        let after = self.wanted_slots();
         self.slots.resize_with(self.slots.len().max(after), Slot::default);
         self.slots[before.min(after)..after].iter_mut().for_each(|slot| slot.vacate(Some(now)));
         self.slots[after..].iter_mut().for_each(Slot::stop_waiting);
@@ -171,7 +171,7 @@ impl Supervisor {
 
     /// A slot that waits for its next worker, if one is missing that should serve.
     fn missing_slot(&self) -> Option<usize> {
-        let mut slots = self.slots[..self.places()].iter();
+        let mut slots = self.slots[..self.wanted_slots()].iter();
         let waiting = slots.position(|slot| slot.refill_at().is_some());
         waiting.filter(|_| self.serving_count() < self.target)
     }
@@ -187,7 +187,7 @@ impl Supervisor {
             load.is_complete &= mean.is_some();
         }
         // The last slot is the one that goes. While its crashing workers wait, it does nothing.
-        let last = self.slots[..self.places()].last();
+        let last = self.slots[..self.wanted_slots()].last();
         let is_idle = last.is_some_and(|slot| slot.refill_at().is_some());
         let missing = self.target.saturating_sub(self.serving_count());
         load.is_complete &= missing <= usize::from(is_idle);

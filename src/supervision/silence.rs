@@ -15,7 +15,7 @@ use crate::supervision::worker::Cause;
 impl Supervisor {
     /// Asks what a worker executes if its start is over and its event loop has not turned for too
     /// long. A spare that was activated has started before.
-    pub(super) fn judge(&mut self, id: WorkerId, now: Millis) {
+    pub(super) fn check_silence(&mut self, id: WorkerId, now: Millis) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.should_turn()) else {
             return;
         };

@@ -1,10 +1,10 @@
-//! A slot: the place of one worker, which a replacement takes over.
+//! A slot, which one worker holds and its replacement takes over.
 
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
 use crate::supervision::backoff::Backoff;
 
-/// The place of one worker. A slot beyond the target keeps its generation and backoff for when it
+/// A slot. One beyond the target keeps its generation and backoff for when it
 /// is used again.
 #[derive(Debug, Default)]
 pub(super) struct Slot {

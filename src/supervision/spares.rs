@@ -8,9 +8,9 @@
 //! - No more workers serve than there should be, except old and new side by side while one is
 //!   replaced. While fewer do, no worker that exists stays a spare.
 //! - A spare is activated once, and never becomes one again.
-//! - The end of a spare is no crash: it counts for its slot's backoff alone.
-//! - A spare is activated as soon as the process before it is known to be gone. The start of the next
-//!   spare does not compete with it for a processor.
+//! - The end of a spare is not a crash: it counts for its slot's backoff alone.
+//! - A spare is activated as soon as the process before it is known to be gone. The start of the
+//!   next spare does not compete with it for a processor.
 
 use crate::clock::Millis;
 use crate::protocol::worker::WorkerId;
@@ -23,8 +23,8 @@ use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
 pub(super) const PAUSE: Millis = 50;
 
 impl Supervisor {
-    /// How many slots have a worker: one that serves, or a spare.
-    pub(super) fn places(&self) -> usize {
+    /// How many slots should have a worker: one that serves, or a spare.
+    pub(super) fn wanted_slots(&self) -> usize {
         self.target + self.limits.spares as usize
     }
 
@@ -150,9 +150,9 @@ impl Supervisor {
             return;
         }
         self.have_spares_begun = true;
-        let places = self.places();
+        let wanted = self.wanted_slots();
         let is_forgotten = |slot: &&mut Slot| slot.holder().is_none() && slot.refill_at().is_none();
-        let forgotten = self.slots[..places].iter_mut().filter(is_forgotten);
+        let forgotten = self.slots[..wanted].iter_mut().filter(is_forgotten);
         forgotten.for_each(|slot| slot.vacate(Some(now)));
     }
 

@@ -256,7 +256,7 @@ impl Supervisor {
 
     /// The slots that should have a worker, or a spare.
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRecord> {
-        (0..self.places() as u32).filter_map(|slot| self.slot(slot))
+        (0..self.wanted_slots() as u32).filter_map(|slot| self.slot(slot))
     }
 
     pub(crate) fn slot(&self, number: u32) -> Option<SlotRecord> {
@@ -284,6 +284,6 @@ impl Supervisor {
 
     /// The workers that hold the slots.
     pub(super) fn holders(&self) -> impl Iterator<Item = WorkerId> {
-        self.slots[..self.places()].iter().filter_map(Slot::holder)
+        self.slots[..self.wanted_slots()].iter().filter_map(Slot::holder)
     }
 }

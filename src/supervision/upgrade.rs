@@ -1,9 +1,9 @@
 //! Another master takes over, or this one has.
 //!
 //! What always holds: ids go on far beyond those of the former master, so that no two workers share
-//! one. Generations go on too; a worker that the former master starts meanwhile, in place of one that
-//! crashed, may have the same as one here. A number of workers that follows their work goes on from
-//! that of the former master. Workers of a master that handed over drain as in a shutdown, but
+//! one. Generations go on too; a worker that the former master starts meanwhile, in place of one
+//! that crashed, may have the same as one here. A number of workers that follows their work goes on
+//! from that of the former master. Workers of a master that handed over drain as in a shutdown, but
 //! nobody stops admitting: the sockets are the other master's.
 
 use crate::clock::Millis;
@@ -23,8 +23,8 @@ impl Supervisor {
         self.last_id = last_id.saturating_add(SPARE_IDS);
         if let Some(autoscale) = &self.autoscale {
             self.target = autoscale.bound(workers as usize);
-            let places = self.places();
-            self.slots.resize_with(places, Slot::default);
+            let wanted = self.wanted_slots();
+            self.slots.resize_with(wanted, Slot::default);
         }
         self.slots.resize_with(self.slots.len().max(generations.len()), Slot::default);
         for (slot, generation) in self.slots.iter_mut().zip(generations) {
@@ -67,8 +67,8 @@ impl Supervisor {
     pub(super) fn take_back(&mut self, now: Millis) {
         if self.phase == (Phase::ShuttingDown { outcome: Outcome::HandedOver }) {
             self.phase = Phase::Running;
-            let places = self.places();
-            self.slots[..places].iter_mut().for_each(|slot| slot.vacate(Some(now)));
+            let wanted = self.wanted_slots();
+            self.slots[..wanted].iter_mut().for_each(|slot| slot.vacate(Some(now)));
         }
     }
 }

@@ -192,7 +192,8 @@ impl WorkerRecord {
         self.is_starting() || self.is_waiting() || self.is_ready()
     }
 
-    /// Whether it counts as one of the workers that serve: it starts, or is ready, and is no spare.
+    /// Whether it counts as one of the workers that serve: it starts, or is ready, and is not a
+    /// spare.
     pub(super) fn is_serving(&self) -> bool {
         self.is_open() && !self.is_spare && !self.is_ending
     }

@@ -8,9 +8,9 @@
 //! - An idle worker costs nothing: the watch sleeps, and no timer, sampling or flag of V8 is on.
 //! - The interrupt runs no JavaScript and does not wait. If there is no room for its answer, there
 //!   is no answer.
-//! - One interrupt is outstanding at a time, because V8 cannot withdraw it. One that comes too late,
-//!   or after the event loop turned, takes no stack: it would show something else than what was
-//!   asked for.
+//! - One interrupt is outstanding at a time, because V8 cannot withdraw it. One that comes too
+//!   late, or after the event loop turned, takes no stack: it would show something else than what
+//!   was asked for.
 //! - A system call is only interrupted, by a signal, in a worker that is about to be killed.
 //! - Stacks are only taken where a test at the start took one and found it right. Without them the
 //!   view from outside is left.
@@ -55,8 +55,9 @@ static SHARED: OnceLock<Shared> = OnceLock::new();
 /// Whether `heap` of V8 was found right.
 static KNOWS_HEAP: AtomicBool = AtomicBool::new(false);
 
-/// Allows stacks of this thread's JavaScript, if a test stack has the function `caller`, which calls
-/// this, at its top. `env` is the environment as Node-API passes it, `heap_used` what V8 says of its heap, bytes.
+/// Allows stacks of this thread's JavaScript, if a test stack has the function `caller`, which
+/// calls this, at its top. `env` is the environment as Node-API passes it, `heap_used` what V8 says
+/// of its heap, bytes.
 pub fn enable(env: *mut c_void, caller: &str, heap_used: f64) {
     let is_right = v8::start(env)
         && v8::stack(1).is_some_and(|frames| frames.iter().any(|top| is_position_in(top, caller)));

@@ -78,7 +78,7 @@ impl MasterLink {
         Ok(())
     }
 
-    /// Takes the next order, unless it is none for JavaScript.
+    /// Takes the next order, unless it is not for JavaScript.
     fn take_order(&mut self) -> Result<Option<Order>> {
         loop {
             let Some(order) = self.receive_order()? else { return Ok(None) };

@@ -16,9 +16,9 @@ use std::time::Duration;
 use super::accept::Acceptor;
 use super::beat_timer::BeatTimer;
 use super::execution::Responder;
-use super::orphan_watch;
 use super::stuck_watch::StuckWatch;
 use super::turns::Turns;
+use super::watch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::file_pages;
@@ -141,9 +141,9 @@ impl MasterLink {
         &self.header
     }
 
-    /// Starts the polls, the beats, and the watch. `seizes`: others serve its idle connections while
-    /// its event loop is stuck. Calls `notify` on this thread when there
-    /// may be something to take. `event_loop` is Node's own, of this thread.
+    /// Starts the polls, the beats, and the watch. `seizes`: others serve its idle connections
+    /// while its event loop is stuck. Calls `notify` on this thread when there may be something to
+    /// take. `event_loop` is Node's own, of this thread.
     pub fn watch(
         &mut self,
         event_loop: *mut c_void,
@@ -168,7 +168,7 @@ impl MasterLink {
         let responder = self.execution.take().map(respond);
         let stuck = if seizes { self.watch_stuck(event_loop, turns)? } else { None };
         let sockets = self.acceptor.borrow().sockets().clone();
-        orphan_watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder, stuck)
+        watch::start(Arc::clone(&self.orders), sockets, orphan_limit, responder, stuck)
     }
 
     /// Counts the turns of the event loop in the row, for the watch and for other workers. `beats`

@@ -45,7 +45,7 @@ const FIRST_ORDER: usize = if CHAOS { usize::MAX / 2 } else { 2 };
 const REST: u32 = 4;
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum LoopState {
     /// Sleeps until the event loop has something to do.
     Asleep,
     /// It had, and had turned so often.
@@ -61,7 +61,7 @@ pub(super) struct StuckWatch {
     turns: &'static AtomicU64,
     /// The epoll of the event loop.
     backend: i32,
-    state: State,
+    state: LoopState,
     /// Since when an order is under way.
     ordered: Option<Instant>,
     /// How many connections the next order may have.
@@ -81,22 +81,22 @@ impl StuckWatch {
     ) -> Option<Self> {
         let encode: Encode = encode;
         let seizer = Seizer::start(table, channel, backend, turns, encode)?;
-        let state = State::Asleep;
+        let state = LoopState::Asleep;
         let others = FreeWorkers::new(row.clone());
         Some(Self { seizer, row, turns, backend, state, ordered: None, most: FIRST_ORDER, others })
     }
 
     /// What ends the sleep of the watch, beside [`Self::wait`].
     pub(super) fn awaited(&self) -> Option<BorrowedFd<'_>> {
-        if matches!(self.state, State::Asleep) { by_number(self.backend).ok() } else { None }
+        if matches!(self.state, LoopState::Asleep) { by_number(self.backend).ok() } else { None }
     }
 
     /// How long the watch may sleep.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self.state {
-            State::Asleep => None,
-            State::Busy { until, .. } => Some(until),
-            State::Stuck { next, .. } => Some(next),
+            LoopState::Asleep => None,
+            LoopState::Busy { until, .. } => Some(until),
+            LoopState::Stuck { next, .. } => Some(next),
         }
         .map(|due| due.saturating_duration_since(Instant::now()))
     }
@@ -105,27 +105,27 @@ impl StuckWatch {
     pub(super) fn turn(&mut self) {
         let now = Instant::now();
         match self.state {
-            State::Asleep if CHAOS => self.begin(self.turned(), now, now),
-            State::Asleep if self.has_events() => self.be_busy(now),
-            State::Busy { turn, until } if until <= now => {
+            LoopState::Asleep if CHAOS => self.begin(self.turned(), now, now),
+            LoopState::Asleep if self.has_events() => self.be_busy(now),
+            LoopState::Busy { turn, until } if until <= now => {
                 if self.turned() != turn {
                     self.be_busy(now);
                 } else if self.has_events() {
                     self.row.admission().set_stuck(true);
                     self.begin(turn, until.checked_sub(STUCK_AFTER).unwrap_or(until), now);
                 } else {
-                    self.state = State::Asleep;
+                    self.state = LoopState::Asleep;
                 }
             }
-            State::Stuck { turn, since, next, check } if next <= now => {
+            LoopState::Stuck { turn, since, next, check } if next <= now => {
                 self.tick(turn, since, now, check);
             }
-            State::Asleep | State::Busy { .. } | State::Stuck { .. } => {}
+            LoopState::Asleep | LoopState::Busy { .. } | LoopState::Stuck { .. } => {}
         }
     }
 
     fn be_busy(&mut self, now: Instant) {
-        self.state = State::Busy { turn: self.turned(), until: now + STUCK_AFTER };
+        self.state = LoopState::Busy { turn: self.turned(), until: now + STUCK_AFTER };
     }
 
     fn begin(&mut self, turn: u64, since: Instant, now: Instant) {
@@ -151,7 +151,7 @@ impl StuckWatch {
         if !CHAOS && check <= now {
             if !self.has_events() {
                 self.end();
-                return self.state = State::Asleep;
+                return self.state = LoopState::Asleep;
             }
             check = now + LONG;
         }
@@ -160,7 +160,7 @@ impl StuckWatch {
         }
         let after = Instant::now();
         let next = after + TICK.max(after.saturating_duration_since(now) * REST);
-        self.state = State::Stuck { turn: turned, since, next, check };
+        self.state = LoopState::Stuck { turn: turned, since, next, check };
     }
 
     fn order(&mut self, turn: u64, age: Duration) {

@@ -38,7 +38,7 @@ describe('Rust sources', () => {
     assert.match(thread.code.join('\n'), /tokio::spawn\(async move \{\s*let _guard = Guard\(name\);/);
   });
 
-  it('nothing panics on purpose, but in tests', () => {
+  it('nothing panics on purpose, except in tests', () => {
     const panics = /\b(panic|todo|unimplemented|unreachable)!\(/;
     assert.deepStrictEqual(having(panics), []);
   });

@@ -73,7 +73,7 @@ describe('cluster2 import', () => {
     assert.deepStrictEqual(apps.a.execArgv, ['--stack-size=900', '--title=x']);
     assert.deepStrictEqual(apps.a.env, { N: '1', ON: 'true' });
     assert.match(stderr, /a1: the name "a" is bad or taken/);
-    assert.match(stderr, /c: script npm is no file for Node/);
+    assert.match(stderr, /c: script npm is not a file for Node/);
     for (const bad of ['{}', '[null]', '{"apps":[{"name":"x"}]}']) {
       write('bad.json', bad);
       const { status, stdout: nothing, stderr: said } = cluster2(folder, 'import', 'bad.json');

@@ -21,7 +21,7 @@ describe('cluster2 status', () => {
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
 
-  it('prints a table, without colours if standard output is no terminal', async () => {
+  it('prints a table, without colours if standard output is not a terminal', async () => {
     const script = await startPlain();
     const { status, stdout } = cluster2(script.cwd, 'status');
     assert.strictEqual(status, 0);

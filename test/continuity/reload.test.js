@@ -146,11 +146,11 @@ describe('reload() under load', () => {
     const further = ask(script.cwd, 'reload');
     const again = async () => (await script.status()).master.reload?.again;
     await script.until('the further one was asked for', again);
-    change(script, 'exports.version = "mended";');
+    change(script, 'exports.version = "fixed";');
     fs.writeFileSync(path.join(script.cwd, 'fail'), '');
     assert.strictEqual((await failing).error?.code, 'CLUSTER2_ERR_RELOAD_FAILED');
     assert.deepStrictEqual((await further).ok, { replaced: 2 });
-    assert.strictEqual(await newVersionOf(script), 'mended');
+    assert.strictEqual(await newVersionOf(script), 'fixed');
   });
 
   it('asked by several processes at once answers each of them', async () => {

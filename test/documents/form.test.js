@@ -29,7 +29,7 @@ function prose(file) {
   });
 }
 
-/** The lines that are comments of source files, and the lines of `.d.ts` files, with their numbers. */
+/** The comment lines of a source file, or all lines of a `.d.ts` file, with their numbers. */
 function comments(file) {
   const isComment = (line) => file.endsWith('.d.ts') || /^\s*(?:\/\/|\/?\*|#!? )/.test(line);
   return read(file)

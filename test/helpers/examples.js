@@ -50,7 +50,7 @@ function copyOf(name) {
 
 /**
  * Builds an example in TypeScript, as tsc does with these settings. Compiled at its start, each
- * process of it takes more than a second of processor. Returns the path of what is to be run.
+ * process of it takes more than a second of processor. Returns the path of the script to run.
  */
 function build(file, settings) {
   // Half a second, which the other examples do without.

@@ -35,7 +35,7 @@ function packPrevious(commit) {
   const tarball = path.join(KEPT, `${commit}.tgz`);
   if (fs.existsSync(tarball)) return tarball;
   fs.mkdirSync(KEPT, { recursive: true });
-  // Not in this clone, of whose cargo workspace it is no part.
+  // Not in this clone, whose cargo workspace it does not belong to.
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-previous-'));
   git('worktree', 'add', '--force', '--detach', folder, commit);
   try {

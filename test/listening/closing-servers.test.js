@@ -75,7 +75,7 @@ describe('closing a server of a worker', () => {
     await listeners.isServedByAll('extra', port);
   });
 
-  it('before its listen fails is no error', async function () {
+  it('before its listen fails is not an error', async function () {
     // Node 18 refuses such a close during the DNS lookup, and listens all the same.
     if (MAJOR < 20) this.skip();
     const port = await freePort();

@@ -45,7 +45,7 @@ function run(file, args = [], settings = {}) {
 /**
  * An environment in which everything names another machine: `uname` to sh, and Node itself.
  * @param {string} system as of `uname`, and by Node: `Darwin darwin`
- * @param {string} processor likewise: `arm64 arm64`
+ * @param {string} processor the same of the processor: `arm64 arm64`
  */
 function machine(system, processor) {
   const folder = emptyFolder();

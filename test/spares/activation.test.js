@@ -45,7 +45,7 @@ describe('a spare', () => {
     assert.strictEqual(inWorker().length, 2);
   });
 
-  it('that ends is no crash of the service, and is replaced', async () => {
+  it('that ends is not a crash of the service, and is replaced', async () => {
     const script = await start({ giveUpAfter: 1 });
     const { spares: [spare] } = await settled(script);
     process.kill(spare, 'SIGKILL');

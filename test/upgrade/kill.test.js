@@ -1,7 +1,7 @@
 'use strict';
 
-// One of the two masters is killed while one takes over from the other: whoever lives serves, no
-// connection is refused, and commands are answered.
+// One of the two masters is killed while one takes over from the other: the one that lives serves,
+// no connection is refused, and commands are answered.
 
 const assert = require('node:assert');
 const fs = require('node:fs');

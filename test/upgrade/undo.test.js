@@ -59,7 +59,7 @@ const REASONS = {
     request: { command: '/bin/sh', args: ['-c', `"${NODE}" "${SCRIPT}"; exit 3`] },
     message: /a script has to start it with exec/,
   },
-  'it is no cluster': {
+  'it is not a cluster': {
     request: { command: NODE, args: ['-e', 'setInterval(() => {}, 1000)'], timeout: 500 },
     message: /not ready within 0.5 s/,
   },

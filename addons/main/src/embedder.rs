@@ -81,7 +81,7 @@ impl<W: Wake> Embedder for AddonEmbedder<W> {
 pub(crate) fn take(mailbox: &Mailbox) -> napi::Result<Option<String>> {
     let Some(batch) = mailbox.take(os::now()) else { return Ok(None) };
     let events = batch.into_iter().map(|item| match item {
-        Item::Event(told) => Event::MasterEvent(told),
+        Item::Event(event) => Event::MasterEvent(event),
         // JavaScript owns it from now on.
         Item::Connection(connection) => {
             Event::Visitor(json!({ "type": "visitor", "fd": connection.into_raw_fd() }))

@@ -6,7 +6,7 @@ use cluster2_rs::embedder::Mailbox;
 use cluster2_rs::error::Result;
 use cluster2_rs::log;
 use cluster2_rs::master::{Master, Signal};
-use cluster2_rs::os::origin::Origin;
+use cluster2_rs::os::origin::ProcessOrigin;
 use cluster2_rs::protocol::control::{Command, seal};
 use cluster2_shared_addon::convert::{fail, misuse, parse, print};
 use napi::bindgen_prelude::Object;
@@ -38,7 +38,7 @@ impl NativeMaster {
         let (embedder, mailbox) = AddonEmbedder::new(wake);
         let (config, launch, about) = (parse(&config)?, parse(&launch)?, parse(&about)?);
         let master =
-            Master::start(config, launch, about, Origin::read(), embedder).map_err(fail)?;
+            Master::start(config, launch, about, ProcessOrigin::read(), embedder).map_err(fail)?;
         Ok(Self { master, mailbox })
     }
 

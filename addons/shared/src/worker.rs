@@ -53,8 +53,8 @@ impl NativeWorker {
 
     /// Starts to watch the channel. `notify` is called when there may be something to `take`. A
     /// heartbeat is made every `beat` milliseconds. An orphan whose event loop is stuck is killed
-    /// after `orphan_limit` milliseconds. `seizes`: others serve its idle connections while its event
-    /// loop is stuck.
+    /// after `orphan_limit` milliseconds. `seizes`: others serve its idle connections while its
+    /// event loop is stuck.
     #[napi]
     pub fn watch(
         &mut self,
@@ -77,9 +77,8 @@ impl NativeWorker {
         self.link.idle_marks().map(|marks| shared_memory::idle_marks(env, marks)).transpose()
     }
 
-    /// Lets the master ask what this worker executes. `caller`: the name of the function
-    /// that calls this; `heap_used`: bytes of the heap in use. Does nothing where this Node does not
-    /// show it.
+    /// Lets the master ask what this worker executes. `caller`: the name of the function that calls
+    /// this; `heap_used`: bytes of the heap in use. Does nothing where this Node does not show it.
     #[napi]
     pub fn show_execution(&self, env: &Env, caller: String, heap_used: f64) -> napi::Result<()> {
         enable_execution(env.raw().cast(), &caller, heap_used);
@@ -162,8 +161,8 @@ impl NativeWorker {
         self.link.give_back(fd, origin(listener, &past)?).map_err(fail)
     }
 
-    /// As `give_back`, with the bytes of a request that another worker is to answer. Waits for room,
-    /// for at most `limit` milliseconds. Fails if the request is longer than a frame holds.
+    /// As `give_back`, with the bytes of a request that another worker is to answer. Waits for
+    /// room, for at most `limit` milliseconds. Fails if the request is longer than a frame holds.
     #[napi]
     pub fn give_request(
         &mut self,
@@ -204,8 +203,8 @@ impl NativeWorker {
     }
 
     /// Reports to the master, and waits for the order that answers; both are JSON. `null`: there is
-    /// none, because the master is busy or gone, or descriptors are lacking. Then the master may or may
-    /// not have read it: `report` it again.
+    /// none, because the master is busy or gone, or descriptors are lacking. Then the master may or
+    /// may not have read it: `report` it again.
     #[napi]
     pub fn ask(&mut self, report: String) -> napi::Result<Option<String>> {
         self.link.ask(&parse(&report)?).map_err(fail)?.map(|order| print(&order)).transpose()

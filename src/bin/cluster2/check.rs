@@ -72,7 +72,7 @@ fn syntax(launch: &Launch, script: &str) -> Result<(), String> {
 fn writable(directory: &Path) -> Found {
     let nearest = directory.ancestors().find(|above| above.exists()).unwrap_or(directory);
     if !nearest.is_dir() {
-        return Err(format!("{} is no directory", nearest.display()));
+        return Err(format!("{} is not a directory", nearest.display()));
     }
     match accessat(CWD, nearest, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         Ok(()) if nearest == directory => Ok(format!("{} may be written", directory.display())),

@@ -35,8 +35,8 @@ fn addresses(config: &Config) -> Vec<(&'static str, &str, &Port)> {
     ports.chain(monitor).filter(|(_, _, port)| is_fixed(port)).collect()
 }
 
-/// Whether a port on one host can be a port on the other one. Of different addresses only those
-/// of all hosts are told.
+/// Whether a port on one host can be a port on the other one. Two different addresses
+/// overlap only where one stands for all hosts.
 fn overlap(one: &str, other: &str) -> bool {
     one == other || [one, other].iter().any(|host| ["::", "0.0.0.0"].contains(host))
 }

@@ -1,4 +1,5 @@
-//! Shows what happens to the cluster on standard error: one line for each event, or one JSON object.
+//! Shows what happens to the cluster on standard error: one line for each event, or one JSON
+//! object.
 //!
 //! A thread of its own writes the lines, so a terminal that takes none holds up nothing: lines that
 //! it does not take in time are dropped and counted in a later line, and the process ends with the

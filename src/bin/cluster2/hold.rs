@@ -1,6 +1,6 @@
 //! `cluster2 hold`: what an old master becomes to keep its pid. Not for users.
 //!
-//! It is looked for before anything else, since it should need little memory.
+//! The program checks for it before anything else, since it should need little memory.
 
 use std::env;
 use std::process::ExitCode;

@@ -27,7 +27,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 /// How long it takes at most to kill the one that still runs then.
 const KILLED_WITHIN: Duration = Duration::from_secs(1);
-/// How often a command is looked at.
+/// How often a command is polled.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// Takes events, and never waits.
@@ -50,7 +50,7 @@ impl Handled {
     }
 }
 
-/// Starts the thread, if there is a `command`. `note` is told of commands that fail.
+/// Starts the thread, if there is a `command`. `note` gets the problem of each command that fails.
 pub fn open(
     command: Option<String>,
     note: impl Fn(String) + Send + 'static,

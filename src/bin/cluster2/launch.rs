@@ -130,7 +130,7 @@ fn identify(node: &Path) -> Result<(String, PathBuf), Failed> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match text.trim_end().split_once('\n') {
         Some((version, path)) if version.starts_with('v') => Ok((version.to_owned(), path.into())),
-        _ => Err(failed("it is no Node".to_owned())),
+        _ => Err(failed("it is not Node".to_owned())),
     }
 }
 

@@ -2,8 +2,8 @@
 //! commands running clusters.
 //!
 //! `start` embeds the same master as the addon. The package's JavaScript is loaded into its workers
-//! before the script (`lib/preload.js`). All other commands but `logs` ask the master that holds
-//! the `pids` directory.
+//! before the script (`lib/preload.js`). A command to a cluster that runs asks the master that
+//! holds the `pids` directory. The others (`check`, `import`, `logs`, `unit`, …) need none.
 
 mod app_name;
 mod apps;
@@ -85,7 +85,7 @@ impl Failed {
         Self { code: 255, text: text.into() }
     }
 
-    /// The reader of the output has closed it, as `head` does. This is no failure.
+    /// The reader of the output has closed it, as `head` does. This is not a failure.
     fn output_closed() -> Self {
         Self { code: 0, text: String::new() }
     }

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 use super::help::EXIT_CODES;
 use super::{Failed, args, print};
 
-/// Variables that are no option.
+/// Variables that are not options.
 const VARIABLES: &[(&str, &str)] = &[
     ("CLUSTER2_CONFIG", "The configuration file, as --config."),
     ("CLUSTER2_NODE", "Node itself, as --node."),
@@ -14,11 +14,11 @@ const VARIABLES: &[(&str, &str)] = &[
     ("CLUSTER2_REQUIRE_NATIVE", "1: never run a script without workers where there is no addon."),
     ("CLUSTER2_PACKAGE", "The directory of the npm package; bin/cluster2 sets it."),
     ("NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS", "As systemd sets them."),
-    ("NO_COLOR, CLICOLOR_FORCE", "No colours; colours also where output is no terminal."),
+    ("NO_COLOR, CLICOLOR_FORCE", "No colours; colours also where output is not a terminal."),
 ];
 /// Variables that workers get.
 const OF_WORKERS: &[(&str, &str)] = &[
-    ("CLUSTER2_SLOT", "The number of the worker's place, from 0."),
+    ("CLUSTER2_SLOT", "The number of the worker's slot, from 0."),
     ("CLUSTER2_SPARE", "1 in a spare, until it is activated."),
     ("NODE_APP_INSTANCE", "The same, unless it is set already."),
     ("PORT", "The port, if --port names a single one."),

@@ -1,5 +1,5 @@
-//! `cluster2 logs --follow` with several files: whole lines of all of them as they are written, each
-//! with the name of its file before it.
+//! `cluster2 logs --follow` with several files: whole lines of all of them as they are written,
+//! each with the name of its file before it.
 //!
 //! What always holds: a line is printed whole, and lines of one file in their order. Lines of
 //! several files come in the order in which they were seen to be written. Those that were there

@@ -31,9 +31,9 @@ use super::{Failed, apps};
 /// The first wait before an app is started again, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// An app that has run for so long fails for the first time again.
+/// After an app has run for so long, its next failure counts as the first one.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// How often it is looked whether all apps are ready.
+/// How often the parent checks whether all apps are ready.
 const READY_EVERY: Duration = Duration::from_millis(200);
 /// How often a wait looks whether the parent ends.
 const POLL_EVERY: Duration = Duration::from_millis(50);

@@ -27,8 +27,8 @@ pub struct PastLines {
 
 impl PastLines {
     /// Reads whole lines from `start` on; the last one without an end is left. Returns them, and
-    /// where they end. Before the first time in the file counts that one; in a file without times,
-    /// when it was last written to.
+    /// where they end. Lines before the first time in the file get that time; in a file without
+    /// times, all get the time of its last write.
     pub fn read(mut file: File, start: u64) -> io::Result<(Self, u64)> {
         let metadata = file.metadata()?;
         let end = end_of_lines(&mut file, start, metadata.len())?;

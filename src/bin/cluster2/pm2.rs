@@ -151,7 +151,7 @@ fn options(app: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Val
     }
     if ["npm", "yarn", "pnpm", "npx", "bash", "sh"].iter().any(|name| app["script"] == *name) {
         notes.push(format!(
-            "script {} is no file for Node: put the file that it runs in \"exec\"",
+            "script {} is not a file for Node: put the file that it runs in \"exec\"",
             text(&app["script"])
         ));
     }

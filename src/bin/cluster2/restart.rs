@@ -16,14 +16,14 @@ use std::{fs, io, iter};
 use clap::ArgMatches;
 use cluster2_rs::counts::counted;
 use cluster2_rs::os::handover;
-use cluster2_rs::os::origin::{CALLED_AS, Origin, working_directory_by_symlink};
+use cluster2_rs::os::origin::{CALLED_AS, ProcessOrigin, working_directory_by_symlink};
 use cluster2_rs::protocol::control::Command;
 use cluster2_rs::remote;
 use serde_json::Value;
 
 use super::{Failed, commands, line, print, settings};
 
-/// How often the new cluster is looked at.
+/// How often the new cluster is polled.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 /// Where `bin/cluster2` says which package it belongs to.
 const PACKAGE: &str = "CLUSTER2_PACKAGE";
@@ -31,8 +31,8 @@ const PACKAGE: &str = "CLUSTER2_PACKAGE";
 /// Returns how this process was started, for one that is started in the same way. Call it at the
 /// start. Where the working directory was reached by a symlink, paths below it lead through that:
 /// after a deploy, the symlink's new target is meant.
-pub fn origin() -> Origin {
-    let mut origin = Origin::read();
+pub fn origin() -> ProcessOrigin {
+    let mut origin = ProcessOrigin::read();
     let real = env::current_dir().unwrap_or_default();
     let by_symlink = |path: PathBuf| match path.strip_prefix(&real) {
         Ok(below) => origin.cwd.join(below),
@@ -55,7 +55,7 @@ fn called_as() -> Option<PathBuf> {
 }
 
 /// Becomes the same command again. Returns only if that fails.
-pub fn start_again(Origin { args, env, .. }: Origin) -> Failed {
+pub fn start_again(ProcessOrigin { args, env, .. }: ProcessOrigin) -> Failed {
     let Some((program, args)) = args.split_first() else {
         return Failed::start("cannot start again");
     };

@@ -57,8 +57,8 @@ fn run(matches: &ArgMatches, format: Format) -> Result<(), Failed> {
     let (launch, app) = launch(&config, matches, &console)?;
     let greeting = greeting(&config);
     let command = matches.get_one::<String>("on-event").cloned();
-    let told = console.clone();
-    let (hook, handled) = hook::open(command, move |text| told.note(text)).map_err(cannot)?;
+    let reporter = console.clone();
+    let (hook, handled) = hook::open(command, move |text| reporter.note(text)).map_err(cannot)?;
     // Before anything is started, so that no signal is missed.
     let mut signals = Signals::new(SIGNALS).map_err(cannot)?;
     let handle = signals.handle();
@@ -189,7 +189,7 @@ impl Meanings {
                     Meaning::Nothing
                 }
             }
-            // Opens the debugger of a Node; this is none.
+            // Opens the debugger of a Node; this is not one.
             SIGUSR1 => Meaning::Nothing,
             // The others end a program by default.
             _ => Meaning::Shutdown,

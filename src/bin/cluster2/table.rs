@@ -52,8 +52,8 @@ impl Table {
     }
 }
 
-/// Returns `line` in lines of at most [`WIDTH`] characters, if its words allow it. Further lines are
-/// indented. It has no escapes.
+/// Returns `line` in lines of at most [`WIDTH`] characters, if its words allow it. Further lines
+/// are indented. It has no escapes.
 pub fn wrap(line: &str) -> String {
     let mut lines = vec![String::new()];
     for word in line.split(' ') {

@@ -120,7 +120,7 @@ fn service(
         1 => "The master's threads give a sign of life; the master replaces workers that hang.",
         _ => "The parent gives a sign of life while all masters answer.",
     };
-    let told = match apps.len() {
+    let ended = match apps.len() {
         1 => "SIGTERM to the master only, which ends its workers.",
         _ => "SIGTERM to the parent only, which passes it on to the masters.",
     };
@@ -139,7 +139,7 @@ WorkingDirectory={}
 ExecReload=/bin/kill -HUP $MAINPID
 # {watched}
 WatchdogSec={WATCHDOG}
-# {told}
+# {ended}
 KillMode=mixed
 TimeoutStartSec={start}
 TimeoutStopSec={stop}

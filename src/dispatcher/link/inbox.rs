@@ -21,8 +21,9 @@ pub(in crate::dispatcher) enum Incoming {
 }
 
 impl WorkerLink {
-    /// Receives what came next. `None`: nothing more for now. `reserve`: for what it gives back while
-    /// the master has no other descriptor; another worker serves it, so it does not stay here.
+    /// Receives what came next. `None`: nothing more for now. `reserve`: for what it gives back
+    /// while the master has no other descriptor; another worker serves it, so it does not stay
+    /// here.
     pub(in crate::dispatcher) fn receive(&mut self, reserve: &mut Reserve) -> Option<Incoming> {
         self.starved = false;
         let mut buffer = [0; MAX_BYTES];

@@ -31,7 +31,7 @@ impl WorkerLink {
         LoadSnapshot { standing, load }
     }
 
-    /// Strikes off the ledger what it has taken by now.
+    /// Removes from the ledger what it has taken by now.
     fn settle(&mut self) {
         self.ledger.taken(self.row.count(Field::Taken));
     }
@@ -78,7 +78,7 @@ impl WorkerLink {
     }
 
     /// From now on it counts as stuck. The sign of life that ends this is asked for, where nothing
-    /// else that it has to take is on the way: an idle worker beats only once a second, and many
+    /// else that it has to take is on the way: an idle worker beats seldom, and many
     /// only have to wait for a processor.
     pub(in crate::dispatcher) fn stall(&mut self, now: Millis) {
         self.stall = Some(Stall { at: now, progress: self.progress() });
@@ -87,8 +87,8 @@ impl WorkerLink {
         }
     }
 
-    /// It gives connections back. One that is stuck does so without its event loop, and is no choice
-    /// for them until it shows a sign of life.
+    /// It gives connections back. One that is stuck does so without its event loop, and is no
+    /// choice for them until it shows a sign of life.
     pub(in crate::dispatcher) fn stall_if_stuck(&mut self, now: Millis) {
         if self.is_open() && self.row.admission().is_stuck() {
             self.stall(now);

@@ -81,7 +81,7 @@ impl Played {
     }
 
     pub(super) fn ready(&self) {
-        self.report(&Report::Ready { places: Vec::new(), settled: true });
+        self.report(&Report::Ready { endpoints: Vec::new(), settled: true });
     }
 
     /// Gives a connection back, as one that was moved.

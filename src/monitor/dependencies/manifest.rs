@@ -64,14 +64,14 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest, String> {
     // Opening a FIFO would wait.
     let found = std::fs::metadata(&path).map_err(unreadable)?;
     if !found.is_file() || found.len() > MAX_MANIFEST {
-        return Err(format!("{} is no file of at most {MAX_MANIFEST} bytes", path.display()));
+        return Err(format!("{} is not a file of at most {MAX_MANIFEST} bytes", path.display()));
     }
     let mut bytes = Vec::new();
     File::open(&path)
         .and_then(|file| file.take(MAX_MANIFEST).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| format!("{} is no package.json: {error}", path.display()))
+        .map_err(|error| format!("{} is not a valid package.json: {error}", path.display()))
 }
 
 /// Returns a field that is a string.

@@ -228,7 +228,7 @@ mod tests {
         assert!(all.values().all(|package| package["missing"] == true), "{tree}");
         assert!(tree_of_nothing(&temp.path().join("none")).contains("cannot read"));
         std::fs::write(bad.join("package.json"), "[".repeat(100_000)).unwrap();
-        assert!(tree_of_nothing(&bad).contains("is no package.json"));
+        assert!(tree_of_nothing(&bad).contains("is not a valid package.json"));
     }
 
     fn tree_of_nothing(root: &Path) -> String {

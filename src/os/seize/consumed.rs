@@ -30,7 +30,7 @@ pub(super) fn is_unix(fd: BorrowedFd<'_>) -> Option<bool> {
 }
 
 /// Prepares a socket for [`counts`]. `is_new`: nobody has read from it. Returns what counts as read
-/// by now; `None`: it cannot be told.
+/// by now; `None`: nobody knows.
 pub(super) fn count_from_here(fd: BorrowedFd<'_>, is_unix: bool, is_new: bool) -> Option<u64> {
     if is_unix {
         let set = set_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, PEEK_START);

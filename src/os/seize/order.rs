@@ -1,7 +1,8 @@
 //! One order to give connections away, as the ordering thread and the signal handler share it.
 //!
 //! What always holds: the ordering thread writes an order only while none is armed and the last one
-//! is done. Whoever disarms it has it: the handler, or the ordering thread that takes it back.
+//! is done. It belongs to the one that disarms it: the handler, or the ordering thread that takes
+//! it back.
 
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};

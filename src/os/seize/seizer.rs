@@ -67,8 +67,8 @@ impl Seizer {
     }
 
     /// Returns at most `most` idle connections on which something waits, by their numbers. Without
-    /// `moved`, it leaves out those that came from another worker and were not used since. Only a guess: the
-    /// handler looks again.
+    /// `moved`, it leaves out those that came from another worker and were not used since. Only a
+    /// guess: the handler looks again.
     pub(crate) fn candidates(&self, moved: bool, most: usize) -> Vec<i32> {
         let waits = |fd: &i32| {
             let unread = by_number(*fd).ok().and_then(consumed::unread);

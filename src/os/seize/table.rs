@@ -32,8 +32,8 @@ pub(super) enum Cell {
     Stage,
     Timeout,
     Requests,
-    /// See [`Place`].
-    Place,
+    /// See [`MarkState`].
+    State,
     Listener,
     /// The socket's cookie, as an integer; 0: nothing was adopted under the number.
     Cookie,
@@ -41,7 +41,7 @@ pub(super) enum Cell {
 
 /// Where a connection was, and is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MarkState {
     /// It came from a client.
     New,
     /// It came from another worker.
@@ -108,11 +108,11 @@ impl Table {
     pub(crate) fn adopt(&self, fd: BorrowedFd<'_>, past: &Given, is_idle: bool) {
         let Some(slot) = slot_of(fd.as_raw_fd()) else { return };
         self.set(slot, Cell::Idle, -1.0);
-        let place = if past.stage == 0 { Place::New } else { Place::Moved };
-        self.set_place(slot, place);
+        let state = if past.stage == 0 { MarkState::New } else { MarkState::Moved };
+        self.set_state(slot, state);
         let cookie = consumed::cookie(fd);
         self.cell(slot, Cell::Cookie).store(cookie, Ordering::Relaxed);
-        let is_new = place == Place::New;
+        let is_new = state == MarkState::New;
         let read = self
             .is_unix(fd, past.listener)
             .and_then(|is_unix| consumed::count_from_here(fd, is_unix, is_new));
@@ -148,29 +148,30 @@ impl Table {
         self.set(slot, Cell::Idle, -1.0);
         // The handler runs on this thread, at any moment.
         compiler_fence(Ordering::SeqCst);
-        !self.is_at(slot, Place::Taken)
+        !self.is_at(slot, MarkState::Taken)
     }
 
     /// Whether the connection of this number was taken.
     #[cfg(test)]
     pub(super) fn is_taken(&self, fd: i32) -> bool {
-        slot_of(fd).is_some_and(|slot| self.is_at(slot, Place::Taken))
+        slot_of(fd).is_some_and(|slot| self.is_at(slot, MarkState::Taken))
     }
 
-    fn set_place(&self, slot: usize, place: Place) {
-        self.set(slot, Cell::Place, f64::from(place as u8));
+    fn set_state(&self, slot: usize, state: MarkState) {
+        self.set(slot, Cell::State, f64::from(state as u8));
     }
 
-    fn is_at(&self, slot: usize, place: Place) -> bool {
-        self.number(slot, Cell::Place) == f64::from(place as u8)
+    fn is_at(&self, slot: usize, state: MarkState) -> bool {
+        self.number(slot, Cell::State) == f64::from(state as u8)
     }
 
     /// Returns the numbers of the connections that are marked as idle. Without `moved`, it leaves
     /// out those that came from another worker and were not used since.
     pub(super) fn idle(&self, moved: bool) -> impl Iterator<Item = i32> {
         let slots = 0..self.end.load(Ordering::Relaxed);
-        let is_unused =
-            |slot, read| self.is_at(slot, Place::Moved) && read == self.number(slot, Cell::Base);
+        let is_unused = |slot, read| {
+            self.is_at(slot, MarkState::Moved) && read == self.number(slot, Cell::Base)
+        };
         let is_wanted = move |slot: &usize| {
             self.marked(*slot).is_some_and(|(read, _)| moved || !is_unused(*slot, read))
         };
@@ -211,7 +212,7 @@ impl Table {
         let Some(slot) = slot_of(fd) else { return };
         self.set(slot, Cell::Idle, -1.0);
         self.cell(slot, Cell::Cookie).store(0, Ordering::Relaxed);
-        self.set_place(slot, Place::Taken);
+        self.set_state(slot, MarkState::Taken);
     }
 
     #[cfg(test)]

@@ -91,9 +91,9 @@ fn busy_workers_get_another_one_after_a_window_and_no_more_before_that_one_is_me
     let mut supervisor = elastic(1, 8);
     assert_eq!(steps(&work(&mut supervisor, 1..11, BUSY)), NONE);
     let actions = work(&mut supervisor, 11..21, BUSY);
-    let told = Notice::Scaled { before: 1, workers: 2, utilization: Some(1_000) };
-    let expected = [Action::MeasureMemory, Action::Notify(told), spawn(2, 1, 1)];
-    assert_eq!(actions, expected, "one worker's work is none for three");
+    let notice = Notice::Scaled { before: 1, workers: 2, utilization: Some(1_000) };
+    let expected = [Action::MeasureMemory, Action::Notify(notice), spawn(2, 1, 1)];
+    assert_eq!(actions, expected, "one worker's work is not enough for three");
     assert_eq!(steps(&work(&mut supervisor, 21..24, BUSY)), [3, 4], "two workers' work is");
 }
 
@@ -116,7 +116,7 @@ fn without_memory_for_two_more_there_is_none_more_and_that_is_told_once() {
     assert_eq!((steps(&actions), limits(&actions)), (vec![], vec![limit]));
     assert_eq!(supervisor.scaling().unwrap().limit, Some(limit));
     let unknown = World { available: None, ..BUSY };
-    assert_eq!(steps(&work(&mut supervisor, 20..22, unknown)), [2], "unknown is no limit");
+    assert_eq!(steps(&work(&mut supervisor, 20..22, unknown)), [2], "unknown is not a limit");
     assert_eq!(supervisor.scaling().unwrap().limit, None);
 }
 

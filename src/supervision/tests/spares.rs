@@ -1,4 +1,5 @@
-//! Spares: when they start, what activates one, and that their end is none of the service.
+//! Spares: when they start, what activates one, and that their end does not count as one of the
+//! service.
 
 use super::{LIMITS, RELOAD, born, died_saying, drains, failure, pass, reading, spawn};
 use crate::clock::Millis;
@@ -97,7 +98,7 @@ fn without_a_spare_that_waits_one_that_starts_is_told_to_serve() {
     let actions = kill(&mut supervisor, 2, 110);
     assert_eq!(actions, [&activated(4)[..], &[spawn_spare(5, 1, 2)]].concat());
     let late = supervisor.on_event(Event::Waiting { worker: WorkerId(4) }, 161);
-    assert_eq!(late, [], "it is no spare any more");
+    assert_eq!(late, [], "it is not a spare any more");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::os::channel::MAX_FDS;
 use crate::protocol::{ListenerId, Order, Report, SharedSocket};
 
 impl Acceptor {
-    /// The sockets, for the orphan watch.
+    /// The sockets, for the watch.
     pub(in crate::worker) fn sockets(&self) -> &SharedSockets {
         &self.sockets
     }

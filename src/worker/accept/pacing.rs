@@ -38,8 +38,8 @@ impl Pacing {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Begins the turn of the event loop with this number, unless it has begun. `now`: microseconds.
-    /// `idle`: how long the event loop has waited for events since its start.
+    /// Begins the turn of the event loop with this number, unless it has begun. `now`:
+    /// microseconds. `idle`: how long the event loop has waited for events since its start.
     pub(super) fn begin(&mut self, turn: u64, now: u64, idle: Duration) {
         if turn == self.turn {
             return;

@@ -8,16 +8,16 @@ use crate::os::accept_queue::{accept, stop_listening};
 use crate::os::scoreboard::Header;
 use crate::protocol::{ListenerId, SharedSocket};
 
-/// The sockets, also for the orphan watch, which ends them while the event loop is stuck.
+/// The sockets, also for the watch thread, which ends them while the event loop is stuck.
 #[derive(Debug, Clone)]
 pub(in crate::worker) struct SharedSockets {
     /// Says whether another master has them too.
     header: Header,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<SocketsState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SocketsState {
     sockets: BTreeMap<ListenerId, (SharedSocket, Arc<OwnedFd>)>,
     /// Connections that waited when the master died.
     rescued: Vec<(OwnedFd, ListenerId)>,
@@ -64,7 +64,7 @@ impl SharedSockets {
         std::mem::take(&mut self.state().rescued)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SocketsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

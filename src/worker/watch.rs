@@ -82,7 +82,8 @@ fn until_orphaned(
             Ok(()) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the watch cannot wait"),
         }
-        // Each turn costs a system call, and nearly all that ends the sleep is of a busy event loop.
+        // Each turn costs a system call, and nearly all that ends the sleep is of a busy event
+        // loop.
         if let Some(responder) = responder
             && (!events.is_empty() || responder.wait().is_some())
         {
