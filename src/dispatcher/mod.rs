@@ -10,7 +10,7 @@
 //!
 //! A worker gets connections of a listener from its `Serve` on, until it drains. Once the listeners
 //! are closed to new clients, draining workers get what is left in their queues. A drained worker
-//! may leave only when nothing is on the way to it.
+//! may leave only when nothing is on the way to it, and no connection waits for it.
 //!
 //! | file | |
 //! | --- | --- |

@@ -270,6 +270,22 @@ describe('workers without a free descriptor', () => {
     await assertCleanEnd(script);
   });
 
+  for (const balance of ['least-connections', 'round-robin', 'ip-hash']) {
+    it(`can be shut down: waiting ones are served once idle ones end (${balance})`, async () => {
+      const script = await startServer({ options: { balance } });
+      const idle = await idlers(script, 60);
+      script.workers().forEach(exhaust);
+      const waiting = askers(script.port, 10);
+      const areConnected = () => waiting.every(({ localPort }) => localPort > 0);
+      await script.until('all are connected', areConnected);
+      assert.strictEqual(answered(waiting), 0);
+      script.kill();
+      await script.until('who waited is answered', () => answered(waiting) === 10);
+      [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
+      await assertCleanEnd(script);
+    });
+  }
+
   it('notice that their master is gone, and leave', async () => {
     const script = await startServer();
     const workers = script.workers();

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::sync::oneshot;
+
 use crate::config::Balance;
 use crate::dispatcher::link::RETRY;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, answered, drain};
 use crate::dispatcher::tests::still::Still;
+use crate::listeners::CLOSING_GRACE;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Report};
@@ -101,4 +104,28 @@ fn where_all_workers_leave_by_themselves_the_address_stays_and_clients_wait_for_
     let mut client = still.clients(1);
     still.settle();
     answered(still.worker(3).take_now(), &mut client);
+}
+
+#[test]
+fn at_the_end_a_worker_without_room_stays_until_it_has_what_waits_for_it() {
+    for policy in [Balance::RoundRobin, Balance::IpHash] {
+        let (mut still, [last]) = Still::with_ready(policy);
+        last.report(&Report::Room { until: Some(0) });
+        still.settle();
+        let mut clients = still.clients(3);
+        still.settle();
+        let (done, _) = oneshot::channel();
+        still.ask(Request::StopAdmitting(done));
+        still.ask(Request::Drain(WorkerId(1)));
+        last.report(&Report::Drained);
+        still.pass(CLOSING_GRACE);
+        still.pass(RETRY);
+        assert!(matches!(last.next_order(), Some(MasterFrame::Order(Order::Drain { .. }))));
+        assert_eq!(last.next_order(), None, "{policy:?}: three clients wait for it");
+        last.report(&Report::Room { until: None });
+        still.settle();
+        answered(last.take_now(), &mut clients);
+        still.pass(RETRY);
+        assert_eq!(last.next_now().unwrap().0, MasterFrame::Order(Order::Leave));
+    }
 }

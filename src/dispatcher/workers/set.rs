@@ -243,7 +243,7 @@ impl WorkerSet {
         let Self { links, queues, unsent, due, .. } = self;
         due.reschedule(|worker| {
             let link = links.get_mut(&worker)?;
-            if may_leave && link.grant_leave() {
+            if may_leave && !queues.wait_for(link) && link.grant_leave() {
                 queues.reindex(link);
                 unsent.insert(worker);
             }

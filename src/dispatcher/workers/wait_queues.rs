@@ -86,6 +86,14 @@ impl WaitQueues {
         self.queue(connection.origin.listener).balancer.choose(connection.client, except, load)
     }
 
+    /// Whether connections wait that this worker may be given, once it has room.
+    pub(super) fn wait_for(&self, link: &WorkerLink) -> bool {
+        self.queues.iter().any(|(listener, queue)| {
+            let draining = self.draining_everywhere || queue.retired;
+            !queue.waiting.is_empty() && link.may_take(*listener, draining)
+        })
+    }
+
     pub(super) fn admit_draining_everywhere(&mut self) {
         self.draining_everywhere = true;
     }
