@@ -42,4 +42,4 @@ pub(crate) mod v8;
 pub mod waker;
 
 pub use time::now;
-pub(crate) use time::{now_micros, wall};
+pub(crate) use time::{now_micros, thread_time, wall};

@@ -1,5 +1,7 @@
 //! Clocks.
 
+use std::time::Duration;
+
 /// Returns milliseconds since 1970, by the machine's clock: for people, never for deadlines.
 pub fn wall() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -16,4 +18,25 @@ pub fn now_micros() -> u64 {
 /// processes.
 pub fn now() -> u64 {
     now_micros() / 1_000
+}
+
+/// Returns the processor time that this thread has used. It does not run while the thread sleeps or
+/// waits for a processor.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_sleeps_uses_no_time_and_one_that_works_does() {
+        const SHORT: Duration = Duration::from_millis(40);
+        let before = thread_time();
+        std::thread::sleep(SHORT);
+        assert!(thread_time() - before < SHORT / 2);
+        while thread_time() - before < SHORT {}
+    }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::free_workers::FreeWorkers;
+use crate::os;
 use crate::os::channel::Channel;
 use crate::os::descriptors::by_number;
 use crate::os::scoreboard::Row;
@@ -41,7 +42,9 @@ const OBEYED_WITHIN: Duration = Duration::from_secs(5);
 const FASTER: u32 = 2;
 /// The most connections in the first order; the next one may have twice as many.
 const FIRST_ORDER: usize = if CHAOS { usize::MAX / 2 } else { 2 };
-/// A look at many connections pauses so many times as long as it took.
+/// After a look at many connections the watch pauses for so many times the processor time that it
+/// took. The time that it waited for a processor does not count: where these are busy, connections
+/// would wait the more.
 const REST: u32 = 4;
 
 #[derive(Debug, Clone, Copy)]
@@ -155,11 +158,12 @@ impl StuckWatch {
             }
             check = now + LONG;
         }
+        let before = os::thread_time();
         if CHAOS || age >= STUCK_AFTER {
             self.order(turned, age);
         }
-        let after = Instant::now();
-        let next = after + TICK.max(after.saturating_duration_since(now) * REST);
+        let took = os::thread_time().saturating_sub(before);
+        let next = Instant::now() + TICK.max(took * REST);
         self.state = LoopState::Stuck { turn: turned, since, next, check };
     }
 
