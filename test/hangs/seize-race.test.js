@@ -19,6 +19,6 @@ describe('a race of clients with workers that are stuck again and again', () => 
     it(`loses and doubles nothing, at ${what}`, async () => {
       const { moved } = await race(await where(), { clients: 24, time: 2000 });
       assert.ok(moved > 0, 'idle connections were taken');
-    });
+    }).timeout(90_000);
   }
 });
