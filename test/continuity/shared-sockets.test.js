@@ -4,10 +4,10 @@
 // to one of them, those that it has not accepted are accepted by the others.
 
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const { Script, isAlive } = require('../helpers/cluster');
+const { limit } = require('../helpers/descriptor-limit');
 const { stopHolding } = require('../helpers/killed');
 const { freePort } = require('../helpers/ports');
 const { until, within } = require('../helpers/wait');
@@ -135,10 +135,10 @@ describe('workers that accept from one socket', () => {
     script = await start(2);
     const [first] = await answered(connect(1));
     await answered(connect(1));
-    execFileSync('prlimit', ['--pid', String(first.pid), '--nofile=16:']);
+    limit(first.pid, 16);
     const late = await answered(connect(10));
     assert.ok(late.every(({ pid, waited }) => pid !== first.pid && waited < SOON));
-    execFileSync('prlimit', ['--pid', String(first.pid), '--nofile=1000:']);
+    limit(first.pid, 1000);
     await until('it accepts again', async () => (await answered(connect(1)))[0].pid === first.pid);
   });
 
