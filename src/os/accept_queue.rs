@@ -11,7 +11,7 @@ const UNACKED: usize = 24;
 
 /// Returns how many connections wait, as the kernel reports it in `tcpi_unacked` of a listening
 /// socket. 0 if it does not listen.
-pub fn waiting(socket: impl AsFd) -> u64 {
+pub(crate) fn waiting(socket: impl AsFd) -> u64 {
     let mut info = [0u8; UNACKED + 4];
     let mut length = info.len() as libc::socklen_t;
     let (fd, place) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
@@ -23,19 +23,19 @@ pub fn waiting(socket: impl AsFd) -> u64 {
 }
 
 /// Accepts the next connection, non-blocking and close-on-exec.
-pub fn accept(socket: impl AsFd) -> io::Result<OwnedFd> {
+pub(crate) fn accept(socket: impl AsFd) -> io::Result<OwnedFd> {
     Ok(rustix::net::accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
 }
 
 /// Whether accepting failed for lack of descriptors or memory: nobody left the queue.
-pub fn is_shortage(error: &io::Error) -> bool {
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Ends the listening of a TCP socket, also for other processes that have it, and frees its port.
 /// Connections in its queue are reset.
-pub fn stop_listening(socket: impl AsFd) {
+pub(crate) fn stop_listening(socket: impl AsFd) {
     // It fails if the socket does not listen, which is as good.
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
 }

@@ -20,7 +20,7 @@ const MOST: i32 = 1024;
 
 /// A descriptor that was passed, of any kind.
 #[derive(Debug)]
-pub struct Passed {
+pub(crate) struct Passed {
     pub fd: OwnedFd,
     /// Its name in the service manager; `unknown` if it has none.
     pub name: String,
@@ -30,13 +30,13 @@ static PASSED: OnceLock<Vec<Passed>> = OnceLock::new();
 
 /// Takes what another master got from the service manager, in place of what was passed to this very
 /// process. Has no effect after the first call of [`passed`].
-pub fn adopt(adopted: Vec<Passed>) {
+pub(crate) fn adopt(adopted: Vec<Passed>) {
     let _ = PASSED.set(adopted);
 }
 
 /// Returns what was passed to this very process, close-on-exec. Reads the environment at the first
 /// call, which must be made while nothing changes it.
-pub fn passed() -> &'static [Passed] {
+pub(crate) fn passed() -> &'static [Passed] {
     PASSED.get_or_init(|| {
         let number = |name| env::var(name).ok().and_then(|text: String| text.parse::<i32>().ok());
         if number("LISTEN_PID") != i32::try_from(std::process::id()).ok() {

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Runs `test`, whose full name is `name`, in a process of its own. `None`: this is that process.
-pub fn apart(name: &str, test: impl FnOnce()) -> Option<Output> {
+pub(crate) fn apart(name: &str, test: impl FnOnce()) -> Option<Output> {
     const ALONE: &str = "CLUSTER2_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         test();
@@ -20,7 +20,7 @@ pub fn apart(name: &str, test: impl FnOnce()) -> Option<Output> {
 }
 
 /// As `apart`, for a test that passes or fails there.
-pub fn alone(name: &str, test: impl FnOnce()) {
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     let Some(output) = apart(name, test) else { return };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -32,7 +32,7 @@ pub fn alone(name: &str, test: impl FnOnce()) {
 
 /// Sets the limit so that `free` more descriptors can be opened. All numbers below them are in use
 /// from the first call on.
-pub fn leave(free: usize) {
+pub(crate) fn leave(free: usize) {
     static FIRST: OnceLock<i32> = OnceLock::new();
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

@@ -10,18 +10,18 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 const MARGIN: usize = 4;
 
 /// Returns the number from which on a new descriptor shows that there is no room for `wanted` more.
-pub fn last(wanted: usize) -> usize {
+pub(crate) fn last(wanted: usize) -> usize {
     limit().saturating_sub(wanted + MARGIN)
 }
 
 /// Returns the limit of this process; an administrator may change it at any time.
-pub fn limit() -> usize {
+pub(crate) fn limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize)
 }
 
 /// Whether there is room for more beside `fds`, the newest descriptors.
-pub fn leave_room(fds: &[OwnedFd]) -> bool {
+pub(crate) fn leave_room(fds: &[OwnedFd]) -> bool {
     fds.is_empty() || {
         let last = last(0);
         fds.iter().all(|fd| (fd.as_raw_fd() as usize) < last)
@@ -30,14 +30,14 @@ pub fn leave_room(fds: &[OwnedFd]) -> bool {
 
 /// Whether there is room for `wanted` more, by the number of the next one alone. `like` as for
 /// [`room`].
-pub fn leave_room_for(wanted: usize, like: BorrowedFd<'_>) -> bool {
+pub(crate) fn leave_room_for(wanted: usize, like: BorrowedFd<'_>) -> bool {
     rustix::io::fcntl_dupfd_cloexec(like, 0)
         .is_ok_and(|next| (next.as_raw_fd() as usize) < last(wanted))
 }
 
 /// Returns for how many more descriptors there is room, up to `wanted`. `like` is any descriptor:
 /// copies of it are opened, and closed again.
-pub fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
+pub(crate) fn room(wanted: usize, like: BorrowedFd<'_>) -> usize {
     let mut copies = Vec::new();
     while copies.len() < wanted {
         match rustix::io::fcntl_dupfd_cloexec(like, 0) {

@@ -26,7 +26,7 @@ use super::socket_file::{FileState, SocketFile, path};
 
 /// A socket that listens.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     address: Address,
     /// The file of a unix socket that we bound.
@@ -41,7 +41,7 @@ pub struct Listener {
 
 impl Listener {
     /// Binds and listens. `backlog` is the number of connections that may wait unaccepted.
-    pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
+    pub(crate) fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
             Address::Tcp { host, port, v6_only } => Self::tcp_on(*host, *port, *v6_only, backlog),
             Address::Unix(path) => Self::unix(path, backlog),
@@ -95,7 +95,7 @@ impl Listener {
 
     /// Takes over a socket that listens already. `InvalidInput` for anything but a listening stream
     /// socket of TCP or unix.
-    pub fn inherit(fd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn inherit(fd: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(fd);
         let wrong =
             || io::Error::new(io::ErrorKind::InvalidInput, "it is not a listening stream socket");
@@ -130,7 +130,7 @@ impl Listener {
 
     /// Takes over a socket that another master passed, who has it too. `inherited`: a service
     /// manager has it as well. Fails as [`Self::inherit`] does.
-    pub fn adopt(fd: OwnedFd, inherited: bool, backlog: i32) -> io::Result<Self> {
+    pub(crate) fn adopt(fd: OwnedFd, inherited: bool, backlog: i32) -> io::Result<Self> {
         let mut adopted = Self::inherit(fd)?;
         (adopted.inherited, adopted.lent) = (inherited, true);
         if !inherited {
@@ -142,7 +142,7 @@ impl Listener {
 
     /// Sets whether another master has it too. Once that is gone, a TCP socket lets new clients in,
     /// even if the other one refused them, and the file of a unix socket is this master's.
-    pub fn set_lent(&mut self, lent: bool) {
+    pub(crate) fn set_lent(&mut self, lent: bool) {
         let was_lent = std::mem::replace(&mut self.lent, lent);
         if lent || self.inherited {
             return;
@@ -171,18 +171,18 @@ impl Listener {
     }
 
     /// Whether it is a unix socket with a file that is not a service manager's.
-    pub fn has_file(&self) -> bool {
+    pub(crate) fn has_file(&self) -> bool {
         self.path().is_some() && !self.inherited
     }
 
     /// Returns the state of its file, if it has one.
-    pub fn file(&self) -> Option<FileState> {
+    pub(crate) fn file(&self) -> Option<FileState> {
         self.has_file().then(|| self.file.as_ref().map_or(FileState::Gone, SocketFile::state))
     }
 
     /// Binds another socket on the path of this one, whose file is lost, with the permissions that
     /// the file had when it was last read.
-    pub fn bind_again(&self, backlog: i32) -> io::Result<Self> {
+    pub(crate) fn bind_again(&self, backlog: i32) -> io::Result<Self> {
         let mut again = Self::bind(&self.address, backlog)?;
         if let (Some(lost), Some(file)) = (&self.file, &mut again.file) {
             file.set_mode(lost.mode)?;
@@ -191,43 +191,43 @@ impl Listener {
     }
 
     /// Reads the permissions of its file.
-    pub fn refresh_mode(&mut self) {
+    pub(crate) fn refresh_mode(&mut self) {
         if let Some(file) = &mut self.file {
             file.refresh_mode();
         }
     }
 
     /// Whether other processes go on with it: nothing is done to it that would outlive this one.
-    pub fn is_inherited(&self) -> bool {
+    pub(crate) fn is_inherited(&self) -> bool {
         self.inherited || self.lent
     }
 
     /// Whether a service manager has it too.
-    pub fn is_of_service_manager(&self) -> bool {
+    pub(crate) fn is_of_service_manager(&self) -> bool {
         self.inherited
     }
 
     /// Returns a descriptor of it for a worker, which accepts from it too.
-    pub fn share(&mut self) -> io::Result<OwnedFd> {
+    pub(crate) fn share(&mut self) -> io::Result<OwnedFd> {
         let copy = self.socket.as_fd().try_clone_to_owned()?;
         self.shared = true;
         Ok(copy)
     }
 
     /// Whether a client waits in its queue.
-    pub fn has_waiting(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
         rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Returns the bound address: for port 0, with the port that the kernel chose.
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
     /// Accepts the next connection, non-blocking and close-on-exec, with the client's address on
     /// TCP.
-    pub fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
+    pub(crate) fn accept(&self) -> io::Result<(OwnedFd, Option<IpAddr>)> {
         let (fd, client) = rustix::net::acceptfrom_with(
             &self.socket,
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
@@ -241,7 +241,7 @@ impl Listener {
     /// first. On TCP a socket filter drops every SYN: the client tries again and is then refused. A
     /// unix socket refuses after `shutdown(SHUT_RD)`, and its path is removed. Either would outlive
     /// us on a socket that was inherited, which is left as it is.
-    pub fn refuse_new(&self) -> io::Result<()> {
+    pub(crate) fn refuse_new(&self) -> io::Result<()> {
         if self.is_inherited() {
             return Ok(());
         }
@@ -280,7 +280,7 @@ impl Drop for Listener {
 }
 
 /// Returns the client of an accepted connection; `None` on unix sockets and when it is gone.
-pub fn client_of(connection: impl AsFd) -> Option<IpAddr> {
+pub(crate) fn client_of(connection: impl AsFd) -> Option<IpAddr> {
     rustix::net::getpeername(connection).ok().flatten().and_then(ip)
 }
 

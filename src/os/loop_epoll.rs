@@ -19,14 +19,14 @@ use super::uv;
 
 /// The epoll of an event loop, and the watched descriptor whose handler is called.
 #[derive(Debug, Clone, Copy)]
-pub struct LoopEpoll {
+pub(crate) struct LoopEpoll {
     backend: c_int,
     carrier: c_int,
 }
 
 impl LoopEpoll {
     /// `carrier` is watched by a [`uv::Poll`] of the same loop, which stays.
-    pub fn of(event_loop: *mut c_void, carrier: impl AsFd) -> io::Result<Self> {
+    pub(crate) fn of(event_loop: *mut c_void, carrier: impl AsFd) -> io::Result<Self> {
         let carrier = carrier.as_fd().as_raw_fd();
         let backend = uv::epoll_of(event_loop).ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self { backend, carrier })
@@ -34,14 +34,14 @@ impl LoopEpoll {
 
     /// Polls `socket` for reading. `exclusive`: an event wakes not all processes that poll it so,
     /// but one, the first in the kernel's list.
-    pub fn add(&self, socket: impl AsFd, exclusive: bool) -> io::Result<()> {
+    pub(crate) fn add(&self, socket: impl AsFd, exclusive: bool) -> io::Result<()> {
         let flags = if exclusive { EventFlags::IN | EventFlags::EXCLUSIVE } else { EventFlags::IN };
         let data = epoll::EventData::new_u64(self.carrier as u64);
         Ok(epoll::add(by_number(self.backend)?, socket, data, flags)?)
     }
 
     /// Stops polling `socket`.
-    pub fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+    pub(crate) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(by_number(self.backend)?, socket)?)
     }
 }

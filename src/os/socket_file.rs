@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 /// The state of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// It is there.
     Ours,
     /// It was removed.
@@ -21,7 +21,7 @@ pub enum FileState {
 
 /// The file of a socket that this process bound.
 #[derive(Debug)]
-pub struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -31,7 +31,7 @@ pub struct SocketFile {
 
 impl SocketFile {
     /// Describes the file of the socket that was just bound.
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let meta = fs::symlink_metadata(path)?;
         Ok(Self {
             path: path.into(),
@@ -42,7 +42,7 @@ impl SocketFile {
     }
 
     /// Returns its state.
-    pub fn state(&self) -> FileState {
+    pub(crate) fn state(&self) -> FileState {
         match fs::symlink_metadata(&self.path) {
             Ok(meta) if self.is(&meta) => FileState::Ours,
             Err(error) if error.kind() == io::ErrorKind::NotFound => FileState::Gone,
@@ -55,14 +55,14 @@ impl SocketFile {
     }
 
     /// Reads its permissions.
-    pub fn refresh_mode(&mut self) {
+    pub(crate) fn refresh_mode(&mut self) {
         if let Some(meta) = fs::symlink_metadata(&self.path).ok().filter(|meta| self.is(meta)) {
             self.mode = meta.mode() & 0o777;
         }
     }
 
     /// Sets its permissions, never those of another file that has its path now.
-    pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+    pub(crate) fn set_mode(&mut self, mode: u32) -> io::Result<()> {
         if self.mode == mode {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl SocketFile {
     }
 
     /// Removes it, if it is still there.
-    pub fn remove(&self) {
+    pub(crate) fn remove(&self) {
         if self.state() == FileState::Ours {
             // If it was removed in between, that is as good.
             let _ = fs::remove_file(&self.path);
@@ -88,17 +88,17 @@ impl SocketFile {
 }
 
 /// Paths of unix sockets.
-pub mod path {
+pub(crate) mod path {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     /// Whether it is a name without a file.
-    pub fn is_abstract(path: &Path) -> bool {
+    pub(crate) fn is_abstract(path: &Path) -> bool {
         path.as_os_str().as_bytes().first() == Some(&0)
     }
 
     /// Shows a path to people: an abstract name begins with `@`.
-    pub fn show(path: &Path) -> String {
+    pub(crate) fn show(path: &Path) -> String {
         let text = path.to_string_lossy();
         match text.strip_prefix('\0') {
             Some(name) => format!("@{}", name.trim_end_matches('\0')),

@@ -22,21 +22,21 @@ use super::process;
 const STDOUT_FD: i32 = 1;
 const STDERR_FD: i32 = 2;
 /// Node's own IPC, as `NODE_CHANNEL_FD` names it.
-pub const IPC_FD: i32 = 3;
+pub(crate) const IPC_FD: i32 = 3;
 /// The channel, for connections.
-pub const CHANNEL_FD: i32 = 4;
+pub(crate) const CHANNEL_FD: i32 = 4;
 /// The scoreboard.
-pub const SCOREBOARD_FD: i32 = 5;
+pub(crate) const SCOREBOARD_FD: i32 = 5;
 /// Orders and reports.
-pub const ORDERS_FD: i32 = 6;
+pub(crate) const ORDERS_FD: i32 = 6;
 /// What the worker executes: questions and answers.
-pub const EXECUTION_FD: i32 = 7;
+pub(crate) const EXECUTION_FD: i32 = 7;
 /// What wakes this worker's event loop.
-pub const WAKER_FD: i32 = 8;
+pub(crate) const WAKER_FD: i32 = 8;
 
 /// A program to run, with its whole environment.
 #[derive(Debug)]
-pub struct SpawnCommand {
+pub(crate) struct SpawnCommand {
     /// Absolute path.
     pub program: CString,
     /// `argv`; the first is the program's own name.
@@ -55,7 +55,7 @@ pub struct Child {
 
 /// Starts `command` with `fds` as descriptors 3 to 8, and `output`, if any, as standard output and
 /// error.
-pub fn spawn(
+pub(crate) fn spawn(
     command: &SpawnCommand,
     fds: [BorrowedFd<'_>; 6],
     output: Option<[BorrowedFd<'_>; 2]>,
@@ -121,7 +121,7 @@ fn sources(passed: Vec<(i32, BorrowedFd<'_>)>) -> io::Result<Vec<(i32, OwnedFd)>
 
 /// In the child: takes over the passed descriptors, and marks them close-on-exec. Fails on a second
 /// call, and if a descriptor is not open.
-pub fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
+pub(crate) fn inherited<const N: usize>(fds: [i32; N]) -> io::Result<[OwnedFd; N]> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Err(io::ErrorKind::AlreadyExists.into());

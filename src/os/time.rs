@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// Returns milliseconds since 1970, by the machine's clock: for people, never for deadlines.
-pub fn wall() -> u64 {
+pub(crate) fn wall() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     time.tv_sec.max(0) as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 /// Returns microseconds on CLOCK_MONOTONIC.
-pub fn now_micros() -> u64 {
+pub(crate) fn now_micros() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
 }

@@ -127,13 +127,13 @@ impl Handle {
 }
 
 /// A descriptor that is watched as long as the process lives. It does not keep the loop alive.
-pub struct Poll(Handle);
+pub(crate) struct Poll(Handle);
 
 impl Poll {
     /// Calls `readable` whenever `fd`, which must stay open, can be read, until it returns `false`.
     /// `event_loop` is the loop of this thread, as Node-API returns it. Fails where there is no
     /// libuv (`Unsupported`).
-    pub fn start(
+    pub(crate) fn start(
         event_loop: *mut c_void,
         fd: BorrowedFd<'_>,
         readable: impl FnMut() -> bool + 'static,
@@ -149,7 +149,7 @@ impl Poll {
     }
 
     /// Goes on after `readable` returned `false`.
-    pub fn resume(&self) -> io::Result<()> {
+    pub(crate) fn resume(&self) -> io::Result<()> {
         let Handle { api, raw } = self.0;
         // SAFETY: the handle was initialised, and `on_event` gets it back.
         check(unsafe { (api.poll_start)(raw, READABLE, on_event) })
@@ -166,11 +166,14 @@ unsafe extern "C" fn on_event(raw: *mut c_void, status: c_int, _events: c_int) {
 }
 
 /// A timer. It does not keep the loop alive.
-pub struct Timer(Handle);
+pub(crate) struct Timer(Handle);
 
 impl Timer {
     /// A timer that will call `step`. `event_loop` as for [`Poll::start`].
-    pub fn new(event_loop: *mut c_void, mut step: impl FnMut() + 'static) -> io::Result<Self> {
+    pub(crate) fn new(
+        event_loop: *mut c_void,
+        mut step: impl FnMut() + 'static,
+    ) -> io::Result<Self> {
         let init = |api: &Api, raw| {
             // SAFETY: the memory has the size of such a handle, and the loop is this thread's.
             unsafe { (api.timer_init)(event_loop, raw) }
@@ -185,7 +188,7 @@ impl Timer {
     }
 
     /// Calls the step once after `wait`.
-    pub fn once(&self, wait: Duration) -> io::Result<()> {
+    pub(crate) fn once(&self, wait: Duration) -> io::Result<()> {
         let Handle { api, raw } = self.0;
         // SAFETY: the handle was initialised, and `on_time` gets it back.
         check(unsafe { (api.timer_start)(raw, on_time, wait.as_millis() as u64, 0) })
@@ -199,13 +202,19 @@ unsafe extern "C" fn on_time(raw: *mut c_void) {
 }
 
 /// Calls `step` each time before the loop polls for events. `event_loop` as for [`Poll::start`].
-pub fn before_each_poll(event_loop: *mut c_void, step: impl FnMut() + 'static) -> io::Result<()> {
+pub(crate) fn before_each_poll(
+    event_loop: *mut c_void,
+    step: impl FnMut() + 'static,
+) -> io::Result<()> {
     each_turn(event_loop, PREPARE, |api| (api.prepare_init, api.prepare_start), step)
 }
 
 /// Calls `step` each time after the loop has polled for events. `event_loop` as for
 /// [`Poll::start`].
-pub fn after_each_poll(event_loop: *mut c_void, step: impl FnMut() + 'static) -> io::Result<()> {
+pub(crate) fn after_each_poll(
+    event_loop: *mut c_void,
+    step: impl FnMut() + 'static,
+) -> io::Result<()> {
     each_turn(event_loop, CHECK, |api| (api.check_init, api.check_start), step)
 }
 
@@ -233,7 +242,7 @@ fn each_turn(
 }
 
 /// Returns the epoll descriptor on which `event_loop` waits for events.
-pub fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
+pub(crate) fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
     let api = Api::get().filter(|_| !event_loop.is_null())?;
     // SAFETY: the loop is this thread's.
     Some(unsafe { (api.backend_fd)(event_loop) }).filter(|fd| *fd >= 0)
@@ -241,7 +250,7 @@ pub fn epoll_of(event_loop: *mut c_void) -> Option<i32> {
 
 /// Returns how long `event_loop` has waited for events since its start; zero where it does not
 /// count that. Node has its loops count it, for `performance.eventLoopUtilization()`.
-pub fn idle_time(event_loop: *mut c_void) -> Duration {
+pub(crate) fn idle_time(event_loop: *mut c_void) -> Duration {
     let api = Api::get().filter(|_| !event_loop.is_null());
     // SAFETY: the loop is this thread's, and lives.
     let nanoseconds = api.map(|api| unsafe { (api.metrics_idle_time)(event_loop) });

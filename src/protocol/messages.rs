@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::Endpoint;
 
 /// Names a listening socket of the master.
-pub type ListenerId = u32;
+pub(crate) type ListenerId = u32;
 
 /// From the master.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

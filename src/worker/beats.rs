@@ -18,7 +18,7 @@ pub(super) fn show_life(row: &Row, now: f64) {
 
 /// The beats of one process.
 #[derive(Debug)]
-pub struct Beats {
+pub(crate) struct Beats {
     row: Row,
     /// When the next one is due, microseconds on the monotonic clock.
     due: u64,
@@ -33,13 +33,13 @@ const MEASURED_FOR: u64 = 900_000;
 
 impl Beats {
     /// Returns the beats of the process that owns `row`, before the first one.
-    pub fn new(row: Row) -> Self {
+    pub(crate) fn new(row: Row) -> Self {
         Self { row, due: u64::MAX, before: (u64::MAX, Duration::ZERO), utilization: None }
     }
 
     /// Makes a beat; the next one is due after `interval`. `idle`: how long the event loop has
     /// waited for events since its start.
-    pub fn beat(&mut self, interval: Duration, idle: Duration) {
+    pub(crate) fn beat(&mut self, interval: Duration, idle: Duration) {
         self.beat_at(os::now_micros(), interval, idle);
     }
 

@@ -18,7 +18,7 @@ const FIRST_MONITOR: u64 = 3001;
 const PLACES: [&str; 3] = ["named-app", "exec", "files"];
 
 /// Returns the options of one app, if `options` are of several. `name`: which one.
-pub fn choose(
+pub(crate) fn choose(
     mut options: Map<String, Value>,
     name: Option<&str>,
     file: &str,
@@ -58,13 +58,13 @@ pub fn choose(
 
 /// Returns the app that the command line names: by `--app`, or where a script or a file would
 /// stand. `options` are those of the file.
-pub fn named(matches: &ArgMatches, options: &Map<String, Value>) -> Option<String> {
+pub(crate) fn named(matches: &ArgMatches, options: &Map<String, Value>) -> Option<String> {
     let by_flag = matches.try_get_one::<String>("app").ok().flatten();
     by_flag.cloned().or_else(|| by_place(matches, options))
 }
 
 /// As `named`, but only where a script or a file would stand.
-pub fn by_place(matches: &ArgMatches, options: &Map<String, Value>) -> Option<String> {
+pub(crate) fn by_place(matches: &ArgMatches, options: &Map<String, Value>) -> Option<String> {
     let names = all(options);
     let first =
         |place: &&str| matches.try_get_many::<String>(place).ok().flatten()?.next().cloned();
@@ -73,7 +73,7 @@ pub fn by_place(matches: &ArgMatches, options: &Map<String, Value>) -> Option<St
 
 /// Fails if a name in the file cannot be that of a directory, or if the command line names an app
 /// that the file does not have.
-pub fn verify(
+pub(crate) fn verify(
     matches: &ArgMatches,
     options: &Map<String, Value>,
     file: &str,
@@ -108,7 +108,7 @@ fn unknown(name: &str, names: &[String], file: &str) -> Failed {
 }
 
 /// Returns the names of all apps in a file; none where it is of a single one.
-pub fn all(options: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn all(options: &Map<String, Value>) -> Vec<String> {
     match options.get("apps") {
         Some(Value::Object(apps)) => apps.keys().cloned().collect(),
         _ => Vec::new(),
@@ -116,7 +116,7 @@ pub fn all(options: &Map<String, Value>) -> Vec<String> {
 }
 
 /// This command line for the app `name`.
-pub fn command_line(name: &str) -> Vec<OsString> {
+pub(crate) fn command_line(name: &str) -> Vec<OsString> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let chosen = [program, "--app".into(), name.into()];

@@ -15,7 +15,7 @@ const SHORT: &str =
 
 /// The argument of `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// To this number of workers.
     To(u32),
     /// By this number of workers, up or down.
@@ -284,7 +284,7 @@ fn ecv() -> Command {
 }
 
 /// Returns the whole definition.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let command = commands();
     let overview = help::overview(&command);
     command

@@ -22,7 +22,7 @@ const SCRIPTS: [&str; 3] = ["js", "cjs", "mjs"];
 type Found = Result<String, String>;
 
 /// Runs the command.
-pub fn check(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failed> {
     let config = settings::read(matches)?;
     let (console, written) = Console::open(Format::of(None))?;
     let (launch, app) = launch(&config, matches, &console)?;

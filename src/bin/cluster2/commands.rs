@@ -19,7 +19,7 @@ use super::{Failed, line, not_running, planned_start, print, settings};
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs the command `name`.
-pub fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn run(name: &str, matches: &ArgMatches) -> Result<(), Failed> {
     let (name, matches) = matches.subcommand().unwrap_or((name, matches));
     let pids = settings::directory("pids", matches)?;
     let answer = match name {
@@ -131,7 +131,7 @@ fn number(value: &Value) -> u64 {
 }
 
 /// Asks the master that holds the directory `pids`.
-pub fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
+pub(crate) fn ask(pids: &Path, command: &Command) -> Result<Value, Failed> {
     Ok(remote::ask(pids, command)?)
 }
 
@@ -159,7 +159,7 @@ fn ask_with_progress(
 }
 
 /// Asks for something that takes its time, and calls `show` again and again until the answer comes.
-pub fn ask_meanwhile(
+pub(crate) fn ask_meanwhile(
     pids: &Path,
     command: Command,
     every: Duration,

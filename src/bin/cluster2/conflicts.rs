@@ -3,7 +3,7 @@
 use cluster2_rs::config::{Config, Port};
 
 /// Returns what is wrong with the first two apps that have something in common, by their names.
-pub fn first(apps: &[(String, Config)]) -> Option<String> {
+pub(crate) fn first(apps: &[(String, Config)]) -> Option<String> {
     apps.iter().enumerate().find_map(|(index, (name, config))| {
         let (other, what) = apps[..index]
             .iter()

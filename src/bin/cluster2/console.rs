@@ -31,7 +31,7 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Takes lines, and never waits.
 #[derive(Clone)]
-pub struct Console {
+pub(crate) struct Console {
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
 }
@@ -39,7 +39,7 @@ pub struct Console {
 impl Console {
     /// Starts the thread. Returns a console, and a handle to wait until all clones of the console
     /// are dropped and all lines are written.
-    pub fn open(format: Format) -> std::io::Result<(Self, Written)> {
+    pub(crate) fn open(format: Format) -> std::io::Result<(Self, Written)> {
         let (sender, lines) = sync_channel::<Line>(WAITING);
         let (done, written) = sync_channel(1);
         let dropped = Arc::<AtomicU64>::default();
@@ -63,7 +63,7 @@ impl Console {
     }
 
     /// Writes a line that is not an event.
-    pub fn note(&self, text: String) {
+    pub(crate) fn note(&self, text: String) {
         self.write(Line::note(text));
     }
 
@@ -75,17 +75,17 @@ impl Console {
 }
 
 /// Waits for the last lines.
-pub struct Written(Receiver<()>);
+pub(crate) struct Written(Receiver<()>);
 
 impl Written {
     /// Waits until all is written, but not for a terminal that takes nothing.
-    pub fn wait(self) {
+    pub(crate) fn wait(self) {
         let _ = self.0.recv_timeout(LAST_LINES);
     }
 }
 
 /// The embedder of a master without JavaScript.
-pub struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
+pub(crate) struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
     console: Console,
     file: settings::File,
     /// Whether a line has said that nobody takes messages here.
@@ -98,7 +98,7 @@ pub struct ConsoleEmbedder<F: FnOnce() + Send + 'static> {
 
 /// Whether the process starts again when its cluster has ended.
 #[derive(Clone, Default)]
-pub struct Restart {
+pub(crate) struct Restart {
     is_asked: Arc<AtomicBool>,
     /// Why it cannot.
     obstacle: Option<&'static str>,
@@ -106,12 +106,12 @@ pub struct Restart {
 
 impl Restart {
     /// Of a cluster that cannot start again because of `obstacle`, if there is one.
-    pub fn unless(obstacle: Option<&'static str>) -> Self {
+    pub(crate) fn unless(obstacle: Option<&'static str>) -> Self {
         Self { obstacle, ..Self::default() }
     }
 
     /// Whether somebody has asked for it.
-    pub fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.is_asked.load(Ordering::Relaxed)
     }
 }
@@ -119,7 +119,7 @@ impl Restart {
 impl<F: FnOnce() + Send + 'static> ConsoleEmbedder<F> {
     /// Stores in `failure` why the cluster ended, if nobody asked it to. Calls `on_end` when the
     /// cluster has ended and dropped its embedder. `file` is where the options came from.
-    pub fn new(
+    pub(crate) fn new(
         console: Console,
         file: settings::File,
         failure: Arc<Mutex<Option<Failure>>>,

@@ -15,7 +15,7 @@ const OURS: [&str; 4] =
 
 /// Runs the command. Values are only shown of variables that are named, or on demand: they may be
 /// secret.
-pub fn environment(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn environment(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let pid = matches.get_one::<u32>("pid").copied().unwrap_or_default();
     let status = commands::ask(&pids, &Command::Status)?;

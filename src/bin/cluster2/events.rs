@@ -22,7 +22,7 @@ struct Shown {
 }
 
 /// Runs the command.
-pub fn events(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn events(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let describe = if matches.get_flag("json") { json } else { line };
     let mut shown = Shown::default();

@@ -10,13 +10,13 @@ use super::options::{Flag, Kind, LOGS, OPTIONS, PIDS};
 
 impl Flag {
     /// The environment variable that sets the option, if one does.
-    pub fn variable(&self) -> Option<String> {
+    pub(crate) fn variable(&self) -> Option<String> {
         let from_there = !matches!(self.kind, Kind::Verbatim | Kind::Pairs);
         from_there.then(|| format!("CLUSTER2_{}", self.flag.to_uppercase().replace('-', "_")))
     }
 
     /// The definition of the flag and its variable.
-    pub fn arg(&self) -> Arg {
+    pub(crate) fn arg(&self) -> Arg {
         let arg = Arg::new(self.option).long(self.flag).hide_env_values(true);
         let arg = match self.kind {
             Kind::Switch(_) => {
@@ -101,7 +101,7 @@ impl Flag {
 }
 
 /// Returns the names of all environment variables that are read.
-pub fn variables() -> impl Iterator<Item = String> {
+pub(crate) fn variables() -> impl Iterator<Item = String> {
     let others = [
         "CLUSTER2_APP",
         "CLUSTER2_CONFIG",
@@ -131,12 +131,12 @@ fn all() -> impl Iterator<Item = &'static Flag> {
 }
 
 /// Overwrites `options` with what flags and environment variables give.
-pub fn write(matches: &ArgMatches, options: &mut Map<String, Value>) {
+pub(crate) fn write(matches: &ArgMatches, options: &mut Map<String, Value>) {
     all().for_each(|flag| flag.write(matches, options));
 }
 
 /// Returns where an option came from: its flag, its variable, or the option itself in `file`.
-pub fn origin(option: &str, matches: &ArgMatches, file: Option<&str>) -> String {
+pub(crate) fn origin(option: &str, matches: &ArgMatches, file: Option<&str>) -> String {
     let flag = all().find(|flag| flag.option == option);
     let source = flag.filter(|_| is_given(matches, option)).and_then(|flag| {
         match matches.value_source(option) {

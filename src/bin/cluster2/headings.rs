@@ -54,17 +54,17 @@ const VALUES: &[(&str, &[&str])] = &[
 
 impl Flag {
     /// The heading of the help below which it stands.
-    pub fn heading(&self) -> Option<&'static str> {
+    pub(crate) fn heading(&self) -> Option<&'static str> {
         HEADINGS.iter().find(|(_, options)| options.contains(&self.option)).map(|(name, _)| *name)
     }
 
     /// Its line in `-h`, if it is shown there.
-    pub fn short_help(&self) -> Option<&'static str> {
+    pub(crate) fn short_help(&self) -> Option<&'static str> {
         COMMON.iter().find(|(option, _)| *option == self.option).map(|(_, line)| *line)
     }
 
     /// Values that completions offer; others may be valid too.
-    pub fn values(&self) -> &'static [&'static str] {
+    pub(crate) fn values(&self) -> &'static [&'static str] {
         let of = VALUES.iter().find(|(option, _)| *option == self.option);
         of.map_or(&[], |(_, values)| *values)
     }

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The exit codes, as manual pages show them.
-pub const EXIT_CODES: &str = "Exit codes:
+pub(crate) const EXIT_CODES: &str = "Exit codes:
   0    done
   1    it failed; the reason is on standard error
   2    the command line, a variable or the configuration file is wrong
@@ -33,7 +33,7 @@ const WIDTHS: [usize; 2] = [7, 11];
 const MORE: &str = "More";
 
 /// The help of the whole program, for a `command` with all its subcommands.
-pub fn overview(command: &Command) -> String {
+pub(crate) fn overview(command: &Command) -> String {
     let about = |name: &str| match name {
         "help" => Some("Prints the help of a command".to_owned()),
         _ => Some(command.find_subcommand(name)?.get_about()?.to_string()),

@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 
 /// Takes any text, and names `values` to completions.
 #[derive(Debug, Clone, Copy)]
-pub struct Hinted(pub &'static [&'static str]);
+pub(crate) struct Hinted(pub &'static [&'static str]);
 
 impl TypedValueParser for Hinted {
     type Value = String;

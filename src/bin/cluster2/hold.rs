@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use cluster2_rs::os::{holder, holder_program};
 
 /// Runs it, if that is the command.
-pub fn run() -> Option<ExitCode> {
+pub(crate) fn run() -> Option<ExitCode> {
     let mut args = env::args_os().skip(1);
     if args.next()? != holder::COMMAND {
         return None;

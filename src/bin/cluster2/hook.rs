@@ -31,17 +31,17 @@ const KILLED_WITHIN: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// Takes events, and never waits.
-pub struct Hook {
+pub(crate) struct Hook {
     events: SyncSender<(&'static str, Value)>,
     missed: AtomicU64,
 }
 
 /// Waits for the commands of the last events.
-pub struct Handled(Option<(Receiver<()>, Arc<AtomicBool>)>);
+pub(crate) struct Handled(Option<(Receiver<()>, Arc<AtomicBool>)>);
 
 impl Handled {
     /// Waits until all commands have ended, but not long. Then the one that runs is killed.
-    pub fn wait(self) {
+    pub(crate) fn wait(self) {
         let Some((done, is_over)) = self.0 else { return };
         if done.recv_timeout(LAST_WITHIN).is_err() {
             is_over.store(true, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl Handled {
 }
 
 /// Starts the thread, if there is a `command`. `note` gets the problem of each command that fails.
-pub fn open(
+pub(crate) fn open(
     command: Option<String>,
     note: impl Fn(String) + Send + 'static,
 ) -> io::Result<(Option<Hook>, Handled)> {
@@ -78,7 +78,7 @@ pub fn open(
 
 impl Hook {
     /// Has the command run for an event.
-    pub fn tell(&self, record: &EventRecord) {
+    pub(crate) fn tell(&self, record: &EventRecord) {
         let missed = self.missed.swap(0, Ordering::Relaxed);
         let mut event = json!(record);
         if missed > 0 {

@@ -51,7 +51,7 @@ struct Read {
 }
 
 /// Runs the command.
-pub fn import(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn import(matches: &ArgMatches) -> Result<(), Failed> {
     let given = matches.get_one::<String>("file").map_or("ecosystem.config.js", String::as_str);
     let file = settings::logical(Path::new(given));
     if !file.is_file() {

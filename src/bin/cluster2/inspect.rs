@@ -18,7 +18,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 const GRACE: u64 = 2;
 
 /// Runs `profile`.
-pub fn profile(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn profile(matches: &ArgMatches) -> Result<(), Failed> {
     let seconds = matches.get_one::<u32>("seconds").copied().unwrap_or_default();
     let (pid, path) = (pid(matches), path(matches, "cpuprofile")?);
     note(&format!("asking worker {pid} for {seconds} s, in which it is a little slower"));
@@ -36,7 +36,7 @@ pub fn profile(matches: &ArgMatches) -> Result<(), Failed> {
 }
 
 /// Runs `heap`.
-pub fn heap(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn heap(matches: &ArgMatches) -> Result<(), Failed> {
     let (pid, path) = (pid(matches), path(matches, "heapsnapshot")?);
     note(&format!(
         "worker {pid} answers nothing until its snapshot is written, a second or more for each \

@@ -31,7 +31,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(2);
 
 /// Returns how workers are started, and what the monitor shows of the app.
-pub fn launch(
+pub(crate) fn launch(
     config: &Config,
     matches: &ArgMatches,
     console: &Console,
@@ -68,7 +68,7 @@ fn text(path: impl AsRef<Path>) -> Result<String, Failed> {
 }
 
 /// Returns the script. Fails if there is none.
-pub fn script(config: &Config) -> Result<PathBuf, Failed> {
+pub(crate) fn script(config: &Config) -> Result<PathBuf, Failed> {
     let Some(script) = &config.exec else {
         return Err(Failed::usage(
             "which script? Name it after `start`, or as `exec` in the configuration file",
@@ -89,7 +89,7 @@ pub fn script(config: &Config) -> Result<PathBuf, Failed> {
 }
 
 /// Finds Node: as `--node` says, or in `PATH`.
-pub fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
+pub(crate) fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
     let is_program = |path: &PathBuf| {
         path.metadata()
             .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)

@@ -18,7 +18,7 @@ const PLAIN: Style = Style::new();
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Text {
         /// Whether each line begins with its time: a terminal is read at once, and journald keeps
@@ -31,7 +31,7 @@ pub enum Format {
 
 impl Format {
     /// Returns the format called `name`, `text` or `json`, for this standard error.
-    pub fn of(name: Option<&str>) -> Self {
+    pub(crate) fn of(name: Option<&str>) -> Self {
         let has_times = !io::stderr().is_terminal() && !is_journal();
         if name == Some("json") { Self::Json } else { Self::Text { has_times } }
     }
@@ -48,7 +48,7 @@ fn is_journal() -> bool {
 
 /// One line. Its JSON is that of an event, except for the number.
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
+pub(crate) struct Line {
     time: Time,
     /// As of an event, or `note`.
     #[serde(rename = "type")]
@@ -63,23 +63,23 @@ pub struct Line {
 
 impl Line {
     /// A line about an event.
-    pub fn event(record: &EventRecord) -> Self {
+    pub(crate) fn event(record: &EventRecord) -> Self {
         let EventRecord { time, kind, level, slot, pid, message, .. } = record.clone();
         Self { time, kind, level, slot, pid, message }
     }
 
     /// A line about something else.
-    pub fn note(message: String) -> Self {
+    pub(crate) fn note(message: String) -> Self {
         Self::about("note", Level::Info, message)
     }
 
     /// A warning that is not an event.
-    pub fn warning(message: String) -> Self {
+    pub(crate) fn warning(message: String) -> Self {
         Self::about("warning", Level::Warn, message)
     }
 
     /// The last line of a command that fails.
-    pub fn failure(message: String) -> Self {
+    pub(crate) fn failure(message: String) -> Self {
         Self::about("failure", Level::Error, message)
     }
 
@@ -89,7 +89,7 @@ impl Line {
 }
 
 /// Returns the colour of an event.
-pub fn style(kind: &str, level: &str) -> Style {
+pub(crate) fn style(kind: &str, level: &str) -> Style {
     match (kind, level) {
         (_, "error") => BAD,
         (_, "warn") => NOTE,
@@ -100,7 +100,7 @@ pub fn style(kind: &str, level: &str) -> Style {
 
 /// Writes one line to standard error, without control characters that other processes may have put
 /// into it.
-pub fn write_line(format: Format, line: &Line) {
+pub(crate) fn write_line(format: Format, line: &Line) {
     match format {
         Format::Json => write_whole(&serde_json::to_string(line).unwrap_or_default()),
         // Each worker is named again once it is ready.
@@ -117,7 +117,7 @@ pub fn write_line(format: Format, line: &Line) {
 
 /// Writes `text` and the end of the line to standard error, by one system call: workers write
 /// there too, and what they write must not get between the parts of a line.
-pub fn write_whole(text: &str) {
+pub(crate) fn write_whole(text: &str) {
     write_at_once(io::stderr(), anstream::stderr().current_choice(), text);
 }
 
@@ -130,12 +130,12 @@ fn write_at_once(mut to: impl Write, colours: ColorChoice, text: &str) {
 }
 
 /// Writes one line at once, for a command that has nothing else to do meanwhile.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     write_line(Format::Text { has_times: false }, &Line::note(text.to_owned()));
 }
 
 /// Replaces control characters, which would steer a terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 

@@ -14,7 +14,7 @@ const SECONDS: usize = 19;
 const MILLISECONDS: f64 = 1e11;
 
 /// Returns the time of a line, if it has one.
-pub fn of(line: &[u8]) -> Option<Timestamp> {
+pub(crate) fn of(line: &[u8]) -> Option<Timestamp> {
     if line.first() == Some(&b'{') {
         let object: Value = serde_json::from_slice(line).ok()?;
         return FIELDS.iter().find_map(|field| field_time(&object[field]));

@@ -9,7 +9,7 @@ use cluster2_rs::os::contained_files;
 use super::Failed;
 
 /// Opens a file. Returns it, and where its last `lines` begin.
-pub fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Failed> {
+pub(crate) fn open(root: &Path, name: &Path, lines: u64) -> Result<(std::fs::File, u64), Failed> {
     let opened = || {
         let file = contained_files::open(root, name)?;
         let start = start_of_last(&file, file.metadata()?.len(), lines)?;

@@ -19,7 +19,7 @@ const PIECE: usize = 64 * 1024;
 const COMPRESSED: [&str; 5] = ["gz", "xz", "bz2", "zst", "zip"];
 
 /// Runs the command.
-pub fn logs(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn logs(matches: &ArgMatches) -> Result<(), Failed> {
     let root = settings::directory("logs", matches)?;
     let mut names: Vec<&String> = matches.get_many("files").into_iter().flatten().collect();
     if settings::is_app(matches)? {

@@ -25,7 +25,7 @@ const OF_WORKERS: &[(&str, &str)] = &[
 ];
 
 /// Prints the page of the program, or of one command.
-pub fn man(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn man(matches: &ArgMatches) -> Result<(), Failed> {
     let mut command = args::command();
     command.build();
     if let Some(name) = matches.get_one::<String>("command") {

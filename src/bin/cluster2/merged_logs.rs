@@ -29,7 +29,7 @@ const COLOURS: [AnsiColor; 6] = [
 const LONGEST: usize = 64 * 1024;
 
 /// Prints the last `lines` of each file, and what is added, until it is ended.
-pub async fn follow(root: &Path, names: Vec<PathBuf>, lines: u64) -> Result<(), Failed> {
+pub(crate) async fn follow(root: &Path, names: Vec<PathBuf>, lines: u64) -> Result<(), Failed> {
     let mut merger = Merger::new(&names);
     let mut starts = Vec::new();
     let mut past = Vec::new();

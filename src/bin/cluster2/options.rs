@@ -2,7 +2,7 @@
 
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A value, which the option's own check accepts or rejects.
     Value,
     /// A value, or `off` for `false`.
@@ -19,7 +19,7 @@ pub enum Kind {
 
 /// One option.
 #[derive(Debug)]
-pub struct Flag {
+pub(crate) struct Flag {
     /// The option's name in `new Cluster(options)`, with its parent (`ecv.path`).
     pub option: &'static str,
     /// The flag's name without dashes.
@@ -43,7 +43,7 @@ const fn flag(
 }
 
 /// The directory by which commands find a cluster; for every command.
-pub const PIDS: Flag = flag(
+pub(crate) const PIDS: Flag = flag(
     "pids",
     "pids",
     Kind::Value,
@@ -51,11 +51,11 @@ pub const PIDS: Flag = flag(
     "Directory of pid files and the control socket [default: pids]",
 );
 /// The directory of logs; also for the command `logs`.
-pub const LOGS: Flag =
+pub(crate) const LOGS: Flag =
     flag("logs", "logs", Kind::Value, "DIR", "Directory of logs [default: logs]");
 
 /// All other options, for `start`.
-pub const OPTIONS: &[Flag] = &[
+pub(crate) const OPTIONS: &[Flag] = &[
     flag(
         "noWorkers",
         "workers",

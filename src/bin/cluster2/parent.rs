@@ -95,7 +95,11 @@ impl Shared {
 }
 
 /// Runs all apps until none is left. `pids`: their directories. Fails if one has failed at last.
-pub fn start_all(names: &[String], pids: Vec<PathBuf>, format: Format) -> Result<(), Failed> {
+pub(crate) fn start_all(
+    names: &[String],
+    pids: Vec<PathBuf>,
+    format: Format,
+) -> Result<(), Failed> {
     refuse_running(names, &pids)?;
     let cannot = |error: std::io::Error| Failed::start(format!("cannot start: {error}"));
     process::unblock_signals().map_err(cannot)?;

@@ -17,7 +17,7 @@ const SEARCHED: u64 = 64 * 1024;
 const LONGEST: u64 = 64 * 1024;
 
 /// The lines of one file from one position to another.
-pub struct PastLines {
+pub(crate) struct PastLines {
     reader: BufReader<io::Take<File>>,
     /// The next line; empty at the end.
     line: Vec<u8>,
@@ -29,7 +29,7 @@ impl PastLines {
     /// Reads whole lines from `start` on; the last one without an end is left. Returns them, and
     /// where they end. Lines before the first time in the file get that time; in a file without
     /// times, all get the time of its last write.
-    pub fn read(mut file: File, start: u64) -> io::Result<(Self, u64)> {
+    pub(crate) fn read(mut file: File, start: u64) -> io::Result<(Self, u64)> {
         let metadata = file.metadata()?;
         let end = end_of_lines(&mut file, start, metadata.len())?;
         file.seek(SeekFrom::Start(start))?;
@@ -74,7 +74,7 @@ fn end_of_lines(file: &mut File, start: u64, end: u64) -> io::Result<u64> {
 
 /// Passes all lines to `print`, with the number of their file: the oldest first, and of the same
 /// time those of the first file.
-pub fn merge<E: From<io::Error>>(
+pub(crate) fn merge<E: From<io::Error>>(
     files: &mut [PastLines],
     mut print: impl FnMut(usize, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {

@@ -12,21 +12,21 @@ use cluster2_rs::os::process::Identity;
 const NAME: &str = "next-start";
 
 /// A start that is announced. It is announced no more once this is dropped.
-pub struct PlannedStart {
+pub(crate) struct PlannedStart {
     directory: Directory,
     lock: Lock,
 }
 
 impl PlannedStart {
     /// Announces a start. `None` if the app has no directory to do so.
-    pub fn announce(pids: &Path) -> Option<Self> {
+    pub(crate) fn announce(pids: &Path) -> Option<Self> {
         let directory = Directory::open(pids).ok()?;
         let lock = directory.lock(NAME, Identity::of(std::process::id()).ok()?).ok()??;
         Some(Self { directory, lock })
     }
 
     /// Whether a command has called it off.
-    pub fn is_called_off(&self) -> bool {
+    pub(crate) fn is_called_off(&self) -> bool {
         matches!(self.directory.has_lock(NAME, &self.lock), Ok(false))
     }
 }
@@ -40,12 +40,12 @@ impl Drop for PlannedStart {
 }
 
 /// Whether the parent of the app with this directory is about to start it again.
-pub fn is_announced(pids: &Path) -> bool {
+pub(crate) fn is_announced(pids: &Path) -> bool {
     Directory::open(pids).and_then(|directory| directory.is_locked(NAME)).unwrap_or(false)
 }
 
 /// Calls the next start of the app off. Returns `false` if none was announced.
-pub fn call_off(pids: &Path) -> bool {
+pub(crate) fn call_off(pids: &Path) -> bool {
     let Ok(directory) = Directory::open(pids) else { return false };
     directory.is_locked(NAME).unwrap_or(false) && directory.remove(NAME).is_ok()
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 /// What `import` prints: our configuration, and notes about what has no place in it.
-pub struct Translated {
+pub(crate) struct Translated {
     /// Our options: of the app, or with `apps` of several.
     pub config: Value,
     /// A line each.
@@ -76,7 +76,7 @@ const FILES: &[&str] = &["out_file", "output", "error_file", "error", "log_file"
 
 /// Translates the apps of a file. `beside`: the keys of the file beside its apps. Fails with what
 /// is wrong, in words.
-pub fn translate(apps: &[Value], beside: &[String]) -> Result<Translated, String> {
+pub(crate) fn translate(apps: &[Value], beside: &[String]) -> Result<Translated, String> {
     let mut translated = Map::new();
     let mut all_notes: Vec<String> = beside.iter().map(|key| left_out(key)).collect();
     for (index, app) in apps.iter().enumerate() {

@@ -31,7 +31,7 @@ const PACKAGE: &str = "CLUSTER2_PACKAGE";
 /// Returns how this process was started, for one that is started in the same way. Call it at the
 /// start. Where the working directory was reached by a symlink, paths below it lead through that:
 /// after a deploy, the symlink's new target is meant.
-pub fn origin() -> ProcessOrigin {
+pub(crate) fn origin() -> ProcessOrigin {
     let mut origin = ProcessOrigin::read();
     let real = env::current_dir().unwrap_or_default();
     let by_symlink = |path: PathBuf| match path.strip_prefix(&real) {
@@ -55,7 +55,7 @@ fn called_as() -> Option<PathBuf> {
 }
 
 /// Becomes the same command again. Returns only if that fails.
-pub fn start_again(ProcessOrigin { args, env, .. }: ProcessOrigin) -> Failed {
+pub(crate) fn start_again(ProcessOrigin { args, env, .. }: ProcessOrigin) -> Failed {
     let Some((program, args)) = args.split_first() else {
         return Failed::start("cannot start again");
     };
@@ -71,7 +71,7 @@ pub fn start_again(ProcessOrigin { args, env, .. }: ProcessOrigin) -> Failed {
 }
 
 /// Runs the command.
-pub fn restart(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn restart(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let status = commands::ask(&pids, &Command::Status)?;
     let pid = status["master"]["pid"].as_u64().unwrap_or_default();

@@ -17,7 +17,7 @@ const FILE: &str = "cluster2.json";
 /// Returns the options, checked, with the script as `exec` and its arguments as `args`. Directories
 /// are absolute. There is no port where none was given: the script's own count. Errors name what
 /// the user wrote: the flag, the variable, or the option in the file.
-pub fn read(matches: &ArgMatches) -> Result<Config, Failed> {
+pub(crate) fn read(matches: &ArgMatches) -> Result<Config, Failed> {
     let (file, mut options) = read_file(matches)?;
     let given = if is_app(matches)? { &["args"][..] } else { &["exec", "args"] };
     for name in given.iter().copied() {
@@ -97,7 +97,7 @@ fn check_port(
 
 /// Returns the directory `option`, for a command that needs no other option: errors in others do
 /// not matter.
-pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> {
+pub(crate) fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> {
     let mut given = Map::new();
     flags::write(matches, &mut given);
     if !given.contains_key(option) {
@@ -112,7 +112,7 @@ pub fn directory(option: &str, matches: &ArgMatches) -> Result<PathBuf, Failed> 
 }
 
 /// Makes a path absolute, by the name that the user gave the working directory.
-pub fn logical(path: &Path) -> PathBuf {
+pub(crate) fn logical(path: &Path) -> PathBuf {
     let base =
         working_directory_by_symlink().or_else(|| env::current_dir().ok()).unwrap_or_default();
     // Without `.` components.
@@ -120,42 +120,42 @@ pub fn logical(path: &Path) -> PathBuf {
 }
 
 /// Makes a path absolute.
-pub fn absolute(path: &Path) -> Result<PathBuf, Failed> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failed> {
     std::path::absolute(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))
 }
 
 /// The configuration file as it was at the start.
-pub struct File {
+pub(crate) struct File {
     name: String,
     text: Option<String>,
 }
 
 impl File {
     /// Reads the file.
-    pub fn now(matches: &ArgMatches) -> Self {
+    pub(crate) fn now(matches: &ArgMatches) -> Self {
         let name = matches.get_one::<String>("config").map_or(FILE, String::as_str).to_owned();
         Self { text: fs::read_to_string(&name).ok(), name }
     }
 
     /// The name that the user gave.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Whether the file has another text now.
-    pub fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         fs::read_to_string(&self.name).ok() != self.text
     }
 }
 
 /// Returns the names of the apps in the file, if it is of several and none is named.
-pub fn unnamed_apps(matches: &ArgMatches) -> Result<Vec<String>, Failed> {
+pub(crate) fn unnamed_apps(matches: &ArgMatches) -> Result<Vec<String>, Failed> {
     let (_, options) = raw_file(matches)?;
     Ok(if apps::named(matches, &options).is_some() { Vec::new() } else { apps::all(&options) })
 }
 
 /// Whether what stands first in place of a script or a file is an app of the file.
-pub fn is_app(matches: &ArgMatches) -> Result<bool, Failed> {
+pub(crate) fn is_app(matches: &ArgMatches) -> Result<bool, Failed> {
     Ok(apps::by_place(matches, &raw_file(matches)?.1).is_some())
 }
 

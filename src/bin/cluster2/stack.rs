@@ -15,7 +15,7 @@ use super::{Failed, commands, print, settings};
 const BOLD: Style = Style::new().bold();
 
 /// Runs the command.
-pub fn stack(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn stack(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let pid = matches.get_one::<u32>("pid").copied();
     let answer = commands::ask(&pids, &Command::Stack { pid })?;

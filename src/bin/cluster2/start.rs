@@ -31,7 +31,7 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 const SIGNALS: [i32; 8] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGCHLD];
 
 /// Runs the command: a cluster, until it has ended.
-pub fn start(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn start(matches: &ArgMatches) -> Result<(), Failed> {
     let format = Format::of(matches.get_one::<String>("format").map(String::as_str));
     run(matches, format).map_err(|failed| match format {
         Format::Json => failed.written_to(format),

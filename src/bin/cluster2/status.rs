@@ -28,7 +28,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 
 /// Runs the command.
-pub fn status(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn status(matches: &ArgMatches) -> Result<(), Failed> {
     let pids = settings::directory("pids", matches)?;
     let ask = || commands::ask(&pids, &Command::Status);
     let shown = |status: &Value, before: Before<'_>| {

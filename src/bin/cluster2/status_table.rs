@@ -12,7 +12,7 @@ use super::line::printable;
 use super::table::{Cell, Table, wrap};
 
 /// An older status, and when it was taken, for rates.
-pub type Before<'a> = Option<&'a (Value, Instant)>;
+pub(crate) type Before<'a> = Option<&'a (Value, Instant)>;
 
 const PLAIN: Style = Style::new();
 const RED: Style = AnsiColor::Red.on_default();
@@ -34,7 +34,7 @@ const NO_LINES: &str =
     "\n    (its script wrote nothing to stderr; what Node itself wrote is there)";
 
 /// Returns the workers by slot, and the slots that wait for one.
-pub fn table(status: &Value, before: Before<'_>) -> String {
+pub(crate) fn table(status: &Value, before: Before<'_>) -> String {
     let mut rows: Vec<(u64, Vec<Cell>)> = Vec::new();
     for worker in list(&status["workers"]) {
         rows.push((worker["slot"].as_u64().unwrap_or_default(), row(worker, before)));
@@ -49,7 +49,7 @@ pub fn table(status: &Value, before: Before<'_>) -> String {
 }
 
 /// Returns what is wrong with workers, a paragraph for each of some slots.
-pub fn troubles(status: &Value) -> String {
+pub(crate) fn troubles(status: &Value) -> String {
     let slots = list(&status["slots"]);
     let troubled = slots.filter(|slot| slot["state"] == "waiting" || crashed_lately(slot));
     let mut texts: Vec<String> = stuck(status).chain(troubled.map(trouble)).collect();
@@ -194,12 +194,12 @@ fn short(value: &Value) -> String {
 }
 
 /// Formats a count.
-pub fn number(value: &Value) -> String {
+pub(crate) fn number(value: &Value) -> String {
     format::count(value.as_u64().unwrap_or_default())
 }
 
 /// Formats how long ago a time is.
-pub fn since(time: &Value) -> String {
+pub(crate) fn since(time: &Value) -> String {
     at(time).map_or_else(|| "?".to_owned(), format::age)
 }
 

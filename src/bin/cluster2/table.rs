@@ -3,30 +3,30 @@
 use anstyle::Style;
 
 /// Columns of the narrowest terminal.
-pub const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 const HEAD: Style = Style::new().bold();
 
 /// A text, and how it looks.
-pub type Cell = (String, Style);
+pub(crate) type Cell = (String, Style);
 
 /// A table. A title that begins with a blank is that of a column of numbers, at the right.
-pub struct Table {
+pub(crate) struct Table {
     titles: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    pub fn new(titles: &'static [&'static str]) -> Self {
+    pub(crate) fn new(titles: &'static [&'static str]) -> Self {
         Self { titles, rows: Vec::new() }
     }
 
-    pub fn push(&mut self, row: Vec<Cell>) {
+    pub(crate) fn push(&mut self, row: Vec<Cell>) {
         self.rows.push(row);
     }
 
     /// Returns the lines. There are two blanks between columns, or one where two are too wide.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let head = self.titles.iter().map(|title| (title.trim_start().to_owned(), HEAD)).collect();
         let rows: Vec<&Vec<Cell>> = std::iter::once(&head).chain(&self.rows).collect();
         let width = |column: usize| {
@@ -54,7 +54,7 @@ impl Table {
 
 /// Returns `line` in lines of at most [`WIDTH`] characters, if its words allow it. Further lines
 /// are indented. It has no escapes.
-pub fn wrap(line: &str) -> String {
+pub(crate) fn wrap(line: &str) -> String {
     let mut lines = vec![String::new()];
     for word in line.split(' ') {
         let current = lines.last().map_or(0, |line| line.chars().count());

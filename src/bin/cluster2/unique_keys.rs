@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 /// Reads JSON. An object that has a key twice is an error of the category `Data`, which names the
 /// key and its line.
-pub fn parse(text: &str) -> serde_json::Result<Value> {
+pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str(text).map(|Unique(value)| value)
 }
 

@@ -19,7 +19,7 @@ const ONE_SOCKET_UNIT: &str =
     "which app? A socket unit is for one: cluster2 unit --socket --app NAME --port PORT";
 
 /// Runs the command.
-pub fn unit(matches: &ArgMatches) -> Result<(), Failed> {
+pub(crate) fn unit(matches: &ArgMatches) -> Result<(), Failed> {
     let apps = App::all(matches)?;
     let directory = settings::logical(Path::new(""));
     let named = matches.get_one::<String>("unit").cloned();
