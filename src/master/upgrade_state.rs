@@ -11,7 +11,7 @@ use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
 use crate::protocol::ListenerId;
 use crate::protocol::handover::{CarriedTotals, ToHeir, print};
-use crate::protocol::status::Totals;
+use crate::protocol::totals::Totals;
 use crate::remote::Reply;
 
 /// How long the heir may take for what this master says last.

@@ -16,9 +16,10 @@ use super::router::{Router, Settings, StatusSource};
 use super::server::{Limits, RequestFilter, serve_within};
 use crate::error::{ClusterError, Result};
 use crate::protocol::status::{
-    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, SlotStatus, Status, Time, Totals,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, SlotStatus, Status, Time,
     UnhealthyWorker, WorkerStatus,
 };
+use crate::protocol::totals::Totals;
 
 /// The deadline of everything that a test waits for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{ListenerId, Wanted};
-use super::status::Totals;
+use super::totals::Totals;
 
 /// The version of the conversation. Two masters of another one do not understand each other.
 pub const PROTOCOL: u32 = 1;

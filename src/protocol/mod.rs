@@ -14,6 +14,7 @@ pub mod node;
 pub mod parts;
 pub mod scaling;
 pub mod status;
+pub mod totals;
 pub mod worker;
 
 pub use connections::MAX_CONNECTIONS;

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::encoder::FamilyEncoder;
 use super::holders::{Holders, holders};
-use crate::protocol::status::{BUCKETS, Durations, SlotStatus, Status, WorkerStatus};
+use crate::protocol::status::{SlotStatus, Status, WorkerStatus};
 
 /// The beginning of every metric's name.
 const PREFIX: &str = "cluster2";
@@ -34,7 +33,7 @@ struct Snapshot(Status);
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let mut families = FamilyEncoder(encoder);
+        let mut families = FamilyEncoder::new(encoder);
         families.master(&self.0)?;
         families.scaling(&self.0)?;
         families.totals(&self.0)?;
@@ -43,9 +42,6 @@ impl Collector for Snapshot {
     }
 }
 
-/// Writes the families of metrics.
-pub(super) struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
-
 impl FamilyEncoder<'_> {
     fn master(&mut self, status: &Status) -> fmt::Result {
         let master = &status.master;
@@ -53,6 +49,7 @@ impl FamilyEncoder<'_> {
         self.family(
             "build_info",
             "Versions of cluster2-rs and Node, as labels",
+            None,
             MetricType::Gauge,
             |metric| ConstGauge::new(1u64).encode(metric.encode_family(&build)?),
         )?;
@@ -134,6 +131,7 @@ impl FamilyEncoder<'_> {
         self.family(
             "worker_exits",
             "Workers that ended, by reason",
+            None,
             MetricType::Counter,
             |metric| {
                 totals.exits.iter().try_for_each(|(reason, count)| {
@@ -142,7 +140,7 @@ impl FamilyEncoder<'_> {
             },
         )?;
         let reloads = [("replaced", totals.reloads), ("failed", totals.reloads_failed)];
-        self.family("reloads", "Reloads, by outcome", MetricType::Counter, |metric| {
+        self.family("reloads", "Reloads, by outcome", None, MetricType::Counter, |metric| {
             reloads.iter().try_for_each(|(outcome, count)| {
                 ConstCounter::new(*count).encode(metric.encode_family(&[("outcome", *outcome)])?)
             })
@@ -152,37 +150,30 @@ impl FamilyEncoder<'_> {
 
     /// What is known of slots, also of those without a worker.
     fn slots(&mut self, slots: &[SlotStatus]) -> fmt::Result {
+        let seconds = Some(Unit::Seconds);
         let help = "When the next worker of a slot that waits starts, since 1970";
-        let mut metric = self.0.encode_descriptor(
-            "worker_next_start_timestamp",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (slot, at) in slots.iter().filter_map(|slot| Some((slot.slot, slot.next_start?))) {
-            ConstGauge::new(at.millis() as f64 / 1000.0)
-                .encode(metric.encode_family(&[("slot", slot)])?)?;
-        }
+        let mut next = slots.iter().filter_map(|slot| Some((slot.slot, slot.next_start?)));
+        let (name, kind) = ("worker_next_start_timestamp", MetricType::Gauge);
+        self.family(name, help, seconds.clone(), kind, |metric| {
+            next.try_for_each(|(slot, at)| {
+                ConstGauge::new(at.millis() as f64 / 1000.0)
+                    .encode(metric.encode_family(&[("slot", slot)])?)
+            })
+        })?;
         let help = "When the latest worker of the slot that is gone ended, since 1970, and how";
-        let mut metric = self.0.encode_descriptor(
-            "worker_last_exit_timestamp",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (slot, exit) in
-            slots.iter().filter_map(|slot| Some((slot.slot, slot.last_exit.as_ref()?)))
-        {
-            let labels = [
-                ("slot", slot.to_string()),
-                ("reason", exit.reason.to_owned()),
-                ("code", exit.code.map_or(String::new(), |code| code.to_string())),
-                ("signal", exit.signal.unwrap_or_default().to_owned()),
-            ];
-            ConstGauge::new(exit.at.millis() as f64 / 1000.0)
-                .encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let mut last = slots.iter().filter_map(|slot| Some((slot.slot, slot.last_exit.as_ref()?)));
+        self.family("worker_last_exit_timestamp", help, seconds, kind, |metric| {
+            last.try_for_each(|(slot, exit)| {
+                let labels = [
+                    ("slot", slot.to_string()),
+                    ("reason", exit.reason.to_owned()),
+                    ("code", exit.code.map_or(String::new(), |code| code.to_string())),
+                    ("signal", exit.signal.unwrap_or_default().to_owned()),
+                ];
+                ConstGauge::new(exit.at.millis() as f64 / 1000.0)
+                    .encode(metric.encode_family(&labels)?)
+            })
+        })
     }
 
     fn workers(&mut self, status: &Status, holders: &Holders<'_>) -> fmt::Result {
@@ -194,7 +185,7 @@ impl FamilyEncoder<'_> {
         let slots = status.slots.iter();
         now.extend(slots.map(|slot| (slot.slot, (slot.state, slot.restarts, slot.crashes))));
         let states = "Whether the slot is in that state: that of its worker, or waiting for one";
-        self.family("worker_state", states, MetricType::Gauge, |metric| {
+        self.family("worker_state", states, None, MetricType::Gauge, |metric| {
             now.iter().flat_map(|one| STATES.map(|state| (one, state))).try_for_each(
                 |((slot, (found, ..)), state)| {
                     let labels = [("slot", slot.to_string()), ("state", state.to_owned())];
@@ -209,7 +200,7 @@ impl FamilyEncoder<'_> {
             ("worker_crashes", "Workers of the slot that ended by themselves", |one| one.2),
         ];
         for (name, help, count) in counted {
-            self.family(name, help, MetricType::Counter, |metric| {
+            self.family(name, help, None, MetricType::Counter, |metric| {
                 now.iter().try_for_each(|(slot, one)| {
                     let labels = [("slot", *slot)];
                     let count = ConstCounter::new(u64::from(count(one)));
@@ -275,75 +266,6 @@ impl FamilyEncoder<'_> {
             self.per_slot(name, help, unit, MetricType::Counter, holders, value)?;
         }
         Ok(())
-    }
-
-    fn per_slot(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<Unit>,
-        kind: MetricType,
-        holders: &Holders<'_>,
-        value: fn(&WorkerStatus) -> Option<f64>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
-        let known = holders.iter().filter_map(|(slot, worker)| Some((*slot, value(worker)?)));
-        for (slot, value) in known {
-            let labels = [("slot", slot)];
-            let series = metric.encode_family(&labels)?;
-            match kind {
-                MetricType::Counter => ConstCounter::new(value).encode(series)?,
-                _ => ConstGauge::new(value).encode(series)?,
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<Unit>,
-        value: f64,
-    ) -> fmt::Result {
-        ConstGauge::new(value).encode(self.0.encode_descriptor(
-            name,
-            help,
-            unit.as_ref(),
-            MetricType::Gauge,
-        )?)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(
-            name,
-            help,
-            unit.as_ref(),
-            MetricType::Counter,
-        )?)
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, durations: &Durations) -> fmt::Result {
-        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds.zip(durations.buckets).collect();
-        let mut metric =
-            self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        metric.encode_histogram::<NoLabelSet>(
-            durations.total as f64 / 1000.0,
-            durations.count,
-            &buckets,
-            None,
-        )
-    }
-
-    pub(super) fn family(
-        &mut self,
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        series: impl FnOnce(&mut MetricEncoder) -> fmt::Result,
-    ) -> fmt::Result {
-        series(&mut self.0.encode_descriptor(name, help, None, kind)?)
     }
 }
 

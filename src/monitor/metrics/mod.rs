@@ -6,6 +6,7 @@
 //! two workers for a moment, the one that holds it counts.
 
 mod collector;
+mod encoder;
 mod format;
 mod holders;
 mod scaling;

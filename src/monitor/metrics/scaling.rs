@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::collector::FamilyEncoder;
+use super::encoder::FamilyEncoder;
 use crate::protocol::scaling::ScalingStatus;
 use crate::protocol::status::Status;
 
@@ -28,11 +28,11 @@ impl FamilyEncoder<'_> {
         for (name, help, value) in gauges {
             match value {
                 Some(value) => self.gauge(name, help, None, value)?,
-                None => self.family(name, help, MetricType::Gauge, |_| Ok(()))?,
+                None => self.family(name, help, None, MetricType::Gauge, |_| Ok(()))?,
             }
         }
         let help = "Whether that keeps the number of workers from growing";
-        self.family("scaling_limited", help, MetricType::Gauge, |metric| {
+        self.family("scaling_limited", help, None, MetricType::Gauge, |metric| {
             let limits = scaling.into_iter().flat_map(|it| {
                 ScalingStatus::LIMITS.map(|limit| (limit, u64::from(it.limited_by == Some(limit))))
             });
@@ -42,7 +42,7 @@ impl FamilyEncoder<'_> {
         })?;
         let changes = [("up", status.totals.scaled_up), ("down", status.totals.scaled_down)];
         let help = "Changes of the number of workers, by direction";
-        self.family("scalings", help, MetricType::Counter, |metric| {
+        self.family("scalings", help, None, MetricType::Counter, |metric| {
             changes.iter().try_for_each(|(direction, count)| {
                 let labels = [("direction", *direction)];
                 ConstCounter::new(*count).encode(metric.encode_family(&labels)?)
