@@ -1,7 +1,7 @@
 'use strict';
 
-// The methods of a cluster, called in another process, in the master and in a worker. `stop()` and
-// `shutdown()` are tested in lifecycle/.
+// The methods of a cluster, called in another process, in the master and in a worker. lifecycle/
+// tests `stop()` and `shutdown()` from another process.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -142,7 +142,7 @@ describe('a method called in another process', () => {
     assert.strictEqual((mode & 0o777).toString(8), '600');
   });
 
-  it('a thousand silent clients, some within a request, delay no other client', async () => {
+  it('many silent clients, some in the middle of a request, delay no other client', async () => {
     const script = await start();
     const socket = path.join(script.pids, 'control.sock');
     const reload = ask(script.cwd, 'reload');
@@ -159,7 +159,7 @@ describe('a method called in another process', () => {
       return silent.length >= Math.min(2000, limit - 200);
     };
     try {
-      await until('all have come', more);
+      await until('enough clients have connected', more);
       for (const client of silent.slice(-20))
         client.write('POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n{');
       const { ok, took } = await ask(script.cwd, 'status');
@@ -168,11 +168,11 @@ describe('a method called in another process', () => {
       assert.deepStrictEqual(
         (await reload).ok,
         { replaced: 2 },
-        'who had asked before is answered',
+        'an earlier caller is answered',
       );
       assert.ok(
         fs.readdirSync(`/proc/${script.pid}/fd`).length < 300,
-        'the master has few of them',
+        'the master keeps few of them open',
       );
     } finally {
       silent.forEach((client) => client.destroy());
@@ -258,7 +258,7 @@ describe('a method called inside the cluster', () => {
   });
   it('calls made while the cluster ends are answered', async () => {
     const script = new Script('calls-during-shutdown.js', { port: await freePort() });
-    await script.until('all is answered', () => script.emitted('answers').length > 0);
+    await script.until('all calls are answered', () => script.emitted('answers').length > 0);
     for (const [method, answer] of script.emitted('answers')[0][0]) {
       if (method === 'broadcast')
         assert.strictEqual(answer.sent ?? answer, answer.sent ?? 'CLUSTER2_ERR_NOT_RUNNING');

@@ -115,7 +115,7 @@ describe('the events of a worker’s life', () => {
 });
 
 describe('the event close of a server', () => {
-  it('comes at the start, so that the manual’s graceful example answers the rest', async () => {
+  it('comes when a shutdown starts, and the manual’s graceful example still answers', async () => {
     const script = await start(undefined, 'graceful.js');
     const connection = new Connection(script.port);
     await connection.say(REQUEST, 'hello');
@@ -123,7 +123,7 @@ describe('the event close of a server', () => {
     script.kill('SIGTERM');
     const closed = () =>
       script.events({ allProcesses: true }).filter(([name]) => name === 'close').length;
-    await script.until('the servers know', () => closed() === 2);
+    await script.until('both servers emit close', () => closed() === 2);
     assert.ok(!connection.ended, 'the connection is still open');
     connection.received = '';
     await connection.say(REQUEST, 'hello');

@@ -38,8 +38,9 @@ const KINDS = [
   [[[]], '[[]]'],
 ];
 
-/** Valid ports of every kind. */
+/** Valid ports, as numbers and as a string. */
 const PORTS = [0, 1, '3000'];
+/** Each option, and the expected value in its error message. */
 const OPTIONS = {
   cluster: 'true or false',
   listen: 'true or false',
@@ -210,7 +211,7 @@ describe('an unknown option: the error names it and the known ones', () => {
 });
 
 describe('maxWorkers', () => {
-  it('below noWorkers is rejected, which is 1 by default then', () => {
+  it('below noWorkers is rejected; noWorkers is 1 if only maxWorkers is given', () => {
     const expected = 'no less than noWorkers, which is 4; got 3';
     refuses({ noWorkers: 4, maxWorkers: 3 }, INVALID, "'maxWorkers'", expected);
     const { noWorkers, maxWorkers } = new Cluster({ maxWorkers: 3 }).options;

@@ -1,6 +1,6 @@
 'use strict';
 
-// The direction of dependencies in the JavaScript, read off the sources.
+// The direction of dependencies in the JavaScript, read from the sources.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -9,7 +9,7 @@ const { ROOT, filesIn, relative } = require('../helpers/sources');
 
 const LIB = path.join(ROOT, 'lib');
 
-/** The rooms of lib, and which of them each may use. All may use the files right in lib. */
+/** For each room of lib, the rooms that it may use. All may use the files right in lib. */
 const MAY_USE = {
   'node-internals': [],
   http: [],
@@ -21,17 +21,17 @@ const MAY_USE = {
   master: ['app', 'cluster', 'http'],
   worker: ['app', 'cluster', 'http', 'plain'],
 };
-/** Files right in lib that use a room: the first of our code in a worker, and facades. */
+/** Files right in lib that may use a room. */
 const ENTRIES = {
   'lib/preload.js': ['worker'],
   'lib/node-internals.js': ['node-internals'],
   'lib/load-addon.js': ['fallback'],
 };
 
-/** Where package.json is, of which all may know the version. */
+/** The folder of package.json, whose version all files may read. */
 const OUTSIDE = '..';
 
-/** What Node does not document: its properties, handles, parsers, and symbols it does not show. */
+/** Undocumented parts of Node: private properties, handles, parsers and hidden symbols. */
 const INTERNAL = [
   /(?<!this)\._[a-z]/,
   /\{[^}]*\b_[a-z]\w*[^}]*\} = /,
@@ -46,25 +46,25 @@ const INTERNAL = [
 
 const isOurs = (name) => name.startsWith('.');
 
-/** What a file requires or imports, at once or later. */
+/** The modules that a file requires or imports, also inside functions. */
 function requiredBy(file) {
   const source = fs.readFileSync(file, 'utf8');
   return [...source.matchAll(/\b(?:require|import)\('([^']+)'\)/g)].map(([, name]) => name);
 }
 
-/** The files of ours that a file requires. */
+/** Our own files that a file requires. */
 function neighbours(file) {
   const names = requiredBy(file).filter(isOurs);
   return names.map((name) => require.resolve(path.resolve(path.dirname(file), name)));
 }
 
-/** The room of a file; of one right in lib, ''. */
+/** The room of a file, or '' for a file right in lib. */
 function roomOf(file) {
   const folder = path.relative(LIB, path.dirname(file));
   return folder.split(path.sep)[0];
 }
 
-/** A circle of files that require each other, the first that is found. */
+/** Returns the first circle of files that require each other. */
 function findCircle(files) {
   const done = new Set();
   const visit = (file, path) => {
@@ -120,11 +120,11 @@ describe('the modules in JavaScript', () => {
     assert.deepStrictEqual(upwards, []);
   });
 
-  it('no files require each other in a circle, not even later', () => {
+  it('no files require each other in a circle, not even inside functions', () => {
     assert.strictEqual(findCircle([path.join(ROOT, 'index.js'), ...files]), undefined);
   });
 
-  it('what Node does not document is touched in lib/node-internals only', () => {
+  it('only lib/node-internals uses what Node does not document', () => {
     const others = files.filter((file) => roomOf(file) !== 'node-internals');
     const touching = others.flatMap((file) => {
       const code = fs
@@ -137,7 +137,8 @@ describe('the modules in JavaScript', () => {
     assert.deepStrictEqual(touching, []);
   });
 
-  it('where a module lies is asked only right in lib, where a release has all of them', () => {
+  // A release has all modules in one file right in lib.
+  it('only files right in lib use their own path', () => {
     const asking = files.filter((file) =>
       /\b__(dir|file)name\b/.test(fs.readFileSync(file, 'utf8')),
     );
@@ -152,14 +153,14 @@ describe('the modules in JavaScript', () => {
   });
 });
 
-describe('what Rust and JavaScript both know', () => {
+describe('Rust and JavaScript agree on', () => {
   it('the fields of a row on the scoreboard', () => {
     const { FIELDS } = require('../../lib/http/counters');
     const { NativeWorker } = require('../../lib/native');
     assert.deepStrictEqual(FIELDS, NativeWorker.fields());
   });
 
-  it('the codes of errors, those too that only JavaScript throws', () => {
+  it('the error codes, also those that only JavaScript throws', () => {
     const sources = [path.join(ROOT, 'index.js'), ...filesIn(LIB)];
     const text = sources.map((file) => fs.readFileSync(file, 'utf8')).join('\n');
     const thrown = new Set(text.match(/CLUSTER2_ERR_[A-Z_]*[A-Z]/g));

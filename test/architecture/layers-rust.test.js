@@ -1,13 +1,13 @@
 'use strict';
 
-// The direction of dependencies and the rules of the house in Rust, read off the sources.
+// The direction of dependencies and the house rules in Rust, read from the sources.
 
 const assert = require('node:assert');
 const path = require('node:path');
 const { readRust, withoutTests } = require('../helpers/rust');
 const { ROOT, filesIn } = require('../helpers/sources');
 
-/** The crates: where their sources lie, and how code names them. */
+/** The crates: the folders of their sources, and their names in code. */
 const CRATES = {
   'src': 'cluster2_rs',
   'addons/main/src': 'cluster2_main_addon',
@@ -15,7 +15,7 @@ const CRATES = {
   'addons/worker/src': 'cluster2_worker_addon',
 };
 
-/** What each room may use. The rooms below come first. */
+/** The rooms that each room may use. The lowest rooms come first. */
 const BASE = ['error', 'changed', 'clock', 'config', 'counts', 'quota', 'protocol', 'os'];
 const MAY_USE = {
   error: [],
@@ -66,7 +66,7 @@ const MAY_USE = {
   bin: ['master', 'monitor', 'remote', 'embedder', 'status', 'log', ...BASE],
 };
 
-/** Rooms that decide, and leave it to others to act. */
+/** Rooms that only decide. Others act. */
 const PURE = ['balancing', 'clock', 'handover', 'supervision'];
 
 const rust = Object.keys(CRATES).flatMap((folder) =>
@@ -102,7 +102,7 @@ function expand(tree, prefix = '') {
   return parts.filter((part) => part.trim()).flatMap((part) => expand(part, prefix + head));
 }
 
-/** Which files each file names, by `use` or by a path in its code; a facade, its own files too. */
+/** The files that each file names, by `use` or by a path. A facade names its own files too. */
 function importsOf(sources) {
   const files = new Map(sources.map((source) => [pathOf(source), source.name]));
   const crates = Object.values(CRATES);
@@ -136,7 +136,7 @@ function importsOf(sources) {
   );
 }
 
-/** Groups of files from each of which a way leads to all others of its group and back. */
+/** Groups of files in which each file reaches each other one by imports. */
 function circlesOf(imports) {
   const reach = (from) => {
     const seen = new Set();
@@ -160,7 +160,7 @@ function circlesOf(imports) {
 }
 
 describe('the modules in Rust', () => {
-  it('are those that the layers name', () => {
+  it('all have a place in the layers', () => {
     const modules = new Set(rust.map(moduleOf));
     modules.delete('lib');
     for (const name of modules) assert.ok(MAY_USE[name], `src/${name} has no place in the layers`);
@@ -221,12 +221,12 @@ describe('the modules in Rust', () => {
   });
 });
 
-describe('the rules of the house in Rust', () => {
-  /** Lines with the word `unsafe` as code, not as part of a lint's name. */
+describe('the house rules in Rust', () => {
+  /** The indices of lines with `unsafe` as a word, not as part of a lint's name. */
   const unsafeLines = (source) =>
     source.code.flatMap((line, index) => (/\bunsafe\b/.test(line) ? [index] : []));
 
-  it('unsafe stands only in os, and in the two places where an addon calls Node-API itself', () => {
+  it('unsafe code is only in os, and in two files of an addon that call Node-API', () => {
     const elsewhere = rust.filter(
       (source) => moduleOf(source) !== 'os' && unsafeLines(source).length > 0,
     );

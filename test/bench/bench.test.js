@@ -1,7 +1,7 @@
 'use strict';
 
-// The benchmark: its statistics and reports, and that a run measures, ends and leaves nothing
-// behind. No speed is checked.
+// The benchmark: its statistics and reports. A run measures, ends and leaves nothing behind. No
+// speed is checked.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -118,14 +118,14 @@ describe('the numbers of the benchmark', () => {
     assert.match(svg, /prefers-color-scheme: dark/);
   });
 
-  it('have a peer and a label each', () => {
+  it('have known peers and a label each', () => {
     for (const { peers } of Object.values(SCENARIOS))
       for (const peer of peers) assert.ok(peer in PEERS, peer);
     for (const [name, { label, better }] of Object.entries(METRICS))
       assert.ok(label && ['more', 'less'].includes(better), name);
   });
 
-  it('compare all peers that serve, unless a scenario is about less', () => {
+  it('compare all peers that serve, except in scenarios about some of them', () => {
     for (const name of ['one-shot', 'keep-alive', 'idle-connections', 'mixed', 'start'])
       assert.deepStrictEqual(SCENARIOS[name].peers, SERVERS, name);
     const own = ['ecv', 'upgrade', 'elastic', 'overload', 'replacement-spare', 'kills-in-turn'];
@@ -143,7 +143,7 @@ describe('a run of the benchmark', function () {
   });
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
-  /** Runs it with its temporary files in `directory`. */
+  /** Runs the benchmark with its temporary files in `directory`. */
   function run(...args) {
     const child = spawn(process.execPath, [RUN, ...args], {
       env: { ...process.env, TMPDIR: directory },
@@ -181,7 +181,7 @@ describe('a run of the benchmark', function () {
     assert.deepStrictEqual(fs.readdirSync(directory), ['result.json']);
   });
 
-  it('counts what an exception costs', async () => {
+  it('counts the requests that an exception costs', async () => {
     const file = path.join(directory, 'result.json');
     const running = run('--quick', '--only', 'crash', '--peers', 'node-cluster', '--json', file);
     const code = await within('the run ends', running.ended, 50_000);

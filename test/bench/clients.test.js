@@ -1,6 +1,6 @@
 'use strict';
 
-// What the benchmark measures with: its clients, the server that all peers run, and nginx.
+// The tools of the benchmark: its clients, the server that all peers run, and nginx.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -13,7 +13,7 @@ const { waits } = require('../../bench/lib/waits');
 const { need } = require('../helpers/tools');
 
 describe('the clients of the benchmark', () => {
-  it('count requests in the batch of the blocking one apart from those sent later', () => {
+  it('count requests in one batch with the blocking request apart from later ones', () => {
     const answers = [
       { begin: 1, ms: 5 },
       { begin: 9, ms: 3001 },
@@ -24,7 +24,7 @@ describe('the clients of the benchmark', () => {
     assert.deepStrictEqual(waits([], 10, 50), { worst: NaN, late: 0, batch: 0 });
   });
 
-  it('keep their distance in time, also after they had to wait together', () => {
+  it('keep their distance in time, even after they waited together', () => {
     const paces = [new Pace(100, 0, 1000), new Pace(100, 0.5, 1000)];
     assert.deepStrictEqual(paces.map(({ untilFirst }) => untilFirst), [0, 50]);
     assert.deepStrictEqual(paces.map((pace) => pace.untilNext(1060)), [40, 90]);
@@ -58,7 +58,7 @@ describe('the server of the benchmark', () => {
     await once(server, 'close');
   });
 
-  it('tells who answers, and when it began to block', async () => {
+  it('answers with its pid, and with the time at which it began to block', async () => {
     const connection = new Connection(server.address().port);
     assert.strictEqual(Number(await connection.ask('/pid')), process.pid);
     const now = () => Number(process.hrtime.bigint()) / 1e6;
@@ -75,7 +75,7 @@ describe('the server of the benchmark', () => {
     });
     afterEach(removeDirectories);
 
-    it('answers on a connection that stays', async () => {
+    it('answers on a keep-alive connection', async () => {
       await behindNginx(server.address().port, async (port) => {
         const connection = new Connection(port);
         for (let i = 0; i < 2; i++)

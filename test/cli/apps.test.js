@@ -61,7 +61,7 @@ describe('several apps in one file', () => {
   const ended = () =>
     within('the parent ends', parent.exitCode === null ? once(parent, 'close') : [parent.exitCode, null]);
 
-  it('run under one parent, each with its directory and its monitor, until it is told to end', async () => {
+  it('run under one parent, each with its directory and monitor, until SIGTERM', async () => {
     await start();
     const masters = childrenOf(parent.pid);
     assert.strictEqual(masters.length, 2);
@@ -94,7 +94,7 @@ describe('several apps in one file', () => {
     assert.deepStrictEqual(await ended(), [0, null], errors);
   });
 
-  it('are started one by one by their names', async () => {
+  it('can be started one by one, by name', async () => {
     errors = '';
     parent = spawn(CLI, ['start', 'jobs'], { cwd: folder, stdio: 'ignore' });
     await until('it is ready', () => ready('jobs') === 1);
@@ -114,7 +114,7 @@ describe('several apps in one file', () => {
     assert.strictEqual((await ended())[0], 0, errors);
   });
 
-  it('that have failed stay away once a command ends them, and `status` says what is to come', async () => {
+  it('that have failed do not start again once a command ends them; status says so', async () => {
     await start();
     // The second wait is 2 s.
     for (const seconds of [1, 2]) {
@@ -161,7 +161,8 @@ describe('several apps in one file', () => {
     }
     assert.deepStrictEqual([ready('api'), ready('jobs')], [2, 1]);
     write('cluster2.json', '{}');
-    assert.match(run('stop', 'api', '--pids', 'pids/api').stdout, /are gone/); // Its place is named.
+    // `--pids` finds the app without the file.
+    assert.match(run('stop', 'api', '--pids', 'pids/api').stdout, /are gone/);
     const { status: code, stderr } = run('stop', 'jobs');
     assert.strictEqual(code, 2);
     assert.match(stderr, /there is no app jobs: cluster2\.json .*leave the name out/);

@@ -1,6 +1,6 @@
 'use strict';
 
-// `cluster2 check`: what a start would find wrong, without a start; and `cluster2 env`.
+// `cluster2 check` finds the errors of a start without a start. `cluster2 env` shows variables.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -17,7 +17,7 @@ describe('cluster2 check', () => {
   afterEach(removeFolders);
   const write = (name, text) => fs.writeFileSync(path.join(folder, name), text);
 
-  it('says what it has checked, starts nothing and leaves nothing', async () => {
+  it('lists what it has checked, starts nothing and leaves no files', async () => {
     write('server.js', 'throw new Error("run");');
     const port = await freePort();
     const { status, stdout, stderr } = cluster2(
@@ -50,7 +50,7 @@ describe('cluster2 check', () => {
     }
   });
 
-  it('does not try the ports that the cluster here has', async () => {
+  it('does not try the ports of the cluster that runs here', async () => {
     const script = await startPlain();
     const { status, stdout } = cluster2(
       script.cwd, 'check', path.join(__dirname, '../fixtures/plain.js'),

@@ -109,7 +109,7 @@ describe('the commands', () => {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('a reload during a reload says that it follows that one', async () => {
+  it('a reload during a reload says that it runs after the first one', async () => {
     const script = await startPlain();
     fs.writeFileSync(
       path.join(script.cwd, 'app.js'),

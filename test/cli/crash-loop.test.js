@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers that die again and again are seen by everybody who looks: `status()`, the command line,
-// metrics. So is why the last one died.
+// Workers that die again and again: `status()`, the command line and the metrics show it, and why
+// the last one died.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -14,10 +14,10 @@ const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const SERVES = "require('http').createServer((_, r) => r.end()).listen(process.env.PORT);\n";
-/** Ends once it has been ready for a moment. */
+/** A script that ends soon after it is ready. */
 const THROWS = `${SERVES}console.error('connecting');
 setTimeout(() => { throw new Error('the database is gone'); }, 100);`;
-/** Ends before it is ready, so that the waits grow. */
+/** A script that ends before it is ready: the waits grow. */
 const FAILS = "console.error('reading settings'); console.error('no licence'); process.exit(9);";
 
 describe('a crash loop', () => {
@@ -25,7 +25,7 @@ describe('a crash loop', () => {
   beforeEach(() => (folder = emptyFolder()));
   afterEach(removeFolders);
 
-  /** A cluster whose workers serve; later ones run `code`. */
+  /** Starts a cluster whose first worker serves. Later workers run `code`. */
   async function start(code, ...flags) {
     const file = path.join(folder, 'app.js');
     fs.writeFileSync(file, SERVES);
@@ -44,7 +44,7 @@ describe('a crash loop', () => {
       return slot.state === 'waiting' && slot.crashes >= crashes && status;
     });
 
-  it('of workers that are never ready: the slot waits, and says for what and why', async () => {
+  it('of workers that are never ready: status shows the wait and the last exit', async () => {
     const monPort = await freePort();
     const script = await start(FAILS, '--mon-port', String(monPort));
     const { slots, workers, ecv } = await waiting(script, 4);
@@ -88,7 +88,7 @@ describe('a crash loop', () => {
       assert.match(body, series);
   });
 
-  it('of workers that had been ready: with the error that ended them, and its place', async () => {
+  it('of workers that were ready: status shows the error that ended them', async () => {
     const script = await start(THROWS, '--mon-port', 'off');
     const { lastExit } = await until('some died', async () => {
       const [slot] = (await script.status()).slots;
@@ -105,7 +105,7 @@ describe('a crash loop', () => {
     assert.match(message, /^worker \d+ is gone \(crash, exit code 1\): Error: the database is gone$/);
   });
 
-  it('of workers that write into files: with the last lines, whatever wrote them', async () => {
+  it('of workers that write into files: status shows the last lines', async () => {
     const script = await start(
       `${SERVES}setTimeout(() => { require('fs').writeSync(2, 'out of ideas\\n'); process.exit(7); }, 100);`,
       '--mon-port', 'off', '--output', 'files',

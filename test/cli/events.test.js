@@ -12,7 +12,7 @@ const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { until, within } = require('../helpers/wait');
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-/** The objects of the lines that are there as a whole. */
+/** The objects of the complete lines. */
 const jsonLines = (text) => text.split('\n').slice(0, -1).map((line) => JSON.parse(line));
 
 describe('cluster2 events', () => {
@@ -68,10 +68,10 @@ describe('cluster2 events', () => {
     let seen = '';
     follow.stdout.on('data', (text) => (seen += text));
     const ended = new Promise((resolve) => follow.on('close', resolve));
-    await until('the past is there', () => seen.split('\n').length > 4);
+    await until('the earlier events are there', () => seen.split('\n').length > 4);
     const [pid] = script.workers();
     process.kill(pid, 'SIGKILL');
-    await until('it is told', () =>
+    await until('the exit is reported', () =>
       jsonLines(seen).some((event) => event.pid === pid && event.type === 'exit'),
     );
     script.kill();
@@ -83,7 +83,7 @@ describe('cluster2 events', () => {
 describe('the lines of cluster2 start', () => {
   afterEach(removeFolders);
 
-  it('begin with their time, where nothing else knows it', async () => {
+  it('begin with the time, where nothing else adds it', async () => {
     const script = await startPlain();
     const lines = script.errors.trim().split('\n');
     for (const line of lines) {
@@ -110,7 +110,7 @@ describe('the lines of cluster2 start', () => {
     assert.match(fs.readFileSync(log, 'utf8'), /^\d{4}-\S+Z cluster2: 1 worker of app\.js/m);
   });
 
-  it('are objects with --log-format json, up to the reason of the end', async () => {
+  it('are objects with --log-format json, also the reason of a failed start', async () => {
     const script = await startPlain({ flags: ['--log-format', 'json'] });
     const ready = jsonLines(script.errors).filter(({ type }) => type === 'ready');
     assert.deepStrictEqual(ready.map(({ slot }) => slot).sort(), [0, 1]);

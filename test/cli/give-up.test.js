@@ -1,6 +1,6 @@
 'use strict';
 
-// `--give-up-after`: whatever started the cluster sees that no worker becomes ready any more.
+// `--give-up-after`: the cluster ends when no worker becomes ready any more. Its parent sees that.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -8,7 +8,7 @@ const path = require('node:path');
 const { startPlain } = require('../helpers/cli');
 
 describe('--give-up-after', () => {
-  it('ends a cluster of which no worker becomes ready any more with 255', async () => {
+  it('ends a cluster with 255 when no worker becomes ready any more', async () => {
     const script = await startPlain({ flags: ['--give-up-after', '3'] });
     fs.writeFileSync(path.join(script.cwd, 'app.js'), 'throw new Error("no database");');
     for (const pid of script.workers()) process.kill(pid, 'SIGKILL');

@@ -31,7 +31,7 @@ describe('the definition of arguments generates', () => {
     for (const line of lines) assert.ok(line.length <= 80, line);
   });
 
-  it('help for start: what is used most by -h, and all under headings by --help', () => {
+  it('help for start: common options by -h, and all options under headings by --help', () => {
     const all = cluster2(folder, 'start', '--help').stdout;
     const headings = all.match(/^[A-Z][a-z ]+:$/gm);
     assert.deepStrictEqual(headings.sort(), [

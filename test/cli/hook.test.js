@@ -8,7 +8,7 @@ const path = require('node:path');
 const { startPlain, statusOf } = require('../helpers/cli');
 const { isAlive } = require('../helpers/cluster');
 
-/** Starts a cluster with such a hook. Returns the script, and what the hook has written. */
+/** Starts a cluster with this hook. Returns the script, and `lines()` of the hook's file. */
 async function start(command, settings) {
   const script = await startPlain({ flags: ['--on-event', command], ...settings });
   const file = path.join(script.cwd, 'hooked');
@@ -18,9 +18,9 @@ async function start(command, settings) {
 }
 
 describe('--on-event', () => {
-  it('gets each event as JSON, in their order, also the last ones', async () => {
+  it('gets each event as JSON, in order, also the last ones', async () => {
     const { script, lines } = await start('printf "%s " "$CLUSTER2_EVENT" >> hooked; cat >> hooked');
-    // The command is a child of the master too.
+    // `workers()` may include the command, which is a child of the master too.
     process.kill(statusOf(script.cwd).workers[0].pid, 'SIGKILL');
     await script.ready(3);
     script.kill();
@@ -55,7 +55,8 @@ describe('--on-event', () => {
     script.kill();
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null }, script.errors);
     assert.deepStrictEqual(lines().map(Number).filter(isAlive), []);
-    assert.strictEqual(lines().length, 1); // None is begun after that.
+    // No command begins after that.
+    assert.strictEqual(lines().length, 1);
     assert.match(script.errors, /the command took longer than 5 s and was killed/);
   });
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// `cluster2 import`: a file of PM2 as cluster2.json.
+// `cluster2 import`: translates a file of PM2 to cluster2.json.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -43,7 +43,7 @@ describe('cluster2 import', () => {
       ['api', 'env_production'], ['api', 'out_file'], ['api', 'strange'], ['api', 'watch'],
       ['jobs', 'cron_restart'], ['jobs', 'wait_ready'],
     ]);
-    // And the result is one that `check` takes.
+    // `check` accepts the result.
     write('cluster2.json', stdout);
     write('server.js', '');
     write('jobs.js', '');
@@ -52,7 +52,7 @@ describe('cluster2 import', () => {
     assert.match(checked.stdout, /^api:\noptions {2}valid$/m);
   });
 
-  it('makes a plain file of a single app, also of JSON and of ECMAScript', () => {
+  it('makes a plain file of a single app, also from JSON and from an ES module', () => {
     const app = { name: 'one', script: 'x.js' };
     const expected = { name: 'one', exec: 'x.js', noWorkers: 1 };
     write('pm2.json', JSON.stringify({ apps: [app] }));
@@ -84,7 +84,7 @@ describe('cluster2 import', () => {
     assert.strictEqual(cluster2(folder, 'import', 'slow.js').status, 0);
   });
 
-  it('says what is beside the apps of a file, as `deploy`', () => {
+  it('names the other keys of a file, such as `deploy`', () => {
     const beside = { deploy: { production: { host: 'a' } }, strange: 1 };
     for (const [key, content] of [['apps', [{ script: 'x.js' }]], ['pm2', { script: 'x.js' }]]) {
       write('pm2.json', JSON.stringify({ [key]: content, ...beside }));

@@ -18,7 +18,7 @@ const ask = (script, ...args) => promisify(execFile)(CLI, args, { cwd: script.cw
 const json = (script, name) => JSON.parse(fs.readFileSync(path.join(script.cwd, name), 'utf8'));
 
 describe('a look inside a worker', () => {
-  it('profile writes where its time goes, while it works, and says how far it is', async () => {
+  it('profile shows where the time of a busy worker goes, and reports its progress', async () => {
     const script = await startPlain();
     const [pid] = script.workers();
     const stop = every(20, () => request(script.port, '/block/x/5').catch(() => {}));
@@ -58,7 +58,7 @@ describe('a look inside a worker', () => {
     assert.ok(script.workers().includes(pid));
   });
 
-  it('that stands still for its snapshot is not taken for one that hangs', async () => {
+  it('does not count as a hang while the worker writes its snapshot', async () => {
     const script = await startPlain({ flags: ['--max-heartbeat-delay', '1s'] });
     const text = 'globalThis.kept = Array.from({ length: 700_000 }, (_, at) => ({ at }));';
     fs.writeFileSync(path.join(script.cwd, 'app.js'), text);
@@ -74,18 +74,18 @@ describe('a look inside a worker', () => {
     assert.ok(script.workers().includes(pid));
   });
 
-  it('opens no port, and loads nothing before it is used', async () => {
+  it('opens no port', async () => {
     const script = await startPlain();
     const [pid] = script.workers();
     const listening = () => fs.readFileSync(`/proc/${pid}/net/tcp`, 'utf8').match(/ 0A /g)?.length;
     const before = listening();
     const asked = ask(script, 'profile', String(pid), '--seconds', '1', '--file', 'p');
-    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    await until('the profile has begun', () => fs.existsSync(path.join(script.cwd, 'p')));
     assert.strictEqual(listening(), before);
     await asked;
   });
 
-  it('is refused twice at a time, for a file that exists, and for an unknown worker', async () => {
+  it('is refused during another one, for an existing file, and for an unknown worker', async () => {
     const script = await startPlain();
     const [pid] = script.workers();
     fs.writeFileSync(path.join(script.cwd, 'mine'), 'mine');
@@ -94,7 +94,7 @@ describe('a look inside a worker', () => {
     assert.match(there.stderr, /looking inside the worker failed: EEXIST/);
     assert.strictEqual(fs.readFileSync(path.join(script.cwd, 'mine'), 'utf8'), 'mine');
     const first = ask(script, 'profile', String(pid), '--seconds', '2', '--file', 'p');
-    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    await until('the profile has begun', () => fs.existsSync(path.join(script.cwd, 'p')));
     const second = cluster2(script.cwd, 'profile', String(pid), '--file', 'q');
     assert.match(second.stderr, /while the cluster is looking inside that worker already/);
     await first;
@@ -108,7 +108,7 @@ describe('a look inside a worker', () => {
     const script = await startPlain();
     const [pid] = script.workers();
     const asked = ask(script, 'profile', String(pid), '--seconds', '60', '--file', 'p');
-    await until('it looks', () => fs.existsSync(path.join(script.cwd, 'p')));
+    await until('the profile has begun', () => fs.existsSync(path.join(script.cwd, 'p')));
     process.kill(pid, 'SIGKILL');
     await assert.rejects(asked, /looking inside the worker failed: it has ended/);
   });

@@ -51,7 +51,7 @@ describe('cluster2 logs', () => {
     }
   });
 
-  it('--follow merges whole lines of all files, each with its file, in the order of writing', async () => {
+  it('--follow merges whole lines of all files as they are written, with their files', async () => {
     write('logs/one.log', '');
     write('logs/worker-0.out.log', 'there\n');
     write('logs/worker-1.err.log', '');

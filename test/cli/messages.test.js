@@ -1,6 +1,6 @@
 'use strict';
 
-// What `cluster2 start` says when it does not start says what to do next.
+// The message of a failed `cluster2 start` says what to do next.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -72,14 +72,14 @@ describe('a start that fails says what to do', () => {
     server.close();
     assert.strictEqual(status, 255);
     assert.ok(lines.every((line) => /^\S+Z cluster2: /.test(line)), 'Node prints no stack');
-    assert.ok(monitored.lines.includes('Node.js ' + VERSION), 'unless somebody listens');
+    assert.ok(monitored.lines.includes('Node.js ' + VERSION), 'unless the script listens');
     assert.match(
       last,
       /^no worker became ready: worker \d+ exited with code 1: Error: listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\. Another process listens there: `ss -ltnp` shows which \(CLUSTER2_ERR_START_FAILED\)$/,
     );
   });
 
-  it('and keeps a script that waits for a message', async () => {
+  it('about a script that waits for a message, which does not exit', async () => {
     const port = await freePort();
     const { status, last } = start(
       "process.on('message', () => {});", '--mon-port', 'off', '--port', String(port),

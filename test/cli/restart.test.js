@@ -1,6 +1,6 @@
 'use strict';
 
-// `cluster2 restart`: the same process starts its cluster again, with what has changed since.
+// `cluster2 restart`: the same process starts its cluster again, with changed options and code.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,7 +11,7 @@ const { startServer } = require('../helpers/hammered');
 const { until } = require('../helpers/wait');
 
 describe('cluster2 restart', () => {
-  it('starts again in the same process with the changed options, and answers what is open', async () => {
+  it('keeps its process, takes changed options, and answers open requests', async () => {
     const script = await startPlain();
     const held = request(script.port, '/late/x/900');
     await until('the request is under way', () =>

@@ -42,7 +42,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual((await request(script.port, '/')).body, 'esm');
   });
 
-  it('gets its arguments, Node’s flags, variables and --port, and of ours only its number', async () => {
+  it('gets its arguments, Node’s flags, variables, --port, and only its slot from us', async () => {
     const text = `const seen = { args: process.argv.slice(2), flags: process.execArgv, mine: process.env.MINE, cwd: process.cwd(),
       ours: Object.keys(process.env).filter((name) => /CLUSTER2|NODE_UNIQUE|NODE_CHANNEL/.test(name)) };
       require('http').createServer((q, a) => a.end(JSON.stringify(seen))).listen(process.env.PORT);`;
@@ -75,7 +75,7 @@ describe('a script under cluster2 start', () => {
     assert.strictEqual(script.port === port, false);
   });
 
-  it('may listen on --port with another host, which then is used', async () => {
+  it('may listen on --port with a host of its own, which then applies', async () => {
     for (const host of ["'127.0.0.1'", "'::'", 'undefined']) {
       const port = await freePort();
       const text = `require('http').createServer((q, a) => a.end('here')).listen(process.env.PORT, ${host});`;
@@ -154,7 +154,7 @@ describe('a script under cluster2 start', () => {
     }), /socket hang up|ECONNRESET/);
   });
 
-  it('gets listen errors as in plain Node, which are the reason of the failure', async () => {
+  it('gets listen errors as in plain Node; they are the reason of the failed start', async () => {
     const holder = http.createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const text = `require('http').createServer().listen(${holder.address().port}, '127.0.0.1');`;

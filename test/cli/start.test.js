@@ -183,7 +183,7 @@ describe('cluster2 start', () => {
     }
   });
 
-  it('leaves workers that finish their requests when it is killed', async () => {
+  it('when killed, leaves workers that finish their requests', async () => {
     const script = await startPlain();
     const workers = script.workers();
     const late = request(script.port, '/late/x/500');
@@ -197,7 +197,7 @@ describe('cluster2 start', () => {
 });
 
 describe('cluster2 start as process 1 of a container', () => {
-  before('a pid namespace is needed, which this user may not make', function () {
+  before('needs a pid namespace, which some users may not make', function () {
     if (!canContain()) this.skip();
   });
   const zombiesOf = (pid) =>
@@ -216,7 +216,7 @@ describe('cluster2 start as process 1 of a container', () => {
     await until('it inherits them', () => childrenOf(script.master).length === 4);
     fs.writeFileSync(path.join(script.cwd, 'go'), '');
     await until(
-      'and buries them',
+      'it reaps them',
       () => childrenOf(script.master).length === 2 && zombiesOf(script.master).length === 0,
     );
     script.kill();

@@ -1,6 +1,6 @@
 'use strict';
 
-// `cluster2 status`.
+// `cluster2 status`: the table, --json and --watch.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -58,7 +58,7 @@ describe('cluster2 status', () => {
     const script = await startPlain();
     fs.writeFileSync(path.join(script.cwd, 'app.js'), "throw new Error('bad code')");
     script.workers().forEach((pid) => process.kill(pid, 'SIGKILL'));
-    await until('it is said', () =>
+    await until('status says so', () =>
       / NO WORKER IS READY, of 2$/m.test(cluster2(script.cwd, 'status').stdout),
     );
   });
@@ -100,7 +100,7 @@ describe('cluster2 status', () => {
     await script.ended();
   });
 
-  it('shows a shutdown from its request on', async () => {
+  it('shows a shutdown as soon as it is requested', async () => {
     const script = await startPlain({ flags: ['--shutdown-delay', '60000'] });
     script.kill();
     await until('it is leaving', () => statusOf(script.cwd).master.state === 'leaving');
@@ -143,9 +143,9 @@ describe('cluster2 status', () => {
     let seen = '';
     watch.stdout.on('data', (text) => (seen += text));
     const ended = new Promise((resolve) => watch.on('close', resolve));
-    // The second one is whole once a third one has begun.
+    // The second table is complete once the third one has begun.
     const tables = () => seen.split('  crash').slice(1);
-    await until('there is a second picture', () => tables().length > 2);
+    await until('there is a second table', () => tables().length > 2);
     const rates = tables()[1]
       .split('\n')
       .slice(1, 3)
