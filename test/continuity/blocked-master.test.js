@@ -39,7 +39,7 @@ describe('a master whose script is stuck', () => {
     assert.deepStrictEqual(report.slow, []);
   });
 
-  it('has a worker that dies replaced', async () => {
+  it('replaces a worker that dies', async () => {
     const { script, release } = await startBlocked({ noWorkers: 2 });
     const before = childrenOf(script.pid);
     process.kill(await someWorker(script.port), 'SIGKILL');

@@ -20,7 +20,8 @@ const idleOnesAreClosed = () => elapse(2500, 'idle connections stay open for 2 s
 const pidIn = ({ received }) => Number(received.match(/first (\d+)/)?.[1]);
 
 /**
- * Reads nothing of a big response until `resume()`, which resolves to the number of bytes received.
+ * Reads nothing of a big response until `resume()`, which reads the rest and resolves to
+ * `{ received, error }`, with the number of bytes.
  */
 async function slowReader(connect) {
   const socket = await new Promise((resolve) => {
@@ -75,7 +76,7 @@ describe('a client during a reload', () => {
     await connection.say('GET /now/a/0 HTTP/1.1\r\nHost: test\r\n\r\n', 'first');
     connection.received = '';
     connection.socket.write('GET /now/b/0 HTTP/1.1\r\nHo');
-    // Its worker has read that far, for it answers a later request.
+    // Its worker has read that far once it answers later requests.
     for (let i = 0; i < 5; i++) await someWorker(script.port);
     await reload(script);
     await idleOnesAreClosed();
@@ -142,7 +143,7 @@ describe('SIGTERM to a worker', () => {
     await load.answered(100);
     const [victim] = script.workers();
     process.kill(victim, 'SIGTERM');
-    await script.until('another one is there, and it is gone', () =>
+    await script.until('it is gone and replaced', () =>
       script.emitted('died').length === 1 && script.emitted('listening').length === 3);
     await load.answered(100);
     hammer.assertClean(await load.stop());

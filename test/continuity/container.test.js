@@ -15,7 +15,7 @@ const CLIENTS = hammer.allExcept('upgrade', 'pipelined');
 const isZombie = (pid) => /^\d+ \(.*\) Z/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
 describe('a master that is process 1 of a container', () => {
-  before('a pid namespace is needed, which this user may not make', function () {
+  before('needs a pid namespace, which some users may not make', function () {
     if (!canContain()) this.skip();
   });
   const start = (options) =>

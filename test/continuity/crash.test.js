@@ -26,7 +26,7 @@ async function dieByRequest(port) {
 
 /**
  * Checks that each failed request was on a connection that a dead worker had taken, and that no
- * client was refused or delayed. `held`: what `killHolding` returned, if a worker was killed.
+ * client was refused or delayed. `held` is the result of `killHolding`, if a worker was killed.
  */
 function assertOnlyTakenFailed(report, log, dead, held = []) {
   const taken = new Set([...held, ...dead.flatMap((pid) => [...log.portsOf(pid)])]);
@@ -122,7 +122,7 @@ describe('a worker that dies', () => {
     const held = killHolding(victim);
     assert.deepStrictEqual(await answerOf(script, 'reload'), { ok: { replaced: 3 } });
     await script.until(
-      'three new ones',
+      'three new workers are left',
       () => script.emitted('died').length >= 3 && script.workers().length === 3,
     );
     await load.answered(100);

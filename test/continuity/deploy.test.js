@@ -146,7 +146,7 @@ describe('a reload to code that listens on other addresses', () => {
 });
 
 describe('the addresses in status()', () => {
-  it('are none while no worker is ready', async () => {
+  it('are empty while no worker is ready', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     change(script, 'exports.begin = () => {};');
     process.kill(script.workers()[0], 'SIGKILL');
@@ -171,7 +171,7 @@ describe('a release that a symlink names', () => {
     const port = await freePort();
     const current = path.join(home, 'current');
     const flags = ['start', 'server.js', '--workers', '1', '--mon-port', 'off'];
-    // As a shell in that directory starts it.
+    // As from a shell in that directory.
     const script = new Script('unrelated-process.js', {
       port,
       cwd: home,

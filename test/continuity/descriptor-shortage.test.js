@@ -35,7 +35,7 @@ async function load(pid) {
 
 describe('a master without a free descriptor', () => {
   it('neither spins nor ends, and accepts new connections as soon as it can', async () => {
-    // Otherwise the master does not accept.
+    // With this policy the master accepts.
     const script = await startServer({ options: { balance: 'round-robin' } });
     const clients = hammer.start(script.port, { clients: { keepAlive: 4, slow: 2, late: 2 } });
     await clients.answered(50);
@@ -57,7 +57,7 @@ describe('a master without a free descriptor', () => {
     await assertCleanEnd(script);
   });
 
-  it('does not keep workers from accepting, or from serving what another is stuck with', async () => {
+  it('keeps no worker from accepting, or from serving the connections of a stuck one', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
     exhaust(script.pid);
     const clients = askers(script.port, 30);
@@ -188,7 +188,7 @@ describe('workers without a free descriptor', () => {
     for (const { socket } of all) socket.destroy();
   });
 
-  it('leave connections to the others, even if they run out between two of them', async () => {
+  it('leave connections to the others, even if they run out between two connections', async () => {
     const script = await startServer({ options: { balance: 'least-connections' } });
     const clients = hammer.start(script.port, {
       clients: { keepAlive: 4, slow: 2, late: 2, oneShot: 4 },
@@ -230,7 +230,7 @@ describe('workers without a free descriptor', () => {
         reason: 'leave',
       });
       limit(script.pid, 1024);
-      await script.until('who waited is answered', () => answered(waiting) === 10);
+      await script.until('waiting clients are answered', () => answered(waiting) === 10);
       await assertAlive(script, idle);
       [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
       script.kill();
@@ -248,7 +248,7 @@ describe('workers without a free descriptor', () => {
     assert.ok(used < 0.3, `the master used ${used} of a processor`);
     assert.strictEqual(answered(waiting), 0);
     script.kill('SIGHUP');
-    await script.until('who waited is answered', () => answered(waiting) === 60);
+    await script.until('waiting clients are answered', () => answered(waiting) === 60);
     await script.until('the old workers are gone', () => script.emitted('died').length === 2);
     assert.ok(
       script.emitted('died').every(([, { reason }]) => reason === 'reload'),
@@ -268,7 +268,7 @@ describe('workers without a free descriptor', () => {
     await script.until('all are connected', () => waiting.every(({ localPort }) => localPort > 0));
     assert.strictEqual(answered(waiting), 0);
     script.kill();
-    await script.until('who waited is answered', () => answered(waiting) === 10);
+    await script.until('waiting clients are answered', () => answered(waiting) === 10);
     [...idle, ...waiting].forEach(({ socket }) => socket.destroy());
     await assertCleanEnd(script);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
 // A worker that ends by a JavaScript error or by `process.exit()` hands its idle connections over:
-// their clients notice nothing. What it executes, and what cannot be moved, ends with it.
+// their clients notice nothing. Connections that are in use or cannot be moved end with it.
 
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
@@ -55,7 +55,7 @@ async function assertServed(connections, gone) {
   assert.ok(!pids.includes(gone));
 }
 
-/** Ends the plain script as a request says. Returns its exit code and what it printed. */
+/** Ends the script in plain Node by a request. Returns its exit code and its standard error. */
 async function inPlainNode(path) {
   const port = await freePort();
   const env = { ...process.env, PLAIN: 'yes', PORT: String(port) };
@@ -73,7 +73,7 @@ async function inPlainNode(path) {
   return { code, errors };
 }
 
-/** What an end prints, without the frames of calls, of which some are ours. */
+/** The output without stack frames, some of which are ours. */
 const withoutStack = (text) => text.replaceAll(/^ +at .*\n/gm, '');
 
 /** The ways in which `fixtures/ends.js` ends, and their exit codes. */
@@ -127,7 +127,7 @@ describe('a worker that ends by itself', () => {
     await assertServed(all, pid);
   });
 
-  it('hands over what it had accepted and not served yet', async () => {
+  it('hands over connections that it has accepted and not served yet', async () => {
     const script = await start({ options: { noWorkers: 1 } });
     const [{ connection, pid }] = await idle(script.port, 1);
     connection.socket.write(get('/exit-in-connection'));
@@ -138,7 +138,7 @@ describe('a worker that ends by itself', () => {
     await connection.isClosed();
   });
 
-  it('as the only one leaves them to its successor', async () => {
+  it('leaves them to its successor if it is the only one', async () => {
     const script = await start({ options: { noWorkers: 1 } });
     const all = await idle(script.port, 10);
     const { pid } = await endBy(script, '/throw');
@@ -155,7 +155,7 @@ describe('a worker that ends by itself', () => {
     });
   }
 
-  it('ends what it executes, and keeps no half of a request from its client', async () => {
+  it('ends connections with a request that it executes or has partly read', async () => {
     const script = await start({ options: { noWorkers: 1 } });
     const [half, second, taken] = await idle(script.port, 3);
     half.connection.socket.write('GET / HTT');
@@ -167,21 +167,21 @@ describe('a worker that ends by itself', () => {
     for (const { connection } of [half, second, taken]) await connection.isClosed();
   });
 
-  it('keeps none of which a listener of the app has read more than Node’s parser', async () => {
+  it('ends a connection of which the app has read more than Node’s parser', async () => {
     const script = await start({ options: { noWorkers: 1 }, env: { READS: 'yes' } });
     const [{ connection }] = await idle(script.port, 1);
     connection.socket.write(get('/in-data'));
     await connection.isClosed();
   });
 
-  it('ends them with moveIdle: false', async () => {
+  it('ends idle connections with moveIdle: false', async () => {
     const script = await start({ options: { noWorkers: 1, moveIdle: false } });
     const [{ connection }] = await idle(script.port, 1);
     await endBy(script, '/exit');
     await connection.isClosed();
   });
 
-  it('keeps all that it has if the error is handled', async () => {
+  it('keeps all its connections if the error is handled', async () => {
     const script = await start({ options: { noWorkers: 1 } });
     const all = await idle(script.port, 5);
     const connection = new Connection(script.port);

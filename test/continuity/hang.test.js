@@ -14,10 +14,7 @@ const {
 const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 
-/**
- * Blocks a worker for `ms` milliseconds. Returns its pid, and the outcome of the request that did
- * it.
- */
+/** Blocks a worker for `ms` milliseconds by a request. Returns its pid, and the outcome of that. */
 async function block(script, ms) {
   const before = script.events({ allProcesses: true }).length;
   const done = request(script.port, `/block/b/${ms}`).catch((error) => error);
@@ -60,7 +57,7 @@ describe('a worker that is stuck', () => {
   for (const noWorkers of [2, 3]) {
     it(`for 3 s, one of ${noWorkers}, delays only its own connections, loses none`, async () => {
       const script = await start({ noWorkers });
-      // So many that each worker has some, whatever comes between them.
+      // Enough keep-alive clients that each worker has some.
       const clients = { ...hammer.allExcept(), keepAlive: 12 };
       const load = hammer.start(script.port, { clients });
       await load.answered(200);

@@ -80,7 +80,7 @@ describe('a session of HTTP/2', () => {
     assert.match(await wire.answer(1), /^one/);
     wire.ask(3, '/late/three/1000');
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await until('it is reported', () => wire.goaways.length > 0);
+    await until('it has a GOAWAY', () => wire.goaways.length > 0);
     // As a client that has not read the GOAWAY yet.
     wire.ask(5, '/now/five/0');
     assert.match(await wire.answer(5), /^five/);
@@ -100,20 +100,20 @@ describe('a session of HTTP/2', () => {
     wire.ask(1, '/now/one/0');
     await wire.answer(1);
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await until('it is reported', () => wire.goaways.length > 0);
+    await until('it has a GOAWAY', () => wire.goaways.length > 0);
     wire.ask(3, '/now/three/0');
     assert.match(await wire.answer(3), /^three/);
     await until('it has ended', () => wire.isClosed);
     assert.strictEqual(wire.goaways.at(-1).last, 3);
   });
 
-  it('whose client closes it too still sends the ends of all streams, at the same time', async () => {
+  it('whose client closes it too still sends the ends of all streams, all at once', async () => {
     const script = await start('h2c');
     const wire = connect(script.port);
     const streams = Array.from({ length: 8 }, (_, index) => 2 * index + 1);
     for (const stream of streams) wire.ask(stream, '/late/id/1500');
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
-    await until('it is told to end', () => wire.goaways.length > 0);
+    await until('it has a GOAWAY', () => wire.goaways.length > 0);
     wire.leave();
     for (const stream of streams) assert.match(await wire.answer(stream), /^id/);
     await until('it has ended', () => wire.isClosed);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The option `moveIdle`: if it is off, the state that an app keeps for a connection is there for
-// each of its requests.
+// The option `moveIdle`: if it is off, each request on a connection finds the state that the app
+// keeps for that connection.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -25,15 +25,15 @@ async function start({ moveIdle, cli }) {
 }
 
 /**
- * Returns the answer to the request of a connection that shows that `leave(script)` told its worker
- * to leave: the worker learns that a moment after the caller, and answers as before until then.
+ * Sends requests on one connection after `leave(script)`, until an answer shows that its worker
+ * leaves. The worker learns that a moment after the caller, and answers as before until then.
  */
 async function over(script, leave, isOther) {
   const connection = new Connection(script.port);
   const [old] = script.workers();
   await connection.say(get('/first'), ' at ');
   await leave(script);
-  await script.until('an answer is another one', async () => {
+  await script.until('an answer shows it', async () => {
     connection.received = '';
     await connection.say(get('/second'), ' at ');
     return isOther(connection.received, old);
@@ -59,7 +59,7 @@ describe('with moveIdle: false', () => {
         assert.ok(answer.includes(`/first at ${old}`), answer);
         assert.match(answer, /Connection: close/);
         await connection.isClosed();
-        assert.ok(connection.ended && !connection.error, 'politely');
+        assert.ok(connection.ended && !connection.error, 'without a reset');
       });
     }
   }

@@ -12,7 +12,7 @@ const { freePort } = require('../helpers/ports');
 const { elapse, until } = require('../helpers/wait');
 
 /**
- * How long connections wait at least before they are moved, in milliseconds. A timer that forgets
+ * The least time that connections wait before they are moved, in milliseconds. A timer that forgets
  * this time fails the test.
  */
 const WAIT = 1200;
@@ -26,7 +26,7 @@ const get = (path) => GET.replace('/ ', `${path} `);
 /** The received text, without the parts that change every second. */
 const text = ({ received }) => received.replaceAll(/Date: .*\r\n/g, '');
 
-/** The end of a connection as the client saw it, and how long after `begun` it came. */
+/** The end of a connection as the client sees it, and its time after `begun`. */
 async function endOf(connection, begun) {
   await connection.isClosed(LONG + 4000);
   return { text: text(connection), ended: connection.ended, after: performance.now() - begun };
@@ -115,7 +115,7 @@ const SCENARIOS = {
     keepAliveTimeout: 60_000,
   }),
   'may wait for ever without keepAliveTimeout': mayWait({ keepAliveTimeout: 0 }),
-  'has all of its time again, or none, once anything moves': {
+  'has its whole time again, or no time-out, once it receives anything': {
     set: { keepAliveTimeout: LONG },
     async run(connect, moves) {
       const [connection, other] = [connect(), connect()];
@@ -130,7 +130,7 @@ const SCENARIOS = {
       return Promise.race([end, slow]);
     },
   },
-  'has the times of a request with its next one, not those of the wait for it': {
+  'has the time-outs of a request during its next one, not those of the wait for it': {
     set: { keepAliveTimeout: LONG },
     async run(connect, moves) {
       const connection = connect();
@@ -181,7 +181,7 @@ const SCENARIOS = {
       return text(connection);
     },
   },
-  'has so many requests as maxRequestsPerSocket says': {
+  'has as many requests as maxRequestsPerSocket says': {
     set: { maxRequestsPerSocket: 4, keepAliveTimeout: 60_000 },
     async run(connect, moves) {
       const connection = connect();
@@ -197,7 +197,7 @@ const SCENARIOS = {
       return [third, fourth, text(connection)];
     },
   },
-  'has no more than those, all at once': {
+  'has no more than those, even in one pipeline': {
     set: { maxRequestsPerSocket: 3, keepAliveTimeout: 60_000 },
     async run(connect, moves, script, name) {
       const connection = connect();
@@ -248,8 +248,8 @@ function playAll({ script, servers }, moves) {
 }
 
 /**
- * When all scenarios wait for the move and the time has passed, the one cluster is reloaded, and
- * the scenarios on both go on.
+ * Reloads one cluster once all scenarios wait for the move and WAIT has passed. Then the scenarios
+ * on both clusters go on.
  */
 function mover(script, reloads) {
   const count = 2 * Object.keys(SCENARIOS).length;
@@ -267,10 +267,10 @@ function mover(script, reloads) {
   };
 }
 
-describe('a moved connection', () => {
+describe('a connection', () => {
   const names = Object.keys(SCENARIOS);
   for (const [how, reloads] of Object.entries({ once: 1, twice: 2 })) {
-    it(`${how} behaves as one that was not moved, at the same times`, async () => {
+    it(`that is moved ${how} behaves like one that was not moved, at the same times`, async () => {
       const [reloaded, still] = await Promise.all([open(), open()]);
       const moves = mover(reloaded.script, reloads);
       const [moved, expected] = await Promise.all([

@@ -1,7 +1,7 @@
 'use strict';
 
 // An HTTP server that does not listen, but gets the connections of another server: by their first
-// bytes, after TLS, or all of them. Its clients are told to leave as all others are.
+// bytes, after TLS, or all of them. Its clients are told to leave like all others.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');

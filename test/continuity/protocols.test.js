@@ -1,7 +1,7 @@
 'use strict';
 
-// Connections that cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. They end
-// politely, or stay until they end.
+// Connections that cannot be moved to another worker: TLS, HTTP/2, WebSocket, raw TCP. The worker
+// closes them gracefully, or waits for their ends.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -58,7 +58,7 @@ describe('https', () => {
     }
     assert.deepStrictEqual((await ask(script.cwd, 'reload')).ok, { replaced: 1 });
     const [used, idle] = wires;
-    // The reload is done when the new worker is ready; the old one is told to leave a moment later.
+    // The reload is done when the new worker is ready. The old one learns a moment later to leave.
     await until('an answer asks for another connection', async () => {
       used.write('GET /now/two/0 HTTP/1.1\r\nHost: test\r\n\r\n');
       return (await used.answer(5000)).headers.connection === 'close';

@@ -1,7 +1,7 @@
 'use strict';
 
 // The promises for a change of workers hold too where the master accepts and hands connections
-// over, as it does with `balance: 'round-robin'`: the same tests, for what differs there.
+// over, as it does with `balance: 'round-robin'`. These tests run again with it.
 
 const { usePolicy } = require('../helpers/cluster');
 
@@ -13,7 +13,7 @@ describe("with balance: 'round-robin'", () => {
 
   for (const name of SUITES) {
     const file = require.resolve(`./${name}.test.js`);
-    // Mocha requires these files too, and must load them again, as is done here.
+    // Mocha requires these files too. Each must be loaded again, both here and there.
     delete require.cache[file];
     require(file);
     delete require.cache[file];

@@ -19,7 +19,7 @@ const {
 
 const pidsOf = (script, name) => script.emitted(name).map(([pid]) => pid);
 
-/** Whether `count` workers were ready whenever one was told to leave. */
+/** Checks that at least `workers` workers were left whenever one died. */
 function assertCapacity(script, workers) {
   let ready = 0;
   for (const [name, pid] of script.events()) {
@@ -98,7 +98,7 @@ describe('reload() under load', () => {
     assert.strictEqual(script.workers().length, 2);
   });
 
-  it('asked while one runs runs once more: each caller gets newer workers', async () => {
+  it('asked for while one runs, runs once more: each caller gets newer workers', async () => {
     const script = await startServer();
     // The fourth worker, the second new one of the first reload, waits for the file.
     const held = (version) => `exports.version = '${version}'; exports.begin = (go) => {
@@ -133,7 +133,7 @@ describe('reload() under load', () => {
     assert.strictEqual((await script.status()).master.reload, null);
   });
 
-  it('asked while one runs that fails runs all the same', async () => {
+  it('asked for while another one fails, runs all the same', async () => {
     const script = await startServer();
     // It runs the bad code until the test lets it fail.
     const bad = `exports.begin = () => {
@@ -153,7 +153,7 @@ describe('reload() under load', () => {
     assert.strictEqual(await newVersionOf(script), 'fixed');
   });
 
-  it('asked by several processes at once answers each of them', async () => {
+  it('asked for by several processes at once, answers each of them', async () => {
     const script = await startServer();
     const load = hammer.start(script.port);
     const answers = await Promise.all([

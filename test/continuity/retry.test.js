@@ -1,7 +1,7 @@
 'use strict';
 
-// The option `retry`: what a worker had not begun to answer when it ended by a JavaScript error, or
-// by `process.exit()`, is answered by another one, on the same connection.
+// The option `retry`: a worker ends by a JavaScript error, or by `process.exit()`. Another one
+// answers the requests that it had not begun to answer, on the same connections.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -22,7 +22,7 @@ const start = async ({ workers = 2, port, options, env } = {}) =>
 /** The ways in which a request of `fixtures/retry.js` ends its worker. */
 const ENDS = ['/throw', '/throw-later', '/reject', '/exit', '/exit-later', '/exit-in-handler'];
 
-/** The pids of the workers in which requests have begun whose URL starts so. */
+/** The pids of the workers, one for each begun request whose URL starts with `url`. */
 function begun(script, url) {
   const lines = script.output.split('\n').filter((line) => line.startsWith('begun '));
   const all = lines.map((line) => line.split(' '));
@@ -34,7 +34,7 @@ const hasBegun = (script, url, count = 1) =>
 
 const isAnswered = ({ received }) => received.includes(' end');
 
-/** Returns a connection that has sent `text`, after `url` of it has begun in a worker. */
+/** Sends `text` on a new connection. Returns it when its request of `url` has begun in a worker. */
 async function send(script, text, url) {
   const count = begun(script, url).length;
   const connection = new Connection(script.port);
@@ -83,7 +83,7 @@ describe('with retry: true', () => {
     });
   }
 
-  it('repeats a request as it came, whatever the app has made of it', async () => {
+  it('repeats a request as it came, even if the app has changed it', async () => {
     const script = await start({ workers: 1 });
     const url = '/changed?a=%20b&c';
     const lines = 'Cookie: a=1\r\nX-Name: caf\xe9\r\nCookie: b=2\r\nContent-Length: 0\r\n';
@@ -101,7 +101,7 @@ describe('with retry: true', () => {
     }
   });
 
-  it('answers what came on a connection before and after it, in order', async () => {
+  it('answers the requests before and after it on its connection, in order', async () => {
     const script = await start({ workers: 1 });
     const connection = new Connection(script.port);
     await connection.say(get('/first'), ' end');
@@ -150,7 +150,7 @@ describe('with retry: true', () => {
     assert.ok(asked > 500, `${asked} requests`);
   }).timeout(60_000);
 
-  it('leaves all others to their clients', async () => {
+  it('repeats no other requests, and ends their connections', async () => {
     const post = (more, body = '') => `POST /never HTTP/1.1\r\nHost: a\r\n${more}\r\n${body}`;
     const texts = {
       'another method': post('Content-Length: 0\r\n'),
@@ -172,7 +172,7 @@ describe('with retry: true', () => {
     const count = begun(script, '/').length;
     await endWorker(script);
     for (const connection of all) await connection.isClosed();
-    // That by which the worker has ended, there and in the next one.
+    // The request that ended the worker has begun there, and in the next one.
     await hasBegun(script, '/throw', 2);
     assert.strictEqual(begun(script, '/').length, count + 2);
   });
@@ -186,7 +186,7 @@ describe('with retry: true', () => {
     assert.deepStrictEqual(begun(script, '/'), [pid]);
   });
 
-  it('where nobody knows which request it was, each goes to one more worker', async () => {
+  it('if the request that ended a worker is unknown, each goes to one more worker', async () => {
     const script = await start({ workers: 1 });
     const connection = await send(script, get('/never'), '/never');
     for (let end = 1; end <= 2; end += 1) {
@@ -209,13 +209,13 @@ describe('with retry: true', () => {
       (await script.status()).workers[0].requests.active === 0);
   });
 
-  it('counts and tells them, without queries', async () => {
+  it('counts and reports them, without queries', async () => {
     const monPort = await freePort();
     const script = await start({ workers: 1, options: { monPort } });
     for (const url of ['/slow?secret', '/slow?secret', '/never?secret#secret'])
       await send(script, get(url), url.split('?')[0]);
     const pid = await endWorker(script);
-    await script.until('it is told', () => script.emitted('warning').length > 0);
+    await script.until('it is reported', () => script.emitted('warning').length > 0);
     const [[{ message }]] = script.emitted('warning');
     const names = 'GET /slow (2), GET /never, GET /throw';
     const what = `worker ${pid} ended before it answered 4 requests`;
@@ -226,7 +226,7 @@ describe('with retry: true', () => {
     assert.match(body, /^cluster2_requests_retried_total 4\.0$/m);
   });
 
-  it('counts requests on for maxRequestsPerSocket', async () => {
+  it('goes on counting requests for maxRequestsPerSocket', async () => {
     const script = await start({ workers: 1, env: { MAX_REQUESTS: '3' } });
     const connection = new Connection(script.port);
     await connection.say(get('/first'), ' end');
@@ -275,7 +275,7 @@ describe('with retry: true', () => {
     }
   });
 
-  it('has nothing to repeat where a drain has answered all', async () => {
+  it('repeats nothing after a drain that has answered all', async () => {
     const script = await start({ workers: 1 });
     const connection = await send(script, get('/slow'), '/slow');
     process.kill(script.workers()[0], 'SIGTERM');

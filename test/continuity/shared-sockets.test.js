@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers accept from one socket by themselves. They share connections evenly, and whatever happens
-// to one of them, those that it has not accepted are accepted by the others.
+// Workers accept from one socket by themselves. They share connections evenly. If something happens
+// to one of them, the others accept the connections that it has not accepted.
 
 const assert = require('node:assert');
 const { once } = require('node:events');
@@ -21,7 +21,7 @@ async function start(workers, env = {}) {
   return script.ready(workers);
 }
 
-/** A connection that stays open. `pid` is that of its worker, `waited` how long it took. */
+/** A connection that stays open. `pid` is its worker's, `waited` the time until the answer. */
 class Client {
   constructor(port, host = '127.0.0.1') {
     const began = performance.now();
@@ -42,7 +42,7 @@ class Client {
   }
 }
 
-/** How many of these clients each worker has, the most first. */
+/** The number of these clients on each worker, the highest first. */
 function spread(clients) {
   const counts = new Map();
   for (const { pid } of clients) counts.set(pid, (counts.get(pid) ?? 0) + 1);
@@ -79,7 +79,7 @@ describe('workers that accept from one socket', () => {
     it(`share connections that come at once: ${workers} workers`, async () => {
       script = await start(workers);
       await answered(connect(16 * workers));
-      // A worker for which the machine has no time counts as stuck; `npm run bench` measures more.
+      // On a busy machine a worker may count as stuck; `npm run bench` measures more.
       const [most] = spread(clients);
       assert.ok(most < 32, `${spread(clients)}`);
     });
@@ -98,7 +98,7 @@ describe('workers that accept from one socket', () => {
     assert.deepStrictEqual(spread(clients), [6, 6]);
   });
 
-  it('do so on IPv4 and IPv6, and on several listeners', async () => {
+  it('share connections on IPv4 and IPv6, and on several listeners', async () => {
     script = await start(2, { HOSTS: '127.0.0.1,::1' });
     for (let i = 0; i < 4; i += 1) {
       await answered(connect(1, '127.0.0.1'));
@@ -131,7 +131,7 @@ describe('workers that accept from one socket', () => {
     await until('it accepts again', async () => (await answered(connect(1)))[0].pid === first.pid);
   });
 
-  it('accept what one leaves that has no descriptors', async () => {
+  it('accept the connections of one that has no free descriptor', async () => {
     script = await start(2);
     const [first] = await answered(connect(1));
     await answered(connect(1));
@@ -142,7 +142,7 @@ describe('workers that accept from one socket', () => {
     await until('it accepts again', async () => (await answered(connect(1)))[0].pid === first.pid);
   });
 
-  it('have accepted only few that they have not read when one blocks them', async () => {
+  it('hold only a few unread connections when one of these blocks them', async () => {
     script = await start(1);
     const [first] = await answered(connect(1));
     signal(first.pid, 'SIGSTOP');
@@ -154,7 +154,7 @@ describe('workers that accept from one socket', () => {
     const ports = new Set(waiting.map(({ socket }) => socket.localPort));
     const held = stopHolding(first.pid).filter((port) => ports.has(port));
     signal(first.pid, 'SIGKILL');
-    // It looks once for those that it reads then, and once together with their first data.
+    // A look accepts at most 4. One comes before it reads, and one together with the first data.
     assert.ok(held.length <= 2 * 4, `${held.length} of 30`);
   });
 
@@ -195,7 +195,7 @@ describe('workers that accept from one socket', () => {
     script = await start(2);
     const two = [...(await answered(connect(1))), ...(await answered(connect(1)))];
     for (const { pid } of two) signal(pid, 'SIGSTOP');
-    // More than one worker takes at once.
+    // More than one worker accepts at once.
     const waiting = connect(150);
     await until('all are in the queue', () => waiting.every(({ socket }) => !socket.connecting));
     script.kill('SIGKILL');

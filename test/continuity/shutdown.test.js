@@ -9,7 +9,7 @@ const { Connection } = require('../helpers/client');
 const hammer = require('../helpers/hammer');
 const { assertCleanEnd, startServer } = require('../helpers/hammered');
 
-/** The kinds of clients that notice that new connections are refused, for they connect again. */
+/** The kinds of clients that connect again, and so notice when new connections are refused. */
 const CLIENTS = {
   keepAlive: 6,
   agent: 3,

@@ -15,9 +15,7 @@ const FILES = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: '
   .filter(Boolean);
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 
-/**
- * The lines outside of what `npm run bench` has written, and outside of code, with their numbers.
- */
+/** The lines outside of code and of the report by `npm run bench`, with their numbers. */
 function prose(file) {
   let fenced = false;
   let reported = false;
@@ -38,7 +36,7 @@ function comments(file) {
     .filter(({ line }) => isComment(line));
 }
 
-/** Words that are not used any more, and what is used instead. */
+/** Words that are not used any more, and their replacements. */
 const FORMER = {
   '(?:the|a|shut|whole) doors?': 'listener set; stop admitting, close to new clients',
   tournament: 'min-tree',
@@ -77,7 +75,7 @@ describe('the documents', () => {
     assert.deepStrictEqual(long.map(({ where, line }) => `${where}: ${line.length}`), []);
   });
 
-  it('use the words of today, and so do the comments of the sources', () => {
+  it('use the current words, and so do the comments of the sources', () => {
     const all = [...FILES.flatMap(prose), ...SOURCES.flatMap(comments)];
     const lines = all.map(({ line, where }) => ({
       where,
@@ -127,7 +125,7 @@ describe('the documents', () => {
   describe('of the architecture', () => {
     const text = read('docs/internals/architecture.md');
     const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' }).split('\n');
-    it('has a list of at most 20 words, fewer than before the rooms', () => {
+    it('have a list of at most 20 words', () => {
       const [, words] = text.match(/## Words\n([^]*?)\n## /);
       assert.ok(words.match(/^\| /gm).length - 2 <= 20);
     });

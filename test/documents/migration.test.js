@@ -22,7 +22,7 @@ const ROWS = TABLE.trim().split('\n').map((row) => {
   return { there, commands: [...here.matchAll(/`(cluster2 [^`]+)`/g)].map(([, line]) => line) };
 });
 
-/** What a command that ends must have printed. */
+/** The output of each command that ends. */
 const PRINTS = {
   'status': /^cluster2 |2 of 2|\bready\b/m,
   'status --json': /"running": true/,
@@ -39,7 +39,7 @@ const PRINTS = {
   'shutdown --wait': /has ended$/m,
   'stop': /and its workers are gone$/m,
 };
-/** What one that goes on must print. */
+/** The output of each command that goes on. */
 const SHOWS = { 'status --watch': /ready/, 'logs --follow': /says hello/ };
 
 describe('what PM2 users type', () => {
@@ -73,7 +73,7 @@ describe('what PM2 users type', () => {
   const run = (line) => spawnSync('sh', ['-c', line], { cwd: folder, env, encoding: 'utf8' });
   const status = () => JSON.parse(run('cluster2 status --json').stdout || '{}');
 
-  /** Types a line that stays, until it has shown something. */
+  /** Starts a command that goes on, and waits until `shown` accepts its output. */
   async function stays(line, shown) {
     const child = spawn('sh', ['-c', `exec ${line}`], { cwd: folder, env });
     masters.push(child);

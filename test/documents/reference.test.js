@@ -25,7 +25,7 @@ const LIB = fs
   .readdirSync(path.join(ROOT, 'lib'), { recursive: true })
   .filter((name) => name.endsWith('.js'));
 const JAVASCRIPT = [read('index.js'), ...LIB.map((name) => read('lib', name))].join('\n');
-/** What `listen()` is in each kind of process. */
+/** The files that implement `listen()`, one for each kind of process. */
 const ROLES = LIB.filter((name) => /^(\w+)\/\1\.js$/.test(name));
 
 const matches = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
@@ -37,7 +37,7 @@ function assertSame(found, expected, what) {
   assert.deepStrictEqual(sorted(found), sorted(expected), what);
 }
 
-/** The rows of the page's table whose head begins with these words, as lists of cells. */
+/** The rows of the page's table whose head begins with these cells, as lists of cells. */
 function table(name, ...head) {
   const lines = page(name).split('\n');
   const at = lines.findIndex((line) => line.startsWith(`| ${head.join(' | ')} |`));
@@ -49,7 +49,7 @@ function table(name, ...head) {
     .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
 }
 
-/** What stands in backticks at the beginning of each row. */
+/** The names in backticks in the first cell of each row. */
 const names = (rows) => rows.flatMap(([first]) => matches(first, /`([\w.]+)/g));
 
 /** The members of one interface of `index.d.ts`. */
@@ -59,7 +59,7 @@ function members(name) {
   return matches(body, /^ {4}(?:readonly )?(\w+)\??:/gm);
 }
 
-/** What `src/config/` reads. */
+/** The options that `src/config/` reads. */
 function options() {
   const [main, ecv] = read('src', 'config', 'options.rs').split(/^fn ecv\b/m);
   const overload = read('src', 'config', 'overload.rs');
@@ -69,7 +69,7 @@ function options() {
   return { top, ecv: nested, overload: matches(overload, asked) };
 }
 
-/** What `lib/` emits on the user's cluster. */
+/** The events that `lib/` emits on the user's cluster. */
 function events() {
   const signals = matches(ROLES.map((name) => read('lib', name)).join('\n'), /\b(SIG[A-Z]+)\b/g);
   return sorted([...matches(JAVASCRIPT, /\bcluster\.emit\('(\w+)'/gi), ...signals]);
@@ -94,7 +94,7 @@ describe('the reference', () => {
     let compared = 0;
     for (const [name, shown] of table('options', 'option', 'default')) {
       const key = name.replaceAll('`', '');
-      // What is off has no options of its own.
+      // A feature that is off has no options of its own.
       const inside = (value, part) => (value === null ? null : value[part]);
       const actual = key.split('.').reduce(inside, defaults);
       const [, literal] = shown.match(/^`(.*)`$/) ?? [];
@@ -192,7 +192,7 @@ describe('index.d.ts', () => {
     compareDefaults('EcvOptions', ecv);
   });
 
-  /** Compares what stands after `@default` where it is a literal; the rest is prose. */
+  /** Compares each `@default` that is a literal. The others are prose. */
   function compareDefaults(name, defaults) {
     const [, body] = TYPES.match(new RegExp(`interface ${name} \\{([^]*?)\\n {2}\\}`)) ?? [];
     const shown = [...body.matchAll(/@default (.*)\n\s*\*\/\n\s*(\w+)\?:/g)];

@@ -1,7 +1,7 @@
 'use strict';
 
-// What README.md and docs/ show is run, as a reader would: programs on ports of their own, commands
-// against what they started.
+// Runs the programs and commands that README.md and docs/ show, as a reader would: programs on free
+// ports, commands against these programs.
 
 const assert = require('node:assert');
 const { execFileSync, spawnSync } = require('node:child_process');
@@ -22,10 +22,10 @@ const BLOCKS = blocks();
 const KINDS =
   'program plain task beside terminal asks status log sh json cluster2.json ecosystem'.split(' ').concat('not run');
 const CLEAN = { code: 0, signal: null };
-/** The program that commands are run against: the first of the README. */
+/** The program for the commands: the first one of the README. */
 const SERVER = BLOCKS.find(({ kind }) => kind === 'program').text;
 
-/** As with other programs: where curl is missing its tests are skipped, in CI they fail. */
+/** As for other tools: without curl these tests are skipped, and fail in CI. */
 const itAsks = find('curl') || process.env.CI ? it : it.skip;
 
 /** The program that a reader of this block has just seen. */
@@ -37,16 +37,16 @@ const programAbove = (block) => {
 
 const of = (...kinds) => BLOCKS.filter(({ kind }) => kinds.includes(kind));
 
-/** Holds the modules that programs find, and the directories of the programs. */
+/** The folder with the modules for the programs, and with the programs' directories. */
 let home;
 
-/** A place for a program: a directory, and ports. */
+/** Returns a directory and ports for a program. */
 async function place() {
   const cwd = fs.mkdtempSync(path.join(home, 'snippet-'));
   return { cwd, port: await freePort(), monPort: await freePort() };
 }
 
-/** Writes a program there, with its ports. */
+/** Writes a program into its directory, with its ports. Returns the file. */
 function write({ cwd, port, monPort }, text) {
   const file = path.join(cwd, 'server.js');
   fs.writeFileSync(
@@ -59,12 +59,12 @@ function write({ cwd, port, monPort }, text) {
 const status = (cwd) => new Cluster({ pids: path.join(cwd, 'pids') }).status();
 
 async function isReady(cwd) {
-  // While it starts there may be nobody yet who answers.
+  // While it starts, nothing may answer yet.
   const { running, master, workers } = await status(cwd).catch(() => ({}));
   return running && workers.filter(({ state }) => state === 'ready').length === master.target;
 }
 
-/** Runs a program that makes a cluster, until all of its workers are ready. */
+/** Starts a program that makes a cluster, and waits until all of its workers are ready. */
 async function start(text, env = {}) {
   const here = await place();
   const script = new Script(write(here, text), { cwd: here.cwd, env });
@@ -77,14 +77,14 @@ async function stop({ cwd, script }) {
   assert.deepStrictEqual(await script.ended(), CLEAN, script.errors);
 }
 
-/** Fails if nothing sensible is served there. */
+/** Checks that the program answers hello. */
 async function assertServes(text, port) {
   if (/require\('net'\)/.test(text)) return new Connection(port).hears('hello');
   const { status: code, body } = await request(port);
   return assert.deepStrictEqual([code, body.slice(0, 5)], [200, 'hello']);
 }
 
-/** Asks by curl, as a command says it, and returns what it printed; anything but 2xx fails. */
+/** Runs a curl command against the program. Returns its output. Fails unless the status is 2xx. */
 function curl({ cwd, port }, command) {
   const line = command
     .replace(/^curl /, 'curl -sS -w "%{stderr}%{http_code}" ')
@@ -98,7 +98,7 @@ function curl({ cwd, port }, command) {
   return stdout;
 }
 
-/** Without what differs from one machine and moment to the next. */
+/** The text without the parts that differ between machines and moments. */
 const timeless = (text) =>
   text
     .replace(/\w{3} \w{3} \d\d \d{4} [\d:]{8} GMT\S+ \([^)]*\)/g, 'DATE')
@@ -199,7 +199,7 @@ describe('what the documentation shows', function () {
         [begin, reload, end],
         ['node server.js & sleep 1', 'kill -HUP %1', 'kill %1'],
       );
-      // Where a person would look, the shell waits until a file says that the test has.
+      // Where a reader would look, the shell waits for a file from the test.
       const looked = (name) => `until [ -e ${name} ]; do sleep 0.05; done`;
       const look = (name) => fs.writeFileSync(path.join(here.cwd, name), '');
       const steps = [
@@ -226,7 +226,7 @@ describe('what the documentation shows', function () {
   }
 
   for (const { where, text } of of('status')) {
-    it(`${where} is what status() tells`, async () => {
+    it(`${where} has the form of status()`, async () => {
       const running = await start(SERVER);
       const shape = (value) => {
         if (value === null || typeof value !== 'object')

@@ -22,7 +22,7 @@ const run = (port, { listener = false, ...settings } = {}) =>
     ...settings,
   });
 
-/** Checks the end of a failed start: exactly this line, no worker, no file. */
+/** Checks that a start fails: it prints exactly this line, and leaves no worker and no file. */
 async function fails(script, line) {
   assert.deepStrictEqual(await script.ended(), { code: 255, signal: null });
   assert.strictEqual(script.untimed, `${line}\n`);
@@ -91,7 +91,7 @@ describe('a busy port', () => {
     assert.strictEqual((await attempt({ port: free })).outcome, 'refused');
   });
 
-  it('emits error if that has a listener, and the process does not exit', async () => {
+  it('emits error if that has a listener, and does not exit with 255', async () => {
     const message = await fails255ButEmits(
       run(port, { listener: true }),
       'CLUSTER2_ERR_PORT_IN_USE',

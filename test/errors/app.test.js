@@ -82,7 +82,7 @@ describe('an app of an unknown kind', () => {
     assert.ok(script.emitted('forked').length <= 3, 'no restarts without end');
   });
 
-  it('emits error if that has a listener, and the process goes on', async () => {
+  it('emits error if that has a listener, and does not exit with 255', async () => {
     const script = await run('nonsense', { listener: true });
     assert.deepStrictEqual(
       await script.ended(),
@@ -169,7 +169,7 @@ describe('listen() twice', () => {
       assert.match(message, /One cluster can have several apps and ports/);
     }
     assert.strictEqual((await request(script.port)).body, 'the first');
-    assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'nothing of the second was begun');
+    assert.ok(!fs.existsSync(path.join(script.cwd, 'others')), 'the second cluster began nothing');
   });
 
   it('with and without workers in one script throws too, in both orders', async () => {

@@ -1,7 +1,7 @@
 'use strict';
 
-// The reason of a worker's end contains the last lines that it wrote to standard error, which
-// themselves are not changed.
+// The reason of a worker's end contains the last lines that it wrote to standard error. Standard
+// error still gets them unchanged.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -15,7 +15,7 @@ const { freePort } = require('../helpers/ports');
 const { until } = require('../helpers/wait');
 
 const WROTE = '; its last lines on stderr: ';
-/** Code that writes numbered lines forever, `size` bytes at a time. */
+/** Code that writes numbered lines of at least `bytes` bytes together. */
 const FLOOD = (bytes) => `
   for (let written = 0, i = 0; written < ${bytes}; i++) {
     const line = 'line ' + i + ' ' + 'x'.repeat(80) + '\\n';
@@ -26,7 +26,7 @@ const FLOOD = (bytes) => `
 /** The end of the message of a failed reload: the state of the cluster. */
 const LEFT = '; all slots run the old code';
 
-/** Returns the message of a reload that runs this code, without its end, and the script. */
+/** Reloads to `code`, which fails. Returns the message without its end, and the script. */
 async function reloadWith(code, running) {
   const script = running ?? (await startServer({ options: { startTimeout: 15_000 } }));
   const old = script.workers().sort();
@@ -39,11 +39,11 @@ async function reloadWith(code, running) {
   return { reason: error.message.slice(0, -LEFT.length), script };
 }
 
-/** Stops the clock of the master from the fork of the `nth` worker until workers wrote `text`. */
+/** Stops the master's clock from the fork of the `nth` worker until workers have written `text`. */
 const stopUntil = (script, nth, text) =>
   stopClock(script, nth, 'it has written', () => script.errors.includes(text));
 
-/** Returns the reason of a reload whose first worker writes `text`, and is not ready in time. */
+/** Returns the reason of a failed reload whose first worker writes `text` and is never ready. */
 async function lateReloadWith(code, text) {
   const settings = { port: await freePort(), options: { startTimeout: 1500 } };
   const script = new Script('hammered.js', settings);
@@ -64,7 +64,7 @@ describe('the reason of a failed reload', () => {
       /worker \d+ exited with code 3; its last lines on stderr: connecting to db:5432 \| no answer$/,
     );
     await script.until(
-      'the lines are where they belong',
+      'the lines are on standard error',
       () => script.errors === 'connecting to db:5432\nno answer\n',
     );
     await script.until('its end is reported', () =>
@@ -229,7 +229,7 @@ describe('standard error of a worker', () => {
   });
 });
 
-// However it ends, and whatever standard error is: it stays what it was.
+// For each way to end and each kind of standard error. That stays of the same kind.
 describe('the last lines of a worker that was ready', () => {
   let folder;
   beforeEach(() => (folder = emptyFolder()));

@@ -118,7 +118,7 @@ describe('a replaced file of a running cluster', () => {
       const victim = path.join(script.cwd, 'victim');
       fs.writeFileSync(victim, 'precious');
       fs.rmSync(file);
-      // By one rename, so that the file is never missing.
+      // By one rename, so that nobody reads a file that is only partly written.
       put(`${file}.new`, victim);
       fs.renameSync(`${file}.new`, file);
       const isOurs = () =>
@@ -129,7 +129,7 @@ describe('a replaced file of a running cluster', () => {
     });
   }
 
-  it('that cannot be written is a warning, and is written once that is possible', async () => {
+  it('that cannot be written causes a warning, and is written as soon as possible', async () => {
     const script = await start();
     const [pid] = script.workers();
     const file = path.join(script.pids, `worker.${pid}.pid`);

@@ -98,7 +98,7 @@ describe('a pids directory', () => {
     });
   }
 
-  // A shared lock, as any tool may take for a moment.
+  // Any tool may take a shared lock for a moment.
   it('with a shared lock of another process on its file can be used', async () => {
     fs.writeFileSync(lock, 'pid=999999\nstarted=12345\n');
     const reader = spawn('flock', ['--shared', '--no-fork', lock, 'sleep', '60']);
