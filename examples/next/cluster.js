@@ -1,5 +1,5 @@
-// Put it into the directory that `next build` makes for `output: 'standalone'`, and run it
-// instead of the server.js there.
+// next.config.mjs puts this file into the directory that `next build` makes for
+// `output: 'standalone'`. Run it instead of the server.js there.
 const Cluster = require('cluster2-rs');
 const { config } = require('./.next/required-server-files.json');
 

@@ -1,6 +1,6 @@
 export default {
   output: 'standalone',
   outputFileTracingRoot: import.meta.dirname,
-  // Copies it beside Next's own server.js.
+  // Copies cluster.js beside Next's own server.js.
   outputFileTracingIncludes: { '/*': ['./cluster.js'] },
 };

@@ -79,14 +79,14 @@ describe('the manifest for Kubernetes', () => {
       const ask = ({ httpGet }) =>
         request(ports[httpGet.port], httpGet.path).catch(() => ({ status: 'none' }));
       for (const probe of probes)
-        await script.until('the probe is content', async () => (await ask(probe)).status === 200);
+        await script.until('the probe succeeds', async () => (await ask(probe)).status === 200);
       assert.strictEqual(
         (await request(monitor, metadata.annotations['prometheus.io/path'])).status,
         200,
       );
       script.kill();
       const [, readiness, liveness] = probes;
-      await until('readiness says no', async () => (await ask(readiness)).status === 400);
+      await until('readiness fails', async () => (await ask(readiness)).status === 400);
       assert.strictEqual((await ask(liveness)).status, 200);
       assert.strictEqual((await request(http)).status, 200);
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
@@ -98,14 +98,14 @@ describe('the manifest for Kubernetes', () => {
       assert.deepStrictEqual(
         fs.readdirSync(path.join(directory, 'logs')),
         [],
-        'and that is for the app, where it can be made',
+        'logs is for the app',
       );
     });
   });
 });
 
 describe('the Dockerfile', () => {
-  it('makes the master process 1, with commands as lists, and copies existing files', () => {
+  it('makes the master process 1, with commands as lists, and exposes the same ports', () => {
     const text = read('Dockerfile').replace(/\\\n/g, ' ');
     const lists = [...text.matchAll(/\bCMD (.*)$/gm)].map(([, list]) => JSON.parse(list));
     assert.strictEqual(lists.length, 2);

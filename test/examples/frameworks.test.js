@@ -10,15 +10,15 @@ const { Example, setUp, tearDown } = require('../helpers/examples');
 
 const secure = selfSigned();
 const PEM = { 'key.pem': secure.key, 'cert.pem': secure.cert };
-/** Old frameworks use APIs that Node has deprecated; Node prints that on standard error. */
 const express = (version, execArgv = []) => ({
   modules: { express: `express${version}` },
   execArgv,
 });
+/** For old frameworks, whose deprecated APIs of Node would print warnings on standard error. */
 const OLD = ['--no-deprecation'];
 /**
  * The clients of some protocols keep the connection that they open when an old worker leaves. The
- * new worker has all of this time, in milliseconds, to calm down, so that it gets some of them.
+ * new worker has this time, in milliseconds, to finish its start. Then it gets some of them.
  */
 const KEEPING = { minReadyTime: 1000 };
 
@@ -43,7 +43,7 @@ const EXAMPLES = {
 };
 
 describe('the example of', function () {
-  // Some frameworks need seconds of processor for each worker. Each wait has its own deadline.
+  // Some frameworks need seconds of processor time for each worker. Each wait has its own deadline.
   this.timeout(60_000);
   before(setUp);
   after(tearDown);

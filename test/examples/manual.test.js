@@ -101,7 +101,7 @@ describe('the examples', () => {
     const client = new Connection(example.port);
     await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');
     assert.deepStrictEqual(await example.run('shutdown.js').ended(), CLEAN);
-    // The master stops admitting first; the worker is told a moment later.
+    // The master stops admitting first. The worker learns of the shutdown a moment later.
     await until('an answer asks to leave', async () => {
       client.received = '';
       await client.say('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', 'hello');

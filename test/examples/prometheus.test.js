@@ -17,7 +17,7 @@ const { until } = require('../helpers/wait');
 
 const FOLDER = path.join(__dirname, '..', '..', 'examples', 'prometheus');
 const dashboard = JSON.parse(fs.readFileSync(path.join(FOLDER, 'dashboard.json'), 'utf8'));
-/** The queries, with what Grafana puts in. */
+/** The queries, with values for Grafana's variables. */
 const QUERIES = dashboard.panels.flatMap(({ title, targets }) =>
   targets.map(({ expr }) => ({
     title,
@@ -41,10 +41,10 @@ describe('examples/prometheus', function () {
     const names = (file, pattern) =>
       new Set([...fs.readFileSync(path.join(FOLDER, file), 'utf8').matchAll(pattern)].map(([, name]) => name));
     const tested = names('alerts.test.yml', /alertname: (\w+)\n {8}exp_alerts:\n/g);
-    assert.deepStrictEqual(tested, names('alerts.yml', /alert: (\w+)/g), 'each one is seen to fire');
+    assert.deepStrictEqual(tested, names('alerts.yml', /alert: (\w+)/g), 'each alert has a test');
   });
 
-  it('asks only for metrics that there are', async () => {
+  it('asks only for metrics that exist', async () => {
     const monPort = await freePort();
     const options = { monPort };
     const script = await new Script('http.js', { port: await freePort(), options }).ready();

@@ -1,7 +1,7 @@
 'use strict';
 
-// Options are the same with the addon and with what stands in for it: a script that runs on a
-// laptop runs on a server.
+// Options are the same with the addon and with its fallback: a script that runs on a laptop runs on
+// a server.
 
 const assert = require('node:assert');
 const { addon, assertSame } = require('../helpers/fallback');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The probe of `ecv.monitor` is the same with the addon and with what stands in for it.
+// The probe of `ecv.monitor` is the same with the addon and with its fallback.
 
 const assert = require('node:assert');
 const { once } = require('node:events');

@@ -50,12 +50,12 @@ describe('without the addon', () => {
     assert.ok(!fs.existsSync(script.pids), 'nothing is written');
   });
 
-  it('the line is the event warning, and names only what was asked for', async () => {
+  it('the line is the event warning, and names only features that were asked for', async () => {
     const script = await start();
-    await script.until('it is told', () => script.emitted('warning').length === 1);
+    await script.until('it is reported', () => script.emitted('warning').length === 1);
     assert.match(script.emitted('warning')[0][0].message, EXPLAINED);
     const withoutMonitor = await start({ options: { monPort: false } });
-    await withoutMonitor.until('it is told', () => withoutMonitor.emitted('warning').length === 1);
+    await withoutMonitor.until('it is there', () => withoutMonitor.emitted('warning').length === 1);
     const [[{ message }]] = withoutMonitor.emitted('warning');
     assert.match(message, /^this is one process, without workers: the addon/);
     const plain = await start({ options: { monPort: false, cluster: false }, env: { QUIET: '1' } });
@@ -63,7 +63,7 @@ describe('without the addon', () => {
     assert.strictEqual(plain.errors, '', 'nothing is missing');
   });
 
-  it('what needs workers fails with a code and the reason', async () => {
+  it('methods that need workers fail with a code and the reason', async () => {
     const script = await start();
     const needed = { reload: [], scale: [2], send: [1, 'x'], broadcast: ['x'], reopenLogs: [] };
     for (const [name, { error }] of Object.entries(await call(script, needed))) {
@@ -110,7 +110,7 @@ describe('without the addon', () => {
     assert.strictEqual(await checked(port), 200);
     await call(script, { disable: [] });
     assert.strictEqual(await checked(port), 400);
-    await script.until('all is told', () => script.emitted('disable').length === 2);
+    await script.until('both are reported', () => script.emitted('disable').length === 2);
     assert.deepStrictEqual(
       script.emitted('disable'),
       [[{ reason: 'switched off by 127.0.0.1' }], [{ reason: 'switched off by a command' }]],
@@ -132,7 +132,7 @@ describe('without the addon', () => {
     assert.deepStrictEqual([await checked(port), await checked(port)], [500, 500]);
     fs.rmSync(path.join(script.cwd, 'sick'));
     assert.deepStrictEqual([await checked(port), await checked(port)], [200, 200]);
-    await script.until('both are told', () => script.emitted('enable').length === 1);
+    await script.until('both are reported', () => script.emitted('enable').length === 1);
     const reason = 'the monitor URI answered with status 503';
     assert.deepStrictEqual(script.emitted('disable'), [[{ reason, pid: script.pid }]]);
   });
@@ -149,7 +149,7 @@ describe('without the addon', () => {
         return status.workers[0].requests.active === 2;
       });
       script.kill(signal);
-      await script.until('it is told', () => script.emitted(signal).length === 1);
+      await script.until('the signal is reported', () => script.emitted(signal).length === 1);
       assert.deepStrictEqual(script.emitted(signal), [[{ pid: script.pid, type: 'master' }]]);
       await script.until('it is refused', () => request(script.port).then(() => false, () => true));
       await idle.say('v HTTP/1.1\r\nHost: localhost\r\n\r\n', 'status=DISABLED&ServeTraffic=false');
@@ -160,7 +160,7 @@ describe('without the addon', () => {
     });
   }
 
-  it('a shutdown ends, however many clients go on coming', async () => {
+  it('a shutdown ends, even if clients keep connecting', async () => {
     const script = await start();
     let isRefused = false;
     const come = async () => {
@@ -225,7 +225,7 @@ describe('without the addon', () => {
     );
   });
 
-  it('a cluster elsewhere is not reached, and nothing says that it is', async () => {
+  it('a cluster elsewhere is not reached, and no method claims that it is', async () => {
     const ask = async (options, method) => {
       const script = new Script('call-method.js', {
         options,

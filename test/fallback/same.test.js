@@ -1,7 +1,7 @@
 'use strict';
 
-// What stands in for the addon (lib/fallback) does what the addon does: the same routes, bytes,
-// switches, status and answers to commands.
+// The fallback (lib/fallback) does the same as the addon: routes, bytes, switches, status and
+// answers to commands.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -16,14 +16,14 @@ const {
 
 const ENDPOINT = { address: '127.0.0.1', port: 1, secure: false };
 const DATE = /[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d{4} \d\d:\d\d:\d\d GMT[+-]\d{4} \([^)]+\)/g;
-/** An answer whose times are left out: the two are not made in the same moment. */
+/** An answer without its times: the two are not made in the same moment. */
 const timeless = ({ headers, body, ...answer }) => ({
   ...answer,
   headers: headers.map((text) => text.replace(DATE, 'DATE')),
   body: body.replace(DATE, 'DATE'),
 });
 
-describe('what stands in for the addon', () => {
+describe('the fallback for the addon', () => {
   it('has all that a process without workers uses, except what the monitor needs', () => {
     const methods = (one) => Object.getOwnPropertyNames(one.NativeSingle.prototype);
     const inherited = Object.getPrototypeOf(fallback.NativeSingle.prototype);
@@ -104,7 +104,7 @@ describe('what stands in for the addon', () => {
     }
   });
 
-  it('shows times as the addon does, in the time zones of most people', () => {
+  it('shows times as the addon does, in ten time zones', () => {
     const zones = [
       'UTC', 'America/Los_Angeles', 'America/New_York', 'Europe/Berlin', 'Europe/London',
       'Asia/Kolkata', 'Asia/Tokyo', 'Australia/Sydney', 'America/Sao_Paulo', 'Africa/Johannesburg',

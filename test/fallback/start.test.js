@@ -13,7 +13,7 @@ const { cluster2 } = require('../helpers/cli');
 const { emptyFolder, placeMain, removeFolders, write } = require('../helpers/installed');
 const { NODE } = require('../helpers/node');
 
-/** Prints what it was started with. */
+/** Prints its arguments and settings, and ends as its first argument says. */
 const SCRIPT = `
   const { argv, execArgv, env: { PORT, NAME, CLUSTER2_PACKAGE }, pid } = process;
   const script = argv[1].split('/').pop();
@@ -39,7 +39,7 @@ describe('cluster2 start without a native command line', () => {
     const PATH = `${path.dirname(NODE)}:${process.env.PATH}`;
     return { ...process.env, PATH, PORT: undefined, NAME: undefined, ...more };
   };
-  /** Runs it, through sh or by node. */
+  /** Runs the command, through sh or by node. */
   const run = (words, { by = [], variables } = {}) => {
     const [program, ...args] = [...by, bin(), ...words];
     const settings = { cwd: folder, env: env(variables), encoding: 'utf8', timeout: 10_000 };
@@ -73,7 +73,7 @@ describe('cluster2 start without a native command line', () => {
     });
   }
 
-  it('takes what concerns the script from flags, variables and the file, in this order', () => {
+  it('takes the settings of the script from flags, variables and the file, in this order', () => {
     const file = { exec: 'server.js', args: ['f'], port: 1, env: { NAME: 'file' }, noWorkers: 2 };
     write({ [path.join(folder, 'cluster2.json')]: JSON.stringify(file) });
     fs.mkdirSync(path.join(folder, 'sub'));
@@ -134,7 +134,7 @@ describe('cluster2 start without a native command line', () => {
     assert.match(stderr, /^cluster2: the command line for this machine .* is missing.*npm run build/);
   });
 
-  it('on Windows, a Ctrl-C reaches the script once: the console tells it itself', async () => {
+  it('on Windows, a Ctrl-C reaches the script once: the parent does not pass it on', async () => {
     const text = `
       let count = 0;
       process.on('SIGINT', () => console.log('SIGINT', ++count));
@@ -155,7 +155,7 @@ describe('cluster2 start without a native command line', () => {
     await script.until('it runs', () => script.output === 'ready\n');
     const [child] = script.workers();
     process.kill(-script.pid, 'SIGINT');
-    await script.until('it is told', () => script.output.includes('SIGINT 1'));
+    await script.until('the script gets the signal', () => script.output.includes('SIGINT 1'));
     process.kill(child, 'SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 1, signal: null });
   });

@@ -1,8 +1,7 @@
 'use strict';
 
-// The manifests of the examples against the schemas of Kubernetes, by a program that has them
-// (`kubernetes-validate`), of the oldest version that the guide names and of the newest one. It is
-// installed from its own list.
+// `kubernetes-validate` checks the manifests of the examples against the schemas of Kubernetes: the
+// oldest version that the guide names, and the newest one. It is installed from its own list.
 
 const assert = require('node:assert');
 const { execFileSync, spawnSync } = require('node:child_process');

@@ -55,11 +55,11 @@ describe('a cluster on', function () {
       assert.strictEqual(JSON.parse(body).scale.error.code, 'CLUSTER2_ERR_PLATFORM');
     });
 
-    it(`${name} answers the requests that it has when SIGTERM comes, and exits with 0`, async () => {
+    it(`${name} answers its open requests on SIGTERM, and exits with 0`, async () => {
       const script = await start();
       let isThere = false;
       const asked = request(script.port, '/slow?1000').finally(() => (isThere = true));
-      await script.until('it has it', () => script.output.includes('slow begins'));
+      await script.until('the request is under way', () => script.output.includes('slow begins'));
       script.kill();
       await script.until('it is refused', () => request(script.port).then(() => false, () => true));
       assert.strictEqual(isThere, false);

@@ -10,7 +10,7 @@ const { INSTALL, install } = require('../helpers/own-packages');
 const { WAYS, assertAnswersAll } = require('../helpers/shutdowns');
 
 const MODULES = path.join(__dirname, '..', '..', 'node_modules');
-/** How they end in plain Node. */
+/** How each ends in plain Node. */
 const EXIT = (_signal) => ({ code: 0, signal: null });
 const SIGNAL = (signal) => ({ code: null, signal });
 

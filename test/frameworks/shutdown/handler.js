@@ -1,5 +1,5 @@
 'use strict';
-// The request handler of each server here, see helpers/shutdowns.js.
+// The request handler of each server here. helpers/shutdowns.js waits for its lines.
 exports.slow = () => {
   console.log('got');
   return new Promise((resolve) => setTimeout(resolve, 500, 'slow'));
