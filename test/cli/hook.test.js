@@ -61,8 +61,8 @@ describe('--on-event', () => {
   });
 
   it('gets nothing that belongs to the master', async () => {
-    const { script, lines } = await start('ls /proc/self/fd >> hooked; env | grep -c NOTIFY_SOCKET >> hooked', {
-      env: { LISTEN_FDS: '0', LISTEN_PID: '1' },
+    const { script, lines } = await start('ls /proc/self/fd >> hooked; env | grep -cE "NOTIFY_SOCKET|LISTEN_" >> hooked', {
+      env: { LISTEN_FDS: '0', LISTEN_PID: '1', NOTIFY_SOCKET: '@cluster2-test-nobody' },
     });
     await script.until('one has run', () => lines().length >= 5);
     // Standard input, output and error, the file, and the directory that ls looks at.

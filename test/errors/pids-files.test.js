@@ -117,7 +117,6 @@ describe('a replaced file of a running cluster', () => {
       const file = path.join(script.pids, 'master.pid');
       const victim = path.join(script.cwd, 'victim');
       fs.writeFileSync(victim, 'precious');
-      fs.rmSync(file);
       // By one rename, so that nobody reads a file that is only partly written.
       put(`${file}.new`, victim);
       fs.renameSync(`${file}.new`, file);

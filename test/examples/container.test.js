@@ -7,6 +7,7 @@ const assert = require('node:assert');
 const { execFileSync, spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { parseAllDocuments } = require('yaml');
 const { request } = require('../helpers/client');
@@ -189,7 +190,8 @@ describe('the number of workers in a cgroup', () => {
   const code = `console.log(require(${JSON.stringify(require.resolve('../../lib/options'))}).normalize({}).noWorkers)`;
   const script = 'echo $$ > "$0/cgroup.procs" && exec "$1" -e "$2"';
 
-  for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1]]) {
+  const TWO = Math.min(2, os.availableParallelism());
+  for (const [processors, workers] of [[1, 1], [1.5, 1], [0.2, 1], [2, TWO]]) {
     it(`is ${workers} with ${processors} processors (needs a cgroup)`, function () {
       if (!limit(processors)) this.skip();
       assert.strictEqual(

@@ -87,7 +87,7 @@ describe('scale with maxWorkers', () => {
     assert.strictEqual(
       scale('+1').stdout, 'from at least 2 to at least 3 workers; 3 now, 3 at most\n',
     );
-    assert.match(scale('4').stderr, /a whole number from 1 to 3 \(maxWorkers\); got 4/);
+    assert.match(scale('4').stderr, /to 4: there must be 1 to 3 workers \(option 'maxWorkers'\)/);
     assert.strictEqual(
       scale('1').stdout, 'from at least 3 to at least 1 worker; 3 now, 3 at most\n',
     );
