@@ -1,4 +1,4 @@
-//! The balancer beside one that compares all workers for each connection, which is plainly right.
+//! Compares the balancer with a simple one, which looks at all workers for each connection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::quota::Quota;
 
-/// Each worker of a test has the same quota.
+/// Sends messages of a worker until its quota is full. Returns how many.
 fn fill(
     mailbox: &Mailbox,
     quota: &Quota,
@@ -48,7 +48,7 @@ fn warning(number: usize) -> MasterEvent {
     MasterEvent::Warning { message: number.to_string() }
 }
 
-/// What is taken, in short: `f1`, `d1`, `m1` for what concerns worker 1, texts of warnings, `end`.
+/// The items of a batch, in short: `f1`, `d1`, `m1` for worker 1, texts of warnings, `end`.
 fn words(batch: Option<Vec<Item>>) -> Vec<String> {
     let word = |item: Item| match item {
         Item::Event(MasterEvent::Forked { pid }) => format!("f{pid}"),

@@ -1,4 +1,4 @@
-//! Log files over real sockets: what is sent of them, and that nothing else is.
+//! Log files over real sockets: their content is sent, and nothing else.
 
 use std::fs::OpenOptions;
 use std::io::Write;

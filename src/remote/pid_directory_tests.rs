@@ -181,7 +181,7 @@ fn who_takes_over_answers_commands_also_where_it_may_not_write_the_files() {
     let bound = former.listen().unwrap();
     let (lock, control) = former.copies().unwrap();
     let mut taken = PidDirectory::adopt(temp.path(), lock, control).unwrap();
-    // As without rights, it cannot be opened for writing.
+    // It cannot be opened for writing, as without rights.
     let file = temp.path().join(MASTER_PID);
     std::fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("nowhere", &file).unwrap();

@@ -1,4 +1,4 @@
-//! What a connection costs, and what an idle worker.
+//! The cost of a connection, and of an idle worker.
 
 use crate::config::Balance;
 use crate::dispatcher::link::TAKE_WITHIN;
@@ -23,7 +23,7 @@ fn in_the_long_run_nothing_is_allocated_for_a_connection() {
                 still.pass(TAKE_WITHIN);
                 assert_eq!(still.event_loop.next_wake(), None);
             });
-            // The first ones make room.
+            // The first rounds allocate what later ones reuse.
             allocated +=
                 if round > 10 { handing_over.count_total + polling.count_total } else { 0 };
         }
@@ -39,7 +39,7 @@ fn a_worker_that_nothing_goes_to_is_not_polled() {
     still.settle();
     assert_eq!((due(&still), unsent(&still)), (vec![WorkerId(1), WorkerId(2)], vec![]));
     assert_eq!(all_taken_by(&workers), 2);
-    // When it would be late.
+    // The time by which they had to take the connections.
     still.pass(TAKE_WITHIN);
     assert_eq!((due(&still), still.event_loop.next_wake()), (vec![], None));
 }

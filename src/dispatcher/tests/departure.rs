@@ -1,4 +1,4 @@
-//! Workers that drain, leave or die: what was on the way to them goes to others.
+//! Workers that drain, leave or die: connections on the way to them go to others.
 
 use std::sync::atomic::Ordering;
 

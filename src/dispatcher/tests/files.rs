@@ -29,7 +29,7 @@ impl UnixSocket {
         Self { path: directory.path().join("app.sock"), _directory: directory }
     }
 
-    /// As a worker does that listens.
+    /// Binds as a worker that listens does.
     fn bind(&self, still: &mut Still, worker: &Played) {
         let address = Some(self.path.to_str().unwrap().to_owned());
         let wanted = Wanted { address, port: None, v6_only: false, backlog: 16, index: 0 };
@@ -47,7 +47,7 @@ impl UnixSocket {
         fs::remove_file(&self.path).unwrap();
     }
 
-    /// Whether clients of it come to the workers of `still`.
+    /// Whether a client of it comes to `worker`.
     fn leads_to(&self, still: &mut Still, worker: &Played) -> bool {
         let Ok(_client) = UnixStream::connect(&self.path) else { return false };
         still.settle();
@@ -101,7 +101,7 @@ impl Pair {
         Self { old, new, old_worker, new_worker, socket }
     }
 
-    /// The heir leads from now on.
+    /// Lets the heir take over.
     fn hand_over(&mut self) {
         let (reply, mut adopted) = oneshot::channel();
         self.new.ask(Request::ListAdopted(reply));

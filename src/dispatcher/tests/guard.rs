@@ -1,4 +1,4 @@
-//! Shared sockets, with workers that are played by the test and accept, or do not.
+//! Shared sockets. The test plays the workers, which accept or do not.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -48,19 +48,19 @@ impl Still {
         Acceptor { played, socket: TcpListener::from(OwnedFd::from(socket)) }
     }
 
-    /// After the time of one check.
+    /// Lets the time of one check pass.
     fn check(&mut self) {
         self.pass(CHECK_AFTER);
     }
 }
 
 impl Acceptor {
-    /// Accepts what waits.
+    /// Accepts all connections that wait.
     pub(super) fn accept(&self) -> Vec<TcpStream> {
         self.accept_some(usize::MAX)
     }
 
-    /// Accepts what waits, up to so many.
+    /// Accepts up to `most` connections that wait.
     pub(super) fn accept_some(&self, most: usize) -> Vec<TcpStream> {
         let all = std::iter::from_fn(|| self.socket.accept().ok()).map(|(stream, _)| stream);
         let accepted: Vec<TcpStream> = all.take(most).collect();

@@ -71,7 +71,7 @@ fn what_a_stuck_worker_does_not_take_goes_to_a_free_one_and_the_stuck_one_is_spa
     still.pass(1);
     streams.extend(free.take_now());
     assert_eq!(streams.len(), 8);
-    // Taken, this shows that it is not stuck any more: an idle worker beats only once a second.
+    // Once taken, this order shows that it is not stuck: an idle worker beats only once a second.
     assert_eq!(stuck.next_now().unwrap().0, MasterFrame::Order(Order::Beat));
     assert!(stuck.next_now().is_none(), "nothing is left for the stuck one");
     for client in &mut clients {
@@ -201,7 +201,7 @@ fn while_a_worker_takes_nobody_else_takes_what_is_its_own() {
     drop(claim);
     still.pass(RETRY);
     answered(other.take_now(), &mut clients);
-    // One that died in the middle of it holds back nothing.
+    // A worker that died while it took holds back nothing.
     let mut clients = still.clients(2);
     still.settle();
     assert_eq!(still.handed(), 8);

@@ -1,5 +1,5 @@
-//! The dispatcher with real sockets. The workers are played by the test, which holds the other ends
-//! of their channels.
+//! The dispatcher with real sockets. The test plays the workers: it holds the other ends of their
+//! channels.
 
 mod cost;
 mod departure;

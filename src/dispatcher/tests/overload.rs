@@ -1,5 +1,4 @@
-//! The option `overload`, with clients that are answered or not, and workers that are played by the
-//! test.
+//! The option `overload`. The test plays the workers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,7 +30,7 @@ fn asking(stage: &Still, count: usize, request: &[u8]) -> Vec<TcpStream> {
     clients
 }
 
-/// What a client gets until the end, or until it is reset.
+/// Reads what a client gets until the end.
 fn answer(client: &mut TcpStream) -> String {
     let mut text = String::new();
     client.read_to_string(&mut text).unwrap();
@@ -176,7 +175,7 @@ fn while_two_masters_accept_nobody_knows_how_long_connections_wait() {
     let _clients = asking(&stage, 5, GET);
     stage.settle();
     (0..20).for_each(|_| stage.pass(DELAY / 4));
-    assert_eq!(stage.shed(), 1, "but how many");
+    assert_eq!(stage.shed(), 1, "only their number is known");
     stage.ask(Request::Lend(false));
     (0..40).for_each(|_| stage.pass(5));
     assert_eq!(stage.shed(), 5);

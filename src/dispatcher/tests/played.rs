@@ -96,12 +96,12 @@ impl Played {
         self.end.send(&frame::request(origin, request), &[stream.as_fd()]).unwrap();
     }
 
-    /// What comes next, within `limit`.
+    /// The next message that comes within `limit`.
     pub(super) fn next(&self, limit: Duration) -> Option<(MasterFrame, Vec<TcpStream>)> {
         self.next_of(true, limit)
     }
 
-    /// What is there.
+    /// The next message that is there.
     pub(super) fn next_now(&self) -> Option<(MasterFrame, Vec<TcpStream>)> {
         self.next_of(true, Duration::ZERO)
     }
@@ -115,7 +115,7 @@ impl Played {
         let deadline = Instant::now() + limit;
         let (mut buffer, mut connections) = ([0; MAX_BYTES], [0; MAX_BYTES]);
         loop {
-            // As the real one: an event loop that turns is a sign of life.
+            // As in a real worker, a turn of the event loop is a sign of life.
             let now = self.clock.as_ref().map_or_else(os::now, |clock| clock.get());
             self.row.set(Field::Beat, now as f64);
             let order = self.orders.receive_lossy(&mut buffer).ok().flatten();

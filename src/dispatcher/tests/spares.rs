@@ -20,7 +20,7 @@ fn try_listen(still: &mut Still, spare: &Played, index: u32) -> (u32, u16) {
     (listener, address.unwrap().port)
 }
 
-/// Whether the supervisor was told that a spare waits.
+/// Whether the supervisor has heard of a spare that waits.
 fn waits(still: &mut Still) -> bool {
     let events = still.events();
     let is_told = |event: &DispatcherEvent| {

@@ -1,5 +1,5 @@
-//! The dispatcher's loop on the test's own thread, by the test's clock: however long the machine
-//! holds the test up, no worker that it plays looks stuck for that.
+//! The dispatcher's loop on the test's own thread, by the test's clock: no worker that the test
+//! plays looks stuck because the machine is slow.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -115,7 +115,6 @@ impl Still {
         Played { clock: Some(Rc::clone(&self.clock)), ..played }
     }
 
-    /// A spare.
     pub(super) fn attach_spare(&mut self, id: u32, slot: u32) -> Played {
         let (played, link) = play(&self.board, id, slot);
         self.event_loop.attach(link.as_spare(true));
@@ -131,7 +130,7 @@ impl Still {
         played
     }
 
-    /// Turns until there is nothing more to do, and in no time.
+    /// Turns until there is nothing more to do. The clock stands still meanwhile.
     pub(super) fn settle(&mut self) {
         let mut idle = 0;
         for _ in 0..100 {
@@ -144,7 +143,7 @@ impl Still {
             )
             .unwrap();
             self.event_loop.act(&self.polled, self.clock.get());
-            // What a turn begins to watch is seen in the next one.
+            // Events of what a turn begins to watch come in the next one.
             idle = if self.polled.is_empty() { idle + 1 } else { 0 };
             if idle == 2 {
                 return;
@@ -153,7 +152,7 @@ impl Still {
         panic!("it spins");
     }
 
-    /// Some time later.
+    /// Moves the clock on, and settles.
     pub(super) fn pass(&mut self, time: Millis) {
         self.clock.update(|now| now + time);
         self.settle();
@@ -165,12 +164,12 @@ impl Still {
         self.settle();
     }
 
-    /// The process of a worker has ended.
+    /// Reports that the process of a worker has ended.
     pub(super) fn detach(&mut self, worker: u32) {
         self.ask(Request::Detach(WorkerId(worker), Exit::Code(0)));
     }
 
-    /// A report of any length: what does not fit into the channel is read meanwhile.
+    /// Sends a report of any length. The dispatcher reads meanwhile if the channel is full.
     pub(super) fn report(&mut self, worker: &Played, report: &Report) {
         for frame in parts::split(report).unwrap() {
             while worker.orders.send(&frame, &[]).is_err() {
@@ -229,7 +228,7 @@ impl Still {
         self.port
     }
 
-    /// A further listener that a worker asks for and serves: its number and port.
+    /// Has a worker ask for a further listener and serve it. Returns its number and port.
     pub(super) fn listen(&mut self, worker: &Played, index: u32) -> (u32, u16) {
         worker.report(&Report::Bind { seq: index, wanted: Wanted { index, ..wanted() } });
         self.settle();
@@ -256,8 +255,8 @@ impl Still {
     }
 }
 
-/// How many wait in the queues of all sockets that listen on a port, by the kernel's table, which
-/// begins with those that listen.
+/// How many clients wait in the queues of all sockets that listen on a port. The kernel's table
+/// begins with sockets that listen.
 fn queued(port: u16) -> usize {
     const LISTENS: &str = "0A";
     let port = format!(":{port:04X}");

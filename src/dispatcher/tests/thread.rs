@@ -1,5 +1,5 @@
-//! The dispatcher's own thread, by the real clock. Here are only tests that hold however long the
-//! machine holds up the test's thread; all else is in the neighbours, by `Still`.
+//! The dispatcher's own thread, by the real clock. Only tests that hold on a machine of any speed
+//! are here; the others use `Still`.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};

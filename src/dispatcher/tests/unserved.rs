@@ -1,4 +1,4 @@
-//! Ports that workers close, or that new code has no more.
+//! Ports that workers close, or that new code no longer has.
 
 use std::os::fd::AsFd;
 
@@ -37,7 +37,7 @@ fn a_port_that_a_worker_closes_is_free_at_once_whatever_the_others_do() {
     let mut buffer = [0; MAX_BYTES];
     let answer = ours.receive(&mut buffer).unwrap().unwrap();
     assert_eq!(frame::from_master(answer.bytes, 0).unwrap(), MasterFrame::Order(Order::Unserved));
-    // What was on its way to it has nobody.
+    // Nobody serves what was on its way to it.
     workers[0].give_back(listener, &streams[0]);
     still.settle();
     drop(streams);

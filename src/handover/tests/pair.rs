@@ -25,8 +25,7 @@ fn hear(predecessor: &mut Predecessor, message: FromHeir) -> Vec<PredecessorActi
     predecessor.on_event(PredecessorEvent::Message(message), 10)
 }
 
-/// Lets the time pass from `from` to `to`, with the ticks that are asked for. Returns what is done
-/// meanwhile.
+/// Lets the time pass from `from` to `to`, with the ticks that it asks for. Returns all actions.
 fn pass(predecessor: &mut Predecessor, from: u64, to: u64) -> Vec<PredecessorAction> {
     let mut now = from;
     let mut actions = Vec::new();
@@ -112,7 +111,7 @@ fn an_heir_that_never_spoke_is_terminated_and_killed() {
     assert_eq!(pass(&mut predecessor, TIMEOUT, TIMEOUT + 4_999), []);
     let kill = pass(&mut predecessor, TIMEOUT + 4_999, TIMEOUT + 5_000);
     assert_eq!(kill, [PredecessorAction::Kill]);
-    assert_eq!(predecessor.until(), None, "only the kernel's word is left to come");
+    assert_eq!(predecessor.until(), None, "only the kernel's report of its end is left");
     let exit = Some(Exit::Signal("SIGKILL"));
     let exit = PredecessorEvent::Exited { exit, lines: Vec::new() };
     let reason = "the new master was not ready within 60 s".to_owned();

@@ -118,7 +118,7 @@ impl World {
         self.new.is_dead = true;
     }
 
-    /// Delivers what the ends of processes tell the other side, after all that they had said.
+    /// Tells each side of the other's end, after all messages that it had sent.
     fn tell_ends(&mut self) {
         if self.new.is_dead && self.from_heir.is_empty() && !self.has_told.0 {
             self.has_told.0 = true;
@@ -193,7 +193,7 @@ impl World {
             self.deliver_to_heir();
             self.deliver_to_old();
             self.tell_ends();
-            // What was asked to end does.
+            // An heir that was asked to end does so.
             if !self.new.serves && !self.heir.is_on_trial() && self.from_heir.is_empty() {
                 self.kill_heir();
             }

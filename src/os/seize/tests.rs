@@ -1,4 +1,4 @@
-//! The kernel's counts, and the handler on sockets of a test.
+//! The kernel's counts, and the signal handler on sockets of a test.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ fn tcp() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// Waits until so many bytes wait to be read, as the kernel tells.
+/// Waits until the kernel has that many bytes to read.
 fn arrived(fd: impl AsFd, unread: u64) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
     while super::consumed::unread(fd.as_fd()) != Some(unread) {
@@ -83,7 +83,7 @@ fn the_kernel_counts_what_was_read_of_a_unix_socket() {
     assert_eq!(counts(server.as_fd()), None, "the client has ended it");
 }
 
-/// A process with a seizer. There is one in a process, so each test has one of its own.
+/// A process with a seizer. A process has at most one, so each test runs in its own.
 struct World {
     table: &'static Table,
     seizer: &'static Seizer,
@@ -112,7 +112,7 @@ fn world() -> World {
 }
 
 impl World {
-    /// Orders it from another thread, and waits for the end of it.
+    /// Gives the order from another thread, and waits for its end.
     fn order(&self, fds: &[i32]) -> u64 {
         let before = self.seizer.taken();
         let (seizer, turn) = (self.seizer, self.turns.load(Ordering::Relaxed));
@@ -161,7 +161,7 @@ fn a_connection_of_which_nothing_was_read_lives_on_elsewhere() {
         let mut events = Vec::with_capacity(4);
         let room = rustix::buffer::spare_capacity(&mut events);
         epoll::wait(&world.epoll, room, None).unwrap();
-        assert_eq!(events[0].data.u64(), number as u64, "and is told so");
+        assert_eq!(events[0].data.u64(), number as u64, "and an event says so");
         assert_eq!(world.order(&[number]), 0, "once");
         drop(server);
         client.write_all(b"more").unwrap();

@@ -126,10 +126,10 @@ impl World {
         assert!(had >= limit, "{worker:?} had only {had} of {limit} ms");
     }
 
-    /// A step that the work asks for is one worker, comes after the one before is over, and finds
-    /// memory for two more if it leads up.
+    /// A step because of the load is one worker, begins after the end of the step before, and if it
+    /// leads up finds memory for two more.
     fn check_step(&self, before: u32, workers: u32) {
-        assert_eq!(before.abs_diff(workers), 1, "more than one step");
+        assert_eq!(before.abs_diff(workers), 1, "not one step");
         assert!(self.supervisor.is_running() && !self.supervisor.is_reloading());
         if workers < before {
             return;

@@ -7,9 +7,9 @@ use crate::protocol::worker::WorkerId;
 use crate::supervision::worker::Cause;
 use crate::supervision::{Event, Limits, Reading, Thresholds, WorkerState};
 
-/// A load lasts so long, milliseconds: all workers but one can go one after another.
+/// How long a load lasts, in milliseconds. All workers except one can go in this time.
 const PHASE: Millis = 180_000;
-/// How soon a doubled load is followed, milliseconds.
+/// How soon a doubled load must be followed, in milliseconds.
 const FOLLOWED: Millis = 15_000;
 const MEMORY: u64 = 100;
 
@@ -20,7 +20,7 @@ struct Cluster {
     most: u32,
     /// The work, in thousandths of an event loop.
     load: u32,
-    /// The numbers of workers since the load is what it is.
+    /// The numbers of workers since the last change of the load.
     targets: Vec<u32>,
 }
 
@@ -99,7 +99,7 @@ impl Cluster {
         self.world.send(Event::Autoscale);
     }
 
-    /// How often the number of workers went the other way since the load is what it is.
+    /// How often the number of workers has turned round since the last change of the load.
     fn turns(&self) -> usize {
         let ups: Vec<bool> = self.targets.windows(2).map(|pair| pair[1] > pair[0]).collect();
         ups.windows(2).filter(|pair| pair[0] != pair[1]).count()

@@ -42,7 +42,7 @@ fn run(seed: u64, step: fn(&mut World)) {
     }
     assert_eq!(world.finished, 1, "it ends once");
     assert_eq!(world.reloads.0, world.reloads.1, "every reload has an end");
-    assert_eq!(world.forked, world.died, "everybody who was forked has died");
+    assert_eq!(world.forked, world.died, "every forked worker has died");
 }
 
 #[test]

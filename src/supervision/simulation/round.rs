@@ -22,7 +22,7 @@ impl World {
         let (requested, ended) = self.reloads;
         assert!(
             ended < round && round <= requested,
-            "round {round} ended that never began, or twice"
+            "round {round} ended before it began, or twice"
         );
         self.reloads.1 = round;
         self.round = std::mem::take(&mut self.next_round);

@@ -55,7 +55,7 @@ impl World {
             && self.has_spare()
     }
 
-    /// Each loss of a worker that serves activates one spare. `expected`: so this one does.
+    /// Each loss of a worker that serves activates one spare. `expected`: the event is such a loss.
     pub(super) fn check_activations(&self, expected: bool, actions: &[Action]) {
         let activated =
             actions.iter().filter(|action| matches!(action, Action::Activate { .. })).count();

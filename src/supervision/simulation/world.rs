@@ -43,16 +43,16 @@ pub(super) struct RequestedRound {
 pub(super) struct World {
     pub(super) supervisor: Supervisor,
     pub(super) random: fastrand::Rng,
-    /// Of what has to do with the number of workers.
+    /// The random numbers for the load and the number of workers.
     pub(super) loads: fastrand::Rng,
     /// The bounds of the number of workers, if it follows their work.
     pub(super) bounds: Option<(u32, u32)>,
-    /// The memory of the largest worker, as the latest sample said; and what was available.
+    /// The memory of the largest worker in the latest sample, and the memory available.
     pub(super) memory: (u64, Option<u64>),
     pub(super) now: Millis,
     /// Time in which the master ran, or may believe that it ran.
     pub(super) awake: Millis,
-    /// Whether each worker drains, and since when it does so or starts, on that clock.
+    /// Whether each worker drains, and since when it drains or starts, on the clock `awake`.
     pub(super) waits_since: BTreeMap<WorkerId, (bool, Millis)>,
     pub(super) next_pid: u32,
     /// Spawned and not gone, as the kernel knows.

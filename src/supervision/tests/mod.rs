@@ -43,13 +43,13 @@ fn died(pid: u32, exit: Exit, cause: Cause) -> Action {
     died_saying(pid, exit, cause, LastWords { slot: pid - 101, ..LastWords::default() })
 }
 
-/// The death of a worker that says something of it, or is not in the slot before its number.
+/// The death of a worker that left a message, or is not in the slot before its number.
 fn died_saying(pid: u32, exit: Exit, cause: Cause, last_words: LastWords) -> Action {
     Action::Notify(Notice::Died { worker: WorkerId(pid - 100), pid, exit, cause, last_words })
 }
 
-/// Lets time pass until `to` as the master does; the event loops of `beating` turn. Returns what
-/// to do meanwhile.
+/// Lets time pass until `to`, with a tick as often as in the master. The event loops of `beating`
+/// turn. Returns all actions.
 fn pass(
     supervisor: &mut Supervisor,
     from: Millis,
@@ -82,7 +82,7 @@ fn reading(worker: WorkerId, beat: Millis, connections: u64) -> Reading {
     Reading { worker, beat, connections, memory: 0, measured_at: beat, utilization: None }
 }
 
-/// Has a spawned worker forked and, if `ready`, ready.
+/// Reports a worker as spawned and, if `ready`, as ready.
 fn born(supervisor: &mut Supervisor, id: u32, ready: bool, now: Millis) -> Vec<Action> {
     let mut actions =
         supervisor.on_event(Event::Spawned { worker: WorkerId(id), pid: 100 + id }, now);

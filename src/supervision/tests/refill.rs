@@ -116,7 +116,7 @@ fn workers_that_all_end_soon_after_they_are_ready_do_not_take_the_machine() {
         };
         actions = supervisor.on_event(event, now);
     }
-    // At most one a second for each slot, and those that follow one another without a pause.
+    // At most one a second for each slot, and those that start without a pause.
     assert!((76..=160).contains(&starts), "{starts} starts in 10 s");
 }
 

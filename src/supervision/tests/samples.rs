@@ -56,7 +56,7 @@ fn a_master_that_was_stopped_blames_no_worker_for_the_time_it_slept() {
 
 #[test]
 fn no_deadline_passes_while_the_master_is_stopped() {
-    // Each of these is due after the stop, later by the stop.
+    // The stop moves each of these deadlines by its length.
     type Begin = fn(&mut Supervisor);
     let begun: [(&str, Begin); 4] = [
         ("start", |supervisor| {

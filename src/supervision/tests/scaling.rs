@@ -21,7 +21,7 @@ fn elastic(least: u32, most: u32) -> Supervisor {
     supervisor
 }
 
-/// What the world does while workers work.
+/// The conditions in which workers work.
 #[derive(Clone, Copy)]
 struct World {
     /// How busy each worker is, in thousandths; `None`: its event loop does not turn.
@@ -34,7 +34,7 @@ struct World {
 const IDLE: World = World { busy: |_| Some(0), available: PLENTY, starts: true };
 const BUSY: World = World { busy: |_| Some(1_000), ..IDLE };
 
-/// Lets workers work for that many seconds. Returns what to do meanwhile.
+/// Lets workers work for these seconds. Returns all actions.
 fn work(supervisor: &mut Supervisor, seconds: Range<u64>, world: World) -> Vec<Action> {
     let mut actions = Vec::new();
     for now in (seconds.start * 2..seconds.end * 2).map(|half| half * 500) {

@@ -1,4 +1,4 @@
-//! Spares: when they start, what activates one, and that their end does not count as one of the
+//! Spares: when they start, what activates one, and that the end of one is not a crash of the
 //! service.
 
 use super::{LIMITS, RELOAD, born, died_saying, drains, failure, pass, reading, spawn};
@@ -19,7 +19,7 @@ fn activated(id: u32) -> [Action; 2] {
     [Action::Activate { worker: WorkerId(id) }, notice]
 }
 
-/// A spare was started and, if it `waits`, has come to its `listen`.
+/// Reports that a spare has started and, if it `waits`, has come to its `listen`.
 fn started(supervisor: &mut Supervisor, id: u32, waits: bool, now: Millis) -> Vec<Action> {
     let mut actions = born(supervisor, id, false, now);
     if waits {
@@ -31,7 +31,7 @@ fn started(supervisor: &mut Supervisor, id: u32, waits: bool, now: Millis) -> Ve
 fn kill(supervisor: &mut Supervisor, id: u32, now: Millis) -> Vec<Action> {
     let mut actions =
         supervisor.on_event(Event::Exited { worker: WorkerId(id), exit: KILLED }, now);
-    // Its death, of which other tests tell.
+    // Its death, which other tests check.
     actions.remove(0);
     actions.extend(supervisor.on_event(Event::Tick, now + PAUSE));
     actions

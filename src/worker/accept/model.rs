@@ -1,8 +1,7 @@
 //! All interleavings of what workers do with each other's rows, one access at a time.
 //!
-//! No timer fires, and no worker is stuck. So whatever a worker leaves must reach another one by
-//! being seen: where no worker has anything to do, nobody waits in the queue, and no kick is
-//! unanswered.
+//! No timer fires, and no worker is stuck. So another worker must see whatever a worker leaves:
+//! once no worker has anything to do, nobody waits in the queue, and no kick is unanswered.
 
 use std::collections::HashSet;
 
@@ -30,7 +29,7 @@ enum Step {
     Kick {
         other: usize,
     },
-    /// As `Kick`, of a worker that was seen at work before.
+    /// As `Kick`, for a worker that did not poll when it was looked at.
     KickUnseen {
         other: usize,
     },
@@ -71,7 +70,7 @@ enum Fault {
     None,
     /// A worker waits for events without looking at kicks again.
     NoAnswerBeforePoll,
-    /// A kick looks whether the other one polls before it is left.
+    /// A worker looks whether the other one polls before it leaves the kick.
     WakeBeforeKick,
     /// Nobody is kicked.
     NoKick,
@@ -112,7 +111,7 @@ impl World {
         level(&mut loads, self.queue).saturating_sub(own).min(self.queue)
     }
 
-    /// All worlds that may come next.
+    /// All possible next worlds.
     fn next(&self, fault: Fault) -> Vec<Self> {
         let mut all: Vec<Self> =
             (0..self.count).filter_map(|worker| self.after(worker, fault)).collect();
@@ -217,7 +216,7 @@ impl World {
 }
 
 /// Returns a world in which nothing happens any more although somebody waits, and how many worlds
-/// there are.
+/// were seen.
 fn search(loads: &[u64], to_come: u64, fault: Fault) -> (Option<World>, usize) {
     let mut known = HashSet::new();
     let mut open = vec![World::new(loads, to_come)];
