@@ -1,8 +1,8 @@
 'use strict';
 
 // Runs the tests that plain `mocha` runs, two folders at a time, and afterwards, alone, those that
-// need a quiet machine. Mocha prints the counts of each run; the end of the output repeats what has
-// failed, and has the sums.
+// need a quiet machine. Mocha prints the counts of each run; the end of the output repeats the
+// failures and has the sums.
 // `npm run test:js -- --grep reload` passes options on to mocha.
 
 const { mocha, sideBySide } = require('./helpers/side-by-side');

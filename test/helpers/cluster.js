@@ -12,7 +12,6 @@ const { NODE } = require('./node');
 const { until, within } = require('./wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
-/** The command line. */
 const CLI = path.join(__dirname, '..', '..', 'bin', 'cluster2');
 /** Runs a program as process 1 of a new pid namespace, which ends with it. */
 const AS_FIRST = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
@@ -110,9 +109,7 @@ class Script {
     return this.#child.pid;
   }
 
-  /**
-   * The pid of the master for this process. In a container, it is not the process that was started.
-   */
+  /** The master's pid, as this process sees it. In a container it is not the started process. */
   get master() {
     return this.#container ? childrenOf(this.pid)[0] : this.pid;
   }

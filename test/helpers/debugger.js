@@ -27,7 +27,7 @@ async function goOn(port) {
     socket.on('message', (data) => JSON.parse(data).method === 'Debugger.paused' && resolve());
   });
   ['Runtime.enable', 'Debugger.enable', 'Runtime.runIfWaitingForDebugger'].forEach(say);
-  await within('it stands before its first line', stopped);
+  await within('it stops before its first line', stopped);
   say('Debugger.resume');
   socket.close();
 }

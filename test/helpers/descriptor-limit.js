@@ -1,6 +1,6 @@
 'use strict';
 
-// Limits of descriptors of a process that runs.
+// Limits the descriptors of a running process.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -13,7 +13,7 @@ const { freePort } = require('./ports');
 
 const PROJECT = path.join(__dirname, '..', '..');
 const MODULES = path.join(PROJECT, 'node_modules');
-/** The examples of the manual are those of Express 2. */
+/** The examples of the manual are for Express 2. */
 const MANUAL = { express: 'express2' };
 /** Longer than three processes at once take to load a big framework. */
 const STARTED_WITHIN = 30_000;
@@ -49,11 +49,11 @@ function copyOf(name) {
 }
 
 /**
- * Builds an example in TypeScript, as tsc does with these settings. Compiled at its start, each
- * process of it takes more than a second of processor. Returns the path of the script to run.
+ * Builds an example in TypeScript, as tsc does with these settings. Compiled at its start, each of
+ * its processes would take more than a second. Returns the path of the script to run.
  */
 function build(file, settings) {
-  // Half a second, which the other examples do without.
+  // Loading it takes half a second, which only these examples need.
   const { convertCompilerOptionsFromJson, transpileModule } = require('typescript');
   const { compilerOptions } = JSON.parse(fs.readFileSync(settings, 'utf8'));
   const { options } = convertCompilerOptionsFromJson(compilerOptions, path.dirname(settings));

@@ -7,7 +7,7 @@ const addon = require('../../lib/native');
 const { fromNative } = require('../../lib/errors');
 const { standIn } = require('../../lib/fallback/addon');
 
-/** Given to Node's `--require`, it hides the addon. */
+/** A module for Node's `--require` that hides the addon. */
 const HIDDEN = require.resolve('./without-addon');
 
 const fallback = standIn('because of the test');

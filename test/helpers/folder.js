@@ -1,6 +1,6 @@
 'use strict';
 
-// Folders of tests.
+// Temporary folders of tests.
 
 const fs = require('node:fs');
 const os = require('node:os');

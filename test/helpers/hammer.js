@@ -262,7 +262,9 @@ function problems(report) {
 function assertClean(report, { except = [] } = {}) {
   const found = Object.entries(problems(report)).filter(([name]) => !except.includes(name));
   const troubles = report.troubles.filter(({ outcome }) => !except.includes(outcome));
-  const message = `${JSON.stringify(Object.fromEntries(found))} of ${report.ok}: ${JSON.stringify(troubles.slice(0, 10), null, 1)}`;
+  const message =
+    `${JSON.stringify(Object.fromEntries(found))} of ${report.ok}: ` +
+    JSON.stringify(troubles.slice(0, 10), null, 1);
   assert.deepStrictEqual(Object.fromEntries(found), {}, message);
   for (const [kind, { ok }] of Object.entries(report.kinds))
     assert.ok(ok > 0, `no client of the kind ${kind} was served`);

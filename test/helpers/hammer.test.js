@@ -11,7 +11,7 @@ const { freePort } = require('../helpers/ports');
 const NOTHING = '0 da39a3ee5e6b4b0d3255bfef95601890afd80709';
 
 /**
- * Loads a server with one kind of client until `count` requests ended. Returns the problems found.
+ * Loads a server with one kind of client until `enough` requests have ended. Returns the problems.
  */
 async function hit(server, kind, enough, deadline) {
   const sockets = new Set();

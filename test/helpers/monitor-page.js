@@ -1,7 +1,7 @@
 /* global document */
 'use strict';
 
-// The monitor's page of a cluster in a browser, and what is read off it.
+// The monitor's page of a cluster in a browser, and how tests read it.
 
 const { launch } = require('./browser');
 const { request } = require('./client');
@@ -35,8 +35,8 @@ async function rows(page) {
 }
 
 /**
- * Returns the words that the page breaks into several lines, other than at a hyphen; long paths
- * may be. It runs in the page.
+ * Returns the words that the page breaks into several lines, other than at a hyphen. Long paths may
+ * be broken. It runs in the page.
  */
 function brokenWords() {
   const walker = document.createTreeWalker(document.body, 4);

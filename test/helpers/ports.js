@@ -4,8 +4,8 @@
 // one before a server listens there.
 //
 // Processes of mocha that run at the same time need different ones: `TEST_PORTS=1/2` allows the
-// first half of them, `2/2` the second. Otherwise one process could take a port between the moment
-// at which the other finds it free, and the moment at which it listens there.
+// first half of them, `2/2` the second. Otherwise one process could take a port after the other
+// has found it free, and before it listens there.
 
 const net = require('node:net');
 

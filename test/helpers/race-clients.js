@@ -8,11 +8,11 @@ const { elapse } = require('./wait');
 
 const FILL = Buffer.alloc(1 << 20, 'abcdefghijklmnopqrstuvwxyz0123456789').toString('latin1');
 /**
- * A request without an answer for so long is lost, milliseconds. On a busy machine a conversation
- * over an upgraded connection takes more than 15 s.
+ * How long a request may wait for its answer, in milliseconds; then it counts as lost. On a busy
+ * machine a conversation over an upgraded connection takes more than 15 s.
  */
 const LATE = 60_000;
-/** What part of the requests blocks its worker, and for how long at most, milliseconds. */
+/** The share of requests that block their worker, and the longest block in milliseconds. */
 const [BLOCKS, BLOCKED] = [0.02, 60];
 
 const any = (from, to) => from + Math.floor(Math.random() * (to - from + 1));
@@ -20,7 +20,7 @@ const pause = (most) => elapse(any(0, most), 'as a client may');
 const get = (target, headers = '') => `GET ${target} HTTP/1.1\r\nHost: a\r\n${headers}\r\n`;
 const post = (target, headers) => `POST ${target} HTTP/1.1\r\nHost: a\r\n${headers}\r\n\r\n`;
 
-/** A request of which an answer is awaited. */
+/** A request that waits for its answer. */
 class Asked {
   constructor(id, isRight) {
     this.id = id;
@@ -66,7 +66,7 @@ class Client {
     if (!this.isClosed) this.socket.write(text, 'latin1');
   }
 
-  /** Sends a text in so many pieces. */
+  /** Sends a text in that many pieces. */
   async sayIn(pieces, text) {
     for (let at = 0, left = pieces; left > 0 && !this.isClosed; left -= 1) {
       const to = left === 1 ? text.length : at + any(1, Math.ceil((text.length - at) / left));
@@ -93,7 +93,7 @@ class Client {
     this.#received += text;
     for (;;) {
       const head = this.#received.indexOf('\r\n\r\n') + 4;
-      // Node's own answers to what it cannot parse have none.
+      // Node's own answers to requests that it cannot parse have no length.
       const length = /content-length: (\d+)/i.exec(this.#received.slice(0, head))?.[1] ?? 0;
       const end = head + Number(length);
       if (head < 4 || this.#received.length < end) return;
@@ -113,7 +113,7 @@ class Client {
   }
 }
 
-/** What clients do, and how often. */
+/** Each does one thing on a connection, and resolves when that is over. */
 const KINDS = {
   async single(client) {
     const length = any(0, 3000);
@@ -134,7 +134,7 @@ const KINDS = {
     await client.sayIn(any(1, 4), head + body);
     await asked.answered;
   },
-  // Taken at the wrong moment, the body would be served as a request.
+  // If the connection were taken at the wrong moment, the body would be served as a request.
   async bodyLikeARequest(client) {
     const body = get(`/?id=${UNASKED}&length=1`);
     const asked = client.askWith(body);
@@ -222,7 +222,7 @@ const KINDS = {
     };
     await until('\r\n\r\n');
     for (let i = 0; i < 5; i += 1) {
-      // Taken at the wrong moment, this too would be served.
+      // If the connection were taken at the wrong moment, this would be served too.
       const text = get(`/?id=${UNASKED}&length=${i}`);
       client.say(text);
       await until(text);
@@ -237,7 +237,7 @@ const KINDS = {
     await asked.answered;
   },
 };
-/** In no request but those inside of others. */
+/** The number in requests that are only bodies of others. */
 const UNASKED = 0;
 const OFTEN = { single: 30, inPieces: 8, upload: 6, bodyLikeARequest: 6, chunks: 4, ahead: 5 };
 const SELDOM = { aheadInPart: 8, slow: 6, early: 3, close: 2, giveUp: 2, halfClose: 2, large: 1 };

@@ -1,8 +1,8 @@
 'use strict';
 
 // A race: clients that do all that clients do, and workers that are stuck again and again and take
-// connections from each other. Each request has a number: at the end each that was answered must
-// have been served once, and nothing else.
+// connections from each other. Each request has a number. At the end, each answered request must
+// have been served once, and nothing else may have been served.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -38,7 +38,7 @@ class Race {
     this.errors[why] = (this.errors[why] ?? 0) + 1;
   }
 
-  /** Has so many clients ask for a time, in milliseconds. */
+  /** Runs `clients` clients for `time` milliseconds. */
   async run(clients, time) {
     const all = Array.from({ length: clients }, () => this.#goOn());
     await elapse(time, 'the race');
@@ -57,8 +57,8 @@ class Race {
   }
 
   /**
-   * Fails unless each request that was answered was served once, and each other one at most once.
-   * @param {string} folder what `fixtures/race.js` wrote
+   * Fails unless each answered request was served once, and each other one at most once.
+   * @param {string} folder where `fixtures/race.js` wrote its counts
    */
   assertServedOnce(folder) {
     const total = new Map();

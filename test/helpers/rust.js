@@ -5,14 +5,14 @@
 const fs = require('node:fs');
 const { relative } = require('./sources');
 
-/** A Rust source as lines, comments and texts emptied; `raw` as they are. */
+/** The lines of a Rust source: `code` without comments and texts, `raw` as they are. */
 function readRust(file) {
   const raw = fs.readFileSync(file, 'utf8').split('\n');
   const code = raw.map((line) => line.replace(/"(\\.|[^"\\])*"/g, '""').replace(/\/\/.*$/, ''));
   return { file, name: relative(file), raw, code };
 }
 
-/** The part that is no test: a test module is the last thing in its file. */
+/** The lines of `code` outside of tests. A test module is the last thing in its file. */
 function withoutTests(source) {
   const isTestFile = /(^|\/)(tests|simulation|[a-z_]+_tests)(\/\w+)?\.rs$/.test(source.name);
   const tests = source.code.findIndex(

@@ -78,7 +78,7 @@ async function assertAnswersAll(file, way, plainEnd = () => DONE) {
   if (!way.goesOn) return assert.deepStrictEqual(await script.ended(), end, script.errors);
   const isReplaced = () =>
     script.workers().length === 2 && before.some((pid) => !script.workers().includes(pid));
-  await script.until('who left is replaced', isReplaced);
+  await script.until('a worker is replaced', isReplaced);
   await script.until('others are served', () => others.counts.ok > 200);
   await others.stop();
   others.assertOnly('ok');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Commands of the documents that are not run against a cluster: whether they exist, with these
+// Commands of the documents that are not run against a cluster: checks that they exist, with these
 // flags.
 
 const assert = require('node:assert');
@@ -31,7 +31,7 @@ function assertExists(cwd, command) {
   const [program, first, second] = command.split(' ');
   if (program === 'npx') return assertExists(cwd, command.slice('npx '.length));
   if (program === 'cluster2') return assertAccepted(cwd, command);
-  assert.strictEqual(program, 'npm', `who checks '${command}'?`);
+  assert.strictEqual(program, 'npm', `no check for '${command}'`);
   if (first === 'run') return assert.ok(description.scripts[second], command);
   assert.ok(OF_NPM.includes(first), command);
   return assert.ok(first !== 'install' || second === description.name, command);

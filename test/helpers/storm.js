@@ -23,7 +23,7 @@ const run = promisify(execFile);
 /** How long the cluster may take to be complete again, in milliseconds. */
 const CALM = 20_000;
 const MOST_WORKERS = 5;
-/** How many more there may be where the number follows the work. */
+/** The `maxWorkers` of clusters whose number of workers follows their work. */
 const MOST_FOR_WORK = 7;
 const CLIENTS = { keepAlive: 4, agent: 2, oneShot: 6, slow: 2, late: 2, upload: 1, pipelined: 1 };
 
@@ -221,7 +221,7 @@ class Storm {
       return `${master.target} should serve; ${this.#workers} to ${most} were asked for`;
     }
     if (ready !== master.target || spares !== wanted || workers.length !== ready + spares) {
-      return `${workers.length} workers, ${ready} ready, ${spares} spares; ${master.target} and ${wanted} were asked for`;
+      return `${workers.length}: ${ready} ready of ${master.target}, ${spares} spares of ${wanted}`;
     }
     return undefined;
   }
@@ -229,7 +229,7 @@ class Storm {
   #assertOnlyTakenFailed(report, dead) {
     const taken = new Set([...this.#held, ...dead.flatMap((pid) => [...this.#log.portsOf(pid)])]);
     const innocent = report.troubles.filter(({ localPort }) => !taken.has(localPort));
-    assert.deepStrictEqual(innocent, [], 'failed, and had not been taken by a worker that is dead');
+    assert.deepStrictEqual(innocent, [], 'requests failed that no dead worker had taken');
     const { refused, failed, wrong, timeout } = report;
     assert.deepStrictEqual(
       { refused, failed, wrong, timeout },

@@ -11,7 +11,7 @@ const { freePort } = require('./ports');
 const { elapse } = require('./wait');
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
-/** How long a worker is blocked, milliseconds. */
+/** How long a worker is blocked, in milliseconds. */
 const BLOCKED = 1500;
 const N = 32;
 
@@ -35,18 +35,18 @@ async function answerOf(connection, began) {
   return { pid: Number(answered()[1]), ms: performance.now() - began };
 }
 
-/** Opens keep-alive connections, each of which had one request: first those of one worker. */
+/** Opens keep-alive connections with one request each. Those of one worker come first. */
 async function clients(script) {
   const all = Array.from({ length: N }, () => new Connection(script.port));
   for (const connection of all) connection.owner = (await ask(connection)).pid;
-  // The one that has most of them: on a busy machine the other may have none.
+  // It is the worker with most of them: on a busy machine the other may have none.
   const numberOf = (owner) => all.filter((connection) => connection.owner === owner).length;
   return all.sort((a, b) => numberOf(b.owner) - numberOf(a.owner) || a.owner - b.owner);
 }
 
 /**
- * Returns those of the connections that a worker has by now: on a machine without time it may have
- * been stuck before, and then others have some.
+ * Returns those of the connections that a worker has by now. On a busy machine it may have been
+ * stuck before, and then others have some.
  */
 async function ownedBy(pid, connections) {
   for (const connection of connections) connection.owner = (await ask(connection)).pid;
@@ -55,7 +55,8 @@ async function ownedBy(pid, connections) {
 
 /**
  * Blocks the worker of the first connection by a request, and sends one on each other connection:
- * `first`, and `rest` a little later. Returns the answers, with whether they came before its end.
+ * `first`, and `rest` a little later. Returns the answers, and whether each came before the end of
+ * the block.
  */
 async function during([by, ...connections], { first = GET, rest = '' } = {}) {
   by.received = '';
@@ -65,7 +66,7 @@ async function during([by, ...connections], { first = GET, rest = '' } = {}) {
   const blocked = answerOf(by).finally(() => (isOver = true));
   const answers = await Promise.all(connections.map(async (connection) => {
     const answer = ask(connection, first);
-    if (rest) await elapse(100, 'more than a stuck event loop has');
+    if (rest) await elapse(100, 'the event loop counts as stuck by then');
     if (rest) connection.socket.write(rest);
     return { ...(await answer), owner: connection.owner, isEarly: !isOver };
   }));

@@ -16,7 +16,7 @@ const TARGET = `[Unit]
 DefaultDependencies=no
 Wants=${UNIT}
 `;
-/** Only this group is there for it, so that it touches no process of the machine. */
+/** It sees only this control group, so it touches no process of the machine. */
 const ENTER = 'echo $$ > "$GROUP/cgroup.procs" && exec "$@"';
 const NAMESPACES = [
   '--cgroup', '--uts', '--ipc', '--mount', '--mount-proc', '--pid', '--fork', '--kill-child',
@@ -37,7 +37,7 @@ exec env -i PATH="$PATH" container=test ${PROGRAM} --system --unit=test.target \
   --log-target=console --show-status=false
 `;
 
-/** Where control groups of the second version are, if they are here. */
+/** Returns where cgroup v2 is mounted, if it is. */
 function groups() {
   const mounts = fs.readFileSync('/proc/mounts', 'utf8').split('\n').map((line) => line.split(' '));
   return mounts.find(([, , type]) => type === 'cgroup2')?.[1];

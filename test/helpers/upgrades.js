@@ -33,7 +33,7 @@ async function upgrade(script, options) {
   return pid;
 }
 
-/** All events with this name, of whatever process. */
+/** The arguments of all events with this name, of any process. */
 function told(script, name) {
   const all = script.events({ allProcesses: true });
   return all.filter((event) => event[0] === name).map((event) => event.slice(1));

@@ -91,13 +91,14 @@ async function result({ version, files, note = '' }, share) {
     what = {
       name: `v${version}`,
       passed: 0,
-      failures: [{ title: 'this Node cannot be had', reason }],
+      failures: [{ title: 'this Node is not available', reason }],
     };
   }
   const skipped = what.skipped ? `, ${what.skipped} skipped` : '';
   const took = Math.round((Date.now() - began) / 1000);
   console.log(
-    `Node ${what.name}${note}: ${what.passed} passed, ${what.failures.length} failed${skipped} (${took} s)`,
+    `Node ${what.name}${note}: ${what.passed} passed, ${what.failures.length} failed` +
+      `${skipped} (${took} s)`,
   );
   for (const { title, reason } of what.failures)
     console.log(`  ${title}\n    ${reason.trim().replaceAll('\n', '\n    ')}`);
