@@ -1,7 +1,7 @@
 'use strict';
 
-// What connections that are taken from a stuck worker have behind them and before them: limits of
-// the server, a drain of the worker. And those that the app has passed on, which are not taken.
+// Connections that are taken from a stuck worker keep the limits of their server, and live on when
+// that worker drains. Connections that the app has passed on are not taken.
 
 const assert = require('node:assert');
 const Cluster = require('../..');
@@ -11,7 +11,7 @@ const {
 const { until } = require('../helpers/wait');
 
 describe('a connection that is taken from a stuck worker', () => {
-  it('ends after as many requests, and after the same time between two, as without', async () => {
+  it('keeps the maxRequestsPerSocket and keepAliveTimeout of its server', async () => {
     const script = await start({ env: { KIND: 'limits' } });
     const connections = await clients(script);
     const result = await during(connections);
@@ -22,7 +22,7 @@ describe('a connection that is taken from a stuck worker', () => {
     assert.match(third.received, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n/);
     await third.isClosed();
     await until('one of the others ends', () => idle.some(({ closed }) => closed));
-    assert.ok(performance.now() - began > 1500, 'the time begins with the last answer');
+    assert.ok(performance.now() - began > 1500, 'the time starts with the last answer');
     await until('all end', () => idle.every(({ closed }) => closed), 4000);
     closeAll(connections);
   });
@@ -44,7 +44,7 @@ describe('a connection that is taken from a stuck worker', () => {
     closeAll(connections);
   });
 
-  it('is none that the app has passed on to another server', async () => {
+  it('is not one that the app has passed on to another server', async () => {
     const script = await start();
     const connections = await clients(script);
     const passed = connections.slice(0, 8);
@@ -56,7 +56,7 @@ describe('a connection that is taken from a stuck worker', () => {
     closeAll(connections);
   });
 
-  it('is none of a server that has sent some to another process', async () => {
+  it('is not one of a server that has sent some to another process', async () => {
     const script = await start();
     const [sent, ...others] = await clients(script);
     const { pid } = await ask(sent, GET.replace('/', '/send'));

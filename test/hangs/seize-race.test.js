@@ -2,7 +2,7 @@
 
 // Clients of all kinds, while workers are stuck again and again and others serve their idle
 // connections: nothing is lost, doubled, torn, or answered to another request. `test/long/seize`
-// has it with connections that are taken at any moment.
+// does the same with connections that are taken at any moment.
 
 const assert = require('node:assert');
 const fs = require('node:fs');

@@ -41,7 +41,7 @@ describe('idle connections of a worker that is stuck', () => {
     });
   }
 
-  it('are served also if nothing was ever read of them, or half of a request comes', async () => {
+  it('are served even if nothing was ever read from them, or half of a request comes', async () => {
     const script = await start();
     const used = await clients(script);
     const unused = Array.from({ length: N }, () => new Connection(script.port));
@@ -97,7 +97,7 @@ describe('idle connections of a worker that is stuck', () => {
     const slow = answers.filter(({ ms }) => ms >= BLOCKED);
     assert.ok(slow.length <= 1, `${slow.length} waited for its end`);
     assert.ok(!fs.existsSync(BLOCK), 'one was blocked');
-    // The blocked worker learns after its answer which ones it has no more.
+    // After its answer the blocked worker learns which ones it no longer has.
     await until('all are open once', async () => (await active(script)) === 2 * N);
     closeAll([...busy, ...all]);
   });

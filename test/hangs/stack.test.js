@@ -55,7 +55,7 @@ const isInMethod =
     frames.some((frame) => isIn(frame, kind));
 const hasWaited = ({ waiting }) => waiting !== null;
 
-/** JavaScript can be interrupted. */
+/** Blocks in JavaScript, which can be interrupted. */
 const INTERRUPTED = [
   'loop',
   'loopWork',
@@ -67,19 +67,19 @@ const INTERRUPTED = [
   'deep',
   'getter',
 ];
-/** So it can, in code that is no function of the script. */
+/** These too, in code outside of the script's functions. */
 const OTHERS = {
   wasm: ({ function: name, file }) => /spin/.test(name) && file.startsWith('wasm:'),
   vm: ({ function: name, file, line }) => name === 'spin' && file === 'sandbox.vm' && line === 1,
   microtasks: (frame) => isIn(frame, 'microtasks') || /task_queues/.test(frame.file),
   nextTick: (frame) => isIn(frame, 'nextTick') || /task_queues/.test(frame.file),
 };
-/** It cannot, except by some versions of Node. */
+/** Blocks in native code, which only some versions of Node can interrupt. */
 const NATIVE = ['sort', 'pbkdf2', 'jsonParse', 'atomics'];
 
 /**
- * Blocks a worker, and returns what it executes as soon as that is `isRight`: the block may not
- * have begun yet when it is asked. The worker is killed then.
+ * Blocks a worker, and returns what it executes as soon as `isRight` accepts that: answers may come
+ * before the block has begun. Kills the worker then.
  */
 async function executing(script, kind, isRight) {
   const cluster = new Cluster({ pids: script.pids });
@@ -152,7 +152,7 @@ describe('what a worker executes', () => {
     assert.match(stderr, /CLUSTER2_ERR_WORKER_UNKNOWN/);
   });
 
-  it('is told with `unresponsive`, which comes before the kill, and again with `died`', async () => {
+  it('is reported with `unresponsive`, before the kill, and again with `died`', async () => {
     const script = await start({ maxHeartbeatDelay: 1000 });
     await block(script, 'loop');
     await script.until('it is killed', () => script.emitted('died').length === 1);
@@ -190,7 +190,7 @@ describe('what a worker executes', () => {
   });
 
   it('is the function of a system call, in a worker about to be killed', async function () {
-    // The registers are read there only.
+    // Registers are read only there.
     if (process.arch !== 'x64') this.skip();
     for (const [kind, call] of [['fifo', 'openat'], ['execSync', undefined]]) {
       const script = await start({ maxHeartbeatDelay: 1000 });
@@ -220,11 +220,11 @@ describe('the option blockedAfter', () => {
       () => script.emitted('blocked').length > 0 && script.emitted('blocked'),
     );
     assert.deepStrictEqual([pid, others], [script.workers()[0], []]);
-    // What it had waited before was no longer than from one sample to the next.
+    // Its last beat was at most one sample before the block.
     const most = performance.now() - began + 1000;
     assert.ok(duration >= 400 && duration < most, `${duration} of ${most}`);
     assert.ok(frames.some((frame) => isIn(frame, 'short')), stack);
-    await script.until('it is reported no more', async () => {
+    await script.until('the block is over', async () => {
       const [{ requests }] = (await script.status()).workers;
       return requests.active === 0;
     });
@@ -232,7 +232,7 @@ describe('the option blockedAfter', () => {
     assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('reports a block of native code with at least that duration, also if it is over', async () => {
+  it('reports a block of native code with at least that duration, even if it is over', async () => {
     const script = await start({ blockedAfter: 200 });
     await block(script, 'shortNative');
     const [[, { duration, frames, waiting }]] = await script.until(

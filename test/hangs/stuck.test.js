@@ -26,7 +26,7 @@ async function startBlocked({ noWorkers, count, ...options }) {
 const get = async (port, path, headers) => request(port, path, { headers });
 
 describe('a worker whose event loop does not turn', () => {
-  it('is stuck in status, table, page and metrics, and its numbers are the present ones', async () => {
+  it('is stuck in status, table, page and metrics, with its present numbers', async () => {
     const { script, monPort, pids } = await startBlocked({ noWorkers: 2, count: 1 });
     const find = async () => {
       const { workers } = await script.status();
@@ -58,13 +58,13 @@ describe('a worker whose event loop does not turn', () => {
     assert.strictEqual(status, 200, 'another worker serves the address');
   });
 
-  it('is stuck since then, also if it was idle before and beat seldom', async () => {
+  it('is stuck since the block began, even if it was idle before and beat seldom', async () => {
     const script = await startServer({ options: { noWorkers: 1 } });
     await elapse(2500, 'two beats without a turn between them');
     const [began, done] = [performance.now(), request(script.port, '/block/b/2500')];
     const stuckFor = async () => (await script.status()).workers[0].stuckFor;
     const age = await script.until('it is stuck', stuckFor);
-    // What it had waited before was no longer than from one sample to the next.
+    // Its last beat was at most one sample before the block.
     const most = performance.now() - began + 1000;
     assert.ok(age <= most + 250, `${age} of ${most}`);
     await done;
@@ -80,7 +80,7 @@ describe('a worker whose event loop does not turn', () => {
     assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('fails the health check on the monitor’s port, if all that serve the address are so', async () => {
+  it('fails the health check on the monitor’s port if all workers are stuck', async () => {
     const { script, monPort } = await startBlocked({ noWorkers: 2, count: 2 });
     const ask = async () => (await get(monPort, '/ecv')).status;
     await script.until('the check says no', async () => (await ask()) === 500);
@@ -90,7 +90,7 @@ describe('a worker whose event loop does not turn', () => {
     );
   });
 
-  it('is not an idle one', async () => {
+  it('is not confused with an idle worker', async () => {
     const script = await startServer({ options: { noWorkers: 2 } });
     const end = performance.now() + 3000;
     while (performance.now() < end) {

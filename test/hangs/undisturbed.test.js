@@ -1,7 +1,7 @@
 'use strict';
 
-// To show what a worker executes costs an idle worker nothing, and changes nothing of what a busy
-// one does.
+// Showing what a worker executes costs an idle worker nothing, and does not change what a busy one
+// does.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -43,7 +43,7 @@ async function askUntil(done, cluster, script) {
   return { result: await over, shown };
 }
 
-describe('to show what a worker executes', () => {
+describe('showing what a worker executes', () => {
   it('wakes no idle worker', async () => {
     const { script } = await start();
     const [pid] = script.workers();
@@ -88,14 +88,14 @@ describe('to show what a worker executes', () => {
     assert.deepStrictEqual(died, Array(6).fill(7));
   });
 
-  it('delays the kill of a stopped worker by nothing', async () => {
+  it('does not delay the kill of a stopped worker', async () => {
     const { script } = await start({ maxHeartbeatDelay: 1000 });
     const [pid] = script.workers();
     process.kill(pid, 'SIGSTOP');
     await script.until('it is killed', () => script.emitted('died').length === 1);
     const [[, { age, waiting }]] = script.emitted('unresponsive');
     assert.deepStrictEqual(waiting, { reason: 'stopped' });
-    // What a worker executes is waited for a second, where it is not stopped.
+    // A worker that is not stopped has a second to show what it executes.
     assert.ok(age < 1000 + 250 + 700, `${age}`);
   });
 
@@ -105,7 +105,7 @@ describe('to show what a worker executes', () => {
     assert.strictEqual(JSON.parse(script.output).error.code, 'CLUSTER2_ERR_NOT_RUNNING');
   });
 
-  it('follows the source maps of workers that do so', async () => {
+  it('follows the source maps of workers that use them', async () => {
     const folder = fs.mkdtempSync(path.join(fs.realpathSync(require('node:os').tmpdir()), 'map-'));
     try {
       // Line 3 of the source is line 1 of what runs.

@@ -1,6 +1,6 @@
 'use strict';
 
-// The health check on the app's port: its bytes as in the manual, and that the app never sees it.
+// The health check on the app's port: its bytes are as in the manual, and the app never sees it.
 
 const assert = require('node:assert');
 const http2 = require('node:http2');

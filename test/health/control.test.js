@@ -151,7 +151,7 @@ describe('switching the health check', () => {
     assert.strictEqual(
       (await post(monPort, '/ecv/enable', evil)).status,
       403,
-      'a page whose name was made to lead here',
+      'a page that reaches this machine by DNS rebinding',
     );
     assert.strictEqual((await post(monPort, '/ecv/enable')).status, 204);
     await script.until('both are reported', () => script.emitted('enable').length === 1);

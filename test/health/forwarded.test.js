@@ -1,6 +1,6 @@
 'use strict';
 
-// What a server behind the load balancers of the examples learns of its clients, and upgrades.
+// A server behind the load balancers of the examples learns who its clients are, and can upgrade.
 
 const assert = require('node:assert');
 const fs = require('node:fs');

@@ -128,7 +128,7 @@ describe('a worker that dies again and again', () => {
     const script = await startLoop('start');
     const [killed, first, ...others] = await pauses(script, 6);
     assert.ok(killed < 75 && first < 75, `${killed} ${first}`);
-    // At least three quarters of the doubled pause, for the machine may be slow.
+    // A pause is at least three quarters of its nominal length, for it has jitter.
     [75, 150, 300, 600].forEach((least, index) =>
       assert.ok(others[index] >= least - 5, `${others}`),
     );

@@ -24,7 +24,7 @@ class Terminal {
       fs.copyFileSync(path.join(FIXTURES, name), path.join(this.cwd, name));
     const env = {
       ...process.env,
-      // `script` runs its command by this shell, which then is replaced by it.
+      // `script` runs its command in this shell, which the command then replaces.
       SHELL: '/bin/bash',
       PORT: String(port),
       OPTIONS: JSON.stringify({ pids: path.join(this.cwd, 'pids') }),
@@ -72,7 +72,7 @@ describe('closing the terminal', () => {
     'that leads it': (command) => [`exec ${command}`],
     'in the foreground of a shell': (command) => [`${command}; true`],
     'in the background of an interactive shell': (command) => ['bash --norc -i', `${command} &`],
-    // Its end comes when the other one has ended. `wait`: until then it reads no end of its input.
+    // The outer shell ends after the inner one, which does not read on during its `wait`.
     'in the background of a shell that another one started': (command) => [
       'bash --norc -i; true',
       `${command} &`,

@@ -59,7 +59,7 @@ describe('closing a server of a worker', () => {
     await listeners.isServedByAll('extra', port);
   });
 
-  it('and listening again in the same tick listens', async () => {
+  it('and listening again in the same tick works', async () => {
     const port = await freePort();
     const again = [
       ['listen', 'extra', { port }],

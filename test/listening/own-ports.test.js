@@ -1,7 +1,7 @@
 'use strict';
 
-// Ports that only one worker can mean: those that it opens for one of its clients, and one that it
-// finds free. As in plain Node they are its own.
+// Ports that only one worker uses: those that it opens for one of its clients, and one that it has
+// found free. They are its own, as in plain Node.
 
 const assert = require('node:assert');
 const { ask } = require('../helpers/ask');
@@ -67,7 +67,7 @@ for (const [where, settings] of Object.entries({
       return [...found];
     }
 
-    it('leads to that worker, also where others open as many', async () => {
+    it('leads to that worker, even if others open ports too', async () => {
       const all = await clients(await start());
       const ports = await Promise.all(all.map(([, client]) => client.open()));
       assert.notStrictEqual(ports[0], ports[1]);
@@ -105,7 +105,7 @@ for (const [where, settings] of Object.entries({
       assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
     });
 
-    it('is free where a script looks for a free one while others do so too', async () => {
+    it('is free if the script looks for a free port while others do so too', async () => {
       const script = await start({ PROBE: 'yes' });
       const found = script
         .events({ allProcesses: true })

@@ -22,10 +22,7 @@ const start = (SOCKET, HOW, { cli, env }, workers = 2) =>
     cli: cli && ['--workers', String(workers), ...cli],
     env: { ...env, SOCKET, HOW, WORKERS: String(workers) },
   }).ready(workers);
-/**
- * Returns the answer to a client on the Node under test: each Node interprets abstract names in its
- * own way.
- */
+/** A client for the Node under test: each Node interprets abstract names in its own way. */
 const GET = `require('http').get({ socketPath: process.argv[1].replace('@', '\\0') }, (answer) => answer.pipe(process.stdout))`;
 const get = (name) => JSON.parse(execFileSync(NODE, ['-e', GET, name], { encoding: 'utf8' }));
 
@@ -61,7 +58,7 @@ for (const [where, settings] of Object.entries(WAYS)) {
     for (const how of ['before', 'exit']) {
       const when = how === 'exit' ? 'at its exit' : 'before it listens';
       it(`stays reachable over an upgrade if the script removes its file ${when}`, async () => {
-        // A second one could remove the file before the first has set its rights.
+        // A second worker could remove the file before the first one has set its rights.
         const script = await start('app.sock', how, settings, 1);
         const file = path.join(script.cwd, 'app.sock');
         const serving = async () => JSON.parse((await request(file)).body).pid;

@@ -107,7 +107,7 @@ describe("output: 'prefix'", () => {
         output: 'prefix',
       },
     );
-    assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is none');
+    assert.match(script.output, /^\[0 \d+\] ,,$/m, 'a pipe is not a terminal');
     await script.cleanUp();
     const code = `process.env.CLUSTER2 = ''; require(${JSON.stringify(require.resolve('../../lib/worker/line-prefix'))}).prefix({ slot: 7 }); console.log(String(process.stdout.isTTY))`;
     const { stdout } = spawnSync(

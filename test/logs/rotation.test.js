@@ -96,7 +96,7 @@ describe('the rotation of log files', () => {
     [logrotate] = need(this, 'logrotate');
   });
 
-  it('by logrotate, with the example’s configuration, loses no line, even in a reload', async () => {
+  it('by logrotate with the example’s configuration loses no line, even in a reload', async () => {
     const script = await start();
     const configuration = path.join(script.cwd, 'rotate.conf');
     fs.mkdirSync(path.join(script.cwd, 'node_modules', '.bin'), { recursive: true });

@@ -43,7 +43,8 @@ describe(`a master that made ${RELOADS} reloads under load`, () => {
     assert.ok(grown('native') < EACH, `native: ${grown('native')} bytes a reload; ${table}`);
     assert.ok(last.descriptors <= warm.descriptors + 10, table);
     console.log(
-      `      bytes a reload: JavaScript ${Math.round(grown('script'))}, native ${Math.round(grown('native'))}`,
+      `      bytes a reload: JavaScript ${Math.round(grown('script'))}, ` +
+        `native ${Math.round(grown('native'))}`,
     );
   });
 });

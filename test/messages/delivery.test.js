@@ -83,7 +83,7 @@ describe('messages', () => {
     assert.deepStrictEqual(script.emitted('died'), []);
   });
 
-  it('sent by a worker just before it ends all arrive before its died', async () => {
+  it('sent by a worker just before it ends all arrive before its event `died`', async () => {
     const script = await start('last-messages.js', 1);
     await attempt({ port: script.port });
     await script.until('it has died', () => script.emitted('died').length > 0);

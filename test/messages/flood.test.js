@@ -99,7 +99,7 @@ describe('messages to a slow script', () => {
     const workers = script.workers();
     const free = await stick(script);
     await script.until('they are gone', () => workers.every((pid) => !isAlive(pid)));
-    // They are replaced while the script does not know of it.
+    // They are replaced before the script learns of their ends.
     await script.until('they are replaced', async () => isWhole(await script.status(), 2));
     free();
     await script.until('their ends are reported', () => script.emitted('died').length === 2);

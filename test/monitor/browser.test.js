@@ -58,7 +58,7 @@ async function requests(page) {
   return Number(text.replaceAll(',', ''));
 }
 
-/** The same for `status.json`. */
+/** Returns the content of `status.json`. */
 async function status(monPort) {
   return JSON.parse((await request(monPort, '/status.json')).body);
 }
@@ -89,7 +89,7 @@ describe('the monitor in a browser', function () {
     process.kill(Number(before.Pid), 'SIGKILL');
     const replaced = async () =>
       (await rows(page)).find((row) => row.Restarts === '1' && row.State === 'ready');
-    const after = await until('the page shows who replaced it', replaced);
+    const after = await until('the page shows its replacement', replaced);
     assert.ok(script.workers().includes(Number(after.Pid)), JSON.stringify(after));
     assert.notStrictEqual(after.Pid, before.Pid);
     await clients.stop();
@@ -112,7 +112,7 @@ describe('the monitor in a browser', function () {
         assert.deepStrictEqual(page.troubles, []);
       }
     }
-    assert.strictEqual(new Set(grounds).size, 2, 'all pages have the same two grounds');
+    assert.strictEqual(new Set(grounds).size, 2, 'all pages have the same two backgrounds');
   });
 
   it('fits on a phone and small screens, even with large numbers', async () => {
@@ -132,8 +132,8 @@ describe('the monitor in a browser', function () {
               .filter((place) => place.scrollWidth > place.clientWidth)
               .map((place) => place.innerText),
           );
-        assert.deepStrictEqual(narrow, [], `what does not fit into its place on /${name}`);
-        assert.deepStrictEqual(await page.evaluate(brokenWords), [], `words on /${name}`);
+        assert.deepStrictEqual(narrow, [], `texts too wide for their places on /${name}`);
+        assert.deepStrictEqual(await page.evaluate(brokenWords), [], `broken words on /${name}`);
         assert.ok(width <= viewport.width, `/${name} is ${width} wide of ${viewport.width}`);
       }
     }

@@ -150,7 +150,7 @@ const ATTACKS = {
     assert.strictEqual((await request(port, '/status.json')).status, 200);
     assert.ok(
       performance.now() - begun < PROMPT,
-      'and who asks something does not wait for the silent',
+      'a client that asks does not wait for silent ones',
     );
     return async () => {
       assert.ok(descriptors(script.pid) <= before + CONNECTIONS + 10, 'it takes no more');

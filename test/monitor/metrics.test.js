@@ -69,7 +69,7 @@ describe('the metrics of the monitor', function () {
     assert.strictEqual(
       await query('cluster2_requests_total'),
       30,
-      'what the dead one counted stays',
+      'the requests of the dead worker stay counted',
     );
     const { data } = JSON.parse(
       (await request(port, '/api/v1/metadata?metric=cluster2_requests')).body,

@@ -12,8 +12,8 @@ const { need } = require('../helpers/tools');
 const { until } = require('../helpers/wait');
 
 /**
- * Returns what the page shows of a cluster of one worker, all at one moment: each update puts in
- * other elements. It runs in the page.
+ * Returns what the page shows of a cluster of one worker, all at one moment: each update replaces
+ * elements. It runs in the page.
  */
 function look() {
   const find = (selector) => document.querySelector(selector);
@@ -53,7 +53,7 @@ describe('the monitor in a browser, when something is wrong', function () {
     fs.writeFileSync(path.join(script.cwd, 'fails'), '');
     process.kill(script.workers()[0], 'SIGKILL');
     const shown = await until(
-      'it is said that it waits', async () => {
+      'the page says that it waits', async () => {
         const seen = await page.evaluate(look);
         return seen.isBad && /^waiting/.test(seen.cells.State) && seen;
       }, 20_000,
@@ -76,7 +76,7 @@ describe('the monitor in a browser, when something is wrong', function () {
     for (const name of ['Handed', 'Moved', 'Reclaimed']) {
       const term = page.locator('dt', { hasText: name }).first();
       assert.strictEqual(await term.locator('[role=tooltip]').isVisible(), false);
-      // An update may come between the two, and puts in another element.
+      // An update may come between the two, and replace the element.
       await until(`the focus shows what ${name} is`, async () => {
         await term.focus();
         return term.locator('[role=tooltip]').isVisible();
@@ -90,7 +90,7 @@ describe('the monitor in a browser, when something is wrong', function () {
     const { script, address, browser } = await begin();
     const page = await open(browser, address);
     await until('it is live', async () => (await page.locator('#sign').innerText()) === 'Live');
-    // At once in the page: each update puts in other elements, and one that is gone has no style.
+    // In one call in the page: each update replaces elements, and a removed one has no style.
     const place = 'document.querySelector(".workers").parentElement';
     const opacity = () => page.evaluate(`getComputedStyle(${place}).opacity`);
     assert.strictEqual(await opacity(), '1');
@@ -100,9 +100,9 @@ describe('the monitor in a browser, when something is wrong', function () {
       const text = await page.locator('#sign').innerText();
       return Number(text.match(/^Disconnected for (\d+) s$/)?.[1]);
     };
-    const first = await until('it is said', async () => (await seconds()) + 1);
-    await until('it is dim', async () => (await opacity()) < 1);
-    await until('they are counted', async () => (await seconds()) > first, 10_000);
+    const first = await until('the page says so', async () => (await seconds()) + 1);
+    await until('the table is dim', async () => (await opacity()) < 1);
+    await until('the seconds are counted', async () => (await seconds()) > first, 10_000);
   });
 
   it('shows a log in its own frame, and follows it', async () => {

@@ -17,21 +17,21 @@ const REFUSED =
   'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n' +
   'Content-Length: 0\r\nConnection: close\r\n\r\n';
 
-/** One worker, so that it is known which one is blocked. */
+/** Starts one worker, so it is clear which one is blocked. */
 async function serve(overload, { options, ...settings } = {}) {
   const port = await freePort();
   const all = { noWorkers: 1, overload, ...options };
   return new Script('seize.js', { port, options: all, ...settings }).ready(1);
 }
 
-/** Blocks the worker. Returns once it is blocked, with the connection that ends with that. */
+/** Blocks the worker. Returns once it is blocked, with the connection that ends after that. */
 async function block({ port }, ms) {
   const client = new Connection(port);
   await client.say(`GET /block?${ms} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, 'HTTP/1.1');
   return client;
 }
 
-/** Connections that were made and have asked, one after another. */
+/** Connects and asks `count` times, one after another. Returns the connections. */
 async function ask(port, count, text) {
   const clients = [];
   for (let index = 0; index < count; index++) {
@@ -48,7 +48,7 @@ const received = (clients) => clients.map((client) => client.received);
 const errors = (clients) => clients.map((client) => client.error).filter(Boolean);
 
 describe('with the option overload', () => {
-  it('connections that wait for too long get 503, and it is told', async () => {
+  it('connections that wait for too long get 503, and this is reported', async () => {
     const monPort = await freePort();
     const script = await serve({ delay: 100 }, { options: { monPort } });
     const blocking = await block(script, 1500);
@@ -56,7 +56,7 @@ describe('with the option overload', () => {
     await closed(clients);
     assert.deepStrictEqual(received(clients), Array(5).fill(REFUSED));
     assert.deepStrictEqual(errors(clients), []);
-    await script.until('it is told', () => script.emitted('overload').length > 0);
+    await script.until('it is reported', () => script.emitted('overload').length > 0);
     const [begin] = script.emitted('overload');
     assert.deepStrictEqual([begin[0].active, begin[0].duration], [true, undefined]);
     const { totals, overload, events } = await script.status();
@@ -77,7 +77,7 @@ describe('with the option overload', () => {
     assert.strictEqual((await script.status()).overload, null);
   });
 
-  it('health checks are answered by the worker, and the youngest wait', async () => {
+  it('health checks are answered by the worker, and the youngest connections wait', async () => {
     const options = { ecv: { monitor: '/alive' } };
     const script = await serve({ waiting: 2 }, { options });
     await block(script, 1000);
@@ -99,14 +99,14 @@ describe('with the option overload', () => {
     assert.strictEqual(status, 503);
   });
 
-  it('all ports of an HTTP server are looked at', async () => {
+  it('the limit holds for all ports of an HTTP server', async () => {
     const port = [await freePort(), await freePort()];
     await serve({ delay: 50 }, { options: { port } });
     await block({ port: port[0] }, 500);
     for (const one of port) assert.strictEqual((await request(one)).status, 503);
   });
 
-  it('connections of a server with TLS wait as ever', async () => {
+  it('connections of a server with TLS still wait', async () => {
     const secure = selfSigned();
     const port = await freePort();
     const env = { KIND: 'https', TLS: JSON.stringify(secure) };

@@ -53,7 +53,7 @@ describe('the JavaScript of a release', () => {
 
   it('serves and reloads', () => assertServes({ folder: lay('hoisted').folder, env: process.env }));
 
-  it('serves without the addon, and its errors are of the class that users have', () => {
+  it('serves without the addon, and its errors are of the exported class', () => {
     const { folder } = lay('hoisted');
     fs.rmSync(path.join(folder, 'node_modules', `cluster2-rs-${PLATFORM}`), { recursive: true });
     const code = `

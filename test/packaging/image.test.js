@@ -1,6 +1,6 @@
 'use strict';
 
-// The container images of the examples. No test can count on a program that builds images; so each
+// The container images of the examples. No test can rely on a program that builds images, so each
 // step of a Dockerfile is executed in a folder that stands for the image: with the files of the
 // build's context only, the package as npm installs it, another user, and the command as process 1.
 
@@ -143,7 +143,7 @@ describe('the steps of a container image', function () {
         const [first] = childrenOf(container.pid);
         assert.match(fs.readFileSync(`/proc/${first}/status`, 'utf8'), /^NSpid:\t\d+\t1$/m);
         assert.match(fs.readFileSync(`/proc/${first}/status`, 'utf8'), /^Uid:\t65534\t/m);
-        assert.deepStrictEqual(files(), before, 'only in pids is something written');
+        assert.deepStrictEqual(files(), before, 'only files in pids are written');
         process.kill(first, 'SIGTERM');
         assert.deepStrictEqual(await within('it ends', ended), [0, null], output);
       } finally {

@@ -37,10 +37,10 @@ function load(place, before = '', env = {}) {
 }
 
 const REQUIRED = { CLUSTER2_REQUIRE_NATIVE: '1' };
-/** As `load`, where the addon is required. */
+/** As `load`, but the addon is required. */
 const loadNative = (place, before) => load(place, before, REQUIRED);
 
-/** Checks that it is the error for a wrong platform, and that its message contains all `words`. */
+/** Checks that it is the error for a wrong platform, and that its message contains all `parts`. */
 function assertPlatformError(error, ...parts) {
   assert.strictEqual(error.name, 'ClusterError', JSON.stringify(error));
   assert.strictEqual(error.code, 'CLUSTER2_ERR_PLATFORM');

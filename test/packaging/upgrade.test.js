@@ -1,8 +1,8 @@
 'use strict';
 
 // Another version of this package takes over: from an installed release to this clone, and back.
-// `CLUSTER2_PREVIOUS` names a folder in which a former release is installed; without it, what this
-// clone would release is.
+// `CLUSTER2_PREVIOUS` names a folder in which a former release is installed; without it, the
+// test installs what this clone would release.
 
 const assert = require('node:assert');
 const fs = require('node:fs');

@@ -102,7 +102,7 @@ describe('the release', function () {
   for (const name of [...addons, 'cluster2']) {
     it(`needs no glibc newer than ${GLIBC}: ${name}`, () => {
       const versions = glibcOf(path.join(modules, `cluster2-rs-${PLATFORM}`, name));
-      assert.ok(versions.length > 0, 'it says nothing of glibc');
+      assert.ok(versions.length > 0, 'it names no version of glibc');
       assert.deepStrictEqual(versions.filter((found) => isNewer(found, GLIBC)), []);
     });
   }

@@ -9,7 +9,7 @@ const { Script } = require('../helpers/cluster');
 const { freePort } = require('../helpers/ports');
 const { every } = require('../helpers/wait');
 
-/** A window of measurements, and time to start or to end a worker. */
+/** Time for a window of measurements and the start or end of a worker, in milliseconds. */
 const FOLLOWED = 25_000;
 
 /** One client that has a worker compute without a pause, until it is stopped. */
@@ -37,7 +37,7 @@ describe('maxWorkers', function () {
     await Promise.all([server.ready(1), tasks.ready(1)]);
   });
 
-  it('adds a worker where there is work, takes it back without any, and loses nothing', async () => {
+  it('adds a worker for work, removes it without work, and loses no request', async () => {
     const changes = () => server.emitted('scale').map(([change]) => change);
     const stop = compute(server.port);
     await server.until('there is work for two', () => changes().length === 1, FOLLOWED);
@@ -77,7 +77,7 @@ describe('maxWorkers', function () {
 });
 
 describe('scale with maxWorkers', () => {
-  it('sets the least, up to maxWorkers, and an upgrade goes on from what there is', async () => {
+  it('sets the minimum, up to maxWorkers, and an upgrade keeps the present number', async () => {
     const options = { noWorkers: 1, maxWorkers: 3 };
     const script = new Script('elastic.js', { port: await freePort(), options });
     await script.ready(1);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The bytes of a request made again (`lib/http/request-head.js`): Node reads from them the request
-// that it was, or there are none.
+// The bytes of a request, built again (`lib/http/request-head.js`): Node parses the same request
+// from them, or they are not built.
 
 const assert = require('node:assert');
 const http = require('node:http');
@@ -10,7 +10,7 @@ const { once } = require('node:events');
 const { headOf, nameOf } = require('../../lib/http/request-head');
 const { within } = require('../helpers/wait');
 
-/** Sends bytes to a server. Returns the request that it sees; undefined: it refuses them. */
+/** Sends bytes to a server. Returns the request that it parses, or undefined if it refuses. */
 async function parse(bytes) {
   const server = http.createServer({ requireHostHeader: false }).listen(0);
   const socket = net.connect(server.address().port);
@@ -50,7 +50,7 @@ describe('the head of a request', () => {
     const request = { method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: [], ...more };
     return headOf(request, request, {});
   };
-  it('is none of as many headers as its server keeps: there may have been more', () => {
+  it('is not built from as many headers as its server keeps: some may be missing', () => {
     const request = (count) =>
       ({ method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: Array(2 * count).fill('a') });
     const isMade = (count, maxHeadersCount) =>
@@ -62,7 +62,7 @@ describe('the head of a request', () => {
     assert.ok(isMade(5000, 0), 'it keeps all');
   });
 
-  it('is none where Node has left the header out that tells of a body', async () => {
+  it('is not built if Node has dropped the header that announces a body', async () => {
     const headers = `${'a:\r\n'.repeat(1100)}Content-Length: 2\r\n`;
     const request = await parse(Buffer.from(`GET / HTTP/1.1\r\n${headers}\r\nab`));
     // Newer versions of Node refuse it.
@@ -79,12 +79,12 @@ describe('the head of a request', () => {
     { rawHeaders: ['Transfer-Encoding', 'chunked'] },
     { rawHeaders: ['EXPECT', '100-continue'] },
   ];
-  it('is none where it is not certain to be that of one request without a body', () => {
+  it('is not built unless it is certainly one request without a body', () => {
     assert.ok(of({}));
     for (const more of REFUSED) assert.strictEqual(of(more), undefined, JSON.stringify(more));
   });
 
-  it('is named without what may be secret', () => {
+  it('is named without parts that may be secret', () => {
     const named = (url) => nameOf({ method: 'GET', url });
     assert.strictEqual(named('/a/b?token=c#d'), 'GET /a/b');
     assert.strictEqual(named('http://user:word@a/b?c'), 'GET /b');

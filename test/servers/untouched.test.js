@@ -48,11 +48,11 @@ async function textOf(stream) {
   return all;
 }
 
-/** `once` would reject for an error, which other listeners handle. */
+/** Not `once`, which rejects on an error that other listeners handle. */
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve));
 const origin = (port, secure) => `http${secure ? 's' : ''}://127.0.0.1:${port}`;
 
-/** Runs `work` with an HTTP/2 session. */
+/** Calls `use` with an HTTP/2 session. */
 async function withSession(port, secure, use) {
   const session = http2.connect(origin(port, secure), {
     ca: TLS.cert,
@@ -68,7 +68,7 @@ async function withSession(port, secure, use) {
   }
 }
 
-/** Sends `text`, and returns everything that comes back. */
+/** Sends a request, and returns everything that comes back. */
 async function exchange(session, headers, options) {
   const stream = session.request({ ':path': '/', ...headers }, options);
   const came = [];

@@ -77,7 +77,7 @@ describe('shutdown() of a single process', () => {
     );
   });
 
-  it('cuts nothing for time in which the process was stopped', async () => {
+  it('does not count time in which the process was stopped', async () => {
     const options = { cluster: false, shutdownTimeout: 2000 };
     const script = new Script('http.js', { port: await freePort(), options });
     const client = new Connection(await listening(script));

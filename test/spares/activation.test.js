@@ -71,7 +71,7 @@ describe('a spare', () => {
     await settled(script);
   });
 
-  it('serves at once where there should be more workers, and fewer leave a spare', async () => {
+  it('serves at once when the cluster grows, and is there again when it shrinks', async () => {
     const script = await start();
     const { spares: [spare] } = await settled(script);
     await script.status();
@@ -82,7 +82,7 @@ describe('a spare', () => {
     await settled(script, { workers: 1 });
   });
 
-  it('ends with the cluster, and with its master', async () => {
+  it('ends with the cluster', async () => {
     const script = await start();
     const { spares: [spare] } = await settled(script);
     script.kill();

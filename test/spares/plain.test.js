@@ -1,7 +1,6 @@
 'use strict';
 
-// What a script that knows nothing of us sees of its servers while it is a spare: that `listen()`
-// takes longer.
+// A script that knows nothing of us sees only one thing of being a spare: `listen()` takes longer.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -13,7 +12,7 @@ const { settled, serves } = require('../helpers/spares');
 const start = (settings) =>
   startPlain({ file: 'spare.js', flags: ['--spares', '1'], ...settings });
 
-/** What that worker has told, by name. */
+/** The last event of each name that a worker has printed. */
 const toldBy = (script, pid) => {
   const whole = script.output.split('\n').slice(0, -1);
   const lines = whole.filter((line) => line.startsWith('event '));
@@ -87,7 +86,7 @@ describe('a plain script in a spare', () => {
     assert.match(stdout, /^2 +\d+ +spare /m);
   });
 
-  it('has to listen', () => {
+  it('is refused for a script that does not listen', () => {
     const flags = ['--spares', '1', '--no-listen'];
     const { status, stderr } = cluster2(__dirname, 'start', ...flags, 'x.js');
     assert.strictEqual(status, 2);

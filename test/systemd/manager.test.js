@@ -1,6 +1,6 @@
 'use strict';
 
-// systemd itself: another master takes over, and systemd has it as the main process.
+// systemd itself: another master takes over, and becomes the main process of the service.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -61,7 +61,7 @@ describe('a service of systemd', function () {
     }
     hammer.assertClean(await load.stop());
     const slow = request(port, '/late/a/1500');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await cluster.status()).workers.some(({ requests }) => requests.active > 0));
     systemd.run('systemctl', 'stop', UNIT);
     assert.strictEqual((await slow).status, 200);

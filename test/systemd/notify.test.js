@@ -127,12 +127,12 @@ describe('the service manager', () => {
     const busy = signs();
     await until('signs of life come', () => signs() > busy + 5);
     fs.writeFileSync(done, '');
-    await script.until('it is busy no more', () => script.emitted('blocked').length > 0);
+    await script.until('it is not busy any more', () => script.emitted('blocked').length > 0);
     process.kill(script.pid, 'SIGSTOP');
     await until('it is stopped', () =>
       /^\d+ \(.*\) T/.test(fs.readFileSync(`/proc/${script.pid}/stat`, 'utf8')),
     );
-    // Those that were sent before may still arrive.
+    // Signs that were sent before may still arrive.
     let stopped;
     await until('no more signs of life come', async () => {
       stopped = signs();
@@ -203,7 +203,7 @@ describe('the service manager', () => {
       const { pid } = (await status('late')).master;
       assert.doesNotMatch(fs.readFileSync(`/proc/${pid}/environ`, 'utf8'), /NOTIFY_S|WATCHDOG_/);
       process.kill(pid, 'SIGSTOP');
-      // What was asked before is answered.
+      // Questions that were asked before are answered.
       let stopped;
       await until('no more signs of life come', async () => {
         stopped = signs();

@@ -41,7 +41,7 @@ describe('cluster2 upgrade', function () {
     const script = await startServer();
     const slow = new Connection(script.port);
     slow.socket.write('POST /now/a/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const asked = run(CLI, ['upgrade'], { cwd: script.cwd });
     let said = '';
@@ -64,7 +64,7 @@ describe('cluster2 upgrade', function () {
       env: { MEMINFO }, through: ['unshare', '--mount', 'sh', '-c', mount],
     });
     const { code, stderr } = await command(script);
-    assert.strictEqual(code, 0, 'it is done all the same');
+    assert.strictEqual(code, 0, 'the upgrade is done all the same');
     const warning = /until the old workers have drained, .* take \d+ MiB, and 20 MiB is available/;
     assert.match(stderr, warning);
     await until('it is an event too', () => told(script, 'warning').length > 0);
@@ -73,7 +73,7 @@ describe('cluster2 upgrade', function () {
     removeFolders();
   });
 
-  it('ends with 1, the reason and the last lines, if that fails', async () => {
+  it('ends with 1, the reason and the last lines if the upgrade fails', async () => {
     const script = await startServer();
     const broken = ['--', process.execPath, '-e', 'throw new Error("so broken")'];
     const { code, stdout, stderr } = await command(script, ...broken);
@@ -82,7 +82,7 @@ describe('cluster2 upgrade', function () {
     await endAll(script);
   });
 
-  it('keeps to --timeout', async () => {
+  it('fails after the time of --timeout', async () => {
     const script = await startServer();
     change(script, 'exports.begin = () => {};');
     const { code, stderr } = await command(script, '--timeout', '1');

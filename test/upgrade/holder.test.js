@@ -31,7 +31,7 @@ const nameOf = (pid) => fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 
 const commandOf = (pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
 
-/** Starts a service manager of its own. Returns its socket, and a function for what it was told. */
+/** Starts a service manager of its own. Returns its socket, and a function for its messages. */
 async function notified(context) {
   const [perl] = need(context, 'perl');
   const tool = new Tool(perl, [LISTENER, '{directory}/notify']);
@@ -43,11 +43,11 @@ async function notified(context) {
 describe('the pid of the first master', function () {
   this.timeout(60_000);
 
-  it('stays, as a small program, which passes signals on and ends as the present master', async () => {
+  it('stays: a small program passes signals on, and ends as the present master does', async () => {
     const script = await startServer();
     const heir = await upgrade(script);
     await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
-    // It is small before that too: it has not begun yet.
+    // It is small before that too, while it starts.
     await until('it has its name', () => nameOf(script.pid) === 'cluster2');
     const isSmall = () => memoryOf(script.pid) < 2 << 20;
     await until('it has less than 2 MB', isSmall).catch((error) => {
@@ -106,7 +106,7 @@ describe('the pid of the first master', function () {
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
-  it('stays process 1 of a container, although a service manager is told', async function () {
+  it('stays process 1 of a container, even with a service manager', async function () {
     if (!canContain()) return this.skip();
     const { socket, lines } = await notified(this);
     const script = await startServer({ container: true, env: { NOTIFY_SOCKET: socket } });
@@ -153,12 +153,12 @@ describe('the pid of the first master', function () {
     }
   });
 
-  it('is told to a service manager instead, and the old process ends', async function () {
+  it('is replaced under a service manager, and the old process ends', async function () {
     const { socket, lines } = await notified(this);
     const script = await startServer({ env: { NOTIFY_SOCKET: socket } });
     // Requests that the old master still has: until it ends, it is the main process.
     const slow = request(script.port, '/late/a/1500');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const upgraded = upgrade(script);
     await until('the new one was started', () => lastHeir(script));
@@ -177,7 +177,7 @@ describe('the pid of the first master', function () {
     await until('now it stops', () => lines().includes('STOPPING=1'));
   });
 
-  it('stays with the one after the next if the master before it is killed meanwhile', async () => {
+  it('stays with the third master if the second is killed while the third starts', async () => {
     const script = await startServer({ options: { minReadyTime: 400 } });
     const second = await upgrade(script);
     await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
@@ -193,13 +193,13 @@ describe('the pid of the first master', function () {
     await endAll(script);
   });
 
-  it('ends with code 0 if the one after the next is told to end while it takes over', async () => {
+  it('ends with code 0 if the third master is told to end while it takes over', async () => {
     const script = await startServer();
     await upgrade(script);
     await until('it is the program', () => commandOf(script.pid)[1] === 'hold');
     const slow = request(script.port, '/late/a/2000');
     const cluster = new Cluster({ pids: script.pids });
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await cluster.status()).workers.some(({ requests }) => requests.active > 0));
     const upgraded = cluster.upgrade().catch(() => {});
     await until('a third one has taken over', () => told(script, 'takeover').length === 2);

@@ -26,7 +26,7 @@ const MOMENTS = {
 const kill = (pid) => process.kill(pid, 'SIGKILL');
 const FAILED = { code: 'CLUSTER2_ERR_UPGRADE_FAILED' };
 
-/** What a killed master costs, with or without an upgrade: what its workers had just accepted. */
+/** Any killed master costs what its workers had just accepted, with or without an upgrade. */
 const ITS_OWN = { except: ['reset', 'empty'] };
 
 const load = (script) => hammer.start(script.port, { clients: { oneShot: 12 } });
@@ -76,7 +76,7 @@ describe('a master that is killed during an upgrade', function () {
     });
   }
 
-  it('leaves the new one alone if it is the old one, before a worker of the new one listens', async () => {
+  it('leaves the new one alone if it is the old one and no new worker listens yet', async () => {
     // A plain script: nothing but its workers binds the port.
     const script = await startPlain();
     const old = childrenOf(script.pid);
@@ -111,7 +111,7 @@ describe('a master that is killed during an upgrade', function () {
   it('has the old one return if it is the new one, while the old one drains', async () => {
     const script = await startServer();
     const slow = request(script.port, '/late/a/3000');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const clients = load(script);
     const failed = assert.rejects(upgrade(script), { ...FAILED, message: /runs again/ });
@@ -128,10 +128,10 @@ describe('a master that is killed during an upgrade', function () {
     await endAll(script);
   });
 
-  it('has the old one return if the new one gives up by itself, while the old one drains', async () => {
+  it('has the old one return if the new one gives up while the old one drains', async () => {
     const script = await startServer();
     const slow = request(script.port, '/late/a/3000');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const env = { OPTIONS: '{"noWorkers":1,"giveUpAfter":1,"minReadyTime":50}' };
     const failed = assert.rejects(upgrade(script, { env }), { ...FAILED, message: /runs again/ });
@@ -139,7 +139,7 @@ describe('a master that is killed during an upgrade', function () {
     const [worker] = childrenOf(lastHeir(script));
     kill(worker);
     await failed;
-    // Its end has closed nothing that the old one has too.
+    // Its end has closed nothing that the old one shares with it.
     assert.strictEqual((await request(script.port, '/now/a/0')).status, 200);
     assert.strictEqual((await slow).status, 200);
     await endAll(script);
@@ -148,7 +148,7 @@ describe('a master that is killed during an upgrade', function () {
   it('costs nothing more if it is the old one, while it drains', async () => {
     const script = await startServer();
     const slow = request(script.port, '/late/a/3000');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const clients = load(script);
     const lost = assert.rejects(upgrade(script), { code: 'CLUSTER2_ERR_CONTROL' });
@@ -166,7 +166,7 @@ describe('a master that is killed during an upgrade', function () {
     const script = await startServer();
     change(script, 'exports.version = "second";');
     const slow = request(script.port, '/late/a/1500');
-    await until('it is asked', async () =>
+    await until('the request is under way', async () =>
       (await script.status()).workers.some(({ requests }) => requests.active > 0));
     const upgraded = new Cluster({ pids: script.pids }).upgrade();
     await until('the new one has taken over', () => told(script, 'takeover').length === 1);

@@ -33,8 +33,8 @@ function watchHealth(port) {
 }
 
 /**
- * Asks the present master again and again who is there. `stop()` returns all different answers to
- * whether one answers, and the fewest ready workers that any status has shown.
+ * Asks for the status again and again. `stop()` returns all different values of `running`, and the
+ * fewest ready workers that any status has shown.
  */
 function watchStatus(script) {
   const running = new Set();
@@ -44,7 +44,7 @@ function watchStatus(script) {
       const { running: isRunning, master, workers = [] } = await script.status();
       running.add(isRunning);
       samples += 1;
-      // The old one was asked, and has stepped down before it answered.
+      // The old master was asked, and stepped down before it answered.
       const isLate = master?.upgrade?.state === 'draining';
       if (isLate && workers.every(({ state }) => state === 'draining')) continue;
       const serving = workers.filter(({ state }) => state === 'ready' || state === 'stuck');
@@ -79,7 +79,7 @@ describe('an upgrade under load', function () {
     for (let time = 1; time <= TIMES; time++) {
       masters.push(await upgrade(script));
       await load.answered(50);
-      // The first one has no connection to a holder.
+      // The first new master has no connection to a holder.
       if (time === 2) open = descriptorsOf(masterOf(script));
     }
     const workers = childrenOf(masterOf(script));
@@ -95,7 +95,7 @@ describe('an upgrade under load', function () {
     assert.deepStrictEqual(await stopWatching(), ['200 true']);
     const { running, fewest, samples } = await stopAsking();
     assert.deepStrictEqual(running, [true], 'the lock is never free');
-    assert.strictEqual(fewest, 2, 'as many are ready all the time');
+    assert.strictEqual(fewest, 2, 'two workers are ready all the time');
     const seconds = (performance.now() - begun) / 1000;
     assert.ok(samples > 3 * seconds, `${samples} samples in ${seconds} s`);
     assert.deepStrictEqual(told(script, 'disable'), []);

@@ -1,6 +1,6 @@
 'use strict';
 
-// A master that has given up its rights: another one takes over, with as few.
+// A master that has given up its rights: another one takes over with the same rights.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -44,7 +44,7 @@ describe('a master that has given up its rights', function () {
     const script = await new Script(file, { port: await freePort(), cwd }).ready();
     await until('it is nobody', () => userOf(script.pid) === NOBODY);
     const cluster = new Cluster({ pids: script.pids });
-    // Workers that were started before are root.
+    // Workers that were started before still run as root.
     await cluster.reload();
     const load = hammer.start(script.port);
     await load.answered(50);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A release that a symlink names: `current -> releases/2`. Another master takes over, and is that
-// of the release that the symlink names by then, with its own cluster2-rs.
+// A symlink names the present release: `current -> releases/2`. A master that takes over runs the
+// release that the symlink names by then, with its own cluster2-rs.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -18,7 +18,7 @@ const { until } = require('../helpers/wait');
 
 const { PLATFORM, ROOT } = installed;
 
-/** Answers the name of its release. */
+/** Answers with the name of its release. */
 const SERVER = `
 const at = require('path').basename(__dirname);
 const server = require('http').createServer((_, response) => response.end(at));
@@ -53,7 +53,7 @@ class Releases {
     return path.join(this.folder, 'releases', `${number}`);
   }
 
-  /** Replaces the present release by the next one, and removes it. */
+  /** Deploys a release, and removes the one before. */
   deploy(number) {
     const [before, after] = [this.at(number - 1), this.at(number)];
     execFileSync('cp', ['-a', before, after]);

@@ -19,7 +19,7 @@ const { until } = require('../helpers/wait');
 const SCRIPT = path.join(__dirname, '..', 'fixtures', 'hammered.js');
 const FAILED = { code: 'CLUSTER2_ERR_UPGRADE_FAILED' };
 
-/** Reasons why it fails: what the request says, what lies on disk, and the pattern of the error. */
+/** Reasons why it fails: the request, the code on disk, and the pattern of the error. */
 const REASONS = {
   'its script throws': {
     request: { command: NODE, args: ['-e', 'throw new Error("so broken")'] },
@@ -65,7 +65,7 @@ const REASONS = {
   },
 };
 
-/** Checks that nothing has changed but that time has passed. */
+/** Checks that nothing has changed. */
 async function assertUndone(script, before) {
   assert.strictEqual(masterOf(script), script.pid);
   await until('its children are its workers', () =>
@@ -98,14 +98,14 @@ describe('an upgrade that fails', function () {
       await idle.check();
       idle.end();
       await assertUndone(script, before);
-      // The next one is another matter.
+      // The next upgrade succeeds.
       change(script, 'exports.version = "good";');
       await upgrade(script, { timeout: 20_000 });
       await endAll(script);
     });
   }
 
-  it('is undone where the new master is deaf to signals', async () => {
+  it('is undone where the new master ignores SIGTERM', async () => {
     const script = await startServer();
     const code = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000);';
     const request = { command: NODE, args: ['-e', code], timeout: 300 };

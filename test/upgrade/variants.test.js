@@ -1,7 +1,7 @@
 'use strict';
 
-// Another master takes over that differs from the old one: its addresses, its number of workers,
-// the way in which it was started, its options.
+// A master takes over that differs from the old one: in its addresses, its number of workers, the
+// way in which it was started, or its options.
 
 const assert = require('node:assert');
 const { execFileSync } = require('node:child_process');
@@ -64,7 +64,7 @@ describe('an upgrade to something else', function () {
     const cluster = new Cluster({ pids: script.pids });
     const upgraded = cluster.upgrade({ env: withOptions({ port: [first, second] }) });
     await until('the third master takes over', () => told(script, 'takeover').length === 3);
-    // Its worker is told a moment later.
+    // Its worker learns of it a moment later.
     await until('an answer asks to leave', async () => {
       leaving.received = '';
       await leaving.say('GET /now/b/0 HTTP/1.1\r\nHost: x\r\n\r\n', '\r\n\r\nb ');
@@ -197,7 +197,7 @@ describe('an upgrade to something else', function () {
     await endAll(script);
   });
 
-  it('takes a directory of its own for its pid files, where the new options say so', async () => {
+  it('uses another directory for its pid files if the new options name one', async () => {
     const script = await startServer();
     const pids = path.join(script.cwd, 'others');
     const env = withOptions({ pids });

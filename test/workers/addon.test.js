@@ -35,7 +35,7 @@ function mappingsOf(pid, name) {
   return found.filter(({ file }) => path.basename(file) === name);
 }
 
-/** A size of all mappings of a file, KB. */
+/** One size of all mappings of a file, in KB. */
 const memoryOf = (pid, name, key) =>
   mappingsOf(pid, name).reduce((sum, mapping) => sum + mapping[key], 0);
 
@@ -81,7 +81,7 @@ describe('the addon of a worker', () => {
     }
   });
 
-  it('leaves little of Node’s symbol tables in memory, which its loading needed', async function () {
+  it('leaves little of Node’s symbol tables in memory after loading', async function () {
     const script = await start();
     for (const pid of script.workers()) {
       const [{ flags, size, Rss }] = mappingsOf(pid, path.basename(NODE));

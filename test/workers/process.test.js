@@ -78,8 +78,7 @@ describe('a worker', () => {
   });
 
   it('runs no JavaScript of ours without connections, and still counts as alive', async () => {
-    // From the first signal, after its start, to the second one, which is the one turn that is
-    // counted.
+    // Counts from the first signal, after the start, to the second one, which is itself one turn.
     const count = `
       let turns = 0;
       const hook = require('node:async_hooks').createHook({ before: () => turns++ });

@@ -61,7 +61,7 @@ describe('a worker that does not listen', () => {
     process.kill(worker, 'SIGTERM');
     await script.ready(3);
     await until('it is gone', () => !isAlive(worker));
-    await script.until('that is seen', () => gone(script).length === 1);
+    await script.until('its end is reported', () => gone(script).length === 1);
     assert.match(gone(script)[0], /\(leave, exit code 0\)/);
     assert.deepStrictEqual(said(script, 'told').sort(), [['told', 'SIGTERM'], ['told', 'disconnect']]);
   });
@@ -100,7 +100,7 @@ describe('a worker that does not listen', () => {
     await script.until('it is', () => /is gone \(recycle, exit code 0\)/.test(script.errors));
   });
 
-  it('needs no port', () => {
+  it('is refused with a port', () => {
     const { status, stderr } = cluster2('/', 'start', 'x.js', '--no-listen', '--port', '80');
     assert.deepStrictEqual(
       [status, stderr],
