@@ -186,8 +186,8 @@ class Traffic {
   #before(server, event, first, emitted) {
     const isConnection = event === 'connection' || event === 'secureConnection';
     // A server that is given a connection of ours serves it, whether it listens or not.
-    if (isConnection && first && this.#sets.isOurs(server, first)) this.#watched.add(server);
-    if (!this.#watched.has(server)) return undefined;
+    const isGiven = () => isConnection && first && this.#sets.isOurs(server, first);
+    if (!this.#watched.has(server) && !(isGiven() && this.#watched.add(server))) return undefined;
     if (isConnection) {
       const isH1 = isHttp1(server) || (event === 'secureConnection' && first.alpnProtocol !== 'h2');
       if (isH1) trackIdle(server);
@@ -213,10 +213,10 @@ class Traffic {
       return this.#sets.passOn(server, event, stream);
     }
     onEnd(stream, this.#onClose);
-    if (event === 'connection' && this.#sets.isLayer(server, stream)) {
-      return this.#sets.addLayer(server, stream);
-    }
-    if (event === 'connection' && !this.#isExpected) this.#count(1, 1);
+    // What is expected comes right from the addon.
+    const isNew = event === 'connection' && !this.#isExpected;
+    if (isNew && this.#sets.isLayer(server, stream)) return this.#sets.addLayer(server, stream);
+    if (isNew) this.#count(1, 1);
     if (event === 'connection') {
       this.#isExpected = false;
       this.#entered = stream;
