@@ -8,6 +8,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { cluster2 } = require('../helpers/cli');
+const { CLI } = require('../helpers/cluster');
 const { emptyFolder, removeFolders } = require('../helpers/folder');
 const { need } = require('../helpers/tools');
 
@@ -36,6 +37,21 @@ describe('cluster2 unit', () => {
     });
     assert.deepStrictEqual([status, stderr], [0, '']);
   };
+
+  it('names Node itself, not a script in PATH that only calls it, but a symlink as it is', () => {
+    const bin = path.join(folder, 'bin');
+    fs.mkdirSync(bin);
+    const named = () =>
+      spawnSync(CLI, ['unit', 'server.js'], {
+        cwd: folder, encoding: 'utf8', env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+      }).stdout.match(/--node=(\S+)/)[1];
+    const node = path.join(bin, 'node');
+    fs.writeFileSync(node, `#!/bin/sh\nexec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+    assert.strictEqual(named(), process.execPath);
+    fs.rmSync(node);
+    fs.symlinkSync(process.execPath, node);
+    assert.strictEqual(named(), node);
+  });
 
   it('prints a service with this directory, user, flags and times', () => {
     const text = write(

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -104,6 +106,18 @@ pub(crate) fn node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
             .and_then(|path| absolute(&path).ok())
             .ok_or_else(|| Failed::start("node is not found in PATH; name it by --node")),
     }
+}
+
+/// Finds Node as [`node`] does, for longer than this call: where what was found is a script that
+/// calls it, such as Yarn's in a temporary directory, that is Node itself. Not so for a symlink,
+/// which may lead to another version one day.
+pub(crate) fn lasting_node(matches: &ArgMatches) -> Result<PathBuf, Failed> {
+    let found = node(matches)?;
+    let mut head = [0; 2];
+    let is_script = File::open(&found)
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok_and(|()| head == *b"#!");
+    if is_script { Ok(identify(&found)?.1) } else { Ok(found) }
 }
 
 /// Returns the version of a Node and the path of its program: what was found may be a script that

@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use cluster2_rs::config::{Config, Port};
 
-use super::launch::node;
+use super::launch::lasting_node;
 use super::{Failed, apps, args, flags, print, settings};
 
 /// Seconds that systemd waits longer than the cluster itself does.
@@ -234,7 +234,7 @@ fn command_line(directory: &Path, matches: &ArgMatches) -> Result<String, Failed
             "unit" if kept.iter().all(|kept| kept != "start") => {
                 kept.push("start".to_owned());
                 if matches.value_source("node") != Some(ValueSource::CommandLine) {
-                    kept.push(format!("--node={}", node(matches)?.display()));
+                    kept.push(format!("--node={}", lasting_node(matches)?.display()));
                 }
             }
             "--unit" => drop(arguments.next()),
