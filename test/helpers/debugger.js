@@ -6,6 +6,8 @@ const WebSocket = require('ws');
 const { request } = require('./client');
 const { until, within } = require('./wait');
 
+const TELL_EVERY_MS = 50;
+
 /**
  * Returns Node's description of the process whose debugger listens on `port`, or `undefined` if
  * none does.
@@ -26,8 +28,11 @@ async function goOn(port) {
   const stopped = new Promise((resolve) => {
     socket.on('message', (data) => JSON.parse(data).method === 'Debugger.paused' && resolve());
   });
-  ['Runtime.enable', 'Debugger.enable', 'Runtime.runIfWaitingForDebugger'].forEach(say);
-  await within('it stops before its first line', stopped);
+  ['Runtime.enable', 'Debugger.enable'].forEach(say);
+  // Its debugger listens before it waits, and what comes between the two does not count.
+  const telling = setInterval(say, TELL_EVERY_MS, 'Runtime.runIfWaitingForDebugger');
+  const hasStopped = within('it stops before its first line', stopped);
+  await hasStopped.finally(() => clearInterval(telling));
   say('Debugger.resume');
   socket.close();
 }
