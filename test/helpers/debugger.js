@@ -37,18 +37,25 @@ async function goOn(port) {
   socket.close();
 }
 
-/** Returns the pid of the process whose debugger listens on `port`, or `undefined` if none does. */
+/**
+ * Returns the pid of the process whose debugger listens on `port`, or `undefined` if none does, or
+ * the process ends meanwhile.
+ */
 async function pidOn(port) {
   const target = await targetOn(port);
   if (!target) return undefined;
   const socket = new WebSocket(target.webSocketDebuggerUrl);
-  await within('the debugger is open', new Promise((resolve) => socket.once('open', resolve)));
-  const answered = new Promise((resolve) => socket.once('message', resolve));
+  const answered = new Promise((resolve) => {
+    socket.once('error', () => {});
+    socket.once('message', resolve);
+    socket.once('close', () => resolve(undefined));
+  });
   const params = { expression: 'process.pid' };
-  socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params }));
-  const { result } = JSON.parse(await within('the debugger answers', answered)).result;
+  socket.once('open', () =>
+    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params })));
+  const answer = await within('the debugger answers, or ends', answered);
   socket.close();
-  return result.value;
+  return answer && JSON.parse(answer).result.result.value;
 }
 
 module.exports = { goOn, pidOn };
