@@ -4,7 +4,7 @@
 #![no_main]
 
 use cluster2_rs::protocol::handover::{self, ToHeir};
-use cluster2_rs::protocol::status::Totals;
+use cluster2_rs::protocol::totals::Totals;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
