@@ -103,11 +103,10 @@ class ConnectionSets {
   }
 
   /**
-   * Whether such a stream lies on a connection: scripts put TLS on one by themselves, or a stream
-   * of their own, and give that to a server which does not listen.
+   * Whether such a stream, which is in no set yet, lies on a connection: scripts put TLS on one by
+   * themselves, or a stream of their own, and give that to a server which does not listen.
    */
   isLayer(server, stream) {
-    if (this.has(stream)) return false;
     if (this.#carrierOf(stream) !== undefined) return true;
     const isOwn = stream instanceof Duplex && !(stream instanceof net.Socket);
     return isOwn && isHttp1(server) && !this.#listening.has(server);
