@@ -51,12 +51,7 @@ impl FamilyEncoder<'_> {
         unit: Option<Unit>,
         value: f64,
     ) -> fmt::Result {
-        ConstGauge::new(value).encode(self.0.encode_descriptor(
-            name,
-            help,
-            unit.as_ref(),
-            MetricType::Gauge,
-        )?)
+        self.single(name, help, unit, &ConstGauge::new(value))
     }
 
     pub(super) fn counter(
@@ -66,12 +61,19 @@ impl FamilyEncoder<'_> {
         unit: Option<Unit>,
         value: f64,
     ) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(
-            name,
-            help,
-            unit.as_ref(),
-            MetricType::Counter,
-        )?)
+        self.single(name, help, unit, &ConstCounter::new(value))
+    }
+
+    /// Writes a family of one metric without labels.
+    fn single(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        metric: &impl EncodeMetric,
+    ) -> fmt::Result {
+        let kind = metric.metric_type();
+        metric.encode(self.0.encode_descriptor(name, help, unit.as_ref(), kind)?)
     }
 
     pub(super) fn histogram(
