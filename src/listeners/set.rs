@@ -96,9 +96,11 @@ impl ListenerSet {
         self.entries.get(&listener).is_some_and(|entry| entry.closes_at.is_none())
     }
 
-    /// Records the modes of the files of unix sockets: workers set them.
+    /// Records the modes of the files of unix sockets: workers set them. While there is another
+    /// master, a file may be that one's.
     pub(crate) fn refresh_modes(&mut self) {
-        self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode());
+        let lent = self.lent;
+        self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode(lent));
     }
 
     /// Accepts the next connection of one socket. Returns `None` where workers accept: that one is

@@ -141,25 +141,19 @@ impl Listener {
     }
 
     /// Sets whether another master has it too. Once that is gone, a TCP socket lets new clients in,
-    /// even if the other one refused them, and the file of a unix socket is this master's.
+    /// even if the other one refused them.
     pub(crate) fn set_lent(&mut self, lent: bool) {
         let was_lent = std::mem::replace(&mut self.lent, lent);
-        if lent || self.inherited {
-            return;
-        }
-        match &self.address {
-            Address::Tcp { .. } if was_lent => {
-                // It fails where there is no filter.
-                let _ = self.socket.detach_filter();
-            }
-            Address::Unix(_) if self.file.is_none() => self.find_file(),
-            Address::Tcp { .. } | Address::Unix(_) => {}
+        if was_lent && !lent && !self.inherited && matches!(self.address, Address::Tcp { .. }) {
+            // It fails where there is no filter.
+            let _ = self.socket.detach_filter();
         }
     }
 
     /// Looks for the file of a socket that another master has bound.
     fn find_file(&mut self) {
-        self.file = self.path().and_then(|path| SocketFile::of(path).ok());
+        let find = |path| SocketFile::of(path).unwrap_or_else(|_| SocketFile::removed(path));
+        self.file = self.path().map(find);
     }
 
     /// The path of a unix socket that has one.
@@ -184,16 +178,17 @@ impl Listener {
     /// the file had when it was last read.
     pub(crate) fn bind_again(&self, backlog: i32) -> io::Result<Self> {
         let mut again = Self::bind(&self.address, backlog)?;
-        if let (Some(lost), Some(file)) = (&self.file, &mut again.file) {
-            file.set_mode(lost.mode)?;
+        let mode = self.file.as_ref().and_then(|lost| lost.mode);
+        if let (Some(mode), Some(file)) = (mode, &mut again.file) {
+            file.set_mode(mode)?;
         }
         Ok(again)
     }
 
-    /// Reads the permissions of its file.
-    pub(crate) fn refresh_mode(&mut self) {
+    /// Reads the permissions of its file. `or_other`: those of another socket on its path count too.
+    pub(crate) fn refresh_mode(&mut self, or_other: bool) {
         if let Some(file) = &mut self.file {
-            file.refresh_mode();
+            file.refresh_mode(or_other);
         }
     }
 

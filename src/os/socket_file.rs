@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -25,8 +25,8 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// Its permissions, as last read.
-    pub mode: u32,
+    /// Its permissions, as last read. `None`: they are not known.
+    pub mode: Option<u32>,
 }
 
 impl SocketFile {
@@ -37,8 +37,13 @@ impl SocketFile {
             path: path.into(),
             device: meta.dev(),
             inode: meta.ino(),
-            mode: meta.mode() & 0o777,
+            mode: Some(meta.mode() & 0o777),
         })
+    }
+
+    /// Describes a file that was removed before it was seen.
+    pub(crate) fn removed(path: &Path) -> Self {
+        Self { path: path.into(), device: 0, inode: 0, mode: None }
     }
 
     /// Returns its state.
@@ -54,16 +59,18 @@ impl SocketFile {
         (meta.dev(), meta.ino()) == (self.device, self.inode)
     }
 
-    /// Reads its permissions.
-    pub(crate) fn refresh_mode(&mut self) {
-        if let Some(meta) = fs::symlink_metadata(&self.path).ok().filter(|meta| self.is(meta)) {
-            self.mode = meta.mode() & 0o777;
+    /// Reads its permissions. `or_other`: those of another socket that has its path now count too.
+    pub(crate) fn refresh_mode(&mut self, or_other: bool) {
+        let counts =
+            |meta: &fs::Metadata| self.is(meta) || or_other && meta.file_type().is_socket();
+        if let Some(meta) = fs::symlink_metadata(&self.path).ok().filter(counts) {
+            self.mode = Some(meta.mode() & 0o777);
         }
     }
 
     /// Sets its permissions, never those of another file that has its path now.
     pub(crate) fn set_mode(&mut self, mode: u32) -> io::Result<()> {
-        if self.mode == mode {
+        if self.mode == Some(mode) {
             return Ok(());
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -73,7 +80,7 @@ impl SocketFile {
                 format!("/proc/self/fd/{}", file.as_raw_fd()),
                 Permissions::from_mode(mode),
             )?;
-            self.mode = mode;
+            self.mode = Some(mode);
         }
         Ok(())
     }
@@ -120,13 +127,18 @@ mod tests {
         let _first = UnixListener::bind(&path).unwrap();
         let mut file = SocketFile::of(&path).unwrap();
         file.set_mode(0o600).unwrap();
-        assert_eq!((file.state(), SocketFile::of(&path).unwrap().mode), (FileState::Ours, 0o600));
+        assert_eq!(
+            (file.state(), SocketFile::of(&path).unwrap().mode),
+            (FileState::Ours, Some(0o600))
+        );
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        file.refresh_mode();
-        assert_eq!(file.mode, 0o666);
+        file.refresh_mode(false);
+        assert_eq!(file.mode, Some(0o666));
         fs::remove_file(&path).unwrap();
         assert_eq!(file.state(), FileState::Gone);
         fs::write(&path, "another").unwrap();
+        file.refresh_mode(true);
+        assert_eq!(file.mode, Some(0o666), "no socket");
         file.set_mode(0o777).unwrap();
         file.remove();
         assert_eq!(

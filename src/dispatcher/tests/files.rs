@@ -1,6 +1,7 @@
 //! Unix sockets whose file a script removes.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -131,6 +132,27 @@ fn is_there_for_the_worker_of_an_heir_that_removed_it_and_its_clients_are_the_he
     drop(pair.old);
     pair.new.ask(Request::Own { alone: true });
     assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker), "also without the old master");
+}
+
+/// The old master may bind it again between the moment when the heir's script removes it and the one
+/// when that listens.
+#[test]
+fn keeps_the_rights_that_the_heirs_script_gave_to_the_file_that_the_old_master_had_made() {
+    for first_removes in [UnixSocket::remove, |_: &UnixSocket| {}] {
+        let mut pair = Pair::new(first_removes);
+        pair.socket.remove();
+        pair.old.pass(SOON);
+        assert!(pair.socket.leads_to(&mut pair.old, &pair.old_worker));
+        pair.socket.bind(&mut pair.new, &pair.new_worker);
+        fs::set_permissions(&pair.socket.path, Permissions::from_mode(0o606)).unwrap();
+        pair.new_worker.ready();
+        pair.new.settle();
+        pair.hand_over();
+        // The heir looked whether somebody listens there.
+        pair.new_worker.take_all();
+        assert!(pair.leads_to_the_heir());
+        assert_eq!(fs::metadata(&pair.socket.path).unwrap().mode() & 0o777, 0o606);
+    }
 }
 
 #[test]
