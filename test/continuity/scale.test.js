@@ -14,6 +14,15 @@ const {
   startServer,
 } = require('../helpers/hammered');
 
+/** At a signal, the server has as many connections as it may have. */
+const SETS_MAX_CONNECTIONS = `
+  exports.load = (server) => process.once('SIGUSR2', () => {
+    server.getConnections((error, count) => {
+      server.maxConnections = Math.max(count, 1);
+      console.log('reached');
+    });
+  });`;
+
 describe('scale() under load', () => {
   it('up and down, from the master and from another process, loses no request', async () => {
     const script = await startServer();
@@ -59,12 +68,14 @@ describe('scale() under load', () => {
   });
 
   it('down moves idle connections even to a worker that has reached maxConnections', async () => {
-    // The policy `kernel` could give one of them more than two at the start.
-    const script = await startServer({ options: { balance: 'least-connections' } });
-    change(script, 'exports.load = (server) => { server.maxConnections = 2; };');
+    const script = await startServer();
+    change(script, SETS_MAX_CONNECTIONS);
     await ask(script.cwd, 'reload');
+    await script.until('the old workers are gone', () => script.workers().length === 2);
     const load = hammer.start(script.port, { clients: { keepAlive: 4 }, think: 50 });
     await load.answered(40);
+    script.workers().forEach((pid) => process.kill(pid, 'SIGUSR2'));
+    await script.until('both have reached it', () => script.output.split('reached').length === 3);
     await ask(script.cwd, 'scale', [1]);
     await script.until('one is gone', () => script.workers().length === 1);
     await load.answered(40);
