@@ -32,7 +32,7 @@ pub mod scoreboard;
 pub mod seize;
 pub(crate) mod socket_file;
 pub(crate) mod spawn;
-mod symbol;
+pub mod symbol;
 pub mod terminal;
 pub mod thread;
 pub(crate) mod thread_state;

@@ -35,10 +35,9 @@ async function idle(port, count) {
   return all;
 }
 
-/** Makes a worker end by a request. Returns its pid. */
-async function endBy(script, path) {
+/** Makes a worker end by a request on a connection, by default a new one. Returns its pid. */
+async function endBy(script, path, connection = new Connection(script.port)) {
   const died = script.emitted('died').length;
-  const connection = new Connection(script.port);
   const pid = await pidOf(connection);
   connection.socket.write(get(path));
   await script.until('it is gone', () => script.emitted('died').length > died);
@@ -122,9 +121,11 @@ describe('a worker that ends by itself', () => {
   it('hands over more than its channel holds', async () => {
     const script = await start();
     const all = await idle(script.port, 1500);
-    const { pid } = await endBy(script, '/throw');
-    assert.ok(all.filter((one) => one.pid === pid).length > 500);
-    await assertServed(all, pid);
+    // The worker that has most of them: on a busy machine one may have got far more than half.
+    const half = all.filter((one) => one.pid === all[0].pid).length;
+    const [last] = half >= 750 ? [all[0]] : all.filter((one) => one.pid !== all[0].pid);
+    await endBy(script, '/throw', last.connection);
+    await assertServed(all.filter((one) => one !== last), last.pid);
   });
 
   it('hands over connections that it has accepted and not served yet', async () => {

@@ -11,9 +11,12 @@ const { bundle } = require('../../scripts/bundle');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { PLATFORM, ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
-const { NODE } = require('../helpers/node');
+const { MAJOR, NODE, VERSION } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { assertServes } = require('../helpers/tarballs');
+
+/** Whether Node has `node_api_create_external_string_latin1`. */
+const HAS_TEXT_OUTSIDE = MAJOR > 18 || Number(VERSION.split('.')[1]) >= 18;
 
 /** Answers with our files that this worker has loaded. */
 const SERVER = `
@@ -41,14 +44,16 @@ describe('the JavaScript of a release', () => {
     };
     const all = filesBelow(path.join(ROOT, 'lib')).map((name) => `lib/${name}`);
     const isFallback = (name) => name.startsWith('lib/fallback/');
-    const needed = ['index.js', ...all.filter((name) => !isFallback(name))];
+    const apart = (name) => isFallback(name) || name === 'lib/find-addon.js';
+    const needed = ['index.js', ...all.filter((name) => !apart(name))];
     assert.deepStrictEqual(modulesOf('all.js').sort(), needed.sort());
     assert.deepStrictEqual(
       modulesOf('fallback/addon.js').filter(isFallback).sort(),
       all.filter(isFallback).sort(),
     );
-    const files = ['index.js', 'lib/all.js', 'lib/fallback/addon.js', 'lib/preload.js'];
-    assert.deepStrictEqual(filesBelow(folder).sort(), files);
+    const loading = ['lib/find-addon.js', 'lib/load.js', 'lib/preload.js'];
+    const files = ['index.js', 'lib/all.js', 'lib/fallback/addon.js', ...loading];
+    assert.deepStrictEqual(filesBelow(folder).sort(), files.sort());
   });
 
   it('serves and reloads', () => assertServes({ folder: lay('hoisted').folder, env: process.env }));
@@ -84,16 +89,40 @@ describe('the JavaScript of a release', () => {
     );
     assert.deepStrictEqual(loaded.filter((file) => file.endsWith('.js')).sort(), [
       'index.js',
-      'lib/all.js',
+      ...(HAS_TEXT_OUTSIDE ? [] : ['lib/all.js']),
+      'lib/find-addon.js',
+      'lib/load.js',
       'lib/preload.js',
     ]);
     script.kill('SIGTERM');
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
+  it('keeps its text outside of V8’s heap where Node can, and it stays when the file is changed', () => {
+    const { folder, main } = lay('hoisted');
+    const all = path.join(main, 'lib', 'all.js');
+    const code = `
+      const isLarge = ({ space_name: name }) => name.includes('large_object');
+      const spaces = () => require('node:v8').getHeapSpaceStatistics().filter(isLarge);
+      const used = () => spaces().reduce((sum, space) => sum + space.space_used_size, 0);
+      const before = used();
+      const Cluster = require('cluster2-rs');
+      const text = used() - before;
+      // In place: a mapped file would change too. V8 compiles most functions when they are called.
+      require('node:fs').writeFileSync(process.argv[1], 'x'.repeat(300_000));
+      const cluster = new Cluster({ cluster: false, monPort: false, port: 0 });
+      cluster.listen((callback) => callback((request, response) => response.end()), async () => {
+        await cluster.shutdown({ wait: true });
+        console.log(text);
+      });`;
+    const settings = { cwd: folder, encoding: 'utf8' };
+    const { stdout, stderr } = spawnSync(NODE, ['-e', code, all], settings);
+    assert.deepStrictEqual([stderr, Number(stdout) > 100_000], ['', !HAS_TEXT_OUTSIDE], stdout);
+  });
+
   it('is not loaded by threads of a worker, in which Node runs the preload too', () => {
     const { folder, main } = lay('hoisted');
-    const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('all.js')).length;
+    const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('/load.js')).length;
       const { Worker, isMainThread } = require('node:worker_threads');
       if (isMainThread) new Worker(__filename); else console.log(loaded());`;
     write({ [path.join(folder, 'thread.js')]: code });

@@ -8,4 +8,5 @@ pub mod convert;
 pub mod health;
 pub mod options;
 pub mod shared_memory;
+pub mod text;
 pub mod worker;
