@@ -21,7 +21,7 @@ const FIELDS = [
 ];
 
 const INDEX = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
-const ROW_BYTES = 192;
+const ROW_BYTES = 256;
 
 /** One row of numbers; each field is a property. Where it must be fast, `row[INDEX.field]`. */
 class Counters {

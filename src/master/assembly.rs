@@ -18,12 +18,14 @@ use crate::embedder::Embedder;
 use crate::error::{ClusterError, Result};
 use crate::health::{HealthChecker, is_of_health_check};
 use crate::monitor::{MonitorListener, UserApp};
+use crate::os::exit_lock::ExitNews;
 use crate::os::origin::ProcessOrigin;
 use crate::os::scoreboard::Scoreboard;
 use crate::os::thread;
 use crate::os::{self, handover, holder};
 use crate::overload::OverloadPolicy;
 use crate::protocol::control::Command;
+use crate::protocol::worker::WorkerId;
 use crate::quota::Quota;
 use crate::remote::{PidDirectory, Reply};
 use crate::status::{AppInfo, ClusterInfo};
@@ -112,6 +114,7 @@ impl Master {
             }
             DispatcherEvent::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         };
+        let exit_news = exit_news(&config, &inputs)?;
         let overload = overload(&config, &board);
         let dispatcher = Dispatcher::start(listeners, config.balance, overload, Box::new(pass_on))?;
         let checker = config
@@ -141,6 +144,7 @@ impl Master {
             user_app: Arc::clone(&user_app),
             notifier,
             origin,
+            exit_news,
             holder,
         };
         let run = move || drop(runtime.block_on(task::run(parts, inbox, control, heirloom)));
@@ -204,6 +208,18 @@ fn claim(config: &Config, bequest: Option<&mut Bequest>) -> Result<PidDirectory>
     let adopted =
         passed.and_then(|(lock, control)| PidDirectory::adopt(&config.pids, lock, control));
     adopted.map_or_else(|| PidDirectory::claim(&config.pids), Ok)
+}
+
+/// Starts to wait for news of the ends of workers, if there are spares to take their places.
+fn exit_news(config: &Config, inputs: &Inputs) -> Result<Option<ExitNews>> {
+    if config.spares == 0 {
+        return Ok(None);
+    }
+    let inputs = inputs.clone();
+    let tell = move |worker| {
+        inputs.send(Input::Ending(WorkerId(worker)));
+    };
+    ExitNews::start(tell).map(Some).map_err(ClusterError::system("waiting for ends of workers"))
 }
 
 /// The option `overload`, where it is on.

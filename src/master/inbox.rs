@@ -9,6 +9,7 @@
 //! - The task of a worker: its exit and a warning that its last messages are lost (`exit_watch`),
 //!   once each; that it is ready, once, and warnings of messages that were too long, within the
 //!   quota of its messages (`node_ipc`).
+//! - The thread that waits for news of ends: one for each worker (`os::exit_lock`).
 //! - The dispatcher: reports of a worker within the quota of its link, and its end, once.
 //! - The embedder: commands within a quota of bytes until they are answered; each signal once
 //!   (`assembly`).
@@ -45,6 +46,8 @@ pub(super) enum Input {
     Serves(WorkerId, Vec<EndpointAddress>),
     /// A worker that does not listen says that it is ready.
     SaysReady(WorkerId),
+    /// A worker's process ends, and is not gone yet. Not all ends are told before.
+    Ending(WorkerId),
     /// A worker's process has ended.
     Exited(WorkerId, Exit),
     /// A worker's process has ended, and the dispatcher has passed on all its reports.

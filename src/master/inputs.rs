@@ -26,6 +26,7 @@ impl Task {
             Input::SaysReady(worker) => {
                 self.parts.dispatcher.send(Request::Announce(worker));
             }
+            Input::Ending(worker) => self.apply(Event::Ending { worker }),
             Input::Exited(worker, exit) => {
                 self.apply(Event::Ending { worker });
                 // Its last reports, such as why it ended, come before its end.
@@ -55,7 +56,10 @@ impl Task {
 
     fn on_report(&mut self, worker: WorkerId, report: Report) {
         match report {
-            Report::Waiting { .. } => self.apply(Event::Waiting { worker }),
+            Report::Waiting { .. } => {
+                self.watch_exit(worker);
+                self.apply(Event::Waiting { worker });
+            }
             Report::Ready { endpoints, .. } => self.on_ready(worker, endpoints),
             Report::Leaving => self.apply(Event::Leaving { worker }),
             Report::Signal { signal } => {
@@ -96,7 +100,15 @@ impl Task {
                 addresses.filter(|address| !record.addresses.contains(address)).collect();
             handle.endpoints = endpoints;
         }
+        self.watch_exit(worker);
         self.apply(Event::Ready { worker });
+    }
+
+    /// Waits for news of the end of a worker, which holds its lock by now.
+    fn watch_exit(&self, worker: WorkerId) {
+        if let (Some(news), Some(handle)) = (&self.parts.exit_news, self.workers.get(&worker)) {
+            news.add(worker.0, &handle.row);
+        }
     }
 
     fn on_gone(&mut self, worker: WorkerId, exit: Exit) {
@@ -107,6 +119,9 @@ impl Task {
             status::add_counts(&mut self.past, &handle.row);
             if let Some(since) = handle.draining_since {
                 self.past.drains.add(os::now().saturating_sub(since));
+            }
+            if let Some(news) = &self.parts.exit_news {
+                news.remove(worker.0);
             }
             self.free_rows.insert(handle.row.index());
             self.read_last_lines(worker, &handle);

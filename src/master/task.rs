@@ -35,6 +35,7 @@ use crate::health::HealthChecker;
 use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
 use crate::os::channel::Channel;
+use crate::os::exit_lock::ExitNews;
 use crate::os::file_pages;
 use crate::os::origin::ProcessOrigin;
 use crate::os::process;
@@ -75,6 +76,8 @@ pub(super) struct Parts {
     pub(super) notifier: Notifier,
     /// How this process was started.
     pub(super) origin: ProcessOrigin,
+    /// Early news of the ends of workers, where spares wait for these.
+    pub(super) exit_news: Option<ExitNews>,
     /// Where to tell the holder of the first master's pid who is master.
     pub(super) holder: Option<Channel>,
 }

@@ -15,6 +15,7 @@ pub mod channel;
 pub mod contained_files;
 pub(crate) mod descriptors;
 pub mod directory;
+pub(crate) mod exit_lock;
 pub(crate) mod file_pages;
 pub mod handover;
 pub mod holder;

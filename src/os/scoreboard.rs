@@ -18,7 +18,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// Numbers in a row: whole cache lines, so that two workers never share one.
-pub const FIELDS: usize = 24;
+pub const FIELDS: usize = 32;
 /// Bytes in a row.
 pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
 /// Bytes for what each worker wrote last; see `last_text`.
@@ -90,6 +90,11 @@ impl Measured {
 /// The last cell of a row, which JavaScript does not know: whether a process is taking from the
 /// worker's channel.
 const CLAIM: usize = FIELDS - 1;
+/// Cells of the lock that a worker holds for its life, and the one behind them that says where in
+/// them the kernel's word is; see `exit_lock`.
+const LOCK: usize = Field::NAMES.len();
+pub(super) const LOCK_CELLS: usize = 6;
+const LOCK_PLACE: usize = LOCK + LOCK_CELLS;
 
 impl Field {
     /// The names in order, for the comparison with JavaScript.
@@ -324,6 +329,16 @@ impl Row {
     /// Returns the cells of what it wrote last.
     pub(super) fn text(&self) -> &[AtomicU64] {
         self.board.text(self.index)
+    }
+
+    /// Returns the address of the lock's cells.
+    pub(super) fn lock_address(&self) -> *mut u64 {
+        self.cell(LOCK).as_ptr()
+    }
+
+    /// Returns where in the lock the kernel's word is, from 1 on; 0: nobody holds it yet.
+    pub(super) fn lock_place(&self) -> &AtomicU64 {
+        self.cell(LOCK_PLACE)
     }
 
     /// Returns the scoreboard that it belongs to.

@@ -23,7 +23,7 @@ pub(crate) enum Event {
     Ready { worker: WorkerId },
     /// A worker began to drain by itself.
     Leaving { worker: WorkerId },
-    /// A worker's process is gone. `Exited` follows once its last reports are read.
+    /// A worker's process ends, or is gone. `Exited` follows once its last reports are read.
     Ending { worker: WorkerId },
     /// A worker's process is gone, and so are its reports.
     Exited { worker: WorkerId, exit: Exit },

@@ -9,7 +9,7 @@
 //!   replaced. While fewer do, no worker that exists stays a spare.
 //! - A spare is activated once, and never becomes one again.
 //! - The end of a spare is not a crash: it counts for its slot's backoff alone.
-//! - A spare is activated as soon as the process before it is known to be gone. The start of the
+//! - A spare is activated as soon as the process before it is known to end. The start of the
 //!   next spare does not compete with it for a processor.
 
 use crate::clock::Millis;
@@ -68,7 +68,7 @@ impl Supervisor {
         self.replacements.successor_ready(id, Some(now));
     }
 
-    /// A worker's process is gone. What it said last may tell why, but a spare can serve already.
+    /// A worker's process ends. What it said last may tell why, but a spare can serve already.
     pub(super) fn ending(&mut self, id: WorkerId) {
         if self.limits.spares > 0 {
             self.update(id, |worker| worker.is_ending = true);

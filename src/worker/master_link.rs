@@ -21,6 +21,7 @@ use super::turns::Turns;
 use super::watch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::os::exit_lock;
 use crate::os::file_pages;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::os::seize::Table;
@@ -76,6 +77,8 @@ pub struct MasterLink {
     /// The request that came with the last connection.
     pub(super) request: Option<Box<[u8]>>,
     pub(super) buffer: Box<[u8; MAX_BYTES]>,
+    /// Its script has come to its `listen`, or serves.
+    has_started: bool,
 }
 
 /// Frames that may wait for room. Beyond them only reports that the master needs may wait.
@@ -123,6 +126,7 @@ impl MasterLink {
             row,
             idle_marks: None,
             buffer: Box::new([0; MAX_BYTES]),
+            has_started: false,
         }
     }
 
@@ -152,6 +156,9 @@ impl MasterLink {
         seizes: bool,
         notify: impl Fn() + 'static,
     ) -> Result<()> {
+        if let Err(error) = exit_lock::hold(&self.row) {
+            tracing::debug!(%error, "the master learns late of the end of this worker");
+        }
         let notify = Rc::new(notify);
         self.poll_orders(event_loop, Rc::clone(&notify))
             .map_err(ClusterError::system("looking for orders"))?;
@@ -244,7 +251,9 @@ impl MasterLink {
             parts::split(report).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge));
         self.unsent.extend(frames.map_err(ClusterError::system("reporting to the master"))?);
         let sent = self.flush();
-        if matches!(report, Report::Ready { .. }) {
+        let ends_start = matches!(report, Report::Ready { .. } | Report::Waiting { .. });
+        // Not when a spare is activated: it serves later for each page.
+        if ends_start && !std::mem::replace(&mut self.has_started, true) {
             file_pages::give_back_own();
         }
         sent
