@@ -38,6 +38,12 @@ impl Backlog {
         Self { limits, marks: VecDeque::new() }
     }
 
+    /// The queue holds at most `most`. More than seven eighths of it are too many where more may wait:
+    /// the kernel makes clients of a full one try again after a second.
+    pub(crate) fn fit(&mut self, most: u64) {
+        self.limits.waiting = self.limits.waiting.map(|waiting| waiting.min(most - most / 8));
+    }
+
     /// Looks at the queue. Returns how many of its oldest connections are too many. `accepted`: how
     /// many were ever accepted from it. `waiting`: how many wait.
     pub(crate) fn excess(&mut self, now: Millis, accepted: u64, waiting: u64) -> u64 {
@@ -83,6 +89,15 @@ mod tests {
     fn more_than_may_wait_are_too_many_at_once() {
         let mut backlog = backlog(Some(10), None);
         assert_eq!([0, 10, 11, 99].map(|waiting| backlog.excess(5, 7, waiting)), [0, 0, 1, 89]);
+    }
+
+    #[test]
+    fn more_may_wait_than_the_queue_holds() {
+        for (waiting, above) in [(Some(10), 6), (Some(1_000), 2), (None, 0)] {
+            let mut backlog = backlog(waiting, None);
+            (0..2).for_each(|_| backlog.fit(16));
+            assert_eq!(backlog.excess(5, 7, 16), above);
+        }
     }
 
     #[test]

@@ -9,17 +9,25 @@ use rustix::net::SocketFlags;
 /// Where `tcpi_unacked` lies in the kernel's `struct tcp_info`: after eight bytes and four numbers.
 const UNACKED: usize = 24;
 
-/// Returns how many connections wait, as the kernel reports it in `tcpi_unacked` of a listening
-/// socket. 0 if it does not listen.
+/// Returns how many connections wait. 0 if it does not listen.
 pub(crate) fn waiting(socket: impl AsFd) -> u64 {
-    let mut info = [0u8; UNACKED + 4];
+    lengths(socket)[0]
+}
+
+/// Returns how many connections wait, and how many can, as the kernel reports it in `tcpi_unacked`
+/// and `tcpi_sacked` of a listening socket. 0 if it does not listen.
+pub(crate) fn lengths(socket: impl AsFd) -> [u64; 2] {
+    let mut info = [0u8; UNACKED + 8];
     let mut length = info.len() as libc::socklen_t;
     let (fd, place) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
     let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
     // SAFETY: the kernel writes at most `length` bytes to the place, and reads nothing.
     let got = unsafe { libc::getsockopt(fd, level, name, place, &mut length) };
-    let [.., a, b, c, d] = info;
-    if got == 0 { u64::from(u32::from_ne_bytes([a, b, c, d])) } else { 0 }
+    if got != 0 {
+        return [0, 0];
+    }
+    let [.., a, b, c, d, e, f, g, h] = info;
+    [[a, b, c, d], [e, f, g, h]].map(|bytes| u64::from(u32::from_ne_bytes(bytes)))
 }
 
 /// Accepts the next connection, non-blocking and close-on-exec.
@@ -53,7 +61,8 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         assert_eq!(waiting(&listener), 0);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-        assert_eq!(waiting(&listener), 3);
+        rustix::net::listen(&listener, 7).unwrap();
+        assert_eq!(lengths(&listener), [3, 7]);
         let _taken: Vec<_> = (0..2).map(|_| accept(&listener).unwrap()).collect();
         assert_eq!(waiting(&listener), 1);
         let copy = listener.try_clone().unwrap();

@@ -129,6 +129,7 @@ impl Shedding {
         if queue.is_lent {
             backlog.forget();
         }
+        backlog.fit(queue.most);
         let accepted = self.policy.header.accepted(queue.bit).load(Ordering::Relaxed);
         if backlog.excess(now, accepted, queue.waiting) > 0 {
             return Ok(queue.bit);
