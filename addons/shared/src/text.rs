@@ -1,8 +1,8 @@
 //! The text of our JavaScript, outside of V8's heap.
 //!
-//! In it, it would take twice its size while the process starts, and V8 would make its young
-//! generation larger for it, for good. What always holds: the bytes do not change while V8 has
-//! them. So it is a copy, not a mapped file, which somebody may overwrite.
+//! In the heap it would count up to twice among the objects that survive the start, for which V8
+//! makes its young generation larger. What always holds: the bytes do not change while V8 has them.
+//! So it is a copy, not a mapped file, which somebody may overwrite.
 //!
 //! This `unsafe` calls Node-API, which only this room knows; so it is not in `os`.
 
