@@ -1,6 +1,7 @@
 //! Assembles a master from its parts and starts it, and is the handle by which its embedder holds
 //! it.
 
+use std::io;
 use std::sync::Arc;
 
 use super::app_listeners;
@@ -114,7 +115,7 @@ impl Master {
             }
             DispatcherEvent::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         };
-        let exit_news = exit_news(&config, &inputs)?;
+        let exit_news = exit_news(&config, &inputs);
         let overload = overload(&config, &board);
         let dispatcher = Dispatcher::start(listeners, config.balance, overload, Box::new(pass_on))?;
         let checker = config
@@ -211,15 +212,16 @@ fn claim(config: &Config, bequest: Option<&mut Bequest>) -> Result<PidDirectory>
 }
 
 /// Starts to wait for news of the ends of workers, if there are spares to take their places.
-fn exit_news(config: &Config, inputs: &Inputs) -> Result<Option<ExitNews>> {
+fn exit_news(config: &Config, inputs: &Inputs) -> Option<ExitNews> {
     if config.spares == 0 {
-        return Ok(None);
+        return None;
     }
     let inputs = inputs.clone();
     let tell = move |worker| {
         inputs.send(Input::Ending(WorkerId(worker)));
     };
-    ExitNews::start(tell).map(Some).map_err(ClusterError::system("waiting for ends of workers"))
+    let late = |error: &io::Error| tracing::warn!(%error, "no early news of the ends of workers");
+    ExitNews::start(tell).inspect_err(late).ok()
 }
 
 /// The option `overload`, where it is on.

@@ -9,7 +9,8 @@
 //! - The task of a worker: its exit and a warning that its last messages are lost (`exit_watch`),
 //!   once each; that it is ready, once, and warnings of messages that were too long, within the
 //!   quota of its messages (`node_ipc`).
-//! - The thread that waits for news of ends: one for each worker (`os::exit_lock`).
+//! - The thread that waits for news of ends: one for each report that a worker waits or is ready
+//!   (`os::exit_lock`).
 //! - The dispatcher: reports of a worker within the quota of its link, and its end, once.
 //! - The embedder: commands within a quota of bytes until they are answered; each signal once
 //!   (`assembly`).

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::scoreboard::{COUNTERS, FIELDS, Field, Row, Scoreboard};
+use super::scoreboard::{ADMISSION, COUNTERS, FIELDS, Field, Row, Scoreboard};
 use super::time::now as now_millis;
 
 /// The cells that JavaScript does not know, before the claim.
@@ -16,7 +16,7 @@ const KICKED: usize = FIELDS - 2;
 const ACCEPTS: usize = FIELDS - 3;
 const STANDING: usize = FIELDS - 4;
 const TURNS: usize = FIELDS - 5;
-const CALM_UNTIL: usize = FIELDS - 6;
+const CALM_UNTIL: usize = ADMISSION;
 
 /// What [`STANDING`] is: whether the worker takes connections, and whether its event loop is stuck.
 const SERVING: u64 = 1;

@@ -6,8 +6,9 @@
 //! thread of the master waits for all of these.
 //!
 //! What always holds: this is news that a process ends, never a fact to end its supervision by; a
-//! pidfd still tells when and how. Nothing that a worker writes into its row has another effect
-//! than wrong news of that worker. Before Linux 5.16 there is no such news.
+//! pidfd still tells when and how. Nothing that a worker writes into its row has another effect on
+//! the master than wrong news of that worker. Before Linux 5.16 there is no such news, and none of
+//! more than 127 processes.
 //!
 //! futex(2), get_robust_list(2); kernel/futex/core.c (`handle_futex_death`), kernel/exit.c
 //! (`exit_mm`).
@@ -46,11 +47,15 @@ pub(crate) fn hold(row: &Row) -> io::Result<()> {
     mem::forget(row.clone());
     // SAFETY: aligned, large enough, mapped for ever, and nobody else's.
     check(unsafe { libc::pthread_mutex_init(lock, attributes) })?;
+    let words = words(row);
+    let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    let names_thread = || words.each_ref().map(|word| word.load(Ordering::Relaxed) == thread);
+    // The number of a thread can be that of a type of locks.
+    let before = names_thread();
     // SAFETY: initialized above.
     check(unsafe { libc::pthread_mutex_trylock(lock) })?;
-    let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-    let words = words(row);
-    let place = words.iter().position(|word| word.load(Ordering::Relaxed) == thread);
+    let mut changes = before.into_iter().zip(names_thread());
+    let place = changes.position(|(before, after)| after && !before);
     let place = place.ok_or(io::ErrorKind::Unsupported)?;
     // Otherwise the kernel would wake nobody.
     words[place].fetch_or(futex::WAITERS, Ordering::AcqRel);
@@ -87,7 +92,8 @@ struct Watched {
 }
 
 impl ExitNews {
-    /// Starts the thread. It calls `tell` once with the number of each row whose process ends.
+    /// Starts the thread. It calls `tell` with the number of each row whose process ends: once
+    /// after each `add`.
     pub(crate) fn start(tell: impl Fn(u32) + Send + 'static) -> io::Result<Self> {
         let rows = Mutex::new(Some(BTreeMap::new()));
         let watched = Arc::new(Watched { rows, changes: AtomicU32::new(0) });

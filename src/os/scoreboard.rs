@@ -95,6 +95,9 @@ const CLAIM: usize = FIELDS - 1;
 const LOCK: usize = Field::NAMES.len();
 pub(super) const LOCK_CELLS: usize = 6;
 const LOCK_PLACE: usize = LOCK + LOCK_CELLS;
+/// The first cell that `admission_row` has.
+pub(super) const ADMISSION: usize = FIELDS - 6;
+const _: () = assert!(LOCK_PLACE < ADMISSION);
 
 impl Field {
     /// The names in order, for the comparison with JavaScript.
@@ -333,7 +336,8 @@ impl Row {
 
     /// Returns the address of the lock's cells.
     pub(super) fn lock_address(&self) -> *mut u64 {
-        self.cell(LOCK).as_ptr()
+        // SAFETY: the row has these cells, as `cell` says.
+        unsafe { self.board.base.add((self.index + 1) * FIELDS + LOCK) }.as_ptr().cast()
     }
 
     /// Returns where in the lock the kernel's word is, from 1 on; 0: nobody holds it yet.
