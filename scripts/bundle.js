@@ -13,7 +13,7 @@ const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..');
 const ESBUILD = path.join(ROOT, 'node_modules', '.bin', 'esbuild');
-const BUNDLE = 'lib/all.js';
+const BUNDLE = 'lib/cluster2-rs.js';
 /** Loads the bundle. */
 const LOADER = 'lib/load.js';
 /** Files of their own. The same names from `lib/load-addon.js` and from the bundle. */
