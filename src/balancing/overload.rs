@@ -38,16 +38,14 @@ impl Backlog {
         Self { limits, marks: VecDeque::new() }
     }
 
-    /// The queue holds at most `most`. More than seven eighths of it are too many where more may wait:
-    /// the kernel makes clients of a full one try again after a second.
-    pub(crate) fn fit(&mut self, most: u64) {
-        self.limits.waiting = self.limits.waiting.map(|waiting| waiting.min(most - most / 8));
-    }
-
     /// Looks at the queue. Returns how many of its oldest connections are too many. `accepted`: how
-    /// many were ever accepted from it. `waiting`: how many wait.
-    pub(crate) fn excess(&mut self, now: Millis, accepted: u64, waiting: u64) -> u64 {
-        let above = self.limits.waiting.map_or(0, |most| waiting.saturating_sub(most));
+    /// many were ever accepted from it. `waiting`: how many wait. `room`: how many can; 0 if that is
+    /// not known. More than seven eighths of that are too many where more may wait: the kernel makes
+    /// clients of a full queue try again after a second.
+    pub(crate) fn excess(&mut self, now: Millis, accepted: u64, waiting: u64, room: u64) -> u64 {
+        let bearable = if room == 0 { u64::MAX } else { room - room / 8 };
+        let most = self.limits.waiting.map(|most| most.min(bearable));
+        let above = most.map_or(0, |most| waiting.saturating_sub(most));
         let late = self.limits.delay.map_or(0, |delay| self.late(delay, now, accepted, waiting));
         above.max(late).min(waiting)
     }
@@ -81,6 +79,8 @@ impl Backlog {
 mod tests {
     use super::*;
 
+    const ROOM: u64 = 4_096;
+
     fn backlog(waiting: Option<u64>, delay: Option<Millis>) -> Backlog {
         Backlog::new(OverloadOptions { waiting, delay })
     }
@@ -88,38 +88,46 @@ mod tests {
     #[test]
     fn more_than_may_wait_are_too_many_at_once() {
         let mut backlog = backlog(Some(10), None);
-        assert_eq!([0, 10, 11, 99].map(|waiting| backlog.excess(5, 7, waiting)), [0, 0, 1, 89]);
+        assert_eq!(
+            [0, 10, 11, 99].map(|waiting| backlog.excess(5, 7, waiting, ROOM)),
+            [0, 0, 1, 89]
+        );
     }
 
     #[test]
     fn more_may_wait_than_the_queue_holds() {
-        for (waiting, above) in [(Some(10), 6), (Some(1_000), 2), (None, 0)] {
+        for (waiting, room, above) in
+            [(Some(10), 16, 6), (Some(99), 16, 2), (Some(99), 0, 0), (None, 16, 0)]
+        {
             let mut backlog = backlog(waiting, None);
-            (0..2).for_each(|_| backlog.fit(16));
-            assert_eq!(backlog.excess(5, 7, 16), above);
+            assert_eq!(backlog.excess(5, 7, 16, room), above);
+            assert_eq!(
+                backlog.excess(5, 7, 16, 4_096),
+                waiting.map_or(0, |most| 16 - most.min(16))
+            );
         }
     }
 
     #[test]
     fn a_connection_is_too_many_once_it_is_known_to_have_waited_too_long() {
         let mut backlog = backlog(None, Some(160));
-        assert_eq!(backlog.excess(1_000, 0, 3), 0);
-        assert_eq!(backlog.excess(1_100, 0, 5), 0);
-        assert_eq!(backlog.excess(1_159, 1, 4), 0);
-        assert_eq!(backlog.excess(1_160, 1, 4), 2, "of the first three, one was accepted");
-        assert_eq!(backlog.excess(1_170, 3, 2), 0);
-        assert_eq!(backlog.excess(1_260, 3, 9), 2);
-        assert_eq!(backlog.excess(1_261, 12, 0), 0);
-        assert_eq!(backlog.excess(2_000, 12, 4), 0, "those have just come");
+        assert_eq!(backlog.excess(1_000, 0, 3, ROOM), 0);
+        assert_eq!(backlog.excess(1_100, 0, 5, ROOM), 0);
+        assert_eq!(backlog.excess(1_159, 1, 4, ROOM), 0);
+        assert_eq!(backlog.excess(1_160, 1, 4, ROOM), 2, "of the first three, one was accepted");
+        assert_eq!(backlog.excess(1_170, 3, 2, ROOM), 0);
+        assert_eq!(backlog.excess(1_260, 3, 9, ROOM), 2);
+        assert_eq!(backlog.excess(1_261, 12, 0, ROOM), 0);
+        assert_eq!(backlog.excess(2_000, 12, 4, ROOM), 0, "those have just come");
     }
 
     #[test]
     fn what_is_forgotten_counts_as_new() {
         let mut backlog = backlog(Some(100), Some(160));
-        backlog.excess(1_000, 0, 3);
+        backlog.excess(1_000, 0, 3, ROOM);
         backlog.forget();
-        assert_eq!(backlog.excess(1_200, 0, 3), 0);
-        assert_eq!(backlog.excess(1_360, 0, 101), 3);
+        assert_eq!(backlog.excess(1_200, 0, 3, ROOM), 0);
+        assert_eq!(backlog.excess(1_360, 0, 101, ROOM), 3);
     }
 
     /// Clients that come and workers that accept at random, against the true ages.
@@ -137,7 +145,7 @@ mod tests {
                 for _ in 0..random.u64(0..=go) {
                     accepted += u64::from(queue.pop_front().is_some());
                 }
-                let excess = backlog.excess(now, accepted, queue.len() as u64);
+                let excess = backlog.excess(now, accepted, queue.len() as u64, ROOM);
                 for _ in 0..excess {
                     let came: Millis = queue.pop_front().expect("it waits");
                     assert!(came + delay <= now, "{came} {now} {delay}");

@@ -19,8 +19,8 @@ pub(crate) struct QueueState {
     pub(crate) bit: u32,
     /// How many connections wait.
     pub(crate) waiting: u64,
-    /// How many can wait.
-    pub(crate) most: u64,
+    /// How many can wait; 0 if that is not known.
+    pub(crate) room: u64,
     /// Whether epoll will report the next one that comes.
     pub(crate) is_heard: bool,
     /// Whether another master accepts from it too.
@@ -86,11 +86,11 @@ impl ListenerSet {
     pub(crate) fn queue(&self, listener: ListenerId) -> Option<QueueState> {
         let entry = self.entries.get(&listener)?;
         let is_left_alone = !self.is_admitting() || entry.is_left || entry.closes_at.is_some();
-        let [waiting, most] = accept_queue::lengths(&entry.listener);
+        let [waiting, room] = accept_queue::lengths(&entry.listener);
         (!is_left_alone).then_some(QueueState {
             bit: entry.bit?,
             waiting,
-            most,
+            room,
             is_heard: entry.watch.is_armed(),
             is_lent: self.lent,
             paused_until: entry.paused_until,

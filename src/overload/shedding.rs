@@ -129,9 +129,8 @@ impl Shedding {
         if queue.is_lent {
             backlog.forget();
         }
-        backlog.fit(queue.most);
         let accepted = self.policy.header.accepted(queue.bit).load(Ordering::Relaxed);
-        if backlog.excess(now, accepted, queue.waiting) > 0 {
+        if backlog.excess(now, accepted, queue.waiting, queue.room) > 0 {
             return Ok(queue.bit);
         }
         let is_still = queue.waiting == 0 && queue.is_heard;
