@@ -92,6 +92,7 @@ impl ListenerSet {
         for entry in self.entries.values_mut() {
             entry.is_left = false;
             entry.listener.set_lent(false);
+            entry.listener.check_file();
             if !admits || entry.is_closing() {
                 entry.refuse_new();
             }

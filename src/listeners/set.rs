@@ -96,11 +96,11 @@ impl ListenerSet {
         self.entries.get(&listener).is_some_and(|entry| entry.closes_at.is_none())
     }
 
-    /// Records the modes of the files of unix sockets: workers set them. While there is another
-    /// master, a file may be that one's.
+    /// Records the modes of the files of unix sockets: workers set them. Before this master has
+    /// taken over, a file that a worker of it was told of may be the other one's.
     pub(crate) fn refresh_modes(&mut self) {
-        let lent = self.lent;
-        self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode(lent));
+        let or_other = self.lent && self.is_led;
+        self.entries.values_mut().for_each(|entry| entry.listener.refresh_mode(or_other));
     }
 
     /// Accepts the next connection of one socket. Returns `None` where workers accept: that one is

@@ -31,6 +31,8 @@ pub(crate) struct Listener {
     address: Address,
     /// The file of a unix socket that we bound.
     file: Option<SocketFile>,
+    /// Whether the file is what was at the path of a socket that another master has bound.
+    is_file_found: bool,
     /// Whether a service manager has it too, and goes on with it.
     inherited: bool,
     /// Whether another master has it too, which may go on with it.
@@ -73,7 +75,15 @@ impl Listener {
     }
 
     fn new(socket: Socket, address: Address) -> Self {
-        Self { socket, address, file: None, inherited: false, lent: false, shared: false }
+        Self {
+            socket,
+            address,
+            file: None,
+            is_file_found: false,
+            inherited: false,
+            lent: false,
+            shared: false,
+        }
     }
 
     fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
@@ -154,6 +164,17 @@ impl Listener {
     fn find_file(&mut self) {
         let find = |path| SocketFile::of(path).unwrap_or_else(|_| SocketFile::removed(path));
         self.file = self.path().map(find);
+        self.is_file_found = true;
+    }
+
+    /// Notes if the file of a socket that another master has bound is that of another one, which it
+    /// bound there later, and on which nobody listens any more.
+    pub(crate) fn check_file(&mut self) {
+        let listens_not = |path: &Path| is_stale(path, &SockAddr::unix(path)?);
+        let Some(path) = self.path().filter(|_| self.is_file_found) else { return };
+        if listens_not(path).is_ok_and(|is_stale| is_stale) {
+            self.file = self.file.take().map(SocketFile::disowned);
+        }
     }
 
     /// The path of a unix socket that has one.

@@ -46,6 +46,11 @@ impl SocketFile {
         Self { path: path.into(), device: 0, inode: 0, mode: None }
     }
 
+    /// Describes the same file, of which it turned out that another one has its path.
+    pub(crate) fn disowned(self) -> Self {
+        Self { device: 0, inode: 0, ..self }
+    }
+
     /// Returns its state.
     pub(crate) fn state(&self) -> FileState {
         match fs::symlink_metadata(&self.path) {

@@ -84,6 +84,11 @@ struct Pair {
 impl Pair {
     /// `before`: what the heir's script does before it listens.
     fn new(before: impl FnOnce(&UnixSocket)) -> Self {
+        Self::with(|socket, _| before(socket))
+    }
+
+    /// As `new`, with what the old master does meanwhile.
+    fn with(before: impl FnOnce(&UnixSocket, &mut Still)) -> Self {
         let mut old = Still::new(Balance::RoundRobin);
         let (old_worker, socket) = (old.worker(1), UnixSocket::new());
         socket.bind(&mut old, &old_worker);
@@ -94,7 +99,7 @@ impl Pair {
         let set = ListenerSet::default().with_legacy(copies);
         let mut new = Still::of(set, Balance::RoundRobin);
         let new_worker = new.worker(2);
-        before(&socket);
+        before(&socket, &mut old);
         socket.bind(&mut new, &new_worker);
         let (ours, theirs) = Channel::pair().unwrap();
         old.ask(Request::Relay { channel: ours, is_heir: false });
@@ -153,6 +158,20 @@ fn keeps_the_rights_that_the_heirs_script_gave_to_the_file_that_the_old_master_h
         assert!(pair.leads_to_the_heir());
         assert_eq!(fs::metadata(&pair.socket.path).unwrap().mode() & 0o777, 0o606);
     }
+}
+
+#[test]
+fn is_the_heirs_if_the_old_master_is_killed_after_it_bound_it_again() {
+    let mut pair = Pair::with(|socket, old| {
+        socket.remove();
+        old.pass(SOON);
+    });
+    let kept = pair.socket.path.with_extension("kept");
+    fs::hard_link(&pair.socket.path, &kept).unwrap();
+    drop(pair.old);
+    fs::rename(&kept, &pair.socket.path).unwrap();
+    pair.new.ask(Request::Own { alone: true });
+    assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker));
 }
 
 #[test]
