@@ -124,8 +124,8 @@ describe('a worker that ends by itself', () => {
     // The worker that has most of them: on a busy machine one may have got far more than half.
     const half = all.filter((one) => one.pid === all[0].pid).length;
     const [last] = half >= 750 ? [all[0]] : all.filter((one) => one.pid !== all[0].pid);
-    await endBy(script, '/throw', last.connection);
-    await assertServed(all.filter((one) => one !== last), last.pid);
+    const { pid } = await endBy(script, '/throw', last.connection);
+    await assertServed(all.filter((one) => one !== last), pid);
   });
 
   it('hands over connections that it has accepted and not served yet', async () => {
