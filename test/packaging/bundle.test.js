@@ -123,6 +123,30 @@ describe('the JavaScript of a release', () => {
     assert.strictEqual(Number(stdout) > 100_000, !HAS_TEXT_OUTSIDE, stdout);
   });
 
+  it('is loaded by the `require` of a test runner that runs modules in a context of its own', () => {
+    const { folder, main } = lay('hoisted');
+    const code = `
+      const fs = require('node:fs');
+      const path = require('node:path');
+      const vm = require('node:vm');
+      const [, main] = process.argv;
+      const file = path.join(main, 'lib', 'load.js');
+      const own = require('node:module').createRequire(file);
+      const asked = [];
+      const runner = (name) => (asked.push(name), own(name));
+      const load = vm.compileFunction(
+        fs.readFileSync(file, 'utf8'),
+        ['exports', 'require', 'module', '__filename', '__dirname'],
+        { parsingContext: vm.createContext({ process }) },
+      );
+      const module_ = { exports: {} };
+      load(module_.exports, runner, module_, file, path.dirname(file));
+      console.log(asked.at(-1), typeof module_.exports.index);`;
+    const settings = { cwd: folder, encoding: 'utf8' };
+    const { stdout, stderr } = spawnSync(NODE, ['-e', code, main], settings);
+    assert.deepStrictEqual([stdout, stderr], ['./cluster2-rs.js function\n', '']);
+  });
+
   it('is not loaded by threads of a worker, in which Node runs the preload too', () => {
     const { folder, main } = lay('hoisted');
     const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('/load.js')).length;
