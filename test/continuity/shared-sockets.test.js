@@ -87,15 +87,21 @@ describe('workers that accept from one socket', () => {
 
   it('fill up a new worker, which has fewer', async () => {
     script = await start(2);
-    await answered(connect(12));
-    signal(clients[0].pid, 'SIGKILL');
+    for (let i = 0; i < 12; i += 1) await answered(connect(1));
+    const [{ pid: killed }] = clients;
+    signal(killed, 'SIGKILL');
     await script.until(
       'the worker is replaced',
       () => (script.errors.match(/worker \d+ is ready/g) ?? []).length === 3,
     );
-    clients = clients.filter(({ pid }) => pid !== clients[0].pid);
-    await answered(connect(6));
-    assert.deepStrictEqual(spread(clients), [6, 6]);
+    clients = clients.filter(({ pid }) => pid !== killed);
+    const [{ pid: old }] = clients;
+    const more = [];
+    while (new Set(spread(clients)).size > 1 || spread(clients).length < 2)
+      more.push(...(await answered(connect(1))));
+    // On a busy machine a worker may count as stuck at its first connection.
+    const strays = more.filter(({ pid }) => pid === old);
+    assert.ok(strays.length <= 2, `${strays.length} of ${more.length}`);
   });
 
   it('share connections on IPv4 and IPv6, and on several listeners', async () => {
