@@ -10,7 +10,7 @@ const { HELD } = require('../symbols');
 
 /**
  * @typedef {object} Observer
- * @property {(server: net.Server, event: string, first: *, emitted: Arguments) => *} before called
+ * @property {(server: net.Server, event: string, first: *, emitted: Array) => *} before called
  *   before the listeners of an event, with its first argument, and all that was emitted
  * @property {(server: net.Server, event: string, first: *) => void} [after] called when they have
  *   returned
