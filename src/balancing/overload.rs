@@ -101,10 +101,7 @@ mod tests {
         {
             let mut backlog = backlog(waiting, None);
             assert_eq!(backlog.excess(5, 7, 16, room), above);
-            assert_eq!(
-                backlog.excess(5, 7, 16, 4_096),
-                waiting.map_or(0, |most| 16 - most.min(16))
-            );
+            assert_eq!(backlog.excess(5, 7, 16, ROOM), waiting.map_or(0, |most| 16 - most.min(16)));
         }
     }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::thread::futex::{self, ClockId, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
@@ -109,32 +109,34 @@ impl ExitNews {
 
     /// Watches the process that has this row and holds its lock.
     pub(crate) fn add(&self, number: u32, row: &Row) {
-        self.0.change(|rows| {
-            if let Some(rows) = rows {
-                rows.insert(number, row.clone());
-            }
-        });
+        self.0.change(|rows| drop(rows.insert(number, row.clone())));
     }
 
     /// Watches a process no more. Must be called before another process gets its row.
     pub(crate) fn remove(&self, number: u32) {
-        self.0.change(|rows| {
-            if let Some(rows) = rows {
-                rows.remove(&number);
-            }
-        });
+        self.0.change(|rows| drop(rows.remove(&number)));
     }
 }
 
 impl Drop for ExitNews {
     fn drop(&mut self) {
-        self.0.change(|rows| *rows = None);
+        *self.0.rows() = None;
+        self.0.wake();
     }
 }
 
 impl Watched {
-    fn change(&self, change: impl FnOnce(&mut Option<BTreeMap<u32, Row>>)) {
-        change(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+    fn rows(&self) -> MutexGuard<'_, Option<BTreeMap<u32, Row>>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<u32, Row>)) {
+        self.rows().as_mut().map(change);
+        self.wake();
+    }
+
+    /// Has the thread look at `rows` again.
+    fn wake(&self) {
         self.changes.fetch_add(1, Ordering::Release);
         // It fails for no reason that one could do anything about.
         let _ = futex::wake(&self.changes, Flags::PRIVATE, 1);
@@ -143,14 +145,13 @@ impl Watched {
     fn watch(&self, tell: &impl Fn(u32)) -> rustix::io::Result<()> {
         loop {
             let changes = self.changes.load(Ordering::Acquire);
-            let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some(rows) = rows else { return Ok(()) };
+            let Some(rows) = self.rows().clone() else { return Ok(()) };
             let mut waits = vec![wait(&self.changes, changes, WaitFlags::PRIVATE)];
             for (number, row) in &rows {
                 let Some(word) = marked_word(row) else { continue };
                 let value = word.load(Ordering::Acquire);
                 if value & futex::OWNER_DIED != 0 {
-                    self.change(|rows| drop(rows.as_mut().and_then(|rows| rows.remove(number))));
+                    self.change(|rows| drop(rows.remove(number)));
                     tell(*number);
                 } else if waits.len() < MOST {
                     waits.push(wait(word, value, WaitFlags::empty()));
