@@ -18,7 +18,7 @@ const {
 const SETS_MAX_CONNECTIONS = `
   exports.load = (server) => process.once('SIGUSR2', () => {
     server.getConnections((error, count) => {
-      server.maxConnections = Math.max(count, 1);
+      server.maxConnections = count;
       console.log('reached by', count);
     });
   });`;
