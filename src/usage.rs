@@ -4,7 +4,8 @@
 //! and a process that leaves no numbers any more, because its event loop is stuck, is not shown as
 //! idle.
 
-use crate::os::scoreboard::{Field, Measured, Row};
+use crate::os::measured::Measured;
+use crate::os::scoreboard::{Field, Row};
 
 /// Samples are at least so far apart, milliseconds.
 const APART: u64 = 900;

@@ -23,6 +23,7 @@ pub mod holder_program;
 pub(crate) mod last_text;
 pub(crate) mod listener;
 pub(crate) mod loop_epoll;
+pub mod measured;
 pub(crate) mod memory;
 pub mod node_listener;
 pub mod origin;

@@ -70,11 +70,3 @@ fn invalid_numbers_of_a_worker_count_as_zero() {
         assert_eq!(row.count(Field::Taken), 0);
     }
 }
-
-#[test]
-fn a_measurement_is_one_number() {
-    let all = [None, Some(0.0), Some(0.125), Some(1.0)]
-        .map(|utilization| Measured { at: 123_456_789_012, utilization });
-    assert_eq!(all.map(|measured| Measured::from_number(measured.to_number())), all);
-    assert_eq!(Measured::from_number(0.0).at, 0);
-}

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::os;
 use crate::os::channel::MAX_FDS;
-use crate::os::scoreboard::{Field, Measured, Row};
+use crate::os::measured::Measured;
+use crate::os::scoreboard::{Field, Row};
 
 /// Writes that the event loop turns at `now`, milliseconds. A time that lies in the future
 /// announces a pause (`lib/worker/inspection.js`), and stays.
