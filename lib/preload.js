@@ -14,5 +14,5 @@ if (identity && require('node:cluster').isWorker) {
   const me = JSON.parse(identity);
   // `--inspect-port`, the last of the flags.
   if (me.inspectPort) process.execArgv.pop();
-  enter(me);
+  exports.session = enter(me);
 }

@@ -290,11 +290,11 @@ class Session {
   }
 }
 
-/** Makes this process a worker. */
+/** Makes this process a worker; returns its session. */
 function enter(identity) {
-  const session = new Session(identity);
-  process[CURRENT] = session;
+  const session = (process[CURRENT] = new Session(identity));
   session.start();
+  return session;
 }
 
 module.exports = { enter };

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::inbox::Input;
 use super::launch::{PlainOptions, WorkerIdentity};
 use super::task::Task;
-use super::worker_handle::{Listeners, WorkerHandle};
+use super::worker_handle::{Listeners, SharedMemory, WorkerHandle};
 use crate::config::Balance;
 use crate::dispatcher::Request;
 use crate::handover::PredecessorEvent;
@@ -146,7 +146,7 @@ impl Task {
             &identity,
             &parts.launch,
             output,
-            &parts.board,
+            SharedMemory { board: &parts.board, code: &mut self.code },
             row,
             Listeners { embedder, inputs },
             &mut self.worker_tasks,

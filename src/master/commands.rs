@@ -112,6 +112,7 @@ impl Task {
         }
         if self.parts.supervisor.is_running() {
             self.parts.notifier.reload_asked();
+            self.code.renew();
             self.apply(Event::Reload { addresses_may_change });
         }
     }

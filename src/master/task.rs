@@ -35,6 +35,7 @@ use crate::health::HealthChecker;
 use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
 use crate::os;
 use crate::os::channel::Channel;
+use crate::os::code_cache::CurrentCodeCache;
 use crate::os::exit_lock::ExitNews;
 use crate::os::file_pages;
 use crate::os::origin::ProcessOrigin;
@@ -88,6 +89,8 @@ pub(super) struct Task {
     pub(super) workers: BTreeMap<WorkerId, WorkerHandle>,
     /// Tasks of living workers, and of those that are gone and whose messages are still read.
     pub(super) worker_tasks: JoinSet<()>,
+    /// For what V8 has compiled of our JavaScript.
+    pub(super) code: CurrentCodeCache,
     /// Rows of the scoreboard that no worker has.
     pub(super) free_rows: BTreeSet<usize>,
     /// Totals of workers that have exited.
@@ -193,6 +196,7 @@ impl Task {
             control: ControlServer::start(control, Arc::new(execute)),
             workers: BTreeMap::new(),
             worker_tasks: JoinSet::new(),
+            code: CurrentCodeCache::default(),
             free_rows: (0..parts.board.rows()).collect(),
             past: Totals::default(),
             last_exits: BTreeMap::new(),

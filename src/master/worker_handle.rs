@@ -20,6 +20,7 @@ use crate::clock::Millis;
 use crate::dispatcher::WorkerLink;
 use crate::embedder::{Embedder, MESSAGE_OVERHEAD};
 use crate::os::channel::Channel;
+use crate::os::code_cache::CurrentCodeCache;
 use crate::os::measured::Measured;
 use crate::os::scoreboard::{Field, Row, Scoreboard};
 use crate::os::waker::Waker;
@@ -64,6 +65,12 @@ pub(super) struct Listeners {
     pub(super) inputs: Inputs,
 }
 
+/// Files in memory that all workers get.
+pub(super) struct SharedMemory<'a> {
+    pub(super) board: &'a Scoreboard,
+    pub(super) code: &'a mut CurrentCodeCache,
+}
+
 impl WorkerHandle {
     /// Starts a worker, with `output` as its standard output and error if these are not the
     /// master's. Returns the handle, and the dispatcher's end of the worker.
@@ -74,7 +81,7 @@ impl WorkerHandle {
         identity: &WorkerIdentity,
         launch: &Launch,
         output: Option<[BorrowedFd<'_>; 2]>,
-        board: &Scoreboard,
+        shared: SharedMemory<'_>,
         row: Row,
         listeners: Listeners,
         tasks: &mut JoinSet<()>,
@@ -92,10 +99,11 @@ impl WorkerHandle {
         let passed = [
             ipc.as_fd(),
             theirs.as_fd(),
-            board.memory()?,
+            shared.board.memory()?,
             their_orders.as_fd(),
             their_execution.as_fd(),
             waker.as_fd(),
+            shared.code.get()?.as_fd(),
         ];
         let child = spawn::spawn(&launch.command(identity)?, passed, output)?;
         let (pid, pidfd) = (child.pid, Arc::new(child.pidfd));

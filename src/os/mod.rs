@@ -12,6 +12,7 @@ pub mod address;
 pub mod admission_row;
 pub(crate) mod call_interrupt;
 pub mod channel;
+pub mod code_cache;
 pub mod contained_files;
 pub(crate) mod descriptors;
 pub mod directory;

@@ -21,6 +21,7 @@ use super::turns::Turns;
 use super::watch;
 use crate::error::{ClusterError, Result};
 use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
+use crate::os::code_cache::CodeCache;
 use crate::os::exit_lock;
 use crate::os::file_pages;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
@@ -94,6 +95,8 @@ impl MasterLink {
         let fds = [CHANNEL_FD, SCOREBOARD_FD, ORDERS_FD, EXECUTION_FD, WAKER_FD];
         let [channel, board, orders, execution, waker] = spawn::inherited(fds)
             .map_err(ClusterError::system("taking over the master's descriptors"))?;
+        // Where our JavaScript was loaded in files of its own, nobody has taken it.
+        drop(CodeCache::inherited());
         let board =
             Scoreboard::open(board).map_err(ClusterError::system("mapping the scoreboard"))?;
         let row = board.row(row).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));

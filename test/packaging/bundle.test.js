@@ -147,17 +147,26 @@ describe('the JavaScript of a release', () => {
     assert.deepStrictEqual([stdout, stderr], ['./cluster2-rs.js function\n', '']);
   });
 
-  it('is not loaded by threads of a worker, in which Node runs the preload too', () => {
-    const { folder, main } = lay('hoisted');
-    const code = `const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('/load.js')).length;
-      const { Worker, isMainThread } = require('node:worker_threads');
-      if (isMainThread) new Worker(__filename); else console.log(loaded());`;
-    write({ [path.join(folder, 'thread.js')]: code });
-    const flags = ['--require', path.join(main, 'lib', 'preload.js')];
-    const { stdout, stderr } = spawnSync(NODE, [...flags, path.join(folder, 'thread.js')], {
-      encoding: 'utf8',
-    });
-    assert.deepStrictEqual([stdout.trim(), stderr], ['0', '']);
+  it('is not loaded by threads of a worker, in which Node runs the preload too', async () => {
+    const { folder } = lay('hoisted');
+    const code = `
+      const { Worker, isMainThread, parentPort } = require('node:worker_threads');
+      const loaded = () => Object.keys(require.cache).filter((file) => file.endsWith('/load.js'));
+      if (isMainThread) {
+        const server = require('node:http').createServer((_request, response) =>
+          new Worker(__filename).on('message', (inThread) =>
+            response.end(JSON.stringify({ here: loaded().length, inThread }))));
+        const Cluster = require('cluster2-rs');
+        const cluster = new Cluster({ port: Number(process.env.PORT), noWorkers: 1, monPort: 0, pids: 'pids' });
+        cluster.listen((callback) => callback(server));
+        require(process.env.EVENTS)(cluster);
+      } else parentPort.postMessage(loaded().length);`;
+    write({ [path.join(folder, 'server.js')]: code });
+    const env = { ...process.env, EVENTS: path.join(ROOT, 'test', 'fixtures', 'events.js') };
+    const settings = { cwd: folder, env, port: await freePort() };
+    const script = await new Script(path.join(folder, 'server.js'), settings).ready(1);
+    const { body } = await request(script.port, '/');
+    assert.deepStrictEqual(JSON.parse(body), { here: 1, inThread: 0 });
   });
 
   it('has named imports', () => {

@@ -7,6 +7,7 @@ mod callback;
 pub mod convert;
 pub mod health;
 pub mod options;
+pub mod release_code;
 pub mod shared_memory;
-pub mod text;
+
 pub mod worker;

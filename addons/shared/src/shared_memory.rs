@@ -1,9 +1,10 @@
-//! The scoreboard for JavaScript, as the shared memory itself.
+//! Memory that processes share for JavaScript, as the memory itself.
 //!
 //! This `unsafe` calls Node-API, which only this room knows; so it is not in `os`.
 
 #![expect(unsafe_code, reason = "Node-API cannot know how long the memory stays mapped")]
 
+use cluster2_rs::os::code_cache::CompiledCode;
 use cluster2_rs::os::scoreboard::{Header, ROW_BYTES, Row, TEXT_BYTES};
 use cluster2_rs::os::seize::{TABLE_BYTES, Table};
 use napi::Env;
@@ -32,6 +33,11 @@ pub(crate) fn idle_marks<'env>(
     shared(env, marks.address(), TABLE_BYTES, ())
 }
 
+/// Returns what V8 has compiled of our JavaScript. Nobody may write to it.
+pub(crate) fn compiled_code(env: &Env, code: CompiledCode) -> napi::Result<ArrayBuffer<'_>> {
+    shared(env, code.address(), code.len(), code)
+}
+
 /// `length` bytes are mapped at `address` while `owner` lives.
 fn shared<T: 'static>(
     env: &Env,
@@ -40,7 +46,7 @@ fn shared<T: 'static>(
     owner: T,
 ) -> napi::Result<ArrayBuffer<'_>> {
     // SAFETY: the callers in this file pass memory that stays mapped until the finalizer drops
-    // `owner`. All accesses are atomic; JavaScript's are whole, aligned doubles, or the bytes of a
-    // text, which is read once its worker is gone.
+    // `owner`. It never changes, or all accesses are atomic; JavaScript's are whole, aligned
+    // doubles, or the bytes of a text, which is read once its worker is gone.
     unsafe { ArrayBuffer::from_external(env, address, length, owner, |_, owner| drop(owner)) }
 }
