@@ -115,7 +115,7 @@ impl Master {
             }
             DispatcherEvent::Gone(exit) => drop(reports.send(Input::Gone(worker, exit))),
         };
-        let exit_news = exit_news(&config, &inputs);
+        let exit_news = exit_news(&inputs);
         let overload = overload(&config, &board);
         let dispatcher = Dispatcher::start(listeners, config.balance, overload, Box::new(pass_on))?;
         let checker = config
@@ -211,11 +211,8 @@ fn claim(config: &Config, bequest: Option<&mut Bequest>) -> Result<PidDirectory>
     adopted.map_or_else(|| PidDirectory::claim(&config.pids), Ok)
 }
 
-/// Starts to wait for news of the ends of workers, if there are spares to take their places.
-fn exit_news(config: &Config, inputs: &Inputs) -> Option<ExitNews> {
-    if config.spares == 0 {
-        return None;
-    }
+/// Starts to wait for news of the ends of workers.
+fn exit_news(inputs: &Inputs) -> Option<ExitNews> {
     let inputs = inputs.clone();
     let tell = move |worker| {
         inputs.send(Input::Ending(WorkerId(worker)));

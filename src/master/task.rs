@@ -77,7 +77,7 @@ pub(super) struct Parts {
     pub(super) notifier: Notifier,
     /// How this process was started.
     pub(super) origin: ProcessOrigin,
-    /// Early news of the ends of workers, where spares wait for these.
+    /// Early news of the ends of workers, where the kernel has it.
     pub(super) exit_news: Option<ExitNews>,
     /// Where to tell the holder of the first master's pid who is master.
     pub(super) holder: Option<Channel>,

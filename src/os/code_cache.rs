@@ -128,10 +128,10 @@ impl CompiledCode {
         }
         let length = size as usize;
         let (protection, flags) = (ProtFlags::READ, MapFlags::PRIVATE);
+        let anywhere = std::ptr::null_mut();
         // SAFETY: the kernel chooses the address, so that it overlaps no other memory. The file has
         // `length` bytes and is sealed against shrinking, so that no access can fault.
-        let base =
-            unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, flags, file, 0) }?;
+        let base = unsafe { rustix::mm::mmap(anywhere, length, protection, flags, file, 0) }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { base, length })
     }

@@ -25,6 +25,29 @@ impl Supervisor {
         }
     }
 
+    /// A worker's process ends. What it said last may tell why, and the kernel has to free its
+    /// memory, but others can serve already.
+    pub(super) fn ending(&mut self, id: WorkerId, now: Millis) {
+        if self.limits.spares > 0 {
+            self.update(id, |worker| worker.is_ending = true);
+        } else if self.can_follow_early(id) {
+            let ready_for = self.worker(id).and_then(|worker| worker.ready_for(now));
+            self.update(id, |worker| worker.is_ending = true);
+            self.vacate(id, ready_for, now);
+        }
+    }
+
+    /// Whether the next worker may start before the end of this one is known: nothing else than
+    /// that can follow from it.
+    fn can_follow_early(&self, id: WorkerId) -> bool {
+        let is_changing = self.replacements.is_reloading() || self.replacements.current().is_some();
+        let gives_up = self.limits.give_up_after.is_some();
+        let mut others = self.ready_workers().filter(|(other, _)| *other != id);
+        let is_ready = self.worker(id).is_some_and(WorkerRecord::is_ready);
+        let may_start = self.is_running() && !is_changing && (!gives_up || others.next().is_some());
+        is_ready && may_start && self.has_slot(id)
+    }
+
     pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {
         if let Some(worker) = self.workers.remove(&id) {
             if !worker.is_spare {

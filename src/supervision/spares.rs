@@ -68,13 +68,6 @@ impl Supervisor {
         self.replacements.successor_ready(id, Some(now));
     }
 
-    /// A worker's process ends. What it said last may tell why, but a spare can serve already.
-    pub(super) fn ending(&mut self, id: WorkerId) {
-        if self.limits.spares > 0 {
-            self.update(id, |worker| worker.is_ending = true);
-        }
-    }
-
     /// Activates spares while fewer workers serve than should.
     pub(super) fn activate_spares(&mut self, now: Millis) {
         while self.is_running() && self.serving_count() < self.target {

@@ -151,7 +151,7 @@ impl Supervisor {
             Event::Waiting { worker } => self.waiting(worker, now),
             Event::Ready { worker } => self.ready(worker, now),
             Event::Leaving { worker } => self.drain(worker, Cause::Leave, now),
-            Event::Ending { worker } => self.ending(worker),
+            Event::Ending { worker } => self.ending(worker, now),
             Event::Exited { worker, exit } => self.exited(worker, exit, now),
             Event::UncaughtError { worker, message } => {
                 self.update(worker, |worker| worker.uncaught_error = Some(message));

@@ -124,7 +124,7 @@ pub(crate) struct WorkerRecord {
     pub(crate) is_spare: bool,
     /// It has waited as a spare.
     pub(super) has_waited: bool,
-    /// Its process is gone, and its last reports are still to come.
+    /// Its process ends, and its last reports are still to come.
     pub(super) is_ending: bool,
     pub(crate) state: WorkerState,
     /// When its event loop last turned, as far as samples say.

@@ -3,24 +3,15 @@
 // A spare has run its script, and serves when another worker ends.
 
 const assert = require('node:assert');
-const fs = require('node:fs');
-const os = require('node:os');
 const { cluster2 } = require('../helpers/cli');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
+const { SHOWS_ENDING } = require('../helpers/exit-news');
 const { freePort } = require('../helpers/ports');
 const { serves, settled } = require('../helpers/spares');
 
 const start = async (options) =>
   new Script('http.js', { port: await freePort(), options: { spares: 1, ...options } }).ready();
-
-/** Whether the kernel, from 5.16 on, tells that a process ends before it is gone. */
-const [MAJOR, MINOR] = os.release().split('.').map(Number);
-const HAS_NEWS = MAJOR > 5 || (MAJOR === 5 && MINOR >= 16);
-/** Whether it has memory in pages that are freed one by one. */
-const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/enabled';
-const HAS_SMALL_PAGES =
-  !fs.existsSync(HUGE_PAGES) || !fs.readFileSync(HUGE_PAGES, 'utf8').includes('[always]');
 
 /** Waits until these are the events about that worker, in order. */
 async function assertStory(script, pid, names) {
@@ -56,7 +47,7 @@ describe('a spare', () => {
   });
 
   it('is activated before the memory of a killed worker is free', async function () {
-    if (!HAS_NEWS || !HAS_SMALL_PAGES) this.skip();
+    if (!SHOWS_ENDING) this.skip();
     const script = await start();
     await settled(script);
     // The kernel frees it in 30 to 50 ms. Without news of the end both are less than 1 ms apart.

@@ -17,7 +17,7 @@ impl World {
         for (id, worker) in self.supervisor.workers() {
             if self.supervisor.holder(worker.slot) == Some(id) {
                 assert!(held.insert(worker.slot), "slot {} is held twice", worker.slot);
-            } else if worker.is_open() {
+            } else if worker.is_open() && !worker.is_ending {
                 successors += 1;
             }
             let is_killed = matches!(worker.state, WorkerState::Killed { .. });

@@ -22,7 +22,8 @@ impl World {
             }
             300..=549 => self.get_ready(worker),
             550..=649 if self.alive.contains_key(&worker) => self.exit(worker),
-            650..=699 => self.send(Event::Leaving { worker }),
+            650..=689 => self.send(Event::Leaving { worker }),
+            690..=699 if self.alive.contains_key(&worker) => self.send(Event::Ending { worker }),
             700..=749 => {
                 let workers = self.random.u32(1..9);
                 self.send(Event::Scale { workers });
@@ -170,7 +171,7 @@ impl World {
                 self.answer_spawn(0, true);
             } else if let Some(worker) = self.first(|w| w.is_starting()) {
                 self.get_ready(worker);
-            } else if let Some(worker) = self.first(|w| !w.is_open()) {
+            } else if let Some(worker) = self.first(|w| !w.is_open() || w.is_ending) {
                 self.exit(worker);
             } else if let Some(at) = self.supervisor.next_tick() {
                 self.advance(at);

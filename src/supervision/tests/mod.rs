@@ -1,5 +1,6 @@
 //! One rule of supervision in each test: events, and the actions that must follow.
 
+mod ending;
 mod health;
 mod refill;
 mod reload;
