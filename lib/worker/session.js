@@ -18,6 +18,7 @@ const { Traffic } = require('../http/traffic');
 const { CURRENT, SINGLE } = require('../symbols');
 const { Connections } = require('./connections');
 const { Departure } = require('./departure');
+const { showExecution } = require('./execution');
 const { GiveBack } = require('./give-back');
 const { LastLines } = require('./last-lines');
 const { ListenHook } = require('./listen-hook');
@@ -94,7 +95,7 @@ class Session {
     // Node would end the process at once when its IPC closes. An orphan of ours finishes first.
     outliveMaster();
     this.#hook.install();
-    this.showExecution();
+    showExecution(this.#native);
     const { beat, orphanLimit, seizes, readyAfter } = this.identity;
     native(() => this.#native.watch(beat, orphanLimit, seizes, () => this.#takeAll()));
     const marks = native(() => this.#native.idleMarks());
@@ -105,15 +106,6 @@ class Session {
     this.#plain = new PlainRole(this, this.identity.serve);
     // A script that ends without listening ends at once, as in plain Node, and so is noticed.
     if (!this.task) this.#stay = leaveWhenIdle();
-  }
-
-  /** Lets the master see what this worker executes. The addon takes a stack of this call first. */
-  showExecution() {
-    try {
-      this.#native.showExecution('showExecution', process.memoryUsage().heapUsed);
-    } catch {
-      // Without /proc. Then nothing is shown, and all else works.
-    }
   }
 
   #tryAgain() {
