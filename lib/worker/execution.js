@@ -3,6 +3,7 @@
 // Lets the master see what this worker executes.
 
 const vm = require('node:vm');
+const { PRELOAD } = require('../paths');
 
 const CALLER = 'showExecution';
 // The addon takes a stack of this call first. V8 keeps a list of all lines of each script of which
@@ -12,7 +13,7 @@ const CODE = `(function ${CALLER}(native, heap) { native.showExecution('${CALLER
 /** @param {NativeWorker} native */
 function showExecution(native) {
   try {
-    const call = vm.runInThisContext(CODE, { filename: __filename });
+    const call = vm.runInThisContext(CODE, { filename: PRELOAD });
     call(native, process.memoryUsage().heapUsed);
   } catch {
     // Without /proc. Then nothing is shown, and all else works.
