@@ -2,7 +2,7 @@
 
 // Loads cluster2-rs.js, the one file of our code, in a release. Where the addon can, its text stays
 // outside of V8's heap, which saves each worker up to 3 MB of memory. What V8 compiles of it is
-// kept for the workers that start later, which saves each of them 5 ms
+// kept for the workers that start later, which saves each of them some milliseconds
 // (`addons/shared/src/release_code.rs`). Where a test runner runs this in a context of its own
 // (Jest), our code runs there too.
 
@@ -36,10 +36,10 @@ function codeOutside() {
   }
 }
 
-/** What another worker has compiled. */
+/** What another worker has compiled. A child of a worker may have its environment. */
 function compiledBy(code) {
   try {
-    const compiled = isWorker ? code.compiled() : null;
+    const compiled = isWorker && require('node:cluster').isWorker ? code.compiled() : null;
     return compiled ? new Uint8Array(compiled) : undefined;
   } catch {
     return undefined;
@@ -48,8 +48,12 @@ function compiledBy(code) {
 
 /** Keeps what is compiled, once this worker has served for a moment. That takes 3 ms. */
 function keepLater({ traffic }, code, script) {
+  // Of V8 and its flags. Code for flags that the script has changed would fit no other worker.
+  const version = () => require('node:v8').cachedDataVersionTag();
+  const before = version();
   const keep = () => {
     try {
+      if (version() !== before) return;
       if (code.isWanted()) code.keep(script.createCachedData());
     } catch {
       // Then later workers compile it themselves.

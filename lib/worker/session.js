@@ -68,6 +68,8 @@ class Session {
 
   constructor(identity) {
     this.identity = identity;
+    const { NativeWorker } = addon;
+    if (identity.after) native(() => NativeWorker.waitForEnd(JSON.stringify(identity.after)));
     this.#native = native(() => new addon.NativeWorker(identity.row));
     this.back = new GiveBack(this.#native, () => this.#tryAgain());
     this.counters = new Counters(this.#native.row());

@@ -14,6 +14,7 @@ use crate::config::Balance;
 use crate::dispatcher::Request;
 use crate::handover::PredecessorEvent;
 use crate::health::Problem;
+use crate::os::process::Identity;
 use crate::os::thread;
 use crate::os::{self, memory};
 use crate::protocol::worker::WorkerId;
@@ -167,6 +168,14 @@ impl Task {
         }
     }
 
+    /// The worker of a slot whose process ends.
+    fn ending_in(&self, slot: u32) -> Option<Identity> {
+        let mut workers = self.parts.supervisor.workers();
+        let (id, _) = workers.find(|(_, worker)| worker.slot == slot && worker.is_ending)?;
+        // Without a start time it is gone.
+        Identity::of(self.workers.get(&id)?.pid).ok()
+    }
+
     fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> WorkerIdentity {
         let config = &self.parts.info.config;
         let launch = &self.parts.launch;
@@ -185,6 +194,7 @@ impl Task {
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
+            after: self.ending_in(slot),
             inspect_port: launch.inspect_port(row),
             cwd: launch.cwd.clone(),
             ready_after: (!config.listen).then_some(config.min_ready_time),

@@ -125,7 +125,7 @@ impl Master {
         let availability = Arc::<Availability>::default();
         let user_app = Arc::new(UserApp::default());
         let monitor_address = monitor.as_ref().map(|monitor| monitor.address());
-        let limits = limits(&config);
+        let limits = limits(&config, &launch);
         let mut supervisor = Supervisor::new(config.no_workers, limits, fastrand::u64(..));
         let heirloom =
             bequest.map(|bequest| Heirloom::unpack(bequest, &mut supervisor, &dispatcher));
@@ -235,7 +235,7 @@ fn blocked_after(config: &Config) -> Option<u64> {
     (config.blocked_after > 0).then_some(config.blocked_after)
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, launch: &Launch) -> Limits {
     Limits {
         spares: config.spares,
         start_timeout: config.start_timeout,
@@ -251,6 +251,8 @@ fn limits(config: &Config) -> Limits {
             uptime: config.uptime_threshold.map(|seconds| seconds.saturating_mul(1000)),
             memory: config.mem_threshold,
         },
+        // A debugger's port is free only when its process is gone.
+        follows_early: launch.inspect_port(0).is_none(),
         max_workers: config.max_workers,
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::inspector;
 use super::systemd::VARIABLES;
 use crate::config::{EcvOptions, Output};
+use crate::os::process::Identity;
 use crate::os::spawn::{IPC_FD, SpawnCommand};
 
 /// The variable that makes a process a worker. The preload removes it before the user's code runs.
@@ -134,6 +135,9 @@ pub(super) struct WorkerIdentity {
     pub(super) output: Output,
     /// The directory of its log files, absolute, if it has any.
     pub(super) logs: Option<PathBuf>,
+    /// The process before it in its slot, while that is not gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Identity>,
     /// Its debugger's port, if one was chosen for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inspect_port: Option<u16>,

@@ -42,17 +42,18 @@ impl LogFiles {
     }
 
     /// Returns the last lines that the worker of `slot` wrote to standard error, oldest first. Its
-    /// file had `size` bytes when it started; a shorter one was rotated since. Whatever wrote them
-    /// counts: Node itself, V8, an addon. Fails without words: they are only for people.
-    pub(super) fn last_lines(&self, slot: u32, size: u64) -> Vec<String> {
+    /// file had `size` bytes when it started, and `until` when the next worker did; a shorter one was
+    /// rotated since. Whatever wrote them counts: Node itself, V8, an addon. Fails without words:
+    /// they are only for people.
+    pub(super) fn last_lines(&self, slot: u32, size: u64, until: Option<u64>) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let name = format!("worker-{slot}.err.log");
             let mut file = contained_files::open(&self.0, name.as_ref())?;
-            let end = file.metadata()?.len();
+            let end = file.metadata()?.len().min(until.unwrap_or(u64::MAX));
             let from = if end < size { 0 } else { size };
-            file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_BYTES))))?;
+            let from = file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_BYTES))))?;
             let mut text = Vec::new();
-            file.take(LAST_BYTES).read_to_end(&mut text)?;
+            file.take(end.saturating_sub(from)).read_to_end(&mut text)?;
             Ok(text)
         };
         last_lines::of(&read().unwrap_or_default())
@@ -76,9 +77,11 @@ mod tests {
         let before = "of an earlier worker\n";
         std::fs::write(&file, format!("{before}one\r\n\n\u{1b}[31mtwo\n")).unwrap();
         let size = before.len() as u64;
-        assert_eq!(logs.last_lines(3, size), ["one", "two"]);
+        assert_eq!(logs.last_lines(3, size, None), ["one", "two"]);
+        let of_the_next = std::fs::metadata(&file).unwrap().len() - 4;
+        assert_eq!(logs.last_lines(3, size, Some(of_the_next)), ["one"]);
         std::fs::write(&file, "rotated\n").unwrap();
-        assert_eq!(logs.last_lines(3, size), ["rotated"]);
-        assert_eq!(logs.last_lines(4, 0), [""; 0]);
+        assert_eq!(logs.last_lines(3, size, None), ["rotated"]);
+        assert_eq!(logs.last_lines(4, 0, None), [""; 0]);
     }
 }

@@ -1,21 +1,32 @@
-//! What V8 has compiled of our JavaScript, for the workers that start later: a file in memory, which
+//! What V8 has compiled of our JavaScript, for the workers that start later: a file in memory that
 //! all workers inherit.
 //!
-//! The first worker that has served for a moment writes it, and seals it. What always holds: only a
-//! sealed file is read, so what is read was written whole and never changes; and only one process
-//! at a time writes. A process that dies while it writes leaves a file that the next one begins
-//! again. Code that was compiled from another text is not read. V8 checks its own version itself.
+//! The first worker that has served for a moment writes it. What always holds:
+//!
+//! - Only a sealed file is read, so what is read was written whole and never changes. One process
+//!   at a time writes; one that dies meanwhile leaves a file that the next one begins again.
+//! - It was written by a process with the rights of the master: the file is read only once its mode
+//!   says so, which nobody else can change. A worker that has given up rights cannot have the next
+//!   one run what it likes.
+//! - It was compiled from the same text by the same program. V8 takes code of another version that
+//!   it believes to be its own, and crashes by it (nodejs/node#62781).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 
-use rustix::fs::{FlockOperation, MemfdFlags, SealFlags};
+use rustix::fs::{FlockOperation, MemfdFlags, Mode, SealFlags};
 use rustix::io::{Errno, pread, pwrite};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use super::spawn::{self, CODE_FD};
 
+const NAME: &str = "cluster2-code";
+/// The mode of a file that may be read.
+const WRITTEN: Mode = Mode::RUSR;
+const UNWRITTEN: Mode = Mode::RUSR.union(Mode::WUSR);
 /// Our code takes less than a tenth of it.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// The file begins with the key. The code follows as far into the file as V8 wants it aligned.
@@ -31,11 +42,18 @@ impl CodeCache {
     /// Makes an empty one.
     pub(crate) fn create() -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        Ok(Self(rustix::fs::memfd_create("cluster2-code", flags)?))
+        let file = rustix::fs::memfd_create(NAME, flags)?;
+        rustix::fs::fchmod(&file, UNWRITTEN)?;
+        Ok(Self(file))
     }
 
     /// Takes over what this worker inherited; works once in a process.
     pub fn inherited() -> io::Result<Self> {
+        // In a process that is no worker of this version, it is a file of somebody else.
+        let name = std::fs::read_link(format!("/proc/self/fd/{CODE_FD}"))?;
+        if !name.starts_with(format!("/memfd:{NAME} (deleted)")) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let [file] = spawn::inherited([CODE_FD])?;
         Ok(Self(file))
     }
@@ -46,7 +64,8 @@ impl CodeCache {
 
     /// Returns the code that was compiled from the text of this key, if there is any.
     pub fn read(&self, key: u64) -> io::Result<Option<CompiledCode>> {
-        if !self.is_sealed()? {
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.0)?.st_mode);
+        if mode != WRITTEN || !self.is_sealed()? {
             return Ok(None);
         }
         let mut head = [0; HEAD];
@@ -82,8 +101,23 @@ impl CodeCache {
         if pwrite(&self.0, &whole, 0)? != whole.len() {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        Ok(rustix::fs::fcntl_add_seals(&self.0, ALL_SEALS)?)
+        rustix::fs::fcntl_add_seals(&self.0, ALL_SEALS)?;
+        // A process with fewer rights may have written meanwhile.
+        let mut sealed = vec![0; whole.len() + 1];
+        if pread(&self.0, &mut sealed, 0)? != whole.len() || sealed[..whole.len()] != whole {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(rustix::fs::fchmod(&self.0, WRITTEN)?)
     }
+}
+
+/// Returns the key of what this program compiles from a text.
+pub fn key_of(text: &[u8]) -> io::Result<u64> {
+    let program = std::fs::metadata("/proc/self/exe")?;
+    let changed = (program.mtime(), program.mtime_nsec());
+    let mut hasher = DefaultHasher::new();
+    (text, program.dev(), program.ino(), program.size(), changed).hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 impl AsFd for CodeCache {
@@ -188,6 +222,22 @@ mod tests {
         assert!(cache.claim().unwrap());
         cache.write(1, b"compiled").unwrap();
         assert_eq!(bytes(&cache.read(1).unwrap().unwrap()), b"compiled");
+    }
+
+    #[test]
+    fn what_a_process_with_fewer_rights_has_sealed_is_not_read() {
+        let cache = CodeCache::create().unwrap();
+        pwrite(&cache, &[7; 1000], 0).unwrap();
+        rustix::fs::fcntl_add_seals(&cache, ALL_SEALS).unwrap();
+        // It cannot change the mode.
+        assert!(cache.read(u64::from_ne_bytes([7; 8])).unwrap().is_none());
+        assert!(!cache.claim().unwrap());
+    }
+
+    #[test]
+    fn the_key_is_that_of_the_text() {
+        assert_eq!(key_of(b"one").unwrap(), key_of(b"one").unwrap());
+        assert_ne!(key_of(b"one").unwrap(), key_of(b"two").unwrap());
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
+use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -51,8 +53,8 @@ pub fn reap(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
 /// Kills and reaps a child that cannot be supervised, so that neither it nor a zombie is left.
 pub fn discard(pidfd: impl AsFd) -> io::Result<()> {
     kill(&pidfd)?;
-    let limit = rustix::event::Timespec { tv_sec: DISCARD_WITHIN.as_secs() as i64, tv_nsec: 0 };
-    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let limit = Timespec { tv_sec: DISCARD_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&limit))?;
     reap(&pidfd)?.map(drop).ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
@@ -143,8 +145,8 @@ fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
 
 /// Whether the process has ended, even if it is not reaped yet.
 fn has_ended(pidfd: impl AsFd) -> bool {
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
@@ -194,7 +196,7 @@ pub(super) fn stat_field<T: FromStr>(pid: u32, number: usize) -> io::Result<T> {
 }
 
 /// A process as a pid file names it. The number alone is not enough, because it can be reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Process id.
     pub pid: u32,
@@ -222,6 +224,18 @@ impl Identity {
         match Self::of(self.pid) {
             Ok(found) if found == self && !has_ended(&pidfd) => Ok(Some(pidfd)),
             _ => Ok(None),
+        }
+    }
+
+    /// Waits until it is gone, with all that it had open, or `limit` is over. Does not wait where it
+    /// cannot be opened.
+    pub fn wait_for_end(self, limit: Duration) {
+        let Ok(Some(pidfd)) = self.open() else { return };
+        let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
+        if let Err(error) =
+            rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit))
+        {
+            tracing::debug!(%error, "the process may still be there");
         }
     }
 }
@@ -253,5 +267,17 @@ mod tests {
         );
         assert!(Identity { pid: 0, started: 0 }.open().unwrap().is_none());
         assert!(Identity { pid: u32::MAX, started: 0 }.open().unwrap().is_none());
+    }
+    #[test]
+    fn the_end_of_another_process_is_waited_for_and_no_longer_than_the_limit() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        identity.wait_for_end(Duration::ZERO);
+        assert!(child.try_wait().unwrap().is_none(), "the limit is over");
+        let waiting = std::thread::spawn(move || identity.wait_for_end(Duration::from_secs(30)));
+        child.kill().unwrap();
+        waiting.join().unwrap();
+        assert!(child.wait().unwrap().code().is_none());
+        identity.wait_for_end(Duration::from_secs(30));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::Millis;
 use crate::protocol::worker::{Exit, WorkerId};
-use crate::supervision::messages::{Notice, Outcome};
+use crate::supervision::messages::{Action, Notice, Outcome};
 use crate::supervision::phase::Phase;
 use crate::supervision::supervisor::Supervisor;
 use crate::supervision::worker::{Cause, WorkerRecord, WorkerState};
@@ -33,19 +33,20 @@ impl Supervisor {
         } else if self.can_follow_early(id) {
             let ready_for = self.worker(id).and_then(|worker| worker.ready_for(now));
             self.update(id, |worker| worker.is_ending = true);
+            // One that has only become another program ends by it.
+            self.actions.push(Action::Kill { worker: id });
             self.vacate(id, ready_for, now);
         }
     }
 
-    /// Whether the next worker may start before the end of this one is known: nothing else than
-    /// that can follow from it.
+    /// Whether the next worker may start before the end of this one is known: where that only makes
+    /// a slot free.
     fn can_follow_early(&self, id: WorkerId) -> bool {
+        let limits = &self.limits;
         let is_changing = self.replacements.is_reloading() || self.replacements.current().is_some();
-        let gives_up = self.limits.give_up_after.is_some();
-        let mut others = self.ready_workers().filter(|(other, _)| *other != id);
+        let may_start = limits.follows_early && limits.give_up_after.is_none() && !is_changing;
         let is_ready = self.worker(id).is_some_and(WorkerRecord::is_ready);
-        let may_start = self.is_running() && !is_changing && (!gives_up || others.next().is_some());
-        is_ready && may_start && self.has_slot(id)
+        may_start && is_ready && self.is_running() && self.has_slot(id)
     }
 
     pub(super) fn spawn_failed(&mut self, id: WorkerId, reason: String, now: Millis) {

@@ -7,7 +7,8 @@
 //! What always holds:
 //!
 //! - A slot is held by at most one starting, waiting or ready worker. A draining worker does not
-//!   hold its slot, and neither does a successor that was started for it and is not ready yet.
+//!   hold its slot; neither does one whose process ends, if the next one is there, and neither does
+//!   a successor that was started for it and is not ready yet.
 //! - Each worker is forked once. Once forked, it dies exactly once.
 //! - While running, every slot without a worker has a time at which it gets one; those of spares
 //!   once the first workers have started. If no worker is ready or starting, no slot waits because

@@ -42,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) give_up_after: Option<u64>,
     /// When workers are recycled.
     pub(crate) thresholds: Thresholds,
+    /// Whether the next worker may start while the kernel still takes down the one before it.
+    pub(crate) follows_early: bool,
     /// The most workers that there may be; `None`: their number does not follow their work.
     pub(crate) max_workers: Option<u32>,
 }

@@ -125,7 +125,7 @@ pub(crate) struct WorkerRecord {
     /// It has waited as a spare.
     pub(super) has_waited: bool,
     /// Its process ends, and its last reports are still to come.
-    pub(super) is_ending: bool,
+    pub(crate) is_ending: bool,
     pub(crate) state: WorkerState,
     /// When its event loop last turned, as far as samples say.
     pub(super) beat: Millis,
@@ -178,7 +178,7 @@ impl WorkerRecord {
         matches!(self.state, WorkerState::Ready { .. })
     }
 
-    pub(super) fn is_starting(&self) -> bool {
+    pub(crate) fn is_starting(&self) -> bool {
         matches!(self.state, WorkerState::Starting { .. })
     }
 

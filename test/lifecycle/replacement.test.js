@@ -3,6 +3,7 @@
 // The next worker starts as soon as the process before it is known to end.
 
 const assert = require('node:assert');
+const os = require('node:os');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { SHOWS_ENDING } = require('../helpers/exit-news');
@@ -31,6 +32,18 @@ describe('the worker after one that is killed', () => {
     const workers = withNext(script, before);
     assert.ok(workers.includes(killed), 'the killed one is not gone yet');
     await script.ready(3);
+    assert.deepStrictEqual(script.emitted('died').map(([pid]) => pid), [killed]);
+  });
+
+  it('begins when that is gone, and so is the port that only one of them can have', async function () {
+    // To free 2 GB takes the kernel longer than it takes the next one to begin.
+    if (!SHOWS_ENDING || os.freemem() < 4 * 1024 ** 3) this.skip();
+    const [port, OWN_PORT] = [await freePort(), String(await freePort())];
+    const script = await new Script('own-port.js', { port, env: { OWN_PORT } }).ready(1);
+    const killed = Number((await request(port, '/fill')).body);
+    process.kill(killed, 'SIGKILL');
+    assert.ok(withNext(script, [killed]).includes(killed), 'the killed one is not gone yet');
+    await script.ready(2);
     assert.deepStrictEqual(script.emitted('died').map(([pid]) => pid), [killed]);
   });
 

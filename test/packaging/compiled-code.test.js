@@ -5,12 +5,13 @@
 // it.
 
 const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { ROOT, lay, removeFolders, write } = require('../helpers/installed');
-const { MAJOR, VERSION } = require('../helpers/node');
+const { MAJOR, NODE, VERSION } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 
 /** Whether Node has `node_api_create_external_string_latin1`. */
@@ -18,6 +19,7 @@ const MINOR = Number(VERSION.split('.')[1]);
 const CAN_KEEP = MAJOR > 20 || MINOR >= { 18: 18, 20: 4 }[MAJOR];
 
 const SERVER = `
+  if (require('node:fs').existsSync('broken') && require('node:cluster').isWorker) process.exit(1);
   const { execFileSync } = require('node:child_process');
   const http = require('node:http');
   const Cluster = require('cluster2-rs');
@@ -95,6 +97,30 @@ describe('compiled code of a release', function () {
     assert.strictEqual(isCompiled, true);
     assert.deepStrictEqual(codeFilesOf(pid), []);
     assert.doesNotMatch(inChild, /cluster2-code/);
+  });
+
+  it('is not run any more once a worker has ended before it was ready', async () => {
+    const broken = path.join(script.cwd, 'broken');
+    fs.writeFileSync(broken, '');
+    process.kill(script.workers()[0], 'SIGKILL');
+    await script.until('the next one has ended too', () => script.emitted('died').length >= 2);
+    fs.rmSync(broken);
+    await script.ready(3);
+    const all = new Map();
+    await script.until('both workers answer', async () => {
+      const { pid, isCompiled } = await ask();
+      return all.set(pid, isCompiled).size === 2;
+    });
+    assert.deepStrictEqual([...all.values()], [false, false]);
+  });
+
+  it('is nothing to a process that only has the environment of a worker', () => {
+    const preload = path.join(path.dirname(bundle), 'preload.js');
+    const code = "require('node:fs').fstatSync(9)";
+    const stdio = Array(10).fill('pipe');
+    const env = { ...process.env, CLUSTER2_WORKER: '{}' };
+    const { status, stderr } = spawnSync(NODE, ['--require', preload, '-e', code], { env, stdio });
+    assert.strictEqual(status, 0, String(stderr));
   });
 
   it('of another text is not run, and a reload keeps that of the new text', async () => {

@@ -9,5 +9,4 @@ pub mod health;
 pub mod options;
 pub mod release_code;
 pub mod shared_memory;
-
 pub mod worker;

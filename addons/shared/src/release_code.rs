@@ -11,11 +11,10 @@
 
 use std::ffi::c_void;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::ptr::{self, null_mut};
 
-use cluster2_rs::os::code_cache::CodeCache;
+use cluster2_rs::os::code_cache::{self, CodeCache};
 use cluster2_rs::os::symbol;
 use napi::bindgen_prelude::{ArrayBuffer, FromNapiValue, Uint8Array, Unknown};
 use napi::{Env, Status, sys};
@@ -39,7 +38,7 @@ type CreateString = unsafe extern "C" fn(
 #[napi]
 pub struct ReleaseCode {
     text: Option<Box<[u8]>>,
-    /// Tells it from other texts.
+    /// Tells it from other texts, and this program from others.
     key: u64,
     /// In a worker, until nothing more is to be done with it.
     cache: Option<CodeCache>,
@@ -51,13 +50,12 @@ impl ReleaseCode {
     #[napi(constructor)]
     pub fn new(file: String, head: String, tail: String) -> napi::Result<Self> {
         let text = [head.as_bytes(), &fs::read(file)?, tail.as_bytes()].concat();
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        Ok(Self { text: Some(text.into_boxed_slice()), key: hasher.finish(), cache: None })
+        let key = code_cache::key_of(&text)?;
+        Ok(Self { text: Some(text.into_boxed_slice()), key, cache: None })
     }
 
-    /// Returns the text; works once. `null`: it has other characters than ASCII, or this Node cannot
-    /// have text outside of its heap.
+    /// Returns the text; works once. `null`: it has other characters than ASCII, or this Node
+    /// cannot have text outside of its heap.
     #[napi]
     pub fn text<'env>(&mut self, env: &'env Env) -> napi::Result<Option<Unknown<'env>>> {
         match self.text.take() {
@@ -104,7 +102,8 @@ fn external_string(env: &Env, text: Box<[u8]>) -> napi::Result<Option<Unknown<'_
     let length = text.len();
     let bytes = Box::into_raw(text).cast::<u8>();
     let (mut string, mut copied) = (null_mut(), false);
-    // SAFETY: environment of the call under way; the bytes live until `free`, which gets the length.
+    // SAFETY: environment of the call under way; the bytes live until `free`, which gets their
+    // length.
     let status = unsafe {
         create(env.raw(), bytes, length, free, length as *mut c_void, &mut string, &mut copied)
     };

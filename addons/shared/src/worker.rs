@@ -4,6 +4,7 @@ use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
 use cluster2_rs::log;
+use cluster2_rs::os::process::Identity;
 use cluster2_rs::os::scoreboard::Field;
 use cluster2_rs::protocol::{Order, Origin, Past};
 use cluster2_rs::worker::{MasterLink, WorkerSignal, disable_execution, enable_execution};
@@ -28,6 +29,9 @@ pub enum TakeResult {
     Starved = -3,
 }
 
+/// How long the kernel may take for the process before this one.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
 /// The numbers that `take` writes for each connection.
 const NUMBERS: usize = 6;
 
@@ -49,6 +53,14 @@ impl NativeWorker {
         log::start();
         let link = MasterLink::enter(row as usize).map_err(fail)?;
         Ok(Self { link, order: None })
+    }
+
+    /// Waits until the process before this one in its slot is gone, but no longer than 10 s. What
+    /// both need, such as a port of their own, is free then. `process`: an `Identity`, as JSON.
+    #[napi]
+    pub fn wait_for_end(process: String) -> napi::Result<()> {
+        parse::<Identity>(&process)?.wait_for_end(LONGEST_END);
+        Ok(())
     }
 
     /// Starts to watch the channel. `notify` is called when there may be something to `take`. A

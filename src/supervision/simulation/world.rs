@@ -20,6 +20,7 @@ pub(super) const LIMITS: Limits = Limits {
     blocked_after: Some(1_000),
     give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: Some(60_000), memory: None },
+    follows_early: true,
     max_workers: None,
 };
 

@@ -1,17 +1,19 @@
 //! The end of a worker's process is known before it is gone, and how it ended still later.
 
-use super::{LIMITS, ONE, RELOAD, TWO, born, died, running, spawn};
+use super::{RELOAD, TWO, born, died, running, spawn};
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::worker::Cause;
-use crate::supervision::{Action, Event, Limits, Notice, Supervisor};
+use crate::supervision::{Action, Event, Notice};
 
 const KILLED: Exit = Exit::Signal("SIGKILL");
+/// Nothing, where it really ends.
+const KILL: Action = Action::Kill { worker: TWO };
 const FORKED: Action = Action::Notify(Notice::Forked { pid: 103 });
 
 #[test]
 fn the_next_worker_starts_before_the_end_is_known() {
     let mut supervisor = running(2);
-    assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), [spawn(3, 1, 2)]);
+    assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), [KILL, spawn(3, 1, 2)]);
     assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), [], "once");
     assert_eq!(born(&mut supervisor, 3, false, 51), [FORKED]);
     let exited = Event::Exited { worker: TWO, exit: KILLED };
@@ -49,9 +51,14 @@ fn during_a_reload_its_end_has_to_be_known() {
 
 #[test]
 fn nobody_starts_before_it_is_known_whether_the_cluster_gives_up() {
-    let limits = Limits { give_up_after: Some(1), ..LIMITS };
-    let mut supervisor = Supervisor::new(1, limits, 1);
-    supervisor.on_event(Event::Start, 0);
-    born(&mut supervisor, 1, true, 0);
-    assert_eq!(supervisor.on_event(Event::Ending { worker: ONE }, 50), []);
+    let mut supervisor = running(2);
+    supervisor.limits.give_up_after = Some(1);
+    assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), []);
+}
+
+#[test]
+fn nobody_starts_before_what_it_needs_is_free() {
+    let mut supervisor = running(2);
+    supervisor.limits.follows_early = false;
+    assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), []);
 }

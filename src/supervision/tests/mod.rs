@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits {
     blocked_after: None,
     give_up_after: None,
     thresholds: Thresholds { connections: Some(100), uptime: None, memory: None },
+    follows_early: true,
     max_workers: None,
 };
 const RELOAD: Event = Event::Reload { addresses_may_change: false };
