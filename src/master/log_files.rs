@@ -42,9 +42,9 @@ impl LogFiles {
     }
 
     /// Returns the last lines that the worker of `slot` wrote to standard error, oldest first. Its
-    /// file had `size` bytes when it started, and `until` when the next worker did; a shorter one was
-    /// rotated since. Whatever wrote them counts: Node itself, V8, an addon. Fails without words:
-    /// they are only for people.
+    /// file had `size` bytes when it started, and `until` when the next worker did; a shorter one
+    /// was rotated since. Whatever wrote them counts: Node itself, V8, an addon. Fails without
+    /// words: they are only for people.
     pub(super) fn last_lines(&self, slot: u32, size: u64, until: Option<u64>) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let name = format!("worker-{slot}.err.log");
