@@ -11,8 +11,9 @@ const vm = require('node:vm');
 const { findAddon } = require('./find-addon');
 
 const FILE = path.join(__dirname, 'cluster2-rs.js');
-/** What Node gives a module, in a line of its own. */
-const HEAD = '(function (exports, require, module, __filename, __dirname) {\n';
+/** What Node gives a module, in a line of its own, which also tells versions of Node apart. */
+const { version } = process;
+const HEAD = `(function (exports, require, module, __filename, __dirname) { // ${version}\n`;
 const TAIL = '\n})';
 /**
  * So long after its first connection, a worker has run most of our code that it ever runs,
@@ -49,11 +50,11 @@ function compiledBy(code) {
 /** Keeps what is compiled, once this worker has served for a moment. That takes 3 ms. */
 function keepLater({ traffic }, code, script) {
   // Of V8 and its flags. Code for flags that the script has changed would fit no other worker.
-  const version = () => require('node:v8').cachedDataVersionTag();
-  const before = version();
+  const tag = () => require('node:v8').cachedDataVersionTag();
+  const before = tag();
   const keep = () => {
     try {
-      if (version() !== before) return;
+      if (tag() !== before) return;
       if (code.isWanted()) code.keep(script.createCachedData());
     } catch {
       // Then later workers compile it themselves.

@@ -69,8 +69,9 @@ class Session {
   constructor(identity) {
     this.identity = identity;
     const { NativeWorker } = addon;
-    if (identity.after) native(() => NativeWorker.waitForEnd(JSON.stringify(identity.after)));
-    this.#native = native(() => new addon.NativeWorker(identity.row));
+    const { after, endLimit } = identity;
+    if (after) native(() => NativeWorker.waitForEnd(JSON.stringify(after), endLimit));
+    this.#native = native(() => new NativeWorker(identity.row));
     this.back = new GiveBack(this.#native, () => this.#tryAgain());
     this.counters = new Counters(this.#native.row());
     this.#header = new Float64Array(this.#native.header());

@@ -20,6 +20,9 @@ use crate::os::{self, memory};
 use crate::protocol::worker::WorkerId;
 use crate::supervision::{Action, Event, Outcome, Phase};
 
+/// How long the kernel may take for the process before a worker, milliseconds.
+const LONGEST_END: u64 = 10_000;
+
 /// The phase of a master whose successor has everything.
 const HANDED_OVER: Phase = Phase::ShuttingDown { outcome: Outcome::HandedOver };
 
@@ -139,6 +142,7 @@ impl Task {
         let row_index = row.index();
         let identity =
             WorkerIdentity { spare, ..self.identity(worker, slot, generation, row_index) };
+        let ending = self.ending_in(slot);
         let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
         let written = output.and_then(|[_, err]| rustix::fs::fstat(err).ok());
@@ -153,7 +157,10 @@ impl Task {
             &mut self.worker_tasks,
         ) {
             Ok((mut handle, link)) => {
-                handle.errors_before = written.map_or(0, |file| file.st_size.unsigned_abs());
+                let written = written.map(|file| file.st_size.unsigned_abs());
+                handle.errors_before = written.unwrap_or_default();
+                let ending = ending.and_then(|id| self.workers.get_mut(&id));
+                ending.into_iter().for_each(|ending| ending.errors_until = written);
                 let pid = handle.pid;
                 tracing::info!(pid, slot, generation, spare, "a worker was started");
                 parts.dispatcher.send(Request::Attach(Box::new(link)));
@@ -168,17 +175,17 @@ impl Task {
         }
     }
 
-    /// The worker of a slot whose process ends.
-    fn ending_in(&self, slot: u32) -> Option<Identity> {
-        let mut workers = self.parts.supervisor.workers();
-        let (id, _) = workers.find(|(_, worker)| worker.slot == slot && worker.is_ending)?;
-        // Without a start time it is gone.
-        Identity::of(self.workers.get(&id)?.pid).ok()
+    /// The latest worker of a slot whose process ends.
+    fn ending_in(&self, slot: u32) -> Option<WorkerId> {
+        let workers = self.parts.supervisor.workers();
+        let ending = workers.filter(|(_, worker)| worker.slot == slot && worker.is_ending);
+        ending.map(|(id, _)| id).last()
     }
 
     fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> WorkerIdentity {
         let config = &self.parts.info.config;
         let launch = &self.parts.launch;
+        let ending = self.ending_in(slot).and_then(|id| self.workers.get(&id));
         let plain = || PlainOptions { ecv: config.ecv.clone(), timeout: config.timeout };
         WorkerIdentity {
             id: worker.0,
@@ -194,7 +201,8 @@ impl Task {
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
-            after: self.ending_in(slot),
+            after: ending.and_then(|handle| Identity::of(handle.pid).ok()),
+            end_limit: LONGEST_END.min(config.start_timeout / 2),
             inspect_port: launch.inspect_port(row),
             cwd: launch.cwd.clone(),
             ready_after: (!config.listen).then_some(config.min_ready_time),

@@ -1,6 +1,5 @@
 //! What the supervisor's task does with each message of its inbox.
 
-use std::ops::Bound;
 use std::path::Path;
 
 use super::inbox::Input;
@@ -14,7 +13,7 @@ use crate::protocol::Report;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::protocol::{Endpoint, EndpointAddress};
 use crate::status;
-use crate::supervision::{Event, LastWords, WorkerRecord};
+use crate::supervision::{Cause, Event, LastWords, WorkerState};
 
 impl Task {
     pub(super) fn on_input(&mut self, input: Input) {
@@ -114,8 +113,8 @@ impl Task {
 
     fn on_gone(&mut self, worker: WorkerId, exit: Exit) {
         while self.worker_tasks.try_join_next().is_some() {}
-        if self.parts.supervisor.worker(worker).is_some_and(WorkerRecord::is_starting) {
-            // Perhaps it ended by what another one had compiled.
+        let record = self.parts.supervisor.worker(worker);
+        if record.is_some_and(|record| may_be_of_compiled_code(record.state, exit)) {
             self.code.renew();
         }
         if let Some(handle) = self.workers.remove(&worker) {
@@ -143,23 +142,24 @@ impl Task {
         let Some(record) = self.parts.supervisor.worker(worker) else { return };
         let LastWords { slot, error, .. } = record.last_words();
         let file = self.parts.logs.as_ref().filter(|_| error.is_none());
-        let until = self.next_in(slot, worker).map(|next| next.errors_before);
-        let lines = file.map(|logs| logs.last_lines(slot, handle.errors_before, until));
-        let mut lines = lines.unwrap_or_default();
+        let (from, until) = (handle.errors_before, handle.errors_until);
+        let mut lines = file.map(|logs| logs.last_lines(slot, from, until)).unwrap_or_default();
         if lines.is_empty() {
             lines = last_lines::of(&handle.row.last_text());
         }
         self.apply(Event::LastLines { worker, lines });
     }
 
-    /// The worker that was started after another one in its slot, if it is there.
-    fn next_in(&self, slot: u32, worker: WorkerId) -> Option<&WorkerHandle> {
-        let is_in = |id| self.parts.supervisor.worker(id).is_some_and(|it| it.slot == slot);
-        let mut later = self.workers.range((Bound::Excluded(worker), Bound::Unbounded));
-        later.find(|(id, _)| is_in(**id)).map(|(_, handle)| handle)
-    }
-
     pub(super) fn warn(&mut self, message: String) {
         self.emit(MasterEvent::Warning { message });
     }
+}
+
+/// Whether a worker may have ended by what another one had compiled: before it was ready, or by
+/// what a broken program ends by.
+fn may_be_of_compiled_code(state: WorkerState, exit: Exit) -> bool {
+    let is_broken =
+        matches!(exit, Exit::Signal("SIGSEGV" | "SIGILL" | "SIGBUS" | "SIGTRAP" | "SIGABRT"));
+    let late = WorkerState::Killed { cause: Cause::StartTimeout };
+    is_broken || state == late || matches!(state, WorkerState::Starting { .. })
 }

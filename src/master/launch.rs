@@ -138,6 +138,8 @@ pub(super) struct WorkerIdentity {
     /// The process before it in its slot, while that is not gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after: Option<Identity>,
+    /// How long it waits for that, milliseconds.
+    pub(super) end_limit: u64,
     /// Its debugger's port, if one was chosen for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inspect_port: Option<u16>,

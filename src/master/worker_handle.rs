@@ -47,6 +47,8 @@ pub(super) struct WorkerHandle {
     pub(super) draining_since: Option<u64>,
     /// Bytes in its file of standard error when it started, if it writes into one.
     pub(super) errors_before: u64,
+    /// Bytes in it when the next one started, if its process was ending then.
+    pub(super) errors_until: Option<u64>,
     /// Samples of what it uses.
     pub(super) usage: UsageSamples,
     /// For what it executes.
@@ -128,6 +130,7 @@ impl WorkerHandle {
             own_addresses: BTreeSet::new(),
             draining_since: None,
             errors_before: 0,
+            errors_until: None,
             usage: UsageSamples::new(crate::os::now()),
             execution,
             pidfd,

@@ -4,7 +4,7 @@
 //! The first worker that has served for a moment writes it. What always holds:
 //!
 //! - Only a sealed file is read, so what is read was written whole and never changes. One process
-//!   at a time writes; one that dies meanwhile leaves a file that the next one begins again.
+//!   at a time writes; one that dies before it seals leaves a file that the next one begins again.
 //! - It was written by a process with the rights of the master: the file is read only once its mode
 //!   says so, which nobody else can change. A worker that has given up rights cannot have the next
 //!   one run what it likes.
@@ -77,9 +77,9 @@ impl CodeCache {
     }
 
     /// Claims the file, for as long as this process has it. Returns `false` if it is written
-    /// already, or another process is about to write it.
+    /// already, if another process is about to write it, or if this one lacks the master's rights.
     pub fn claim(&self) -> io::Result<bool> {
-        if self.is_sealed()? {
+        if self.is_sealed()? || rustix::fs::fchmod(&self.0, UNWRITTEN).is_err() {
             return Ok(false);
         }
         match rustix::fs::fcntl_lock(&self.0, FlockOperation::NonBlockingLockExclusive) {

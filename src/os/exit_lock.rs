@@ -6,9 +6,9 @@
 //! thread of the master waits for all of these.
 //!
 //! What always holds: this is news that a process ends, never a fact to end its supervision by; a
-//! pidfd still tells when and how. Nothing that a worker writes into its row has another effect on
-//! the master than wrong news of that worker. Before Linux 5.16 there is no such news, and none of
-//! more than 127 processes.
+//! pidfd still tells when and how. Nothing that a worker writes into a row has another effect on
+//! the master than wrong news of its worker, which is killed then. Before Linux 5.16 there is no
+//! such news, and none of more than 127 processes.
 //!
 //! futex(2), get_robust_list(2); kernel/futex/core.c (`handle_futex_death`), kernel/exit.c
 //! (`exit_mm`).

@@ -227,15 +227,20 @@ impl Identity {
         }
     }
 
-    /// Waits until it is gone, with all that it had open, or `limit` is over. Does not wait where it
-    /// cannot be opened.
+    /// Waits until it is gone, with all that it had open, or `limit` is over. Does not wait where
+    /// it cannot be opened.
     pub fn wait_for_end(self, limit: Duration) {
         let Ok(Some(pidfd)) = self.open() else { return };
-        let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
-        if let Err(error) =
-            rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit))
-        {
-            tracing::debug!(%error, "the process may still be there");
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left =
+                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            match rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
+                // A signal, such as a profiler's.
+                Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
         }
     }
 }
@@ -277,7 +282,7 @@ mod tests {
         let waiting = std::thread::spawn(move || identity.wait_for_end(Duration::from_secs(30)));
         child.kill().unwrap();
         waiting.join().unwrap();
-        assert!(child.wait().unwrap().code().is_none());
+        assert!(child.try_wait().unwrap().is_some(), "it was waited for");
         identity.wait_for_end(Duration::from_secs(30));
     }
 }

@@ -178,7 +178,7 @@ impl WorkerRecord {
         matches!(self.state, WorkerState::Ready { .. })
     }
 
-    pub(crate) fn is_starting(&self) -> bool {
+    pub(super) fn is_starting(&self) -> bool {
         matches!(self.state, WorkerState::Starting { .. })
     }
 

@@ -51,7 +51,7 @@ function write({ cwd, port, monPort }, text) {
   const file = path.join(cwd, 'server.js');
   fs.writeFileSync(
     file,
-    text.replaceAll('port: 3000', `port: ${port}, monPort: ${monPort}`).replaceAll('3000', port),
+    text.replace(/(port: )?3000/g, (_, key) => (key ? `port: ${port}, monPort: ${monPort}` : port)),
   );
   return file;
 }

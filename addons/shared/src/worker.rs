@@ -29,9 +29,6 @@ pub enum TakeResult {
     Starved = -3,
 }
 
-/// How long the kernel may take for the process before this one.
-const LONGEST_END: Duration = Duration::from_secs(10);
-
 /// The numbers that `take` writes for each connection.
 const NUMBERS: usize = 6;
 
@@ -55,11 +52,12 @@ impl NativeWorker {
         Ok(Self { link, order: None })
     }
 
-    /// Waits until the process before this one in its slot is gone, but no longer than 10 s. What
-    /// both need, such as a port of their own, is free then. `process`: an `Identity`, as JSON.
+    /// Waits until the process before this one in its slot is gone, but no longer than `limit`
+    /// milliseconds. What both need, such as a port of their own, is free then. `process`: an
+    /// `Identity`, as JSON.
     #[napi]
-    pub fn wait_for_end(process: String) -> napi::Result<()> {
-        parse::<Identity>(&process)?.wait_for_end(LONGEST_END);
+    pub fn wait_for_end(process: String, limit: u32) -> napi::Result<()> {
+        parse::<Identity>(&process)?.wait_for_end(Duration::from_millis(u64::from(limit)));
         Ok(())
     }
 

@@ -92,9 +92,10 @@ impl World {
                 return;
             }
             assert_eq!(worker, old, "it drains for the replacement of another one");
-            let is_spare = self.supervisor.worker(old).is_some_and(|old| old.is_spare);
+            let serves =
+                self.supervisor.worker(old).is_some_and(|old| !old.is_spare && !old.is_ending);
             // The successor of a spare may be activated at once.
-            let is_fit = |new: &WorkerRecord| if is_spare { new.is_open() } else { new.is_ready() };
+            let is_fit = |new: &WorkerRecord| if serves { new.is_ready() } else { new.is_open() };
             let new = self.supervisor.worker(new);
             assert!(new.is_some_and(is_fit), "capacity fell for a replacement");
         }

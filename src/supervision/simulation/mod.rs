@@ -18,7 +18,7 @@ use crate::supervision::Event;
 const RUNS: u64 = 400;
 const EVENTS: u64 = 500;
 /// Seeds that once failed.
-const KEPT: [u64; 1] = [9_569_860_871_816_774_355];
+const KEPT: [u64; 2] = [9_569_860_871_816_774_355, 18_039_932_408_693_798_884];
 
 fn run(seed: u64, step: fn(&mut World)) {
     let mut world = World::new(seed);
