@@ -79,14 +79,12 @@ impl CodeCache {
     /// Claims the file, for as long as this process has it. Returns `false` if it is written
     /// already, if another process is about to write it, or if this one lacks the master's rights.
     pub fn claim(&self) -> io::Result<bool> {
-        if self.is_sealed()? || rustix::fs::fchmod(&self.0, UNWRITTEN).is_err() {
-            return Ok(false);
-        }
         match rustix::fs::fcntl_lock(&self.0, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(!self.is_sealed()?),
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-            Err(error) => Err(error.into()),
+            Ok(()) => {}
+            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
+        Ok(!self.is_sealed()? && rustix::fs::fchmod(&self.0, UNWRITTEN).is_ok())
     }
 
     /// Writes what was compiled from the text of this key, once the file is claimed.
