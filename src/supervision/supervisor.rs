@@ -218,9 +218,9 @@ impl Supervisor {
         self.workers.iter().map(|(id, worker)| (*id, worker))
     }
 
-    /// All workers that are ready, the oldest first.
+    /// All workers that are ready, and whose process does not end, the oldest first.
     pub(crate) fn ready_workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerRecord)> + Clone {
-        self.workers().filter(|(_, worker)| worker.is_ready())
+        self.workers().filter(|(_, worker)| worker.is_ready() && !worker.is_ending)
     }
 
     pub(crate) fn worker(&self, id: WorkerId) -> Option<&WorkerRecord> {

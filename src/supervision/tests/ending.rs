@@ -15,6 +15,7 @@ fn the_next_worker_starts_before_the_end_is_known() {
     let mut supervisor = running(2);
     assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), [KILL, spawn(3, 1, 2)]);
     assert_eq!(supervisor.on_event(Event::Ending { worker: TWO }, 50), [], "once");
+    assert_eq!(supervisor.ready_workers().count(), 1);
     assert_eq!(born(&mut supervisor, 3, false, 51), [FORKED]);
     let exited = Event::Exited { worker: TWO, exit: KILLED };
     assert_eq!(supervisor.on_event(exited, 53), [died(102, KILLED, Cause::Crash)]);
