@@ -140,9 +140,11 @@ impl Task {
             return failed("the scoreboard is full: too many workers are still draining".into());
         };
         let row_index = row.index();
-        let identity =
-            WorkerIdentity { spare, ..self.identity(worker, slot, generation, row_index) };
         let ending = self.ending_in(slot);
+        let before = ending.and_then(|id| self.workers.get(&id));
+        let after = before.and_then(|handle| Identity::of(handle.pid).ok());
+        let identity =
+            WorkerIdentity { spare, after, ..self.identity(worker, slot, generation, row_index) };
         let parts = &mut self.parts;
         let output = output.as_ref().map(|files| files.each_ref().map(AsFd::as_fd));
         let written = output.and_then(|[_, err]| rustix::fs::fstat(err).ok());
@@ -185,7 +187,6 @@ impl Task {
     fn identity(&self, worker: WorkerId, slot: u32, generation: u32, row: usize) -> WorkerIdentity {
         let config = &self.parts.info.config;
         let launch = &self.parts.launch;
-        let ending = self.ending_in(slot).and_then(|id| self.workers.get(&id));
         let plain = || PlainOptions { ecv: config.ecv.clone(), timeout: config.timeout };
         WorkerIdentity {
             id: worker.0,
@@ -201,7 +202,7 @@ impl Task {
             pids: config.pids.clone(),
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
-            after: ending.and_then(|handle| Identity::of(handle.pid).ok()),
+            after: None,
             end_limit: LONGEST_END.min(config.start_timeout / 2),
             inspect_port: launch.inspect_port(row),
             cwd: launch.cwd.clone(),

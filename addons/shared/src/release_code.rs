@@ -40,7 +40,7 @@ pub struct ReleaseCode {
     text: Option<Box<[u8]>>,
     /// Tells it from other texts, and this program from others.
     key: u64,
-    /// In a worker, until nothing more is to be done with it.
+    /// In a worker, as long as it may still write it.
     cache: Option<CodeCache>,
 }
 
