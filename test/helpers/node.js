@@ -15,6 +15,10 @@ delete process.env.CLUSTER2_TEST_NODE;
 
 const MAJOR = Number.parseInt(VERSION.slice(1));
 
+/** Whether it has `node_api_create_external_string_latin1`. */
+const MINOR = Number(VERSION.split('.')[1]);
+const HAS_TEXT_OUTSIDE = MAJOR > 20 || MINOR >= { 18: 18, 20: 4 }[MAJOR];
+
 /**
  * The first Node version that works with each. With --inspect-brk, 16 of 104 plain processes of
  * 18.7.0 crashed, and none of 18.20.8.
@@ -28,4 +32,4 @@ function needNodeOf(context, name) {
   if (isMajor < major || (isMajor === major && isMinor < minor)) context.skip();
 }
 
-module.exports = { NODE, VERSION, MAJOR, needNodeOf };
+module.exports = { HAS_TEXT_OUTSIDE, MAJOR, NODE, VERSION, needNodeOf };

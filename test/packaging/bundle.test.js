@@ -11,13 +11,9 @@ const { bundle } = require('../../scripts/bundle');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { PLATFORM, ROOT, emptyFolder, lay, removeFolders, write } = require('../helpers/installed');
-const { MAJOR, NODE, VERSION } = require('../helpers/node');
+const { HAS_TEXT_OUTSIDE, NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
 const { assertServes } = require('../helpers/tarballs');
-
-/** Whether Node has `node_api_create_external_string_latin1`. */
-const MINOR = Number(VERSION.split('.')[1]);
-const HAS_TEXT_OUTSIDE = MAJOR > 20 || MINOR >= { 18: 18, 20: 4 }[MAJOR];
 
 /** Answers with our files that this worker has loaded. */
 const SERVER = `

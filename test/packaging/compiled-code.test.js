@@ -11,12 +11,8 @@ const path = require('node:path');
 const { request } = require('../helpers/client');
 const { Script } = require('../helpers/cluster');
 const { ROOT, lay, removeFolders, write } = require('../helpers/installed');
-const { MAJOR, NODE, VERSION } = require('../helpers/node');
+const { HAS_TEXT_OUTSIDE, NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
-
-/** Whether Node has `node_api_create_external_string_latin1`. */
-const MINOR = Number(VERSION.split('.')[1]);
-const CAN_KEEP = MAJOR > 20 || MINOR >= { 18: 18, 20: 4 }[MAJOR];
 
 const SERVER = `
   if (require('node:fs').existsSync('broken') && require('node:cluster').isWorker) process.exit(1);
@@ -52,7 +48,7 @@ describe('compiled code of a release', function () {
   let bundle;
 
   before(function () {
-    if (!CAN_KEEP) this.skip();
+    if (!HAS_TEXT_OUTSIDE) this.skip();
   });
 
   beforeEach(async () => {
