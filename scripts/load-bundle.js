@@ -19,7 +19,7 @@ const TAIL = '\n})';
  * So long after its first connection, a worker has run most of our code that it ever runs,
  * milliseconds.
  */
-const KEEP_AFTER = 1000;
+const KEEP_AFTER = 250;
 
 const isWorker = Boolean(process.env.CLUSTER2_WORKER);
 
