@@ -1,6 +1,6 @@
 'use strict';
 
-// What the health check reads and writes, as the scoreboard's header of `src/os/scoreboard.rs`.
+// What the health check reads and writes, as the scoreboard's header of `src/os/scoreboard/`.
 
 /** Bytes of the header. */
 const BYTES = 128;

@@ -1,7 +1,7 @@
 'use strict';
 
 // The numbers that a process reports about itself. In a worker they lie in the scoreboard
-// (`src/os/scoreboard.rs`), so that writing them is the whole report. The addon writes the numbers
+// (`src/os/scoreboard/`), so that writing them is the whole report. The addon writes the numbers
 // of the process as a whole (`src/worker/beats.rs`).
 
 const FIELDS = [

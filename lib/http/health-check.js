@@ -12,7 +12,7 @@ const { toAnswer, write, writeStream } = require('./health-answer');
 const { isHttp1, isHttp2 } = require('./server-kind');
 const { validate } = require('./validator');
 
-// Indexes into `Header` (`src/os/scoreboard.rs`).
+// Indexes into `Header` (`src/os/scoreboard/header.rs`).
 const SWITCHED = 0;
 const LEAVING = 1;
 const SLASH = '/'.charCodeAt(0);

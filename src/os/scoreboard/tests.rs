@@ -1,5 +1,8 @@
 //! Shared numbers, seen through two mappings as by two processes.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 #[test]
