@@ -18,9 +18,11 @@
 
 mod heir;
 mod predecessor;
+mod predecessor_messages;
 
 pub(crate) use heir::{Heir, HeirAction, HeirEvent};
-pub(crate) use predecessor::{Predecessor, PredecessorAction, PredecessorEvent, Step};
+pub(crate) use predecessor::Predecessor;
+pub(crate) use predecessor_messages::{PredecessorAction, PredecessorEvent, Step};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Each of the two alone: what it does at each step.
 
-use crate::handover::predecessor::{Predecessor, PredecessorAction, PredecessorEvent, Step};
+use crate::handover::predecessor::Predecessor;
+use crate::handover::predecessor_messages::{PredecessorAction, PredecessorEvent, Step};
 use crate::handover::{Heir, HeirAction, HeirEvent};
 use crate::protocol::handover::{FromHeir, PROTOCOL, ToHeir};
 use crate::protocol::worker::Exit;

@@ -10,5 +10,6 @@ mod encoder;
 mod format;
 mod holders;
 mod scaling;
+mod slots;
 
 pub(super) use format::page;
