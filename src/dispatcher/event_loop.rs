@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
 use tokio::sync::oneshot;
 
 use crate::clock::Millis;
@@ -23,11 +23,11 @@ use crate::dispatcher::other_master::Relay;
 use crate::dispatcher::token::Token;
 use crate::dispatcher::workers::WorkerSet;
 use crate::listeners::ListenerSet;
-use crate::os;
 use crate::os::channel::MAX_FDS;
 use crate::os::reserve::Reserve;
 use crate::os::thread;
 use crate::os::waker::Waker;
+use crate::os::{self, timespec};
 use crate::overload::{OverloadPolicy, Shedding};
 use crate::protocol::Order;
 
@@ -109,10 +109,9 @@ impl EventLoop {
 
     /// Waits for something to do, and does it. `events` is room for what epoll reports.
     fn turn(&mut self, events: &mut Vec<epoll::Event>) -> rustix::io::Result<()> {
-        let timeout = self.next_wake().map(|at| {
-            let wait = Duration::from_millis(at.saturating_sub(os::now()));
-            Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) }
-        });
+        let timeout = self
+            .next_wake()
+            .map(|at| timespec(Duration::from_millis(at.saturating_sub(os::now()))));
         events.clear();
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

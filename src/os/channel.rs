@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -24,7 +24,7 @@ use rustix::net::{
 
 use tokio::io::unix::AsyncFd;
 
-use super::descriptors;
+use super::{descriptors, timespec};
 
 /// The most descriptors in one message; the kernel's own limit is 253.
 pub const MAX_FDS: usize = 32;
@@ -169,9 +169,7 @@ impl Channel {
 
     fn wait(&self, what: PollFlags, deadline: Instant) -> io::Result<bool> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left =
-                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let left = timespec(deadline.saturating_duration_since(Instant::now()));
             match rustix::event::poll(&mut [PollFd::new(&self.0, what)], Some(&left)) {
                 Ok(ready) => return Ok(ready > 0),
                 Err(Errno::INTR) => {}

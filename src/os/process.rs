@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::timespec;
+
 /// How long a killed process may take to end.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
@@ -53,7 +55,7 @@ pub fn reap(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
 /// Kills and reaps a child that cannot be supervised, so that neither it nor a zombie is left.
 pub fn discard(pidfd: impl AsFd) -> io::Result<()> {
     kill(&pidfd)?;
-    let limit = Timespec { tv_sec: DISCARD_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    let limit = timespec(DISCARD_WITHIN);
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&limit))?;
     reap(&pidfd)?.map(drop).ok_or_else(|| io::ErrorKind::TimedOut.into())
@@ -145,7 +147,7 @@ fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
 
 /// Whether the process has ended, even if it is not reaped yet.
 fn has_ended(pidfd: impl AsFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let now = Timespec::default();
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
@@ -233,9 +235,7 @@ impl Identity {
         let Ok(Some(pidfd)) = self.open() else { return };
         let deadline = Instant::now() + limit;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left =
-                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let left = timespec(deadline.saturating_duration_since(Instant::now()));
             match rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
                 // A signal, such as a profiler's.
                 Err(rustix::io::Errno::INTR) => {}

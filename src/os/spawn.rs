@@ -152,12 +152,14 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::event::{PollFd, PollFlags, poll};
     use rustix::process::WaitOptions;
 
     use super::super::descriptors::alone::{alone, leave};
     use super::super::process::{ExitStatus, reap};
+    use super::super::timespec;
     use super::*;
 
     fn shell(script: &str) -> SpawnCommand {
@@ -170,7 +172,7 @@ mod tests {
     }
 
     fn wait(child: &Child) -> ExitStatus {
-        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let limit = timespec(Duration::from_secs(10));
         assert_eq!(
             poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&limit)).unwrap(),
             1,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::time::Timespec;
+
 /// Returns milliseconds since 1970, by the machine's clock: for people, never for deadlines.
 pub(crate) fn wall() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -18,6 +20,12 @@ pub(crate) fn now_micros() -> u64 {
 /// processes.
 pub fn now() -> u64 {
     now_micros() / 1_000
+}
+
+/// Returns a time as the kernel takes it, at most as long as it can.
+pub fn timespec(time: Duration) -> Timespec {
+    let tv_sec = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec, tv_nsec: i64::from(time.subsec_nanos()) }
 }
 
 /// Returns the processor time that this thread has used. It does not run while the thread sleeps or

@@ -13,14 +13,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use super::http;
 use super::running_cluster::RunningCluster;
 use crate::error::{ClusterError, Result};
-use crate::os::process;
+use crate::os::{process, timespec};
 use crate::protocol::control::{Command, unseal};
 
 /// Limit of a command that is answered at once.
@@ -222,7 +222,6 @@ fn is_missing(error: &std::io::Error) -> bool {
 }
 
 fn ended(pidfd: &OwnedFd, limit: Duration) -> bool {
-    let limit =
-        Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
+    let limit = timespec(limit);
     poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
 }

@@ -204,7 +204,7 @@ impl StuckWatch {
     /// Whether something waits for the event loop.
     fn has_events(&self) -> bool {
         let Ok(backend) = by_number(self.backend) else { return false };
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let at_once = Timespec::default();
         let mut polled = [PollFd::from_borrowed_fd(backend, PollFlags::IN)];
         rustix::event::poll(&mut polled, Some(&at_once)).is_ok_and(|ready| ready > 0)
     }

@@ -17,9 +17,9 @@ use super::execution::Responder;
 use super::stuck_watch::StuckWatch;
 use crate::clock::{Clock, MAX_WAIT, Millis};
 use crate::error::{ClusterError, Result};
-use crate::os;
 use crate::os::channel::Channel;
 use crate::os::thread;
+use crate::os::{self, timespec};
 
 /// The events of the watch.
 const HANG_UP: u64 = 0;
@@ -72,10 +72,7 @@ fn until_orphaned(
             responder.as_ref().and_then(Responder::wait),
             stuck.as_ref().and_then(StuckWatch::wait),
         ];
-        let wait = waits.into_iter().flatten().min().map(|wait| Timespec {
-            tv_sec: wait.as_secs() as i64,
-            tv_nsec: i64::from(wait.subsec_nanos()),
-        });
+        let wait = waits.into_iter().flatten().min().map(timespec);
         let waited = sleep(epoll, stuck.as_ref(), wait.as_ref())
             .and_then(|has_events| if has_events { take(epoll, &mut events) } else { Ok(()) });
         match waited {
@@ -116,7 +113,7 @@ fn sleep(
 
 /// Takes the events of the watch itself.
 fn take(epoll: &OwnedFd, events: &mut Vec<epoll::Event>) -> rustix::io::Result<()> {
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let at_once = Timespec::default();
     let room = rustix::buffer::spare_capacity(events);
     epoll::wait(epoll.as_fd(), room, Some(&at_once)).map(drop)
 }

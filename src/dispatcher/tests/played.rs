@@ -8,15 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::clock::Millis;
 use crate::dispatcher::link::WorkerLink;
 use crate::listeners::ListenerSet;
-use crate::os;
 use crate::os::channel::{Channel, MAX_BYTES};
 use crate::os::scoreboard::{Field, Row, Scoreboard};
 use crate::os::waker::Waker;
+use crate::os::{self, timespec};
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::WorkerId;
 use crate::protocol::{Order, Origin, Past, Report, Wanted, frame, parts};
@@ -135,8 +135,7 @@ impl Played {
             if left.is_zero() {
                 return None;
             }
-            let left =
-                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let left = timespec(left);
             let ends =
                 [PollFd::new(&self.orders, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
             poll(&mut ends[..1 + usize::from(connected)].to_vec(), Some(&left)).unwrap();

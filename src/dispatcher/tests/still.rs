@@ -135,7 +135,7 @@ impl Still {
         let mut idle = 0;
         for _ in 0..100 {
             self.polled.clear();
-            let no_time = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let no_time = Timespec::default();
             epoll::wait(
                 &self.event_loop.epoll,
                 rustix::buffer::spare_capacity(&mut self.polled),

@@ -67,7 +67,7 @@ fn bytes_received(fd: BorrowedFd<'_>) -> Option<u64> {
 
 fn unix_counts(fd: BorrowedFd<'_>) -> Option<Counts> {
     let ended = PollFlags::RDHUP | PollFlags::HUP;
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let at_once = Timespec::default();
     if rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, ended)], Some(&at_once)) != Ok(0) {
         return None;
     }
