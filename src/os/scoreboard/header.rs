@@ -8,13 +8,20 @@ use super::memory::{COUNTERS, FIELDS, Scoreboard};
 /// The fields, in the order that `lib/http/health-check.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
-/// A field that JavaScript does not know: whether another master has the listening sockets too.
+/// Fields that JavaScript does not know: the number of rows that were used, and whether another
+/// master has the listening sockets too.
+pub(super) const USED: usize = FIELDS - 1;
 const LENT: usize = FIELDS - 2;
 
 impl Scoreboard {
     /// Returns the header.
     pub fn header(self: &Arc<Self>) -> Header {
         Header(Arc::clone(self))
+    }
+
+    /// Returns how many rows, from the first on, have ever had a worker.
+    pub fn used(&self) -> usize {
+        (self.cell(0, USED).load(Ordering::Relaxed) as usize).min(self.rows())
     }
 }
 

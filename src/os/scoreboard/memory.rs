@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -15,9 +15,6 @@ pub const FIELDS: usize = 32;
 pub const ROW_BYTES: usize = FIELDS * size_of::<f64>();
 /// Bytes for what each worker wrote last; see `last_text`.
 pub const TEXT_BYTES: usize = 2_048;
-
-/// The header's field that says how many rows were used. JavaScript does not know it.
-pub(super) const USED: usize = FIELDS - 1;
 
 /// The mapped memory; unmapped when the last row is dropped.
 #[derive(Debug)]
@@ -93,11 +90,6 @@ impl Scoreboard {
     /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
-    }
-
-    /// Returns how many rows, from the first on, have ever had a worker.
-    pub fn used(&self) -> usize {
-        (self.cell(0, USED).load(Ordering::Relaxed) as usize).min(self.rows)
     }
 
     /// Row 0 is the header, row 1 the first worker's. After the last worker's come the counters of

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::field::Field;
-use super::memory::{FIELDS, Scoreboard, USED};
+use super::header::USED;
+use super::memory::{FIELDS, Scoreboard};
 
 /// The last cell of a row, which JavaScript does not know: whether a process is taking from the
 /// worker's channel.
