@@ -44,5 +44,5 @@ pub(crate) mod uv;
 pub(crate) mod v8;
 pub mod waker;
 
-pub use time::{now, timespec};
-pub(crate) use time::{now_micros, thread_time, wall};
+pub use time::now;
+pub(crate) use time::{now_micros, thread_time, timespec, wall};

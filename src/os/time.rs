@@ -23,9 +23,8 @@ pub fn now() -> u64 {
 }
 
 /// Returns a time as the kernel takes it, at most as long as it can.
-pub fn timespec(time: Duration) -> Timespec {
-    let tv_sec = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    Timespec { tv_sec, tv_nsec: i64::from(time.subsec_nanos()) }
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
 }
 
 /// Returns the processor time that this thread has used. It does not run while the thread sleeps or
