@@ -88,7 +88,7 @@ pub(super) fn scale() -> Command {
 pub(super) fn shutdown() -> Command {
     on_running("shutdown", "Ends the cluster gracefully: begun requests are answered")
         .arg(named_app())
-        .arg(switch("wait", "wait", 'w', "Until all workers are gone"))
+        .arg(switch("wait", 'w', "Until all workers are gone"))
 }
 
 pub(super) fn stop() -> Command {

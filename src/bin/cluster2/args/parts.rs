@@ -19,13 +19,8 @@ pub(super) fn on_running(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).arg(plain(PIDS.arg()))
 }
 
-pub(super) fn switch(
-    name: &'static str,
-    long: &'static str,
-    short: char,
-    help: &'static str,
-) -> Arg {
-    Arg::new(name).long(long).short(short).action(ArgAction::SetTrue).help(help)
+pub(super) fn switch(name: &'static str, short: char, help: &'static str) -> Arg {
+    switch_long(name, help).short(short)
 }
 
 pub(super) fn switch_long(name: &'static str, help: &'static str) -> Arg {

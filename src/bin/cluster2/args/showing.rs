@@ -7,22 +7,22 @@ use crate::options::{LOGS, PIDS};
 
 pub(super) fn status() -> Command {
     on_running("status", "Shows the cluster").arg(named_app()).args([
-        switch("json", "json", 'j', "As JSON, for programs"),
-        switch("watch", "watch", 'w', "Again and again, each second"),
+        switch("json", 'j', "As JSON, for programs"),
+        switch("watch", 'w', "Again and again, each second"),
     ])
 }
 
 pub(super) fn events() -> Command {
     on_running("events", "Shows what happened last, oldest first").args([
-        switch("json", "json", 'j', "As JSON, one event on each line"),
-        switch("follow", "follow", 'f', "Go on with what happens"),
+        switch("json", 'j', "As JSON, one event on each line"),
+        switch("follow", 'f', "Go on with what happens"),
     ])
 }
 
 pub(super) fn stack() -> Command {
     on_running("stack", "Shows what workers execute, also those that are stuck").args([
         pid().help("Of which worker; by default of all"),
-        switch("json", "json", 'j', "As JSON, for programs"),
+        switch("json", 'j', "As JSON, for programs"),
     ])
 }
 
@@ -68,6 +68,6 @@ pub(super) fn logs() -> Command {
         )
         .args([plain(LOGS.arg()), plain(PIDS.arg())])
         .arg(lines.value_parser(value_parser!(u64)).help("How many lines of each"))
-        .arg(switch("follow", "follow", 'f', "Go on with what is added: whole lines of all files"))
-        .arg(switch("list", "list", 'l', "Only name them"))
+        .arg(switch("follow", 'f', "Go on with what is added: whole lines of all files"))
+        .arg(switch("list", 'l', "Only name them"))
 }
