@@ -8,7 +8,8 @@
 //! A guarded socket is watched for one event: somebody came. After `CHECK_AFTER` the dispatcher
 //! checks whether somebody waits and no worker has had any connection since. If so, it kicks all
 //! workers. If that does not help in the same time, although a worker has answered, it accepts
-//! itself. So it wakes at most 40 times a second for a listener, and for an idle one never.
+//! itself, unless a former master still leads, whose guard does that. So it wakes at most 40 times a
+//! second for a listener, and for an idle one never.
 
 use std::os::fd::OwnedFd;
 
@@ -53,7 +54,9 @@ impl EventLoop {
                     self.workers.acceptors(listener).for_each(|link| link.kick(now));
                 }
                 Finding::StillStands => {
-                    if self.workers.acceptors(listener).any(WorkerLink::has_answered) {
+                    if self.listeners.may_accept_guarded(listener)
+                        && self.workers.acceptors(listener).any(WorkerLink::has_answered)
+                    {
                         tracing::warn!(listener, "no worker accepts; the master does");
                         self.accept_by(|set, now| set.accept_guarded(listener, now));
                         if let Some(shedding) = &mut self.shedding {

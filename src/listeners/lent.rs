@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use crate::clock::Millis;
+use crate::listeners::entry::Entry;
 use crate::listeners::legacy::LegacySocket;
 use crate::listeners::set::ListenerSet;
 use crate::os::address::Address;
@@ -65,6 +66,14 @@ impl ListenerSet {
     /// Returns the listener that has this number at the former master.
     pub(crate) fn by_key(&self, key: ListenerId) -> Option<ListenerId> {
         self.entries.iter().find(|(_, entry)| entry.key == Some(key)).map(|(id, _)| *id)
+    }
+
+    /// Whether it is for this master to accept what its workers leave in the queue of a guarded
+    /// socket. While the former master leads, that one does: what this one had accepted would be
+    /// lost if it failed before it has taken over.
+    pub(crate) fn may_accept_guarded(&self, listener: ListenerId) -> bool {
+        let is_shared = |entry: &Entry| entry.key.is_some();
+        !(self.lent && self.is_led && self.entries.get(&listener).is_some_and(is_shared))
     }
 
     /// This master has taken over. `alone`: the sockets are this one's alone. Until then the former

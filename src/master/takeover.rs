@@ -37,6 +37,7 @@ impl Task {
             Ok(link) => {
                 let rows = legacy.rows.iter().map(|row| *row as usize);
                 let rows = rows.filter_map(|row| self.free_rows.take(&row)).collect();
+                self.parts.board.header().set_on_trial(true);
                 self.takeover = Some(Takeover {
                     machine: Heir::new(),
                     link,
@@ -68,7 +69,9 @@ impl Task {
     /// Feeds the state machine, and executes its actions.
     pub(super) fn advance_takeover(&mut self, event: HeirEvent) {
         let Some(takeover) = &mut self.takeover else { return };
-        for action in takeover.machine.on_event(event) {
+        let actions = takeover.machine.on_event(event);
+        self.parts.board.header().set_on_trial(takeover.machine.is_on_trial());
+        for action in actions {
             self.execute_takeover(action);
         }
     }

@@ -45,6 +45,7 @@ struct Api {
     timer_start: unsafe extern "C" fn(*mut c_void, OnTime, u64, u64) -> c_int,
     backend_fd: unsafe extern "C" fn(*const c_void) -> c_int,
     metrics_idle_time: unsafe extern "C" fn(*mut c_void) -> u64,
+    ref_: unsafe extern "C" fn(*mut c_void),
     unref: unsafe extern "C" fn(*mut c_void),
     set_data: unsafe extern "C" fn(*mut c_void, *mut c_void),
     get_data: unsafe extern "C" fn(*const c_void) -> *mut c_void,
@@ -68,6 +69,7 @@ impl Api {
                 timer_start: function(c"uv_timer_start")?,
                 backend_fd: function(c"uv_backend_fd")?,
                 metrics_idle_time: function(c"uv_metrics_idle_time")?,
+                ref_: function(c"uv_ref")?,
                 unref: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 get_data: function(c"uv_handle_get_data")?,
@@ -106,6 +108,12 @@ impl Handle {
         Ok(Self { api, raw })
     }
 
+    /// Lets the handle keep the loop alive.
+    fn hold(&self) {
+        // SAFETY: `new` initialised the handle.
+        unsafe { (self.api.ref_)(self.raw) };
+    }
+
     /// Does not let the handle keep the loop alive.
     fn unref(&self) {
         // SAFETY: `new` initialised the handle.
@@ -126,13 +134,13 @@ impl Handle {
     }
 }
 
-/// A descriptor that is watched as long as the process lives. It does not keep the loop alive.
+/// A descriptor that is watched as long as the process lives.
 pub(crate) struct Poll(Handle);
 
 impl Poll {
     /// Calls `readable` whenever `fd`, which must stay open, can be read, until it returns `false`.
-    /// `event_loop` is the loop of this thread, as Node-API returns it. Fails where there is no
-    /// libuv (`Unsupported`).
+    /// `event_loop` is the loop of this thread, as Node-API returns it. It is not kept alive. Fails
+    /// where there is no libuv (`Unsupported`).
     pub(crate) fn start(
         event_loop: *mut c_void,
         fd: BorrowedFd<'_>,
@@ -146,6 +154,11 @@ impl Poll {
         poll.resume()?;
         poll.0.unref();
         Ok(poll)
+    }
+
+    /// Sets whether it keeps the loop alive until `readable` returns `false`.
+    pub(crate) fn keep_alive(&self, keep: bool) {
+        if keep { self.0.hold() } else { self.0.unref() }
     }
 
     /// Goes on after `readable` returned `false`.

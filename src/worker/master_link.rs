@@ -4,7 +4,7 @@
 //! something to take.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::AsFd;
@@ -69,6 +69,10 @@ pub struct MasterLink {
     /// Whether the master left a question unanswered, and has sent nothing since.
     pub(super) silent: bool,
     pub(super) orders_state: Rc<Cell<OrdersState>>,
+    orders_poll: Option<Poll>,
+    /// What is served: the event loop lives until the end of the master was taken, even if nothing
+    /// else keeps it alive. What this worker has accepted would be lost with it.
+    served: BTreeSet<ListenerId>,
     /// How many connections will be taken when no descriptor is left, as the master knows it.
     /// `None`: there are plenty.
     pub(super) room: Option<u64>,
@@ -123,6 +127,8 @@ impl MasterLink {
             poll: None,
             silent: false,
             orders_state: Rc::new(Cell::new(OrdersState::Unread)),
+            orders_poll: None,
+            served: BTreeSet::new(),
             room: None,
             request: None,
             acceptor: Rc::new(RefCell::new(Acceptor::new(row.clone(), waker))),
@@ -211,7 +217,7 @@ impl MasterLink {
     }
 
     fn poll_orders(
-        &self,
+        &mut self,
         event_loop: *mut c_void,
         notify: Rc<impl Fn() + 'static>,
     ) -> io::Result<()> {
@@ -224,7 +230,8 @@ impl MasterLink {
             // Until JavaScript has taken everything, and knows.
             state.get() != OrdersState::Ended { reported: true }
         };
-        Poll::start(event_loop, self.orders.as_fd(), readable).map(drop)
+        self.orders_poll = Some(Poll::start(event_loop, self.orders.as_fd(), readable)?);
+        Ok(())
     }
 
     fn poll_channel(
@@ -266,6 +273,8 @@ impl MasterLink {
     /// `http1`: whether its server speaks HTTP/1 without TLS.
     pub fn serve(&mut self, listener: ListenerId, http1: bool) -> Result<bool> {
         self.row.admission().set_serving(true);
+        self.served.insert(listener);
+        self.hold_event_loop();
         let accepts = self.acceptor.borrow_mut().serve(listener, http1);
         self.report(&Report::Serve { listener, accepts, http1 })
     }
@@ -273,12 +282,22 @@ impl MasterLink {
     /// Accepts nothing more from a listener. The master does not know.
     pub fn stop_accepting(&mut self, listener: ListenerId) {
         self.acceptor.borrow_mut().stop(listener);
+        self.served.remove(&listener);
+        self.hold_event_loop();
     }
 
     /// Accepts nothing more from any listener.
     pub fn stop_accepting_all(&mut self) {
         self.row.admission().set_serving(false);
         self.acceptor.borrow_mut().stop_all();
+        self.served.clear();
+        self.hold_event_loop();
+    }
+
+    fn hold_event_loop(&self) {
+        if let Some(poll) = &self.orders_poll {
+            poll.keep_alive(!self.served.is_empty());
+        }
     }
 
     /// Sends as many waiting frames as fit. Returns `false` if some are left.

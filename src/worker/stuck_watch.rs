@@ -7,6 +7,8 @@
 //! - A busy one costs a look at its turns each [`STUCK_AFTER`]. The epoll of the event loop is left
 //!   alone meanwhile: to ask it whether something waits changes the order in which it tells what
 //!   does, and then some connections wait for two rounds of a saturated worker, others for none.
+//! - In a master on trial none is taken within the first [`LONG_ON_TRIAL`]: one that is on its way
+//!   through a master is lost if that is killed, and until it has taken over that must cost nothing.
 //! - No connection is taken while no other worker is free (`free_workers`), and none while this one
 //!   drains.
 //! - The first order is for few connections, and each next one for twice as many while another
@@ -35,6 +37,8 @@ const STUCK_AFTER: Duration = Duration::from_millis(25);
 const TICK: Duration = Duration::from_millis(if CHAOS { 1 } else { 2 });
 /// From then on a stuck event loop gives away also what others just gave to it.
 const LONG: Duration = Duration::from_millis(100);
+/// From then on connections are taken although the former master may still go on.
+const LONG_ON_TRIAL: Duration = Duration::from_secs(1);
 /// After so long without an answer an order is taken back: the thread does not run.
 const OBEYED_WITHIN: Duration = Duration::from_secs(5);
 /// The turns of a free worker take less than this part of the time that this event loop is stuck,
@@ -180,6 +184,9 @@ impl StuckWatch {
         // Set again, because a worker may begin to serve while it is stuck.
         if !self.row.admission().set_stuck(!CHAOS) || !self.is_other_free(age) {
             self.most = (self.most / 2).max(FIRST_ORDER);
+            return;
+        }
+        if self.row.board().header().is_on_trial() && age < LONG_ON_TRIAL {
             return;
         }
         let candidates = self.seizer.candidates(CHAOS || age >= LONG, self.most);

@@ -3,10 +3,11 @@
 // Workers whose master is killed finish their requests, and leave.
 
 const assert = require('node:assert');
+const Cluster = require('../..');
 const { Connection } = require('../helpers/client');
 const { isAlive } = require('../helpers/cluster');
 const hammer = require('../helpers/hammer');
-const { startServer } = require('../helpers/hammered');
+const { change, startServer } = require('../helpers/hammered');
 
 const TIMEOUT = 2500;
 
@@ -87,6 +88,23 @@ describe('workers whose master is killed', () => {
     const report = await load.stop();
     await gone(TIMEOUT + 1500);
     hammer.assertClean(report, { except: ['refused', 'reconnects', 'toldToClose', 'dropped'] });
+  });
+
+  it('serve until they know it, even if only their IPC is closed', async () => {
+    const script = await start();
+    // As the kernel may close the IPC of a dead master long before the rest.
+    const closes = 'process.channel && process.disconnect();';
+    change(script, `exports.load = (server) => server.on('request', () => { ${closes} });`);
+    await new Cluster({ pids: script.pids }).reload();
+    const workers = script.workers();
+    const load = hammer.start(script.port, { clients: { oneShot: 8, keepAlive: 4 } });
+    load.watchPids();
+    await load.answered(400);
+    const { gone } = await orphan(script);
+    await gone(TIMEOUT + 1500);
+    load.stopped = true;
+    assert.deepStrictEqual([...load.pids].sort(), workers.sort());
+    hammer.assertClean(await load.stop(), { except: hammer.LEAVING });
   });
 
   it('leave the port free for the next master', async () => {

@@ -91,5 +91,5 @@ function assertKept({ stuck, answers }) {
 const closeAll = (connections) => connections.forEach(({ socket }) => socket.destroy());
 
 module.exports = {
-  GET, N, ask, assertKept, assertServed, clients, closeAll, during, ownedBy, start,
+  BLOCKED, GET, N, ask, assertKept, assertServed, clients, closeAll, during, ownedBy, start,
 };

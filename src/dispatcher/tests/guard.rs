@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
+use crate::config::Balance;
 use crate::dispatcher::link::RETRY;
 use crate::dispatcher::messages::Request;
 use crate::dispatcher::tests::played::{LISTENER, Played, answered, wanted};
 use crate::dispatcher::tests::still::Still;
-use crate::listeners::{CHECK_AFTER, CLOSING_GRACE};
+use crate::listeners::{CHECK_AFTER, CLOSING_GRACE, ListenerSet};
 use crate::os::scoreboard::Field;
 use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::{Exit, WorkerId};
@@ -201,4 +202,40 @@ fn a_unix_socket_is_not_shared() {
     let (order, fds) = worker.next_now().unwrap();
     assert!(matches!(order, MasterFrame::Order(Order::Bound { shared: None, .. })), "{order:?}");
     assert!(fds.is_empty());
+}
+
+#[test]
+fn an_heir_leaves_a_queue_that_does_not_move_to_the_former_master_until_it_has_taken_over() {
+    let mut old = Still::sharing();
+    let old_worker = old.acceptor(1);
+    old.ask(Request::Lend(true));
+    let (reply, mut copies) = oneshot::channel();
+    old.ask(Request::CopySockets(reply));
+    let legacy = copies.try_recv().unwrap().unwrap();
+    let set = ListenerSet::default().with_sharing().with_legacy(legacy);
+    let mut new = Still::of(set, Balance::LeastConnections);
+    let new_worker = new.acceptor(2);
+    let answer_kick = |worker: &Acceptor| worker.played.row.admission().answer_kick();
+    let mut clients = old.clients(2);
+    new.settle();
+    new.check();
+    assert!(new_worker.is_kicked(), "its worker may have slept through it");
+    answer_kick(&new_worker);
+    (0..3).for_each(|_| new.check());
+    assert_eq!(new.handed(), 0, "what it had would be lost with it");
+    old.settle();
+    old.check();
+    answer_kick(&old_worker);
+    old.check();
+    assert_eq!(old.handed(), 2);
+    answered(old_worker.played.take_now(), &mut clients);
+    new.ask(Request::Own { alone: false });
+    let mut later = old.clients(2);
+    (0..2).for_each(|_| {
+        new.check();
+        answer_kick(&new_worker);
+    });
+    new.check();
+    assert_eq!(new.handed(), 2);
+    answered(new_worker.played.take_now(), &mut later);
 }

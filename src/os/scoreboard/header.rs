@@ -8,10 +8,11 @@ use super::memory::{COUNTERS, FIELDS, Scoreboard};
 /// The fields, in the order that `lib/http/health-check.js` knows.
 const SWITCHED: usize = 0;
 const LEAVING: usize = 1;
-/// Fields that JavaScript does not know: the number of rows that were used, and whether another
-/// master has the listening sockets too.
+/// Fields that JavaScript does not know: the number of rows that were used, whether another master
+/// has the listening sockets too, and whether that one may still go on instead of this one.
 pub(super) const USED: usize = FIELDS - 1;
 const LENT: usize = FIELDS - 2;
+const ON_TRIAL: usize = FIELDS - 3;
 
 impl Scoreboard {
     /// Returns the header.
@@ -61,6 +62,16 @@ impl Header {
     /// Whether another master has the listening sockets too.
     pub fn are_sockets_lent(&self) -> bool {
         self.0.cell(0, LENT).load(Ordering::Acquire) != 0
+    }
+
+    /// Sets whether a former master may still go on instead of this one.
+    pub fn set_on_trial(&self, on_trial: bool) {
+        self.0.cell(0, ON_TRIAL).store(u64::from(on_trial), Ordering::Release);
+    }
+
+    /// Whether a former master may still go on instead of this one.
+    pub fn is_on_trial(&self) -> bool {
+        self.0.cell(0, ON_TRIAL).load(Ordering::Acquire) != 0
     }
 
     /// Counts connections that a worker or the master has accepted from the listener with this
