@@ -135,9 +135,13 @@ function onListen(listen) {
   };
 }
 
-/** Keeps this worker alive when its IPC channel closes, at which Node ends a worker at once. */
-function outliveMaster() {
+/**
+ * Keeps this worker alive when its IPC channel closes, at which Node ends a worker at once.
+ * @param {() => void} closed called then
+ */
+function outliveMaster(closed) {
   cluster.worker.exitedAfterDisconnect = true;
+  process.once('disconnect', closed);
 }
 
 /**

@@ -1,6 +1,7 @@
 'use strict';
 
-// How a worker leaves: by the master's order, by a signal to itself, or because its master is gone.
+// How a worker leaves: by the master's order, by a signal to itself, by closing its IPC, or because
+// its master is gone.
 // It drains, reports when nothing is left, and ends when the master lets it. What always holds:
 // - a connection for a server that the script has closed meanwhile goes to another worker, and the
 //   address stays taken until another worker serves there or this process is gone;
@@ -61,7 +62,7 @@ class Departure {
     const onSignal = (signal) => {
       this.#session.report({ type: 'signal', signal });
       tell(signal);
-      if (signal === 'SIGTERM' || this.#signals.areHandled) this.#leave();
+      if (signal === 'SIGTERM' || this.#signals.areHandled) this.leave();
       // It may close its servers now, and with them Node would close what is idle.
       else if (this.#signals.hungUp) this.#drain.move(this.#session.back);
     };
@@ -71,8 +72,8 @@ class Departure {
     return () => signals.stop();
   }
 
-  // The master hands over nothing more from the report on, and starts another worker.
-  #leave() {
+  /** Leaves by itself. The master hands over nothing more, and starts another worker. */
+  leave() {
     if (this.#drain.active) return;
     this.#session.report({ type: 'leaving' });
     this.start({ moving: true }, true);
@@ -123,7 +124,7 @@ class Departure {
 
   /** The script closes a server. After a SIGHUP that it handled, this says that it leaves. */
   onClose() {
-    if (this.#signals?.hungUp) this.#leave();
+    if (this.#signals?.hungUp) this.leave();
   }
 
   /** Whether it leaves. */

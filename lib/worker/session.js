@@ -96,7 +96,7 @@ class Session {
     this.#lastLines.start();
     if (this.identity.cwd) process.chdir(this.identity.cwd);
     // Node would end the process at once when its IPC closes. An orphan of ours finishes first.
-    outliveMaster();
+    outliveMaster(() => this.#onDisconnect());
     this.#hook.install();
     showExecution(this.#native);
     const { beat, orphanLimit, seizes, readyAfter } = this.identity;
@@ -109,6 +109,11 @@ class Session {
     this.#plain = new PlainRole(this, this.identity.serve);
     // A script that ends without listening ends at once, as in plain Node, and so is noticed.
     if (!this.task) this.#stay = leaveWhenIdle();
+  }
+
+  // By its script, which in node:cluster ends the worker, or by the end of the master: see orders.
+  #onDisconnect() {
+    if (this.listeners.size > 0 && !this.#native.isMasterEnding()) this.departure.leave();
   }
 
   #tryAgain() {

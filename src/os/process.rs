@@ -20,6 +20,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::timespec;
 
+/// `PF_EXITING` of the kernel's `sched.h`, in field 9 of `/proc/<pid>/stat`.
+const PF_EXITING: u64 = 0x4;
 /// How long a killed process may take to end.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
@@ -187,6 +189,11 @@ pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
+/// Whether a process has begun to end, or is gone. The kernel says so before it closes its files.
+pub(crate) fn is_ending(pid: u32) -> bool {
+    stat_field::<u64>(pid, 9).map_or(true, |flags| flags & PF_EXITING != 0)
+}
+
 /// Returns a field of `/proc/<pid>/stat`, by its number in proc_pid_stat(5), from 3 on.
 pub(super) fn stat_field<T: FromStr>(pid: u32, number: usize) -> io::Result<T> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -260,6 +267,19 @@ mod tests {
             policy()
         });
         assert_eq!((patient.join().unwrap(), policy()), (libc::SCHED_BATCH, libc::SCHED_OTHER));
+    }
+
+    #[test]
+    fn a_process_is_ending_once_it_was_killed() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!is_ending(child.id()) && !is_ending(std::process::id()));
+        child.kill().unwrap();
+        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let mut ended = [PollFd::from_borrowed_fd(pidfd.as_ref().unwrap().as_fd(), PollFlags::IN)];
+        rustix::event::poll(&mut ended, None).unwrap();
+        assert!(is_ending(child.id()), "before it is reaped");
+        child.wait().unwrap();
+        assert!(is_ending(child.id()), "and afterwards");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::parent_id;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,6 +25,7 @@ use crate::os::channel::{Channel, MAX_BYTES, MAX_FDS};
 use crate::os::code_cache::CodeCache;
 use crate::os::exit_lock;
 use crate::os::file_pages;
+use crate::os::process::is_ending;
 use crate::os::scoreboard::{Header, Row, Scoreboard};
 use crate::os::seize::Table;
 use crate::os::spawn::{self, CHANNEL_FD, EXECUTION_FD, ORDERS_FD, SCOREBOARD_FD, WAKER_FD};
@@ -66,6 +68,8 @@ pub struct MasterLink {
     unsent: VecDeque<Vec<u8>>,
     pub(super) channel_poll: Rc<Cell<ChannelPoll>>,
     pub(super) poll: Option<Poll>,
+    /// The master's pid.
+    master: u32,
     /// Whether the master left a question unanswered, and has sent nothing since.
     pub(super) silent: bool,
     pub(super) orders_state: Rc<Cell<OrdersState>>,
@@ -125,6 +129,7 @@ impl MasterLink {
             unsent: VecDeque::new(),
             channel_poll: Rc::new(Cell::new(ChannelPoll::Active)),
             poll: None,
+            master: parent_id(),
             silent: false,
             orders_state: Rc::new(Cell::new(OrdersState::Unread)),
             orders_poll: None,
@@ -147,6 +152,12 @@ impl MasterLink {
     /// Returns what is known of its connections, where others take them while it is stuck.
     pub fn idle_marks(&self) -> Option<&'static Table> {
         self.idle_marks
+    }
+
+    /// Whether the master is gone or has begun to end. Exact once the kernel has closed any file of
+    /// it here.
+    pub fn is_master_ending(&self) -> bool {
+        parent_id() != self.master || is_ending(self.master)
     }
 
     /// Returns the scoreboard's header.

@@ -233,6 +233,12 @@ impl NativeWorker {
         worker_logs::reopen(logs.as_ref(), slot).map_err(fail)
     }
 
+    /// Whether the master is gone or has begun to end. Exact after the end of Node's IPC.
+    #[napi]
+    pub fn is_master_ending(&self) -> bool {
+        self.link.is_master_ending()
+    }
+
     /// Returns the scoreboard's header, as the shared memory itself. Its first two numbers: when
     /// the health check was last switched, milliseconds since 1970, negative if off; and when the
     /// shutdown started, or 0.
