@@ -1,8 +1,8 @@
 'use strict';
 
 // How a worker leaves: by the master's order, by a signal to itself, by closing its IPC, or because
-// its master is gone.
-// It drains, reports when nothing is left, and ends when the master lets it. What always holds:
+// its master is gone. It drains, reports when nothing is left, and ends when the master lets it.
+// What always holds:
 // - a connection for a server that the script has closed meanwhile goes to another worker, and the
 //   address stays taken until another worker serves there or this process is gone;
 // - a script that handles the signal itself ends the process itself, by the master's deadline.

@@ -154,8 +154,7 @@ impl MasterLink {
         self.idle_marks
     }
 
-    /// Whether the master is gone or has begun to end. Exact once the kernel has closed any file of
-    /// it here.
+    /// Whether the master is gone or has begun to end. Exact after the end of Node's IPC.
     pub fn is_master_ending(&self) -> bool {
         parent_id() != self.master || is_ending(self.master)
     }
