@@ -9,6 +9,7 @@ const { Route } = require('../native');
 const { endpointOf } = require('./endpoint');
 const { Health } = require('./health');
 const { toAnswer, write, writeStream } = require('./health-answer');
+const { emitBefore } = require('./server-events');
 const { isHttp1, isHttp2 } = require('./server-kind');
 const { validate } = require('./validator');
 
@@ -62,7 +63,6 @@ class HealthHook {
   // Before any listener of the app, also of those that are added later, and of a tracer's. Only
   // Node itself emits these events.
   #hook(make) {
-    const { emit } = this.#server;
     const path = this.#path;
     // Some proxies send a whole URL instead of a path.
     const mayBe = (target) => target.startsWith(path) || target.charCodeAt(0) !== SLASH;
@@ -70,7 +70,7 @@ class HealthHook {
     const serveStream = (stream, headers) =>
       headers[':path']?.startsWith(path) && this.#serveStream(stream, headers);
     const closed = () => this.#try(() => this.#health.closed(this.#server));
-    const value = function (event, first, second) {
+    emitBefore(this.#server, (emit) => function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
         if (mayBe(first.url) && serve(first, second)) return true;
       } else if (event === 'stream' && isHttp2(this)) {
@@ -81,8 +81,7 @@ class HealthHook {
         closed();
       }
       return emit.apply(this, arguments);
-    };
-    Object.defineProperty(this.#server, 'emit', { value, configurable: true, writable: true });
+    });
   }
 
   #route(method, target) {

@@ -12,7 +12,7 @@ const { INDEX } = require('./counters');
 const { watchRequests } = require('./http1-requests');
 const { Http1State } = require('./http1-state');
 const { SentConnections } = require('./sent-connections');
-const { observe } = require('./server-events');
+const { observe, reach } = require('./server-events');
 const { isHttp1, isHttp2 } = require('./server-kind');
 
 const { connectionsActive, connectionsTotal, polling, requestsActive, requestsTotal } = INDEX;
@@ -125,6 +125,7 @@ class Traffic {
   /** Watches a server that is about to listen, perhaps again. */
   watch(server) {
     if (server[PASSES_ON]) return;
+    reach(server);
     this.servers.add(server);
     this.#watched.add(server);
     if (!this.#unwatchRequests) this.#watchRequests();
@@ -164,8 +165,7 @@ class Traffic {
   }
 
   #watchRequests() {
-    const row = this.#row;
-    const sets = this.#sets;
+    const [row, sets] = [this.#row, this.#sets];
     this.#unwatchRequests = watchRequests((socket) => sets.discover(socket), {
       onStart: (state, request, response, before) => {
         this.marks?.busy(state, request);
