@@ -14,6 +14,7 @@ module.exports = {
   ...require('./node-internals/idle-marks'),
   ...require('./node-internals/listening'),
   ...require('./node-internals/listening-handle'),
+  ...require('./node-internals/null-handle'),
   ...require('./node-internals/process-end'),
   ...require('./node-internals/responses'),
   ...require('./node-internals/stream-end'),

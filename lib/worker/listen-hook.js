@@ -42,7 +42,10 @@ class ListenHook {
   }
 
   install() {
-    if (this.#session.identity.spare) this.#held = [];
+    if (this.#session.identity.spare) {
+      this.#held = [];
+      require('./warm-up').warmUp();
+    }
     onListen((call) => this.#listen(call));
   }
 
