@@ -36,7 +36,7 @@ function listen(server) {
   return handle;
 }
 
-/** Has a listening server answer a request on a connection that is none. */
+/** Has a listening server answer a request on a connection without a socket. */
 function serveOne(server, handle) {
   let socket;
   let response;
