@@ -12,6 +12,7 @@ if (identity && require('node:cluster').isWorker) {
   const at = process.execArgv.indexOf(require('./paths').PRELOAD);
   if (at > 0) process.execArgv.splice(at - 1, 2);
   const me = JSON.parse(identity);
+  if (me.nodeOptions !== undefined) process.env.NODE_OPTIONS = me.nodeOptions;
   // `--inspect-port`, the last of the flags.
   if (me.inspectPort) process.execArgv.pop();
   exports.session = enter(me);

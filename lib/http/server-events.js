@@ -114,10 +114,17 @@ function isUnderWay(server, [event, first]) {
   return emitted[0] === event && emitted[1] === first;
 }
 
-/** The objects from a server, or a class of servers, up to Node's `net.Server`. */
-function* chainOf(server) {
-  for (let owner = server; owner; owner = owner === BASE ? null : Object.getPrototypeOf(owner))
-    yield owner;
+/**
+ * The objects from a server, or a class of servers, up to Node's `net.Server`; none if it is not of
+ * that class, as HTTP servers of Bun.
+ */
+function chainOf(server) {
+  const chain = [];
+  for (let owner = server; owner; owner = Object.getPrototypeOf(owner)) {
+    chain.push(owner);
+    if (owner === BASE) return chain;
+  }
+  return [];
 }
 
 /** Whether an object has an `emit` that may not come to ours. */
@@ -146,7 +153,7 @@ function emitBefore(server, make) {
 function emitLate(server, emitted) {
   const all = [...hooks].reverse();
   const of = (owner) => all.find((hook) => hook.owner === owner);
-  const owner = [...chainOf(server)].find(of);
+  const owner = chainOf(server).find(of);
   if (owner === undefined) return Reflect.apply(BASE.emit, server, emitted);
   return of(owner).emitUnobserved(server, emitted);
 }
@@ -158,7 +165,7 @@ function emitLate(server, emitted) {
  */
 function observe(observer) {
   observers.add(observer);
-  reach(http.Server.prototype);
+  [BASE, http.Server.prototype].forEach(reach);
   return () => {
     observers.delete(observer);
     if (observers.size > 0) return;

@@ -117,7 +117,8 @@ class MasterRole {
     }
     const launch = {
       program: process.execPath,
-      flags: ['--require', PRELOAD, ...(execArgv ?? process.execArgv)],
+      preload: PRELOAD,
+      flags: execArgv ?? process.execArgv,
       args: [script, ...(args ?? process.argv.slice(2))],
       env: { ...process.env, ...env },
       cwd: cwd ? path.resolve(cwd) : null,

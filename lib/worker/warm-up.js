@@ -4,27 +4,19 @@
 // request. V8 compiles a function when it is first called. So the first answer of a process takes
 // several times as long as later ones, and a spare gives it when a worker is missing.
 //
-// What always holds: it is over before any code but ours and Node's runs in this process, so nobody
-// observes it. It opens nothing, counts nothing, and leaves no timer and no listener.
+// What always holds: it is over before any code but ours and Node's runs in this process
+// (`src/master/node_options.rs`), so nobody observes it. It opens nothing, counts nothing, and
+// leaves no timer and no listener.
 
 const http = require('node:http');
-const path = require('node:path');
 const { Counters } = require('../http/counters');
 const { Traffic } = require('../http/traffic');
 const {
   ListeningHandle, NullHandle, deliver, onListen, tellEnd,
 } = require('../node-internals');
-const { PRELOAD } = require('../paths');
 
 const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
 const ADDRESS = { address: '::', family: 'IPv6', port: 1 };
-
-/** Whether something else was loaded before (`--require`), which could observe servers. */
-function mayBeObserved() {
-  const ours = path.dirname(PRELOAD) + path.sep;
-  const isOurs = (file) => file.startsWith(ours) || file.endsWith('.node');
-  return !Object.keys(require.cache).every(isOurs);
-}
 
 /** Has a server listen without a socket. Returns its handle. */
 function listen(server) {
@@ -63,7 +55,6 @@ function mute(emitter) {
 
 /** Uses `onListen`: whoever hands out handles in this worker calls it afterwards. */
 function warmUp() {
-  if (mayBeObserved()) return;
   const traffic = new Traffic(new Counters());
   const server = http.createServer();
   try {

@@ -203,6 +203,7 @@ impl Task {
             output: config.output,
             logs: self.parts.logs.as_ref().map(|logs| logs.path().to_owned()),
             after: None,
+            node_options: launch.replaced_options(),
             end_limit: LONGEST_END.min(config.start_timeout / 2),
             inspect_port: launch.inspect_port(row),
             cwd: launch.cwd.clone(),

@@ -64,7 +64,7 @@ mod tests {
     fn started(flags: &[&str], env: &[(&str, &str)]) -> (ProcessOrigin, Launch) {
         let command: Vec<_> = [&["/bin/node"], flags, &["/srv/7/app.js"]].concat();
         let launch = serde_json::json!({
-            "program": "", "flags": [], "args": [], "env": {}, "cwd": null,
+            "program": "", "preload": "", "flags": [], "args": [], "env": {}, "cwd": null,
             "command": command, "commandFlags": flags.len(),
         });
         let typed = [&["node"], flags, &["app.js"]].concat();

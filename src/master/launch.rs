@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::inspector;
+use super::node_options;
 use super::systemd::VARIABLES;
 use crate::config::{EcvOptions, Output};
 use crate::os::process::Identity;
@@ -15,6 +16,8 @@ use crate::os::spawn::{IPC_FD, SpawnCommand};
 
 /// The variable that makes a process a worker. The preload removes it before the user's code runs.
 const ENV: &str = "CLUSTER2_WORKER";
+/// Flags of Node, of which our preload must be the first.
+const OPTIONS: &str = "NODE_OPTIONS";
 
 /// The variable with the worker's slot, for the user's code.
 const SLOT: &str = "CLUSTER2_SLOT";
@@ -29,6 +32,8 @@ const INSTANCE: &str = "NODE_APP_INSTANCE";
 pub struct Launch {
     /// Absolute path of Node.
     pub program: String,
+    /// The module that makes the process a worker, absolute: the first that is loaded.
+    pub preload: String,
     /// Node's flags.
     pub flags: Vec<String>,
     /// The script and its arguments.
@@ -53,34 +58,48 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// The workers' `NODE_OPTIONS`.
+    fn options(&self) -> &str {
+        self.env.get(OPTIONS).map_or("", String::as_str)
+    }
+
+    /// The workers' `NODE_OPTIONS`, where they are started with others.
+    pub(super) fn replaced_options(&self) -> Option<String> {
+        let options = self.options();
+        node_options::with_preload(options, &self.preload).map(|_| options.to_owned())
+    }
+
     /// The debugger's port of the worker in a row, where Node's debugger is on.
     pub(super) fn inspect_port(&self, row: usize) -> Option<u16> {
-        let options = self.env.get("NODE_OPTIONS").map_or("", String::as_str);
-        inspector::base_port(&self.flags, options).map(|base| inspector::port(base, row))
+        inspector::base_port(&self.flags, self.options()).map(|base| inspector::port(base, row))
     }
 
     /// Whether the master, where it is a Node, has a debugger's port that was chosen by its command
     /// or its environment.
     pub(super) fn has_debug_port(&self, env: &BTreeMap<OsString, OsString>) -> bool {
         let flags = self.command.get(1..=self.command_flags).unwrap_or_default();
-        let options = env.get(OsStr::new("NODE_OPTIONS")).and_then(|options| options.to_str());
+        let options = env.get(OsStr::new(OPTIONS)).and_then(|options| options.to_str());
         let is_node = !self.command.is_empty();
         is_node && inspector::base_port(flags, options.unwrap_or_default()).is_some()
     }
 
     /// The command that starts the worker `identity`.
     pub(super) fn command(&self, identity: &WorkerIdentity) -> io::Result<SpawnCommand> {
-        let own = [
+        let mut own = vec![
             ("NODE_CHANNEL_FD", IPC_FD.to_string()),
             ("NODE_CHANNEL_SERIALIZATION_MODE", "json".to_owned()),
             ("NODE_UNIQUE_ID", identity.id.to_string()),
             (ENV, serde_json::to_string(identity)?),
             (SLOT, identity.slot.to_string()),
         ];
+        let options = node_options::with_preload(self.options(), &self.preload);
+        own.extend(options.map(|options| (OPTIONS, options)));
+        // A program with privileges of its own (`setcap`) does not read `NODE_OPTIONS`.
+        let first = ["--require".to_owned(), self.preload.clone()];
         // After the user's own flags: the last one counts.
         let inspect = identity.inspect_port.map(|port| format!("--inspect-port={port}"));
-        let args =
-            std::iter::once(&self.program).chain(&self.flags).chain(&inspect).chain(&self.args);
+        let flags = first.iter().chain(&self.flags).chain(&inspect);
+        let args = std::iter::once(&self.program).chain(flags).chain(&self.args);
         let is_own = |name: &str| name == SPARE || own.iter().any(|(own, _)| *own == name);
         let is_masters = |name: &str| is_own(name) || VARIABLES.contains(&name);
         let spare = identity.spare.then(|| (SPARE, "1".to_owned()));
@@ -140,6 +159,9 @@ pub(super) struct WorkerIdentity {
     pub(super) after: Option<Identity>,
     /// How long it waits for that, milliseconds.
     pub(super) end_limit: u64,
+    /// See [`Launch::replaced_options`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) node_options: Option<String>,
     /// Its debugger's port, if one was chosen for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inspect_port: Option<u16>,

@@ -37,6 +37,7 @@ mod legacy;
 mod log_files;
 mod monitor_backend;
 mod node_ipc;
+mod node_options;
 mod notices;
 mod overload;
 mod replies;

@@ -110,6 +110,14 @@ it('an `emit` of a server is its own again once it is closed', async () => {
   traffic.close();
 });
 
+it('the `emit` of all emitters stays where a server is not of `net.Server`, as on Bun', () => {
+  const { emit } = EventEmitter.prototype;
+  const traffic = new Traffic(new Counters());
+  traffic.watch(new EventEmitter());
+  assert.strictEqual(EventEmitter.prototype.emit, emit);
+  traffic.close();
+});
+
 describe('a tracer that is preloaded', () => {
   it('has a plain script ready, and a reload keeps the connections of clients', async () => {
     const env = { NODE_OPTIONS: `--require ${PRELOAD}` };

@@ -58,7 +58,7 @@ describe('the warm-up of a spare', () => {
     assert.match((await request(script.port, '/')).body, /^\d+$/);
   });
 
-  it('does not happen where something that could observe it was loaded before', async () => {
+  it('is not seen by what is preloaded', async () => {
     const script = await start({ NODE_OPTIONS: `--require ${PRELOAD}` });
     const { worker, spare } = await told(script);
     assert.deepStrictEqual(spare, worker);

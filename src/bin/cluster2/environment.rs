@@ -5,13 +5,16 @@ use std::fs;
 
 use clap::ArgMatches;
 use cluster2_rs::protocol::control::Command;
+use serde_json::Value;
 
 use super::line::printable;
 use super::{Failed, commands, not_running, print, settings};
 
+/// Who a worker is, as JSON.
+const IDENTITY: &str = "CLUSTER2_WORKER";
 /// What makes a process a worker; its script does not see these.
 const OURS: [&str; 4] =
-    ["CLUSTER2_WORKER", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"];
+    [IDENTITY, "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"];
 
 /// Runs the command. Values are only shown of variables that are named, or on demand: they may be
 /// secret.
@@ -31,14 +34,7 @@ pub(crate) fn environment(matches: &ArgMatches) -> Result<(), Failed> {
     }
     let bytes = fs::read(format!("/proc/{pid}/environ"))
         .map_err(|error| Failed::new(format!("cannot read the environment of {pid}: {error}")))?;
-    let variables: BTreeMap<String, String> = bytes
-        .split(|byte| *byte == 0)
-        .filter_map(|variable| {
-            let text = String::from_utf8_lossy(variable);
-            text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
-        })
-        .filter(|(name, _)| !OURS.contains(&name.as_str()))
-        .collect();
+    let variables = variables(&bytes);
     let line = |(name, value): (&String, &String)| format!("{name}={}\n", printable(value));
     let named: Vec<&String> = matches.get_many("names").into_iter().flatten().collect();
     if let Some(missing) = named.iter().find(|name| !variables.contains_key(**name)) {
@@ -50,4 +46,23 @@ pub(crate) fn environment(matches: &ArgMatches) -> Result<(), Failed> {
         (false, _) => named.into_iter().map(|name| line((name, &variables[name]))).collect(),
     };
     print(text.as_bytes())
+}
+
+/// The variables that the script of a worker sees, of those with which the process was started.
+fn variables(bytes: &[u8]) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = bytes
+        .split(|byte| *byte == 0)
+        .filter_map(|variable| {
+            let text = String::from_utf8_lossy(variable);
+            text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+        })
+        .collect();
+    let identity =
+        variables.get(IDENTITY).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    // Our own preload stands before those of the script.
+    if let Some(Value::String(options)) = identity.map(|mut own| own["nodeOptions"].take()) {
+        variables.insert("NODE_OPTIONS".to_owned(), options);
+    }
+    variables.retain(|name, _| !OURS.contains(&name.as_str()));
+    variables
 }

@@ -42,14 +42,13 @@ pub(crate) fn launch(
     let node = node(matches)?;
     let preload = preload()?;
     let (version, node) = identify(&node)?;
-    let mut flags = vec!["--require".to_owned(), text(&preload)?];
-    flags.extend(config.exec_argv.iter().flatten().cloned());
     let mut args = vec![text(&script)?];
     args.extend(config.args.iter().flatten().cloned());
     let cwd = config.cwd.as_deref().map(text).transpose()?;
     let launch = Launch {
         program: text(&node)?,
-        flags,
+        preload: text(&preload)?,
+        flags: config.exec_argv.clone().unwrap_or_default(),
         args,
         env: environment(config, console),
         cwd,
