@@ -13,7 +13,8 @@ use crate::protocol::worker::WorkerId;
 use crate::protocol::{ListenerId, Order, Report, Wanted, frame};
 
 /// How long a worker's readiness is deferred while it does not serve yet what the others serve,
-/// milliseconds. What takes longer counts as a change of the script.
+/// milliseconds; twice as long as the newest of these took, if that is more. What takes longer
+/// counts as a change of the script.
 pub(super) const SETTLE_WITHIN: Millis = 5_000;
 /// Frames read from one worker at once, so that it does not starve the others.
 const READ_AT_ONCE: usize = 64;
@@ -94,7 +95,10 @@ impl EventLoop {
                 }
             }
             Report::Serve { listener, accepts, http1 } => {
-                self.workers.change(worker, |link| link.serve(listener, accepts, http1));
+                self.workers.change(worker, |link| {
+                    link.serve(listener, accepts, http1);
+                    link.note_served(self.now);
+                });
                 self.notify_served(worker);
                 self.announce_settled();
             }
@@ -126,7 +130,8 @@ impl EventLoop {
             @ (Report::Ready { settled: false, .. } | Report::Waiting { settled: false })
                 if !self.workers.get(worker).is_some_and(WorkerLink::is_ready) =>
             {
-                let until = self.now + SETTLE_WITHIN;
+                let took = self.newest().map_or(0, WorkerLink::served_after);
+                let until = self.now + SETTLE_WITHIN.max(2 * took);
                 self.workers.change(worker, |link| link.defer_ready(report, until));
                 self.announce_settled();
             }
@@ -200,6 +205,11 @@ impl EventLoop {
         self.pass_on(worker, ready);
     }
 
+    /// The newest worker that is ready, and stays.
+    fn newest(&self) -> Option<&WorkerLink> {
+        self.workers.iter().rfind(|link| link.is_ready() && link.is_open())
+    }
+
     fn pass_on(&mut self, worker: WorkerId, report: Report) {
         // It is passed on without a share too: whether there is room was checked before reading.
         let share = self.workers.get(worker).and_then(WorkerLink::share);
@@ -222,8 +232,8 @@ impl EventLoop {
         }
         // Where older workers serve more than the newest, that was found to be a change of the
         // script.
-        let newest = self.workers.iter().rfind(|link| link.is_ready() && link.is_open());
-        let expected: Vec<ListenerId> = newest
+        let expected: Vec<ListenerId> = self
+            .newest()
             .into_iter()
             .flat_map(WorkerLink::serves)
             .chain(self.listeners.pinned())

@@ -1,8 +1,13 @@
 //! Which listeners a worker serves.
 
+use crate::clock::Millis;
 use crate::dispatcher::link::state::{LinkPhase, Serving, WorkerLink};
 use crate::os::scoreboard::Field;
 use crate::protocol::ListenerId;
+
+/// What a worker serves later than that after its first listener does not belong to its start,
+/// milliseconds.
+const START_WITHIN: Millis = 60_000;
 
 impl WorkerLink {
     /// It knows of `listener`, and is about to serve it.
@@ -19,6 +24,19 @@ impl WorkerLink {
     /// its server speaks HTTP/1 without TLS.
     pub fn serve(&mut self, listener: ListenerId, accepts: bool, http1: bool) {
         self.claims.insert(listener, Some(Serving { accepts, http1 }));
+    }
+
+    /// It has begun to serve a listener.
+    pub(in crate::dispatcher) fn note_served(&mut self, now: Millis) {
+        let after = now.saturating_sub(*self.first_served.get_or_insert(now));
+        if after <= START_WITHIN {
+            self.served_after = after;
+        }
+    }
+
+    /// How long after its first listener it served the last one of its start, milliseconds.
+    pub(in crate::dispatcher) fn served_after(&self) -> Millis {
+        self.served_after
     }
 
     fn serving(&self, listener: ListenerId) -> Option<&Serving> {

@@ -104,6 +104,10 @@ pub struct WorkerLink {
     /// plenty.
     pub(super) room: Option<u64>,
     pub(super) stall: Option<Stall>,
+    /// When it served its first listener.
+    pub(super) first_served: Option<Millis>,
+    /// How long after that it served the last one that belongs to its start, milliseconds.
+    pub(super) served_after: Millis,
     /// Listeners that it knows of. `None`: not served yet. Those of a spare keep none open.
     pub(super) claims: BTreeMap<ListenerId, Option<Serving>>,
     pub(super) reports: Reports,
@@ -146,6 +150,8 @@ impl WorkerLink {
             blocked: Blocked::default(),
             room: None,
             stall: None,
+            first_served: None,
+            served_after: 0,
             claims: BTreeMap::new(),
             reports: Reports::Read,
             parts: Vec::new(),

@@ -10,6 +10,7 @@ mod overload;
 mod played;
 mod relay;
 mod reports;
+mod settling;
 mod spares;
 mod still;
 mod thread;
