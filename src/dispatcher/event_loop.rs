@@ -190,7 +190,9 @@ impl EventLoop {
                     self.listeners.lend(lent);
                     self.assign_rescued();
                 }
-                Request::CopySockets(reply) => drop(reply.send(self.listeners.copies())),
+                Request::CopySockets(reply) => {
+                    drop(reply.send(self.listeners.copies(self.served_after())));
+                }
                 Request::Relay { channel, is_heir } => self.open_relay(channel, is_heir),
                 Request::GiveAway(adopted) => self.give_away(adopted.as_deref()),
                 Request::Keep { last } => self.keep_connections(last),

@@ -130,8 +130,7 @@ impl EventLoop {
             @ (Report::Ready { settled: false, .. } | Report::Waiting { settled: false })
                 if !self.workers.get(worker).is_some_and(WorkerLink::is_ready) =>
             {
-                let took = self.newest().map_or(0, WorkerLink::served_after);
-                let until = self.now + SETTLE_WITHIN.max(2 * took);
+                let until = self.now + SETTLE_WITHIN.max(2 * self.served_after());
                 self.workers.change(worker, |link| link.defer_ready(report, until));
                 self.announce_settled();
             }
@@ -205,6 +204,12 @@ impl EventLoop {
         self.pass_on(worker, ready);
     }
 
+    /// How long the newest worker, here or at the former master, took to serve all after it
+    /// served its first listener, milliseconds.
+    pub(super) fn served_after(&self) -> Millis {
+        self.newest().map_or(self.listeners.led_served_after(), WorkerLink::served_after)
+    }
+
     /// The newest worker that is ready, and stays.
     fn newest(&self) -> Option<&WorkerLink> {
         self.workers.iter().rfind(|link| link.is_ready() && link.is_open())
@@ -232,14 +237,13 @@ impl EventLoop {
         }
         // Where older workers serve more than the newest, that was found to be a change of the
         // script.
-        let expected: Vec<ListenerId> = self
-            .newest()
-            .into_iter()
-            .flat_map(WorkerLink::serves)
-            .chain(self.listeners.pinned())
-            .collect();
+        let newest = self.newest().into_iter().flat_map(WorkerLink::serves);
+        let own = newest.chain(self.listeners.pinned());
+        // Those of another master, which this one may take over from, count too.
+        let expected: Option<Vec<ListenerId>> =
+            self.listeners.led().map(|led| own.chain(led).collect());
         for worker in deferred {
-            let take = |link: &mut WorkerLink| link.take_deferred(&expected, self.now);
+            let take = |link: &mut WorkerLink| link.take_deferred(expected.as_deref(), self.now);
             match self.workers.change(worker, take).flatten() {
                 Some(waiting @ Report::Waiting { .. }) => self.pass_on(worker, waiting),
                 Some(ready) => self.announce(worker, ready),

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::clock::Millis;
 use crate::os::address::Address;
 use crate::os::listener::Listener;
 use crate::protocol::{ListenerId, Wanted};
@@ -15,6 +16,8 @@ pub struct LegacySocket {
     pub wanted: Wanted,
     /// Whether a service manager has it too.
     pub inherited: bool,
+    /// How long its workers took to serve all after they served the first one, milliseconds.
+    pub served_after: Millis,
     /// A descriptor of its own.
     pub socket: OwnedFd,
 }

@@ -29,7 +29,8 @@ const LOOK: Millis = 20;
 impl ListenerSet {
     /// Takes these sockets when they are asked for, instead of binding others.
     pub fn with_legacy(self, legacy: Vec<LegacySocket>) -> Self {
-        Self { legacy, lent: true, is_led: true, ..self }
+        let served_after = legacy.iter().map(|socket| socket.served_after).max().unwrap_or(0);
+        Self { legacy, served_after, lent: true, is_led: true, ..self }
     }
 
     /// Enters the former master's socket for `wanted`, if there is one: the one that was asked for
@@ -55,6 +56,22 @@ impl ListenerSet {
         let id = self.add(wanted.clone(), listener);
         self.entries.entry(id).and_modify(|entry| entry.key = Some(key));
         Ok(Some(id))
+    }
+
+    /// The former master's listeners, while that one leads: all of them are served there. `None`:
+    /// there are some that no worker has asked for here.
+    pub(crate) fn led(&self) -> Option<Vec<ListenerId>> {
+        if !self.is_led {
+            return Some(Vec::new());
+        }
+        let led = || self.keys().into_iter().map(|(listener, _)| listener).collect();
+        self.legacy.is_empty().then(led)
+    }
+
+    /// How long the workers of the former master took to serve all after they served the first
+    /// one, milliseconds. 0 without one.
+    pub(crate) fn led_served_after(&self) -> Millis {
+        self.served_after
     }
 
     /// The listeners that came from a former master, each with its number there.
@@ -144,14 +161,15 @@ impl ListenerSet {
         self.entries.values_mut().for_each(|entry| entry.listener.set_lent(true));
     }
 
-    /// Returns copies of all sockets that admit.
-    pub(crate) fn copies(&self) -> io::Result<Vec<LegacySocket>> {
+    /// Returns copies of all sockets that admit. `served_after`: see [`LegacySocket`].
+    pub(crate) fn copies(&self, served_after: Millis) -> io::Result<Vec<LegacySocket>> {
         let open = self.entries.iter().filter(|(_, entry)| entry.closes_at.is_none());
         open.map(|(id, entry)| {
             Ok(LegacySocket {
                 key: *id,
                 wanted: entry.wanted.clone(),
                 inherited: entry.listener.is_of_service_manager(),
+                served_after,
                 socket: entry.listener.as_fd().try_clone_to_owned()?,
             })
         })

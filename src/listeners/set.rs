@@ -38,6 +38,8 @@ pub struct ListenerSet {
     pub(super) shares: bool,
     /// Sockets of a former master that nobody has asked for yet.
     pub(super) legacy: Vec<LegacySocket>,
+    /// How long the former master's workers took to serve all.
+    pub(super) served_after: Millis,
     /// Whether the former master has not handed over yet: it leads, and such sockets are kept for
     /// it.
     pub(super) is_led: bool,

@@ -91,8 +91,9 @@ impl Bequest {
 
     fn take(&mut self, item: Item, fd: OwnedFd, passed: &mut Vec<Passed>) {
         match item {
-            Item::Listener { id, wanted, inherited } => {
-                self.sockets.push(LegacySocket { key: id, wanted, inherited, socket: fd });
+            Item::Listener { id: key, wanted, inherited, served_after } => {
+                let socket = fd;
+                self.sockets.push(LegacySocket { key, wanted, inherited, served_after, socket });
             }
             Item::Passed { name } => passed.push(Passed { fd, name }),
             Item::Monitor => self.monitor = Some(fd),

@@ -193,8 +193,8 @@ impl Task {
         };
         link.send(print(&ToHeir::Legacy(Box::new(legacy))), None);
         let item = |item: Item, fd: OwnedFd| link.send(print(&ToHeir::Item(item)), Some(fd));
-        for LegacySocket { key, wanted, inherited, socket } in sockets {
-            item(Item::Listener { id: key, wanted, inherited }, socket);
+        for LegacySocket { key: id, wanted, inherited, served_after, socket } in sockets {
+            item(Item::Listener { id, wanted, inherited, served_after }, socket);
         }
         for passed in activation::passed() {
             if let Ok(fd) = passed.fd.try_clone() {

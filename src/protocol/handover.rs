@@ -159,6 +159,10 @@ pub enum Item {
         wanted: Wanted,
         /// Whether a service manager has it too.
         inherited: bool,
+        /// How long its workers took to serve all after they served the first one, milliseconds; 0
+        /// from an earlier version.
+        #[serde(default)]
+        served_after: u64,
     },
     /// A socket that a service manager passed.
     Passed {
@@ -313,7 +317,8 @@ mod tests {
         assert!(packet.len() <= super::super::frame::MAX_BYTES, "{}", packet.len());
         assert_eq!(from_heir(&packet), Some(refused));
         let wanted = Wanted { address: None, port: Some(80), v6_only: false, backlog: 0, index: 0 };
-        let item = ToHeir::Item(Item::Listener { id: 3, wanted, inherited: true });
+        let item =
+            ToHeir::Item(Item::Listener { id: 3, wanted, inherited: true, served_after: 70 });
         assert_eq!(to_heir(&print(&item), 1), Some(item));
     }
 

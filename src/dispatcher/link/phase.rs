@@ -21,17 +21,17 @@ impl WorkerLink {
     }
 
     /// Returns the deferred report, if it serves all that is `expected` by now or if it is time. A
-    /// spare only has to know of it.
+    /// spare only has to know of it. `None`: more is expected than there is yet.
     pub(in crate::dispatcher) fn take_deferred(
         &mut self,
-        expected: &[ListenerId],
+        expected: Option<&[ListenerId]>,
         now: Millis,
     ) -> Option<Report> {
         let until = self.deferred_until()?;
         let has = |listener| {
             self.claims.get(listener).is_some_and(|serving| self.is_spare || serving.is_some())
         };
-        let serves_all = expected.iter().all(has);
+        let serves_all = expected.is_some_and(|all| all.iter().all(has));
         if !serves_all && until > now {
             return None;
         }

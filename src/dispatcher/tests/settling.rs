@@ -6,6 +6,7 @@ use crate::dispatcher::messages::DispatcherEvent;
 use crate::dispatcher::reports::SETTLE_WITHIN;
 use crate::dispatcher::tests::played::Played;
 use crate::dispatcher::tests::still::Still;
+use crate::listeners::ListenerSet;
 use crate::protocol::Report;
 
 const SLOW: Millis = 2 * SETTLE_WITHIN;
@@ -62,4 +63,21 @@ fn what_a_script_serves_long_after_its_start_makes_nobody_wait() {
     assert!(!is_ready(&mut still));
     still.pass(1);
     assert!(is_ready(&mut still));
+}
+
+#[test]
+fn a_worker_of_a_new_master_is_ready_when_it_serves_what_the_old_one_serves() {
+    let old = with_slow(SLOW);
+    let copies = old.event_loop.listeners.copies(SLOW).unwrap();
+    let listeners = ListenerSet::default().with_legacy(copies);
+    let mut still = Still::of(listeners, Balance::LeastConnections);
+    let [next, changed] = [1, 2].map(|id| still.attach(id, id));
+    begin(&mut still, &next);
+    begin(&mut still, &changed);
+    still.pass(SLOW);
+    assert!(!is_ready(&mut still));
+    still.listen(&next, 1);
+    assert!(is_ready(&mut still));
+    still.pass(SLOW);
+    assert!(is_ready(&mut still), "its script was changed");
 }
