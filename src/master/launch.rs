@@ -63,10 +63,14 @@ impl Launch {
         self.env.get(OPTIONS).map_or("", String::as_str)
     }
 
+    /// Those with which workers are started, where they are others.
+    fn options_with_preload(&self) -> Option<String> {
+        node_options::with_preload(self.options(), &self.preload)
+    }
+
     /// The workers' `NODE_OPTIONS`, where they are started with others.
     pub(super) fn replaced_options(&self) -> Option<String> {
-        let options = self.options();
-        node_options::with_preload(options, &self.preload).map(|_| options.to_owned())
+        self.options_with_preload().map(|_| self.options().to_owned())
     }
 
     /// The debugger's port of the worker in a row, where Node's debugger is on.
@@ -92,8 +96,7 @@ impl Launch {
             (ENV, serde_json::to_string(identity)?),
             (SLOT, identity.slot.to_string()),
         ];
-        let options = node_options::with_preload(self.options(), &self.preload);
-        own.extend(options.map(|options| (OPTIONS, options)));
+        own.extend(self.options_with_preload().map(|options| (OPTIONS, options)));
         // A program with privileges of its own (`setcap`) does not read `NODE_OPTIONS`.
         let first = ["--require".to_owned(), self.preload.clone()];
         // After the user's own flags: the last one counts.

@@ -38,20 +38,24 @@ fn with_slow(after: Millis) -> Still {
     still
 }
 
+/// Of two workers one serves the other listener after `SLOW`, and one never does.
+fn one_is_slow_and_one_was_changed(still: &mut Still) {
+    let [slow, changed] = [2, 3].map(|id| still.attach(id, id));
+    begin(still, &slow);
+    begin(still, &changed);
+    still.pass(SLOW);
+    assert!(!is_ready(still));
+    still.listen(&slow, 1);
+    assert!(is_ready(still));
+    still.pass(SLOW - 1);
+    assert!(!is_ready(still));
+    still.pass(1);
+    assert!(is_ready(still), "its script was changed");
+}
+
 #[test]
 fn a_worker_has_as_long_as_the_one_before_it_took_and_as_much_again() {
-    let mut still = with_slow(SLOW);
-    let [next, changed] = [2, 3].map(|id| still.attach(id, id));
-    begin(&mut still, &next);
-    begin(&mut still, &changed);
-    still.pass(SLOW);
-    assert!(!is_ready(&mut still));
-    still.listen(&next, 1);
-    assert!(is_ready(&mut still));
-    still.pass(SLOW - 1);
-    assert!(!is_ready(&mut still));
-    still.pass(1);
-    assert!(is_ready(&mut still), "its script was changed");
+    one_is_slow_and_one_was_changed(&mut with_slow(SLOW));
 }
 
 #[test]
@@ -67,17 +71,7 @@ fn what_a_script_serves_long_after_its_start_makes_nobody_wait() {
 
 #[test]
 fn a_worker_of_a_new_master_is_ready_when_it_serves_what_the_old_one_serves() {
-    let old = with_slow(SLOW);
-    let copies = old.event_loop.listeners.copies(SLOW).unwrap();
+    let copies = with_slow(SLOW).event_loop.listeners.copies(SLOW).unwrap();
     let listeners = ListenerSet::default().with_legacy(copies);
-    let mut still = Still::of(listeners, Balance::LeastConnections);
-    let [next, changed] = [1, 2].map(|id| still.attach(id, id));
-    begin(&mut still, &next);
-    begin(&mut still, &changed);
-    still.pass(SLOW);
-    assert!(!is_ready(&mut still));
-    still.listen(&next, 1);
-    assert!(is_ready(&mut still));
-    still.pass(SLOW);
-    assert!(is_ready(&mut still), "its script was changed");
+    one_is_slow_and_one_was_changed(&mut Still::of(listeners, Balance::LeastConnections));
 }
