@@ -3,7 +3,7 @@
 // The connections of a process, whatever servers they pass through.
 
 const assert = require('node:assert');
-const { once } = require('node:events');
+const { EventEmitter, once } = require('node:events');
 const http = require('node:http');
 const http2 = require('node:http2');
 const https = require('node:https');
@@ -116,6 +116,40 @@ it('a server with its own `emit`, which calls its class, works after the watch',
   await once(server.listen(0, '127.0.0.1'), 'listening');
   server.close();
   await once(server, 'close');
+});
+
+describe('a server whose `emit` is wrapped, as by tracers', () => {
+  const { prototype } = net.Server;
+  afterEach(() => delete prototype.emit);
+
+  for (const when of ['before', 'after']) {
+    it(`${when} us, is watched, and the wrapper is not changed`, async () => {
+      const heard = [];
+      const trace = () => {
+        const { emit } = prototype;
+        prototype.emit = function (event, ...args) {
+          heard.push(event);
+          return emit.call(this, event, ...args);
+        };
+        return prototype.emit;
+      };
+      let theirs = when === 'before' ? trace() : undefined;
+      const traffic = new Traffic(new Counters());
+      const ours = prototype.emit;
+      theirs ??= trace();
+      const front = await passingOn(traffic);
+      const client = net.connect(front.address().port, '127.0.0.1');
+      await until('it is there', () => traffic.streams.length === 1);
+      client.destroy();
+      await until('it is gone', () => traffic.size === 0);
+      front.close();
+      await once(front, 'close');
+      if (when === 'after') prototype.emit = ours;
+      traffic.close();
+      assert.strictEqual(prototype.emit, when === 'after' ? EventEmitter.prototype.emit : theirs);
+      assert.strictEqual(heard.filter((event) => event === 'connection').length, 2);
+    });
+  }
 });
 
 describe('the number of open connections', () => {

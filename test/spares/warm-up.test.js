@@ -4,6 +4,7 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { startPlain } = require('../helpers/cli');
 const { request } = require('../helpers/client');
@@ -33,7 +34,7 @@ function callsOf(name, pid, folder) {
 
 describe('the warm-up of a spare', () => {
   it('runs what serves a request, and a worker that serves at once has none', async () => {
-    const coverage = fs.mkdtempSync(path.join(path.dirname(PRELOAD), 'coverage-'));
+    const coverage = fs.mkdtempSync(path.join(os.tmpdir(), 'cluster2-coverage-'));
     try {
       const script = await start({ NODE_V8_COVERAGE: coverage });
       const { pids } = await told(script);
