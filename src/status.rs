@@ -12,8 +12,9 @@ use crate::os::proc_usage::{self, Usage};
 use crate::os::process;
 use crate::os::scoreboard::{Field, Header, Row};
 use crate::protocol::status::{
-    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, Time, UnhealthyWorker, WorkerStatus,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, UnhealthyWorker, WorkerStatus,
 };
+use crate::protocol::time::Time;
 use crate::protocol::totals::Totals;
 use crate::usage::{UsageSamples, utilization};
 

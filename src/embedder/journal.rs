@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::description::Description;
-use crate::protocol::status::{EVENTS, EventRecord, Time};
+use crate::protocol::status::{EVENTS, EventRecord};
+use crate::protocol::time::Time;
 
 /// Characters that are remembered of a message: a worker can make it as long as it likes.
 const MESSAGE: usize = 2_000;

@@ -1,7 +1,8 @@
 //! The part of the master that takes over.
 
 use crate::protocol::ListenerId;
-use crate::protocol::handover::{CarriedTotals, FromHeir, ToHeir, shorten};
+use crate::protocol::carried_totals::CarriedTotals;
+use crate::protocol::handover::{FromHeir, ToHeir, shorten};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]

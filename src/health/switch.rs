@@ -11,7 +11,7 @@ use crate::counts::counted;
 use crate::error::{ClusterError, Result};
 use crate::os;
 use crate::os::scoreboard::Header;
-use crate::protocol::status::Time;
+use crate::protocol::time::Time;
 
 /// The shortest time between two warnings about refused requests, milliseconds.
 const WARN_EVERY: u64 = 10_000;

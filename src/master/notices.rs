@@ -12,7 +12,8 @@ use crate::error::ClusterError;
 use crate::monitor::format::{self, plain_bytes};
 use crate::os;
 use crate::os::scoreboard::Field;
-use crate::protocol::status::{LastExit, Time};
+use crate::protocol::status::LastExit;
+use crate::protocol::time::Time;
 use crate::protocol::worker::{Exit, WorkerId};
 use crate::supervision::{Cause, LastWords, Limit, Notice, Passed, Threshold};
 

@@ -6,7 +6,8 @@
 
 use crate::clock::Millis;
 use crate::embedder::MasterEvent;
-use crate::protocol::status::{OverloadStatus, Time};
+use crate::protocol::status::OverloadStatus;
+use crate::protocol::time::Time;
 
 /// After so long without a connection that is shed, milliseconds, it is over.
 const OVER_AFTER: Millis = 5_000;

@@ -7,8 +7,9 @@ use super::task::Task;
 use super::worker_handle::WorkerHandle;
 use crate::protocol::scaling::ScalingStatus;
 use crate::protocol::status::{
-    MasterStatus, ReloadProgress, SlotStatus, Status, Time, UnhealthyWorker, WorkerStatus,
+    MasterStatus, ReloadProgress, SlotStatus, Status, UnhealthyWorker, WorkerStatus,
 };
+use crate::protocol::time::Time;
 use crate::protocol::totals::Totals;
 use crate::supervision::{Cause, Limit, Progress, Scaling, SlotRecord, WorkerRecord, WorkerState};
 use crate::{os, status};

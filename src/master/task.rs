@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::execution_results::ExecutionResults;
-use super::exit_watch::LAST_MESSAGES;
 use super::inbox::{Inbox, Input, Inputs};
 use super::launch::Launch;
 use super::log_files::LogFiles;
@@ -27,9 +26,8 @@ use super::upgrade_state::{Farewell, Upgrade};
 use super::worker_handle::WorkerHandle;
 use crate::changed::Changed;
 use crate::clock::Millis;
-use crate::dispatcher::{Dispatcher, Request};
-use crate::embedder::{Embedder, Failure, Journal, MasterEvent};
-use crate::error::ClusterError;
+use crate::dispatcher::Dispatcher;
+use crate::embedder::{Embedder, Journal};
 use crate::handover::PredecessorEvent;
 use crate::health::HealthChecker;
 use crate::monitor::{Monitor, MonitorListener, Monitored, UserApp};
@@ -39,10 +37,9 @@ use crate::os::code_cache::CurrentCodeCache;
 use crate::os::exit_lock::ExitNews;
 use crate::os::file_pages;
 use crate::os::origin::ProcessOrigin;
-use crate::os::process;
 use crate::os::scoreboard::Scoreboard;
 use crate::protocol::Endpoint;
-use crate::protocol::handover::CarriedTotals;
+use crate::protocol::carried_totals::CarriedTotals;
 use crate::protocol::status::LastExit;
 use crate::protocol::totals::Totals;
 use crate::protocol::worker::WorkerId;
@@ -53,8 +50,6 @@ use crate::usage::UsageSamples;
 
 /// How often the files in the `pids` directory are checked.
 const CHECK_PIDS_EVERY: Duration = Duration::from_secs(1);
-/// How long another master may take for what this one said last.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the task is made of.
 pub(super) struct Parts {
@@ -109,7 +104,7 @@ pub(super) struct Task {
     /// Where the monitor's health check asks the app.
     pub(super) probed: Changed<Option<Endpoint>>,
     /// Why other processes cannot find this cluster in its directory, if they cannot.
-    pids_problem: Changed<Option<String>>,
+    pub(super) pids_problem: Changed<Option<String>>,
     /// A worker became ready, so what only starts need may lie in memory.
     pub(super) has_started_worker: bool,
     pub(super) outcome: Option<Outcome>,
@@ -267,90 +262,5 @@ impl Task {
             Ok(monitor) => self.monitor = Some(monitor),
             Err(error) => self.warn(error.message()),
         }
-    }
-
-    pub(super) fn sample(&mut self) {
-        self.usage.take_cpu(os::now(), process::processor_time());
-        for handle in self.workers.values_mut() {
-            handle.usage.take_row(&handle.row);
-        }
-        let now = os::now();
-        let readings = self.workers.iter().map(|(id, handle)| handle.reading(*id, now)).collect();
-        self.apply(Event::Sample { readings });
-        let is_handing_over = self.upgrade.is_some() || self.is_on_trial();
-        if self.parts.info.config.max_workers.is_some() && !is_handing_over {
-            self.apply(Event::Autoscale);
-        }
-        self.observe_overload();
-    }
-
-    /// Restores what somebody removed from the `pids` directory.
-    fn check_pids(&mut self) {
-        let problem = self.restore_pids().err();
-        if self.pids_problem.set(problem.clone())
-            && let Some(message) = problem
-        {
-            self.warn(message);
-        }
-    }
-
-    fn restore_pids(&mut self) -> Result<(), String> {
-        let restored = self.parts.pids.restore();
-        if let Some(socket) = restored.map_err(|error| {
-            format!("others do not find this cluster any more: {}", error.message())
-        })? {
-            tracing::info!("the control socket was made again");
-            self.control.renew(socket);
-        }
-        self.parts.pids.restore_workers().map_err(|error| {
-            format!("others do not find all workers of this cluster: {}", error.message())
-        })
-    }
-
-    fn give_sign_of_life(&self) {
-        if let Some(answered) = self.parts.notifier.tick() {
-            self.parts.dispatcher.send(Request::Ping(answered));
-        }
-    }
-
-    /// Waits for the last messages of all workers, no longer than for those of a single one.
-    async fn finish_messages(&mut self) {
-        let all = async { while self.worker_tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_MESSAGES, all).await;
-    }
-
-    /// Waits until another master has heard what this one said last.
-    async fn finish_words(&mut self) {
-        if let Some(said) = self.last_words.take() {
-            let _ = tokio::time::timeout(LAST_WORDS, said).await;
-        }
-    }
-
-    async fn end(self) -> (Arc<dyn Embedder>, ControlServer) {
-        self.drop_unknown_heir();
-        let totals = self.totals();
-        let Self { parts, control, replies, outcome, monitor, farewell, .. } = self;
-        drop(parts.dispatcher);
-        let goes_on = farewell.as_ref().filter(|farewell| !farewell.has_ended);
-        let successor = goes_on.map(|farewell| farewell.pid);
-        if let Some(farewell) = farewell {
-            let pid = farewell.pid;
-            farewell.say(&totals).await;
-            parts.embedder.emit(MasterEvent::Upgrade { pid });
-        }
-        drop(monitor);
-        drop(parts.monitor);
-        parts.pids.release();
-        replies.ended(&parts.info.end_answer());
-        let error = match outcome {
-            Some(Outcome::StartFailed { reason }) => {
-                let error = ClusterError::StartFailed { reason };
-                Some(Failure { code: error.code().into(), message: error.message() })
-            }
-            _ => None,
-        };
-        tracing::info!("the cluster has ended");
-        parts.embedder.emit(MasterEvent::Finished { error, successor });
-        (parts.embedder, control)
     }
 }

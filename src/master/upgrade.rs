@@ -23,10 +23,9 @@ use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
 use crate::os::scoreboard::Field;
 use crate::os::{self, activation, holder, memory, thread};
+use crate::protocol::carried_totals::CarriedTotals;
 use crate::protocol::control::UpgradeRequest;
-use crate::protocol::handover::{
-    CarriedTotals, Item, Legacy, PROTOCOL, ToHeir, from_heir, print, shorten,
-};
+use crate::protocol::handover::{Item, Legacy, PROTOCOL, ToHeir, from_heir, print, shorten};
 use crate::remote::Reply;
 
 /// How long an heir may take to be ready, unless the command says it, milliseconds.

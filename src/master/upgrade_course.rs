@@ -11,7 +11,8 @@ use super::task::Task;
 use super::upgrade_state::{Running, Stage, Upgrade};
 use crate::handover::PredecessorEvent;
 use crate::os::{self, process};
-use crate::protocol::handover::{CarriedTotals, FromHeir, ToHeir, print, shorten};
+use crate::protocol::carried_totals::CarriedTotals;
+use crate::protocol::handover::{FromHeir, ToHeir, print, shorten};
 use crate::protocol::status::UpgradeStatus;
 
 impl Task {

@@ -10,7 +10,8 @@ use crate::handover::Predecessor;
 use crate::os::channel::Channel;
 use crate::os::handover::HeirCommand;
 use crate::protocol::ListenerId;
-use crate::protocol::handover::{CarriedTotals, ToHeir, print};
+use crate::protocol::carried_totals::CarriedTotals;
+use crate::protocol::handover::{ToHeir, print};
 use crate::protocol::totals::Totals;
 use crate::remote::Reply;
 

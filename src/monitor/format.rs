@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 pub use crate::counts::count;
-use crate::protocol::status::Time;
+use crate::protocol::time::Time;
 
 /// Formats a measured number, with one decimal below ten.
 pub fn amount(number: f64) -> String {

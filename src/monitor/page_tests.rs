@@ -8,8 +8,9 @@ use tokio::io::AsyncWriteExt;
 use super::router::Settings;
 use super::tests::{Monitor, NoFilter, on_a_runtime, read_until, settings, slot};
 use crate::protocol::status::{
-    EventRecord, LastExit, Level, ReloadProgress, SlotStatus, Time, UpgradeStatus,
+    EventRecord, LastExit, Level, ReloadProgress, SlotStatus, UpgradeStatus,
 };
+use crate::protocol::time::Time;
 
 #[test]
 fn the_first_page_shows_the_cluster_and_escapes_what_it_says() {

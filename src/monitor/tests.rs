@@ -16,9 +16,10 @@ use super::router::{Router, Settings, StatusSource};
 use super::server::{Limits, RequestFilter, serve_within};
 use crate::error::{ClusterError, Result};
 use crate::protocol::status::{
-    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, SlotStatus, Status, Time,
-    UnhealthyWorker, WorkerStatus,
+    ConnectionCounts, EcvStatus, MasterStatus, RequestCounts, SlotStatus, Status, UnhealthyWorker,
+    WorkerStatus,
 };
+use crate::protocol::time::Time;
 use crate::protocol::totals::Totals;
 
 /// The deadline of everything that a test waits for.

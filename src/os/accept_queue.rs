@@ -1,21 +1,23 @@
-//! The accept queue of a listening TCP socket, for all processes that have the socket.
+//! The accept queue of a listening socket, for all processes that have the socket.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use socket2::{SockFilter, SockRef};
 
 /// Where `tcpi_unacked` lies in the kernel's `struct tcp_info`: after eight bytes and four numbers.
 const UNACKED: usize = 24;
 
-/// Returns how many connections wait. 0 if it does not listen.
+/// Returns how many connections wait. 0 if it does not listen on TCP.
 pub(crate) fn waiting(socket: impl AsFd) -> u64 {
     lengths(socket)[0]
 }
 
 /// Returns how many connections wait, and how many can, as the kernel reports it in `tcpi_unacked`
-/// and `tcpi_sacked` of a listening socket. 0 if it does not listen.
+/// and `tcpi_sacked` of a listening socket. 0 if it does not listen on TCP.
 pub(crate) fn lengths(socket: impl AsFd) -> [u64; 2] {
     let mut info = [0u8; UNACKED + 8];
     let mut length = info.len() as libc::socklen_t;
@@ -28,6 +30,12 @@ pub(crate) fn lengths(socket: impl AsFd) -> [u64; 2] {
     }
     let [.., a, b, c, d, e, f, g, h] = info;
     [[a, b, c, d], [e, f, g, h]].map(|bytes| u64::from(u32::from_ne_bytes(bytes)))
+}
+
+/// Whether a client waits.
+pub(super) fn has_waiting(socket: impl AsFd) -> io::Result<bool> {
+    let mut fds = [PollFd::new(&socket, PollFlags::IN)];
+    Ok(rustix::event::poll(&mut fds, Some(&Timespec::default()))? > 0)
 }
 
 /// Accepts the next connection, non-blocking and close-on-exec.
@@ -46,6 +54,22 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 pub(crate) fn stop_listening(socket: impl AsFd) {
     // It fails if the socket does not listen, which is as good.
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
+}
+
+/// Classic BPF over the TCP header: drop what has SYN and not ACK, pass the rest.
+static DROP_SYN: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),          // A = flags
+    SockFilter::new(0x54, 0, 0, 0x12),        // A &= SYN | ACK
+    SockFilter::new(0x15, 0, 1, 0x02),        // SYN alone?
+    SockFilter::new(0x06, 0, 0, 0),           // drop
+    SockFilter::new(0x06, 0, 0, 0xffff_ffff), // pass
+];
+
+/// Refuses new clients of a TCP socket, also for other processes that have it: a socket filter
+/// drops every SYN, so that a client tries again, and is refused once the socket is closed. The
+/// clients in the queue can still be accepted.
+pub(super) fn refuse_new(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).attach_filter(&DROP_SYN)
 }
 
 #[cfg(test)]

@@ -11,17 +11,16 @@
 //! holds for one that is *lent*, as long as another master has it too.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags};
-use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use super::accept_queue;
 use super::address::Address;
+use super::bind;
 use super::socket_file::{FileState, SocketFile, path};
 
 /// A socket that listens.
@@ -45,33 +44,18 @@ impl Listener {
     /// Binds and listens. `backlog` is the number of connections that may wait unaccepted.
     pub(crate) fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
         match address {
-            Address::Tcp { host, port, v6_only } => Self::tcp_on(*host, *port, *v6_only, backlog),
-            Address::Unix(path) => Self::unix(path, backlog),
+            Address::Tcp { host, port, v6_only } => {
+                let (socket, address) = bind::tcp(*host, *port, *v6_only, backlog)?;
+                Ok(Self::new(socket, address))
+            }
+            Address::Unix(path) => {
+                let socket = bind::unix(path, backlog)?;
+                let is_file = !path::is_abstract(path);
+                let mut listener = Self::new(socket, address.clone());
+                listener.file = is_file.then(|| SocketFile::of(path)).transpose()?;
+                Ok(listener)
+            }
         }
-    }
-
-    fn tcp_on(host: Option<IpAddr>, port: u16, v6_only: bool, backlog: i32) -> io::Result<Self> {
-        let tcp = |host: IpAddr, v6_only| Self::tcp(SocketAddr::new(host, port), v6_only, backlog);
-        match host {
-            Some(host) => tcp(host, v6_only),
-            None => match tcp(Ipv6Addr::UNSPECIFIED.into(), v6_only) {
-                Err(error) if no_ipv6(&error) => tcp(Ipv4Addr::UNSPECIFIED.into(), false),
-                other => other,
-            },
-        }
-    }
-
-    fn tcp(wanted: SocketAddr, v6_only: bool, backlog: i32) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(wanted), Type::STREAM.nonblocking(), None)?;
-        socket.set_reuse_address(true)?;
-        if wanted.is_ipv6() {
-            socket.set_only_v6(v6_only)?;
-        }
-        socket.bind(&wanted.into())?;
-        socket.listen(backlog)?;
-        let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-        let address = Address::Tcp { host: Some(bound.ip()), port: bound.port(), v6_only };
-        Ok(Self::new(socket, address))
     }
 
     fn new(socket: Socket, address: Address) -> Self {
@@ -84,23 +68,6 @@ impl Listener {
             lent: false,
             shared: false,
         }
-    }
-
-    fn unix(path: &Path, backlog: i32) -> io::Result<Self> {
-        let wanted = SockAddr::unix(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        if let Err(error) = socket.bind(&wanted) {
-            if error.kind() != io::ErrorKind::AddrInUse || !is_stale(path, &wanted)? {
-                return Err(error);
-            }
-            std::fs::remove_file(path)?;
-            socket.bind(&wanted)?;
-        }
-        socket.listen(backlog)?;
-        let file = if path::is_abstract(path) { None } else { Some(SocketFile::of(path)?) };
-        let mut listener = Self::new(socket, Address::Unix(path.into()));
-        listener.file = file;
-        Ok(listener)
     }
 
     /// Takes over a socket that listens already. `InvalidInput` for anything but a listening stream
@@ -170,7 +137,7 @@ impl Listener {
     /// Notes if the file of a socket that another master has bound is that of another one, which it
     /// bound there later, and on which nobody listens any more.
     pub(crate) fn check_file(&mut self) {
-        let listens_not = |path: &Path| is_stale(path, &SockAddr::unix(path)?);
+        let listens_not = |path: &Path| bind::is_stale(path, &SockAddr::unix(path)?);
         let Some(path) = self.path().filter(|_| self.is_file_found) else { return };
         if listens_not(path).is_ok_and(|is_stale| is_stale) {
             self.file = self.file.take().map(SocketFile::disowned);
@@ -232,8 +199,7 @@ impl Listener {
 
     /// Whether a client waits in its queue.
     pub(crate) fn has_waiting(&self) -> bool {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        accept_queue::has_waiting(&self.socket).unwrap_or(false)
     }
 
     /// Returns the bound address: for port 0, with the port that the kernel chose.
@@ -254,15 +220,15 @@ impl Listener {
     /// Refuses new clients; the clients in the queue can still be accepted.
     ///
     /// Closing a listener resets the connections in its queue, so the queue has to be emptied
-    /// first. On TCP a socket filter drops every SYN: the client tries again and is then refused. A
-    /// unix socket refuses after `shutdown(SHUT_RD)`, and its path is removed. Either would outlive
+    /// first. On TCP a client tries again and is then refused (`accept_queue::refuse_new`). A unix
+    /// socket refuses after `shutdown(SHUT_RD)`, and its path is removed. Either would outlive
     /// us on a socket that was inherited, which is left as it is.
     pub(crate) fn refuse_new(&self) -> io::Result<()> {
         if self.is_inherited() {
             return Ok(());
         }
         match &self.address {
-            Address::Tcp { .. } => self.socket.attach_filter(&DROP_SYN),
+            Address::Tcp { .. } => accept_queue::refuse_new(&self.socket),
             Address::Unix(_) => {
                 self.remove_path();
                 self.socket.shutdown(std::net::Shutdown::Read)
@@ -302,38 +268,6 @@ pub(crate) fn client_of(connection: impl AsFd) -> Option<IpAddr> {
 
 fn ip(address: SocketAddrAny) -> Option<IpAddr> {
     SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
-}
-
-/// Classic BPF over the TCP header: drop what has SYN and not ACK, pass the rest.
-pub(super) static DROP_SYN: [SockFilter; 5] = [
-    SockFilter::new(0x30, 0, 0, 13),          // A = flags
-    SockFilter::new(0x54, 0, 0, 0x12),        // A &= SYN | ACK
-    SockFilter::new(0x15, 0, 1, 0x02),        // SYN alone?
-    SockFilter::new(0x06, 0, 0, 0),           // drop
-    SockFilter::new(0x06, 0, 0, 0xffff_ffff), // pass
-];
-
-fn no_ipv6(error: &io::Error) -> bool {
-    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    matches!(
-        code,
-        Some(
-            rustix::io::Errno::AFNOSUPPORT
-                | rustix::io::Errno::ADDRNOTAVAIL
-                | rustix::io::Errno::INVAL
-        )
-    )
-}
-
-/// Whether the path is a socket on which no process listens any more.
-fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.file_type().is_socket() => {}
-        _ => return Ok(false),
-    }
-    // Non-blocking: a living listener with a full queue would make a blocking connect wait.
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(crate) mod accept_queue;
 pub(crate) mod activation;
 pub mod address;
 pub mod admission_row;
+mod bind;
 pub(crate) mod call_interrupt;
 pub mod channel;
 pub mod code_cache;

@@ -5,23 +5,18 @@
 
 use std::io;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use socket2::SockRef;
-
+use super::accept_queue;
 use super::descriptors::by_number;
-use super::listener::DROP_SYN;
 
 /// Refuses new clients on a TCP socket; the clients in its queue can still be accepted. Fails with
 /// `InvalidInput` for a negative number, and with the kernel's error for anything but a socket.
 pub fn refuse_new(fd: i32) -> io::Result<()> {
-    SockRef::from(&by_number(fd)?).attach_filter(&DROP_SYN)
+    accept_queue::refuse_new(by_number(fd)?)
 }
 
 /// Whether a client waits in the socket's queue. Fails with `InvalidInput` for a negative number.
 pub fn has_waiting(fd: i32) -> io::Result<bool> {
-    let socket = by_number(fd)?;
-    let mut fds = [PollFd::new(&socket, PollFlags::IN)];
-    Ok(rustix::event::poll(&mut fds, Some(&Timespec::default()))? > 0)
+    accept_queue::has_waiting(by_number(fd)?)
 }
 
 #[cfg(test)]

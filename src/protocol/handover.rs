@@ -8,12 +8,10 @@
 //! What always holds: an unknown field is ignored, and so is an unknown message. Only another
 //! [`PROTOCOL`] is refused. So a later version may add to this conversation, and no more.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::carried_totals::CarriedTotals;
 use super::messages::{ListenerId, Wanted};
-use super::totals::Totals;
 
 /// The version of the conversation. Two masters of another one do not understand each other.
 pub const PROTOCOL: u32 = 1;
@@ -180,84 +178,6 @@ pub enum Item {
     Unknown,
 }
 
-/// [`Totals`] on their way to another master.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CarriedTotals {
-    connections: u64,
-    timed_out: u64,
-    requests: u64,
-    handed: u64,
-    reclaimed: u64,
-    moved: u64,
-    retried: u64,
-    shed: u64,
-    /// By the name that the first builds know.
-    #[serde(rename = "deaths")]
-    exits: BTreeMap<String, u64>,
-    reloads: u64,
-    reloads_failed: u64,
-    scaled_up: u64,
-    scaled_down: u64,
-    drains: u64,
-    drained_for: u64,
-    drain_buckets: Vec<u64>,
-}
-
-impl From<&Totals> for CarriedTotals {
-    fn from(totals: &Totals) -> Self {
-        Self {
-            connections: totals.connections,
-            timed_out: totals.timed_out,
-            requests: totals.requests,
-            handed: totals.handed,
-            reclaimed: totals.reclaimed,
-            moved: totals.moved,
-            retried: totals.retried,
-            shed: totals.shed,
-            exits: totals.exits.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
-            reloads: totals.reloads,
-            reloads_failed: totals.reloads_failed,
-            scaled_up: totals.scaled_up,
-            scaled_down: totals.scaled_down,
-            drains: totals.drains.count,
-            drained_for: totals.drains.total,
-            drain_buckets: totals.drains.buckets.to_vec(),
-        }
-    }
-}
-
-impl CarriedTotals {
-    /// Adds them to the totals of another master. `words`: the reasons of exits that are known
-    /// here; others are left out.
-    pub fn add_to(&self, totals: &mut Totals, words: &[&'static str]) {
-        totals.connections = totals.connections.saturating_add(self.connections);
-        totals.timed_out = totals.timed_out.saturating_add(self.timed_out);
-        totals.requests = totals.requests.saturating_add(self.requests);
-        totals.handed = totals.handed.saturating_add(self.handed);
-        totals.reclaimed = totals.reclaimed.saturating_add(self.reclaimed);
-        totals.moved = totals.moved.saturating_add(self.moved);
-        totals.retried = totals.retried.saturating_add(self.retried);
-        totals.shed = totals.shed.saturating_add(self.shed);
-        totals.reloads = totals.reloads.saturating_add(self.reloads);
-        totals.reloads_failed = totals.reloads_failed.saturating_add(self.reloads_failed);
-        totals.scaled_up = totals.scaled_up.saturating_add(self.scaled_up);
-        totals.scaled_down = totals.scaled_down.saturating_add(self.scaled_down);
-        for word in words {
-            if let Some(count) = self.exits.get(*word) {
-                let known = totals.exits.entry(word).or_default();
-                *known = known.saturating_add(*count);
-            }
-        }
-        let drains = &mut totals.drains;
-        drains.count = drains.count.saturating_add(self.drains);
-        drains.total = drains.total.saturating_add(self.drained_for);
-        for (bucket, count) in drains.buckets.iter_mut().zip(&self.drain_buckets) {
-            *bucket = bucket.saturating_add(*count);
-        }
-    }
-}
-
 /// Returns the packet of a message. Texts in it were shortened by [`shorten`], so that it fits.
 pub fn print(message: &impl Serialize) -> Vec<u8> {
     // Writing plain structs to memory cannot fail; nobody would read an empty packet.
@@ -333,24 +253,5 @@ mod tests {
         assert_eq!(to_heir(&print(&ToHeir::Commit), 1), None);
         let long = Legacy { generations: vec![1; MOST + 1], ..Legacy::default() };
         assert_eq!(to_heir(&serde_json::to_vec(&ToHeir::Legacy(long.into())).unwrap(), 0), None);
-    }
-
-    #[test]
-    fn totals_go_on_where_the_predecessor_stopped() {
-        let mut past = Totals { requests: 5, reloads: 1, ..Totals::default() };
-        past.exits.insert("crash", 2);
-        past.drains.add(300);
-        let mut carried = CarriedTotals::from(&past);
-        carried.exits.insert("moonlight".into(), 9);
-        let packet = print(&ToHeir::Counted { totals: carried, workers: 2 });
-        let Some(ToHeir::Counted { totals: carried, .. }) = to_heir(&packet, 0) else {
-            panic!("a message");
-        };
-        let mut totals = Totals { requests: 7, ..Totals::default() };
-        totals.drains.add(300);
-        carried.add_to(&mut totals, &["crash", "reload"]);
-        assert_eq!((totals.requests, totals.reloads), (12, 1));
-        assert_eq!(totals.exits.into_iter().collect::<Vec<_>>(), [("crash", 2)]);
-        assert_eq!((totals.drains.count, totals.drains.buckets[1]), (2, 2));
     }
 }

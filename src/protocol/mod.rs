@@ -3,6 +3,7 @@
 //! What always holds: lengths and kinds of everything that another process sends are checked. What
 //! does not parse is an error value, never a panic.
 
+pub mod carried_totals;
 mod connections;
 pub mod control;
 mod endpoint;
@@ -14,6 +15,7 @@ pub mod node;
 pub mod parts;
 pub mod scaling;
 pub mod status;
+pub mod time;
 pub mod totals;
 pub mod worker;
 

@@ -15,6 +15,7 @@ mod free_workers;
 mod give_back;
 mod intake;
 mod master_link;
+mod polls;
 mod question;
 mod signal;
 mod stuck_watch;

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use cluster2_rs::protocol::status::{EventRecord, Level, Time};
+use cluster2_rs::protocol::status::{EventRecord, Level};
+use cluster2_rs::protocol::time::Time;
 use serde::Serialize;
 
 const GOOD: Style = AnsiColor::Green.on_default();

@@ -34,6 +34,7 @@ mod parent;
 mod past_lines;
 mod planned_start;
 mod pm2;
+mod progress;
 mod restart;
 mod settings;
 mod stack;

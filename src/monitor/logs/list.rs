@@ -10,7 +10,7 @@ use super::percent::encode;
 use crate::monitor::disk::blocking;
 use crate::monitor::response::PageError;
 use crate::os::contained_files;
-use crate::protocol::status::Time;
+use crate::protocol::time::Time;
 
 /// The depth to which directories are listed.
 pub const MAX_DEPTH: u32 = 4;

@@ -150,7 +150,8 @@ impl FamilyEncoder<'_> {
 mod tests {
     use super::*;
     use crate::monitor::tests::{status, worker};
-    use crate::protocol::status::{LastExit, Time, WorkerStatus};
+    use crate::protocol::status::{LastExit, WorkerStatus};
+    use crate::protocol::time::Time;
 
     #[test]
     fn prometheus_reads_these_series() {

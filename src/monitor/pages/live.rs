@@ -9,7 +9,8 @@ use crate::counts::counted;
 use crate::monitor::format::{self, age, amount, bytes, count, millis, utc, wait_of};
 use crate::monitor::history::History;
 use crate::monitor::series::{HEIGHT, Series, WIDTH, round_up};
-use crate::protocol::status::{EventRecord, SlotStatus, Status, Time, is_crash};
+use crate::protocol::status::{EventRecord, SlotStatus, Status, is_crash};
+use crate::protocol::time::Time;
 use crate::protocol::totals::Totals;
 
 /// The part of the overview that changes.
