@@ -7,7 +7,7 @@
 // connection that something else than its first server may read is never marked again.
 
 const {
-  MessageEnds, beforeSending, handleOf, hasSent, isSent, isUntouched, serverOf,
+  MessageEnds, beforeSending, handleOf, hasSent, isSent, isUntouched, mayStay, serverOf,
 } = require('../node-internals');
 const { STAGE } = require('./moved-connection');
 
@@ -54,7 +54,6 @@ class IdleMarks {
     const base = cells[line + BASE];
     if (!(base >= 0) || state?.listener === undefined) return;
     if (!isUntouched(stream, fd) || hasSent(serverOf(stream))) return;
-    state.ends = new MessageEnds(stream, base, cells, line);
     state.handle = handleOf(stream);
     state.line = line;
     // What has come begins its time-out again.
@@ -63,17 +62,22 @@ class IdleMarks {
     cells[line + IDLE] = base;
   }
 
-  /** A request of a connection begins. */
-  busy(state, request) {
-    if (state.handle === undefined) return;
-    this.#cells[state.line] = BUSY;
-    state.ends.head(request);
+  /** A request of a connection begins. One whose client wants no other is not followed. */
+  busy(state, request, response) {
+    const { handle, line } = state;
+    if (handle === undefined) return;
+    const cells = this.#cells;
+    cells[line] = BUSY;
+    if (state.ends === undefined && mayStay(response)) {
+      state.ends = new MessageEnds(request.socket, cells[line + BASE], cells, line);
+    }
+    state.ends?.head(request);
   }
 
   /** All requests of a connection are answered. `finished`: of Node's diagnostics channel. */
   idle(state, { response, socket, server }) {
-    const { handle, line } = state;
-    if (handle === undefined || !isSent(socket, handle, response)) return;
+    const { handle, line, ends } = state;
+    if (handle === undefined || ends === undefined || !isSent(socket, handle, response)) return;
     const cells = this.#cells;
     const { keepAliveTimeout } = server;
     if (state.waits !== keepAliveTimeout || !keepAliveTimeout) {
@@ -84,7 +88,7 @@ class IdleMarks {
         : (socket.timeout ?? 0);
     }
     if (state.requests > 0) cells[line + REQUESTS] = state.requests;
-    cells[line + IDLE] = state.ends.end;
+    cells[line + IDLE] = ends.end;
   }
 
   /** Something else may read from a connection from now on. */

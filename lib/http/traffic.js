@@ -168,7 +168,7 @@ class Traffic {
     const [row, sets] = [this.#row, this.#sets];
     this.#unwatchRequests = watchRequests((socket) => sets.discover(socket), {
       onStart: (state, request, response, before) => {
-        this.marks?.busy(state, request);
+        this.marks?.busy(state, request, response);
         this.#follower?.onResponse(response, before);
         row[requestsTotal] += 1;
         row[requestsActive] += 1;

@@ -73,16 +73,18 @@ function beforeMessages({ parser, server }, { begun, requests }) {
   };
 }
 
-// Calls `first` with the next bytes that a parser has parsed.
+// Calls `first` with the next bytes that a parser has parsed, and perhaps with later ones.
 function onBytes(parser, first) {
   const { kOnExecute } = parser.constructor;
   const onExecute = parser[kOnExecute];
   if (typeof onExecute !== 'function') return;
-  parser[kOnExecute] = (result) => {
-    parser[kOnExecute] = onExecute;
+  const once = (result) => {
+    // `MessageEnds` may stand before it by now.
+    if (parser[kOnExecute] === once) parser[kOnExecute] = onExecute;
     first();
     return onExecute(result);
   };
+  parser[kOnExecute] = once;
 }
 
 module.exports = { beforeMessages, endMessage, speaksHttp1 };

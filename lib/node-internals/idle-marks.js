@@ -28,6 +28,11 @@ function isSent(socket, handle, response) {
     socket.writableLength === 0 && !socket.writableEnded;
 }
 
+/** Whether a client may send others after a request. lib/_http_server.js (`parserOnIncoming`). */
+function mayStay(response) {
+  return response.shouldKeepAlive !== false;
+}
+
 /** Whether a message has begun behind the last head that a parser told. */
 const BEGUN = Symbol('cluster2-rs.begun');
 
@@ -37,19 +42,20 @@ function onBegin() {
 }
 
 /**
- * Follows the bytes of a connection to the ends of its messages, as long as Node's parser reads
- * them. What always holds: `end` is a number of bytes behind which no message had begun when
- * exactly so many were parsed, and all before it were whole.
+ * Follows the bytes of a connection from its first head on to the ends of its messages, as long as
+ * Node's parser reads them. What always holds: `end` is a number of bytes behind which no message
+ * had begun when exactly so many were parsed, and all before it were whole.
  *
  * The parser tells how many bytes it has parsed of what was read, and the first byte of a message.
  * The latter costs a call, and is asked for only behind a head, in what is read with it: nobody but
  * a client that sends requests ahead has to pay it. Node uses no such callback, and clears both
- * when it frees the parser. src/node_http_parser.cc (`OnStreamRead`, `on_message_begin`),
- * lib/_http_server.js (`onParserExecute`), lib/_http_common.js (`cleanParser`).
+ * when it frees the parser. lib/_http_server.js (`onParserExecute`), lib/_http_common.js
+ * (`cleanParser`), src/node_http_parser.cc (`OnStreamRead`, `Execute`, `on_message_begin`).
  */
 class MessageEnds {
   #parser;
   #begin;
+  #handle;
   #parsed;
   /** The last request whose head was read, until it is whole. */
   #request;
@@ -58,17 +64,18 @@ class MessageEnds {
   end;
 
   /**
-   * @param {net.Socket} stream of which nothing was read
-   * @param {number} read how many bytes were read of it before it came here
+   * @param {net.Socket} stream whose first head is being told
+   * @param {number} before how many bytes were read of it before it came here
    * @param {Float64Array} marks
    * @param {number} index where in `marks` each new `end` is written, over a number that is not
    *   negative
    */
-  constructor({ parser }, read, marks, index) {
+  constructor({ parser, _handle: handle }, before, marks, index) {
     const { kOnMessageBegin, kOnExecute } = parser.constructor;
     this.#parser = parser;
     this.#begin = kOnMessageBegin | 0;
-    this.#parsed = this.end = read;
+    this.#handle = handle;
+    this.end = before;
     this.#marks = marks;
     this.#index = index;
     const execute = parser[kOnExecute];
@@ -89,7 +96,10 @@ class MessageEnds {
   // What was read together is parsed. An error is not a number, and neither is `#parsed` from then
   // on.
   #execute(result) {
-    this.#parsed += typeof result === 'number' ? result : NaN;
+    if (typeof result !== 'number') this.#parsed = NaN;
+    else if (this.#parsed !== undefined) this.#parsed += result;
+    // With the first head, all that was read is parsed.
+    else this.#parsed = this.end + this.#handle.bytesRead;
     if (this.#request?.complete !== true || this.#parser[BEGUN]) return;
     this.#request = undefined;
     this.#parser[this.#begin] = null;
@@ -112,4 +122,4 @@ function beforeSending(called) {
   };
 }
 
-module.exports = { MessageEnds, beforeSending, handleOf, isSent, isUntouched };
+module.exports = { MessageEnds, beforeSending, handleOf, isSent, isUntouched, mayStay };
