@@ -77,7 +77,7 @@ class IdleMarks {
   /** All requests of a connection are answered. `finished`: of Node's diagnostics channel. */
   idle(state, { response, socket, server }) {
     const { handle, line, ends } = state;
-    if (handle === undefined || ends === undefined || !isSent(socket, handle, response)) return;
+    if (ends === undefined || !isSent(socket, handle, response)) return;
     const cells = this.#cells;
     const { keepAliveTimeout } = server;
     if (state.waits !== keepAliveTimeout || !keepAliveTimeout) {
@@ -96,7 +96,7 @@ class IdleMarks {
     const state = stream ? this.#traffic.stateOf(stream) : undefined;
     if (state?.handle === undefined) return;
     this.#cells[state.line] = BUSY;
-    state.handle = undefined;
+    state.handle = state.ends = undefined;
   }
 
   /** The script begins to send connections of a server to another process. */
