@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{SockFilter, SockRef};
@@ -30,12 +29,6 @@ pub(crate) fn lengths(socket: impl AsFd) -> [u64; 2] {
     }
     let [.., a, b, c, d, e, f, g, h] = info;
     [[a, b, c, d], [e, f, g, h]].map(|bytes| u64::from(u32::from_ne_bytes(bytes)))
-}
-
-/// Whether a client waits.
-pub(super) fn has_waiting(socket: impl AsFd) -> io::Result<bool> {
-    let mut fds = [PollFd::new(&socket, PollFlags::IN)];
-    Ok(rustix::event::poll(&mut fds, Some(&Timespec::default()))? > 0)
 }
 
 /// Accepts the next connection, non-blocking and close-on-exec.

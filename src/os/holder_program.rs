@@ -20,6 +20,7 @@ use super::channel::{Channel, MAX_BYTES};
 use super::descriptors::by_number;
 use super::file_pages;
 use super::holder::CANDIDATE;
+use super::readable::is_readable;
 
 /// `si_code` of signals that the kernel sends: a terminal sends them to the whole group.
 const SI_KERNEL: i32 = 0x80;
@@ -174,7 +175,5 @@ impl Held {
 
 /// Whether a process has not ended yet.
 fn is_alive(pidfd: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    let now = rustix::event::Timespec::default();
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ended| ended == 0)
+    is_readable(pidfd).is_ok_and(|has_ended| !has_ended)
 }

@@ -21,6 +21,7 @@ use socket2::{SockAddr, Socket, Type};
 use super::accept_queue;
 use super::address::Address;
 use super::bind;
+use super::readable::is_readable;
 use super::socket_file::{FileState, SocketFile, path};
 
 /// A socket that listens.
@@ -199,7 +200,7 @@ impl Listener {
 
     /// Whether a client waits in its queue.
     pub(crate) fn has_waiting(&self) -> bool {
-        accept_queue::has_waiting(&self.socket).unwrap_or(false)
+        is_readable(&self.socket).unwrap_or(false)
     }
 
     /// Returns the bound address: for port 0, with the port that the kernel chose.

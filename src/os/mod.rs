@@ -31,6 +31,7 @@ pub mod node_listener;
 pub mod origin;
 pub(crate) mod proc_usage;
 pub mod process;
+mod readable;
 pub mod reserve;
 pub mod scoreboard;
 pub mod seize;

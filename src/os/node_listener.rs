@@ -7,6 +7,7 @@ use std::io;
 
 use super::accept_queue;
 use super::descriptors::by_number;
+use super::readable::is_readable;
 
 /// Refuses new clients on a TCP socket; the clients in its queue can still be accepted. Fails with
 /// `InvalidInput` for a negative number, and with the kernel's error for anything but a socket.
@@ -16,7 +17,7 @@ pub fn refuse_new(fd: i32) -> io::Result<()> {
 
 /// Whether a client waits in the socket's queue. Fails with `InvalidInput` for a negative number.
 pub fn has_waiting(fd: i32) -> io::Result<bool> {
-    accept_queue::has_waiting(by_number(fd)?)
+    is_readable(by_number(fd)?)
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::readable::is_readable;
 use super::timespec;
 
 /// `PF_EXITING` of the kernel's `sched.h`, in field 9 of `/proc/<pid>/stat`.
@@ -149,9 +150,7 @@ fn signal(pidfd: impl AsFd, signal: Signal) -> io::Result<()> {
 
 /// Whether the process has ended, even if it is not reaped yet.
 fn has_ended(pidfd: impl AsFd) -> bool {
-    let now = Timespec::default();
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    is_readable(pidfd).unwrap_or(false)
 }
 
 /// Whether process `pid`, a child of this one, is stopped (SIGSTOP, a debugger).
