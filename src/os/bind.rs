@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::Address;
+use super::socket_file::{SocketFile, lock_directory, path};
 
 /// Listens on TCP, without a host on all addresses. Returns the bound address too: for port 0, with
 /// the port that the kernel chose. `backlog` is the number of connections that may wait unaccepted.
@@ -46,10 +47,17 @@ fn no_ipv6(error: &io::Error) -> bool {
     matches!(code, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::INVAL))
 }
 
-/// Listens on the path of a unix socket. A stale one is replaced.
-pub(super) fn unix(path: &Path, backlog: i32) -> io::Result<Socket> {
+/// Listens on the path of a unix socket. A stale one is replaced. Returns its file too, unless the
+/// name is abstract.
+pub(super) fn unix(path: &Path, backlog: i32) -> io::Result<(Socket, Option<SocketFile>)> {
     let wanted = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    if path::is_abstract(path) {
+        socket.bind(&wanted)?;
+        socket.listen(backlog)?;
+        return Ok((socket, None));
+    }
+    let _lock = lock_directory(path);
     if let Err(error) = socket.bind(&wanted) {
         if error.kind() != io::ErrorKind::AddrInUse || !is_stale(path, &wanted)? {
             return Err(error);
@@ -58,7 +66,7 @@ pub(super) fn unix(path: &Path, backlog: i32) -> io::Result<Socket> {
         socket.bind(&wanted)?;
     }
     socket.listen(backlog)?;
-    Ok(socket)
+    Ok((socket, Some(SocketFile::of(path)?)))
 }
 
 /// Whether the path is a socket on which no process listens any more.

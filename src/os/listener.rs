@@ -50,10 +50,9 @@ impl Listener {
                 Ok(Self::new(socket, address))
             }
             Address::Unix(path) => {
-                let socket = bind::unix(path, backlog)?;
-                let is_file = !path::is_abstract(path);
+                let (socket, file) = bind::unix(path, backlog)?;
                 let mut listener = Self::new(socket, address.clone());
-                listener.file = is_file.then(|| SocketFile::of(path)).transpose()?;
+                listener.file = file;
                 Ok(listener)
             }
         }
@@ -130,8 +129,8 @@ impl Listener {
 
     /// Looks for the file of a socket that another master has bound.
     fn find_file(&mut self) {
-        let find = |path| SocketFile::of(path).unwrap_or_else(|_| SocketFile::removed(path));
-        self.file = self.path().map(find);
+        // Without one, its state is that of a removed one.
+        self.file = self.path().and_then(|path| SocketFile::of(path).ok());
         self.is_file_found = true;
     }
 

@@ -175,3 +175,25 @@ fn a_socket_that_was_lent_lets_clients_in_again_although_the_other_master_refuse
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).unwrap();
     assert!(listener.accept().is_ok());
 }
+
+/// Two masters bind a path whose file the scripts of their workers remove.
+#[test]
+fn the_file_of_another_listener_is_never_taken_for_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.sock");
+    let address = Address::Unix(path.clone());
+    let bind_often = || {
+        for round in 0..2_000 {
+            let _ = std::fs::remove_file(&path);
+            let Ok(listener) = Listener::bind(&address, 8) else { continue };
+            let is_ours = || listener.file() == Some(FileState::Ours);
+            let (before, client, after) = (is_ours(), UnixStream::connect(&path), is_ours());
+            let is_reached = listener.accept().is_ok();
+            assert!(is_reached || !before || !after || client.is_err(), "round {round}");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(bind_often);
+        scope.spawn(bind_often);
+    });
+}

@@ -1,12 +1,23 @@
 //! The file of a unix socket: whether it is still ours, and its permissions.
+//!
+//! What always holds: no other file is taken for it. A file that is open keeps its number, so a
+//! later one cannot have the same. Between the binding of a socket and the opening of its file
+//! another process may remove the one and bind its own; so all that bind or remove lock the
+//! directory meanwhile, and only somebody else, such as a script, could still do that.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+
+/// How long to wait for the lock of a directory, milliseconds. Ours are held for a few system
+/// calls; somebody else's may be held for long.
+const PATIENCE: u32 = 20;
 
 /// The state of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,32 +34,31 @@ pub(crate) enum FileState {
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    /// `None`: the path does not lead to it any more.
+    file: Option<fs::File>,
     /// Its permissions, as last read. `None`: they are not known.
     pub mode: Option<u32>,
 }
 
 impl SocketFile {
-    /// Describes the file of the socket that was just bound.
+    /// Describes the file of the socket that was just bound, or one that was removed since.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let meta = fs::symlink_metadata(path)?;
-        Ok(Self {
-            path: path.into(),
-            device: meta.dev(),
-            inode: meta.ino(),
-            mode: Some(meta.mode() & 0o777),
-        })
-    }
-
-    /// Describes a file that was removed before it was seen.
-    pub(crate) fn removed(path: &Path) -> Self {
-        Self { path: path.into(), device: 0, inode: 0, mode: None }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (file, mode) = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => {
+                let file = fs::File::from(fd);
+                let mode = file.metadata()?.mode() & 0o777;
+                (Some(file), Some(mode))
+            }
+            Err(Errno::NOENT) => (None, None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { path: path.into(), file, mode })
     }
 
     /// Describes the same file, of which it turned out that another one has its path.
     pub(crate) fn disowned(self) -> Self {
-        Self { device: 0, inode: 0, ..self }
+        Self { file: None, ..self }
     }
 
     /// Returns its state.
@@ -61,7 +71,8 @@ impl SocketFile {
     }
 
     fn is(&self, meta: &fs::Metadata) -> bool {
-        (meta.dev(), meta.ino()) == (self.device, self.inode)
+        let own = self.file.as_ref().and_then(|file| file.metadata().ok());
+        own.is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino()))
     }
 
     /// Reads its permissions. `or_other`: those of another socket that has its path now count too.
@@ -75,16 +86,9 @@ impl SocketFile {
 
     /// Sets its permissions, never those of another file that has its path now.
     pub(crate) fn set_mode(&mut self, mode: u32) -> io::Result<()> {
-        if self.mode == Some(mode) {
-            return Ok(());
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
-        if self.is(&file.metadata()?) {
-            fs::set_permissions(
-                format!("/proc/self/fd/{}", file.as_raw_fd()),
-                Permissions::from_mode(mode),
-            )?;
+        if let Some(file) = self.file.as_ref().filter(|_| self.mode != Some(mode)) {
+            let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+            fs::set_permissions(open, Permissions::from_mode(mode))?;
             self.mode = Some(mode);
         }
         Ok(())
@@ -92,11 +96,29 @@ impl SocketFile {
 
     /// Removes it, if it is still there.
     pub(crate) fn remove(&self) {
+        let _lock = lock_directory(&self.path);
         if self.state() == FileState::Ours {
             // If it was removed in between, that is as good.
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Keeps other masters from binding a socket on this path, and from removing one, until the result
+/// is dropped. `None`: it cannot be locked, or not in time.
+pub(super) fn lock_directory(path: &Path) -> Option<OwnedFd> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory =
+        rustix::fs::open(parent.unwrap_or(Path::new(".")), flags, Mode::empty()).ok()?;
+    for _ in 0..PATIENCE {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => break,
+        }
+    }
+    None
 }
 
 /// Paths of unix sockets.
@@ -151,6 +173,30 @@ mod tests {
             (FileState::Replaced, "another")
         );
         assert_ne!(fs::metadata(&path).unwrap().mode() & 0o777, 0o777);
+    }
+
+    #[test]
+    fn a_later_file_with_the_number_of_a_removed_one_is_not_taken_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let file = SocketFile::of(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _later = UnixListener::bind(&path).unwrap();
+        file.remove();
+        assert_eq!((file.state(), path.exists()), (FileState::Replaced, true));
+    }
+
+    #[test]
+    fn a_directory_that_somebody_else_has_locked_is_waited_for_in_vain_and_not_for_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let locked = lock_directory(&path).unwrap();
+        let began = std::time::Instant::now();
+        assert!(lock_directory(&path).is_none());
+        assert!(began.elapsed() < Duration::from_secs(2));
+        drop(locked);
+        assert!(lock_directory(&path).is_some());
     }
 
     #[test]

@@ -55,8 +55,9 @@ for (const [where, settings] of Object.entries(WAYS)) {
       });
     }
 
-    for (const how of ['before', 'exit']) {
-      const when = how === 'exit' ? 'at its exit' : 'before it listens';
+    // Long before: the old master makes the file again meanwhile.
+    for (const how of ['before', 'long before', 'exit']) {
+      const when = how === 'exit' ? 'at its exit' : `${how} it listens`;
       it(`stays reachable over an upgrade if the script removes its file ${when}`, async () => {
         // A second worker could remove the file before the first one has set its rights.
         const script = await start('app.sock', how, settings, 1);
