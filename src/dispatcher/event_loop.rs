@@ -198,7 +198,7 @@ impl EventLoop {
                 Request::Keep { last } => self.keep_connections(last),
                 Request::ListAdopted(reply) => drop(reply.send(self.adopted())),
                 Request::Own { alone } => {
-                    self.listeners.own(alone);
+                    self.listeners.own(alone, self.now);
                     self.assign_rescued();
                     self.release_unserved();
                 }

@@ -24,6 +24,10 @@ use crate::protocol::{ListenerId, Wanted};
 /// How often the files of unix sockets are looked at, where another process may remove them
 /// unnoticed, milliseconds.
 const LOOK: Millis = 20;
+/// As `LOOK`, for `BEGINNING` after this master has taken over: the former one then removes the
+/// file that it had to make meanwhile.
+const LOOK_AT_FIRST: Millis = 1;
+const BEGINNING: Millis = 200;
 
 /// The heir's part.
 impl ListenerSet {
@@ -95,8 +99,9 @@ impl ListenerSet {
 
     /// This master has taken over. `alone`: the sockets are this one's alone. Until then the former
     /// master may go on with them.
-    pub(crate) fn own(&mut self, alone: bool) {
+    pub(crate) fn own(&mut self, alone: bool, now: Millis) {
         self.is_led = false;
+        self.led_since = now;
         if alone {
             self.take_back();
         }
@@ -141,7 +146,8 @@ impl ListenerSet {
     /// When to look again. `None`: nobody removes a file unnoticed.
     pub(crate) fn next_look(&self, leaving: bool) -> Option<Millis> {
         let is_due = if self.lent { !self.is_led } else { leaving };
-        is_due.then_some(self.looked_at + LOOK)
+        let began = self.looked_at < self.led_since + BEGINNING;
+        is_due.then_some(self.looked_at + if began { LOOK_AT_FIRST } else { LOOK })
     }
 
     /// Whether there are sockets with files.

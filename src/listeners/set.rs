@@ -47,6 +47,8 @@ pub struct ListenerSet {
     pub(super) lent: bool,
     /// Connections of listeners that had to go, for those that took their place.
     pub(super) rescued: Vec<Connection>,
+    /// When this master took over.
+    pub(super) led_since: Millis,
     /// When the files of unix sockets were last looked at.
     pub(super) looked_at: Millis,
 }

@@ -174,6 +174,24 @@ fn is_the_heirs_if_the_old_master_is_killed_after_it_bound_it_again() {
     assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker));
 }
 
+/// The number of a file that was removed is given to the next one.
+#[test]
+fn stays_if_the_old_master_is_gone_before_the_heir_sees_that_it_removed_its_file() {
+    let mut pair = Pair::with(|socket, old| {
+        socket.remove();
+        old.pass(SOON);
+    });
+    pair.new.ask(Request::Own { alone: false });
+    let (reply, mut adopted) = oneshot::channel();
+    pair.new.ask(Request::ListAdopted(reply));
+    pair.old.ask(Request::GiveAway(Some(adopted.try_recv().unwrap())));
+    drop(pair.old);
+    pair.new.ask(Request::Own { alone: true });
+    assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker));
+    pair.new.pass(SOON);
+    assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker));
+}
+
 #[test]
 fn those_who_waited_at_the_file_that_an_heirs_script_removed_are_served() {
     let mut waiting = None;
@@ -217,5 +235,22 @@ fn is_the_heirs_if_the_old_master_had_to_bind_it_again_meanwhile() {
     pair.old.pass(SOON);
     assert!(pair.socket.leads_to(&mut pair.old, &pair.old_worker));
     pair.hand_over();
+    assert!(pair.leads_to_the_heir());
+}
+
+#[test]
+fn is_there_again_within_milliseconds_of_the_handover() {
+    let mut pair = Pair::with(|socket, old| {
+        socket.remove();
+        old.pass(SOON);
+    });
+    pair.new.pass(SOON);
+    let (reply, mut adopted) = oneshot::channel();
+    pair.new.ask(Request::ListAdopted(reply));
+    pair.new.ask(Request::Own { alone: false });
+    pair.new.pass(3);
+    pair.old.ask(Request::GiveAway(Some(adopted.try_recv().unwrap())));
+    assert!(!pair.socket.path.exists());
+    pair.new.pass(2);
     assert!(pair.leads_to_the_heir());
 }
