@@ -230,7 +230,8 @@ mod tests {
                     assert!(is_childless(), "with {free} free");
                 }
                 assert!((10..24).contains(&started), "{started}");
-                let sleeper = || spawn(&shell("exec sleep 60"), [null.as_fd(); PASSED], None).unwrap();
+                let sleeper =
+                    || spawn(&shell("exec sleep 60"), [null.as_fd(); PASSED], None).unwrap();
                 process::discard(&sleeper().pidfd).unwrap();
                 assert!(is_childless());
                 process::discard_by_number(Pid::from_raw(sleeper().pid as i32).unwrap()).unwrap();
