@@ -17,6 +17,22 @@ const { every, until } = require('../helpers/wait');
 const ask = (script, ...args) => promisify(execFile)(CLI, args, { cwd: script.cwd });
 const json = (script, name) => JSON.parse(fs.readFileSync(path.join(script.cwd, name), 'utf8'));
 
+/** The numbers of the sockets of this process that listen on TCP. */
+function listening(pid) {
+  const tables = ['tcp', 'tcp6'].map((name) => fs.readFileSync(`/proc/${pid}/net/${name}`, 'utf8'));
+  const rows = tables.flatMap((text) => text.split('\n')).map((row) => row.trim().split(/\s+/));
+  const all = new Set(rows.filter((row) => row[3] === '0A').map((row) => `socket:[${row[9]}]`));
+  const descriptors = fs.readdirSync(`/proc/${pid}/fd`);
+  return descriptors.flatMap((fd) => {
+    try {
+      const target = fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+      return all.has(target) ? [target] : [];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+}
+
 describe('a look inside a worker', () => {
   it('profile shows where the time of a busy worker goes, and reports its progress', async () => {
     const script = await startPlain();
@@ -60,7 +76,7 @@ describe('a look inside a worker', () => {
 
   it('does not count as a hang while the worker writes its snapshot', async () => {
     const script = await startPlain({ flags: ['--max-heartbeat-delay', '1s'] });
-    const text = 'globalThis.kept = Array.from({ length: 700_000 }, (_, at) => ({ at }));';
+    const text = 'globalThis.kept = Array.from({ length: 500_000 }, (_, at) => ({ at }));';
     fs.writeFileSync(path.join(script.cwd, 'app.js'), text);
     const old = script.workers();
     assert.strictEqual(cluster2(script.cwd, 'reload').status, 0);
@@ -69,19 +85,20 @@ describe('a look inside a worker', () => {
     const [pid] = script.workers();
     const begun = performance.now();
     await ask(script, 'heap', String(pid), '--file', 'h');
-    assert.ok(performance.now() - begun > 1500, 'it took longer than it may hang');
+    assert.ok(performance.now() - begun > 1200, 'it took longer than it may hang');
     assert.doesNotMatch(script.errors, /hangs/);
     assert.ok(script.workers().includes(pid));
-  });
+    // Node 18 needs three times as long as later ones.
+  }).timeout(60_000);
 
   it('opens no port', async () => {
     const script = await startPlain();
     const [pid] = script.workers();
-    const listening = () => fs.readFileSync(`/proc/${pid}/net/tcp`, 'utf8').match(/ 0A /g)?.length;
-    const before = listening();
+    const before = listening(pid);
+    assert.strictEqual(before.length, 1);
     const asked = ask(script, 'profile', String(pid), '--seconds', '1', '--file', 'p');
     await until('the profile has begun', () => fs.existsSync(path.join(script.cwd, 'p')));
-    assert.strictEqual(listening(), before);
+    assert.deepStrictEqual(listening(pid), before);
     await asked;
   });
 
