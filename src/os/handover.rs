@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 use rustix::io::FdFlags;
@@ -129,6 +131,9 @@ pub fn start(
     Ok((Child { pid: child.id(), pidfd }, lines))
 }
 
+/// How long an heir that has ended can still be found by its number.
+const PIDFD_WITHIN: Duration = Duration::from_millis(200);
+
 /// Starts it by a process in between, which stays until the pidfd is open: until then the heir has
 /// a parent that does not reap it, so that its number is its own.
 fn start_adopted(mut starting: Command) -> io::Result<Child> {
@@ -159,7 +164,9 @@ fn start_adopted(mut starting: Command) -> io::Result<Child> {
     opened
 }
 
-/// Tells the pid of the heir, and waits to be killed.
+/// Tells the pid of the heir, and waits to be killed. If the heir cannot be executed, it ends, and
+/// the standard library waits for the end of this process. An heir that ends by itself stays a
+/// zombie for long enough to open its pidfd.
 fn stay_between(report: RawFd, heir: libc::pid_t) -> ! {
     // Signals to its group are for other processes. It has handlers of the master until it ends.
     let _ = SigSet::all().thread_set_mask();
@@ -168,9 +175,13 @@ fn stay_between(report: RawFd, heir: libc::pid_t) -> ! {
     unsafe { libc::write(report, number.as_ptr().cast(), number.len()) };
     // SAFETY: nothing of this process uses its descriptors any more.
     unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
-    loop {
-        nix::unistd::pause();
-    }
+    let mut end = MaybeUninit::uninit();
+    let how = libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: the place can be written.
+    unsafe { libc::waitid(libc::P_PID, heir.unsigned_abs(), end.as_mut_ptr(), how) };
+    std::thread::sleep(PIDFD_WITHIN);
+    // SAFETY: nothing of the other process, whose copy this is, may run at its end.
+    unsafe { libc::_exit(0) }
 }
 
 fn to_pid(number: u32) -> io::Result<Pid> {

@@ -105,6 +105,16 @@ describe('an upgrade that fails', function () {
     });
   }
 
+  // The new master is then no child of this one.
+  it('is undone where there is no such program, under a service manager', async () => {
+    const script = await startServer({ env: { NOTIFY_SOCKET: '@cluster2-test-nobody' } });
+    const before = snapshot(script);
+    const request = { command: 'there-is-no-such-program' };
+    await assert.rejects(upgrade(script, request), { ...FAILED, message: /No such file/ });
+    await assertUndone(script, before);
+    await endAll(script);
+  });
+
   it('is undone where the new master ignores SIGTERM', async () => {
     const script = await startServer();
     const code = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000);';
