@@ -69,9 +69,11 @@ impl EventLoop {
     /// Keeps what comes from now on. `last`: no other workers will come, so draining ones keep what
     /// they have, and get what is here.
     pub(super) fn keep_connections(&mut self, last: bool) {
-        let Some(relay) = &mut self.relay else { return };
-        relay.given.clear();
-        let left = std::mem::take(&mut relay.outbox);
+        let mut left = VecDeque::new();
+        if let Some(relay) = &mut self.relay {
+            relay.given.clear();
+            left = std::mem::take(&mut relay.outbox);
+        }
         if last {
             self.workers.admit_draining_everywhere();
             self.drain_again(false);

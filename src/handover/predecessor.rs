@@ -190,8 +190,9 @@ impl Predecessor {
             ) => {
                 let adopted = std::mem::take(adopted);
                 self.state = PredecessorState::SteppedDown { leaving: false };
-                self.actions.push(PredecessorAction::StepDown { adopted, monitor, pids });
+                // First: without a worker, this master ends as it steps down.
                 self.send(ToHeir::Commit);
+                self.actions.push(PredecessorAction::StepDown { adopted, monitor, pids });
                 self.actions.push(PredecessorAction::Announce(Step::TookOver));
             }
             (

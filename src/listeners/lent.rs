@@ -100,8 +100,15 @@ impl ListenerSet {
     /// This master has taken over. `alone`: the sockets are this one's alone. Until then the former
     /// master may go on with them.
     pub(crate) fn own(&mut self, alone: bool, now: Millis) {
-        self.is_led = false;
         self.led_since = now;
+        if std::mem::take(&mut self.is_led) {
+            // What no worker here serves, the former master closes, and so for both of them.
+            self.entries.retain(|_, entry| {
+                entry.key.is_none()
+                    || entry.closes_at.is_none()
+                    || entry.listener.is_of_service_manager()
+            });
+        }
         if alone {
             self.take_back();
         }

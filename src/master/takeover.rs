@@ -42,7 +42,10 @@ impl Task {
                     machine: Heir::new(),
                     link,
                     version: legacy.version,
-                    predecessor: std::os::unix::process::parent_id(),
+                    predecessor: match legacy.pid {
+                        0 => std::os::unix::process::parent_id(),
+                        pid => pid,
+                    },
                     is_asked: false,
                     look_at: None,
                     rows,

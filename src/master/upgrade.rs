@@ -183,6 +183,7 @@ impl Task {
         let legacy = Legacy {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             last_id,
             workers: self.parts.supervisor.target(),
             generations,

@@ -65,8 +65,10 @@ pub(super) fn unix(path: &Path, backlog: i32) -> io::Result<(Socket, Option<Sock
         std::fs::remove_file(path)?;
         socket.bind(&wanted)?;
     }
-    socket.listen(backlog)?;
-    Ok((socket, Some(SocketFile::of(path)?)))
+    // A file that nobody describes would be in the way of the next one.
+    let listens = socket.listen(backlog).and_then(|()| SocketFile::of(path));
+    let file = listens.inspect_err(|_| drop(std::fs::remove_file(path)))?;
+    Ok((socket, Some(file)))
 }
 
 /// Whether the path is a socket on which no process listens any more.

@@ -131,6 +131,8 @@ pub struct Legacy {
     pub(crate) protocol: u32,
     /// Its version of cluster2-rs.
     pub(crate) version: String,
+    /// Its pid, which need not be the heir's parent; 0 from an earlier version.
+    pub(crate) pid: u32,
     /// The id of its newest worker.
     pub(crate) last_id: u32,
     /// How many workers there should be; 0 from an earlier version.

@@ -99,12 +99,14 @@ impl PidDirectory {
     pub(crate) fn adopt(path: &Path, lock: OwnedFd, control: OwnedFd) -> Option<Self> {
         let directory = Directory::open(path).ok()?;
         let lock = directory.adopt_lock(LOCK, lock).ok()??;
+        // If it is another file by the time of `take_charge`, the socket has lost its name.
+        let control_socket = directory.file(CONTROL_SOCKET).ok().flatten();
         Some(Self {
             path: path.into(),
             directory,
             lock,
             master_pid: None,
-            control_socket: None,
+            control_socket,
             control: Some(control),
             in_charge: false,
             workers: BTreeSet::new(),
@@ -121,7 +123,6 @@ impl PidDirectory {
     /// other master, if they do: this process may have given up the right to write them.
     pub(crate) fn take_charge(&mut self) -> (Result<UnixListener>, Option<ClusterError>) {
         let problem = self.name_own().err();
-        self.control_socket = self.directory.file(CONTROL_SOCKET).ok().flatten();
         self.in_charge = true;
         let control = match self.control.as_ref().map(OwnedFd::try_clone) {
             Some(Ok(control)) => Ok(control.into()),

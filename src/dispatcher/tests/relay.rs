@@ -7,11 +7,13 @@ use tokio::sync::oneshot;
 
 use crate::config::Balance;
 use crate::dispatcher::messages::Request;
-use crate::dispatcher::tests::played::{LISTENER, Played, answered, drain};
+use crate::dispatcher::tests::played::{LISTENER, Played, answered, drain, wanted};
 use crate::dispatcher::tests::still::Still;
-use crate::listeners::ListenerSet;
+use crate::listeners::{CLOSING_GRACE, ListenerSet};
 use crate::os::channel::Channel;
+use crate::protocol::frame::MasterFrame;
 use crate::protocol::worker::{Exit, WorkerId};
+use crate::protocol::{Order, Report, Wanted};
 
 /// A predecessor and its heir, each with one worker, and the channel between them.
 struct Pair {
@@ -116,6 +118,49 @@ fn a_listener_that_the_heir_does_not_serve_closes() {
     pair.old.ask(Request::GiveAway(Some(Vec::new())));
     pair.old.ask(Request::Drain(WorkerId(1)));
     assert_eq!(pair.old_worker.orders(), [drain(&[LISTENER])], "its connections are kept");
+}
+
+#[test]
+fn draining_workers_keep_what_they_have_if_the_heir_that_leaves_is_gone_first() {
+    let mut pair = Pair::new();
+    pair.old.ask(Request::GiveAway(Some(vec![LISTENER])));
+    pair.old.ask(Request::Drain(WorkerId(1)));
+    assert_eq!(pair.old_worker.orders(), [drain(&[])]);
+    drop(pair.new);
+    pair.old.settle();
+    pair.old.ask(Request::Keep { last: true });
+    assert_eq!(
+        pair.old_worker.orders(),
+        [MasterFrame::Order(Order::Drain { moving: false, retired: Vec::new() })]
+    );
+}
+
+#[test]
+fn a_port_that_the_former_master_has_closed_is_bound_again_if_a_worker_asks_for_it_later() {
+    let mut pair = Pair::new();
+    let port = pair.old.port();
+    pair.new_worker.report(&Report::Unserve { listener: LISTENER });
+    pair.new.settle();
+    let (reply, mut adopted) = oneshot::channel();
+    pair.new.ask(Request::ListAdopted(reply));
+    assert!(adopted.try_recv().unwrap().is_empty());
+    pair.new.ask(Request::Own { alone: false });
+    pair.old.ask(Request::GiveAway(Some(Vec::new())));
+    drop(pair.old_worker);
+    pair.old.detach(1);
+    pair.old.pass(2 * CLOSING_GRACE);
+    let wanted = Wanted { port: Some(port), ..wanted() };
+    pair.new_worker.report(&Report::Bind { seq: 1, wanted });
+    pair.new.settle();
+    let bound = pair.new_worker.next_now();
+    let Some((MasterFrame::Order(Order::Bound { listener, .. }), _)) = bound else {
+        panic!("{bound:?}");
+    };
+    pair.new_worker.serve(listener);
+    pair.new.settle();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    pair.new.settle();
+    answered(pair.new_worker.take(1), std::slice::from_mut(&mut client));
 }
 
 #[test]

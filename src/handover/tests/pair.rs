@@ -66,8 +66,8 @@ fn a_predecessor_steps_down_only_after_its_heir_answers_commands() {
     assert_eq!(
         hear(&mut predecessor, took_over()),
         [
-            PredecessorAction::StepDown { adopted: vec![1, 2], monitor: true, pids: true },
             PredecessorAction::Send(ToHeir::Commit),
+            PredecessorAction::StepDown { adopted: vec![1, 2], monitor: true, pids: true },
             PredecessorAction::Announce(Step::TookOver),
         ]
     );
