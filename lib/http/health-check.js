@@ -70,7 +70,7 @@ class HealthHook {
     const serveStream = (stream, headers) =>
       headers[':path']?.startsWith(path) && this.#serveStream(stream, headers);
     const closed = () => this.#try(() => this.#health.closed(this.#server));
-    emitBefore(this.#server, (emit) => function (event, first, second) {
+    emitBefore(this.#server, (emitBehind) => function (event, first, second) {
       if (event === 'request' || event === 'checkContinue') {
         if (mayBe(first.url) && serve(first, second)) return true;
       } else if (event === 'stream' && isHttp2(this)) {
@@ -80,7 +80,7 @@ class HealthHook {
       } else if (event === 'close' && !this.listening) {
         closed();
       }
-      return emit.apply(this, arguments);
+      return Reflect.apply(emitBehind(), this, arguments);
     });
   }
 
@@ -103,6 +103,8 @@ class HealthHook {
   #serveStream(stream, headers) {
     const route = this.#route(headers[':method'], headers[':path']);
     if (route === Route.App) return false;
+    // One that its client has reset already has no session any more.
+    if (stream.destroyed) return true;
     stream.resume();
     // A client may go away while its answer is being found.
     stream.on('error', () => {});
@@ -121,7 +123,10 @@ class HealthHook {
     const isDisabled = this.#header[SWITCHED] < 0 || this.#header[LEAVING] > 0;
     const finding = isDisabled ? undefined : this.#problem();
     if (finding === undefined) return finish(this.#check(socket));
-    return finding.then((problem) => finish(this.#check(socket, problem)));
+    // The socket of an HTTP/2 session can be asked for nothing once the client is gone.
+    const { localAddress, localPort } = socket;
+    const at = { localAddress, localPort };
+    return finding.then((problem) => finish(this.#check(at, problem)));
   }
 
   // Within a second the answer is the same, as it names the time in seconds.
