@@ -18,5 +18,6 @@ module.exports = {
   ...require('./node-internals/process-end'),
   ...require('./node-internals/responses'),
   ...require('./node-internals/stream-end'),
+  ...require('./node-internals/ticks'),
   ...require('./node-internals/timeouts'),
 };

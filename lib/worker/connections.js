@@ -6,6 +6,7 @@
 
 const fs = require('node:fs');
 const { NUMBERS, deathsOf, enterBeyondLimit, originFrom } = require('../http/moved-connection');
+const { runTicks } = require('../node-internals');
 
 /** Takes moved connections for a listener. */
 function moved(listener) {
@@ -15,6 +16,13 @@ function moved(listener) {
 // One function for all: a closure each would show where every request has a connection of its own.
 function admit(traffic, origin, listener, fd) {
   traffic.admit(origin, origin.past ? moved(listener) : listener, fd);
+}
+
+// What a listener of the app throws is an uncaught error, but not of the connections behind it.
+function throwLater(error) {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 class Connections {
@@ -38,6 +46,7 @@ class Connections {
       const origin = originFrom(batch, i + 1);
       if (origin.past && deathsOf(origin.past) > 0) origin.request = this.#session.takeRequest();
       this.#take(batch[i], origin);
+      if (this.#next < this.#end) this.#runTicks();
     }
   }
 
@@ -60,11 +69,16 @@ class Connections {
     try {
       listener.enter(admit, traffic, origin, listener, fd);
     } catch (error) {
-      // A 'connection' listener of the app threw. That is an uncaught error, but not of the
-      // connections behind this one.
-      setImmediate(() => {
-        throw error;
-      });
+      throwLater(error);
+    }
+  }
+
+  // As Node does, which has a callback for each connection.
+  #runTicks() {
+    try {
+      runTicks();
+    } catch (error) {
+      throwLater(error);
     }
   }
 
