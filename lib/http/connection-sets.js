@@ -57,7 +57,8 @@ class ConnectionSets {
       const { active, fresh } = this.stateOf(stream);
       // Node calls a stream idle whose answer has ended but was not sent yet, to a slow reader.
       if (active > 0) idle.delete(stream);
-      else if (stream.bytesRead === fresh) idle.add(stream);
+      // A stream of the script's own may not say how much was read of it.
+      else if (fresh !== undefined && stream.bytesRead === fresh) idle.add(stream);
     }
     return idle;
   }
@@ -159,10 +160,10 @@ class ConnectionSets {
    *   undefined} what is kept of it, with its stream and how many of its streams are open
    */
   addSession(session) {
-    const [stream, wrapped] = streamsOf(session);
-    const link = stream[this.key] ?? wrapped?.[this.key];
-    if (!link) return undefined;
-    const { item: socket, set } = link;
+    const socket = streamsOf(session).find((stream) => stream?.[this.key]);
+    if (!socket) return undefined;
+    const { [this.key]: link } = socket;
+    const { set } = link;
     // It may have spoken HTTP/1 until a request upgraded it, which ends with the connection.
     const active = link.state?.active ?? 0;
     if (set === this.plain) this.#become(this.others, socket);

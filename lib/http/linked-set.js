@@ -6,13 +6,41 @@
 // one has. What always holds: of the sets that share a key, an object is in one at most; and an
 // object in none is held by none.
 
+// The neighbours are private: who inspects or copies an object must not come to all others.
 class Link {
-  before = this;
-  after = this;
   set;
-  item;
   /** Kept for the object by the owner of the set. */
   state;
+  #before = this;
+  #after = this;
+  #item;
+
+  constructor(set, item, state) {
+    this.set = set;
+    this.#item = item;
+    this.state = state;
+  }
+
+  insertBefore(end) {
+    this.#before = end.#before;
+    this.#after = end;
+    end.#before.#after = this;
+    end.#before = this;
+  }
+
+  remove() {
+    this.#before.#after = this.#after;
+    this.#after.#before = this.#before;
+    // A link that is dead but old would keep its neighbours alive.
+    this.#before = this.#after = undefined;
+  }
+
+  /** The items of the links from behind this one round to it. */
+  items() {
+    const items = [];
+    for (let link = this.#after; link !== this; link = link.#after) items.push(link.#item);
+    return items;
+  }
 }
 
 class LinkedSet {
@@ -27,15 +55,8 @@ class LinkedSet {
 
   /** Adds an object that is in no set of this key, with a state to keep for it. */
   add(item, state) {
-    const link = new Link();
-    const end = this.#end;
-    link.set = this;
-    link.item = item;
-    link.state = state;
-    link.before = end.before;
-    link.after = end;
-    end.before.after = link;
-    end.before = link;
+    const link = new Link(this, item, state);
+    link.insertBefore(this.#end);
     item[this.#key] = link;
     this.size += 1;
   }
@@ -44,10 +65,7 @@ class LinkedSet {
   delete(item) {
     const link = item[this.#key];
     item[this.#key] = undefined;
-    link.before.after = link.after;
-    link.after.before = link.before;
-    // A link that is dead but old would keep its neighbours alive.
-    link.before = link.after = undefined;
+    link.remove();
     this.size -= 1;
   }
 
@@ -57,9 +75,7 @@ class LinkedSet {
 
   /** All of them as they are now, the oldest first; they may come and go meanwhile. */
   [Symbol.iterator]() {
-    const items = [];
-    for (let link = this.#end.after; link !== this.#end; link = link.after) items.push(link.item);
-    return items[Symbol.iterator]();
+    return this.#end.items()[Symbol.iterator]();
   }
 }
 

@@ -8,10 +8,13 @@ const http = require('node:http');
 const http2 = require('node:http2');
 const https = require('node:https');
 const net = require('node:net');
+const { Duplex } = require('node:stream');
+const { inspect } = require('node:util');
 const { Counters } = require('../../lib/http/counters');
+const { Drain } = require('../../lib/http/drain');
 const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
-const { until } = require('../helpers/wait');
+const { every, until } = require('../helpers/wait');
 
 /** A net server that passes its connections to an HTTP server, as for two protocols on one port. */
 async function passingOn(traffic) {
@@ -22,6 +25,18 @@ async function passingOn(traffic) {
   for (const watched of [front, server]) traffic.watch(watched);
   await once(front.listen(0, '127.0.0.1'), 'listening');
   return front;
+}
+
+/** A stream of a script's own around a socket. */
+function around(socket) {
+  const stream = new Duplex({
+    read: () => socket.resume(),
+    write: (chunk, _encoding, done) => socket.write(chunk, done),
+    destroy: (error, done) => (socket.destroy(), done(error)),
+  });
+  socket.on('data', (chunk) => stream.push(chunk) || socket.pause());
+  socket.on('close', () => stream.destroy());
+  return stream;
 }
 
 describe('a connection that one server passes to another', () => {
@@ -204,5 +219,58 @@ describe('the number of open connections', () => {
     const past = { stage: 1, since: 0, timeout: 0, requests: 0 };
     admit({ past });
     assert.deepStrictEqual(numbers(), [1, 0, 1]);
+  });
+});
+
+describe('a connection that an app inspects', () => {
+  it('shows nothing of other connections', async () => {
+    const traffic = new Traffic(new Counters());
+    const sockets = [];
+    const server = http.createServer(({ socket }) => sockets.push(socket));
+    traffic.watch(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const clients = ['first', 'second'].map((name) => {
+      const client = net.connect(server.address().port, '127.0.0.1');
+      client.write(`GET / HTTP/1.1\r\nHost: a\r\nCookie: of-the-${name}\r\n\r\n`);
+      return client;
+    });
+    await until('both are there', () => sockets.length === 2);
+    const shown = sockets.map((socket) => inspect(socket, { depth: Infinity }));
+    for (const text of shown) {
+      const names = new Set(text.match(/of-the-(first|second)/g));
+      assert.strictEqual(names.size, 1, [...names].join());
+    }
+    clients.forEach((client) => client.destroy());
+    traffic.close();
+    server.close();
+  });
+});
+
+describe('a stream of the script’s own that was upgraded', () => {
+  it('stays during a drain, as any upgraded connection does', async () => {
+    const traffic = new Traffic(new Counters());
+    const inner = http.createServer().on('upgrade', (_request, stream) => {
+      stream.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+      stream.on('data', (data) => stream.write(data));
+    });
+    const front = net.createServer((socket) => inner.emit('connection', around(socket)));
+    traffic.watch(front);
+    await once(front.listen(0, '127.0.0.1'), 'listening');
+    const client = net.connect(front.address().port, '127.0.0.1');
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await once(client, 'data');
+    const drain = new Drain(traffic, () => {});
+    drain.start();
+    let echoes = 0;
+    client.on('data', () => (echoes += 1));
+    const stop = every(200, () => client.write('?'));
+    // In that time a drain looks twice for idle connections.
+    await until('it was used for 2 s, or closed', () => echoes >= 10 || client.destroyed);
+    assert.ok(!client.destroyed);
+    stop();
+    drain.stop();
+    client.destroy();
+    traffic.close();
+    front.close();
   });
 });
