@@ -40,6 +40,8 @@ module.exports.native = Cluster.native;
 // Node runs it in each thread that a worker starts, too.
 const PRELOAD = `'use strict';
 
+const at = process.execArgv.indexOf(__filename);
+if (at > 0) process.execArgv.splice(at - 1, 2);
 if (process.env.CLUSTER2_WORKER) require('./${path.basename(LOADER)}').preload();
 `;
 

@@ -40,32 +40,44 @@ function define(owner, value) {
   ours.add(value);
 }
 
+// What an object inherits can be replaced later: `domain` replaces the `emit` of all emitters.
+function emitOf(owner) {
+  const own = Object.getOwnPropertyDescriptor(owner, 'emit')?.value;
+  if (own !== undefined) return () => own;
+  const parent = Object.getPrototypeOf(owner);
+  return () => parent.emit;
+}
+
 /** Our `emit` before that of a server, or of a class of servers. */
 class EmitHook {
   owner;
   #replaced;
   #value;
-  /** The `emit` before ours: that of Node, or of a tracer. */
-  emit;
+  /** Returns the `emit` before ours: that of Node, or of a tracer. */
+  #next;
 
   constructor(owner) {
     this.owner = owner;
     this.#replaced = Object.getOwnPropertyDescriptor(owner, 'emit');
-    this.emit = owner.emit;
+    this.#next = emitOf(owner);
     define(owner, (this.#value = this.#make()));
     hooks.add(this);
   }
 
+  get emit() {
+    return this.#next();
+  }
+
   #make() {
-    const { emit } = this;
+    const emitBehind = this.#next;
     const emitObserved = (server, emitted) => this.#emitObserved(server, emitted);
     const observed = function (...emitted) {
       return emitObserved(this, emitted);
     };
     // A function of its own: here V8 makes no object of `arguments`, which each request would need.
     return function observedEmit(event) {
-      const next = event !== 'request' && OBSERVED.has(event) ? observed : emit;
-      return Reflect.apply(next, this, arguments);
+      const isObserved = event !== 'request' && OBSERVED.has(event);
+      return Reflect.apply(isObserved ? observed : emitBehind(), this, arguments);
     };
   }
 
@@ -143,10 +155,10 @@ function reach(server) {
   for (const owner of chainOf(server)) if (isForeign(owner)) new EmitHook(owner);
 }
 
-/** Puts an `emit` before that of one server. `make` gets the latter. */
+/** Puts an `emit` before that of one server. `make` gets what returns the latter. */
 function emitBefore(server, make) {
   reach(server);
-  define(server, make(server.emit));
+  define(server, make(emitOf(server)));
 }
 
 /** Emits an event that was held. */

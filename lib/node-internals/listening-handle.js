@@ -20,7 +20,7 @@ class ListeningHandle {
   #isClosed = false;
   #isHeld = false;
   #heldMode = 0;
-  #context = new AsyncResource('TCPSERVERWRAP', { requireManualDestroy: true });
+  #context;
 
   /**
    * @param {{ address?: object, path?: string }} where `address` as `server.address()` returns it
@@ -32,6 +32,8 @@ class ListeningHandle {
     this.#path = path;
     this.#started = started;
     this.#onClose = onClose;
+    const type = address ? 'TCPSERVERWRAP' : 'PIPESERVERWRAP';
+    this.#context = new AsyncResource(type, { requireManualDestroy: true });
     // A unix socket has no getsockname: that is how server.address() tells the two apart.
     if (!address) this.getsockname = undefined;
     else this.fchmod = undefined;
@@ -83,7 +85,10 @@ class ListeningHandle {
   }
 
   close(callback) {
-    if (!this.#isClosed) this.#onClose();
+    if (!this.#isClosed) {
+      this.#onClose();
+      this.#context.emitDestroy();
+    }
     this.#isClosed = true;
     if (typeof callback === 'function') process.nextTick(callback);
   }

@@ -10,7 +10,7 @@ const https = require('node:https');
 const net = require('node:net');
 const path = require('node:path');
 const { Counters } = require('../../lib/http/counters');
-const { observe } = require('../../lib/http/server-events');
+const { emitBefore, observe } = require('../../lib/http/server-events');
 const { Traffic } = require('../../lib/http/traffic');
 const { selfSigned } = require('../helpers/certificate');
 const { cluster2, startPlain } = require('../helpers/cli');
@@ -116,6 +116,37 @@ it('the `emit` of all emitters stays where a server is not of `net.Server`, as o
   traffic.watch(new EventEmitter());
   assert.strictEqual(EventEmitter.prototype.emit, emit);
   traffic.close();
+});
+
+describe('an `emit` that is replaced once a server is observed', () => {
+  const OWNERS_OF_LATE = {
+    'that of all emitters, as `domain` does': EventEmitter.prototype,
+    'that of its class, by a tracer that is switched on': http.Server.prototype,
+  };
+  for (const [which, owner] of Object.entries(OWNERS_OF_LATE)) {
+    it(`gets what the server emits: ${which}`, async () => {
+      const unobserve = observe({ before: () => {} });
+      const server = http.createServer((_request, response) => response.end());
+      emitBefore(server, (next) => function () {
+        return Reflect.apply(next(), this, arguments);
+      });
+      const { emit } = owner;
+      const heard = [];
+      owner.emit = function (event) {
+        if (this === server) heard.push(event);
+        return Reflect.apply(emit, this, arguments);
+      };
+      try {
+        await once(server.listen(0, '127.0.0.1'), 'listening');
+        await request(server.address().port, '/', { agent: false });
+        assert.deepStrictEqual(heard, ['listening', 'connection', 'request']);
+      } finally {
+        owner.emit = emit;
+        unobserve();
+        server.close();
+      }
+    });
+  }
 });
 
 describe('a tracer that is preloaded', () => {

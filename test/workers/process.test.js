@@ -121,8 +121,9 @@ describe('a worker', () => {
   });
 
   it('may start threads, which are not workers', async () => {
-    const { thread } = await look();
+    const { thread } = await look({ execArgv: ['--no-warnings'] });
     assert.strictEqual(thread.isWorker, false);
+    assert.deepStrictEqual(thread.execArgv, ['--no-warnings']);
   });
 
   it('ends with its master, and so does everything else', async () => {
