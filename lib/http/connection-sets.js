@@ -160,10 +160,11 @@ class ConnectionSets {
    *   undefined} what is kept of it, with its stream and how many of its streams are open
    */
   addSession(session) {
-    const socket = streamsOf(session).find((stream) => stream?.[this.key]);
-    if (!socket) return undefined;
-    const { [this.key]: link } = socket;
-    const { set } = link;
+    const [stream, wrapped] = streamsOf(session);
+    const link = stream[this.key] ?? wrapped?.[this.key];
+    if (!link) return undefined;
+    // Not `stream`: on a session that is a proxy, which refuses some calls.
+    const { item: socket, set } = link;
     // It may have spoken HTTP/1 until a request upgraded it, which ends with the connection.
     const active = link.state?.active ?? 0;
     if (set === this.plain) this.#become(this.others, socket);

@@ -9,15 +9,16 @@
 // The neighbours are private: who inspects or copies an object must not come to all others.
 class Link {
   set;
+  /** The object. */
+  item;
   /** Kept for the object by the owner of the set. */
   state;
   #before = this;
   #after = this;
-  #item;
 
   constructor(set, item, state) {
     this.set = set;
-    this.#item = item;
+    this.item = item;
     this.state = state;
   }
 
@@ -38,7 +39,7 @@ class Link {
   /** The items of the links from behind this one round to it. */
   items() {
     const items = [];
-    for (let link = this.#after; link !== this; link = link.#after) items.push(link.#item);
+    for (let link = this.#after; link !== this; link = link.#after) items.push(link.item);
     return items;
   }
 }
