@@ -24,10 +24,11 @@ class ListeningHandle {
 
   /**
    * @param {{ address?: object, path?: string }} where `address` as `server.address()` returns it
-   * @param {(backlog: number) => void} started called when the server listens
-   * @param {() => void} onClose called when the server closes it, once
+   * @param {object} [events]
+   * @param {() => void} [events.started] called when the server listens
+   * @param {() => void} [events.onClose] called when the server closes it, once
    */
-  constructor({ address, path }, started, onClose) {
+  constructor({ address, path }, { started, onClose } = {}) {
     this.#address = address;
     this.#path = path;
     this.#started = started;
@@ -80,16 +81,16 @@ class ListeningHandle {
   // Node asks for the tick in which it emits 'listening' right after this call. Only from then on
   // an HTTP server keeps a list of its connections: one that came before would never count as idle.
   listen() {
-    process.nextTick(process.nextTick, () => this.#isClosed || this.#started());
+    process.nextTick(process.nextTick, () => this.#isClosed || this.#started?.());
     return 0;
   }
 
   close(callback) {
     if (!this.#isClosed) {
-      this.#onClose();
+      this.#isClosed = true;
+      this.#onClose?.();
       this.#context.emitDestroy();
     }
-    this.#isClosed = true;
     if (typeof callback === 'function') process.nextTick(callback);
   }
 
@@ -113,7 +114,7 @@ class ListeningHandle {
     }
   }
 
-  // The worker lives as long as its channel to the master, as with node:cluster.
+  // A worker lives as long as a server of it listens, as with node:cluster.
   ref() {}
   unref() {}
 }

@@ -63,16 +63,21 @@ function watchFatal(end, over) {
  * listener of `message` or `disconnect` keeps a process going (`Control` in
  * lib/internal/child_process.js); those that are there now, which are node:cluster's, do not any
  * more. Those that come later do.
- * @returns {() => void} `stay` undoes it; further calls do nothing
+ * @returns {(stays: boolean) => void} sets whether those that were there keep it going
  */
 function leaveWhenIdle() {
   const { channel } = process;
   if (typeof channel?.unrefCounted !== 'function') return () => {};
-  let counted = process.listenerCount('message') + process.listenerCount('disconnect');
-  for (let left = counted; left > 0; left -= 1) channel.unrefCounted();
-  return () => {
-    for (; counted > 0; counted -= 1) channel.refCounted();
+  const counted = process.listenerCount('message') + process.listenerCount('disconnect');
+  let isKept = true;
+  const stay = (stays) => {
+    if (stays === isKept) return;
+    isKept = stays;
+    const change = stays ? channel.refCounted : channel.unrefCounted;
+    for (let left = counted; left > 0; left -= 1) Reflect.apply(change, channel, []);
   };
+  stay(false);
+  return stay;
 }
 
 const named = (name, value) => Object.defineProperty(value, 'name', { value: name });

@@ -133,11 +133,17 @@ class ListenHook {
     this.#session.serve(listener);
   }
 
+  /** Whether a server listens, or waits for the master's answer. */
+  get mayListen() {
+    const { listeners } = this.#session;
+    return this.#pending.size > 0 || [...listeners.values()].some(({ isOpen }) => isOpen);
+  }
+
   /** A server closes. A worker that leaves keeps the address until another one serves there. */
   release(listener) {
     this.#session.stopAccepting(listener.id);
-    this.#session.onClosed(listener.server);
     this.#session.departure.onClose();
+    this.#session.onClosed(listener.server);
     if (!this.#session.departure.isActive) this.forget(listener);
   }
 

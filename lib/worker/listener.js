@@ -20,7 +20,8 @@ class Listener {
     /** The master's number of this listener. */
     this.id = listener;
     const where = { address, path };
-    this.handle = new ListeningHandle(where, () => hook.serve(this), () => hook.release(this));
+    const events = { started: () => hook.serve(this), onClose: () => hook.release(this) };
+    this.handle = new ListeningHandle(where, events);
   }
 
   /**

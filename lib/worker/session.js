@@ -29,10 +29,7 @@ const { reportUncaught } = require('./uncaught');
 
 const { TakeResult } = addon;
 
-/**
- * After so long it tries again what failed for lack of descriptors, or of room in a socket to the
- * master, milliseconds.
- */
+/** After so long it tries again what failed for lack of descriptors, or of room, milliseconds. */
 const RETRY = 20;
 
 class Session {
@@ -53,7 +50,7 @@ class Session {
   #isClaimed = false;
   /** All servers of the app have listened. */
   wasReady = false;
-  /** Keeps the process going while its channel is open. */
+  /** Sets whether the process goes on while its channel is open. */
   #stay = () => {};
   /** Connections on their way back to the master. */
   back;
@@ -185,14 +182,14 @@ class Session {
     if (this.#isClaimed || process[SINGLE]) throw secondCluster();
     this.#isClaimed = true;
     this.spare.claim();
-    this.#stay();
+    this.#stay(true);
     this.#plain?.stop();
     this.#plain = undefined;
   }
 
   /** A server is about to listen on a port or a path. */
   onListen(server, port) {
-    this.#stay();
+    this.#stay(true);
     this.traffic.watch(server);
     this.#plain?.adopt(server, port);
   }
@@ -201,6 +198,8 @@ class Session {
   onClosed(server) {
     this.traffic.forget(server);
     this.#plain?.forget(server);
+    // Without any, a script ends as in plain Node. A worker that leaves ends by order.
+    if (this.#plain && !this.departure.isActive) this.#stay(this.#hook.mayListen);
   }
 
   /** The master hands over no more connections of a listener. */
@@ -227,8 +226,7 @@ class Session {
     }
   }
 
-  // The process ends by `process.exit()` or an uncaught error, which must cost only what it
-  // executes.
+  // `process.exit()` or an uncaught error must cost only what the process executes.
   #leaveAtOnce() {
     try {
       const { connections, departure } = this;

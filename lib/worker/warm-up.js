@@ -20,7 +20,7 @@ const ADDRESS = { address: '::', family: 'IPv6', port: 1 };
 
 /** Has a server listen without a socket. Returns its handle. */
 function listen(server) {
-  const handle = new ListeningHandle({ address: ADDRESS }, () => {}, () => {});
+  const handle = new ListeningHandle({ address: ADDRESS });
   onListen((call) => call.finish(handle, { isIPv6: true, isLate: false }));
   server.listen(ADDRESS.port);
   // Node emits it in the next tick, when the script runs.
