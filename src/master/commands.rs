@@ -81,7 +81,8 @@ impl Task {
     /// Does what a signal asks for; only events say what comes of it.
     pub(super) fn on_signal(&mut self, signal: Signal) {
         tracing::debug!(?signal, "asked");
-        if self.pass_on_signal(signal) {
+        // To stop ends what drains here too.
+        if !matches!(signal, Signal::Stop) && self.pass_on_signal(signal) {
             return;
         }
         match signal {
@@ -94,12 +95,14 @@ impl Task {
     }
 
     fn stop(&mut self) {
+        self.pass_on_signal(Signal::Stop);
         self.cancel_upgrade(true);
         self.advance_takeover(HeirEvent::Ending);
         self.apply(Event::Stop);
     }
 
     fn shut_down(&mut self) {
+        self.pass_on_signal(Signal::Shutdown);
         self.cancel_upgrade(false);
         self.advance_takeover(HeirEvent::Ending);
         self.parts.board.header().leave(os::wall());

@@ -93,10 +93,9 @@ impl Task {
 
     /// Passes a signal on to the master that took over. Returns `false` if there is none.
     pub(super) fn pass_on_signal(&self, signal: Signal) -> bool {
-        let Some(running) = self.running().filter(|running| running.machine.has_stepped_down())
-        else {
-            return false;
-        };
+        let is_master =
+            |running: &&Running| running.machine.has_stepped_down() && !running.heir.has_ended;
+        let Some(running) = self.running().filter(is_master) else { return false };
         let number = match signal {
             Signal::Shutdown | Signal::Stop => SIGTERM,
             Signal::Reload => SIGHUP,

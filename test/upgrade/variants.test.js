@@ -9,13 +9,15 @@ const fs = require('node:fs');
 const path = require('node:path');
 const Cluster = require('../..');
 const { Connection, request } = require('../helpers/client');
-const { CLI, Script, childrenOf } = require('../helpers/cluster');
+const { CLI, Script, childrenOf, isAlive } = require('../helpers/cluster');
 const { pidOn } = require('../helpers/debugger');
 const hammer = require('../helpers/hammer');
 const { change, startServer, versionOf } = require('../helpers/hammered');
 const { NODE } = require('../helpers/node');
 const { freePort } = require('../helpers/ports');
-const { endAll, idleConnections, masterOf, told, upgrade } = require('../helpers/upgrades');
+const {
+  endAll, idleConnections, lastHeir, masterOf, told, upgrade,
+} = require('../helpers/upgrades');
 const { until } = require('../helpers/wait');
 
 const FIXTURES = path.join(__dirname, '..', 'fixtures');
@@ -205,6 +207,22 @@ describe('an upgrade to something else', function () {
     assert.deepStrictEqual(fs.readdirSync(script.pids), []);
     assert.strictEqual(Number(fs.readFileSync(path.join(pids, 'master.pid'), 'utf8')), pid);
     script.kill();
+    assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
+  });
+
+  it('ends too if the old master, which still answers there, is told to shut down', async () => {
+    const script = await startServer();
+    const slow = request(script.port, '/late/old/2000', { agent: false });
+    await script.until('it is under way', async () =>
+      (await script.status()).workers.some(({ requests }) => requests.active > 0));
+    const cluster = new Cluster({ pids: script.pids });
+    const env = withOptions({ pids: path.join(script.cwd, 'others') });
+    const upgraded = cluster.upgrade({ env });
+    await script.until('the new master leads', () => told(script, 'takeover').length > 0);
+    await cluster.shutdown();
+    assert.strictEqual((await slow).status, 200);
+    await upgraded;
+    await until('the new master ends', () => !isAlive(lastHeir(script)));
     assert.deepStrictEqual(await script.ended(), { code: 0, signal: null });
   });
 
