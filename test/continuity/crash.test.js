@@ -95,10 +95,9 @@ describe('a worker that dies', () => {
     const load = hammer.start(script.port, { clients: { keepAlive: 30 } });
     const { victim, held, report } = await killUnder(load, script);
     const lost = assertOnlyTakenFailed(report, log, [victim], held);
-    assert.ok(
-      lost <= 20,
-      `${lost} of 30 clients lost a request, the worker had about half of them`,
-    );
+    // Half of them, or more where the other worker had no processor for some milliseconds.
+    const had = new Set(held).size;
+    assert.ok(lost <= had, `${lost} requests were lost, and the worker had ${had} connections`);
   });
 
   it('is replaced, even if both workers die at once', async () => {
