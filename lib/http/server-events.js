@@ -54,22 +54,18 @@ class EmitHook {
   #replaced;
   #value;
   /** Returns the `emit` before ours: that of Node, or of a tracer. */
-  #next;
+  #emitBehind;
 
   constructor(owner) {
     this.owner = owner;
     this.#replaced = Object.getOwnPropertyDescriptor(owner, 'emit');
-    this.#next = emitOf(owner);
+    this.#emitBehind = emitOf(owner);
     define(owner, (this.#value = this.#make()));
     hooks.add(this);
   }
 
-  get emit() {
-    return this.#next();
-  }
-
   #make() {
-    const emitBehind = this.#next;
+    const emitBehind = this.#emitBehind;
     const emitObserved = (server, emitted) => this.#emitObserved(server, emitted);
     const observed = function (...emitted) {
       return emitObserved(this, emitted);
@@ -85,7 +81,7 @@ class EmitHook {
     if (isUnderWay(server, emitted)) {
       // Another one is not needed: what it stands before comes to this one.
       if (underWay.hook !== this) underWay.hook.remove();
-      return Reflect.apply(this.emit, server, emitted);
+      return Reflect.apply(this.#emitBehind(), server, emitted);
     }
     const [event, first] = emitted;
     for (const observer of observers) {
@@ -105,7 +101,7 @@ class EmitHook {
     const outer = underWay;
     underWay = { server, emitted, hook: this };
     try {
-      return Reflect.apply(this.emit, server, emitted);
+      return Reflect.apply(this.#emitBehind(), server, emitted);
     } finally {
       underWay = outer;
     }
