@@ -14,7 +14,7 @@ use crate::dispatcher::tests::still::Still;
 use crate::listeners::ListenerSet;
 use crate::os::channel::Channel;
 use crate::protocol::frame::MasterFrame;
-use crate::protocol::{Order, Report, Wanted};
+use crate::protocol::{ListenerId, Order, Report, Wanted};
 
 /// How long until a lost file is seen, milliseconds.
 const SOON: u64 = 50;
@@ -109,11 +109,17 @@ impl Pair {
 
     /// Lets the heir take over.
     fn hand_over(&mut self) {
+        let adopted = self.lead();
+        self.old.ask(Request::GiveAway(Some(adopted)));
+        self.pass();
+    }
+
+    /// Lets the heir lead. Returns what the former master gives away then.
+    fn lead(&mut self) -> Vec<ListenerId> {
         let (reply, mut adopted) = oneshot::channel();
         self.new.ask(Request::ListAdopted(reply));
         self.new.ask(Request::Own { alone: false });
-        self.old.ask(Request::GiveAway(Some(adopted.try_recv().unwrap())));
-        self.pass();
+        adopted.try_recv().unwrap()
     }
 
     fn pass(&mut self) {
@@ -181,10 +187,8 @@ fn stays_if_the_old_master_is_gone_before_the_heir_sees_that_it_removed_its_file
         socket.remove();
         old.pass(SOON);
     });
-    pair.new.ask(Request::Own { alone: false });
-    let (reply, mut adopted) = oneshot::channel();
-    pair.new.ask(Request::ListAdopted(reply));
-    pair.old.ask(Request::GiveAway(Some(adopted.try_recv().unwrap())));
+    let adopted = pair.lead();
+    pair.old.ask(Request::GiveAway(Some(adopted)));
     drop(pair.old);
     pair.new.ask(Request::Own { alone: true });
     assert!(pair.socket.leads_to(&mut pair.new, &pair.new_worker));
@@ -245,11 +249,9 @@ fn is_there_again_within_milliseconds_of_the_handover() {
         old.pass(SOON);
     });
     pair.new.pass(SOON);
-    let (reply, mut adopted) = oneshot::channel();
-    pair.new.ask(Request::ListAdopted(reply));
-    pair.new.ask(Request::Own { alone: false });
+    let adopted = pair.lead();
     pair.new.pass(3);
-    pair.old.ask(Request::GiveAway(Some(adopted.try_recv().unwrap())));
+    pair.old.ask(Request::GiveAway(Some(adopted)));
     assert!(!pair.socket.path.exists());
     pair.new.pass(2);
     assert!(pair.leads_to_the_heir());
