@@ -104,12 +104,12 @@ describe('the files of a running cluster', () => {
   }
 });
 
-/** The lines of a file that another process may remove. */
-function linesOf(file) {
+/** The text of a file that another process may remove; `undefined` without one. */
+function textOf(file) {
   try {
-    return fs.readFileSync(file, 'utf8').split('\n');
+    return fs.readFileSync(file, 'utf8');
   } catch (error) {
-    if (error.code === 'ENOENT') return [];
+    if (error.code === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -133,7 +133,7 @@ describe('a replaced file of a running cluster', () => {
       // The wrong one is removed before another one is made.
       const isOurs = () =>
         fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() &&
-        linesOf(file)[0] === String(script.pid);
+        textOf(file) === `${script.pid}\n`;
       await until('it names the master', isOurs, 3000);
       assert.strictEqual(fs.readFileSync(victim, 'utf8'), 'precious');
       assert.deepStrictEqual(script.emitted('warning'), []);

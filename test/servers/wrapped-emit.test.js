@@ -41,15 +41,19 @@ const CALLS = {
   'the emit of emitters': () => () => EventEmitter.prototype.emit,
 };
 
-function wrap(owner, find, heard) {
+/** Gives an object this `emit`. Returns what gives it back the one that it had, or none. */
+function replace(owner, emit) {
   const own = Object.getOwnPropertyDescriptor(owner, 'emit');
+  owner.emit = emit;
+  return own ? () => Object.defineProperty(owner, 'emit', own) : () => delete owner.emit;
+}
+
+function wrap(owner, find, heard) {
   const next = find(owner);
-  owner.emit = function (event, ...args) {
+  const restore = replace(owner, function (event, ...args) {
     heard.push(event);
     return Reflect.apply(next(), this, [event, ...args]);
-  };
-  const restore = own ?
-    () => Object.defineProperty(owner, 'emit', own) : () => delete owner.emit;
+  });
   return { theirs: owner.emit, restore };
 }
 
@@ -132,16 +136,16 @@ describe('an `emit` that is replaced once a server is observed', () => {
       });
       const { emit } = owner;
       const heard = [];
-      owner.emit = function (event) {
+      const restore = replace(owner, function (event) {
         if (this === server) heard.push(event);
         return Reflect.apply(emit, this, arguments);
-      };
+      });
       try {
         await once(server.listen(0, '127.0.0.1'), 'listening');
         await request(server.address().port, '/', { agent: false });
         assert.deepStrictEqual(heard, ['listening', 'connection', 'request']);
       } finally {
-        owner.emit = emit;
+        restore();
         unobserve();
         server.close();
       }
